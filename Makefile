@@ -1,0 +1,29 @@
+# One entry point for every task; PYTHON may name another interpreter.
+PYTHON ?= python
+
+.PHONY: check lint types test quick nojit bench docs format
+
+check: lint types test ## everything that must pass before a commit
+
+lint: ## style and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: ## rewrite files in the house format
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+types: ## strict types
+	$(PYTHON) -m mypy
+
+quick: ## one small test that touches everything, in seconds
+	$(PYTHON) -m pytest -q tests/test_quick.py
+
+test: quick ## the whole suite
+	$(PYTHON) -m pytest -q -n auto
+
+nojit: ## the engine's tests with compilation off
+	NUMBA_DISABLE_JIT=1 $(PYTHON) -m pytest -q tests/engine
+
+bench: ## speed against peers; needs the extra [bench]
+	$(PYTHON) -m tests.bench

@@ -1,0 +1,64 @@
+"""Where words go: results to stdout, messages and progress to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from convcli.report import Report, render
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Messages:
+    """Messages for the person at the terminal; silent when asked to be quiet."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.quiet = quiet
+        self._stream = stream
+
+    def say(self, text: str) -> None:
+        """Write one line to stderr unless quiet."""
+        if not self.quiet:
+            stream = self._stream or sys.stderr
+            stream.write(text + "\n")
+            stream.flush()
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Yield a Rich progress with time left; it draws only on a terminal and when not quiet."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        hidden = self.quiet or not console.is_terminal
+        with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+            yield progress
+
+
+def emit(report: Report, style: str | None) -> None:
+    """Print `report` to stdout: as asked, else a table on a terminal and plain when piped."""
+    chosen = style or ("table" if sys.stdout.isatty() else "plain")
+    if chosen != "table":
+        sys.stdout.write(render(report, chosen))
+        return
+    from rich.console import Console
+
+    from convcli.report.table import print_table
+
+    print_table(report, Console())

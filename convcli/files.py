@@ -1,0 +1,102 @@
+"""Files appear whole or not at all: written beside their place, then renamed.
+
+Standard library only, so that every room that writes may use it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from convcli.errors import InputProblem, UsageMistake, WouldOverwrite
+
+
+def check_target(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Refuse an output place that would lose something, before any work is done.
+
+    Args:
+        path: where the output should go.
+        force: an existing file may be replaced.
+        inputs: files being read; none of them is ever replaced, forced or not.
+
+    Raises:
+        UsageMistake: `path` is one of the inputs.
+        WouldOverwrite: `path` exists and `force` is off.
+        InputProblem: `path` is a directory, or its folder is missing or not writable.
+    """
+    for source in inputs:
+        if _same_file(path, source):
+            raise UsageMistake(f"{path} is an input; name another output with -o.")
+    if path.is_dir():
+        raise InputProblem(f"{path} is a directory; name a file in it.")
+    if os.path.lexists(path) and not force:
+        raise WouldOverwrite(f"{path} exists. Use --force to replace it, or another name with -o.")
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputProblem(f"The folder {folder} does not exist. Make it first: mkdir -p {folder}")
+    if not os.access(folder, os.W_OK):
+        raise InputProblem(f"The folder {folder} is not writable. Choose another place with -o.")
+
+
+@contextmanager
+def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it there when the block ends well.
+
+    When the block fails or is interrupted the temporary file is removed and `path` is untouched.
+    Without `force` the last step is an exclusive link, so a file that appeared meanwhile is kept.
+
+    Raises:
+        UsageMistake, WouldOverwrite, InputProblem: as `check_target`; InputProblem also for a
+            full disk and the like.
+    """
+    check_target(path, force=force, inputs=inputs)
+    try:
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+        )
+        os.close(descriptor)
+    except OSError as problem:
+        raise InputProblem(f"Cannot write {path}: {problem.strerror}.") from problem
+    temporary = Path(name)
+    try:
+        yield temporary
+        _publish(temporary, path, force=force)
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError):
+            raise
+        raise InputProblem(f"Cannot write {path}: {problem.strerror or problem}.") from problem
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all; errors as `new_file`."""
+    with new_file(path, force=force, inputs=inputs) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _publish(temporary: Path, path: Path, *, force: bool) -> None:
+    """Give the finished file its name and the permissions that a plain `open` would have given."""
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)
+    if force:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError as clash:
+        raise WouldOverwrite(f"{path} appeared while it was being made; it was kept.") from clash
+    except OSError:  # file systems without hard links
+        temporary.replace(path)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one.absolute() == other.absolute()

@@ -1,0 +1,156 @@
+"""A `Report` as text: plain columns, JSON, CSV, Markdown, LaTeX; `table` draws it with Rich."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from convcli.report.value import Report
+
+
+def render(report: Report, style: str) -> str:
+    """Return `report` in one of `FORMATS`, ending in a newline.
+
+    Raises:
+        KeyError: `style` is not one of `FORMATS`.
+    """
+    return FORMATS[style](report)
+
+
+def to_json(document: Any, *, indent: int | None = 2) -> str:
+    """Return one JSON document; NaN and infinity become null, as JSON has no word for them.
+
+    >>> to_json({"loss": float("nan"), "shape": (2, 3)}, indent=None)
+    '{"loss": null, "shape": [2, 3]}'
+    """
+    return json.dumps(_finite(document), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _json(report: Report) -> str:
+    document = report.records() if report.document is None else report.document
+    return to_json(document) + "\n"
+
+
+def _text_rows(report: Report) -> tuple[list[list[str]], list[str] | None]:
+    """Return the body rows and the totals row as texts."""
+
+    def texts(row: tuple[Any, ...]) -> list[str]:
+        return [column.text(cell) for column, cell in zip(report.columns, row, strict=True)]
+
+    totals = None
+    if report.totals is not None:
+        pairs = zip(report.columns, report.totals, strict=True)
+        totals = ["" if cell is None else column.text(cell) for column, cell in pairs]
+    return [texts(row) for row in report.rows], totals
+
+
+def _plain(report: Report) -> str:
+    body, totals = _text_rows(report)
+    lines = [[column.header for column in report.columns], *body]
+    if totals is not None:
+        lines.append(totals)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(report.columns))]
+    aligns = [column.align for column in report.columns]
+    out = [report.title] if report.title else []
+    if report.columns:
+        for line in lines:
+            cells = (
+                cell.rjust(width) if align == "right" else cell.ljust(width)
+                for cell, width, align in zip(line, widths, aligns, strict=True)
+            )
+            out.append("  ".join(cells).rstrip())
+    out += report.notes
+    return "\n".join(out) + "\n" + "".join("\n" + _plain(part) for part in report.parts)
+
+
+def _csv(report: Report) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    if report.columns:
+        writer.writerow([column.key for column in report.columns])
+    for row in report.rows:
+        writer.writerow([_csv_cell(cell) for cell in row])
+    return out.getvalue() + "".join("\n" + _csv(part) for part in report.parts)
+
+
+def _csv_cell(cell: Any) -> Any:
+    if isinstance(cell, tuple):
+        return "x".join(str(part) for part in cell)
+    return "" if cell is None else cell
+
+
+def _markdown(report: Report) -> str:
+    body, totals = _text_rows(report)
+    out = [f"**{report.title}**", ""] if report.title else []
+    if report.columns:
+        out.append("| " + " | ".join(column.header for column in report.columns) + " |")
+        rules = ["---:" if column.align == "right" else ":---" for column in report.columns]
+        out.append("| " + " | ".join(rules) + " |")
+        out += [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in body
+        ]
+        if totals is not None:
+            out.append("| " + " | ".join(f"**{cell}**" if cell else "" for cell in totals) + " |")
+    if report.notes:
+        out += ["", *report.notes]
+    return "\n".join(out) + "\n" + "".join("\n" + _markdown(part) for part in report.parts)
+
+
+_LATEX_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
+
+
+def _latex(report: Report) -> str:
+    """Return a table in the style of the LaTeX package booktabs."""
+    body, totals = _text_rows(report)
+
+    def line(cells: list[str]) -> str:
+        return " & ".join(cell.translate(_LATEX_ESCAPES) for cell in cells) + r" \\"
+
+    out = [r"% \usepackage{booktabs}", r"\begin{table}", r"\centering"]
+    if report.title:
+        out.append(r"\caption{" + report.title.translate(_LATEX_ESCAPES) + "}")
+    columns = "".join("r" if column.align == "right" else "l" for column in report.columns)
+    out += [r"\begin{tabular}{" + columns + "}", r"\toprule"]
+    out += [line([column.header for column in report.columns]), r"\midrule"]
+    out += [line(cells) for cells in body]
+    if totals is not None:
+        out += [r"\midrule", line(totals)]
+    out += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(out) + "\n" + "".join("\n" + _latex(part) for part in report.parts)
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "plain": _plain,
+    "json": _json,
+    "csv": _csv,
+    "markdown": _markdown,
+    "latex": _latex,
+}
+"""The text formats by name; `table` is drawn by `convcli.report.table` on a terminal."""

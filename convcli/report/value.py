@@ -1,0 +1,70 @@
+"""What a command has to say, before anyone decides how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+def as_text(cell: Any) -> str:
+    """Return the text of a cell for people: integers with thousands marks, None as a dash.
+
+    >>> as_text(30762), as_text(None), as_text(0.25), as_text("conv1"), as_text((28, 28, 1))
+    ('30,762', '-', '0.25', 'conv1', '28x28x1')
+    """
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    if isinstance(cell, tuple):
+        return "x".join(str(part) for part in cell)
+    return str(cell)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its field name for programs, its header and its text for people."""
+
+    key: str
+    header: str
+    align: Literal["left", "right"] = "left"
+    text: Callable[[Any], str] = as_text
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A titled table with totals and notes, and the JSON document that says the same.
+
+    Attributes:
+        title: what the table is about; may be empty.
+        columns: one `Column` per cell of a row.
+        rows: cells as numbers, names or tuples of sizes; None where there is no figure.
+        totals: one more row, set apart at the end.
+        notes: sentences under the table.
+        document: what `--format json` prints; made from the rows when left out.
+        parts: further tables that belong under this one.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    totals: tuple[Any, ...] | None = None
+    notes: tuple[str, ...] = ()
+    document: Any = None
+    parts: tuple[Report, ...] = ()
+
+    def __post_init__(self) -> None:
+        width = len(self.columns)
+        for row in (*self.rows, *([self.totals] if self.totals else [])):
+            if len(row) != width:
+                raise ValueError(f"a row of {len(row)} cells in a report of {width} columns")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the rows as dictionaries from column key to cell."""
+        keys = [column.key for column in self.columns]
+        return [dict(zip(keys, row, strict=True)) for row in self.rows]

@@ -1,0 +1,78 @@
+"""Who may import whom: the table of the house, held against every import statement."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "convcli"
+
+# room: (rooms it may import besides errors, third-party packages)
+MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
+    "errors": (set(), set()),
+    "files": (set(), set()),
+    "geometry": (set(), set()),
+    "layers": ({"geometry"}, set()),
+    "network": ({"layers", "geometry"}, set()),
+    "kernels": (set(), set()),
+    "engine": (set(), {"numpy", "numba", "llvmlite"}),
+    "imaging": ({"kernels", "engine", "files"}, {"numpy", "PIL", "isal"}),
+    "data": ({"imaging", "engine", "files"}, {"numpy", "platformdirs"}),
+    "learn": (
+        {"network", "layers", "geometry", "engine", "data", "files"},
+        {"numpy", "safetensors"},
+    ),
+    "inspect": ({"learn", "network", "layers", "geometry", "imaging", "engine"}, {"numpy"}),
+    "exchange": ({"learn", "network", "layers", "geometry", "files"}, {"numpy"}),
+    "sweep": ({"learn", "data", "network", "files"}, {"numpy", "joblib"}),
+    "report": (set(), {"rich"}),
+    "__main__": ({"cli"}, set()),
+}
+ANYTHING = {"cli", "__init__"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_names(module: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            if node.module == "convcli":
+                names += [f"convcli.{alias.name}" for alias in node.names]
+            else:
+                names.append(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_only_what_the_table_allows(module: Path) -> None:
+    room = room_of(module)
+    if room in ANYTHING:
+        return
+    assert room in MAY_IMPORT, f"{module}: the room {room} is not in the table"
+    rooms, packages = MAY_IMPORT[room]
+    for name in imported_names(module):
+        top, _, rest = name.partition(".")
+        if top == "convcli":
+            assert rest.split(".")[0] in rooms | {room, "errors", "__version__"}, (
+                f"{room} -> {name}"
+            )
+        else:
+            assert top in packages or top in sys.stdlib_module_names, f"{room} -> {name}"
+
+
+def test_only_the_engine_imports_numba_and_only_imaging_imports_pillow() -> None:
+    for module in MODULES:
+        tops = {name.partition(".")[0] for name in imported_names(module)}
+        assert "numba" not in tops or room_of(module) == "engine", module
+        assert "PIL" not in tops or room_of(module) == "imaging", module
