@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,7 +16,7 @@ from convcli.errors import ConvcliError, ExitCode
 app = typer.Typer(
     name="convcli",
     help="Filter pictures with kernels, calculate convolutional layers, train and explain CNNs.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -29,6 +30,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _program(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -36,7 +38,8 @@ def _program(
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -53,23 +56,34 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         outcome = app(args=arguments, prog_name="convcli", standalone_mode=False)
         sys.stdout.flush()
-    except ConvcliError as problem:
-        return _fail(str(problem), problem.exit_code)
-    except typer.TyperException as problem:
-        return _fail(_usage_text(problem), ExitCode.USAGE)
-    except typer.Abort:
-        return _fail("Stopped.", ExitCode.INTERRUPTED)
-    except KeyboardInterrupt:
-        return _fail("Interrupted.", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        _leave_closed_pipe()
-        return ExitCode.DONE
-    except MemoryError:
-        return _fail("Not enough memory for this; use a smaller input.", ExitCode.INPUT)
+    except BaseException as problem:
+        if _pipe_was_closed(problem):
+            return _leave_closed_pipe()
+        told = _sentence(problem)
+        if told is None:
+            raise
+        return _fail(*told)
     code = outcome if isinstance(outcome, int) else ExitCode.DONE
-    if code == ExitCode.INTERRUPTED:
+    if code == ExitCode.INTERRUPTED:  # the parser turns Ctrl-C into an exit code of its own
         return _fail("Interrupted.", ExitCode.INTERRUPTED)
     return code
+
+
+def _sentence(problem: BaseException) -> tuple[str, ExitCode] | None:
+    """Return what to tell the user and the exit code, or None for a bug."""
+    match problem:
+        case ConvcliError():
+            return str(problem), problem.exit_code
+        case typer.TyperException():
+            return _usage_text(problem), ExitCode.USAGE
+        case KeyboardInterrupt() | typer.Abort():
+            return "Interrupted.", ExitCode.INTERRUPTED
+        case OSError():
+            place = f" ({problem.filename})" if problem.filename else ""
+            return f"{problem.strerror or problem}{place}.", ExitCode.INPUT
+        case MemoryError():
+            return "Not enough memory for this; use a smaller input.", ExitCode.INPUT
+    return None
 
 
 def _usage_text(problem: typer.TyperException) -> str:
@@ -82,15 +96,21 @@ def _usage_text(problem: typer.TyperException) -> str:
 
 
 def _fail(text: str, code: ExitCode) -> ExitCode:
-    try:
+    with suppress(BrokenPipeError):
         sys.stderr.write(f"convcli: {text}\n")
         sys.stderr.flush()
-    except BrokenPipeError:
-        _leave_closed_pipe()
     return code
 
 
-def _leave_closed_pipe() -> None:
+def _pipe_was_closed(problem: BaseException) -> bool:
+    """Tell whether the reader of stdout has gone; the parser reports that as SystemExit."""
+    cause = problem.__context__ if isinstance(problem, SystemExit) else problem
+    return isinstance(cause, BrokenPipeError)
+
+
+def _leave_closed_pipe() -> ExitCode:
     """Point stdout at nothing, so that the interpreter's last flush stays silent."""
+    sys.stdout = sys.__stdout__ or sys.stdout
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
+    return ExitCode.DONE

@@ -1,0 +1,73 @@
+"""The one door through which errors leave: exit codes, sentences, closed pipes."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from convcli import errors
+from convcli.cli import app as door
+
+
+def start(*words: str, **options: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", "convcli", *words], text=True, **options)
+
+
+def test_no_words_print_the_help(capfd: pytest.CaptureFixture[str]) -> None:
+    assert door.run([]) == 0
+    assert "Usage: convcli" in capfd.readouterr().out
+
+
+def test_an_unknown_option_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
+    assert door.run(["--colour"]) == 2
+    assert "--colour" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (errors.UsageMistake("wrong"), 2),
+        (errors.InputProblem("bad"), 3),
+        (errors.WouldOverwrite("there"), 4),
+        (errors.CheckFailed("no"), 5),
+        (OSError(errno.ENOSPC, "No space left on device", "out.png"), 3),
+        (MemoryError(), 3),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_each_error_has_its_exit_code(
+    problem: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fails(**_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(door, "app", fails)
+    assert door.run([]) == code
+    said = capfd.readouterr().err
+    assert said.startswith("convcli: ")
+    assert said.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(door, "app", fails)
+    with pytest.raises(ZeroDivisionError):
+        door.run([])
+
+
+def test_a_closed_stdout_is_no_error() -> None:
+    with start("--help", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "")

@@ -1,0 +1,78 @@
+"""Files appear whole or not at all, and nothing is replaced by accident."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from convcli.errors import InputProblem, UsageMistake, WouldOverwrite
+from convcli.files import new_file, write_text
+
+
+def test_a_new_file_is_written_with_usual_permissions(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "whole\n")
+    plain = tmp_path / "b.txt"
+    plain.write_text("")
+    assert (tmp_path / "a.txt").read_text() == "whole\n"
+    assert (tmp_path / "a.txt").stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_failure_in_the_middle_leaves_the_old_file(
+    tmp_path: Path, failure: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(failure), new_file(path, force=True) as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert [child.name for child in tmp_path.iterdir()] == ["a.txt"]
+    assert path.read_text() == "old"
+
+
+def test_an_existing_file_needs_force(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(WouldOverwrite, match="--force"):
+        write_text(path, "new")
+    write_text(path, "new", force=True)
+    assert path.read_text() == "new"
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(WouldOverwrite, match="appeared"), new_file(path) as temporary:
+        temporary.write_text("ours")
+        path.write_text("theirs")
+    assert path.read_text() == "theirs"
+
+
+def test_an_input_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("precious")
+    alias = tmp_path / "alias.txt"
+    alias.symlink_to(path)
+    with pytest.raises(UsageMistake, match="is an input"):
+        write_text(alias, "new", force=True, inputs=[path])
+    assert path.read_text() == "precious"
+
+
+def test_a_missing_folder_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(InputProblem, match="mkdir -p"):
+        write_text(tmp_path / "no" / "a.txt", "x")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputProblem, match="not writable"):
+        write_text(tmp_path / "a.txt", "x")
+
+
+def test_a_symlink_loop_is_refused(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.txt"
+    loop.symlink_to(loop)
+    with pytest.raises(WouldOverwrite):
+        write_text(loop, "x")
