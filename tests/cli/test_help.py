@@ -1,0 +1,46 @@
+"""Every command explains itself with an example, and every option it names has a test."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+
+from convcli.cli.app import app
+
+TESTS = Path(__file__).parent.parent
+COMMANDS = dict(getattr(typer.main.get_command(app), "commands", {}))
+
+
+@cache
+def text_of_the_tests() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_it_does_and_shows_an_example(
+    name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convcli.cli import app as door
+
+    monkeypatch.setenv("COLUMNS", "80")
+    assert door.run([name, "--help"]) == 0
+    said = capfd.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert len(re.findall(rf"convcli {name}\b", said)) >= 2, "usage alone is no example"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_test_and_a_sentence(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        if parameter.name == "help":
+            continue
+        assert getattr(parameter, "help", None), f"{name} {parameter.name} has no help"
+        if parameter.param_type_name == "option":
+            spelled = [*parameter.opts, *parameter.secondary_opts]
+            tested = any(f'"{word}"' in text_of_the_tests() for word in spelled)
+            tested = tested or any(f"{word} " in text_of_the_tests() for word in spelled)
+            assert tested, f"no test uses {name} {' '.join(spelled)}"

@@ -1,0 +1,41 @@
+"""Start-up is a feature: what a command does not need, it does not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"numpy", "numba", "llvmlite", "PIL", "scipy", "torch", "safetensors", "pydantic"}
+
+BANNED: dict[tuple[str, ...], set[str]] = {
+    ("--version",): HEAVY | {"rich"},
+}
+
+
+def loaded_by(words: tuple[str, ...]) -> set[str]:
+    """Run the command line in a fresh interpreter and return the packages it imported."""
+    script = (
+        "import sys\n"
+        "from convcli.cli.app import run\n"
+        f"code = run({list(words)!r})\n"
+        "assert code == 0, code\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+    )
+    got = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert got.returncode == 0, got.stderr
+    return set(got.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", BANNED, ids=" ".join)
+def test_a_command_imports_only_what_it_needs(words: tuple[str, ...]) -> None:
+    assert loaded_by(words) & BANNED[words] == set()
+
+
+def test_the_public_names_load_on_first_use() -> None:
+    script = "import sys, convcli; dir(convcli); print('numpy' in sys.modules)"
+    got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert got.stdout == "False\n"
