@@ -9,7 +9,10 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_HOME: dict[str, str] = {}
+_HOME: dict[str, str] = {
+    "convolve": "convcli.engine.correlation",
+    "correlate": "convcli.engine.correlation",
+}
 """Public name -> module that defines it."""
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (names come from the table above)

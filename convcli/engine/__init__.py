@@ -1,0 +1,1 @@
+"""Compiled numbers: arrays, strides and threads; no layer, no image, no file is known here."""

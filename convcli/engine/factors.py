@@ -1,0 +1,83 @@
+"""Kernels as sums of products of a column and a row, so that two short passes replace a long one.
+
+A k x k kernel of rank one costs 2k multiply-adds a pixel instead of k * k. Integer kernels are
+split in integers, so that nothing is rounded; others by singular values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+FLOAT32_EXACT = 2.0**24
+"""Below this every integer is a float32."""
+
+LARGEST_RANK = 12
+"""More terms than this never pay."""
+
+NEGLIGIBLE = 2.0**-30
+"""Of the largest weight: what a split may leave out; float32 sums carry errors of 2**-24."""
+
+
+def integer_kernel(kernel: Any) -> bool:
+    """Return whether all weights are integers that a double holds exactly.
+
+    >>> integer_kernel(np.array([[1.0, -2.0]])), integer_kernel(np.array([[0.5]]))
+    (True, False)
+    """
+    finite = bool(np.isfinite(kernel).all())
+    return finite and bool((kernel == np.rint(kernel)).all() and abs(kernel).max(initial=0) < 2**53)
+
+
+def integer_factors(kernel: Any) -> tuple[Any, Any] | None:
+    """Return integer (column, row) with `outer(column, row) == kernel`, or None if rank is not 1.
+
+    >>> integer_factors(np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]))
+    (array([1., 2., 1.]), array([ 1.,  0., -1.]))
+    >>> integer_factors(np.eye(3)) is None
+    True
+    """
+    whole = [[int(weight) for weight in line] for line in kernel.tolist()]
+    first = next((line for line in whole if any(line)), None)
+    if first is None:
+        return None
+    divisor = int(np.gcd.reduce(np.array(first, dtype=object)))
+    row = [weight // divisor for weight in first]
+    place = next(index for index, weight in enumerate(row) if weight)
+    column = []
+    for line in whole:
+        factor, rest = divmod(line[place], row[place])
+        if rest or line != [factor * weight for weight in row]:
+            return None
+        column.append(factor)
+    return np.array(column, dtype=np.float64), np.array(row, dtype=np.float64)
+
+
+def low_rank(kernel: Any, largest_rank: int = LARGEST_RANK) -> tuple[tuple[Any, Any], ...] | None:
+    """Return the fewest (column, row) pairs whose outer products add up to `kernel`, or None.
+
+    Singular values as in Perona, "Deformable kernels for early vision" (1995). The terms are exact
+    to NEGLIGIBLE of the largest weight; None when that takes more than `largest_rank` of them.
+
+    >>> [len(low_rank(kernel)) for kernel in (np.ones((5, 5)), np.eye(2))]
+    [1, 2]
+    """
+    if not np.isfinite(kernel).all():
+        return None
+    columns, values, rows = np.linalg.svd(kernel)
+    left_out = np.cumsum(values[::-1])[::-1]
+    rank = int((left_out > NEGLIGIBLE * max(abs(kernel).max(), 1e-300)).sum())
+    if rank > largest_rank:
+        return None
+    roots = np.sqrt(values)
+    return tuple((columns[:, i] * roots[i], rows[i] * roots[i]) for i in range(max(rank, 1)))
+
+
+def reach(kernel: Any) -> float:
+    """Return the sum of absolute weights: how far a picture of ones can be carried.
+
+    >>> reach(np.array([[-1.0, 0.0, 1.0]]))
+    2.0
+    """
+    return float(np.abs(kernel).sum())

@@ -1,0 +1,297 @@
+"""How a picture will be filtered, decided from sizes and numbers before any pixel is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convcli.engine.borders import Axis, correlation_axis
+from convcli.engine.factors import FLOAT32_EXACT, integer_factors, integer_kernel, low_rank, reach
+from convcli.errors import InputProblem, UsageMistake, did_you_mean
+
+MAPPINGS = ("clip", "abs", "raw")
+NORMS = ("none", "l2", "l1", "max")
+ENGINES = ("auto", "numba", "numpy")
+
+WORTH_COMPILED_CODE = 150e6
+"""Operations that NumPy does in the time it takes to load compiled code, about 0.3 s."""
+
+OPERATIONS_TO_CONVERT = 12
+"""What reading, converting and counting one value costs, in multiply-adds."""
+
+COMPILED_INPUTS = ("uint8", "uint16", "float32", "float64")
+COMPILED_OUTPUTS = ("uint8", "uint16", "float32", "float64")
+
+
+@dataclass(frozen=True, eq=False)
+class FilterPlan:
+    """One way to filter one kind of picture.
+
+    Attributes:
+        shape_hwc: height, width and channels of the picture.
+        dtype: its numbers.
+        kernels: one 2-D kernel, or several whose norm is wanted; weights in double precision.
+        terms: per kernel its (column, row) factors, or None where it runs whole.
+        rows: the vertical axis; columns: the horizontal one.
+        cval: the value behind a constant border.
+        divisor, offset: value = sum / divisor + offset.
+        norm: "none", or how several kernels' sums become one value.
+        mapping: "clip" cuts to `value_range`, "abs" takes magnitudes first, "raw" leaves values.
+        value_range: lowest and highest value of the output.
+        output_dtype: numbers of the output.
+        engine: "numba" or "numpy".
+        path: "separable", "low-rank", "box" or "dense".
+        accumulator: numbers in which sums are added; finish: in which norm and division are done.
+        exact: whether the integers that come out are proven to be the exact sums, rounded once.
+        reason: why this path, accumulator and engine.
+    """
+
+    shape_hwc: tuple[int, int, int]
+    dtype: Any
+    kernels: tuple[Any, ...]
+    terms: tuple[tuple[tuple[Any, Any], ...] | None, ...]
+    rows: Axis
+    columns: Axis
+    cval: float
+    divisor: float
+    offset: float
+    norm: str
+    mapping: str
+    value_range: tuple[float, float]
+    output_dtype: Any
+    engine: str
+    path: str
+    accumulator: str
+    finish: str
+    exact: bool
+    reason: str
+
+    @property
+    def out_hwc(self) -> tuple[int, int, int]:
+        """Height, width and channels of the result."""
+        return self.rows.size, self.columns.size, self.shape_hwc[2]
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products that are added up, over the whole picture."""
+        return math.prod(self.out_hwc) * _taps(self.kernels, self.terms)
+
+    def __str__(self) -> str:
+        sizes = " + ".join("x".join(map(str, kernel.shape)) for kernel in self.kernels)
+        return f"{sizes} {self.path} in {self.accumulator}, {self.engine}: {self.reason}"
+
+
+def plan_filter(
+    shape: Sequence[int],
+    dtype: Any,
+    kernels: Any,
+    *,
+    border: str = "reflect",
+    cval: float = 0.0,
+    divisor: float = 1.0,
+    offset: float = 0.0,
+    norm: str = "none",
+    mapping: str = "clip",
+    value_range: tuple[float, float] | None = None,
+    output_dtype: Any = None,
+    padding: str = "same",
+    stride: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, int] = 1,
+    origin: int | tuple[int, int] = 0,
+    convolve: bool = False,
+    engine: str = "auto",
+) -> FilterPlan:
+    """Decide how to filter H x W or H x W x C pictures of `dtype` with one or more kernels.
+
+    >>> sobel_x = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+    >>> print(plan_filter((512, 512), np.uint8, sobel_x))
+    3x3 separable in float32, numpy: integers of rank 1; sums stay under 2040 < 2**24; ...
+    >>> plan_filter((512, 512), np.uint8, sobel_x).multiply_adds == 512 * 512 * 6
+    True
+
+    Raises:
+        UsageMistake: a word, kernel or number that means nothing.
+        InputProblem: a picture that is no H x W or H x W x C array of real numbers.
+    """
+    for word, known, what in (
+        (norm, NORMS, "norm"),
+        (mapping, MAPPINGS, "mapping"),
+        (engine, ENGINES, "engine"),
+    ):
+        if word not in known:
+            raise UsageMistake(
+                f"there is no {what} {word!r}; use {', '.join(known)}.{did_you_mean(word, known)}"
+            )
+    dtype = np.dtype(dtype)
+    shape_hwc = _picture_shape(shape, dtype)
+    matrices = _kernel_list(kernels)
+    if norm == "none" and len(matrices) > 1:
+        raise UsageMistake(f"{len(matrices)} kernels need a norm: l2, l1 or max.")
+    if convolve:
+        matrices = tuple(matrix[::-1, ::-1] for matrix in matrices)
+    if divisor == 0 or not math.isfinite(divisor) or not math.isfinite(offset):
+        raise UsageMistake(f"divisor {divisor:g} and offset {offset:g} must be finite, not 0 / x.")
+    output_dtype = np.dtype(dtype if output_dtype is None else output_dtype)
+    taps_h, taps_w = matrices[0].shape
+    rows, columns = (
+        correlation_axis(
+            length,
+            taps,
+            mode=border,
+            padding=padding,
+            stride=_of_axis(stride, place),
+            dilation=_of_axis(dilation, place),
+            origin=_of_axis(origin, place),
+            turned=convolve,
+        )
+        for place, (length, taps) in enumerate(zip(shape_hwc, (taps_h, taps_w), strict=False))
+    )
+    outside = cval if (rows.source < 0).any() or (columns.source < 0).any() else 0.0
+    proof = _Proof(matrices, dtype, float(outside), float(divisor), float(offset), norm)
+    terms, path, why = _choose_path(matrices, proof)
+    out_numbers = rows.size * columns.size * shape_hwc[2]
+    operations = out_numbers * (_taps(matrices, terms) + OPERATIONS_TO_CONVERT * len(matrices))
+    chosen, engine_why = choose_engine(engine, operations)
+    return FilterPlan(
+        shape_hwc, dtype, matrices, terms, rows, columns, float(cval), float(divisor),
+        float(offset), norm, mapping, _value_range(value_range, mapping, output_dtype),
+        output_dtype, chosen, path, proof.accumulator, proof.finish, proof.exact,
+        f"{why}; {proof.reason}; {engine_why}",
+    )  # fmt: skip
+
+
+class _Proof:
+    """Which accumulator keeps the sums exact, and why.
+
+    All partial sums of integer weights times integer pixels are integers of at most
+    `reach * largest pixel`, whatever the order, and so are the factors' first sums. Below 2**24 a
+    float32 holds each of them, below 2**53 a double.
+    """
+
+    def __init__(
+        self, kernels: Any, dtype: Any, cval: float, divisor: float, offset: float, norm: str
+    ):
+        bits = np.iinfo(dtype) if dtype.kind in "iu" else None
+        pixel = max(abs(int(bits.min)), int(bits.max)) if bits else 1
+        pixel = max(pixel, math.ceil(abs(cval)))
+        self.integers = dtype.kind in "iub" and all(map(integer_kernel, kernels))
+        self.integers = self.integers and cval.is_integer()
+        self.bound = pixel * max(map(reach, kernels))
+        plain = offset == 0 and math.frexp(abs(divisor))[0] == 0.5
+        numerator = self.bound + abs(offset * divisor)
+        whole = divisor.is_integer() and (offset * divisor).is_integer()
+        self.exact = self.integers and whole and numerator < 2**52
+        self.accumulator, self.finish = "float32", "float32"
+        if dtype == np.float64 or (dtype.itemsize > 2 and dtype.kind in "iu"):
+            self.accumulator = self.finish = "float64"
+            self.reason = f"{dtype} pictures are added in double precision"
+        elif not self.integers:
+            self.reason = "weights or pixels are no integers, float32 is as good as they are"
+        elif self.bound >= FLOAT32_EXACT:
+            self.accumulator = self.finish = "float64"
+            self.reason = f"sums may reach {self.bound:.0f} >= 2**24, so they are doubles"
+        elif not plain and numerator >= FLOAT32_EXACT / 2:
+            self.accumulator = self.finish = "float64"
+            self.reason = f"quotients of {numerator:.0f} >= 2**23 round safely only as doubles"
+        else:
+            self.reason = f"sums stay under {self.bound:.0f} < 2**24"
+        if norm != "none" and self.integers:
+            squares = len(kernels) * self.bound**2
+            if norm == "l2" and (squares >= FLOAT32_EXACT or divisor != 1 or offset != 0):
+                self.finish = "float64"
+            if norm == "l1" and len(kernels) * self.bound >= FLOAT32_EXACT / 2:
+                self.finish = "float64"
+
+
+def _choose_path(kernels: Any, proof: _Proof) -> tuple[tuple[Any, ...], str, str]:
+    """Return factors per kernel (None: whole), the path's name and the reason."""
+    height, width = kernels[0].shape
+    if min(height, width) == 1:
+        return (None,) * len(kernels), "dense", f"{height}x{width} is one pass already"
+    if proof.integers:
+        pairs = [integer_factors(kernel) for kernel in kernels]
+        if all(pair is not None for pair in pairs):
+            return tuple((pair,) for pair in pairs), "separable", "integers of rank 1"
+        return (None,) * len(kernels), "dense", "integers of a higher rank, added one by one"
+    limit = max(1, (height * width * 2 // 3) // (height + width))
+    splits = [low_rank(kernel, limit) for kernel in kernels]
+    if any(split is None for split in splits):
+        return (None,) * len(kernels), "dense", f"no split into {limit} products or fewer"
+    ranks = max(len(split) for split in splits if split is not None)
+    name = "separable" if ranks == 1 else "low-rank"
+    return tuple(splits), name, f"weights of rank {ranks}"
+
+
+def _taps(kernels: Any, terms: Any) -> int:
+    total = 0
+    for kernel, split in zip(kernels, terms, strict=True):
+        total += kernel.size if split is None else sum(c.size + r.size for c, r in split)
+    return total
+
+
+def choose_engine(engine: str, operations: float) -> tuple[str, str]:
+    """Return the engine that `auto` means for a job of that size, and why.
+
+    >>> choose_engine("numpy", 5e9)
+    ('numpy', 'asked for')
+    """
+    if engine == "numpy" or not compiled_code_runs():
+        return "numpy", "asked for" if engine == "numpy" else "compilation is switched off"
+    millions = f"{operations / 1e6:.1f} M operations"
+    if engine == "numba":
+        return "numba", "asked for"
+    if operations < WORTH_COMPILED_CODE:
+        return "numpy", f"{millions} are done before compiled code is loaded"
+    return "numba", f"{millions} are worth compiled code"
+
+
+def compiled_code_runs() -> bool:
+    """Return whether vector code can be compiled here (not with NUMBA_DISABLE_JIT=1)."""
+    return False
+
+
+def _picture_shape(shape: Sequence[int], dtype: Any) -> tuple[int, int, int]:
+    if dtype.kind not in "uifb":
+        raise InputProblem(f"pictures are arrays of real numbers, not {dtype}.")
+    if len(shape) not in {2, 3} or 0 in shape:
+        raise InputProblem(
+            f"a picture is height x width or height x width x channels, "
+            f"not an array of shape {tuple(shape)}."
+        )
+    return int(shape[0]), int(shape[1]), int(shape[2]) if len(shape) == 3 else 1
+
+
+def _kernel_list(kernels: Any) -> tuple[Any, ...]:
+    one = isinstance(kernels, np.ndarray) or not all(
+        isinstance(kernel, np.ndarray) for kernel in kernels
+    )
+    matrices = tuple(
+        np.array(kernel, dtype=np.float64) for kernel in ([kernels] if one else kernels)
+    )
+    shapes = {matrix.shape for matrix in matrices}
+    if len(shapes) != 1 or matrices[0].ndim != 2 or matrices[0].size == 0:
+        raise UsageMistake(
+            "kernels are matrices of one size, not "
+            f"{' and '.join(str(shape) for shape in sorted(shapes)) or 'nothing'}."
+        )
+    return matrices
+
+
+def _of_axis(value: int | tuple[int, int], place: int) -> int:
+    return value if isinstance(value, int) else int(value[place])
+
+
+def _value_range(
+    wanted: tuple[float, float] | None, mapping: str, dtype: Any
+) -> tuple[float, float]:
+    if dtype.kind in "iu":
+        return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    if wanted is None or mapping == "raw":
+        return -math.inf, math.inf
+    return float(wanted[0]), float(wanted[1])
