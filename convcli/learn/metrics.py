@@ -1,0 +1,150 @@
+"""What a classifier's answers are worth: confusion, precision, recall, calibration, mistakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Probabilities = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+_SMALLEST = 1e-12
+"""Probabilities are not taken below this before the logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One bin of a calibration diagram: the samples whose top probability lies in it.
+
+    Attributes:
+        low: lower edge, not included.
+        high: upper edge, included.
+        n: samples in the bin.
+        confidence: their mean top probability, None without samples.
+        accuracy: share of them that is right, None without samples.
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong answer.
+
+    Attributes:
+        index: of the sample in the data set.
+        truth: its class.
+        answer: the class given.
+        probability: of the answer.
+    """
+
+    index: int
+    truth: int
+    answer: int
+    probability: float
+
+
+def confusion_matrix(labels: Labels, answers: Labels, classes: int) -> npt.NDArray[np.int64]:
+    """Return counts (classes, classes): rows are true classes, columns the answers.
+
+    >>> import numpy as np
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    counts = np.bincount(labels * classes + answers, minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.int64)
+
+
+def precision(confusion: npt.NDArray[np.int64]) -> list[float | None]:
+    """Return for each class the right share of its answers; None if it was never the answer.
+
+    >>> import numpy as np
+    >>> precision(np.array([[1, 1], [0, 2]]))
+    [1.0, 0.6666666666666666]
+    """
+    return _shares(np.diag(confusion), confusion.sum(axis=0))
+
+
+def recall(confusion: npt.NDArray[np.int64]) -> list[float | None]:
+    """Return for each class the found share of its samples; None if it has none.
+
+    >>> import numpy as np
+    >>> recall(np.array([[1, 1], [0, 2]]))
+    [0.5, 1.0]
+    """
+    return _shares(np.diag(confusion), confusion.sum(axis=1))
+
+
+def mean_cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
+    """Return the mean of -ln p(truth), in nats, of (N, classes) probabilities.
+
+    >>> import numpy as np
+    >>> round(mean_cross_entropy(np.array([[0.5, 0.5]], np.float32), np.array([1])), 4)
+    0.6931
+    """
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(of_truth, _SMALLEST)).mean())
+
+
+def calibration(
+    probabilities: Probabilities, labels: Labels, bins: int = 15
+) -> tuple[float, list[Bin]]:
+    """Return the expected calibration error and the bins of the reliability diagram.
+
+    The error is the mean distance between confidence and accuracy of the bins, weighted by their
+    samples. Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
+
+    Args:
+        probabilities: (N, classes), rows sum to 1.
+        labels: (N,) true classes.
+        bins: equal parts of the interval from 0 to 1.
+
+    >>> import numpy as np
+    >>> sure = np.array([[0.9, 0.1], [0.1, 0.9]], np.float32)
+    >>> error, _ = calibration(sure, np.array([0, 0]))
+    >>> round(error, 3)
+    0.4
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    diagram, error = [], 0.0
+    for number in range(bins):
+        inside = place == number
+        n = int(inside.sum())
+        mean_confidence = float(confidence[inside].mean()) if n else None
+        accuracy = float(right[inside].mean()) if n else None
+        if mean_confidence is not None and accuracy is not None:
+            error += n / len(labels) * abs(accuracy - mean_confidence)
+        diagram.append(Bin(number / bins, (number + 1) / bins, n, mean_confidence, accuracy))
+    return error, diagram
+
+
+def worst_mistakes(probabilities: Probabilities, labels: Labels, count: int = 10) -> list[Mistake]:
+    """Return up to `count` wrong answers, the surest first; equal ones in the order of the data.
+
+    >>> import numpy as np
+    >>> told = np.array([[0.6, 0.4], [0.1, 0.9], [0.8, 0.2]], np.float32)
+    >>> [mistake.index for mistake in worst_mistakes(told, np.array([1, 0, 0]))]
+    [1, 0]
+    """
+    answers = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != labels)
+    sureness = probabilities[wrong, answers[wrong]]
+    order = wrong[np.argsort(-sureness, kind="stable")][:count]
+    return [
+        Mistake(int(i), int(labels[i]), int(answers[i]), float(probabilities[i, answers[i]]))
+        for i in order
+    ]
+
+
+def _shares(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64]) -> list[float | None]:
+    return [
+        float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)
+    ]

@@ -1,0 +1,195 @@
+"""Learning-rate schedules: pure functions of where the training stands, nothing to remember."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from convcli.learn.choices import read_choice
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a training stands before one of its steps.
+
+    Attributes:
+        step: optimiser steps taken so far, from 0.
+        steps: optimiser steps of the whole training.
+        steps_per_epoch: optimiser steps of one epoch.
+        losses: validation loss of each finished epoch.
+    """
+
+    step: int
+    steps: int
+    steps_per_epoch: int
+    losses: Sequence[float] = ()
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs behind this step."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps behind this one, 0 for the first and 1 for the last."""
+        return self.step / max(1, self.steps - 1)
+
+
+class Schedule(Protocol):
+    """What the loop asks of a schedule."""
+
+    def factor(self, place: Place) -> float:
+        """Return the learning rate at `place` as a share of the chosen one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The chosen learning rate throughout."""
+
+    def factor(self, place: Place) -> float:
+        """Return 1."""
+        return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The rate falls by `factor` every `every` epochs.
+
+    >>> [Step(every=2, by=0.5).factor(Place(step, 60, 10)) for step in (0, 19, 20, 40)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    every: int = 5
+    by: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self.every >= 1, "every must be at least 1 epoch")
+        _check(0 < self.by <= 1, "by must lie above 0 and be at most 1")
+
+    def factor(self, place: Place) -> float:
+        """Return `by` to the power of the falls so far."""
+        falls = place.epoch // self.every
+        return float(self.by**falls)
+
+
+@dataclass(frozen=True, slots=True)
+class Cosine:
+    """Half a cosine from 1 to `floor`, after a linear warm-up over the share `warmup`.
+
+    Source: Loshchilov and Hutter 2017, SGDR, equation 5 with one period.
+
+    >>> [round(Cosine().factor(Place(step, 5, 5)), 3) for step in range(5)]
+    [1.0, 0.854, 0.5, 0.146, 0.0]
+    """
+
+    warmup: float = 0.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.warmup < 1, "warmup is a share of the training, from 0 to below 1")
+        _check(0 <= self.floor <= 1, "floor is a share of the rate, from 0 to 1")
+
+    def factor(self, place: Place) -> float:
+        """Return the rising line before the end of the warm-up, then the falling half cosine."""
+        warm_steps = round(self.warmup * place.steps)
+        if place.step < warm_steps:
+            return (place.step + 1) / warm_steps
+        progress = (place.step - warm_steps) / max(1, place.steps - 1 - warm_steps)
+        return _half_cosine(1.0, self.floor, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class OneCycle:
+    """Up from `1/start` to the chosen rate over the share `warmup`, then down to `1/start/end`.
+
+    Both ways follow half a cosine. Source: Smith and Topin 2018, Super-Convergence; defaults as in
+    `torch.optim.lr_scheduler.OneCycleLR`.
+
+    >>> [round(OneCycle(warmup=0.4).factor(Place(step, 5, 5)), 6) for step in range(5)]
+    [0.04, 1.0, 0.750001, 0.250003, 4e-06]
+    """
+
+    warmup: float = 0.3
+    start: float = 25.0
+    end: float = 1e4
+
+    def __post_init__(self) -> None:
+        _check(0 < self.warmup < 1, "warmup is a share of the training, between 0 and 1")
+        _check(self.start >= 1, "start divides the rate and is at least 1")
+        _check(self.end >= 1, "end divides the first rate and is at least 1")
+
+    def factor(self, place: Place) -> float:
+        """Return the rising or the falling half cosine."""
+        low = 1 / self.start
+        top = self.warmup * place.steps - 1
+        if place.step <= top:
+            return _half_cosine(low, 1.0, place.step / top if top > 0 else 1.0)
+        progress = (place.step - top) / max(1e-9, place.steps - 1 - top)
+        return _half_cosine(1.0, low / self.end, min(1.0, progress))
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """The rate falls by `by` whenever the validation loss has not improved for `patience` epochs.
+
+    An improvement is a loss under `1 - threshold` times the best one so far, as in
+    `torch.optim.lr_scheduler.ReduceLROnPlateau`.
+
+    >>> Plateau(patience=1, by=0.5).factor(Place(40, 60, 10, losses=(1.0, 0.8, 0.9, 0.8)))
+    0.5
+    """
+
+    patience: int = 2
+    by: float = 0.1
+    threshold: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _check(self.patience >= 0, "patience is a number of epochs, from 0")
+        _check(0 < self.by < 1, "by must lie between 0 and 1")
+        _check(self.threshold >= 0, "threshold must not be negative")
+
+    def factor(self, place: Place) -> float:
+        """Return `by` to the power of the falls that the losses so far have caused."""
+        best, waited, falls = math.inf, 0, 0
+        for loss in place.losses:
+            if loss < best * (1 - self.threshold):
+                best, waited = loss, 0
+            else:
+                waited += 1
+            if waited > self.patience:
+                waited, falls = 0, falls + 1
+        return float(self.by**falls)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "one-cycle": OneCycle,
+    "constant": Constant,
+    "step": Step,
+    "cosine": Cosine,
+    "plateau": Plateau,
+}
+"""The schedules by name."""
+
+
+def read_schedule(text: str) -> Schedule:
+    """Return the schedule that `text` names, such as `cosine:warmup=0.1`.
+
+    Raises:
+        UsageMistake: no such schedule or figure.
+
+    >>> read_schedule("step:every=3")
+    Step(every=3, by=0.1)
+    """
+    return read_choice(text, SCHEDULES, "schedule")
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _check(holds: bool, demand: str) -> None:
+    if not holds:
+        raise ValueError(demand)
