@@ -1,0 +1,96 @@
+"""From what a user writes to a kernel."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from convcli.errors import UsageMistake, did_you_mean
+from convcli.kernels.families import FAMILIES
+from convcli.kernels.parse import parse_rows
+from convcli.kernels.table import KERNELS, MAGNITUDES
+from convcli.kernels.value import Kernel, Magnitude
+
+AnyKernel = Kernel | Magnitude
+
+ROWS = re.compile(r"[;\n\[\]]|^\s*[-+.\d\N{MINUS SIGN}]")
+"""What only rows of numbers contain or begin with; no name does."""
+
+
+def find(spec: str) -> AnyKernel:
+    """Return the kernel that a user wrote.
+
+    Args:
+        spec: a name or alias (`sobel-x`, `blur`), a family with parameters (`gaussian:sigma=2`), or
+            rows (`"1 0 -1; 1 0 -1; 1 0 -1"`). Names are not case-sensitive and may have `_` for
+            `-`. A name of the table wins over a family's defaults, so that a bare `log` is the
+            classic matrix; bare gradient operators are magnitudes.
+
+    Raises:
+        UsageMistake: unknown name (with the nearest), wrong parameters, malformed rows.
+
+    >>> find("sobel-x").rows
+    ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))
+    >>> find("Emboss_GIMP").name
+    'emboss'
+    >>> find("sobel").components[1].name
+    'sobel-y'
+    >>> len(find("gaussian:sigma=2").column)
+    17
+    """
+    if not spec.strip():
+        raise UsageMistake("No kernel was given. List them: convcli kernels")
+    if ROWS.search(spec):
+        return parse_rows(spec)
+    word, colon, written = spec.strip().partition(":")
+    name = re.sub(r"[\s_]+", "-", word.strip().lower())
+    if colon and written.strip():
+        return _family_member(name, written)
+    if name in by_name():
+        return by_name()[name]
+    if name in FAMILIES:
+        return FAMILIES[name].build()
+    raise _unknown(name)
+
+
+def all_kernels() -> tuple[AnyKernel, ...]:
+    """Return every named kernel, magnitudes before the components of their group."""
+    gradient = next(i for i, kernel in enumerate(KERNELS) if kernel.group == "gradient")
+    return (*KERNELS[:gradient], *MAGNITUDES, *KERNELS[gradient:])
+
+
+def names() -> tuple[str, ...]:
+    """Return every name, alias and family that `find` knows."""
+    return tuple(dict.fromkeys((*by_name(), *FAMILIES)))
+
+
+@cache
+def by_name() -> dict[str, AnyKernel]:
+    """Return the table by name and alias."""
+    found: dict[str, AnyKernel] = {}
+    for kernel in all_kernels():
+        for name in (kernel.name, *kernel.aliases):
+            if name in found:
+                raise ValueError(
+                    f"two kernels are called {name}: {found[name].name}, {kernel.name}"
+                )
+            found[name] = kernel
+    return found
+
+
+def _family_member(name: str, written: str) -> AnyKernel:
+    if name in FAMILIES:
+        return FAMILIES[name].build(written)
+    if name in by_name():
+        raise UsageMistake(
+            f"The kernel {name} has no parameters; these have: {', '.join(FAMILIES)}."
+        )
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageMistake:
+    shown = name if len(name) <= 40 else name[:40] + "..."
+    return UsageMistake(
+        f"There is no kernel called {shown!r}.{did_you_mean(name, names())} "
+        "List them: convcli kernels"
+    )

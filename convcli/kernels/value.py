@@ -1,0 +1,223 @@
+"""What a kernel is: a small matrix of weights that slides over a picture, as a frozen value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from convcli.kernels.algebra import Number, Rows, Taps, factors_of, rank_of, symmetries_of
+
+ZERO_SUM_TOLERANCE = 1e-9
+"""A sum below this share of the sum of magnitudes counts as zero: rounding, not meaning."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel in correlation orientation: laid on the picture as printed.
+
+    `output(y, x) = offset + sum_ij rows[i][j] / divisor * input(y + i - c_y, x + j - c_x)`
+    with the centre (c_y, c_x) at half the height and width, rounded down.
+
+    A kernel is given by its `matrix` or, when it is defined as a product, by the one-dimensional
+    factors `column` and `row`; `rows` and `factors` answer for both kinds.
+
+    Attributes:
+        name: canonical name; a family's carries its parameters (`gaussian:sigma=2`).
+        matrix: rows of numbers before the divisor, or None when given by factors.
+        column: vertical factor from top to bottom, or None.
+        row: horizontal factor from left to right, or None.
+        divisor: every number is divided by it.
+        offset: added to each result, in 8-bit levels (0..255).
+        aliases: other names that find it.
+        group: heading in lists (`gradient`, `smooth`, ...); `custom` for a user's own.
+        source: where the numbers come from.
+        notes: what a user should know before using it.
+
+    Raises:
+        ValueError: neither or both forms given, rows of unequal length, or a zero divisor.
+
+    >>> kernel = Kernel("sobel-x", column=(1, 2, 1), row=(-1, 0, 1))
+    >>> kernel.rows
+    ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))
+    >>> kernel.size_hw, kernel.sum, kernel.rank, kernel.is_zero_sum
+    ((3, 3), 0.0, 1, True)
+    """
+
+    name: str
+    matrix: Rows | None = None
+    column: Taps | None = None
+    row: Taps | None = None
+    divisor: Number = 1
+    offset: Number = 0
+    aliases: tuple[str, ...] = ()
+    group: str = "custom"
+    source: str = ""
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        by_factors = bool(self.column) and bool(self.row)
+        if by_factors == bool(self.matrix):
+            raise ValueError(f"kernel {self.name}: give a matrix, or a column and a row")
+        if self.matrix and len({len(cells) for cells in self.matrix}) != 1:
+            raise ValueError(f"kernel {self.name}: rows of unequal length")
+        if self.divisor == 0:
+            raise ValueError(f"kernel {self.name}: the divisor is 0")
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The numbers as printed, before the divisor."""
+        if self.matrix is not None:
+            return self.matrix
+        column, row = self.column or (), self.row or ()
+        return tuple(tuple(down * across for across in row) for down in column)
+
+    @cached_property
+    def weights(self) -> tuple[tuple[float, ...], ...]:
+        """The numbers that multiply pixels: `rows` over `divisor`, as floats."""
+        return tuple(tuple(cell / self.divisor for cell in cells) for cells in self.rows)
+
+    @cached_property
+    def factors(self) -> tuple[Taps, Taps] | None:
+        """Column and row whose product is `rows`, given or found; None above rank 1.
+
+        >>> Kernel("mine", matrix=((2, 4), (3, 6))).factors
+        ((2, 3), (1, 2))
+        """
+        if self.column is not None and self.row is not None:
+            return self.column, self.row
+        return factors_of(self.rows)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in cells."""
+        if self.column is not None and self.row is not None:
+            return len(self.column), len(self.row)
+        return len(self.rows), len(self.rows[0])
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        """The cell that lies on the output pixel: scipy's and OpenCV's rule."""
+        height, width = self.size_hw
+        return height // 2, width // 2
+
+    @cached_property
+    def sum(self) -> float:
+        """Sum of the weights, after the divisor: what a flat picture is multiplied by."""
+        if self.column is not None and self.row is not None:
+            return math.fsum(self.column) * math.fsum(self.row) / self.divisor
+        return math.fsum(cell for cells in self.rows for cell in cells) / self.divisor
+
+    @cached_property
+    def sum_of_magnitudes(self) -> float:
+        """Sum of the weights without their signs: bounds the output's range.
+
+        >>> Kernel("sobel-x", column=(1, 2, 1), row=(-1, 0, 1)).sum_of_magnitudes
+        8.0
+        """
+        if self.column is not None and self.row is not None:
+            down, across = math.fsum(map(abs, self.column)), math.fsum(map(abs, self.row))
+            return down * across / abs(self.divisor)
+        return math.fsum(abs(cell) for cells in self.rows for cell in cells) / abs(self.divisor)
+
+    @cached_property
+    def rank(self) -> int | None:
+        """Number of column-times-row products needed; None where it would take long to find."""
+        return 1 if self.factors else rank_of(self.rows)
+
+    @cached_property
+    def symmetry(self) -> tuple[str, ...]:
+        """Which turns and mirrors leave the matrix as it is, or only change its sign.
+
+        >>> Kernel("sobel-x", column=(1, 2, 1), row=(-1, 0, 1)).symmetry
+        ('odd left-right', 'even up-down', 'odd half turn')
+        """
+        return symmetries_of(self.rows)
+
+    @property
+    def is_zero_sum(self) -> bool:
+        """A flat picture gives zero (or the offset): edges, lines, Laplacians."""
+        return abs(self.sum) <= ZERO_SUM_TOLERANCE * self.sum_of_magnitudes
+
+    @cached_property
+    def is_smoothing(self) -> bool:
+        """A weighted mean: no negative weight and a positive sum."""
+        return self.sum > 0 and math.isclose(self.sum, self.sum_of_magnitudes, rel_tol=1e-12)
+
+    @cached_property
+    def has_integer_rows(self) -> bool:
+        """Whether `rows` are whole numbers, so that integer pictures give exact sums."""
+        if self.column is not None and self.row is not None:
+            return all(float(tap).is_integer() for tap in (*self.column, *self.row))
+        return all(float(cell).is_integer() for cells in self.rows for cell in cells)
+
+    @cached_property
+    def direction_xy(self) -> tuple[float, float]:
+        """Unit vector (right, down) along which brightness must rise for a positive result.
+
+        It is the matrix's first moment; (0, 0) for a kernel that prefers no direction.
+
+        >>> Kernel("roberts-2", matrix=((0, 1), (-1, 0))).direction_xy
+        (0.7071067811865475, -0.7071067811865475)
+        """
+        middle = self.sum * self.divisor / (len(self.rows) * len(self.rows[0]))
+        right = math.fsum(
+            (cell - middle) * x for cells in self.rows for x, cell in enumerate(cells)
+        )
+        down = math.fsum((cell - middle) * y for y, cells in enumerate(self.rows) for cell in cells)
+        length = math.hypot(right, down)
+        if length <= ZERO_SUM_TOLERANCE * self.sum_of_magnitudes * abs(self.divisor):
+            return 0.0, 0.0
+        sign = math.copysign(1.0, self.divisor)
+        return sign * right / length, sign * down / length
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name.
+
+        >>> Kernel("motion:length=9,angle=45", matrix=((1,),)).slug
+        'motion-length9-angle45'
+        """
+        return self.name.replace("=", "").replace(":", "-").replace(",", "-")
+
+
+@dataclass(frozen=True)
+class Magnitude:
+    """A gradient's magnitude: two kernels, combined pixel by pixel.
+
+    Each component measures the rise of brightness along its own `direction_xy`; the components of
+    Roberts' cross run along the diagonals.
+
+    Attributes:
+        name: `sobel`, `prewitt`, `scharr`, `roberts`, `frei-chen` or `sobel:size=5`.
+        x: first component; across the picture, for Roberts along the falling diagonal.
+        y: second component, at a right angle to the first.
+        aliases: other names that find it.
+        source: where the idea comes from.
+        notes: what a user should know before using it.
+    """
+
+    name: str
+    x: Kernel
+    y: Kernel
+    aliases: tuple[str, ...] = ()
+    source: str = ""
+    notes: str = ""
+    group: str = "gradient"
+    offset: Number = 0
+
+    @property
+    def components(self) -> tuple[Kernel, Kernel]:
+        """Both kernels, `x` first."""
+        return self.x, self.y
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in cells that cover both components."""
+        (x_h, x_w), (y_h, y_w) = self.x.size_hw, self.y.size_hw
+        return max(x_h, y_h), max(x_w, y_w)
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name."""
+        return self.name.replace("=", "").replace(":", "-")
