@@ -1,0 +1,1 @@
+"""Kernels applied to pictures: reading, writing, borders, channels, value range."""
