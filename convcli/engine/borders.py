@@ -84,6 +84,7 @@ class Axis:
         stride: steps between outputs.
         dilation: steps between taps.
         source: index of the sample behind each position of the extended axis, OUTSIDE for none.
+        before: positions before the first sample.
     """
 
     size: int
@@ -91,6 +92,7 @@ class Axis:
     stride: int
     dilation: int
     source: Any
+    before: int = 0
 
 
 def correlation_axis(
@@ -140,4 +142,4 @@ def correlation_axis(
     outputs = -(-size // stride)
     reach = (outputs - 1) * stride + extent
     source = extended_index(mode, length, np.arange(-centre, reach - centre))
-    return Axis(outputs, taps, stride, dilation, source)
+    return Axis(outputs, taps, stride, dilation, source, centre)

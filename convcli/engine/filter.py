@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from convcli.engine import filter_twin
-from convcli.engine.filter_plan import FilterPlan, plan_filter
+from convcli.engine.borders import Axis
+from convcli.engine.filter_plan import (
+    COMPILED_INPUTS,
+    COMPILED_OUTPUTS,
+    FilterPlan,
+    plan_filter,
+)
 
 __all__ = ["FilterPlan", "Filtered", "Statistics", "apply", "plan_filter", "run"]
+
+Figures = tuple[float, float, int, int]
 
 
 @dataclass(frozen=True)
@@ -74,52 +82,90 @@ def run(plan: FilterPlan, planes: Any, *, threads: int | None = None, out: Any =
     shape = (out_h, out_w, channels) if pixels.ndim == 3 else (out_h, out_w)
     values = np.empty(shape, plan.output_dtype) if out is None else out
     planes_hwc = pixels.reshape(plan.shape_hwc)
-    statistics = _run_twin(plan, planes_hwc, values.reshape(plan.out_hwc))
+    runner = _run_compiled if plan.engine == "numba" else _run_twin
+    statistics = runner(plan, planes_hwc, values.reshape(plan.out_hwc), threads)
     return Filtered(values, statistics, plan)
 
 
-def _run_twin(plan: FilterPlan, planes: Any, out: Any) -> Statistics:
+def _run_twin(plan: FilterPlan, planes: Any, out: Any, _threads: int | None) -> Statistics:
     """Run the plan in NumPy, by blocks of rows."""
     height, width, channels = plan.out_hwc
     block = max(1, filter_twin.BLOCK_BYTES // (8 * width * channels))
     figures = []
     for first in range(0, height, block):
         last = min(first + block, height)
-        rows = filter_twin.rows_of(plan.rows, first, last)
-        values = _values(plan, planes, rows)
-        figures.append(_count(plan, values))
-        if plan.mapping == "abs":
-            values = np.abs(values)
-        out[first:last] = filter_twin.converted(values, plan.output_dtype, *plan.value_range)
+        sums = _sums(plan, planes, filter_twin.rows_of(plan.rows, first, last))
+        figures.append(_finish(plan, sums, out[first:last]))
     return total_statistics(figures)
 
 
-def _values(plan: FilterPlan, planes: Any, rows: Any) -> Any:
+def _sums(plan: FilterPlan, planes: Any, rows: Axis) -> Any:
+    """Return the sums of one kernel or the norm of several for some rows, in double precision."""
     used = rows.source[rows.source >= 0]
     low, high = (used.min(), used.max() + 1) if used.size else (0, 1)
-    source = np.where(rows.source >= 0, rows.source - low, rows.source)
-    near = type(rows)(rows.size, rows.taps, rows.stride, rows.dilation, source)
+    near = replace(rows, source=np.where(rows.source >= 0, rows.source - low, rows.source))
     parts = [
         filter_twin.picture_sums(planes[low:high], kernel, terms, near, plan.columns, plan.cval)
         for kernel, terms in zip(plan.kernels, plan.terms, strict=True)
     ]
-    values = filter_twin.combined(parts, plan.norm)
+    return filter_twin.combined(parts, plan.norm)
+
+
+def _finish(plan: FilterPlan, sums: Any, out: Any) -> Figures:
+    """Divide, shift, map, count and convert sums into `out`."""
+    values = _value(plan, sums)
+    extremes = float(np.fmin.reduce(values, None)), float(np.fmax.reduce(values, None))
+    mapped = np.abs(values) if plan.mapping == "abs" else values
+    out[...] = filter_twin.converted(mapped, plan.output_dtype, *plan.value_range)
+    whole = mapped if plan.output_dtype.kind == "f" else np.rint(mapped)
+    low, high = plan.value_range
+    return *extremes, int((whole < low).sum()), int((whole > high).sum())
+
+
+def _value(plan: FilterPlan, sums: Any) -> Any:
+    """Return sum / divisor + offset; where all are integers with one rounding."""
     divisor = plan.divisor if plan.norm == "none" else abs(plan.divisor)
     if divisor == 1 and plan.offset == 0:
-        return values
-    if plan.exact and plan.norm == "none":
-        return (values + plan.offset * divisor) / divisor
-    return values / divisor + plan.offset
+        return sums
+    if plan.exact:
+        return (sums + plan.offset * divisor) / divisor
+    return sums / divisor + plan.offset
 
 
-def _count(plan: FilterPlan, values: Any) -> tuple[float, float, int, int]:
-    low, high = plan.value_range
-    if plan.mapping == "raw" and plan.output_dtype.kind == "f":
-        return float(values.min()), float(values.max()), 0, 0
-    size = np.abs(values) if plan.mapping == "abs" else values
-    whole = size if plan.output_dtype.kind == "f" else np.rint(size)
-    below, above = int((whole < low).sum()), int((whole > high).sum())
-    return float(values.min()), float(values.max()), below, above
+def _run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -> Statistics:
+    """Run the plan in compiled strips; what they cannot do at once is done in steps."""
+    from convcli.engine.filter_strips import run_compiled
+
+    pixels = planes
+    if plan.dtype.name not in COMPILED_INPUTS:
+        pixels = planes.astype(plan.accumulator)
+    steps = plan.rows.stride, plan.columns.stride
+    if steps == (1, 1) and plan.output_dtype.name in COMPILED_OUTPUTS and out.flags.c_contiguous:
+        lowest, highest, below, above = run_compiled(plan, pixels, out, threads)
+        ends = sorted(float(_value(plan, np.float64(end))) for end in (lowest, highest))
+        return Statistics(ends[0], ends[1], below, above)
+    plain = replace(
+        plan,
+        rows=filter_twin.without_stride(plan.rows),
+        columns=filter_twin.without_stride(plan.columns),
+        divisor=1.0,
+        offset=0.0,
+        mapping="raw",
+        value_range=(-math.inf, math.inf),
+        output_dtype=np.dtype(plan.finish),
+    )
+    sums = np.empty(plain.out_hwc, plain.output_dtype)
+    run_compiled(plain, pixels, sums, threads)
+    strided = sums[:: steps[0], :: steps[1]]
+    rows = max(1, filter_twin.BLOCK_BYTES // (8 * out[0].size))
+    return total_statistics(
+        [
+            _finish(
+                plan, strided[first : first + rows].astype(np.float64), out[first : first + rows]
+            )
+            for first in range(0, len(out), rows)
+        ]
+    )
 
 
 def total_statistics(figures: list[tuple[float, float, int, int]]) -> Statistics:
@@ -129,6 +175,6 @@ def total_statistics(figures: list[tuple[float, float, int, int]]) -> Statistics
     Statistics(minimum=-1.0, maximum=1.0, below=6, above=8)
     """
     lowest, highest, below, above = zip(*figures, strict=True)
-    if any(map(math.isnan, lowest)):
-        return Statistics(math.nan, math.nan, sum(below), sum(above))
-    return Statistics(min(lowest), max(highest), sum(below), sum(above))
+    return Statistics(
+        float(np.fmin.reduce(lowest)), float(np.fmax.reduce(highest)), sum(below), sum(above)
+    )

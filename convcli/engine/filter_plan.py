@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,34 @@ class FilterPlan:
         """Products that are added up, over the whole picture."""
         return math.prod(self.out_hwc) * _taps(self.kernels, self.terms)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and highest value that weights and pixels allow, before conversion."""
+        if self.dtype.kind == "f":
+            return -math.inf, math.inf
+        limits = (
+            (0, 1)
+            if self.dtype.kind == "b"
+            else (np.iinfo(self.dtype).min, np.iinfo(self.dtype).max)
+        )
+        low, high = min(limits[0], self.cval), max(limits[1], self.cval)
+        positive = max(float(kernel.clip(0).sum()) for kernel in self.kernels)
+        negative = min(float(kernel.clip(max=0).sum()) for kernel in self.kernels)
+        ends = (positive * low + negative * high, positive * high + negative * low)
+        if self.norm != "none":
+            ends = (0.0, max(map(abs, ends)) * len(self.kernels))
+        first, second = (end / self.divisor + self.offset for end in ends)
+        return min(first, second), max(first, second)
+
+    @property
+    def may_saturate(self) -> bool:
+        """Whether any value can fall outside the output's range."""
+        low, high = self.bounds
+        if self.mapping == "abs":
+            low, high = 0.0, max(abs(low), abs(high))
+        half = 0.49 if self.output_dtype.kind in "iu" else 0.0
+        return low < self.value_range[0] - half or high > self.value_range[1] + half
+
     def __str__(self) -> str:
         sizes = " + ".join("x".join(map(str, kernel.shape)) for kernel in self.kernels)
         return f"{sizes} {self.path} in {self.accumulator}, {self.engine}: {self.reason}"
@@ -151,7 +180,9 @@ def plan_filter(
         for place, (length, taps) in enumerate(zip(shape_hwc, (taps_h, taps_w), strict=False))
     )
     outside = cval if (rows.source < 0).any() or (columns.source < 0).any() else 0.0
-    proof = _Proof(matrices, dtype, float(outside), float(divisor), float(offset), norm)
+    proof = _Proof(
+        matrices, dtype, output_dtype, float(outside), float(divisor), float(offset), norm
+    )
     terms, path, why = _choose_path(matrices, proof)
     out_numbers = rows.size * columns.size * shape_hwc[2]
     operations = out_numbers * (_taps(matrices, terms) + OPERATIONS_TO_CONVERT * len(matrices))
@@ -173,7 +204,14 @@ class _Proof:
     """
 
     def __init__(
-        self, kernels: Any, dtype: Any, cval: float, divisor: float, offset: float, norm: str
+        self,
+        kernels: Any,
+        dtype: Any,
+        output_dtype: Any,
+        cval: float,
+        divisor: float,
+        offset: float,
+        norm: str,
     ):
         bits = np.iinfo(dtype) if dtype.kind in "iu" else None
         pixel = max(abs(int(bits.min)), int(bits.max)) if bits else 1
@@ -189,6 +227,9 @@ class _Proof:
         if dtype == np.float64 or (dtype.itemsize > 2 and dtype.kind in "iu"):
             self.accumulator = self.finish = "float64"
             self.reason = f"{dtype} pictures are added in double precision"
+        elif not self.integers and output_dtype == np.float64:
+            self.accumulator = self.finish = "float64"
+            self.reason = "results in double precision are added in double precision"
         elif not self.integers:
             self.reason = "weights or pixels are no integers, float32 is as good as they are"
         elif self.bound >= FLOAT32_EXACT:
@@ -251,7 +292,7 @@ def choose_engine(engine: str, operations: float) -> tuple[str, str]:
 
 def compiled_code_runs() -> bool:
     """Return whether vector code can be compiled here (not with NUMBA_DISABLE_JIT=1)."""
-    return False
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") in {"", "0"}
 
 
 def _picture_shape(shape: Sequence[int], dtype: Any) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -66,6 +67,11 @@ def rows_of(axis: Axis, first: int, last: int) -> Axis:
     begin = first * axis.stride
     source = axis.source[begin : begin + reach]
     return Axis(last - first, axis.taps, axis.stride, axis.dilation, source)
+
+
+def without_stride(axis: Axis) -> Axis:
+    """Return the axis that makes every output which `axis` skips, too."""
+    return replace(axis, size=(axis.size - 1) * axis.stride + 1, stride=1)
 
 
 def identity_axis(size: int) -> Axis:

@@ -1,0 +1,175 @@
+"""Compiled strips: rows of a picture through one filter, block by block in a core's own cache.
+
+A block is widened to floating point together with the pixels around it, taps are added up by the
+register tile, and its sums are converted while they are still in the cache. Every function works
+on flat contiguous arrays; several strips run at the same time in threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+from convcli.engine.compilation import compiled
+from convcli.engine.filter_tile import add_up_tile, address, convert_row, widen_row
+
+SUM, SQUARES, MAGNITUDES, LARGEST = range(4)
+"""How the sums of several kernels become one value."""
+
+
+@compiled
+def widen_block(
+    block, step, pixels, width, source_rows, first, rows, source_columns, left, count,
+    inner_begin, inner_end, shift, outside,
+):  # fmt: skip
+    """Fill `rows` lines of `block` with extended pixels from column `left` on, `count` of each."""
+    begin = min(max(inner_begin, left), left + count)
+    end = max(min(inner_end, left + count), begin)
+    for line in range(rows):
+        base = line * step
+        row = source_rows[first + line]
+        if row < 0:
+            for place in range(count):
+                block[base + place] = outside
+            continue
+        start = row * width
+        for place in range(left, begin):
+            column = source_columns[place]
+            block[base + place - left] = pixels[start + column] if column >= 0 else outside
+        widen_row(
+            address(block, base + begin - left), address(pixels, start + begin + shift), end - begin
+        )
+        for place in range(end, left + count):
+            column = source_columns[place]
+            block[base + place - left] = pixels[start + column] if column >= 0 else outside
+
+
+@compiled
+def add_up(
+    sums, sums_step, samples, samples_step, rows, columns, weights, weights_at, offsets, taps_h,
+    taps_w, tile_width, tile,
+):  # fmt: skip
+    """Write the sums of `rows` x `columns` places, rounded up to whole tiles."""
+    for row in range(0, rows, len(tile)):
+        for column in range(0, columns, tile_width):
+            add_up_tile(
+                address(sums, row * sums_step + column), sums_step,
+                address(samples, row * samples_step + column), samples_step,
+                address(weights, weights_at), address(offsets, 0), taps_h, taps_w, tile,
+            )  # fmt: skip
+
+
+@compiled
+def join(total, sums, count, how, first):
+    """Join the sums of one kernel to the total of several."""
+    if how == SUM:
+        for place in range(count):
+            total[place] = sums[place] if first else total[place] + sums[place]
+    elif how == SQUARES:
+        for place in range(count):
+            value = total.dtype.type(sums[place])
+            total[place] = value * value if first else total[place] + value * value
+    elif how == MAGNITUDES:
+        for place in range(count):
+            value = abs(sums[place])
+            total[place] = value if first else total[place] + value
+    else:
+        for place in range(count):
+            value = abs(sums[place])
+            total[place] = value if first else max(total[place], value)
+
+
+@compiled
+def dense_strip(
+    pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
+    source_columns, inner_begin, inner_end, shift, outside,
+    weights, kernels, offsets, reach, taps_h, taps_w, how, root,
+    parameters, extremes, counts, samples, samples_step, sums, sums_step, total,
+    block_rows, block_columns, tile_width, tile, variety,
+):  # fmt: skip
+    """Filter rows `first` to `last` (exclusive) with whole kernels.
+
+    `reach` is how many samples a row of taps spans, in numbers, less one.
+    """
+    for top in range(first, last, block_rows):
+        rows = min(block_rows, last - top)
+        for left in range(0, out_width, block_columns):
+            columns = min(block_columns, out_width - left)
+            widen_block(
+                samples, samples_step, pixels, width, source_rows, top, rows + taps_h - 1,
+                source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
+            )  # fmt: skip
+            for kernel in range(kernels):
+                add_up(
+                    sums, sums_step, samples, samples_step, rows, columns, weights,
+                    kernel * taps_h * taps_w, offsets, taps_h, taps_w, tile_width, tile,
+                )  # fmt: skip
+                if how >= 0:
+                    for row in range(rows):
+                        base = row * sums_step
+                        join(total[base:], sums[base:], columns, how, kernel == 0)
+            convert_block(
+                out, out_width, (out_first + top * out_step) * out_width + left, out_step,
+                total, sums_step, rows, columns, root,
+                parameters, extremes, counts, variety,
+            )  # fmt: skip
+
+
+@compiled
+def convert_block(
+    out, out_width, start, out_step, sums, sums_step, rows, columns, root, parameters, extremes,
+    counts, variety,
+):  # fmt: skip
+    """Convert the sums of one block, or their roots, and write them to their place."""
+    for row in range(rows):
+        base = row * sums_step
+        if root:
+            for place in range(base, base + columns):
+                sums[place] = math.sqrt(sums[place])
+        convert_row(
+            address(out, start + row * out_step * out_width), address(sums, base), columns,
+            address(parameters, 0), address(extremes, 0), address(counts, 0), variety,
+        )  # fmt: skip
+
+
+@compiled
+def separable_strip(
+    pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
+    source_columns, inner_begin, inner_end, shift, outside,
+    uprights, levels, kernels, terms, offsets, reach, taps_h, taps_w, how, root,
+    parameters, extremes, counts, samples, middle, step, sums, products, sums_step, total,
+    block_rows, block_columns, up_width, up_tile, level_width, level_tile, variety,
+):  # fmt: skip
+    """Filter rows `first` to `last` with `terms` pairs of a column and a row for each kernel.
+
+    The column runs first, over the block and the columns around it, then the row over that.
+    """
+    upright_offset = offsets[:1]
+    for top in range(first, last, block_rows):
+        rows = min(block_rows, last - top)
+        for left in range(0, out_width, block_columns):
+            columns = min(block_columns, out_width - left)
+            widen_block(
+                samples, step, pixels, width, source_rows, top, rows + taps_h - 1,
+                source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
+            )  # fmt: skip
+            for pair in range(kernels * terms):
+                add_up(
+                    middle, step, samples, step, rows, columns + reach, uprights, pair * taps_h,
+                    upright_offset, taps_h, 1, up_width, up_tile,
+                )  # fmt: skip
+                add_up(
+                    products if terms > 1 else sums, sums_step, middle, step, rows, columns,
+                    levels, pair * taps_w, offsets, 1, taps_w, level_width, level_tile,
+                )  # fmt: skip
+                kernel, term = divmod(pair, terms)
+                for row in range(rows):
+                    base = row * sums_step
+                    if terms > 1:
+                        join(sums[base:], products[base:], columns, SUM, term == 0)
+                    if how >= 0 and term == terms - 1:
+                        join(total[base:], sums[base:], columns, how, kernel == 0)
+            convert_block(
+                out, out_width, (out_first + top * out_step) * out_width + left, out_step,
+                total, sums_step, rows, columns, root,
+                parameters, extremes, counts, variety,
+            )  # fmt: skip

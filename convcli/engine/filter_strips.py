@@ -1,0 +1,245 @@
+"""Hands a plan to the compiled strips: tables, scratch memory, threads; and reads the figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convcli.engine import filter_compiled, filter_tile
+from convcli.engine.borders import Axis
+from convcli.engine.filter_plan import FilterPlan
+from convcli.engine.threads import each_part, thread_count
+
+NORM_CODES = {
+    "none": -1,
+    "l2": filter_compiled.SQUARES,
+    "l1": filter_compiled.MAGNITUDES,
+    "max": filter_compiled.LARGEST,
+}
+ALIGNMENT = 64
+"""Bytes of a cache line: vectors that begin on one are loaded and stored at once."""
+
+STRIPS_PER_THREAD = 4
+"""Enough that a thread which was interrupted does not keep the others waiting."""
+
+LEAST_STRIP = 32
+"""Rows; below that the rows around a strip cost more than they bring."""
+
+Figures = tuple[float, float, int, int]
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Rows and columns of one block, the tile's lines, and the samples of one line of scratch."""
+
+    rows: int
+    columns: int
+    lines: int
+    step: int
+    sums_step: int
+
+
+def run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -> Figures:
+    """Filter `planes` into `out`, both H x W x C and contiguous; the plan has strides of 1.
+
+    Returns the lowest and highest sum (or norm), and how many values fell below and above.
+    """
+    job = _Job(plan, planes, out)
+    count = thread_count(threads)
+    results = each_part(job.run_strips, job.strips(count), count)
+    lowest = min(result[0] for result in results)
+    highest = max(result[1] for result in results)
+    below, above = (sum(result[place] for result in results) for place in (2, 3))
+    if lowest > highest:  # nothing but NaN
+        lowest = highest = math.nan
+    return lowest, highest, int(below), int(above)
+
+
+class _Job:
+    """What all strips of one picture share."""
+
+    def __init__(self, plan: FilterPlan, planes: Any, out: Any):
+        self.plan = plan
+        channels = plan.shape_hwc[2]
+        self.pixels = np.ascontiguousarray(planes).reshape(-1)
+        self.out = out.reshape(-1)
+        self.width = plan.shape_hwc[1] * channels
+        self.out_width = plan.columns.size * channels
+        self.number = np.dtype(plan.accumulator)
+        self.finish = np.dtype(plan.finish)
+        self.lanes = filter_tile.lanes_of(self.number.itemsize)
+        taps_w = plan.columns.taps
+        self.offsets = np.arange(taps_w) * (plan.columns.dilation * channels)
+        self.reach = int(self.offsets[-1])
+        self.columns_source = _in_channels(plan.columns, channels)
+        before = plan.columns.before * channels
+        self.inner = (before, before + self.width, -before)
+        self.weights = _weights(plan, self.number)
+        self.parameters, self.variety = conversion(plan)
+        self.tables = [
+            np.ascontiguousarray(plan.rows.source[first :: plan.rows.dilation])
+            for first in range(plan.rows.dilation)
+        ]
+
+    def strips(self, threads: int) -> Iterable[tuple[int, int, int]]:
+        """Return (residue of the rows, first, last) of each strip.
+
+        A kernel with gaps between its rows sees every dilation-th row: those are filtered as
+        pictures of their own.
+        """
+        gap = self.plan.rows.dilation
+        for residue in range(min(gap, self.plan.rows.size)):
+            rows = len(range(residue, self.plan.rows.size, gap))
+            wanted = 1 if threads == 1 else STRIPS_PER_THREAD * threads
+            height = max(LEAST_STRIP, -(-rows // wanted))
+            for first in range(0, rows, height):
+                yield residue, first, min(first + height, rows)
+
+    def run_strips(self, strips: Iterable[tuple[int, int, int]]) -> Figures:
+        """Run strips until none is left, with scratch memory of this thread's own."""
+        lanes = filter_tile.lanes_of(self.finish.itemsize)
+        extremes = np.repeat(np.array([math.inf, -math.inf], self.finish), lanes)
+        counts = np.zeros(2 * lanes, f"i{self.finish.itemsize}")
+        run = self._separable() if self.weights[0] is not None else self._dense()
+        for residue, first, last in strips:
+            run(residue, first, last, extremes, counts)
+        below, above = counts.reshape(2, lanes).sum(axis=1, dtype=np.int64)
+        return float(extremes[:lanes].min()), float(extremes[lanes:].max()), int(below), int(above)
+
+    def _picture(self, residue: int, first: int, last: int) -> tuple[Any, ...]:
+        return (
+            self.pixels, self.width, self.out, self.out_width, residue, self.plan.rows.dilation,
+            self.tables[residue], first, last, self.columns_source, *self.inner,
+            self.number.type(self.plan.cval),
+        )  # fmt: skip
+
+    def _how(self) -> tuple[int, bool]:
+        return NORM_CODES[self.plan.norm], self.plan.norm == "l2"
+
+    def _blocks(self, lines: int, widest_tile: int) -> _Blocks:
+        """Return blocks whose samples stay in the second-level cache."""
+        rows = max(lines, (48 if self.plan.rows.taps > 7 else 24) // lines * lines)
+        columns = -(-min(self.out_width, 768) // widest_tile) * widest_tile
+        step = _rounded(columns + self.reach + widest_tile, self.lanes)
+        return _Blocks(rows, columns, lines, step, _rounded(columns + widest_tile, self.lanes))
+
+    def _dense(self) -> Any:
+        taps_h = self.plan.rows.taps
+        tile = (0,) * tile_lines(taps_h)
+        tile_width = filter_tile.tile_vectors(len(tile)) * self.lanes
+        blocks = self._blocks(len(tile), tile_width)
+        samples = _aligned((blocks.rows + taps_h + len(tile)) * blocks.step, self.number)
+        sums = _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number)
+        how, root = self._how()
+        total = sums if how < 0 else _aligned(sums.size, self.finish)
+
+        def run(residue: int, first: int, last: int, extremes: Any, counts: Any) -> None:
+            filter_compiled.dense_strip(
+                *self._picture(residue, first, last), self.weights[1], len(self.plan.kernels),
+                self.offsets, self.reach, taps_h, self.plan.columns.taps, how, root,
+                self.parameters, extremes, counts, samples, blocks.step, sums, blocks.sums_step,
+                total, blocks.rows, blocks.columns, tile_width, tile, self.variety,
+            )  # fmt: skip
+
+        return run
+
+    def _separable(self) -> Any:
+        taps_h = self.plan.rows.taps
+        tile = (0,) * tile_lines(taps_h)
+        up_width, level_width = (
+            filter_tile.tile_vectors(lines) * self.lanes for lines in (len(tile), 1)
+        )
+        blocks = self._blocks(len(tile), math.lcm(up_width, level_width))
+        samples = _aligned((blocks.rows + taps_h + len(tile)) * blocks.step, self.number)
+        middle = _aligned((blocks.rows + len(tile)) * blocks.step, self.number)
+        sums, products = (
+            _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number) for _ in range(2)
+        )
+        how, root = self._how()
+        total = sums if how < 0 else _aligned(sums.size, self.finish)
+        uprights, levels, terms = self.weights[0]
+
+        def run(residue: int, first: int, last: int, extremes: Any, counts: Any) -> None:
+            filter_compiled.separable_strip(
+                *self._picture(residue, first, last), uprights, levels, len(self.plan.kernels),
+                terms, self.offsets, self.reach, taps_h, self.plan.columns.taps, how, root,
+                self.parameters, extremes, counts, samples, middle, blocks.step, sums, products,
+                blocks.sums_step, total, blocks.rows, blocks.columns, up_width, tile,
+                level_width, (0,), self.variety,
+            )  # fmt: skip
+
+        return run
+
+
+def tile_lines(taps_h: int) -> int:
+    """Return how many lines of output a tile makes at once for kernels of that height.
+
+    >>> tile_lines(1)
+    1
+    """
+    if taps_h == 1:
+        return 1
+    return min(taps_h + 1, filter_tile.MOST_ROWS) if taps_h != 4 else 4
+
+
+def conversion(plan: FilterPlan) -> tuple[Any, tuple[int, ...]]:
+    """Return the parameters of `convert_row`, and the tuple whose length says what it does."""
+    number = np.dtype(plan.finish)
+    low, high = plan.value_range
+    divisor = plan.divisor if plan.norm == "none" else abs(plan.divisor)
+    values = np.zeros(filter_tile.PARAMETERS)
+    values[filter_tile.RECIPROCAL] = 1 / divisor
+    values[filter_tile.DIVISOR] = divisor
+    values[filter_tile.BIAS] = plan.offset * divisor
+    values[filter_tile.OFFSET] = plan.offset
+    values[filter_tile.LOW], values[filter_tile.HIGH] = low, high
+    values[filter_tile.BELOW], values[filter_tile.ABOVE] = low, math.inf
+    if plan.output_dtype.kind in "iu":
+        values[filter_tile.BELOW], values[filter_tile.ABOVE] = low - 0.5, high + 0.5
+    elif high < math.inf:
+        values[filter_tile.ABOVE] = np.nextafter(number.type(high), number.type(math.inf))
+    variety = 0
+    if plan.exact and math.frexp(abs(divisor))[0] != 0.5:
+        variety |= filter_tile.EXACT_QUOTIENT
+    if plan.mapping == "abs":
+        variety |= filter_tile.MAGNITUDES
+    if plan.may_saturate:
+        variety |= filter_tile.COUNTS_OUTSIDE
+    return values.astype(number), (0,) * variety
+
+
+def _weights(plan: FilterPlan, number: Any) -> tuple[Any, Any]:
+    """Return ((columns, rows, terms per kernel), None), or (None, whole kernels) as flat arrays."""
+    splits = [terms for terms in plan.terms if terms is not None]
+    if len(splits) < len(plan.kernels):
+        return None, np.concatenate([kernel.ravel() for kernel in plan.kernels]).astype(number)
+    most = max(len(split) for split in splits)
+    uprights = np.zeros((len(splits), most, plan.rows.taps), number)
+    levels = np.zeros((len(splits), most, plan.columns.taps), number)
+    for kernel, split in enumerate(splits):
+        for term, (column, row) in enumerate(split):
+            uprights[kernel, term], levels[kernel, term] = column, row
+    return (uprights.ravel(), levels.ravel(), most), None
+
+
+def _in_channels(axis: Axis, channels: int) -> Any:
+    """Return the axis' sources counted in numbers, for `channels` numbers a pixel."""
+    if channels == 1:
+        return np.ascontiguousarray(axis.source)
+    places = axis.source[:, None] * channels + np.arange(channels)
+    return np.where(axis.source[:, None] < 0, axis.source[:, None], places).ravel()
+
+
+def _aligned(count: int, number: Any) -> Any:
+    """Return `count` zeros that begin on a cache line."""
+    raw = np.zeros(count * number.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * number.itemsize].view(number)
+
+
+def _rounded(count: int, lanes: int) -> int:
+    return -(-count // lanes) * lanes
