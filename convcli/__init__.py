@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOME: dict[str, str] = {
     "convolve": "convcli.engine.correlation",
     "correlate": "convcli.engine.correlation",
+    "network": "convcli.network",
 }
 """Public name -> module that defines it."""
 
@@ -21,7 +22,8 @@ __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (names come from the table a
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'convcli' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    home = import_module(_HOME[name])
+    return globals().get(name) or getattr(home, name)  # `network` is its own room, and callable
 
 
 def __dir__() -> list[str]:

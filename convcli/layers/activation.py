@@ -1,0 +1,101 @@
+"""Activations, with the operations that each costs for one element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from convcli.errors import did_you_mean
+from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+
+OPS_PER_ELEMENT = {
+    "relu": 1,  # one comparison
+    "relu6": 2,  # two comparisons
+    "leakyrelu": 2,  # compare, multiply
+    "prelu": 2,  # compare, multiply
+    "elu": 3,  # compare, exp, subtract
+    "gelu": 5,  # divide, erf, add, multiply, multiply
+    "silu": 5,  # sigmoid, multiply
+    "hardswish": 5,  # add, two comparisons, divide, multiply
+    "tanh": 1,  # tanh
+    "sigmoid": 4,  # negate, exp, add, divide
+    "softmax": 5,  # compare, subtract, exp, add, divide
+}
+"""Operations for one element; exp, erf, tanh and a division count 1 each."""
+
+KINDS = tuple(kind for kind in OPS_PER_ELEMENT if kind != "prelu")
+"""Activations without weights: rows of their own, and suffixes of a layer."""
+
+
+def activation_flops(kind: str, shape: Shape) -> int:
+    """Return the operations of an activation on a whole map.
+
+    >>> activation_flops("relu", (26, 26, 16))
+    10816
+    """
+    return OPS_PER_ELEMENT[kind] * elements(shape)
+
+
+def check_kind(kind: str) -> None:
+    """Refuse an unknown activation.
+
+    Raises:
+        Misfit: names the nearest known one.
+    """
+    if kind not in KINDS:
+        raise Misfit(f"activation {kind!r} is unknown.{did_you_mean(kind, KINDS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class ActivatedLayer(Layer):
+    """A layer that may carry an activation as a suffix."""
+
+    activation: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        if self.activation is not None:
+            check_kind(self.activation)
+
+
+@dataclass(frozen=True, slots=True)
+class Activation(Layer):
+    """An activation in a row of its own; softmax works on the last axis.
+
+    >>> Activation("relu").flops((26, 26, 16))
+    {'activation': 10816}
+    """
+
+    kind: str
+
+    op = "activation"
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+
+    @property
+    def row_op(self) -> str:
+        """The kind."""
+        return self.kind
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return the operations by `OPS_PER_ELEMENT`."""
+        return {"activation": activation_flops(self.kind, input_shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class PReLU(Layer):
+    """A leaky ReLU with one learned slope for each channel (He et al. 2015).
+
+    >>> PReLU().weights((8, 8, 64))
+    {'slope': (64,)}
+    """
+
+    op = "prelu"
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return slope (in_channels,)."""
+        return {"slope": input_shape[-1:]}
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return the operations by `OPS_PER_ELEMENT`."""
+        return {"activation": activation_flops("prelu", input_shape)}

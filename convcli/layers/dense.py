@@ -1,0 +1,86 @@
+"""The fully connected layer, and what usually stands around it: flatten and dropout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convcli.layers.activation import ActivatedLayer
+from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+
+
+@dataclass(frozen=True, slots=True)
+class Dense(ActivatedLayer):
+    """Every output reads every input; on a map it acts on the channels of each cell.
+
+    >>> Dense(256).weights((1024,))
+    {'kernel': (1024, 256), 'bias': (256,)}
+    """
+
+    units: int
+    bias: bool = True
+
+    op = "dense"
+    positive_fields = ("units",)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (..., units)."""
+        return (*input_shape[:-1], self.units)
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return kernel (in, units) and bias (units,)."""
+        kernel: dict[str, Shape] = {"kernel": (input_shape[-1], self.units)}
+        return kernel | ({"bias": (self.units,)} if self.bias else {})
+
+    def macs(self, input_shape: Shape) -> int:
+        """Return inputs x units, for each cell of a map."""
+        return elements(input_shape) * self.units
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return 2 per multiply-accumulate and 1 per bias addition."""
+        bias = elements(self.output_shape(input_shape)) * self.bias
+        return {"dense": 2 * self.macs(input_shape), "bias": bias}
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten(Layer):
+    """A map in one row, channels last: index (y * width + x) * channels + c.
+
+    >>> Flatten().output_shape((5, 5, 32))
+    (800,)
+    """
+
+    op = "flatten"
+
+    def output_rank(self, rank: int) -> int:
+        """Return 0: a vector."""
+        return 0
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (all cells,)."""
+        return (elements(input_shape),)
+
+    def reads(self, input_shape: Shape) -> None:
+        """Return None: the whole input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout(Layer):
+    """In training, zeros at `rate`, of single cells or of `whole_channels`; else a pass-through.
+
+    >>> Dropout(0.5).output_shape((128,))
+    (128,)
+    """
+
+    rate: float
+    whole_channels: bool = False
+
+    op = "dropout"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise Misfit(f"dropout rate {self.rate} is not in 0 <= rate < 1. Use 0.5, say.")
+
+    @property
+    def row_op(self) -> str:
+        """`dropout`, or `dropout2d` for whole channels."""
+        return "dropout2d" if self.whole_channels else "dropout"

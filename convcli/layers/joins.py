@@ -1,0 +1,97 @@
+"""The rows that close a block: the sum, the stack and the product of branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convcli.layers.base import Join, Misfit, Shape, Work, elements, shape_text
+
+
+def _misfit(what: str, shapes: tuple[Shape, ...], way_out: str) -> Misfit:
+    return Misfit(f"{what}: {' and '.join(map(shape_text, shapes))}. {way_out}")
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Join):
+    """The sum of equal maps, the end of a residual block (He et al. 2016).
+
+    >>> Add().joined_shape(((7, 7, 64), (7, 7, 64)))
+    (7, 7, 64)
+    """
+
+    op = "add"
+
+    def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
+        """Return the shape that all branches share."""
+        body, shortcut = input_shapes
+        if body != shortcut:
+            raise _misfit("body and shortcut differ", input_shapes, _mend(body, shortcut))
+        return body
+
+    def joined_flops(self, input_shapes: tuple[Shape, ...]) -> Work:
+        """Return one addition for each element and each branch after the first."""
+        return {"elementwise": elements(input_shapes[0]) * (len(input_shapes) - 1)}
+
+
+def _mend(body: Shape, shortcut: Shape) -> str:
+    """Return the smallest shortcut that turns one shape into the other."""
+    if len(body) != len(shortcut) or len(body) == 1:
+        fix = f"dense {body[-1]}" if len(body) == len(shortcut) == 1 else None
+        return f"Write residual(... | {fix})." if fix else "Both need the same number of axes."
+    strides = [-(-size // out) for size, out in zip(shortcut, body, strict=True)][:-1]
+    reached = [-(-size // s) for size, s in zip(shortcut, strides, strict=False)]
+    if reached != list(body[:-1]):
+        return "Use `same` padding in the body, or `crop` in the shortcut: residual(... | crop 1)."
+    step = "" if max(strides) == 1 else f" s{shape_text(tuple(strides))}"
+    if len(set(strides)) == 1 and step:
+        step = f" s{strides[0]}"
+    return f"A shortcut mends it: residual(... | conv {body[-1]} 1{step})."
+
+
+@dataclass(frozen=True, slots=True)
+class ConcatChannels(Join):
+    """The channels of all branches, one after the other (GoogLeNet, DenseNet).
+
+    >>> ConcatChannels().joined_shape(((28, 28, 64), (28, 28, 128)))
+    (28, 28, 192)
+    """
+
+    op = "concat"
+
+    def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
+        """Return the shared extents with the sum of the channels."""
+        if len({shape[:-1] for shape in input_shapes}) > 1:
+            raise _misfit(
+                "branches differ outside their channels",
+                input_shapes,
+                "Give them the same strides and `same` padding, or `crop` the larger one.",
+            )
+        return (*input_shapes[0][:-1], sum(shape[-1] for shape in input_shapes))
+
+
+@dataclass(frozen=True, slots=True)
+class Multiply(Join):
+    """The block's input times its body, which may have one number for each channel.
+
+    >>> Multiply().joined_shape(((7, 7, 64), (64,)))
+    (7, 7, 64)
+    """
+
+    op = "scale"
+
+    def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
+        """Return the first shape; the second is broadcast over its axes."""
+        data, gate = input_shapes
+        padded = (1,) * (len(data) - len(gate)) + gate
+        fits = len(padded) == len(data) and padded[-1] == data[-1]
+        if not fits or any(g not in {1, d} for d, g in zip(data, padded, strict=True)):
+            raise _misfit(
+                "the body of scale gives no factor for its input",
+                input_shapes,
+                f"End it with `dense {data[-1]} sigmoid` after `gap`, or `conv {data[-1]} 1`.",
+            )
+        return data
+
+    def joined_flops(self, input_shapes: tuple[Shape, ...]) -> Work:
+        """Return one product for each element."""
+        return {"elementwise": elements(input_shapes[0])}

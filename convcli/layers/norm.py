@@ -1,0 +1,117 @@
+"""Normalisation: by batch statistics, by layer, by groups of channels, by neighbours in depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+
+STATISTICS_OPS = 7
+"""Layer and group normalisation per element: mean 1, centre 1, square 1, sum 1, divide 1, scale 1,
+shift 1. Batch normalisation has its statistics ready and needs the last 2 alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm(Layer):
+    """Scale and shift per channel by running statistics; `momentum` weighs the new ones (PyTorch).
+
+    >>> BatchNorm().weights((8, 8, 64)), BatchNorm().buffers((8, 8, 64))["mean"]
+    ({'scale': (64,), 'shift': (64,)}, (64,))
+    """
+
+    scale: bool = True
+    eps: float = 1e-5
+    momentum: float = 0.1
+
+    op = "bn"
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return shift (in_channels,) and, unless left out, scale (in_channels,)."""
+        channels = input_shape[-1:]
+        return ({"scale": channels} if self.scale else {}) | {"shift": channels}
+
+    def buffers(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the running mean and variance, (in_channels,) each."""
+        return {"mean": input_shape[-1:], "variance": input_shape[-1:]}
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return 2 for each element: at inference it is one scale and one shift."""
+        return {"normalisation": 2 * elements(input_shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm(Layer):
+    """Normalise over the channels of each cell (Keras' default axis).
+
+    >>> LayerNorm().weights((8, 8, 64))
+    {'scale': (64,), 'shift': (64,)}
+    """
+
+    eps: float = 1e-5
+
+    op = "ln"
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return scale and shift, (in_channels,) each."""
+        return {"scale": input_shape[-1:], "shift": input_shape[-1:]}
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return `STATISTICS_OPS` for each element."""
+        return {"normalisation": STATISTICS_OPS * elements(input_shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNorm(Layer):
+    """Normalise over all cells of each of `groups` groups of channels (Wu and He 2018).
+
+    Its statistics span the whole map; as is the custom, they do not count as receptive field.
+
+    >>> GroupNorm(groups=8).weights((8, 8, 64))["scale"]
+    (64,)
+    """
+
+    groups: int
+    eps: float = 1e-5
+
+    op = "gn"
+    positive_fields = ("groups",)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        channels = input_shape[-1]
+        if channels % self.groups:
+            divisors = [n for n in range(1, min(channels, 4096) + 1) if channels % n == 0]
+            nearest = min(divisors, key=lambda n: abs(n - self.groups))
+            raise Misfit(
+                f"{self.groups} groups do not divide {channels} channels. Use gn {nearest}."
+            )
+        return input_shape
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return scale and shift, (in_channels,) each."""
+        return {"scale": input_shape[-1:], "shift": input_shape[-1:]}
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return `STATISTICS_OPS` for each element."""
+        return {"normalisation": STATISTICS_OPS * elements(input_shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResponseNorm(Layer):
+    """Divide by `(k + alpha / size * sum of squares of `size` channels) ** beta` (AlexNet 2012).
+
+    >>> LocalResponseNorm(size=5).flops((1, 1, 10))
+    {'normalisation': 90}
+    """
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+    op = "lrn"
+    positive_fields = ("size",)
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return for each element: square 1, sum size - 1, scale 1, add 1, power 1, divide 1."""
+        return {"normalisation": (self.size + 4) * elements(input_shape)}

@@ -1,0 +1,186 @@
+"""Pooling: windows that take a maximum or a mean, and their global and adaptive forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+
+from convcli.geometry import Adaptive, AxisMap, Padding, Window, windows
+from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.conv import canonical_padding, check_padding, slide
+
+
+class Pool(Layer):
+    """What the sliding pools share; the fields are declared by each of them."""
+
+    __slots__ = ()
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Padding
+    ceil: bool
+
+    needs_map = True
+    axes_fields = ("kernel", "stride")
+    pads_fields = ("padding",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stride", self.stride or self.kernel)
+        Layer.__post_init__(self)
+        check_padding(self.padding)
+        if self.padding == "causal":
+            raise Misfit("pooling has no causal padding. Use valid, same or numbers.")
+        object.__setattr__(self, "padding", canonical_padding(self.padding))
+
+    def windows(self, input_shape: Shape) -> tuple[Window, ...]:
+        """Return one window per axis with its padding in cells."""
+        ones = (1,) * len(self.kernel)
+        return windows(input_shape[:-1], self.kernel, self.stride, self.padding, ones)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (..., in_channels); see `Layer.output_shape`."""
+        axes = self.windows(input_shape)
+        for axis in axes:
+            if max(axis.before, axis.after) > axis.kernel // 2:
+                raise Misfit(
+                    f"padding {max(axis.before, axis.after)} is more than half of window "
+                    f"{axis.kernel}: a window could hold nothing but padding. "
+                    f"Use p{axis.kernel // 2} at most."
+                )
+        return (*slide(input_shape[:-1], axes, ceil=self.ceil), input_shape[-1])
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
+        """Return the windows."""
+        return self.windows(input_shape)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool(Pool):
+    """The largest value of each window; the stride is the window unless given.
+
+    >>> MaxPool(kernel=(3, 3), stride=(2, 2)).output_shape((112, 112, 4))
+    (55, 55, 4)
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] = ()
+    padding: Padding = "valid"
+    ceil: bool = False
+
+    op = "maxpool"
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return window - 1 comparisons for each output cell."""
+        return {"pooling": elements(self.output_shape(input_shape)) * (prod(self.kernel) - 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePool(Pool):
+    """The mean of each window: of its real cells, or with `count_padding` of all its cells.
+
+    >>> AveragePool(kernel=(2, 2)).output_shape((8, 8, 64))
+    (4, 4, 64)
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] = ()
+    padding: Padding = "valid"
+    ceil: bool = False
+    count_padding: bool = False
+
+    op = "avgpool"
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return window - 1 additions and a division for each output cell."""
+        return {"pooling": elements(self.output_shape(input_shape)) * prod(self.kernel)}
+
+
+class GlobalPool(Layer):
+    """What the global pools share: a map becomes one number for each channel."""
+
+    __slots__ = ()
+    needs_map = True
+
+    def output_rank(self, rank: int) -> int:
+        """Return 0: a vector."""
+        return 0
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (in_channels,)."""
+        return input_shape[-1:]
+
+    def reads(self, input_shape: Shape) -> None:
+        """Return None: the whole input."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAveragePool(GlobalPool):
+    """The mean of each channel.
+
+    >>> GlobalAveragePool().output_shape((7, 7, 512))
+    (512,)
+    """
+
+    op = "gap"
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return one addition for each cell but the first, and one division."""
+        return {"pooling": elements(input_shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalMaxPool(GlobalPool):
+    """The largest value of each channel.
+
+    >>> GlobalMaxPool().output_shape((7, 7, 512))
+    (512,)
+    """
+
+    op = "gmp"
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return one comparison for each cell but the first."""
+        return {"pooling": elements(input_shape) - input_shape[-1]}
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveAveragePool(Layer):
+    """Means over as many uneven windows as the output shall have cells.
+
+    >>> AdaptiveAveragePool(size=(7, 7)).output_shape((13, 13, 512))
+    (7, 7, 512)
+    """
+
+    size: tuple[int, ...]
+
+    op = "adaptavg"
+    needs_map = True
+    axes_fields = ("size",)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (*size, in_channels); the map may also grow."""
+        return (*self.size, input_shape[-1])
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return one operation for each cell of each window."""
+        cells = input_shape[-1]
+        for size, count in zip(input_shape, self.size, strict=False):
+            cells *= _total_reads(size, count)
+        return {"pooling": cells}
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
+        """Return the uneven windows."""
+        return tuple(
+            Window(size // count, size // count) if size % count == 0 else Adaptive(size, count)
+            for size, count in zip(input_shape, self.size, strict=False)
+        )
+
+
+def _total_reads(size: int, count: int) -> int:
+    """Return the sum of the lengths of all windows along one axis.
+
+    Neighbouring windows share one cell, except at the `gcd` places where both ends are whole.
+
+    >>> _total_reads(5, 3)  # windows of 2, 3 and 2
+    7
+    """
+    return size + count - gcd(size, count)

@@ -1,0 +1,262 @@
+"""Layers that move cells and compute little or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convcli.geometry import AxisMap, Enlarge, Window, output_size
+from convcli.layers.base import Layer, Misfit, Shape, Work, elements, shape_text
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(Layer):
+    """The same numbers under another shape, channels last.
+
+    >>> Reshape((7, 7, 16)).output_shape((784,))
+    (7, 7, 16)
+    """
+
+    shape: Shape
+
+    op = "reshape"
+    axes_fields = ("shape",)
+
+    def at_rank(self, rank: int) -> Reshape:
+        """Return the layer itself: its shape counts channels too."""
+        return self
+
+    def output_rank(self, rank: int) -> int:
+        """Return the spatial axes of the new shape."""
+        return len(self.shape) - 1
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the new shape."""
+        have, want = elements(input_shape), elements(self.shape)
+        if have != want:
+            raise Misfit(
+                f"reshape {shape_text(self.shape)} holds {want:,} numbers, its input "
+                f"{shape_text(input_shape)} has {have:,}. Use factors of {have:,}."
+            )
+        return self.shape
+
+    def reads(self, input_shape: Shape) -> None:
+        """Return None: the whole input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pad(Layer):
+    """Zeros around the map, (before, after) for every axis.
+
+    >>> Pad(((0, 1), (1, 2))).output_shape((10, 10, 3))
+    (11, 13, 3)
+    """
+
+    cells: tuple[tuple[int, int], ...]
+
+    op = "pad"
+    needs_map = True
+    pads_fields = ("cells",)
+
+    def __post_init__(self) -> None:
+        if any(cells < 0 for pair in self.cells for cells in pair):
+            raise Misfit("pad has negative cells. Use `crop`.")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the grown map."""
+        grown = zip(input_shape, self.cells, strict=False)
+        return (*(size + before + after for size, (before, after) in grown), input_shape[-1])
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
+        """Return windows of one cell, moved."""
+        return tuple(Window(1, before=before, after=after) for before, after in self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop(Layer):
+    """Cells cut off around the map, (before, after) for every axis.
+
+    >>> Crop(((1, 2), (0, 3))).output_shape((10, 10, 3))
+    (7, 7, 3)
+    """
+
+    cells: tuple[tuple[int, int], ...]
+
+    op = "crop"
+    needs_map = True
+    pads_fields = ("cells",)
+
+    def __post_init__(self) -> None:
+        if any(cells < 0 for pair in self.cells for cells in pair):
+            raise Misfit("crop has negative cells. Use `pad`.")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shrunk map."""
+        spatial = tuple(
+            size - before - after
+            for size, (before, after) in zip(input_shape, self.cells, strict=False)
+        )
+        if min(spatial) < 1:
+            raise Misfit(
+                f"crop leaves nothing of input {shape_text(input_shape)}. "
+                f"Cut at most {min(input_shape[:-1]) - 1} cells of the shortest axis."
+            )
+        return (*spatial, input_shape[-1])
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
+        """Return windows of one cell, moved."""
+        return tuple(Window(1, before=-before, after=-after) for before, after in self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Upsample(Layer):
+    """An enlargement by whole factors: nearest cell, or linear between cell centres.
+
+    >>> Upsample((2, 3)).output_shape((5, 7, 4))
+    (10, 21, 4)
+    """
+
+    factor: tuple[int, ...]
+    bilinear: bool = False
+
+    op = "upsample"
+    needs_map = True
+    axes_fields = ("factor",)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the enlarged map."""
+        spatial = (size * factor for size, factor in zip(input_shape, self.factor, strict=False))
+        return (*spatial, input_shape[-1])
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return 0 for nearest; linear weighs 2 neighbours per axis: 2n - 1 for n neighbours."""
+        if not self.bilinear:
+            return {}
+        neighbours = 2 ** len(self.factor)
+        return {"elementwise": elements(self.output_shape(input_shape)) * (2 * neighbours - 1)}
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
+        """Return the enlargements."""
+        return tuple(Enlarge(factor, self.bilinear) for factor in self.factor)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelShuffle(Layer):
+    """Channels of `groups` groups dealt out in turn (ShuffleNet, Zhang et al. 2018).
+
+    >>> ChannelShuffle(2).output_shape((8, 8, 6))
+    (8, 8, 6)
+    """
+
+    groups: int
+
+    op = "shuffle"
+    positive_fields = ("groups",)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape."""
+        if input_shape[-1] % self.groups:
+            raise Misfit(
+                f"{self.groups} groups do not divide {input_shape[-1]} channels. "
+                f"Use a divisor of {input_shape[-1]}."
+            )
+        return input_shape
+
+
+@dataclass(frozen=True, slots=True)
+class PixelShuffle(Layer):
+    """Channels become space: (H, W, C * f * f) to (H * f, W * f, C) (Shi et al. 2016).
+
+    >>> PixelShuffle(2).output_shape((8, 8, 16))
+    (16, 16, 4)
+    """
+
+    factor: int
+
+    op = "pixelshuffle"
+    needs_map = True
+    positive_fields = ("factor",)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the enlarged map with fewer channels."""
+        *spatial, channels = input_shape
+        share = self.factor ** len(spatial)
+        if channels % share:
+            raise Misfit(
+                f"{channels} channels are not divisible by {share}, the factor "
+                f"{self.factor} on {len(spatial)} axes. Use {-(-channels // share) * share} "
+                f"channels before it."
+            )
+        return (*(size * self.factor for size in spatial), channels // share)
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
+        """Return nearest-cell enlargements."""
+        return (Enlarge(self.factor),) * (len(input_shape) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelUnshuffle(Layer):
+    """Space becomes channels: (H, W, C) to (H / f, W / f, C * f * f).
+
+    >>> PixelUnshuffle(2).output_shape((8, 8, 3))
+    (4, 4, 12)
+    """
+
+    factor: int
+
+    op = "pixelunshuffle"
+    needs_map = True
+    positive_fields = ("factor",)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shrunk map with more channels."""
+        *spatial, channels = input_shape
+        if any(size % self.factor for size in spatial):
+            raise Misfit(
+                f"input {shape_text(input_shape)} is not divisible by {self.factor} on every "
+                f"axis. Use `crop` or `pad` before it."
+            )
+        share = self.factor ** len(spatial)
+        return (*(size // self.factor for size in spatial), channels * share)
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
+        """Return windows side by side."""
+        return (Window(self.factor, self.factor),) * (len(input_shape) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfold(Layer):
+    """The matrix of patches (im2col): one row for each window, its cells and channels in a row.
+
+    >>> Unfold(kernel=(3, 3), stride=(2, 2), padding=((1, 1), (1, 1))).output_shape((8, 8, 3))
+    (16, 27)
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] = (1,)
+    padding: tuple[tuple[int, int], ...] = ((0, 0),)
+
+    op = "unfold"
+    needs_map = True
+    axes_fields = ("kernel", "stride")
+    pads_fields = ("padding",)
+
+    def output_rank(self, rank: int) -> int:
+        """Return 1: a series of patches."""
+        return 1
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (windows, cells of one window x in_channels)."""
+        count, cells = 1, input_shape[-1]
+        for axis, kernel in enumerate(self.kernel):
+            before, after = self.padding[axis]
+            count *= output_size(input_shape[axis], kernel, self.stride[axis], before, after)
+            cells *= kernel
+        if not count:
+            raise Misfit(
+                f"window {shape_text(self.kernel)} does not fit input {shape_text(input_shape)}. "
+                f"Use a smaller window or more padding."
+            )
+        return (count, cells)
+
+    def reads(self, input_shape: Shape) -> None:
+        """Return None: its rows are no map any more."""

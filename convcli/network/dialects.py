@@ -1,0 +1,166 @@
+"""Where frameworks differ on paper: the same words, another shape, another count, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from convcli.errors import ConvcliError, UsageMistake, did_you_mean
+from convcli.geometry import keras_output_padding
+from convcli.layers.base import Layer, Misfit
+from convcli.layers.blocks import Block, Branch, Concat, Residual
+from convcli.network.value import Network
+
+DIALECTS = ("torch", "keras", "onnx")
+
+
+def in_dialect(network: Network, dialect: str) -> Network:
+    """Return the network as a framework would build it from the same words.
+
+    `keras`: a valid transposed convolution never cuts a stride short.
+    `torch`, `onnx`: an LSTM has two biases. `torch` refuses `same` with a stride.
+
+    >>> from convcli.network import parse_notation
+    >>> net = parse_notation("input 4x4x1, upconv 1 2 s3")
+    >>> [in_dialect(net, name).trace().output_shape for name in ("torch", "keras")]
+    [(11, 11, 1), (12, 12, 1)]
+
+    Raises:
+        UsageMistake: unknown dialect.
+    """
+    if dialect not in DIALECTS:
+        known = ", ".join(DIALECTS)
+        raise UsageMistake(
+            f"Dialect {dialect!r} is unknown. Use {known}.{did_you_mean(dialect, DIALECTS)}"
+        )
+    return replace(network, layers=_branch(network.layers, _RULES[dialect]))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Layer):
+    """A layer that a framework does not build; following it raises the reason."""
+
+    layer: Layer | None = None
+    reason: str = ""
+
+    @property
+    def row_op(self) -> str:
+        """The op of the refused layer."""
+        return self.layer.row_op if self.layer else ""
+
+    def at_rank(self, rank: int) -> Refused:
+        """Return the layer itself."""
+        return self
+
+    def output_rank(self, rank: int) -> int:
+        """Return the rank of the refused layer."""
+        return self.layer.output_rank(rank) if self.layer else rank
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Raise the reason."""
+        raise Misfit(self.reason)
+
+
+Rule = Callable[[Layer], Layer]
+
+
+def _torch(layer: Layer) -> Layer:
+    if layer.op == "lstm":
+        return replace(layer, biases=2)  # type: ignore[call-arg]  # the op says it is an LSTM
+    if getattr(layer, "padding", None) != "same":
+        return layer
+    if layer.op == "upconv" or layer.op.endswith("pool"):
+        return Refused(
+            layer, "PyTorch has no `same` here. Write the padding in cells.", name=layer.name
+        )
+    if max(getattr(layer, "stride", (1,))) > 1:
+        return Refused(
+            layer,
+            "PyTorch has no `same` with a stride. Write the padding in cells, or `pad` before it.",
+            name=layer.name,
+        )
+    return layer
+
+
+def _keras(layer: Layer) -> Layer:
+    if layer.op != "upconv" or getattr(layer, "padding", None) != "valid":
+        return layer
+    kernel, stride = layer.kernel, layer.stride  # type: ignore[attr-defined]  # a TransposedConv
+    dilation, extra = layer.dilation, layer.output_padding  # type: ignore[attr-defined]  # same
+    fill = tuple(map(keras_output_padding, kernel, stride, dilation))
+    if any(extra) or not any(fill):
+        return layer
+    return replace(layer, fill=fill)  # type: ignore[call-arg]  # same
+
+
+def _onnx(layer: Layer) -> Layer:
+    if layer.op == "lstm":
+        return replace(layer, biases=2)  # type: ignore[call-arg]  # the op says it is an LSTM
+    return layer
+
+
+_RULES: dict[str, Rule] = {"torch": _torch, "keras": _keras, "onnx": _onnx}
+
+
+def _branch(branch: Branch, rule: Rule) -> Branch:
+    return tuple(_item(item, rule) for item in branch)
+
+
+def _item(item: Layer | Block, rule: Rule) -> Layer | Block:
+    if isinstance(item, Layer):
+        return rule(item)
+    if isinstance(item, Concat):
+        return replace(item, branches=tuple(_branch(part, rule) for part in item.branches))
+    body = _branch(item.body, rule)
+    if isinstance(item, Residual):
+        return replace(item, body=body, shortcut=_branch(item.shortcut, rule))
+    return replace(item, body=body)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One layer on which the frameworks do not agree: what each of them says."""
+
+    index: int
+    name: str
+    said: dict[str, str]
+    """Dialect to what it makes of the layer: a shape with its parameters, or a refusal."""
+
+
+def compare_dialects(network: Network) -> list[Difference]:
+    """Return the layers on which the frameworks differ, in order.
+
+    A dialect that refuses a layer, or whose shapes no longer fit, says so at that layer and is
+    silent about the rest.
+
+    >>> from convcli.network import parse_notation
+    >>> (found,) = compare_dialects(parse_notation("input 4x4x1, upconv 1 2 s3"))
+    >>> found.said["torch"], found.said["keras"]
+    ('11x11x1, 5 params', '12x12x1, 5 params')
+    """
+    columns = {dialect: _said(network, dialect) for dialect in DIALECTS}
+    longest = max(columns.values(), key=len)
+    differences = []
+    for place, (name, _) in enumerate(longest):
+        said = {dialect: rows[place][1] for dialect, rows in columns.items() if place < len(rows)}
+        if len(set(said.values())) > 1:
+            differences.append(Difference(place + 1, name, said))
+    return differences
+
+
+def _said(network: Network, dialect: str) -> list[tuple[str, str]]:
+    """Return (name, statement) for each layer, up to the one that does not work."""
+    from convcli.layers.base import shape_text
+    from convcli.network.trace import partial_trace
+
+    steps, problem = partial_trace(in_dialect(network, dialect))
+    rows = [
+        (step.name, f"{shape_text(step.output_shape)}, {step.params:,} params") for step in steps
+    ]
+    return [*rows, _told(problem)] if problem else rows
+
+
+def _told(problem: ConvcliError) -> tuple[str, str]:
+    """Return name and reason from `layer 3 conv2 `conv 8 3 s2`: reason`."""
+    head, _, reason = str(problem).partition("`: ")
+    return head.split()[2], reason

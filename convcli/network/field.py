@@ -1,0 +1,145 @@
+"""The receptive field as it moves through a network: one forward step at a time.
+
+Along one axis the field of output cell u is an interval of input cells. In a plain stack it is
+`[first + u * jump, last + u * jump]` (Araujo, Norris and Sim, Computing Receptive Fields of
+Convolutional Neural Networks, Distill 2019). Behind an enlargement neighbouring cells differ, but
+the pattern repeats: `spans` holds one interval for each cell of a period and `advance` the input
+cells by which it moves on. A plain stack is the case of one span. Nothing is clipped at borders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, lcm
+
+from convcli.geometry import AxisMap, Window
+
+Span = tuple[int, int]
+"""First and last input cell that one output cell depends on."""
+
+MAX_PHASES = 4096
+"""Longest period that is followed; beyond it the field counts as the whole input."""
+
+HOLE: Span = (1, 0)
+"""The empty span: an output cell that no input reaches (a transposed kernel below its stride)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AxisField:
+    """The receptive fields of all cells along one axis.
+
+    >>> POINT.through(Window(3)).through(Window(2, stride=2)).size
+    4
+    """
+
+    advance: int
+    spans: tuple[Span, ...]
+    drifting: bool = False
+    """Branches of different scale were merged: the period is the whole axis."""
+
+    @property
+    def size(self) -> int:
+        """Cells of the largest field."""
+        return max(last - first + 1 for first, last in self.spans)
+
+    @property
+    def smallest(self) -> int:
+        """Cells of the smallest field."""
+        return min(last - first + 1 for first, last in self.spans)
+
+    @property
+    def stride(self) -> int | float | None:
+        """Input cells from one output cell to the next (its mean); None when it is not constant."""
+        if self.drifting:
+            return None
+        whole, rest = divmod(self.advance, len(self.spans))
+        return self.advance / len(self.spans) if rest else whole
+
+    @property
+    def padding(self) -> int | None:
+        """Cells by which the field of output cell 0 begins before the input."""
+        return None if self.drifting or self.spans[0] == HOLE else -self.spans[0][0]
+
+    def span(self, cell: int) -> Span:
+        """Return the interval of any cell, also of one in the padding."""
+        periods, phase = divmod(cell, len(self.spans))
+        first, last = self.spans[phase]
+        return (
+            HOLE
+            if first > last
+            else (first + periods * self.advance, last + periods * self.advance)
+        )
+
+    def through(self, axis: AxisMap) -> AxisField | None:
+        """Return the field one layer later, or None if its pattern has too many phases."""
+        if isinstance(axis, Window) and len(self.spans) == 1:
+            (first, last), jump = self.spans[0], self.advance
+            lowest = -axis.before
+            highest = lowest + (axis.kernel - 1) * axis.dilation
+            return AxisField(jump * axis.stride, ((first + lowest * jump, last + highest * jump),))
+        repeats = len(self.spans) // gcd(len(self.spans), axis.advance)
+        period = axis.period * repeats
+        if period > MAX_PHASES:
+            return None
+        advance = axis.advance * repeats // len(self.spans) * self.advance
+        spans = tuple(self._hull(axis.reads(cell)) for cell in range(period))
+        return AxisField(advance, spans, self.drifting).shortened()
+
+    def _hull(self, cells: range) -> Span:
+        """Return the interval that covers the fields of `cells`.
+
+        Cells one period apart differ by a shift alone, so the first and last of them decide.
+        """
+        count = len(self.spans)
+        ends = cells if len(cells) <= 2 * count else (*cells[:count], *cells[-count:])
+        spans = [span for span in map(self.span, ends) if span != HOLE]
+        if not spans:
+            return HOLE
+        return min(first for first, _ in spans), max(last for _, last in spans)
+
+    def shortened(self) -> AxisField:
+        """Return the same field with the shortest period that describes it."""
+        count = len(self.spans)
+        for period in range(1, count // 2 + 1):
+            advance, rest = divmod(self.advance * period, count)
+            if count % period or rest:
+                continue
+            shorter = AxisField(advance, self.spans[:period], self.drifting)
+            if all(shorter.span(cell) == self.spans[cell] for cell in range(period, count)):
+                return shorter
+        return self
+
+
+POINT = AxisField(1, ((0, 0),))
+"""The field of an input cell: itself."""
+
+
+def union(fields: list[AxisField], extent: int) -> tuple[AxisField | None, bool]:
+    """Return the field that covers all branches of an axis with `extent` cells, and whether the
+    branches are aligned: centred on the same input cells.
+
+    >>> union([AxisField(1, ((-1, 1),)), POINT], extent=28)
+    (AxisField(advance=1, spans=((-1, 1),), drifting=False), True)
+    """  # noqa: D205  (the sentence is one)
+    first = fields[0]
+    if all(field == first for field in fields):
+        return first, True
+    period = lcm(*(len(field.spans) for field in fields))
+    paces = {field.advance * (period // len(field.spans)) for field in fields}
+    drifting = len(paces) > 1 or any(field.drifting for field in fields)
+    if drifting:
+        period = extent
+        paces = {field.span(extent)[0] - field.span(0)[0] for field in fields}
+    if period > MAX_PHASES:
+        return None, False
+    spans = tuple(_cover([field.span(cell) for field in fields]) for cell in range(period))
+    merged = AxisField(max(paces), spans, drifting)
+    centres = {sum(sum(field.span(cell)) for cell in range(period)) for field in fields}
+    return (merged if drifting else merged.shortened()), not drifting and len(centres) == 1
+
+
+def _cover(spans: list[Span]) -> Span:
+    real = [span for span in spans if span != HOLE]
+    if not real:
+        return HOLE
+    return min(first for first, _ in real), max(last for _, last in real)

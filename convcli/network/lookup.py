@@ -1,0 +1,125 @@
+"""From what a user wrote to a network: notation, a file, or a preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.layers.base import Shape
+from convcli.network.notation import parse_notation
+from convcli.network.value import Network
+
+MAX_FILE_BYTES = 1_000_000
+
+FileReader = Callable[[Path], Network]
+
+FILE_READERS: dict[str, FileReader] = {}
+"""Readers of other formats by suffix (`.onnx`); the rooms that know those formats fill it."""
+
+
+def network(source: str, *, input_shape: Shape | None = None) -> Network:
+    """Return the network that `source` names.
+
+    Text that begins with `input` or `let` is notation; with a slash or a suffix it is a file;
+    else a preset, with variables as in `rps:n=16`.
+
+    Args:
+        source: what the user wrote.
+        input_shape: replaces the input's shape.
+
+    >>> network("mnist").trace().totals.params
+    30762
+
+    Raises:
+        UsageMistake: malformed notation, an unknown preset or variable.
+        InputProblem: a file that cannot be read, or is no network.
+    """
+    text = source.lstrip()
+    first = text.split(maxsplit=1)[0].rstrip(",") if text else ""
+    if first in {"input", "let"} or "\n" in text or text.startswith("#"):
+        return parse_notation(source, input_shape=input_shape)
+    if "," in text or "(" in text:
+        raise UsageMistake(
+            f"A network begins with its input, and this begins with {first!r}. "
+            f"Write: input 28x28x1, {text[:40]}"
+        )
+    if "/" in text or "\\" in text or Path(text.partition(":")[0]).suffix:
+        return _from_file(Path(source), input_shape)
+    return _from_preset(text.strip(), input_shape)
+
+
+def preset_names() -> list[str]:
+    """Return the names of all presets, sorted.
+
+    >>> "resnet18" in preset_names()
+    True
+    """
+    folder = files("convcli.network") / "presets"
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(name.removesuffix(".net") for name in names if name.endswith(".net"))
+
+
+def preset_text(name: str) -> str:
+    """Return the notation of a preset, comments and all.
+
+    Raises:
+        UsageMistake: there is no such preset; names the nearest.
+    """
+    place = files("convcli.network") / "presets" / f"{name}.net"
+    if not name.replace("-", "").replace("_", "").isalnum() or not place.is_file():
+        known = preset_names()
+        hint = did_you_mean(name, known) or f" Known: {' '.join(known)}."
+        raise UsageMistake(
+            f"There is no preset {name[:60]!r}.{hint} "
+            f"A network in words begins with input: input 28x28x1, conv 16 3"
+        )
+    return place.read_text(encoding="utf-8")
+
+
+def _from_preset(source: str, input_shape: Shape | None) -> Network:
+    name, *settings = source.split(":")
+    text = preset_text(name)
+    variables = _settings(name, settings)
+    return parse_notation(text, name=name, variables=variables, input_shape=input_shape)
+
+
+def _settings(name: str, settings: list[str]) -> Mapping[str, int]:
+    """Return the variables of `rps:n=16`."""
+    variables = {}
+    for setting in settings:
+        variable, equals, value = setting.partition("=")
+        if not equals or not (value.isascii() and value.isdigit() and len(value) <= 9):
+            raise UsageMistake(f"{setting!r} is no setting. Write {name}:n=16.")
+        variables[variable.strip()] = int(value)
+    return variables
+
+
+def _from_file(path: Path, input_shape: Shape | None) -> Network:
+    suffix = path.suffix.lower()
+    if suffix in FILE_READERS:
+        found = FILE_READERS[suffix](path)
+        return found.with_input(input_shape) if input_shape else found
+    if suffix != ".net":
+        readable = ", ".join([".net", *FILE_READERS])
+        raise UsageMistake(f"{path} is no network file; convcli reads {readable}.")
+    return parse_notation(_read_text(path), name=path.stem, input_shape=input_shape)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as problem:
+        raise InputProblem(f"Cannot read {path}: {problem.strerror}.") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise InputProblem(
+            f"{path} has more than {MAX_FILE_BYTES:,} bytes, too many for a network."
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise InputProblem(
+            f"{path} is not text (byte {problem.start} is no UTF-8). Give a file in the notation."
+        ) from None

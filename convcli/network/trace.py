@@ -1,0 +1,433 @@
+"""The one forward fold: a network becomes steps in the order of execution, with every figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.geometry import AxisMap
+from convcli.layers.activation import activation_flops
+from convcli.layers.base import KINDS, MAX_EXTENT, Join, Layer, Misfit, Shape, elements, shape_text
+from convcli.layers.blocks import Branch, Concat, Repeat, Residual, Scale
+from convcli.layers.joins import Add, ConcatChannels, Multiply
+from convcli.network.field import POINT, AxisField, union
+from convcli.network.value import MAX_DEPTH, Network
+
+MAX_STEPS = 20_000
+"""Rows of one network; the deepest preset has about 500."""
+
+BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+"""Bytes of one number by dtype."""
+
+Fields = tuple[AxisField, ...] | None
+"""One field per spatial axis; None: every cell sees the whole input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row: a layer at its place, with its figures for one sample (bytes: for the batch)."""
+
+    index: int
+    """From 1, in the order of execution; 0 is the network's input."""
+    name: str
+    op: str
+    layer: Layer
+    sources: tuple[int, ...]
+    """Indices of the steps it reads; 0 is the network's input."""
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+    activation: str | None
+    weights: dict[str, Shape]
+    """Learnable arrays: name to shape."""
+    buffer_shapes: dict[str, Shape]
+    """Running statistics: name to shape."""
+    params: int
+    trainable: int
+    buffers: int
+    macs: int
+    flops: int
+    flops_breakdown: dict[str, int]
+    """Operations by kind, see `convcli.layers.base.KINDS`; they sum to `flops`."""
+    activation_bytes: int
+    fields: Fields
+    receptive_field: tuple[int, ...]
+    """Input cells per axis that one output cell can see, not clipped; the largest."""
+    receptive_field_min: tuple[int, ...]
+    """The same for the output cell that sees least; differs behind enlargements alone."""
+    stride: tuple[int | float | None, ...] | None
+    """Input cells per axis from one output cell to the next; None where all see everything."""
+    padding: tuple[int | None, ...] | None
+    """Cells per axis by which the first field begins before the input."""
+    reads: tuple[AxisMap, ...] | None
+    """What each axis reads: () cell by cell, None everything; see `Layer.reads`."""
+    aligned: bool = True
+    """Whether the branches it joins are centred on the same input cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all steps; `non_trainable` is frozen parameters and buffers."""
+
+    params: int
+    trainable: int
+    non_trainable: int
+    buffers: int
+    macs: int
+    flops: int
+    flops_breakdown: dict[str, int]
+    activation_bytes: int
+    weight_bytes: int
+    receptive_field: tuple[int, ...]
+    receptive_field_min: tuple[int, ...]
+    stride: tuple[int | float | None, ...] | None
+    padding: tuple[int | None, ...] | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A network executed on paper: its steps, their totals, and what deserves a remark."""
+
+    network: Network
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+    batch: int = 1
+    dtype: str = "float32"
+    dialect: str | None = None
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the last step's output."""
+        return self.steps[-1].output_shape if self.steps else self.network.input_shape
+
+    def step(self, which: int | str) -> Step:
+        """Return a step by index or name.
+
+        Raises:
+            UsageMistake: there is no such step; names the nearest.
+        """
+        for step in self.steps:
+            if which in {step.index, step.name, str(step.index)}:
+                return step
+        names = [step.name for step in self.steps]
+        raise UsageMistake(
+            f"There is no layer {which!r}; they are 1 to {len(names)}, or by name."
+            f"{did_you_mean(str(which), names)}"
+        )
+
+    @cached_property
+    def totals(self) -> Totals:
+        """The sums, and the field of the last spatial layer."""
+        steps = self.steps
+        params = sum(step.params for step in steps)
+        trainable = sum(step.trainable for step in steps)
+        buffers = sum(step.buffers for step in steps)
+        breakdown = dict.fromkeys(KINDS, 0)
+        for step in steps:
+            for kind, flops in step.flops_breakdown.items():
+                breakdown[kind] += flops
+        last = next((step for step in reversed(steps) if step.stride is not None), None)
+        seen = _whole(self.network.input_shape)
+        return Totals(
+            params=params,
+            trainable=trainable,
+            non_trainable=params - trainable + buffers,
+            buffers=buffers,
+            macs=sum(step.macs for step in steps),
+            flops=sum(step.flops for step in steps),
+            flops_breakdown=breakdown,
+            activation_bytes=sum(step.activation_bytes for step in steps),
+            weight_bytes=params * BYTES[self.dtype],
+            receptive_field=last.receptive_field if last else seen,
+            receptive_field_min=last.receptive_field_min if last else seen,
+            stride=last.stride if last else None,
+            padding=last.padding if last else None,
+        )
+
+
+def trace(
+    network: Network,
+    *,
+    dialect: str | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    freeze: tuple[str, ...] = (),
+) -> Trace:
+    """Return the steps of a network in the order of execution, blocks flattened depth first.
+
+    Args:
+        network: what to follow.
+        dialect: `torch`, `keras` or `onnx`: their own rules where they differ from the notation's.
+        batch: samples at a time; only `activation_bytes` grows with it.
+        dtype: of weights and activations: float64, float32, float16, bfloat16 or int8.
+        freeze: patterns of names (`conv*`) whose parameters are not trained.
+
+    >>> from convcli.network import parse_notation
+    >>> steps = trace(parse_notation("input 28x28x1, conv 16 3 relu, maxpool 2")).steps
+    >>> [(step.name, step.output_shape, step.params) for step in steps]
+    [('conv1', (26, 26, 16), 160), ('maxpool1', (13, 13, 16), 0)]
+
+    Raises:
+        InputProblem: a layer does not fit; names the layer, the shapes and the smallest edit.
+        UsageMistake: unknown dialect, dtype or batch, or a pattern that matches no name.
+    """
+    if dtype not in BYTES:
+        raise UsageMistake(f"dtype {dtype!r} is unknown. Use one of {', '.join(BYTES)}.")
+    if batch < 1:
+        raise UsageMistake(f"A batch of {batch} holds nothing. Use at least 1.")
+    if dialect is not None:
+        from convcli.network.dialects import in_dialect
+
+        network = in_dialect(network, dialect)
+    fold = _Fold(network, batch * BYTES[dtype], freeze)
+    fold.branch(network.layers, 0, _Scope(""), 0)
+    fold.check_patterns()
+    return Trace(network, tuple(fold.steps), tuple(fold.notes), batch, dtype, dialect)
+
+
+def partial_trace(network: Network) -> tuple[tuple[Step, ...], InputProblem | None]:
+    """Return the steps up to the first layer that does not fit, and what is wrong with it.
+
+    >>> from convcli.network import parse_notation
+    >>> steps, problem = partial_trace(parse_notation("input 5x5x1, conv 4 3, maxpool 7"))
+    >>> len(steps), str(problem)[:34]
+    (1, 'layer 2 maxpool1 `maxpool 7`: wind')
+    """
+    fold = _Fold(network, BYTES["float32"], ())
+    problem = None
+    try:
+        fold.branch(network.layers, 0, _Scope(""), 0)
+    except InputProblem as found:
+        problem = found
+    return tuple(fold.steps), problem
+
+
+class _Scope:
+    """Running numbers of the names inside one block."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.counts: dict[str, int] = {}
+
+    def name(self, op: str) -> str:
+        self.counts[op] = number = self.counts.get(op, 0) + 1
+        return f"{self.prefix}{op}{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What a layer costs on one input; the same layer on the same input costs the same again."""
+
+    output_shape: Shape
+    weights: dict[str, Shape]
+    buffer_shapes: dict[str, Shape]
+    params: int
+    buffers: int
+    macs: int
+    flops_breakdown: dict[str, int]
+    flops: int
+    reads: tuple[AxisMap, ...] | None
+
+
+class _Fold:
+    def __init__(self, network: Network, cell_bytes: int, freeze: tuple[str, ...]) -> None:
+        self.cell_bytes = cell_bytes
+        self.steps: list[Step] = []
+        self.notes: list[str] = []
+        self.names: set[str] = set()
+        self.unmatched = dict.fromkeys(freeze)
+        self.freeze = freeze
+        self.figures: dict[tuple[int, tuple[Shape, ...]], _Figures] = {}
+        self.input_shape = network.input_shape
+        rank = len(network.input_shape) - 1
+        self.input_fields: Fields = (POINT,) * rank if rank else None
+        if rank == 1 and network.input_shape[0] == network.input_shape[1]:
+            size = shape_text(network.input_shape)
+            self.notes.append(
+                f"input {size} is a series of {network.input_shape[0]} steps with "
+                f"{network.input_shape[1]} channels; a grey picture is {size}x1."
+            )
+
+    def shape_of(self, index: int) -> Shape:
+        return self.steps[index - 1].output_shape if index else self.input_shape
+
+    def fields_of(self, index: int) -> Fields:
+        return self.steps[index - 1].fields if index else self.input_fields
+
+    def branch(self, branch: Branch, source: int, scope: _Scope, depth: int) -> int:
+        """Follow layers one after the other from step `source`; return the last step's index."""
+        if depth > MAX_DEPTH:
+            raise InputProblem(f"Blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
+        for layer in branch:
+            if isinstance(layer, Layer):
+                source = self.add(layer, (source,), scope)
+            elif isinstance(layer, Repeat):
+                for _ in range(layer.count):
+                    source = self.branch(layer.body, source, scope, depth + 1)
+            else:
+                source = self.block(layer, source, scope, depth + 1)
+        return source
+
+    def block(
+        self, block: Residual | Concat | Scale, source: int, scope: _Scope, depth: int
+    ) -> int:
+        inner = _Scope(f"{block.name or scope.name(block.op)}.")
+        ends = tuple(self.branch(part, source, inner, depth) for part in block.branches)
+        if isinstance(block, Residual):
+            return self.add(Add(), ends, inner)
+        return self.add(Multiply() if isinstance(block, Scale) else ConcatChannels(), ends, inner)
+
+    def add(self, layer: Layer, sources: tuple[int, ...], scope: _Scope) -> int:
+        """Append the step of one layer and return its index."""
+        index = len(self.steps) + 1
+        if index > MAX_STEPS:
+            raise InputProblem(f"The network has more than {MAX_STEPS:,} layers. Repeat less.")
+        name = layer.name or scope.name(layer.row_op)
+        shapes = tuple(self.shape_of(source) for source in sources)
+        try:
+            figures = self.figures_of(layer, shapes)
+            if name in self.names:
+                raise Misfit(f"the name {name} is taken. Use another, and none inside a repeat.")
+            fields, aligned = self.fields_after(layer, figures, sources)
+        except Misfit as problem:
+            from convcli.network.writing import layer_text
+
+            raise InputProblem(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
+        self.names.add(name)
+        self.steps.append(self.step(index, name, layer, sources, shapes, figures, fields, aligned))
+        self.remark(self.steps[-1])
+        return index
+
+    def figures_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> _Figures:
+        key = (id(layer), shapes)
+        if key in self.figures and not isinstance(layer, Join):
+            return self.figures[key]
+        if isinstance(layer, Join):
+            out = layer.joined_shape(shapes)
+            work = layer.joined_flops(shapes)
+        else:
+            layer.at_rank(len(shapes[0]) - 1)
+            out = layer.output_shape(shapes[0])
+            work = layer.flops(shapes[0])
+        if max(out) > MAX_EXTENT:
+            raise Misfit(
+                f"its output {shape_text(out)} is absurdly large; {MAX_EXTENT:,} per axis is the "
+                f"limit. Use a smaller input or factor."
+            )
+        activation = getattr(layer, "activation", None)
+        if activation is not None:
+            work["activation"] = activation_flops(activation, out)
+        weights, buffers = layer.weights(shapes[0]), layer.buffers(shapes[0])
+        self.figures[key] = figures = _Figures(
+            output_shape=out,
+            weights=weights,
+            buffer_shapes=buffers,
+            params=sum(map(elements, weights.values())),
+            buffers=sum(map(elements, buffers.values())),
+            macs=layer.macs(shapes[0]),
+            flops_breakdown=work,
+            flops=sum(work.values()),
+            reads=layer.reads(shapes[0]),
+        )
+        return figures
+
+    def fields_after(
+        self, layer: Layer, figures: _Figures, sources: tuple[int, ...]
+    ) -> tuple[Fields, bool]:
+        """Return the receptive fields of the output, and whether joined branches are aligned."""
+        if isinstance(layer, Join):
+            branches = [self.fields_of(source) for source in sources]
+            known = [fields for fields in branches if fields is not None]
+            if len(known) < len(branches):
+                return None, True
+            merged = [
+                union([fields[axis] for fields in known], extent)
+                for axis, extent in enumerate(figures.output_shape[:-1])
+            ]
+            aligned = all(fine for _, fine in merged)
+            return _all_known([field for field, _ in merged]), aligned
+        before = self.fields_of(sources[0])
+        if figures.reads is None or before is None:
+            return None, True
+        if not figures.reads:
+            return before, True
+        pairs = zip(before, figures.reads, strict=True)
+        return _all_known([field.through(axis) for field, axis in pairs]), True
+
+    def step(
+        self,
+        index: int,
+        name: str,
+        layer: Layer,
+        sources: tuple[int, ...],
+        shapes: tuple[Shape, ...],
+        figures: _Figures,
+        fields: Fields,
+        aligned: bool,
+    ) -> Step:
+        seen = _whole(self.input_shape)
+        return Step(
+            index=index,
+            name=name,
+            op=layer.row_op,
+            layer=layer,
+            sources=sources,
+            input_shapes=shapes,
+            output_shape=figures.output_shape,
+            activation=getattr(layer, "activation", None),
+            weights=figures.weights,
+            buffer_shapes=figures.buffer_shapes,
+            params=figures.params,
+            trainable=0 if self.freeze and self.frozen(name) else figures.params,
+            buffers=figures.buffers,
+            macs=figures.macs,
+            flops=figures.flops,
+            flops_breakdown=figures.flops_breakdown,
+            activation_bytes=elements(figures.output_shape) * self.cell_bytes,
+            fields=fields,
+            receptive_field=tuple([field.size for field in fields]) if fields else seen,
+            receptive_field_min=tuple([field.smallest for field in fields]) if fields else seen,
+            stride=tuple([field.stride for field in fields]) if fields else None,
+            padding=tuple([field.padding for field in fields]) if fields else None,
+            reads=figures.reads,
+            aligned=aligned,
+        )
+
+    def frozen(self, name: str) -> bool:
+        from fnmatch import fnmatchcase
+
+        matching = [pattern for pattern in self.freeze if fnmatchcase(name, pattern)]
+        for pattern in matching:
+            self.unmatched.pop(pattern, None)
+        return bool(matching)
+
+    def check_patterns(self) -> None:
+        for pattern in self.unmatched:
+            hint = did_you_mean(pattern, self.names)
+            raise UsageMistake(
+                f"The pattern {pattern!r} matches no layer.{hint} Names are like "
+                f"{', '.join(step.name for step in self.steps[:3])}; * stands for anything."
+            )
+
+    def remark(self, step: Step) -> None:
+        """Note what is allowed and yet often a mistake."""
+        if step.op == "dense" and len(step.output_shape) > 1:
+            self.notes.append(
+                f"layer {step.index} {step.name} works on the channels of each cell of the map "
+                f"{shape_text(step.input_shapes[0])}. Put `flatten` before it if that is not meant."
+            )
+        if not step.aligned:
+            self.notes.append(
+                f"layer {step.index} {step.name} joins branches whose receptive fields are not "
+                f"centred on the same input cells."
+            )
+
+
+def _all_known(fields: list[AxisField | None]) -> Fields:
+    known = [field for field in fields if field is not None]
+    return tuple(known) if len(known) == len(fields) else None
+
+
+def _whole(input_shape: Shape) -> tuple[int, ...]:
+    """Return the extents of the whole input: its spatial axes, or the length of a vector."""
+    return input_shape[:-1] or input_shape

@@ -1,0 +1,108 @@
+"""A network is a value: an input shape and layers, compared and hashed like a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from convcli.layers.base import Layer, Misfit, Shape
+from convcli.layers.blocks import Block, Branch, Concat, Repeat, Scale
+
+if TYPE_CHECKING:
+    from convcli.network.trace import Trace
+
+MAX_DEPTH = 50
+"""Blocks inside blocks; deeper nesting is a mistake or an attack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Layers in order, and the shape of one sample: channels last, no batch.
+
+    Sizes given once for all axes are spelled out on construction, so that equivalent descriptions
+    are equal values. The name is a label and no part of the value.
+
+    >>> from convcli.layers import Conv
+    >>> Network((28, 28, 1), (Conv(16, (3,)),)).layers[0].kernel
+    (3, 3)
+    """
+
+    input_shape: Shape
+    layers: Branch
+    name: str = field(default="network", compare=False)
+
+    def __post_init__(self) -> None:
+        check_input(self.input_shape)
+        spelled, _ = _spell_out(self.layers, len(self.input_shape) - 1, 0)
+        object.__setattr__(self, "layers", spelled)
+
+    def trace(
+        self,
+        *,
+        dialect: str | None = None,
+        batch: int = 1,
+        dtype: str = "float32",
+        freeze: tuple[str, ...] = (),
+    ) -> Trace:
+        """Return every step with its figures, see `convcli.network.trace.trace`."""
+        from convcli.network.trace import trace
+
+        return trace(self, dialect=dialect, batch=batch, dtype=dtype, freeze=freeze)
+
+    def with_input(self, input_shape: Shape) -> Network:
+        """Return the same layers on another input."""
+        return replace(self, input_shape=input_shape)
+
+
+def check_input(shape: Shape) -> None:
+    """Refuse an input that is no vector, series, picture or volume.
+
+    Raises:
+        Misfit: wrong number of axes, or an axis that is empty or absurdly long.
+    """
+    from convcli.layers.base import MAX_EXTENT, shape_text
+
+    if not 1 <= len(shape) <= 4:
+        raise Misfit(
+            f"input {shape_text(shape)} has {len(shape)} axes. "
+            f"Write HxWxC, LxC for a series, DxHxWxC for a volume or N for a vector."
+        )
+    if min(shape) < 1 or max(shape) > MAX_EXTENT:
+        raise Misfit(
+            f"input {shape_text(shape)} is out of range. Use 1 to {MAX_EXTENT:,} per axis."
+        )
+
+
+def _spell_out(branch: Branch, rank: int, depth: int) -> tuple[Branch, int]:
+    """Return the layers with every per-axis size spelled out, and the rank behind them.
+
+    A layer that does not suit its rank stays as it is; the trace says so with its place.
+    """
+    if depth > MAX_DEPTH:
+        raise Misfit(f"blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
+    done: list[Layer | Block] = []
+    for layer in branch:
+        if isinstance(layer, Layer):
+            try:
+                spelled = layer.at_rank(rank)
+                rank = spelled.output_rank(rank)
+            except Misfit:
+                spelled = layer
+            done.append(spelled)
+        else:
+            block, rank = _spell_out_block(layer, rank, depth + 1)
+            done.append(block)
+    return tuple(done), rank
+
+
+def _spell_out_block(block: Block, rank: int, depth: int) -> tuple[Block, int]:
+    if isinstance(block, Scale):
+        return replace(block, body=_spell_out(block.body, rank, depth)[0]), rank
+    if isinstance(block, Repeat):
+        body, after = _spell_out(block.body, rank, depth)
+        return replace(block, body=body), after
+    if not isinstance(block, Concat):
+        body, after = _spell_out(block.body, rank, depth)
+        return replace(block, body=body, shortcut=_spell_out(block.shortcut, rank, depth)[0]), after
+    branches = [_spell_out(branch, rank, depth) for branch in block.branches]
+    return replace(block, branches=tuple(body for body, _ in branches)), branches[0][1]
