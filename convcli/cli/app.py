@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from convcli import __version__
+from convcli.cli.explain import explain
 from convcli.errors import ConvcliError, ExitCode
 
 app = typer.Typer(
@@ -40,6 +42,9 @@ def _program(
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+app.add_typer(explain, name="explain")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -90,6 +95,8 @@ def _usage_text(problem: typer.TyperException) -> str:
     """Return the parser's own sentence with the help that belongs to it."""
     context = getattr(problem, "ctx", None)
     text: str = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    if re.search(r"No such option: -[\d.]", text):
+        text += " Put a space inside the quotes before numbers that begin with a minus."
     if context is None:
         return text
     return f"{text}\nSee: {context.command_path} --help"

@@ -11,10 +11,10 @@ from convcli.report.value import Report
 
 def print_table(report: Report, console: Console) -> None:
     """Draw `report` and its parts on `console`, fitted to the console's width."""
+    if report.title:  # not the table's own title, which would wrap to the table's width
+        console.print(report.title, style="bold", markup=False, highlight=False)
     if report.columns:
         console.print(build_table(report))
-    elif report.title:
-        console.print(report.title, markup=False, highlight=False)
     for note in report.notes:
         console.print(note, markup=False, highlight=False)
     for part in report.parts:
@@ -25,9 +25,6 @@ def print_table(report: Report, console: Console) -> None:
 def build_table(report: Report) -> Table:
     """Return the Rich table of one report, its totals under a rule."""
     table = Table(
-        title=report.title or None,
-        title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_footer=False,

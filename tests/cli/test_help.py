@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -12,7 +13,18 @@ import typer
 from convcli.cli.app import app
 
 TESTS = Path(__file__).parent.parent
-COMMANDS = dict(getattr(typer.main.get_command(app), "commands", {}))
+
+
+def walk(command: Any, path: str = "") -> dict[str, Any]:
+    """Return every command by its words, those of groups included."""
+    found = {}
+    for name, child in getattr(command, "commands", {}).items():
+        words = f"{path} {name}".strip()
+        found |= walk(child, words) if hasattr(child, "commands") else {words: child}
+    return found
+
+
+COMMANDS = walk(typer.main.get_command(app))
 
 
 @cache
@@ -27,7 +39,7 @@ def test_help_says_what_it_does_and_shows_an_example(
     from convcli.cli import app as door
 
     monkeypatch.setenv("COLUMNS", "80")
-    assert door.run([name, "--help"]) == 0
+    assert door.run([*name.split(), "--help"]) == 0
     said = capfd.readouterr().out
     assert max(map(len, said.splitlines())) <= 80
     assert len(re.findall(rf"convcli {name}\b", said)) >= 2, "usage alone is no example"

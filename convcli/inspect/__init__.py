@@ -1,0 +1,1 @@
+"""What a network does with its numbers, and what it has learned."""

@@ -1,0 +1,112 @@
+"""`convcli explain` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convcli.cli.app import run
+
+SIX = "3 0 1 2 7 4; 1 5 8 9 3 1; 2 7 2 5 1 3; 0 1 3 1 7 8; 4 2 1 6 2 8; 2 4 5 2 3 9"
+EDGE = "1 0 -1; 1 0 -1; 1 0 -1"
+
+
+def document(capfd: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert run(["explain", *words, "--format", "json"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def test_conv_spells_out_the_first_sum(capfd: pytest.CaptureFixture[str]) -> None:
+    got = document(capfd, "conv", SIX, "--kernel", EDGE, "--at", "0,0")
+    assert got["sum"] == -5
+    assert [term["product"] for term in got["terms"]] == [3, 0, -1, 1, 0, -8, 2, 0, -2]
+    assert got["terms"][5] == {"value": 8, "weight": -1, "product": -8, "from": [1, 2]}
+    assert got["output"][3] == [-3, -2, -3, -16]
+    assert len(got["patches"]) == 16
+
+
+def test_conv_prints_the_cell_in_brackets(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "conv", SIX, "-k", EDGE, "--at", "3,3"]) == 0
+    said = capfd.readouterr().out
+    assert "output[3,3] = -16" in said
+    assert "[-16]" in said
+    assert "16x9 times 9x1" in said
+
+
+def test_conv_geometry_and_the_way_back(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["conv", "1 2 3 4; 5 6 7 8; 1 1 1 1; 2 2 2 2", "-k", EDGE]
+    words += ["--stride", "2", "--padding", "1", "--dilation", "2", "--backward"]
+    words += ["--gradient", "0.5", "--weight", "1,1", "--cell", "1,3"]
+    got = document(capfd, *words)
+    assert got["output"] == [[-8 - 2]]  # rows 1 and 3, column 3; the first row and column are zeros
+    assert got["weight_gradient"]["sum"] == 6 * 0.5
+    assert got["input_gradient"]["sum"] == -1 * 0.5
+
+
+def test_a_kernel_may_be_named(capfd: pytest.CaptureFixture[str]) -> None:
+    got = document(capfd, "conv", SIX, "--kernel", "box-3")
+    assert got["sum"] == pytest.approx((3 + 0 + 1 + 1 + 5 + 8 + 2 + 7 + 2) / 9)
+
+
+def test_pool_follows_the_gradient(capfd: pytest.CaptureFixture[str]) -> None:
+    lecture = "2 3 1 9; 4 7 3 5; 8 2 2 2; 1 3 4 5"
+    got = document(capfd, "pool", lecture, "--size", "2", "--at", "0,1", "--gradient", "0.5")
+    assert got["result"] == 9
+    assert [cell["gradient"] for cell in got["cells"]] == [0, 0.5, 0, 0]
+    got = document(capfd, "pool", lecture, "--kind", "avg", "--size", "2", "--stride", "1")
+    assert got["result"] == 4
+    assert {cell["gradient"] for cell in got["cells"]} == {0.25}
+
+
+def test_dense_adds_its_bias_and_activation(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["dense", "1 2 3", "--weights", "0.5 -1 -2", "--bias", "0.5", "--activation", "relu"]
+    got = document(capfd, *words)
+    assert (got["sum"], got["output"]) == (0.5 - 2 - 6 + 0.5, 0)
+
+
+def test_softmax_sums_to_one(capfd: pytest.CaptureFixture[str]) -> None:
+    got = document(capfd, "softmax", "2 1 0.1", "--target", "1")
+    assert sum(got["probabilities"]) == pytest.approx(1)
+    assert sum(got["gradient"]) == pytest.approx(0)
+
+
+def test_adam_first_step_is_one_rate(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["adam", "0.5 0.4", "--weight", "1", "--lr", "0.1"]
+    words += ["--beta1", "0.8", "--beta2", "0.9", "--epsilon", "0"]
+    got = document(capfd, *words)
+    assert got[0]["weight"] == pytest.approx(0.9)
+    assert len(got) == 2
+
+
+def test_numbers_may_begin_with_a_minus_after_a_space(capfd: pytest.CaptureFixture[str]) -> None:
+    assert document(capfd, "dense", " -1 2", "--weights", "-3 1")["sum"] == 5
+
+
+def test_a_matrix_may_be_a_file(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "six.txt"
+    path.write_text(SIX.replace("; ", "\n"))
+    assert document(capfd, "conv", str(path), "--kernel", EDGE)["sum"] == -5
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["conv", "1 2; 3", "-k", "1"], 2, "row 2 has 1 number"),
+        (["conv", "1 x", "-k", "1"], 2, "'x' is not a number"),
+        (["conv", "1 2", "-k", "sobl-x"], 2, "sobel-x"),
+        (["conv", "1 2", "-k", "1", "--at", "0"], 2, "ROW,COL"),
+        (["conv", "1 2", "-k", "1", "--at", "0,2"], 3, "outside the output of 1x2"),
+        (["conv", "1 2", "-k", "sobel"], 2, "sobel-x"),
+        (["adam", "-1 2"], 2, "a space inside the quotes"),
+        (["dense", "1 2; 3 4", "--weights", "1 2"], 2, "one row of numbers"),
+        (["pool", "1 2; 3 4", "--size", "3"], 3, "covers 3 rows"),
+    ],
+)
+def test_mistakes_get_a_sentence(
+    words: list[str], code: int, sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", *words]) == code
+    assert sentence in capfd.readouterr().err
