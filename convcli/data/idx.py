@@ -59,7 +59,7 @@ def read_idx(path: Path) -> NDArray[np.generic]:
 
 def open_gzip(raw: BinaryIO) -> BinaryIO:
     """Return the unpacked stream of a gzip file that is open for reading."""
-    return cast(BinaryIO, igzip.IGzipFile(fileobj=raw))  # type: ignore[no-untyped-call]  # untyped
+    return cast(BinaryIO, igzip.IGzipFile(fileobj=raw))
 
 
 def is_idx(path: Path) -> bool:
