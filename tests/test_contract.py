@@ -20,8 +20,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "kernels": (set(), set()),
     "engine": (set(), {"numpy", "numba", "llvmlite"}),
     "imaging": ({"kernels", "engine", "files"}, {"numpy", "PIL", "isal"}),
-    # isal unpacks a gzipped idx file in a third of zlib's time
-    "data": ({"imaging", "engine", "files"}, {"numpy", "platformdirs", "isal"}),
+    "data": ({"imaging", "engine", "files"}, {"numpy", "platformdirs"}),
     "learn": (
         {"network", "layers", "geometry", "engine", "data", "files"},
         {"numpy", "safetensors"},

@@ -11,6 +11,8 @@ HEAVY = {"numpy", "numba", "llvmlite", "PIL", "scipy", "torch", "safetensors", "
 
 BANNED: dict[tuple[str, ...], set[str]] = {
     ("--version",): HEAVY | {"rich"},
+    ("kernels",): HEAVY | {"rich"},
+    ("kernels", "sobel-x"): HEAVY | {"rich"},
 }
 
 

@@ -13,6 +13,7 @@ import typer
 
 from convcli import __version__
 from convcli.cli.explain import explain
+from convcli.cli.kernels import register as register_kernels
 from convcli.errors import ConvcliError, ExitCode
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ def _program(
 
 
 app.add_typer(explain, name="explain")
+register_kernels(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

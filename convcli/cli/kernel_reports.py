@@ -1,0 +1,198 @@
+"""Kernels as `Report` values: the list, and one kernel in full."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from convcli.kernels import FAMILIES, AnyKernel, Family, Kernel, Magnitude
+from convcli.kernels.calls import LARGEST_SHOWN, equivalent_calls
+from convcli.report import Column, Report
+
+ALIASES_WIDTH = 24
+"""Characters of the aliases in lists: a line fits 80 columns. JSON and CSV have them all."""
+
+
+def catalogue_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
+    """Return the list of kernels, grouped; `families` adds the table of families."""
+    columns = (
+        Column("group", "Group"),
+        Column("name", "Kernel"),
+        Column("size", "Size", "right"),
+        Column("sum", "Sum", "right", _signed),
+        Column("rank", "Rank", "right"),
+        Column(
+            "aliases",
+            "Also",
+            text=lambda text: textwrap.shorten(
+                text, ALIASES_WIDTH, placeholder=" ...", break_on_hyphens=False
+            ),
+        ),
+    )
+    rows = tuple(_catalogue_row(kernel) for kernel in kernels)
+    return Report(
+        f"{len(kernels)} kernels" if len(kernels) != 1 else "1 kernel",
+        columns,
+        rows,
+        notes=("", "One in full: convcli kernels NAME"),
+        document=[_document(kernel, calls=False) for kernel in kernels],
+        parts=(_families_report(),) if families else (),
+    )
+
+
+def kernel_report(kernel: AnyKernel) -> Report:
+    """Return everything about one kernel."""
+    facts = _facts(kernel)
+    parts = [_matrix_report(part) for part in _components(kernel)]
+    family = FAMILIES.get(kernel.name.partition(":")[0])
+    if family is not None:
+        parts.append(_parameters_report(family))
+    parts += [
+        Report(program, (), (), notes=tuple(f"    {line}" for line in text.splitlines()))
+        for program, text in equivalent_calls(kernel).items()
+    ]
+    return Report(
+        "",
+        (Column("kernel", "Kernel"), Column(kernel.name, kernel.name)),
+        tuple((what, line) for what, text in facts for what, line in _wrapped(what, text)),
+        document=_document(kernel, calls=True),
+        parts=tuple(parts),
+    )
+
+
+def _components(kernel: AnyKernel) -> tuple[Kernel, ...]:
+    return kernel.components if isinstance(kernel, Magnitude) else (kernel,)
+
+
+def _catalogue_row(kernel: AnyKernel) -> tuple[Any, ...]:
+    total = kernel.sum if isinstance(kernel, Kernel) else None
+    rank = kernel.rank if isinstance(kernel, Kernel) else None
+    return (kernel.group, kernel.name, kernel.size_hw, total, rank, " ".join(kernel.aliases))
+
+
+def _signed(value: float | None) -> str:
+    """Return a sum for people; a sum of rounding errors is 0."""
+    return "-" if value is None else f"{round(value, 9) + 0.0:.4g}"
+
+
+def _facts(kernel: AnyKernel) -> list[tuple[str, str]]:
+    facts = [
+        ("group", kernel.group),
+        ("also called", ", ".join(kernel.aliases)),
+    ]
+    if isinstance(kernel, Magnitude):
+        facts.append(("components", " and ".join(part.name for part in kernel.components)))
+    else:
+        facts += [
+            ("size", "x".join(map(str, kernel.size_hw))),
+            ("divisor", f"{kernel.divisor:.6g}"),
+            ("offset", f"{kernel.offset:g} of 255"),
+            ("sum", f"{_signed(kernel.sum)} ({_kind(kernel)})"),
+            ("rank", _rank_text(kernel)),
+            ("symmetry", ", ".join(kernel.symmetry) or "none"),
+        ]
+    facts += [("source", kernel.source), ("notes", kernel.notes)]
+    return [(what, text) for what, text in facts if text]
+
+
+def _kind(kernel: Kernel) -> str:
+    if kernel.is_zero_sum:
+        return "a flat picture gives zero"
+    if kernel.is_smoothing:
+        return "a weighted mean"
+    return "after the divisor"
+
+
+def _rank_text(kernel: Kernel) -> str:
+    if kernel.factors is not None:
+        return "1: separable, runs as two passes"
+    return "not calculated at this size" if kernel.rank is None else str(kernel.rank)
+
+
+def _wrapped(what: str, text: str) -> list[tuple[str, str]]:
+    """Return table rows whose lines fit 80 columns."""
+    lines = textwrap.wrap(text, 64)
+    return [(what if number == 0 else "", line) for number, line in enumerate(lines)]
+
+
+def _matrix_report(kernel: Kernel) -> Report:
+    """Return the rows before the divisor; of a large separable kernel, the factors."""
+    title = f"Matrix of {kernel.name}"
+    if kernel.divisor != 1:
+        title += f", to be divided by {kernel.divisor:.6g}"
+    if max(kernel.size_hw) <= LARGEST_SHOWN:
+        lines = _aligned(kernel.rows)
+    elif kernel.factors is not None:
+        column, row = kernel.factors
+        words = [f"column: {' '.join(map(_cell, column))}", f"row: {' '.join(map(_cell, row))}"]
+        lines = [
+            line for text in words for line in textwrap.wrap(text, 72, subsequent_indent="    ")
+        ]
+    else:
+        height, width = kernel.size_hw
+        lines = [f"{height}x{width} numbers: convcli kernels {kernel.name} --format json"]
+    return Report(title, (), (), notes=tuple(f"    {line}" for line in lines))
+
+
+def _aligned(rows: Sequence[Sequence[float]]) -> list[str]:
+    words = [[_cell(cell) for cell in cells] for cells in rows]
+    width = max(len(word) for line in words for word in line)
+    return [" ".join(word.rjust(width) for word in line) for line in words]
+
+
+def _cell(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.3g}"
+
+
+def _parameters_report(family: Family) -> Report:
+    columns = (
+        Column("parameter", "Parameter"),
+        Column("default", "Default", "right"),
+        Column("meaning", "Meaning", text=lambda text: text),
+    )
+    rows = tuple((name, p.default, p.meaning) for name, p in family.parameters.items())
+    return Report(f"Parameters, as in {family.example}", columns, rows)
+
+
+def _families_report() -> Report:
+    columns = (
+        Column("family", "Family"),
+        Column("parameters", "Parameters"),
+        Column("example", "Example"),
+    )
+    rows = tuple(
+        (family.name, ", ".join(family.parameters), family.example) for family in FAMILIES.values()
+    )
+    return Report("Families, with parameters", columns, rows)
+
+
+def _document(kernel: AnyKernel, *, calls: bool) -> dict[str, Any]:
+    """Return the JSON form of a kernel."""
+    document: dict[str, Any] = {
+        "name": kernel.name,
+        "aliases": kernel.aliases,
+        "group": kernel.group,
+        "size": kernel.size_hw,
+        "offset": kernel.offset,
+        "source": kernel.source,
+        "notes": kernel.notes,
+    }
+    if isinstance(kernel, Magnitude):
+        document["components"] = [_document(part, calls=False) for part in kernel.components]
+    else:
+        column, row = kernel.factors or (None, None)
+        document |= {
+            "rows": kernel.rows,
+            "divisor": kernel.divisor,
+            "sum": kernel.sum,
+            "rank": kernel.rank,
+            "column": column,
+            "row": row,
+            "symmetry": kernel.symmetry,
+            "zero_sum": kernel.is_zero_sum,
+            "smoothing": kernel.is_smoothing,
+        }
+    if calls:
+        document["calls"] = equivalent_calls(kernel)
+    return document

@@ -1,0 +1,100 @@
+"""Kernels on one picture, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from convcli.engine.correlation import correlate
+from convcli.errors import InputProblem
+from convcli.files import new_file
+from convcli.imaging.sheet import Cell, Pixels, contact_sheet
+from convcli.kernels import Kernel, Magnitude
+
+CELL_WIDTH = 176
+"""The picture is reduced to this width first: filtered larger, a 3x3 kernel would not show."""
+
+SHEET_SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+def read_small(path: Path, width: int = CELL_WIDTH) -> Pixels:
+    """Return a picture as grey levels, reduced to at most `width` pixels across.
+
+    Raises:
+        InputProblem: the file is missing, is no picture, or is too large to open.
+    """
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            grey = _grey(picture)
+    except FileNotFoundError:
+        raise InputProblem(f"{path} does not exist.") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as problem:
+        raise InputProblem(f"{path} cannot be read as a picture: {problem}.") from problem
+    if grey.width > width:
+        grey = grey.resize((width, max(1, round(grey.height * width / grey.width))))
+    return np.asarray(grey, np.uint8)
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    """Return 8-bit grey; 16-bit and float pictures are scaled, where Pillow would cut them off."""
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture, np.float64)
+        top = 65535.0 if picture.mode.startswith("I") else float(values.max()) or 1.0
+        return Image.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    return picture.convert("L")
+
+
+def filtered(picture: Pixels, kernel: Kernel | Magnitude) -> Pixels:
+    """Return the picture under a kernel, as `convcli filter` shows it by default.
+
+    Zero-sum kernels and magnitudes give magnitudes, all others are cut off at 0 and 255.
+    """
+    if isinstance(kernel, Magnitude):
+        x, y = (_response(picture, component) for component in kernel.components)
+        values = np.hypot(x, y)
+    else:
+        values = _response(picture, kernel) + kernel.offset
+        if kernel.is_zero_sum and not kernel.offset:
+            values = np.abs(values)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
+
+
+def _response(picture: Pixels, kernel: Kernel) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    values = correlate(picture, np.array(kernel.rows, np.float64), engine="numpy")
+    return np.asarray(values / kernel.divisor, np.float64)
+
+
+def kernel_cells(picture: Pixels, kernels: Sequence[Kernel | Magnitude]) -> Iterator[Cell]:
+    """Yield the original and then one cell a kernel, a heading where the group changes."""
+    yield Cell("original", picture)
+    group = ""
+    for kernel in kernels:
+        yield Cell(kernel.name, filtered(picture, kernel), kernel.group * (kernel.group != group))
+        group = kernel.group
+
+
+def save_sheet(
+    cells: Iterable[Cell], path: Path, *, force: bool = False, inputs: Iterable[Path] = ()
+) -> tuple[int, int]:
+    """Write a contact sheet as a picture and return its height and width.
+
+    Raises:
+        InputProblem: an unknown suffix, or the folder is missing.
+        WouldOverwrite: the file exists and `force` is off.
+    """
+    if path.suffix.lower() not in SHEET_SUFFIXES:
+        raise InputProblem(
+            f"{path}: a sheet is written as {', '.join(SHEET_SUFFIXES)}; "
+            f"{path.suffix or 'no suffix'} is none of them."
+        )
+    sheet = contact_sheet(list(cells), cell_width=CELL_WIDTH)
+    with new_file(path, force=force, inputs=inputs) as temporary:
+        Image.fromarray(sheet).save(temporary)
+    return sheet.shape[0], sheet.shape[1]

@@ -1,0 +1,191 @@
+"""The call that does the same in other programs, generated from a kernel's data.
+
+Each Python snippet reads `image`, a grey uint8 array (a Pillow picture for Pillow), and leaves
+`result`; borders are reflected like here, where the program can.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from convcli.kernels.algebra import Number, Rows, Taps
+from convcli.kernels.value import Kernel, Magnitude
+
+LARGEST_SHOWN = 15
+"""Matrices with a longer side are given by their factors, or not at all."""
+
+LONGEST_SHOWN = 33
+"""Factors with more taps than this are not written out."""
+
+LINE_WIDTH = 74
+"""Characters of a line, so that it fits 80 columns indented."""
+
+PILLOW_SIDES = (3, 5)
+
+
+def number(value: Number) -> str:
+    """Return a number as source text, whole where it is whole.
+
+    >>> number(-0.0), number(2.0), number(0.1), number(-3)
+    ('0', '2', '0.1', '-3')
+    """
+    return str(int(value)) if float(value).is_integer() else repr(value)
+
+
+def equivalent_calls(kernel: Kernel | Magnitude) -> dict[str, str]:
+    """Return program -> source text; a program that cannot do it is left out.
+
+    >>> print(equivalent_calls(Kernel("k", matrix=((1, 0), (0, -1)), divisor=2))["OpenCV"])
+    import cv2
+    import numpy as np
+    kernel = np.array([[1, 0], [0, -1]], float)
+    kernel /= 2
+    result = cv2.filter2D(image, cv2.CV_64F, kernel,
+        borderType=cv2.BORDER_REFLECT)
+    """
+    if isinstance(kernel, Magnitude):
+        return _of_magnitude(kernel)
+    made = {
+        "scipy": _scipy(kernel),
+        "OpenCV": _opencv(kernel),
+        "ImageMagick": _imagemagick(kernel),
+        "Pillow": _pillow(kernel),
+    }
+    return {program: text for program, text in made.items() if text}
+
+
+def _is_shown_whole(kernel: Kernel) -> bool:
+    return max(kernel.size_hw) <= LARGEST_SHOWN
+
+
+def _shown_factors(kernel: Kernel) -> tuple[Taps, Taps] | None:
+    """Return factors short enough to be written out."""
+    if kernel.factors is None or max(kernel.size_hw) > LONGEST_SHOWN:
+        return None
+    return kernel.factors
+
+
+def _folded(statement: str) -> str:
+    """Return a statement with line breaks inside its brackets, for 80 columns."""
+    if len(statement) <= LINE_WIDTH:
+        return statement
+    lines = textwrap.wrap(
+        statement,
+        LINE_WIDTH,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
+
+
+def _taps(taps: Taps) -> str:
+    return "[" + ", ".join(number(tap) for tap in taps) + "]"
+
+
+def _assigned(name: str, cells: Rows | Taps, divisor: Number = 1) -> list[str]:
+    """Return the statements that make a floating-point array of rows or taps."""
+    lines = [_taps(line) if isinstance(line, tuple) else number(line) for line in cells]
+    made = [_folded(f"{name} = np.array([{', '.join(lines)}], float)")]
+    return made if divisor == 1 else [*made, f"{name} /= {number(divisor)}"]
+
+
+def _scipy(kernel: Kernel) -> str:
+    made = ["import numpy as np", "from scipy import ndimage"]
+    if _is_shown_whole(kernel):
+        made += [
+            *_assigned("kernel", kernel.rows, kernel.divisor),
+            "result = ndimage.correlate(image.astype(float), kernel)",
+        ]
+    elif factors := _shown_factors(kernel):
+        made += [
+            *_assigned("column", factors[0], kernel.divisor),
+            *_assigned("row", factors[1]),
+            "down = ndimage.correlate1d(image.astype(float), column, axis=0)",
+            "result = ndimage.correlate1d(down, row, axis=1)",
+        ]
+    else:
+        return ""
+    return "\n".join([*made, *([f"result += {number(kernel.offset)}"] if kernel.offset else [])])
+
+
+def _opencv(kernel: Kernel) -> str:
+    made = ["import cv2", "import numpy as np"]
+    delta = f"delta={number(kernel.offset)}, " if kernel.offset else ""
+    rest = f"{delta}borderType=cv2.BORDER_REFLECT)"
+    if _is_shown_whole(kernel):
+        made += [
+            *_assigned("kernel", kernel.rows, kernel.divisor),
+            _folded(f"result = cv2.filter2D(image, cv2.CV_64F, kernel, {rest}"),
+        ]
+    elif factors := _shown_factors(kernel):
+        made += [
+            *_assigned("column", factors[0], kernel.divisor),
+            *_assigned("row", factors[1]),
+            _folded(f"result = cv2.sepFilter2D(image, cv2.CV_64F, row, column, {rest}"),
+        ]
+    else:
+        return ""
+    return "\n".join(made)
+
+
+def _imagemagick(kernel: Kernel) -> str:
+    """Correlate lays the kernel on as printed; the origin is named because sizes may be even.
+
+    Seven digits are more than its 16-bit levels can show.
+    """
+    if not _is_shown_whole(kernel):
+        return ""
+    (height, width), (y, x) = kernel.size_hw, kernel.centre
+    cells = ", ".join(f"{cell + 0.0:.7g}" for line in kernel.weights for cell in line)
+    bias = f" -define convolve:bias={kernel.offset / 2.55:.6g}%" if kernel.offset else ""
+    written = _folded(f"    '{width}x{height}+{x}+{y}: {cells}' out.png")
+    return f"magick in.png -virtual-pixel mirror{bias} \\\n    -morphology Correlate \\\n{written}"
+
+
+def _pillow(kernel: Kernel) -> str:
+    """Pillow takes 3x3 and 5x5 only, lays the rows on from the bottom and leaves the border."""
+    side = next((side for side in PILLOW_SIDES if side >= max(kernel.size_hw)), None)
+    if side is None:
+        return ""
+    rows = centred(kernel.rows, kernel.centre, side)
+    cells = ", ".join(number(cell) for line in reversed(rows) for cell in line)
+    more = f", scale={number(kernel.divisor)}, offset={number(kernel.offset)})"
+    made = [
+        "from PIL import ImageFilter",
+        "# Pillow lays the rows on from the bottom up.",
+        _folded(f"kernel = ImageFilter.Kernel(({side}, {side}), [{cells}]{more}"),
+        "result = image.filter(kernel)",
+    ]
+    return "\n".join(made)
+
+
+def centred(rows: Rows, centre: tuple[int, int], side: int) -> Rows:
+    """Return the matrix in a square of zeros, its centre in the middle.
+
+    >>> centred(((1, 2), (3, 4)), (1, 1), 3)
+    ((1, 2, 0), (3, 4, 0), (0, 0, 0))
+    """
+    up, left = side // 2 - centre[0], side // 2 - centre[1]
+
+    def cell(y: int, x: int) -> Number:
+        inside = 0 <= y - up < len(rows) and 0 <= x - left < len(rows[0])
+        return rows[y - up][x - left] if inside else 0
+
+    return tuple(tuple(cell(y, x) for x in range(side)) for y in range(side))
+
+
+def _of_magnitude(magnitude: Magnitude) -> dict[str, str]:
+    """Combine both components' calls; ImageMagick and Pillow have no single call for it."""
+    made = {}
+    for program, combined in (("scipy", "np.hypot(x, y)"), ("OpenCV", "cv2.magnitude(x, y)")):
+        parts = [equivalent_calls(component).get(program, "") for component in magnitude.components]
+        if all(parts):
+            first, second = (
+                part.replace("result =", f"{axis} =")
+                for axis, part in zip("xy", parts, strict=True)
+            )
+            imports = {line for line in first.splitlines() if line.startswith(("import", "from"))}
+            rest = [line for line in second.splitlines() if line not in imports]
+            made[program] = "\n".join([first, *rest, f"result = {combined}"])
+    return made
