@@ -1,0 +1,268 @@
+"""A network as an SVG picture: its graph with figures in boxes, and the growing field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from colorsys import hls_to_rgb
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from convcli.report.lanes import Edge, Layout, place
+
+BOX_W, BOX_H = 236, 62
+GAP = 26
+"""Between rows: a fork bends in its upper third, a join in its lower third."""
+LANE_GAP = 26
+WIRE_W = 16
+MARGIN = 28
+GUTTER = 44
+PICTURE = 46
+"""The side of the small picture of input and field in each box."""
+
+FAMILIES = {
+    "input": ("#ffffff", "#444444"),
+    "conv": ("#e3eeff", "#2563c9"),
+    "pool": ("#fff0d6", "#b86e00"),
+    "dense": ("#dff4e4", "#23803a"),
+    "join": ("#efe4ff", "#7440c0"),
+    "other": ("#f1f1f1", "#666666"),
+}
+"""Fill and outline by what a box does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box of the diagram, as it is to be read.
+
+    Attributes:
+        title: the first line, bold.
+        lines: up to two further lines.
+        family: a key of `FAMILIES`.
+        sources: indices of the boxes that it reads; they stand before it.
+        field: the receptive field as fractions (height, width) of the input, above 1 when it
+            reaches past the border; None where it is the whole input or there is none.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    family: str
+    sources: tuple[int, ...] = ()
+    field: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMark:
+    """One square of the picture of the growing field: its label and fractions of the input."""
+
+    label: str
+    field: tuple[float, float]
+
+
+def draw(
+    title: str,
+    subtitle: str,
+    boxes: Sequence[Box],
+    marks: Sequence[FieldMark] = (),
+    aspect: float = 1.0,
+) -> str:
+    """Return the diagram as the text of an SVG file.
+
+    Args:
+        title: the heading.
+        subtitle: one line of totals under it.
+        boxes: the network in an order where sources stand before their readers.
+        marks: fields to be drawn into one another at the head, small to large.
+        aspect: width / height of the input picture.
+    """
+    plan = _Plan(place([box.sources for box in boxes]), head=_head_height(marks))
+    body = [plan.edge(edge) for edge in plan.layout.edges]
+    for index, box in enumerate(boxes):
+        body.append(_box(box, *plan.corner(index), aspect))
+    head = _head(title, subtitle, marks, aspect)
+    width = max(plan.width, 560)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{plan.height}" '
+            f'viewBox="0 0 {width} {plan.height}" font-family="Helvetica, Arial, sans-serif" '
+            f'role="img">',
+            f"<title>{escape(title)}</title>",
+            '<rect width="100%" height="100%" fill="#ffffff"/>',
+            *head,
+            *body,
+            "</svg>",
+            "",
+        ]
+    )
+
+
+class _Plan:
+    """Pixels for a layout: columns of rows, lanes as wide as what stands in them."""
+
+    def __init__(self, layout: Layout, head: int) -> None:
+        self.layout = layout
+        self._head = head
+        starts = layout.column_starts
+        ends = [*starts[1:], max(layout.row) + 1]
+        self._lane_x: list[list[int]] = []
+        self._column_x: list[int] = []
+        x = MARGIN
+        for start, end in zip(starts, ends, strict=True):
+            self._column_x.append(x)
+            offsets, wide = self._lanes_of(start, end)
+            self._lane_x.append([x + offset for offset in offsets])
+            x += wide + GUTTER
+        rows = max(end - start for start, end in zip(starts, ends, strict=True))
+        self.width = x - GUTTER + MARGIN
+        self.height = head + rows * (BOX_H + GAP) - GAP + MARGIN
+
+    def _lanes_of(self, start: int, end: int) -> tuple[list[int], int]:
+        """Return the x of each lane in one column, and the column's width."""
+        boxes = {
+            lane
+            for row, lane in zip(self.layout.row, self.layout.lane, strict=True)
+            if start <= row < end
+        }
+        wires = {
+            edge.lane for edge in self.layout.edges if start <= self.layout.row[edge.source] < end
+        }
+        offsets, x = [], 0
+        for lane in range(max(boxes | wires) + 1):
+            offsets.append(x)
+            if lane in boxes:
+                x += BOX_W + LANE_GAP
+            elif lane in wires:
+                x += WIRE_W
+        return offsets, max(x, BOX_W)
+
+    def _column(self, row: int) -> int:
+        starts = self.layout.column_starts
+        return max(index for index, start in enumerate(starts) if start <= row)
+
+    def corner(self, node: int) -> tuple[int, int]:
+        """Return the upper left corner of a box."""
+        row = self.layout.row[node]
+        column = self._column(row)
+        y = self._head + (row - self.layout.column_starts[column]) * (BOX_H + GAP)
+        return self._lane_x[column][self.layout.lane[node]], y
+
+    def edge(self, edge: Edge) -> str:
+        """Return one connection as a path with an arrow head at its target."""
+        x0, y0 = self.corner(edge.source)
+        x1, y1 = self.corner(edge.target)
+        x0, x1, y0 = x0 + BOX_W // 2, x1 + BOX_W // 2, y0 + BOX_H
+        here, there = (self._column(self.layout.row[n]) for n in (edge.source, edge.target))
+        fork, join = y0 + GAP // 3, y1 - GAP // 2
+        if here != there:
+            side = self._column_x[there] - GUTTER // 2
+            points = [(x0, y0), (x0, fork), (side, fork), (side, join), (x1, join), (x1, y1)]
+        elif edge.lane not in {self.layout.lane[edge.source], self.layout.lane[edge.target]}:
+            side = self._lane_x[here][edge.lane] + WIRE_W // 2 - LANE_GAP // 2
+            points = [(x0, y0), (x0, fork), (side, fork), (side, join), (x1, join), (x1, y1)]
+        elif x0 == x1:
+            points = [(x0, y0), (x1, y1)]
+        elif edge.lane == self.layout.lane[edge.source]:
+            points = [(x0, y0), (x0, join), (x1, join), (x1, y1)]
+        else:
+            points = [(x0, y0), (x0, fork), (x1, fork), (x1, y1)]
+        line = " ".join(f"{x},{y}" for x, y in points)
+        head = f"{x1},{y1} {x1 - 4},{y1 - 7} {x1 + 4},{y1 - 7}"
+        return (
+            f'<polyline points="{line}" fill="none" stroke="#555555" stroke-width="1.3" '
+            f'stroke-linejoin="round"/><polygon points="{head}" fill="#555555"/>'
+        )
+
+
+def _box(box: Box, x: int, y: int, aspect: float) -> str:
+    fill, ink = FAMILIES[box.family]
+    room = BOX_W - 16 - (PICTURE + 8 if box.field else 0)
+    out = [
+        f"<g><title>{escape(' | '.join((box.title, *box.lines)))}</title>"
+        f'<rect x="{x}" y="{y}" width="{BOX_W}" height="{BOX_H}" rx="6" fill="{fill}" '
+        f'stroke="{ink}" stroke-width="1.3"/>',
+        _text(x + 8, y + 18, _fitted(box.title, room, 7.4), 13, "bold"),
+    ]
+    for number, line in enumerate(box.lines[:2]):
+        out.append(_text(x + 8, y + 36 + 17 * number, _fitted(line, room, 6.2), 11.5))
+    if box.field:
+        side = BOX_H / 2 - PICTURE / 2
+        out.append(_field(box.field, x + BOX_W - PICTURE - 8, y + side, aspect, ink))
+    return "".join([*out, "</g>"])
+
+
+def _frame(side: float, aspect: float) -> tuple[float, float]:
+    """Return the width and height of the input's picture within a square."""
+    return (side, side / aspect) if aspect >= 1 else (side * aspect, side)
+
+
+def _field(field: tuple[float, float], x: float, y: float, aspect: float, ink: str) -> str:
+    """Return the input as a frame and the field as a filled square about its middle."""
+    frame_w, frame_h = _frame(PICTURE, aspect)
+    left, top = x + (PICTURE - frame_w) / 2, y + (PICTURE - frame_h) / 2
+    high, wide = (min(1.0, part) for part in field)
+    field_w, field_h = max(1.5, wide * frame_w), max(1.5, high * frame_h)
+    past = max(field) > 1
+    return (
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{frame_w:.1f}" height="{frame_h:.1f}" '
+        f'fill="#ffffff" stroke="{ink}" stroke-width="{1.8 if past else 0.7}"/>'
+        f'<rect x="{left + (frame_w - field_w) / 2:.1f}" y="{top + (frame_h - field_h) / 2:.1f}" '
+        f'width="{field_w:.1f}" height="{field_h:.1f}" fill="{ink}" fill-opacity="0.55"/>'
+    )
+
+
+HEAD_PICTURE = 150
+
+
+def _head_height(marks: Sequence[FieldMark]) -> int:
+    return MARGIN + 50 + (HEAD_PICTURE + 46 if marks else 0)
+
+
+def _head(title: str, subtitle: str, marks: Sequence[FieldMark], aspect: float) -> list[str]:
+    """Return the heading and the fields drawn into one another on the input."""
+    out = [_text(MARGIN, MARGIN + 14, title, 20, "bold"), _text(MARGIN, MARGIN + 36, subtitle, 13)]
+    if not marks:
+        return out
+    top = MARGIN + 56
+    wide, high = _frame(HEAD_PICTURE, aspect)
+    out.append(
+        f'<rect x="{MARGIN}" y="{top}" width="{wide:.1f}" height="{high:.1f}" fill="#fafafa" '
+        f'stroke="#444444" stroke-width="1.3"/>'
+    )
+    for number, mark in sorted(enumerate(marks), key=lambda pair: -max(pair[1].field)):
+        field_h, field_w = (min(1.0, part) for part in mark.field)
+        left, upper = MARGIN + wide * (1 - field_w) / 2, top + high * (1 - field_h) / 2
+        colour = _shade(number, len(marks))
+        out.append(
+            f'<rect x="{left:.1f}" y="{upper:.1f}" width="{max(2, wide * field_w):.1f}" '
+            f'height="{max(2, high * field_h):.1f}" fill="{colour}" fill-opacity="0.16" '
+            f'stroke="{colour}" stroke-width="1.6"/>'
+        )
+    legend = MARGIN + HEAD_PICTURE + 24
+    out.append(_text(legend, top + 12, "Receptive field of one cell on the input", 12, "bold"))
+    for number, mark in enumerate(marks):
+        y = top + 32 + 17 * number
+        colour = _shade(number, len(marks))
+        out.append(
+            f'<rect x="{legend}" y="{y - 10}" width="11" height="11" fill="{colour}" '
+            f'fill-opacity="0.3" stroke="{colour}"/>'
+        )
+        out.append(_text(legend + 18, y, mark.label, 12))
+    return out
+
+
+def _shade(number: int, count: int) -> str:
+    """Return a colour from red (small field) to blue (large field)."""
+    hue = 0.62 * number / max(1, count - 1)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue, 0.42, 0.75))
+
+
+def _text(x: float, y: float, text: str, size: float, weight: str = "normal") -> str:
+    return (
+        f'<text x="{x}" y="{y}" font-size="{size}" font-weight="{weight}" fill="#1a1a1a">'
+        f"{escape(text)}</text>"
+    )
+
+
+def _fitted(text: str, room: float, letter_w: float) -> str:
+    """Return the text cut to `room` pixels at an average letter's width; the tooltip has it all."""
+    most = int(room / letter_w)
+    return text if len(text) <= most else text[: most - 1] + "…"
