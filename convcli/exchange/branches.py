@@ -1,0 +1,103 @@
+"""A graph of single layers read back as nested blocks: what a fork and its join enclose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from convcli.errors import InputProblem
+
+MAX_DEPTH = 60
+"""Blocks within blocks, at most; a graph beyond that is no network anyone drew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """A join and the branches that lead to it from their common fork; () is the bare input."""
+
+    join: str
+    paths: tuple[Path, ...]
+
+
+Path = tuple["str | Branches", ...]
+"""Node names and blocks, one after the other."""
+
+
+def as_blocks(sources: Mapping[str, tuple[str, ...]], start: str, end: str) -> Path:
+    """Return the way from `start` (left out) to `end` as names and nested blocks.
+
+    Args:
+        sources: per node the nodes that it reads; nodes stand after what they read. Only joins
+            read several.
+        start: the input's name.
+        end: the output's name.
+
+    Raises:
+        InputProblem: the graph is no nest of blocks, or nests too deeply.
+
+    >>> as_blocks({"in": (), "a": ("in",), "b": ("a",), "sum": ("b", "a")}, "in", "sum")
+    ('a', Branches(join='sum', paths=(('b',), ())))
+    """
+    needed = _ancestors(sources, end)
+    others = [node for node in needed if not sources[node] and node != start]
+    if others:
+        raise InputProblem(f"{others[0]!r} is a second input. The notation has one input.")
+    fork = _dominators({name: reads for name, reads in sources.items() if name in needed})
+    used: dict[str, str] = {}
+
+    def path(node: str, stop: str, join: str, depth: int) -> Path:
+        """Walk backwards from `node` to `stop`, both within the block that ends at `join`."""
+        if depth > MAX_DEPTH:
+            raise InputProblem(f"Blocks nest more than {MAX_DEPTH} deep at {node!r}.")
+        steps: list[str | Branches] = []
+        while node != stop:
+            if node in used:
+                raise InputProblem(
+                    f"{node!r} feeds both {used[node]!r} and {join!r}, across the borders of "
+                    "blocks. The notation has nested blocks only."
+                )
+            used[node] = join
+            reads = sources[node]
+            if len(reads) == 1:
+                steps.append(node)
+                node = reads[0]
+                continue
+            here = fork[node]
+            paths = tuple(path(read, here, node, depth + 1) for read in reads)
+            steps.append(Branches(node, paths))
+            node = here
+        return tuple(reversed(steps))
+
+    return path(end, start, end, 0)
+
+
+def _ancestors(sources: Mapping[str, tuple[str, ...]], end: str) -> set[str]:
+    """Return `end` and all that it depends on."""
+    found: set[str] = set()
+    waiting = [end]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += sources[node]
+    return found
+
+
+def _dominators(sources: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return the last node that every way to a node passes (Cooper, Harvey, Kennedy 2001)."""
+    depth: dict[str, int] = {}
+    parent: dict[str, str] = {}
+    for node, reads in sources.items():
+        if not reads:
+            depth[node], parent[node] = 0, node
+            continue
+        common = reads[0]
+        for read in reads[1:]:
+            other = read
+            while common != other:
+                if depth[common] >= depth[other]:
+                    common = parent[common]
+                else:
+                    other = parent[other]
+        parent[node], depth[node] = common, depth[common] + 1
+    return parent
