@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "inspect": ({"learn", "network", "layers", "geometry", "imaging", "engine"}, {"numpy"}),
     "exchange": ({"learn", "network", "layers", "geometry", "files"}, {"numpy"}),
     "sweep": ({"learn", "data", "network", "files"}, {"numpy", "joblib"}),
-    "report": (set(), {"rich"}),
+    "report": (set(), set()),
     "__main__": ({"cli"}, set()),
 }
 ANYTHING = {"cli", "__init__"}

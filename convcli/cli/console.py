@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,8 +58,15 @@ def emit(report: Report, style: str | None) -> None:
     if chosen != "table":
         sys.stdout.write(render(report, chosen))
         return
-    from rich.console import Console
+    from shutil import get_terminal_size
 
-    from convcli.report.table import print_table
+    from convcli.report.table import draw_table
 
-    print_table(report, Console())
+    sys.stdout.write(draw_table(report, get_terminal_size().columns, colour=_has_colour()))
+
+
+def _has_colour() -> bool:
+    """Tell whether stdout shows bold and dim letters; https://no-color.org asks for the first."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.stdout.isatty() and (os.name != "nt" or "WT_SESSION" in os.environ)

@@ -114,8 +114,11 @@ def network_from_keras(
     if not layers:
         raise InputProblem("the Keras network has no layers.")
     notes = tuple(note for node in graph.nodes.values() for note in node.layer.notes)
-    still = (name for name, node in graph.nodes.items() if node.frozen and node.layer.kind not in JOINS)
-    frozen = tuple(_word(name) for name in still if layers_of(graph.nodes[name].layer))
+    frozen = tuple(
+        _word(name)
+        for name, node in graph.nodes.items()
+        if node.frozen and node.layer.kind not in JOINS and layers_of(node.layer)
+    )
     network = Network(name=graph.name or name, input_shape=shape, layers=layers)
     return KerasNetwork(network, frozen, notes)
 

@@ -134,7 +134,7 @@ def _edges(
             follows = previous[target] == source
             if follows or leaves or row[target] == row[source] + 1:
                 edges.append(Edge(source, target, lane[source]))
-            elif previous[target] < 0:  # the first of its lane
+            elif previous[target] < 0 and source == reads[0]:  # its lane begins for this one
                 edges.append(Edge(source, target, lane[target]))
             else:
                 wires.append((source, target))

@@ -48,6 +48,7 @@ class Report:
         notes: sentences under the table.
         document: what `--format json` prints; made from the rows when left out.
         parts: further tables that belong under this one.
+        sections: numbers of the rows before which the table draws a thin rule.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Report:
     notes: tuple[str, ...] = ()
     document: Any = None
     parts: tuple[Report, ...] = ()
+    sections: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         width = len(self.columns)

@@ -1,6 +1,7 @@
 """Writes keras_configs.json: networks as Keras saves them, with the figures Keras gives them.
 
-Run by hand where Keras is installed: KERAS_BACKEND=torch python -m tests.reference.make_keras_configs
+Run by hand where Keras is installed:
+KERAS_BACKEND=torch python -m tests.reference.make_keras_configs
 """
 
 from __future__ import annotations
@@ -99,9 +100,10 @@ def inception() -> Any:
     x = layers.Conv2D(8, 3)(image)
     one = layers.Conv2D(4, 1, activation="relu")(x)
     three = layers.Conv2D(6, 3, padding="same", activation="relu")(layers.Conv2D(2, 1)(x))
-    left, right = layers.Conv2D(2, (1, 3), padding="same")(three), layers.Conv2D(
-        2, (3, 1), padding="same"
-    )(three)
+    left, right = (
+        layers.Conv2D(2, (1, 3), padding="same")(three),
+        layers.Conv2D(2, (3, 1), padding="same")(three),
+    )
     three = layers.concatenate([left, right])
     pool = layers.Conv2D(3, 1)(layers.MaxPooling2D(3, 1, padding="same")(x))
     x = layers.concatenate([one, three, pool])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
-from rich.console import Console
 
 from convcli.report import FORMATS, Column, Report, render
-from convcli.report.table import print_table
+from convcli.report.table import draw_table
 
 REPORT = Report(
     title="Two layers",
@@ -59,12 +59,37 @@ def test_latex_escapes_what_tex_would_read() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_table_fits_its_terminal(width: int) -> None:
-    console = Console(width=width, file=io.StringIO(), color_system=None)
-    print_table(REPORT, console)
-    assert isinstance(console.file, io.StringIO)
-    lines = console.file.getvalue().splitlines()
+    lines = draw_table(REPORT, width, colour=False).splitlines()
     assert max(map(len, lines)) <= width
     assert any("1,234,567" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [12, 20, 30, 45])
+def test_a_narrow_table_folds_words_before_it_folds_figures(width: int) -> None:
+    columns = (Column("layer", "Layer"), Column("params", "Parameters", "right"))
+    report = Report("", columns, (("conv 64 3 same relu", 36928), ("dense 1000", 4097000)))
+    got = draw_table(report, width, colour=False)
+    assert max(map(len, got.splitlines())) <= width
+    assert "".join(got.split()).count("conv643samerelu" if width > 30 else "relu") == 1
+    assert width < 20 or "4,097,000" in got
+
+
+def test_colour_is_escape_codes_and_nothing_else() -> None:
+    got = draw_table(REPORT, 60, colour=True)
+    assert "\x1b[1mLayer" in got
+    assert re.sub("\x1b\\[[0-9]m", "", got) == draw_table(REPORT, 60, colour=False)
+
+
+def test_a_section_begins_with_a_thin_rule() -> None:
+    report = Report("", REPORT.columns, REPORT.rows, sections=frozenset({0, 1}))
+    lines = draw_table(report, 60, colour=False).splitlines()
+    assert [line[0] for line in lines] == ["L", "─", "c", "┈", "a"]
+
+
+def test_wide_letters_take_two_cells() -> None:
+    report = Report("", REPORT.columns, (("卷积", 1), ("conv", 22)))
+    _, _, wide, narrow = draw_table(report, 60, colour=False).splitlines()
+    assert len(narrow) - len(wide) == 2
 
 
 @pytest.mark.parametrize("style", FORMATS)
