@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOME: dict[str, str] = {
     "convolve": "convcli.engine.correlation",
     "correlate": "convcli.engine.correlation",
+    "load_dataset": "convcli.data",
     "network": "convcli.network",
 }
 """Public name -> module that defines it."""

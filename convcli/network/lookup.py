@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.layers.base import Shape
+from convcli.network.modelheader import network_text
 from convcli.network.notation import parse_notation
 from convcli.network.value import Network
 
@@ -15,8 +17,16 @@ MAX_FILE_BYTES = 1_000_000
 
 FileReader = Callable[[Path], Network]
 
-FILE_READERS: dict[str, FileReader] = {}
-"""Readers of other formats by suffix (`.onnx`); the rooms that know those formats fill it."""
+
+def _from_model_file(path: Path) -> Network:
+    try:
+        return replace(parse_notation(network_text(path)), name=path.stem)
+    except UsageMistake as problem:
+        raise InputProblem(f"{path}: the network in it cannot be used. {problem}") from None
+
+
+FILE_READERS: dict[str, FileReader] = {".safetensors": _from_model_file}
+"""Readers by suffix; the rooms that know further formats (`.onnx`) add theirs."""
 
 
 def network(source: str, *, input_shape: Shape | None = None) -> Network:

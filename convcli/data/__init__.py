@@ -1,0 +1,6 @@
+"""Where samples come from: idx and npz files, published sets, folders, series, made digits."""
+
+from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
+from convcli.data.sources import load_dataset
+
+__all__ = ["Dataset", "ProgressCallback", "Split", "load_dataset", "make_dataset"]

@@ -1,0 +1,129 @@
+"""The idx format of MNIST: a type, the sizes of the axes, then the numbers, big-endian.
+
+Source: the description on Yann LeCun's page of the MNIST database. Bytes 0 and 1 are zero, byte 2
+is the type, byte 3 the number of axes, then one unsigned 32-bit integer per axis.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from isal import igzip, isal_zlib
+from numpy.typing import NDArray
+
+from convcli.errors import InputProblem
+
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_MAX_AXES = 5
+MAX_BYTES = 8 * 2**30
+"""The most that one array read from a file may take in memory."""
+MAX_DEFLATE_RATIO = 1032
+"""Deflate cannot pack more: 258 bytes in two bits (zlib's technical details)."""
+_DAMAGED: tuple[type[Exception], ...] = (
+    EOFError,
+    zlib.error,
+    cast(type[Exception], isal_zlib.error),  # its stub gives no base class
+    igzip.BadGzipFile,
+)
+
+
+def read_idx(path: Path) -> NDArray[np.generic]:
+    """Return the array in an idx file, gzipped or not, in the machine's byte order.
+
+    The header is believed only as far as the file's length allows, so a lying one cannot make
+    this allocate more than the file can hold.
+
+    Raises:
+        InputProblem: the file cannot be opened, is no idx file, or its length is not what its
+            header promises.
+    """
+    try:
+        stored = path.stat().st_size
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if not packed:
+                return _read(path, raw, stored)
+            with open_gzip(raw) as stream:
+                return _read(path, stream, stored * MAX_DEFLATE_RATIO)
+    except _DAMAGED as problem:
+        raise InputProblem(f"{path}: the gzip data is damaged or cut off ({problem}).") from problem
+    except OSError as problem:
+        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+
+
+def open_gzip(raw: BinaryIO) -> BinaryIO:
+    """Return the unpacked stream of a gzip file that is open for reading."""
+    return cast(BinaryIO, igzip.IGzipFile(fileobj=raw))
+
+
+def is_idx(path: Path) -> bool:
+    """Return whether the name looks like idx: `train-images-idx3-ubyte`, `x.idx`, either `.gz`.
+
+    >>> is_idx(Path("t10k-labels-idx1-ubyte.gz")), is_idx(Path("a.idx")), is_idx(Path("a.png"))
+    (True, True, False)
+    """
+    name = path.name.lower().removesuffix(".gz")
+    return any(mark in name for mark in ("-idx", ".idx", "_idx")) or name.endswith("-ubyte")
+
+
+def _read(path: Path, stream: BinaryIO, most: int) -> NDArray[np.generic]:
+    """Return the array in `stream`, which cannot hold more than `most` bytes."""
+    dtype, shape = _read_header(path, stream)
+    promised = math.prod(shape) * dtype.itemsize
+    sizes = "x".join(str(size) for size in shape)
+    if promised > most:
+        raise InputProblem(
+            f"{path}: the header promises {sizes} values, {promised:,} bytes, "
+            f"more than the file can hold ({most:,})."
+        )
+    if promised > MAX_BYTES:
+        raise InputProblem(
+            f"{path}: {sizes} values are {promised:,} bytes; at most {MAX_BYTES:,} are read."
+        )
+    values = np.empty(shape, dtype)
+    found = _fill(stream, memoryview(values.reshape(-1).view(np.uint8).data))
+    if found < promised:
+        raise InputProblem(
+            f"{path} is cut off: the header promises {sizes} values, {promised:,} bytes, "
+            f"and {found:,} follow."
+        )
+    if stream.read(1):
+        raise InputProblem(
+            f"{path}: more bytes follow than the {promised:,} that the header promises ({sizes})."
+        )
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _read_header(path: Path, stream: BinaryIO) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise InputProblem(
+            f"{path} is no idx file: it begins with {magic.hex(' ') or 'nothing'} instead of 00 00."
+        )
+    kind, axes = magic[2], magic[3]
+    if kind not in _DTYPES:
+        known = ", ".join(f"{code:02x}" for code in _DTYPES)
+        raise InputProblem(f"{path}: unknown idx type {kind:02x}; known are {known}.")
+    if not 1 <= axes <= _MAX_AXES:
+        raise InputProblem(f"{path}: the header names {axes} axes; 1 to {_MAX_AXES} make sense.")
+    sizes = stream.read(4 * axes)
+    if len(sizes) < 4 * axes:
+        raise InputProblem(f"{path} is cut off inside its header, after {4 + len(sizes)} bytes.")
+    return np.dtype(_DTYPES[kind]), struct.unpack(f">{axes}I", sizes)
+
+
+def _fill(stream: BinaryIO, room: memoryview) -> int:
+    """Fill `room` from `stream`; return how many bytes there were."""
+    done = 0
+    while done < len(room):
+        count = stream.readinto(room[done:])  # type: ignore[attr-defined]  # both kinds of file have it
+        if not count:
+            break
+        done += count
+    return done

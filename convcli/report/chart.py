@@ -1,0 +1,216 @@
+"""Small clean charts as SVG text: lines over epochs, and a matrix as shaded cells.
+
+Colours are CSS variables with defaults, so that a page can give them in light and dark; every
+chart carries its title and description for readers who do not see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+PALETTE = ("#2f6fb0", "#c2571a", "#3c8a3f", "#8a4fa3", "#b3261e", "#6b6b18", "#1c8a8a", "#a3336b")
+"""Dark enough on white and light enough on black; lines also differ by their labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart: a name and its points; points with NaN are left out."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise ValueError(f"line {self.name!r}: {len(self.x)} x for {len(self.y)} y")
+
+    def points(self) -> list[tuple[float, float]]:
+        """Return the finite points in order."""
+        pairs = zip(self.x, self.y, strict=True)
+        return [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
+
+
+def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Return about `count` round numbers (1, 2 or 5 times a power of ten) within [low, high].
+
+    >>> round_ticks(0, 10), round_ticks(0.91, 0.99, count=4)
+    ([0.0, 2.0, 4.0, 6.0, 8.0, 10.0], [0.92, 0.94, 0.96, 0.98])
+    """
+    if not high > low:
+        return [low]
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    digits = max(0, -math.floor(math.log10(step)) + 1)
+    return [round(index * step, digits) for index in range(first, last + 1)]
+
+
+def line_chart(
+    title: str,
+    lines: Sequence[Line],
+    *,
+    x_label: str,
+    y_label: str,
+    width: int = 560,
+    height: int = 300,
+) -> str:
+    """Return a line chart as an SVG element; each line is labelled at its end.
+
+    >>> chart = line_chart("Loss", [Line("train", (1, 2), (0.5, 0.2))], x_label="epoch", y_label="")
+    >>> chart.count("<polyline"), "<title>Loss</title>" in chart
+    (1, True)
+    """
+    drawn = [line for line in lines if line.points()]
+    labels = max((len(line.name) for line in drawn), default=0)
+    frame = _Frame(drawn, width, height, right=20 + 7 * labels)
+    parts = [frame.axes(x_label, y_label), *_line_parts(drawn, frame)]
+    ends = "; ".join(f"{line.name} ends at {line.points()[-1][1]:.4g}" for line in drawn)
+    return _svg(title, f"{y_label} over {x_label}. {ends}", width, height, parts)
+
+
+class _Frame:
+    """The plotting area and the way from figures to its coordinates."""
+
+    def __init__(self, lines: Sequence[Line], width: int, height: int, right: int) -> None:
+        points = [point for line in lines for point in line.points()] or [(0.0, 0.0)]
+        self.x_low, self.x_high = _spread([x for x, _ in points], margin=0.0)
+        self.y_low, self.y_high = _spread([y for _, y in points], margin=0.06)
+        self.left, self.right = 62, width - right
+        self.top, self.bottom = 16, height - 44
+
+    def x(self, value: float) -> float:
+        share = (value - self.x_low) / (self.x_high - self.x_low)
+        return self.left + share * (self.right - self.left)
+
+    def y(self, value: float) -> float:
+        share = (value - self.y_low) / (self.y_high - self.y_low)
+        return self.bottom - share * (self.bottom - self.top)
+
+    def axes(self, x_label: str, y_label: str) -> str:
+        """Return grid lines, tick labels and axis labels."""
+        parts = []
+        for value in round_ticks(self.y_low, self.y_high):
+            y = self.y(value)
+            parts.append(
+                f'<line class="grid" x1="{self.left}" x2="{self.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+                f'<text x="{self.left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+            )
+        parts += [
+            f'<text x="{self.x(value):.1f}" y="{self.bottom + 18}" text-anchor="middle">'
+            f"{value:g}</text>"
+            for value in round_ticks(self.x_low, self.x_high)
+        ]
+        middle_x, middle_y = (self.left + self.right) / 2, (self.top + self.bottom) / 2
+        parts.append(
+            f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{self.bottom}" '
+            f'y2="{self.bottom}"/>'
+            f'<text x="{middle_x:.0f}" y="{self.bottom + 36}" text-anchor="middle">'
+            f"{escape(x_label)}</text>"
+            f'<text transform="translate(14 {middle_y:.0f}) rotate(-90)" text-anchor="middle">'
+            f"{escape(y_label)}</text>"
+        )
+        return "".join(parts)
+
+
+def _spread(values: Sequence[float], margin: float) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if low == high:
+        half = abs(low) / 2 or 0.5
+        return low - half, high + half
+    return low - margin * (high - low), high + margin * (high - low)
+
+
+def _line_parts(lines: Sequence[Line], frame: _Frame) -> list[str]:
+    """Return each line and its label; labels that would overlap move down."""
+    parts = []
+    ends = sorted((frame.y(line.points()[-1][1]), index, line) for index, line in enumerate(lines))
+    lowest = -math.inf
+    for y, index, line in ends:
+        colour = PALETTE[index % len(PALETTE)]
+        points = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in line.points())
+        label_y = lowest = max(y, lowest + 14)
+        parts.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            f'<text x="{frame.right + 8}" y="{label_y + 4:.1f}" style="fill:{colour}">'
+            f"{escape(line.name)}</text>"
+        )
+        if len(line.points()) == 1:
+            x, value = line.points()[0]
+            spot = f'cx="{frame.x(x):.1f}" cy="{frame.y(value):.1f}"'
+            parts.append(f'<circle {spot} r="3" fill="{colour}"/>')
+    return parts
+
+
+def matrix_chart(
+    title: str,
+    counts: Sequence[Sequence[int]],
+    names: Sequence[str],
+    *,
+    row_label: str = "true",
+    column_label: str = "predicted",
+) -> str:
+    """Return a confusion matrix as an SVG element: counts, shaded by their share of the row.
+
+    >>> chart = matrix_chart("Confusion", [[9, 1], [0, 5]], ["cat", "dog"])
+    >>> chart.count("<rect"), "true cat, predicted dog: 1" in chart
+    (4, True)
+    """
+    longest = max(map(len, names))
+    cell = max(30, 8 * max(len(str(count)) for row in counts for count in row) + 8)
+    left, top = 40 + 7 * longest, 30 + (7 * longest if longest > 3 else 16)
+    width, height = left + cell * len(names) + 10, top + cell * len(names) + 10
+    parts = [
+        f'<text x="{left + cell * len(names) / 2:.0f}" y="14" text-anchor="middle">'
+        f"{escape(column_label)}</text>"
+        f'<text transform="translate(12 {top + cell * len(names) / 2:.0f}) rotate(-90)" '
+        f'text-anchor="middle">{escape(row_label)}</text>'
+    ]
+    for index, name in enumerate(names):
+        x, y = left + cell * (index + 0.5), top + cell * (index + 0.5) + 4
+        turned = f' transform="rotate(-90 {x:.0f} {top - 6})"' if longest > 3 else ""
+        anchor = "start" if longest > 3 else "middle"
+        parts.append(
+            f'<text x="{left - 6}" y="{y:.0f}" text-anchor="end">{escape(name)}</text>'
+            f'<text x="{x:.0f}" y="{top - 6}" text-anchor="{anchor}"{turned}>{escape(name)}</text>'
+        )
+    for i, row in enumerate(counts):
+        for j, count in enumerate(row):
+            shade = math.sqrt(count / max(1, sum(row)))  # the root keeps small shares visible
+            where = f"{row_label} {names[i]}, {column_label} {names[j]}: {count}"
+            corner = left + cell * j, top + cell * i
+            colour = PALETTE[0 if i == j else 4]
+            parts.append(_matrix_cell(corner, cell, count, shade, colour, where))
+    right = sum(row[index] for index, row in enumerate(counts))
+    total = sum(map(sum, counts))
+    return _svg(title, f"{right} of {total} on the diagonal", width, height, parts)
+
+
+def _matrix_cell(
+    corner: tuple[int, int], cell: int, count: int, shade: float, colour: str, where: str
+) -> str:
+    x, y = corner
+    ink = ' style="fill:#fff"' if shade > 0.6 else ""
+    middle = f'x="{x + cell / 2:.0f}" y="{y + cell / 2 + 4:.0f}" text-anchor="middle"'
+    text = f"<text {middle}{ink}>{count}</text>" if count else ""
+    return (
+        f'<g><title>{escape(where)}</title><rect x="{x}" y="{y}" width="{cell - 1}" '
+        f'height="{cell - 1}" fill="{colour}" fill-opacity="{max(0.03, shade):.3f}"/>{text}</g>'
+    )
+
+
+def _svg(title: str, description: str, width: int, height: int, parts: Sequence[str]) -> str:
+    style = (
+        "text{font:12px system-ui,sans-serif;fill:var(--ink,#1d1d22)}"
+        ".grid{stroke:var(--line,#dddddd)}.axis{stroke:var(--soft,#6a6a74)}"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+        f"<style>{style}</style>{''.join(parts)}</svg>"
+    )

@@ -1,0 +1,89 @@
+"""Charts and documents: well-formed, complete, readable without eyes and without a network."""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+
+import pytest
+
+from convcli.report import Column, Report
+from convcli.report.chart import Line, line_chart, matrix_chart, round_ticks
+from convcli.report.document import Document, Figure, Section, render_document
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parse(text: str) -> ET.Element:
+    return ET.fromstring(text)  # noqa: S314  (the project's own output)
+
+
+def test_a_line_goes_through_its_points() -> None:
+    chart = parse(line_chart("t", [Line("a", (0, 1, 2), (0, 10, 5))], x_label="x", y_label="y"))
+    line = chart.find(f".//{SVG}polyline")
+    assert line is not None
+    points = [tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()]
+    xs, ys = zip(*points, strict=True)
+    assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
+    assert ys[1] < ys[2] < ys[0], "larger values stand higher, where y is smaller"
+    assert ys[2] == pytest.approx((ys[0] + ys[1]) / 2, abs=0.2)
+
+
+def test_what_is_not_finite_is_left_out_and_nothing_is_an_empty_chart() -> None:
+    lines = [Line("a", (1, 2, 3), (1.0, math.nan, 2.0)), Line("b", (1,), (math.inf,))]
+    chart = line_chart("t", lines, x_label="x", y_label="y")
+    assert "nan" not in chart
+    assert "inf" not in chart
+    assert chart.count("<polyline") == 1
+    parse(line_chart("t", [], x_label="x", y_label="y"))
+    parse(line_chart("t", [Line("one", (1,), (0.0,))], x_label="x", y_label="y"))
+
+
+def test_labels_of_lines_that_end_together_do_not_overlap() -> None:
+    lines = [Line(f"run {n}", (1, 2), (0.5, 0.9)) for n in range(5)]
+    chart = parse(line_chart("t", lines, x_label="x", y_label="y"))
+    heights = [
+        float(text.attrib["y"])
+        for text in chart.iter(f"{SVG}text")
+        if (text.text or "").startswith("run")
+    ]
+    gaps = [after - before for before, after in pairwise(heights)]
+    assert min(gaps) >= 12
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 7), (0.991, 0.9934), (1e-8, 2e-8), (5, 5)])
+def test_ticks_are_round_and_inside(low: float, high: float) -> None:
+    ticks = round_ticks(low, high)
+    assert 1 <= len(ticks) <= 11
+    assert all(low - 1e-12 <= tick <= high + 1e-12 for tick in ticks)
+
+
+def test_the_matrix_names_every_cell() -> None:
+    chart = parse(matrix_chart("Confusion", [[3, 1], [0, 4]], ["<cat>", "dog & co"]))
+    titles = [title.text for title in chart.iter(f"{SVG}title")]
+    assert "true <cat>, predicted dog & co: 1" in titles
+    description = chart.find(f"{SVG}desc")
+    assert description is not None
+    assert description.text == "7 of 8 on the diagonal"
+
+
+def test_a_document_needs_nothing_else() -> None:
+    table = Report(
+        "T", (Column("a", "A & B"), Column("n", "N", "right")), (("<x>", 1234),), ("", 1)
+    )
+    figures = (
+        Figure("A dot.", b"\x89PNG"),
+        Figure("A line.", line_chart("c", [], x_label="", y_label="")),
+    )
+    sections = (Section("Tables", ("Words.", table)), Section("Figures", figures))
+    page = render_document(Document("Title", "Lead", sections))
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert "A &amp; B" in page
+    assert "&lt;x&gt;" in page
+    assert "1,234" in page
+    assert page.count("<figure>") == page.count("<figcaption>") == 2
+    assert page.count('alt="') + page.count("aria-label=") == 2
+    for tag in ("section", "table", "figure", "svg"):
+        assert page.count(f"<{tag}") == page.count(f"</{tag}>")
