@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from convcli.engine.compilation import compiled
+from convcli.engine.filter_codelet import codelet_tile
 from convcli.engine.filter_tile import add_up_tile, address, convert_row, widen_row
 
 SUM, SQUARES, MAGNITUDES, LARGEST = range(4)
@@ -81,19 +82,19 @@ def join(total, sums, count, how, first):
 @compiled
 def dense_strip(
     pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
-    source_columns, inner_begin, inner_end, shift, outside,
+    source_columns, inner_begin, inner_end, shift, outside, column_begin, column_end,
     weights, kernels, offsets, reach, taps_h, taps_w, how, root,
     parameters, extremes, counts, samples, samples_step, sums, sums_step, total,
     block_rows, block_columns, tile_width, tile, variety,
 ):  # fmt: skip
-    """Filter rows `first` to `last` (exclusive) with whole kernels.
+    """Filter rows `first` to `last`, columns `column_begin` to `column_end` with whole kernels.
 
     `reach` is how many samples a row of taps spans, in numbers, less one.
     """
     for top in range(first, last, block_rows):
         rows = min(block_rows, last - top)
-        for left in range(0, out_width, block_columns):
-            columns = min(block_columns, out_width - left)
+        for left in range(column_begin, column_end, block_columns):
+            columns = min(block_columns, column_end - left)
             widen_block(
                 samples, samples_step, pixels, width, source_rows, top, rows + taps_h - 1,
                 source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
@@ -172,4 +173,27 @@ def separable_strip(
                 out, out_width, (out_first + top * out_step) * out_width + left, out_step,
                 total, sums_step, rows, columns, root,
                 parameters, extremes, counts, variety,
+            )  # fmt: skip
+
+
+@compiled
+def codelet_strip(
+    pixels, width, out, out_width, out_first, out_step, source_rows, first, last, shift,
+    column_begin, column_end, weights, offsets, taps_h, parameters, extremes, counts, starts,
+    codelet_width, lines, across, norm, variety,
+):  # fmt: skip
+    """Filter whole tiles, all of whose taps lie inside the picture, straight from its pixels.
+
+    `first` to `last` and `column_begin` to `column_end` are multiples of the tile apart.
+    """
+    for top in range(first, last, len(lines)):
+        for row in range(len(lines) + taps_h - 1):
+            starts[row] = source_rows[top + row] * width + shift
+        base = (out_first + top * out_step) * out_width
+        for column in range(column_begin, column_end, codelet_width):
+            codelet_tile(
+                address(out, base + column), out_step * out_width, address(pixels, column),
+                address(starts, 0), address(weights, 0), address(offsets, 0), taps_h,
+                address(parameters, 0), address(extremes, 0), address(counts, 0),
+                lines, across, norm, variety,
             )  # fmt: skip

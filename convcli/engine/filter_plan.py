@@ -24,6 +24,9 @@ WORTH_COMPILED_CODE = 150e6
 OPERATIONS_TO_CONVERT = 12
 """What reading, converting and counting one value costs, in multiply-adds."""
 
+CODELET_TAPS = 25
+"""Kernels of at most that many taps run straight from pixels to pixels when they can."""
+
 COMPILED_INPUTS = ("uint8", "uint16", "float32", "float64")
 COMPILED_OUTPUTS = ("uint8", "uint16", "float32", "float64")
 
@@ -138,8 +141,8 @@ def plan_filter(
 
     >>> sobel_x = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
     >>> print(plan_filter((512, 512), np.uint8, sobel_x))
-    3x3 separable in float32, numpy: integers of rank 1; sums stay under 2040 < 2**24; ...
-    >>> plan_filter((512, 512), np.uint8, sobel_x).multiply_adds == 512 * 512 * 6
+    3x3 codelet in int16, numpy: 3x3 fits the registers; sums stay under 2040 < 2**24; ...
+    >>> plan_filter((512, 512), np.uint8, sobel_x).multiply_adds == 512 * 512 * 9
     True
 
     Raises:
@@ -183,14 +186,16 @@ def plan_filter(
     proof = _Proof(
         matrices, dtype, output_dtype, float(outside), float(divisor), float(offset), norm
     )
-    terms, path, why = _choose_path(matrices, proof)
+    small = proof.codelet and rows.stride == columns.stride == 1
+    terms, path, why = _choose_path(matrices, proof, small)
+    accumulator = "int16" if path == "codelet" and proof.short else proof.accumulator
     out_numbers = rows.size * columns.size * shape_hwc[2]
     operations = out_numbers * (_taps(matrices, terms) + OPERATIONS_TO_CONVERT * len(matrices))
     chosen, engine_why = choose_engine(engine, operations)
     return FilterPlan(
         shape_hwc, dtype, matrices, terms, rows, columns, float(cval), float(divisor),
         float(offset), norm, mapping, _value_range(value_range, mapping, output_dtype),
-        output_dtype, chosen, path, proof.accumulator, proof.finish, proof.exact,
+        output_dtype, chosen, path, accumulator, proof.finish, proof.exact,
         f"{why}; {proof.reason}; {engine_why}",
     )  # fmt: skip
 
@@ -240,17 +245,27 @@ class _Proof:
             self.reason = f"quotients of {numerator:.0f} >= 2**23 round safely only as doubles"
         else:
             self.reason = f"sums stay under {self.bound:.0f} < 2**24"
+        self.short = self.exact and dtype.itemsize == 1 and numerator < 2**15
         if norm != "none" and self.integers:
             squares = len(kernels) * self.bound**2
             if norm == "l2" and (squares >= FLOAT32_EXACT or divisor != 1 or offset != 0):
                 self.finish = "float64"
             if norm == "l1" and len(kernels) * self.bound >= FLOAT32_EXACT / 2:
                 self.finish = "float64"
+        self.codelet = (
+            max(kernel.size for kernel in kernels) <= CODELET_TAPS
+            and len(kernels) <= 2
+            and self.accumulator == self.finish == "float32"
+            and dtype.name in COMPILED_INPUTS
+            and output_dtype.name in {"uint8", "uint16", "float32"}
+        )
 
 
-def _choose_path(kernels: Any, proof: _Proof) -> tuple[tuple[Any, ...], str, str]:
+def _choose_path(kernels: Any, proof: _Proof, small: bool) -> tuple[tuple[Any, ...], str, str]:
     """Return factors per kernel (None: whole), the path's name and the reason."""
     height, width = kernels[0].shape
+    if small:
+        return (None,) * len(kernels), "codelet", f"{height}x{width} fits the registers"
     if min(height, width) == 1:
         return (None,) * len(kernels), "dense", f"{height}x{width} is one pass already"
     if proof.integers:

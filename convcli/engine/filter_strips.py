@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine import filter_compiled, filter_tile
+from convcli.engine import filter_codelet, filter_compiled, filter_tile
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import FilterPlan
 from convcli.engine.threads import each_part, thread_count
@@ -30,6 +30,49 @@ LEAST_STRIP = 32
 """Rows; below that the rows around a strip cost more than they bring."""
 
 Figures = tuple[float, float, int, int]
+NOTHING: Figures = (math.inf, -math.inf, 0, 0)
+
+
+class Part(NamedTuple):
+    """Rows of one residue of the dilation, and columns, that one call filters."""
+
+    kind: str
+    residue: int
+    first: int
+    last: int
+    begin: int
+    end: int
+
+
+class _Tally:
+    """Running vectors of extremes and counts of one thread."""
+
+    def __init__(self, number: Any, lanes: int):
+        ends = (math.inf, -math.inf)
+        if number.kind == "i":
+            ends = (np.iinfo(number).max, np.iinfo(number).min)
+        self.lanes = lanes
+        self.extremes = np.repeat(np.array(ends, number), lanes)
+        self.counts = np.zeros(2 * lanes, f"i{max(4, number.itemsize)}")
+
+    def figures(self) -> Figures:
+        """Return lowest, highest, below and above."""
+        below, above = self.counts.reshape(2, -1).sum(axis=1, dtype=np.int64)
+        lowest, highest = self.extremes[: self.lanes], self.extremes[self.lanes :]
+        return float(lowest.min()), float(highest.max()), int(below), int(above)
+
+
+Runner = Callable[[Part, _Tally], None]
+
+
+class _Codelet(NamedTuple):
+    """Flat weights, conversion, shape of the tile and norm of a filter by small kernels."""
+
+    weights: Any
+    parameters: Any
+    lines: tuple[int, ...]
+    norm: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -50,13 +93,8 @@ def run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -
     """
     job = _Job(plan, planes, out)
     count = thread_count(threads)
-    results = each_part(job.run_strips, job.strips(count), count)
-    lowest = min(result[0] for result in results)
-    highest = max(result[1] for result in results)
-    below, above = (sum(result[place] for result in results) for place in (2, 3))
-    if lowest > highest:  # nothing but NaN
-        lowest = highest = math.nan
-    return lowest, highest, int(below), int(above)
+    figures = total_figures(each_part(job.run_parts, job.parts(count), count))
+    return figures if figures[0] <= figures[1] else (math.nan, math.nan, *figures[2:])
 
 
 class _Job:
@@ -69,7 +107,7 @@ class _Job:
         self.out = out.reshape(-1)
         self.width = plan.shape_hwc[1] * channels
         self.out_width = plan.columns.size * channels
-        self.number = np.dtype(plan.accumulator)
+        self.number = np.dtype("float32" if plan.accumulator == "int16" else plan.accumulator)
         self.finish = np.dtype(plan.finish)
         self.lanes = filter_tile.lanes_of(self.number.itemsize)
         taps_w = plan.columns.taps
@@ -80,13 +118,14 @@ class _Job:
         self.inner = (before, before + self.width, -before)
         self.weights = _weights(plan, self.number)
         self.parameters, self.variety = conversion(plan)
+        self.codelet = _codelet(plan)
         self.tables = [
             np.ascontiguousarray(plan.rows.source[first :: plan.rows.dilation])
             for first in range(plan.rows.dilation)
         ]
 
-    def strips(self, threads: int) -> Iterable[tuple[int, int, int]]:
-        """Return (residue of the rows, first, last) of each strip.
+    def parts(self, threads: int) -> Iterable[Part]:
+        """Return the parts of the picture that threads take one after the other.
 
         A kernel with gaps between its rows sees every dilation-th row: those are filtered as
         pictures of their own.
@@ -94,28 +133,67 @@ class _Job:
         gap = self.plan.rows.dilation
         for residue in range(min(gap, self.plan.rows.size)):
             rows = len(range(residue, self.plan.rows.size, gap))
-            wanted = 1 if threads == 1 else STRIPS_PER_THREAD * threads
-            height = max(LEAST_STRIP, -(-rows // wanted))
-            for first in range(0, rows, height):
-                yield residue, first, min(first + height, rows)
+            if self.codelet is not None:
+                yield from self._around_codelet(self.codelet, residue, rows, threads)
+            else:
+                for first, last in _cut(0, rows, threads, 1):
+                    yield Part("whole", residue, first, last, 0, self.out_width)
 
-    def run_strips(self, strips: Iterable[tuple[int, int, int]]) -> Figures:
-        """Run strips until none is left, with scratch memory of this thread's own."""
-        lanes = filter_tile.lanes_of(self.finish.itemsize)
-        extremes = np.repeat(np.array([math.inf, -math.inf], self.finish), lanes)
-        counts = np.zeros(2 * lanes, f"i{self.finish.itemsize}")
-        run = self._separable() if self.weights[0] is not None else self._dense()
-        for residue, first, last in strips:
-            run(residue, first, last, extremes, counts)
-        below, above = counts.reshape(2, lanes).sum(axis=1, dtype=np.int64)
-        return float(extremes[:lanes].min()), float(extremes[lanes:].max()), int(below), int(above)
+    def _around_codelet(
+        self, codelet: _Codelet, residue: int, rows: int, threads: int
+    ) -> Iterable[Part]:
+        """Return tiles in the middle, whose taps all lie inside, then the four edges."""
+        lines, width = len(codelet.lines), codelet.width
+        left = min(max(self.inner[0], 0), self.out_width)
+        right = left + max(self.inner[1] - self.reach - left, 0) // width * width
+        inside = np.flatnonzero(self.tables[residue] >= 0)
+        top = int(inside[0]) if inside.size else rows
+        top = min(top, rows)
+        bottom = min(rows, int(inside[-1]) + 2 - self.plan.rows.taps) if inside.size else top
+        bottom = top + max(bottom - top, 0) // lines * lines
+        if right == left:
+            bottom = top
+        for first, last in _cut(top, bottom, threads, lines):
+            yield Part("codelet", residue, first, last, left, right)
+        for first, last, begin, end in (
+            (0, top, 0, self.out_width),
+            (bottom, rows, 0, self.out_width),
+            (top, bottom, 0, left),
+            (top, bottom, right, self.out_width),
+        ):
+            if first < last and begin < end:
+                yield Part("whole", residue, first, last, begin, end)
 
-    def _picture(self, residue: int, first: int, last: int) -> tuple[Any, ...]:
+    def run_parts(self, parts: Iterable[Part]) -> Figures:
+        """Run parts until none is left, with scratch memory of this thread's own."""
+        tallies: dict[str, _Tally] = {}
+        runners: dict[str, Runner] = {}
+        for part in parts:
+            if part.kind not in runners:
+                runners[part.kind] = self._runner(part.kind)
+                tallies[part.kind] = self._tally(part.kind)
+            runners[part.kind](part, tallies[part.kind])
+        return total_figures([tally.figures() for tally in tallies.values()] or [NOTHING])
+
+    def _tally(self, kind: str) -> _Tally:
+        if kind == "codelet" and self.codelet is not None:
+            number = self.codelet.parameters.dtype
+            return _Tally(number, filter_tile.lanes_of(self.codelet.weights.itemsize))
+        return _Tally(self.finish, filter_tile.lanes_of(self.finish.itemsize))
+
+    def _runner(self, kind: str) -> Runner:
+        if kind == "codelet" and self.codelet is not None:
+            return self._small(self.codelet)
+        return self._separable() if self.weights[0] is not None else self._dense()
+
+    def _picture(self, part: Part) -> tuple[Any, ...]:
         return (
-            self.pixels, self.width, self.out, self.out_width, residue, self.plan.rows.dilation,
-            self.tables[residue], first, last, self.columns_source, *self.inner,
-            self.number.type(self.plan.cval),
+            self.pixels, self.width, self.out, self.out_width, part.residue,
+            self.plan.rows.dilation, self.tables[part.residue], part.first, part.last,
         )  # fmt: skip
+
+    def _border(self) -> tuple[Any, ...]:
+        return self.columns_source, *self.inner, self.number.type(self.plan.cval)
 
     def _how(self) -> tuple[int, bool]:
         return NORM_CODES[self.plan.norm], self.plan.norm == "l2"
@@ -127,7 +205,7 @@ class _Job:
         step = _rounded(columns + self.reach + widest_tile, self.lanes)
         return _Blocks(rows, columns, lines, step, _rounded(columns + widest_tile, self.lanes))
 
-    def _dense(self) -> Any:
+    def _dense(self) -> Runner:
         taps_h = self.plan.rows.taps
         tile = (0,) * tile_lines(taps_h)
         tile_width = filter_tile.tile_vectors(len(tile)) * self.lanes
@@ -137,17 +215,18 @@ class _Job:
         how, root = self._how()
         total = sums if how < 0 else _aligned(sums.size, self.finish)
 
-        def run(residue: int, first: int, last: int, extremes: Any, counts: Any) -> None:
+        def run(part: Part, tally: _Tally) -> None:
             filter_compiled.dense_strip(
-                *self._picture(residue, first, last), self.weights[1], len(self.plan.kernels),
-                self.offsets, self.reach, taps_h, self.plan.columns.taps, how, root,
-                self.parameters, extremes, counts, samples, blocks.step, sums, blocks.sums_step,
-                total, blocks.rows, blocks.columns, tile_width, tile, self.variety,
+                *self._picture(part), *self._border(), part.begin, part.end, self.weights[1],
+                len(self.plan.kernels), self.offsets, self.reach, taps_h, self.plan.columns.taps,
+                how, root, self.parameters, tally.extremes, tally.counts, samples, blocks.step,
+                sums, blocks.sums_step, total, blocks.rows, blocks.columns, tile_width, tile,
+                self.variety,
             )  # fmt: skip
 
         return run
 
-    def _separable(self) -> Any:
+    def _separable(self) -> Runner:
         taps_h = self.plan.rows.taps
         tile = (0,) * tile_lines(taps_h)
         up_width, level_width = (
@@ -163,16 +242,64 @@ class _Job:
         total = sums if how < 0 else _aligned(sums.size, self.finish)
         uprights, levels, terms = self.weights[0]
 
-        def run(residue: int, first: int, last: int, extremes: Any, counts: Any) -> None:
+        def run(part: Part, tally: _Tally) -> None:
             filter_compiled.separable_strip(
-                *self._picture(residue, first, last), uprights, levels, len(self.plan.kernels),
+                *self._picture(part), *self._border(), uprights, levels, len(self.plan.kernels),
                 terms, self.offsets, self.reach, taps_h, self.plan.columns.taps, how, root,
-                self.parameters, extremes, counts, samples, middle, blocks.step, sums, products,
-                blocks.sums_step, total, blocks.rows, blocks.columns, up_width, tile,
+                self.parameters, tally.extremes, tally.counts, samples, middle, blocks.step, sums,
+                products, blocks.sums_step, total, blocks.rows, blocks.columns, up_width, tile,
                 level_width, (0,), self.variety,
             )  # fmt: skip
 
         return run
+
+    def _small(self, codelet: _Codelet) -> Runner:
+        starts = np.zeros(len(codelet.lines) + self.plan.rows.taps, np.int64)
+
+        def run(part: Part, tally: _Tally) -> None:
+            filter_compiled.codelet_strip(
+                *self._picture(part), self.inner[2], part.begin, part.end, codelet.weights,
+                self.offsets, self.plan.rows.taps, codelet.parameters, tally.extremes,
+                tally.counts, starts, codelet.width, codelet.lines,
+                (0,) * self.plan.columns.taps, (0,) * codelet.norm, self.variety,
+            )  # fmt: skip
+
+        return run
+
+
+def _cut(first: int, last: int, threads: int, multiple: int) -> Iterable[tuple[int, int]]:
+    """Return ranges of rows, several for each thread, whose lengths are multiples."""
+    pieces = 1 if threads == 1 else STRIPS_PER_THREAD * threads
+    height = max(LEAST_STRIP, -(-(last - first) // pieces))
+    height = -(-height // multiple) * multiple
+    for start in range(first, last, height):
+        yield start, min(start + height, last)
+
+
+def total_figures(results: list[Figures]) -> Figures:
+    """Return the figures of the whole from those of its parts."""
+    lowest, highest, below, above = zip(*results, strict=True)
+    return min(lowest), max(highest), sum(below), sum(above)
+
+
+def _codelet(plan: FilterPlan) -> _Codelet | None:
+    """Return how the small kernels of this plan run straight from pixels, if they do."""
+    if plan.path != "codelet":
+        return None
+    whole = plan.accumulator == "int16"
+    norm = {"none": 1, "l2": 2, "l1": 3, "max": 4}[plan.norm]
+    lines = (0,) * min(filter_codelet.LINES, plan.rows.taps + 1)
+    number = np.dtype(plan.accumulator)
+    weights = np.concatenate([kernel.ravel() for kernel in plan.kernels]).astype(number)
+    parameters, _ = conversion(plan)
+    if whole and plan.norm == "none" and plan.divisor == 1 and plan.output_dtype == np.uint8:
+        low, high = plan.value_range
+        parameters = np.zeros(filter_tile.PARAMETERS, number)
+        parameters[filter_tile.OFFSET] = plan.offset
+        parameters[filter_tile.LOW : filter_tile.HIGH + 1] = low, high
+        parameters[filter_tile.BELOW], parameters[filter_tile.ABOVE] = low, high + 1
+    width = filter_codelet.codelet_width(len(lines), norm, number.itemsize)
+    return _Codelet(weights, parameters, lines, norm, width)
 
 
 def tile_lines(taps_h: int) -> int:

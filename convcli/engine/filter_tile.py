@@ -37,7 +37,7 @@ EXACT_QUOTIENT, MAGNITUDES, COUNTS_OUTSIDE = 1, 2, 4
 
 def tile_vectors(rows: int) -> int:
     """Return how many vectors wide a tile of `rows` lines is."""
-    return 8 if rows == 1 else SUMS // rows
+    return 8 if rows < 4 else SUMS // 6
 
 
 def lanes_of(itemsize: int) -> int:
@@ -56,13 +56,14 @@ def address(typingctx: Any, array: Any, index: Any) -> Any:
     return types.CPointer(array.dtype)(array, types.intp), emit
 
 
-class _Vectors:
+class Vectors:
     """Emits operations on vectors of one number type and one length."""
 
     def __init__(self, builder: Any, number: Any, lanes: int):
         self.builder, self.number, self.lanes = builder, number, lanes
         self.type = ir.VectorType(number, lanes)
-        self.suffix = f"v{lanes}f{32 if isinstance(number, ir.FloatType) else 64}"
+        self.whole = isinstance(number, ir.IntType)
+        self.suffix = f"v{lanes}f{bits_of(number)}"
 
     def splat(self, scalar: Any) -> Any:
         """Return a vector whose numbers are all `scalar`."""
@@ -72,7 +73,9 @@ class _Vectors:
         return self.builder.shuffle_vector(first, undefined, zeros)
 
     def constant(self, value: float) -> Any:
-        return ir.Constant(self.type, [self.number(value)] * self.lanes)
+        """Return a vector whose numbers are all the constant `value`."""
+        kind = int if self.whole else float
+        return ir.Constant(self.type, [self.number(kind(value))] * self.lanes)
 
     def place(self, base: Any, index: Any, number: Any = None) -> Any:
         """Return where the vector that begins at `base[index]` lies."""
@@ -80,13 +83,17 @@ class _Vectors:
         return self.builder.bitcast(self.builder.gep(base, [index]), kind.as_pointer())
 
     def load(self, base: Any, index: Any, number: Any = None) -> Any:
+        """Return the vector that begins at `base[index]`."""
         return self.builder.load(self.place(base, index, number), align=1)
 
     def store(self, value: Any, base: Any, index: Any) -> None:
+        """Write the vector `value` from `base[index]` on."""
         self.builder.store(value, self.place(base, index, value.type.element), align=1)
 
     def fused(self, one: Any, other: Any, total: Any) -> Any:
         """Return `one * other + total`, rounded once where the processor can."""
+        if self.whole:
+            return self.builder.add(self.builder.mul(one, other), total)
         if not host().fused:
             return self.builder.fadd(self.builder.fmul(one, other), total)
         kind = ir.FunctionType(self.type, [self.type] * 3)
@@ -96,7 +103,26 @@ class _Vectors:
 
     def chosen(self, comparison: str, one: Any, other: Any) -> Any:
         """Return `one` where it compares so with `other`, else `other`."""
-        return self.builder.select(self.builder.fcmp_ordered(comparison, one, other), one, other)
+        return self.builder.select(self.compared(comparison, one, other), one, other)
+
+    def compared(self, comparison: str, one: Any, other: Any) -> Any:
+        """Return the mask of lanes where `one` compares so with `other`; NaN never does."""
+        if self.whole:
+            return self.builder.icmp_signed(comparison, one, other)
+        return self.builder.fcmp_ordered(comparison, one, other)
+
+    def widened(self, value: Any, pixel: Any) -> Any:
+        """Return vectors of `pixel`s (a Numba type) as this type's numbers."""
+        builder = self.builder
+        if isinstance(pixel, types.Integer):
+            bits = (
+                self.type
+                if self.whole
+                else ir.VectorType(ir.IntType(bits_of(self.number)), self.lanes)
+            )
+            grown = (builder.sext if pixel.signed else builder.zext)(value, bits)
+            return grown if self.whole else builder.sitofp(grown, self.type)
+        return value if value.type == self.type else builder.fpext(value, self.type)
 
     def one_more(self, where: Any, counts: Any) -> Any:
         """Return integer `counts`, one more in the lanes `where`."""
@@ -104,7 +130,10 @@ class _Vectors:
         return self.builder.select(where, self.builder.add(counts, ones), counts)
 
 
-def _bits(number: Any) -> int:
+def bits_of(number: Any) -> int:
+    """Return the bits of an LLVM number type."""
+    if isinstance(number, ir.IntType):
+        return int(number.width)
     return 32 if isinstance(number, ir.FloatType) else 64
 
 
@@ -125,17 +154,11 @@ def widen_row(typingctx: Any, wide: Any, narrow: Any, count: Any) -> Any:
         stored = context.get_value_type(pixel)
 
         def piece(lanes: int, index: Any) -> None:
-            vectors = _Vectors(builder, number, lanes)
-            value = vectors.load(source, index, stored)
-            if isinstance(pixel, types.Integer):
-                whole = ir.VectorType(ir.IntType(_bits(number)), lanes)
-                grow = builder.sext if pixel.signed else builder.zext
-                value = builder.sitofp(grow(value, whole), vectors.type)
-            elif stored != number:
-                value = builder.fpext(value, vectors.type)
+            vectors = Vectors(builder, number, lanes)
+            value = vectors.widened(vectors.load(source, index, stored), pixel)
             vectors.store(value, target, index)
 
-        _in_pieces(builder, total, lanes_of(_bits(number) // 8), piece)
+        _in_pieces(builder, total, lanes_of(bits_of(number) // 8), piece)
         return context.get_dummy_value()
 
     return types.void(wide, narrow, types.intp), emit
@@ -151,7 +174,7 @@ def _in_pieces(builder: Any, total: Any, lanes: int, piece: Any) -> None:
         piece(1, builder.add(done, loop.index))
 
 
-class _Tallies:
+class Tallies:
     """Four running vectors: lowest, highest, how many below, how many above.
 
     They live in registers while whole vectors pass, and in memory between rows; single numbers at
@@ -162,7 +185,7 @@ class _Tallies:
         self.builder, self.lanes = builder, lanes
         self.bases = (extremes, extremes, counts, counts)
         self.starts = [WORD(place * lanes) for place in (0, 1, 0, 1)]
-        flag = ir.IntType(_bits(number))
+        flag = ir.IntType(max(32, bits_of(number)))
         self.numbers = (number, number, flag, flag)
         self.registers = [
             cgutils.alloca_once(builder, ir.VectorType(kind, lanes)) for kind in self.numbers
@@ -173,11 +196,13 @@ class _Tallies:
         return self.builder.bitcast(place, ir.VectorType(self.numbers[which], lanes).as_pointer())
 
     def to_registers(self) -> None:
+        """Take the running vectors out of memory."""
         for which, register in enumerate(self.registers):
             value = self.builder.load(self._in_memory(which, self.lanes), align=1)
             self.builder.store(value, register)
 
     def to_memory(self) -> None:
+        """Put the running vectors back."""
         for which, register in enumerate(self.registers):
             value = self.builder.load(register)
             self.builder.store(value, self._in_memory(which, self.lanes), align=1)
@@ -188,6 +213,16 @@ class _Tallies:
         place = self._in_memory(which, 1) if alone else self.registers[which]
         options = {"align": 1} if alone else {}
         self.builder.store(change(self.builder.load(place, **options)), place, **options)
+
+
+def each_row_of_samples(builder: Any, lines: int, taps_h: Any, sample_row: Any) -> None:
+    """Emit `sample_row(row, lines that it serves)` for all rows that a tile of `lines` reads."""
+    for first in range(lines - 1):
+        sample_row(WORD(first), range(first + 1))
+    with cgutils.for_range(builder, builder.sub(taps_h, WORD(lines - 1))) as loop:
+        sample_row(builder.add(loop.index, WORD(lines - 1)), range(lines))
+    for last in range(lines - 1):
+        sample_row(builder.add(taps_h, WORD(last)), range(last + 1, lines))
 
 
 @intrinsic
@@ -208,7 +243,7 @@ def add_up_tile(
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         sums, sums_step, samples, samples_step, weights, offsets, taps_h, taps_w, _ = arguments
         number = context.get_value_type(signature.args[0].dtype)
-        vectors = _Vectors(builder, number, lanes_of(_bits(number) // 8))
+        vectors = Vectors(builder, number, lanes_of(bits_of(number) // 8))
         across = range(tile_vectors(lines))
         registers = [
             [cgutils.alloca_once(builder, vectors.type) for _ in across] for _ in range(lines)
@@ -237,12 +272,7 @@ def add_up_tile(
                         total = vectors.fused(splats[m], sample, total)
                         builder.store(total, registers[m][v])
 
-        for first in range(lines - 1):
-            sample_row(WORD(first), range(first + 1))
-        with cgutils.for_range(builder, builder.sub(taps_h, WORD(lines - 1))) as loop:
-            sample_row(builder.add(loop.index, WORD(lines - 1)), range(lines))
-        for last in range(lines - 1):
-            sample_row(builder.add(taps_h, WORD(last)), range(last + 1, lines))
+        each_row_of_samples(builder, lines, taps_h, sample_row)
         for m in range(lines):
             base = builder.gep(sums, [builder.mul(sums_step, WORD(m))])
             for v in across:
@@ -250,6 +280,49 @@ def add_up_tile(
         return context.get_dummy_value()
 
     return signature, emit
+
+
+class Conversion:
+    """Emits the way from sums to pixels, with the figures that are noted on it."""
+
+    def __init__(self, vectors: Vectors, scalars: Any, variety: int, tallies: Tallies):
+        self.vectors, self.tallies, self.variety = vectors, tallies, variety
+        self.given = [vectors.splat(scalar) for scalar in scalars]
+
+    def emit(self, value: Any, context: Any, pixel: Any) -> Any:
+        """Return vectors of `pixel` for the sums `value`."""
+        vectors, builder, given = self.vectors, self.vectors.builder, self.given
+        for which, comparison in enumerate("<>"):
+            change = partial(vectors.chosen, comparison, value)
+            self.tallies.update(which, vectors.lanes, change)
+        value = self._divided(value)
+        if self.variety & MAGNITUDES:
+            negative = builder.neg(value) if vectors.whole else builder.fneg(value)
+            value = vectors.chosen(">", value, negative)
+        if self.variety & COUNTS_OUTSIDE:
+            for which, comparison, limit in ((2, "<", BELOW), (3, ">=", ABOVE)):
+                outside = vectors.compared(comparison, value, given[limit])
+                change = partial(vectors.one_more, outside)
+                self.tallies.update(which, vectors.lanes, change)
+        value = vectors.chosen(">", given[LOW], value)
+        value = vectors.chosen("<", given[HIGH], value)
+        return _as_pixels(context, builder, vectors, value, pixel)
+
+    def _divided(self, value: Any) -> Any:
+        vectors, builder, given = self.vectors, self.vectors.builder, self.given
+        if vectors.whole:
+            return builder.add(value, given[OFFSET])
+        if not self.variety & EXACT_QUOTIENT:
+            return vectors.fused(value, given[RECIPROCAL], given[OFFSET])
+        value = builder.fadd(value, given[BIAS])
+        quotient = builder.fmul(value, given[RECIPROCAL])
+        rest = vectors.fused(builder.fneg(quotient), given[DIVISOR], value)
+        return vectors.fused(rest, given[RECIPROCAL], quotient)
+
+
+def load_parameters(builder: Any, parameters: Any) -> list[Any]:
+    """Return the scalars of a conversion."""
+    return [builder.load(builder.gep(parameters, [WORD(place)])) for place in range(PARAMETERS)]
 
 
 @intrinsic
@@ -261,45 +334,23 @@ def convert_row(typingctx, out, sums, count, parameters, extremes, counts, varie
     elementary functions on the IBM RISC System/6000", 1990). MAGNITUDES drops signs. `extremes` and
     `counts` hold a vector each of lowest and highest sums, of values under BELOW and from ABOVE on.
     """
-    exact_quotient, magnitudes, counts_outside = (
-        bool(len(variety) & flag) for flag in (EXACT_QUOTIENT, MAGNITUDES, COUNTS_OUTSIDE)
-    )
     signature = types.void(out, sums, types.intp, parameters, extremes, counts, variety)
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         out, sums, total, parameters, extremes, counts, _ = arguments
         number = context.get_value_type(signature.args[1].dtype)
         pixel = signature.args[0].dtype
-        bits = _bits(number)
-        scalars = [
-            builder.load(builder.gep(parameters, [WORD(place)])) for place in range(PARAMETERS)
-        ]
+        bits = bits_of(number)
+        scalars = load_parameters(builder, parameters)
         lanes = lanes_of(bits // 8)
 
-        tallies = _Tallies(builder, extremes, counts, number, lanes)
+        tallies = Tallies(builder, extremes, counts, number, lanes)
 
         def piece(lanes_here: int, index: Any) -> None:
-            vectors = _Vectors(builder, number, lanes_here)
-            given = [vectors.splat(scalar) for scalar in scalars]
-            value = vectors.load(sums, index)
-            for which, comparison in enumerate("<>"):
-                tallies.update(which, lanes_here, partial(vectors.chosen, comparison, value))
-            if exact_quotient:
-                value = builder.fadd(value, given[BIAS])
-                quotient = builder.fmul(value, given[RECIPROCAL])
-                rest = vectors.fused(builder.fneg(quotient), given[DIVISOR], value)
-                value = vectors.fused(rest, given[RECIPROCAL], quotient)
-            else:
-                value = vectors.fused(value, given[RECIPROCAL], given[OFFSET])
-            if magnitudes:
-                value = vectors.chosen(">", value, builder.fneg(value))
-            if counts_outside:
-                for which, comparison, limit in ((2, "<", BELOW), (3, ">=", ABOVE)):
-                    outside = builder.fcmp_ordered(comparison, value, given[limit])
-                    tallies.update(which, lanes_here, partial(vectors.one_more, outside))
-            value = vectors.chosen(">", given[LOW], value)
-            value = vectors.chosen("<", given[HIGH], value)
-            vectors.store(_as_pixels(context, builder, vectors, value, pixel), out, index)
+            vectors = Vectors(builder, number, lanes_here)
+            conversion = Conversion(vectors, scalars, len(variety), tallies)
+            pixels = conversion.emit(vectors.load(sums, index), context, pixel)
+            vectors.store(pixels, out, index)
 
         tallies.to_registers()
         whole = builder.sdiv(total, WORD(lanes))
@@ -314,15 +365,17 @@ def convert_row(typingctx, out, sums, count, parameters, extremes, counts, varie
     return signature, emit
 
 
-def _as_pixels(context: Any, builder: Any, vectors: _Vectors, value: Any, pixel: Any) -> Any:
+def _as_pixels(context: Any, builder: Any, vectors: Vectors, value: Any, pixel: Any) -> Any:
     """Return `value` as vectors of `pixel`; integers are rounded half to even.
 
     Adding 1.5 * 2**23 (2**52 in double precision) leaves the rounded integer in the lowest bits.
     """
     stored = context.get_value_type(pixel)
     target = ir.VectorType(stored, vectors.lanes)
+    if vectors.whole:
+        return builder.trunc(value, target) if stored.width < bits_of(vectors.number) else value
     if isinstance(pixel, types.Integer):
-        bits = _bits(vectors.number)
+        bits = bits_of(vectors.number)
         magic = vectors.constant(1.5 * 2.0 ** (23 if bits == 32 else 52))
         whole = ir.VectorType(ir.IntType(bits), vectors.lanes)
         return builder.trunc(builder.bitcast(builder.fadd(value, magic), whole), target)

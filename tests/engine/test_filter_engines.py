@@ -1,0 +1,146 @@
+"""The compiled engine and its NumPy twin agree: the same integers, the same figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convcli.engine.filter import apply
+from convcli.engine.filter_plan import compiled_code_runs, plan_filter
+
+SOBEL_X = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+RNG = np.random.default_rng(3)
+
+pytestmark = pytest.mark.skipif(
+    not compiled_code_runs(), reason="with NUMBA_DISABLE_JIT=1 there is only one engine"
+)
+
+
+def integers(height: int, width: int, largest: int = 9) -> np.ndarray:
+    return RNG.integers(-largest, largest + 1, (height, width)).astype(float)
+
+
+def picture(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if np.dtype(dtype).kind == "f":
+        return RNG.normal(size=shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    values = RNG.integers(limits.min, limits.max + 1, shape)
+    values[: shape[0] // 2] = values[: shape[0] // 2] * 2.0 / 3  # other extremes in each half
+    return values.astype(dtype)
+
+
+def both(image: np.ndarray, kernel: object, **settings: object) -> None:
+    ref = apply(image, kernel, engine="numpy", **settings)
+    for threads in (1, 2, 3):
+        got = apply(image, kernel, engine="numba", threads=threads, **settings)
+        assert got.plan.engine == "numba"
+        np.testing.assert_array_equal(got.values, ref.values)
+        assert got.statistics.below == ref.statistics.below
+        assert got.statistics.above == ref.statistics.above
+        np.testing.assert_allclose(
+            [got.statistics.minimum, got.statistics.maximum],
+            [ref.statistics.minimum, ref.statistics.maximum],
+            rtol=1e-6,
+        )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (4, 5), (1, 9), (9, 1), (6, 7), (13, 11)])
+def test_integer_kernels_give_the_same_integers(dtype, size) -> None:
+    for border in ("reflect", "constant", "wrap"):
+        for shape in ((40, 150), (7, 5), (35, 90, 3)):
+            both(picture(dtype, shape), integers(*size), border=border, cval=7, divisor=3)
+
+
+@pytest.mark.parametrize("mapping", ["clip", "abs", "raw"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("output", [None, "float32"])
+def test_mappings(mapping, dtype, output) -> None:
+    image = picture(dtype, (50, 200))
+    for kernel in (SOBEL_X, integers(2, 3), np.outer(np.ones(9), np.arange(9.0) - 4)):
+        for divisor, offset in ((1, 0), (1, 128), (4, 0), (7, 12), (-3, 5)):
+            both(
+                image, kernel, mapping=mapping, divisor=divisor, offset=offset, output_dtype=output
+            )
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1", "max"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_gradient_norms(norm, dtype) -> None:
+    image = picture(dtype, (60, 170))
+    both(image, (SOBEL_X, SOBEL_X.T), norm=norm)
+    both(image, (SOBEL_X, SOBEL_X.T), norm=norm, divisor=4)
+    both(image, (SOBEL_X, SOBEL_X.T, np.rot90(SOBEL_X)), norm=norm)
+    both(image, (integers(7, 7), integers(7, 7)), norm=norm)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "bool", "float16", "float64"])
+def test_rarer_numbers(dtype) -> None:
+    image = RNG.integers(0, 2, (40, 90)).astype(dtype)
+    both(image, integers(3, 3), output_dtype="int16")
+    both(image, integers(3, 3), output_dtype="float64")
+
+
+def test_geometry_settings() -> None:
+    image = picture("uint8", (61, 83))
+    for settings in (
+        {"dilation": 2},
+        {"dilation": (3, 1), "border": "constant"},
+        {"stride": 2},
+        {"stride": (2, 3), "dilation": 2},
+        {"padding": "valid"},
+        {"padding": "full", "border": "constant"},
+        {"origin": (1, -1)},
+        {"convolve": True, "origin": -1},
+    ):
+        for size in ((3, 3), (4, 2), (8, 9)):
+            both(image, integers(*size), **settings)
+
+
+@pytest.mark.parametrize("size", [(3, 3), (7, 7), (2, 5), (21, 21)])
+def test_real_weights_stay_close(size) -> None:
+    for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-13)):
+        image = picture(dtype, (70, 150))
+        one = np.outer(RNG.normal(size=size[0]), RNG.normal(size=size[1]))
+        two = one + np.outer(RNG.normal(size=size[0]), RNG.normal(size=size[1]))
+        for kernel in (one, two, RNG.normal(size=size)):
+            ref = apply(image, kernel, engine="numpy")
+            got = apply(image, kernel, engine="numba", threads=2)
+            assert got.plan.path == ref.plan.path
+            scale = np.abs(kernel).sum() * np.abs(image).max()
+            np.testing.assert_allclose(got.values, ref.values, atol=tolerance * scale, rtol=0)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_any_number_of_threads_gives_the_same_bits(threads) -> None:
+    image = picture("float32", (150, 100))
+    for kernel in (RNG.normal(size=(3, 3)), RNG.normal(size=(9, 9)), np.ones((7, 7)) / 3):
+        ref = apply(image, kernel, engine="numba", threads=1)
+        got = apply(image, kernel, engine="numba", threads=threads)
+        np.testing.assert_array_equal(got.values, ref.values)
+        assert got.statistics == ref.statistics
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weight", "divisor", "accumulator"),
+    [
+        ("uint8", 65793 - 1, 1, "float32"),  # 65793 * 255 = 2**24 - 1
+        ("uint8", 65793, 1, "float32"),
+        ("uint8", 65794, 1, "float64"),
+        ("uint16", 256, 1, "float32"),  # 256 * 65535 = 2**24 - 256
+        ("uint16", 257, 1, "float64"),
+        ("uint8", 32896, 3, "float32"),  # 32896 * 255 = 2**23 - 128
+        ("uint8", 32897, 3, "float64"),
+        ("uint8", 128, 1, "int16"),  # 128 * 255 = 2**15 - 128
+        ("uint8", 129, 1, "float32"),
+    ],
+)
+def test_the_accumulator_is_wide_enough_and_no_wider(dtype, weight, divisor, accumulator) -> None:
+    image = np.full((70, 130), np.iinfo(dtype).max, dtype)
+    image[::7, ::5] -= 1
+    kernel = np.zeros((3, 3))
+    kernel[0, 0], kernel[1, 2], kernel[2, 1] = weight // 2, weight - weight // 2 - 1, 1
+    plan = plan_filter(image.shape, dtype, kernel, divisor=divisor)
+    assert plan.accumulator == accumulator
+    assert plan.exact
+    both(image, kernel, divisor=divisor, output_dtype="float32" if divisor == 1 else dtype)
