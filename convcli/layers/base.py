@@ -99,6 +99,11 @@ class Layer:
         """The word shown in the row; the kind for an activation."""
         return self.op
 
+    @property
+    def described(self) -> Layer:
+        """The layer that errors show; itself, but for a stand-in."""
+        return self
+
     def at_rank(self, rank: int) -> Self:
         """Return the layer with every per-axis size spelled out for `rank` spatial axes.
 

@@ -40,13 +40,18 @@ def in_dialect(network: Network, dialect: str) -> Network:
 class Refused(Layer):
     """A layer that a framework does not build; following it raises the reason."""
 
-    layer: Layer | None = None
-    reason: str = ""
+    layer: Layer
+    reason: str
+
+    @property
+    def described(self) -> Layer:
+        """The refused layer."""
+        return self.layer
 
     @property
     def row_op(self) -> str:
         """The op of the refused layer."""
-        return self.layer.row_op if self.layer else ""
+        return self.layer.row_op
 
     def at_rank(self, rank: int) -> Refused:
         """Return the layer itself."""
@@ -54,7 +59,7 @@ class Refused(Layer):
 
     def output_rank(self, rank: int) -> int:
         """Return the rank of the refused layer."""
-        return self.layer.output_rank(rank) if self.layer else rank
+        return self.layer.output_rank(rank)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Raise the reason."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from convcli.errors import UsageMistake
 
@@ -12,8 +12,7 @@ MAX_TEXT = 200_000
 SIGNS = "(),|\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word, or one of the signs `( ) , |`; an empty text is the end."""
 
     text: str

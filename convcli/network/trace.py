@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.geometry import AxisMap
@@ -65,8 +66,7 @@ class Step:
     """Whether the branches it joins are centred on the same input cells."""
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """Sums over all steps; `non_trainable` is frozen parameters and buffers."""
 
     params: int
@@ -214,8 +214,7 @@ class _Scope:
         return f"{self.prefix}{op}{number}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Figures:
+class _Figures(NamedTuple):
     """What a layer costs on one input; the same layer on the same input costs the same again."""
 
     output_shape: Shape

@@ -33,6 +33,7 @@ def layer_text(layer: Layer) -> str:
     >>> layer_text(Conv(16, (3, 3), padding="same", activation="relu"))
     'conv 16 3 same relu'
     """
+    layer = layer.described
     word = WORDS.get(layer.row_op)
     if word is None:
         return layer.row_op

@@ -1,0 +1,125 @@
+"""How many bytes a network needs, at inference and in training, and which layer is to blame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from convcli.errors import UsageMistake
+from convcli.layers.base import elements
+from convcli.network.trace import BYTES, Trace
+
+OPTIMISER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
+"""Arrays of the size of the weights that an optimiser keeps for itself."""
+
+
+class Memory(NamedTuple):
+    """Bytes; activations are those of the whole batch."""
+
+    weight_bytes: int
+    buffer_bytes: int
+    input_bytes: int
+    peak_bytes: int
+    """Most activations alive at one time at inference: each is freed after its last reader."""
+    peak_index: int
+    """Step at which that is; 0 for the input alone."""
+    peak_name: str
+    inference_bytes: int
+    """Weights, statistics and the peak of the activations."""
+    kept_bytes: int
+    """Activations that training keeps for the way back: the input and every output."""
+    gradient_bytes: int
+    optimiser_bytes: int
+    training_bytes: int
+    """Weights, statistics, kept activations, gradients and the optimiser's copies."""
+
+
+def memory(trace: Trace, optimiser: str = "adam") -> Memory:
+    """Return the bytes a network needs; work space of an engine comes on top.
+
+    >>> from convcli.network import parse_notation
+    >>> figures = memory(parse_notation("input 8x8x1, conv 4 3, conv 8 3").trace())
+    >>> figures.peak_name, figures.peak_bytes  # (36 x 4 + 16 x 8) cells of 4 bytes
+    ('conv2', 1088)
+
+    Raises:
+        UsageMistake: unknown optimiser.
+    """
+    if optimiser not in OPTIMISER_COPIES:
+        raise UsageMistake(
+            f"Optimiser {optimiser!r} is unknown. Use {', '.join(OPTIMISER_COPIES)}."
+        )
+    cell_bytes = BYTES[trace.dtype]
+    totals = trace.totals
+    input_bytes = elements(trace.network.input_shape) * cell_bytes * trace.batch
+    peak, index = _peak(trace, input_bytes)
+    buffer_bytes = totals.buffers * cell_bytes
+    kept = input_bytes + totals.activation_bytes
+    gradients = totals.trainable * cell_bytes
+    copies = gradients * OPTIMISER_COPIES[optimiser]
+    return Memory(
+        weight_bytes=totals.weight_bytes,
+        buffer_bytes=buffer_bytes,
+        input_bytes=input_bytes,
+        peak_bytes=peak,
+        peak_index=index,
+        peak_name=trace.steps[index - 1].name if index else "input",
+        inference_bytes=totals.weight_bytes + buffer_bytes + peak,
+        kept_bytes=kept,
+        gradient_bytes=gradients,
+        optimiser_bytes=copies,
+        training_bytes=totals.weight_bytes + buffer_bytes + kept + gradients + copies,
+    )
+
+
+def _peak(trace: Trace, input_bytes: int) -> tuple[int, int]:
+    """Return the most bytes alive at one time, and the step at which they are."""
+    last_reader = {0: 0}
+    for step in trace.steps:
+        last_reader[step.index] = step.index
+        for source in step.sources:
+            last_reader[source] = step.index
+    size = {0: input_bytes} | {step.index: step.activation_bytes for step in trace.steps}
+    freed_after: dict[int, list[int]] = {}
+    for tensor, reader in last_reader.items():
+        freed_after.setdefault(reader, []).append(tensor)
+    alive, peak, place = input_bytes, input_bytes, 0
+    for step in trace.steps:
+        alive += size[step.index]
+        if alive > peak:
+            peak, place = alive, step.index
+        alive -= sum(size[tensor] for tensor in freed_after.get(step.index, []))
+    return peak, place
+
+
+def memory_advice(trace: Trace, limit_bytes: int, optimiser: str = "adam") -> list[str]:
+    """Return what to do when training needs more than `limit_bytes`; nothing when it fits.
+
+    >>> from convcli.network import network
+    >>> memory_advice(network("mnist").trace(batch=128), 10**9)
+    []
+    >>> memory_advice(network("mnist").trace(batch=1000), 10**7)[0]
+    'Training needs 79,764,192 bytes, 69,764,192 more than allowed.'
+    """
+    figures = memory(trace, optimiser)
+    surplus = figures.training_bytes - limit_bytes
+    if surplus <= 0:
+        return []
+    fixed = figures.training_bytes - figures.kept_bytes
+    per_sample = figures.kept_bytes // trace.batch
+    fitting = (limit_bytes - fixed) // per_sample
+    advice = [
+        f"Training needs {figures.training_bytes:,} bytes, {surplus:,} more than allowed.",
+        f"A batch of {fitting} fits: {per_sample:,} bytes for each sample."
+        if fitting > 0
+        else f"No batch fits: weights, gradients and the optimiser alone need {fixed:,} bytes.",
+    ]
+    if trace.steps:
+        worst = max(trace.steps, key=lambda step: step.activation_bytes)
+        share = worst.activation_bytes / figures.kept_bytes
+        advice.append(
+            f"Layer {worst.index} {worst.name} keeps most, {worst.activation_bytes:,} bytes "
+            f"({share:.0%} of the activations): an earlier stride or fewer filters there help."
+        )
+    if BYTES[trace.dtype] > 2:
+        advice.append("float16 or bfloat16 halves the activations of float32.")
+    return advice

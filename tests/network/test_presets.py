@@ -1,0 +1,226 @@
+"""Every preset against figures that PyTorch and Keras printed (tests/reference/networks.json)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from convcli.errors import InputProblem
+from convcli.layers.base import Shape
+from convcli.network import network, parse_notation, preset_names, to_notation
+from convcli.network.trace import Trace
+
+REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "networks.json").read_text())
+NETS = REFERENCE["nets"]
+
+PRESET_OF = {
+    "alexnet_orig_ungrouped_227": "alexnet",
+    "vgg11": "vgg11",
+    "vgg16": "vgg16",
+    "googlenet_paper_caffe": "googlenet",
+    "resnet18": "resnet18",
+    "resnet50": "resnet50",
+    "inception_v3_torchvision_noaux_299": "inception-v3",
+    "mobilenet_v1": "mobilenet-v1",
+    "squeezenet1_1": "squeezenet",
+    "densenet121": "densenet121",
+    "unet_572_valid": "unet",
+    "lenet5_modern_32": "lenet5",
+}
+
+# Parameters as printed by torchvision's model pages, the lectures and Keras; None: no such source.
+PUBLISHED_PARAMS = {
+    "mnist": 30_762,
+    "rps": 56_867,
+    "lenet5-keras": 545_546,
+    "alexnet-torchvision": 61_100_840,
+    "vgg13": 133_047_848,
+    "vgg19": 143_667_240,
+    "vgg11-bn": 132_868_840,
+    "vgg13-bn": 133_053_736,
+    "vgg16-bn": 138_365_992,
+    "vgg19-bn": 143_678_248,
+    "resnet34": 21_797_672,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "mobilenet-v2": 3_504_872,
+}
+
+ROW_OF = {
+    "Conv2d": {"conv", "dwconv"},
+    "ConvTranspose2d": {"upconv"},
+    "MaxPool2d": {"maxpool"},
+    "AvgPool2d": {"avgpool"},
+    "AdaptiveAvgPool2d": {"gap", "adaptavg"},
+}
+
+
+def channels_last(shape: list[int]) -> Shape:
+    channels, *spatial = shape
+    return (channels,) if set(spatial) == {1} else (*spatial, channels)
+
+
+def test_every_preset_has_a_source_for_its_figures() -> None:
+    without = {"har", "occupancy"}
+    assert set(preset_names()) == set(PRESET_OF.values()) | set(PUBLISHED_PARAMS) | without
+
+
+@pytest.mark.parametrize("key", PRESET_OF)
+def test_totals_are_those_of_the_reference(key: str) -> None:
+    ref = NETS[key]
+    trace = network(PRESET_OF[key]).trace()
+    got = trace.totals
+    assert got.params == ref["params"]
+    assert got.macs == ref["macs"]
+    assert got.buffers == ref["bn_buffers"]
+    dense = sum(step.macs for step in trace.steps if step.op == "dense")
+    if key != "lenet5_modern_32":  # C5 is a dense layer there and a 5x5 convolution here
+        assert (got.macs - dense, dense) == (ref["macs_conv"], ref["macs_linear"])
+
+
+@pytest.mark.parametrize("key", PRESET_OF)
+def test_every_listed_stage_has_its_shape(key: str) -> None:
+    rows = iter(network(PRESET_OF[key]).trace().steps)
+    for _, op, shape in NETS[key]["stages"]:
+        ref = channels_last(shape)
+        assert any(row.op in ROW_OF[op] and row.output_shape == ref for row in rows), (op, shape)
+
+
+@pytest.mark.parametrize("key", sorted(PRESET_OF.keys() - {"unet_572_valid", "lenet5_modern_32"}))
+def test_the_receptive_field_is_that_of_the_reference(key: str) -> None:
+    ref = NETS[key]["receptive_field"]
+    got = network(PRESET_OF[key]).trace().totals
+    assert got.receptive_field == got.receptive_field_min == (ref["size"],) * 2
+    assert got.stride == (ref["effective_stride"],) * 2
+    assert got.padding == (ref["effective_padding_left"],) * 2
+    assert (ref["size"] - 1) / 2 - got.padding[0] == ref["centre_of_first_output"]
+
+
+def test_the_field_of_lenet5_before_its_dense_layers() -> None:
+    ref = NETS["lenet5_modern_32"]["receptive_field"]
+    got = network("lenet5").trace().step("avgpool2")
+    assert got.receptive_field == (ref["size"],) * 2
+    assert got.stride == (ref["effective_stride"],) * 2
+
+
+def test_the_decoder_of_unet_has_a_range_of_fields() -> None:
+    ref = NETS["unet_572_valid"]["receptive_field"]
+    last = network("unet").trace().steps[-1]
+    assert last.receptive_field == (ref["rf_max"],) * 2
+    assert last.receptive_field_min == (ref["rf_min"],) * 2
+    assert last.fields is not None
+    field = last.fields[0]
+    sizes = [field.span(cell)[1] - field.span(cell)[0] + 1 for cell in range(16)]
+    assert sorted(sizes) == sorted(ref["sizes_period16"])
+    assert list(field.span(0)) == ref["first"]
+    assert list(field.span(387)) == ref["last"]
+
+
+@pytest.mark.parametrize(("name", "ref"), PUBLISHED_PARAMS.items())
+def test_published_parameters(name: str, ref: int) -> None:
+    assert network(name).trace().totals.params == ref
+
+
+def test_the_smallest_of_the_rps_family() -> None:
+    assert network("rps:n=1").trace().totals.params == 2_687
+
+
+@pytest.mark.parametrize("module", REFERENCE["googlenet_modules"])
+def test_the_modules_of_googlenet(module: str) -> None:
+    ref = REFERENCE["googlenet_modules"][module]
+    trace = network("googlenet").trace()
+    own = {"stem.0": "conv1", "stem.4": "conv2", "stem.6": "conv3", "fc": "dense1"}
+    name = own.get(module, module.replace("i", "inception") + ".")
+    steps = [step for step in trace.steps if step.name.startswith(name)]
+    if module in own:
+        steps = [trace.step(name)]
+    assert sum(step.params for step in steps) == ref["params_with_bias"]
+    assert sum(step.macs for step in steps) == ref["macs"]
+    kernels = [shape for step in steps for key, shape in step.weights.items() if key == "kernel"]
+    assert sum(_product(shape) for shape in kernels) == ref["weights_only"]
+
+
+def _product(shape: Shape) -> int:
+    total = 1
+    for extent in shape:
+        total *= extent
+    return total
+
+
+def test_two_lectures_networks_by_hand() -> None:
+    def dense(inputs: int, outputs: int) -> int:
+        return inputs * outputs + outputs
+
+    har = 3 * 9 * 64 + 64 + 3 * 64 * 64 + 64 + dense(62 * 64, 100) + dense(100, 6)
+    assert network("har").trace().totals.params == har
+    occupancy = 3 * 5 * 16 + 16 + 3 * 16 * 32 + 32 + dense(3 * 32, 32) + dense(32, 1)
+    assert network("occupancy").trace().totals.params == occupancy
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_written_down_reads_the_same(name: str) -> None:
+    ref = network(name)
+    assert parse_notation(to_notation(ref)) == ref
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_figures_add_up(name: str) -> None:
+    trace: Trace = network(name).trace()
+    for step in trace.steps:
+        assert sum(step.flops_breakdown.values()) == step.flops
+        assert step.params == sum(map(_product, step.weights.values()))
+        assert all(source < step.index for source in step.sources)
+    assert sum(trace.totals.flops_breakdown.values()) == trace.totals.flops
+
+
+# The Distill article measured the TF-Slim forms: `same` padding with TensorFlow's rule throughout.
+ALEXNET_V2 = """input 231x231x3, conv 64 11 s4, maxpool 3 s2, conv 192 5 same, maxpool 3 s2,
+conv 384 3 same, conv 384 3 same, conv 256 3 same, maxpool 3 s2"""
+
+MOBILENET_SAME = "input 224x224x3, conv 32 3 s2 same, " + ", ".join(
+    f"dwconv 3 s{stride} same, conv {width} 1"
+    for stride, width in [
+        (1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512),
+        *[(1, 512)] * 5, (2, 1024), (1, 1024),
+    ]
+)  # fmt: skip
+
+
+def _resnet_v1_50() -> str:
+    """TF-Slim puts the stride on the last unit of a block, and pads strided kernels by hand."""
+    parts = ["input 224x224x3, pad 3, conv 64 7 s2, maxpool 3 s2 same"]
+    for units, width, last_stride in [(3, 64, 2), (4, 128, 2), (6, 256, 2), (3, 512, 1)]:
+        for unit in range(units):
+            stride = last_stride if unit == units - 1 else 1
+            middle = f"conv {width} 3 same" if stride == 1 else f"pad 1, conv {width} 3 s{stride}"
+            body = f"conv {width} 1, {middle}, conv {4 * width} 1"
+            shortcut = f"maxpool 1 s{stride}" if unit else f"conv {4 * width} 1 s{stride}"
+            parts.append(f"residual({body} | {shortcut})")
+    return ", ".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "net"),
+    [
+        (ALEXNET_V2, "alexnet_v2"),
+        (MOBILENET_SAME, "mobilenet_v1"),
+        (_resnet_v1_50(), "resnet_v1_50"),
+    ],
+)
+def test_the_rows_of_the_distill_article(text: str, net: str) -> None:
+    rows = REFERENCE["receptive_fields_of_the_Distill_article"]
+    (ref,) = [row for row in rows if row["net"] == net]
+    got = parse_notation(text).trace().totals
+    assert got.receptive_field == (ref["rf"],) * 2
+    assert got.stride == (ref["stride"],) * 2
+    assert got.padding == (ref["pad"],) * 2
+
+
+@pytest.mark.parametrize("name", ["alexnet-torchvision", "vgg16", "densenet121"])
+def test_the_smallest_input_is_that_of_torchvision(name: str) -> None:
+    ref = REFERENCE["min_input_size"][name.removesuffix("-torchvision")]["min_size"]
+    network(name, input_shape=(ref, ref, 3)).trace()
+    with pytest.raises(InputProblem, match="does not fit input"):
+        network(name, input_shape=(ref - 1, ref - 1, 3)).trace()
