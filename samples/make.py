@@ -128,7 +128,6 @@ def glass() -> NDArray[np.uint8]:
     height, width = 192, 256
     y, x = np.mgrid[0:height, 0:width] + 0.5
     picture = np.zeros((height, width, 4))
-    picture[..., :3] = (255, 0, 255)
     discs = (
         ((96, 88), (0.85, 0.25, 0.15)),
         ((160, 80), (0.15, 0.55, 0.85)),
@@ -145,7 +144,8 @@ def glass() -> NDArray[np.uint8]:
         seen = total > 0
         picture[seen, :3] = mixed[seen] / total[seen, None]
         picture[..., 3] = total
-    picture[..., 3] *= 255
+    picture[..., 3] = np.rint(255 * picture[..., 3])
+    picture[picture[..., 3] == 0, :3] = (255, 0, 255)
     return np.rint(picture).astype(np.uint8)
 
 
