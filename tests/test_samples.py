@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from convcli.kernels import parse_rows
+from samples.figure import figure
 from samples.make import MATRICES, PICTURES
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -25,6 +26,15 @@ def test_a_picture_is_what_the_script_makes(name: str) -> None:
     step = 257 if got.dtype == np.uint16 else 1
     apart = np.abs(ref - got.astype(np.int64)) / step
     assert (apart > 2).mean() < 0.005, "only lettering may differ, by the version of FreeType"
+
+
+def test_the_figure_of_the_readme_is_what_the_tool_makes() -> None:
+    with Image.open(SAMPLES / "filters.jpg") as opened:
+        ref = np.asarray(opened, np.int64)
+    got = figure().astype(np.int64)
+    assert ref.shape == got.shape
+    assert np.abs(ref - got).mean() < 3, "JPEG loses a little; more means that the figure is old"
+    assert (SAMPLES / "filters.jpg").stat().st_size < LARGEST_BYTES
 
 
 @pytest.mark.parametrize("name", MATRICES)

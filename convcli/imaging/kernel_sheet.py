@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from convcli.engine.correlation import correlate
@@ -16,6 +17,9 @@ from convcli.kernels import Kernel, Magnitude
 
 CELL_WIDTH = 176
 """The picture is reduced to this width first: filtered larger, a 3x3 kernel would not show."""
+
+STRETCHED_TO_WHITE = 99.5
+"""Percentile of the magnitudes of edges that is drawn white."""
 
 SHEET_SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -52,22 +56,28 @@ def _grey(picture: Image.Image) -> Image.Image:
 
 
 def filtered(picture: Pixels, kernel: Kernel | Magnitude) -> Pixels:
-    """Return the picture under a kernel, as `convcli filter` shows it by default.
+    """Return a uint8 picture (grey or RGB) under a kernel, ready to be looked at.
 
-    Zero-sum kernels and magnitudes give magnitudes, all others are cut off at 0 and 255.
+    Zero-sum kernels and magnitudes give magnitudes, stretched so that one value in 200 is white:
+    at their own scale some would be all black and others all white. All others keep their scale
+    and are cut off at 0 and 255.
     """
     if isinstance(kernel, Magnitude):
         x, y = (_response(picture, component) for component in kernel.components)
         values = np.hypot(x, y)
     else:
         values = _response(picture, kernel) + kernel.offset
-        if kernel.is_zero_sum and not kernel.offset:
-            values = np.abs(values)
+    if isinstance(kernel, Magnitude) or (kernel.is_zero_sum and not kernel.offset):
+        values = np.abs(values)
+        values *= 255 / (float(np.percentile(values, STRETCHED_TO_WHITE)) or 1.0)
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
-def _response(picture: Pixels, kernel: Kernel) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    values = correlate(picture, np.array(kernel.rows, np.float64), engine="numpy")
+def _response(picture: Pixels, kernel: Kernel) -> NDArray[np.float64]:
+    rows = np.array(kernel.rows, np.float64)
+    if picture.ndim == 3:
+        rows = rows[:, :, None]
+    values = correlate(picture, rows, engine="numpy")
     return np.asarray(values / kernel.divisor, np.float64)
 
 

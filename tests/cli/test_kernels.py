@@ -118,9 +118,23 @@ def test_a_sheet_shows_every_kernel_of_a_group(photo: Path, tmp_path: Path, capf
 
 def test_a_sheet_of_one_kernel_shows_what_the_kernel_does(photo: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
-    assert run(["kernels", "sobel-x", "--sheet", str(photo), "-o", str(sheet), "--quiet"]) == 0
-    got = filtered(read_small(photo), find("sobel-x"))
-    assert (got[1:-1, 1:-1] == 2 * 2 * 4).mean() > 0.9  # a ramp of 2 a column: 2 steps x weight 4
+    assert run(["kernels", "shift-down", "--sheet", str(photo), "-o", str(sheet), "--quiet"]) == 0
+    with Image.open(sheet) as picture:
+        got = np.asarray(picture.convert("L"))
+    small = read_small(photo)
+    under = np.vstack([small[:1], small[:-1]])  # each row is the one above it, the first repeats
+    ref = np.kron(under, np.ones((2, 2), np.uint8))  # 80 pixels wide in a cell of 176: doubled
+    windows = np.lib.stride_tricks.sliding_window_view(got, ref.shape)
+    assert (windows == ref).all(axis=(2, 3)).any()
+
+
+def test_edges_are_stretched_to_be_seen_and_means_keep_their_scale() -> None:
+    ramp = np.tile(np.arange(60, dtype=np.uint8), (40, 1))
+    assert (filtered(ramp, find("sobel-x"))[:, 1:-1] == 255).all()
+    assert (filtered(ramp, find("prewitt"))[:, 1:-1] == 255).all()
+    np.testing.assert_array_equal(ramp[:, 1:-1], filtered(ramp, find("box"))[:, 1:-1])
+    coloured = np.dstack([ramp, ramp[::-1], ramp // 2])
+    np.testing.assert_array_equal(coloured, filtered(coloured, find("identity")))
 
 
 @pytest.mark.parametrize(
