@@ -11,16 +11,24 @@ from convcli.data.npz import dataset_from_npz
 from convcli.data.published import PUBLISHED, load_published
 from convcli.errors import InputProblem, did_you_mean
 
-NAMES = tuple(PUBLISHED)
+NAMES = (*PUBLISHED, "digits")
 """The names that need no path."""
 
 
-def load_dataset(source: str | Path, *, progress: ProgressCallback | None = None) -> Dataset:
+def load_dataset(
+    source: str | Path,
+    *,
+    seed: int = 0,
+    count: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Dataset:
     """Return the data set that `source` names.
 
     Args:
-        source: `mnist`; a folder of idx files, the images' file of an idx pair, or both files
-            with a comma between them; an `.npz` file.
+        source: `mnist`; `digits`, made on the spot; a folder of idx files, the images' file
+            of an idx pair, or both files with a comma between them; an `.npz` file.
+        seed: of what is made or drawn by chance.
+        count: training samples of `digits`; 60,000 when left out. Test samples are a sixth.
         progress: called while something takes long.
 
     Returns:
@@ -31,6 +39,11 @@ def load_dataset(source: str | Path, *, progress: ProgressCallback | None = None
     """
     if str(source) in PUBLISHED:
         return load_published(PUBLISHED[str(source)])
+    if str(source) == "digits":
+        from convcli.data.digits import TRAIN_COUNT, digits_dataset
+
+        wanted = count or TRAIN_COUNT
+        return digits_dataset(wanted, max(10, wanted // 6), seed=seed, progress=progress)
     place = Path(source)
     if "," in place.name or is_idx(place):
         return dataset_from_idx(place)

@@ -1,0 +1,173 @@
+"""What may be done to samples while they are trained on, as a value and as words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.errors import UsageMistake, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """The largest change of each kind; 0 leaves it out. Flips are never on by themselves.
+
+    Attributes:
+        shift: cells to each side.
+        rotate: degrees to each side.
+        scale: share: 0.1 is from 0.9 to 1.1 times.
+        shear: degrees to each side.
+        elastic: deviation of smooth bends, in cells.
+        cutout: side of a square set to zero, in cells.
+        noise: deviation, as a share of the full range (255 for uint8, 1 for float).
+        hflip: share of samples mirrored left to right.
+        vflip: share of samples mirrored top to bottom.
+    """
+
+    shift: float = 0.0
+    rotate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    elastic: float = 0.0
+    cutout: float = 0.0
+    noise: float = 0.0
+    hflip: float = 0.0
+    vflip: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, most = getattr(self, field.name), _MOST[field.name]
+            if not 0 <= value <= most:
+                raise UsageMistake(
+                    f"augmentation: {field.name}={value:g} is outside 0..{most:g} "
+                    f"({_UNITS[field.name]})."
+                )
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) for field in fields(self))
+
+    def __str__(self) -> str:
+        """Return the words that `read_augmentation` reads back."""
+        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return ",".join(f"{name}={value:g}" for name, value in pairs if value)
+
+    def figures(self, sample_shape: tuple[int, ...], dtype: object) -> NDArray[np.float64]:
+        """Return the figures for `engine.augment`, in radians and in units of the values.
+
+        Args:
+            sample_shape: height x width x channels, or length x channels for a series.
+            dtype: of the samples; noise is a share of 255 for uint8, of 1 otherwise.
+
+        Raises:
+            UsageMistake: the samples have other axes, or are a series that is to be turned.
+        """
+        if len(sample_shape) not in {2, 3}:
+            raise UsageMistake(
+                f"augmentation: samples of {'x'.join(map(str, sample_shape))} cannot be moved; "
+                "pictures (height x width x channels) and series (length x channels) can."
+            )
+        flat = [name for name in _PICTURES_ONLY if getattr(self, name)]
+        if len(sample_shape) == 2 and flat:
+            raise UsageMistake(
+                f"augmentation: {flat[0]} needs pictures; a series takes "
+                "shift, scale, elastic, cutout, noise and hflip."
+            )
+        full = 255.0 if dtype == np.uint8 else 1.0
+        return np.array(
+            [
+                self.shift,
+                math.radians(self.rotate),
+                self.scale,
+                math.radians(self.shear),
+                self.elastic,
+                self.cutout,
+                self.noise * full,
+                self.hflip,
+                self.vflip,
+            ]
+        )
+
+    def apply(
+        self, samples: NDArray[np.generic], indices: NDArray[np.int64], *, seed: int, epoch: int
+    ) -> NDArray[np.float32]:
+        """Return the samples at `indices` as epoch `epoch` of `seed` sees them.
+
+        Args:
+            samples: N x H x W x C or N x L x C, uint8 or float32.
+            indices: positions in `samples`; also the numbers that chance goes by.
+            seed: of the training.
+            epoch: counted from 0.
+
+        Returns:
+            float32, len(indices) samples in the units of `samples`.
+
+        Raises:
+            UsageMistake: as `figures`.
+        """
+        from convcli.engine.augment import augment_batch
+
+        shape = samples.shape[1:]
+        figures = self.figures(shape, samples.dtype)
+        pictures = samples if len(shape) == 3 else samples[:, np.newaxis]
+        out = np.empty((len(indices), *pictures.shape[1:]), np.float32)
+        augment_batch(pictures, indices, seed, epoch, figures, out)
+        return out.reshape(len(indices), *shape)
+
+
+_MOST = {
+    "shift": 1000.0,
+    "rotate": 180.0,
+    "scale": 0.9,
+    "shear": 60.0,
+    "elastic": 100.0,
+    "cutout": 1000.0,
+    "noise": 1.0,
+    "hflip": 1.0,
+    "vflip": 1.0,
+}
+_UNITS = {
+    "shift": "cells",
+    "rotate": "degrees",
+    "scale": "a share of the size",
+    "shear": "degrees",
+    "elastic": "cells",
+    "cutout": "cells",
+    "noise": "a share of the range",
+    "hflip": "a share of the samples",
+    "vflip": "a share of the samples",
+}
+_PICTURES_ONLY = ("rotate", "shear", "vflip")
+
+
+def read_augmentation(text: str) -> Augmentation:
+    """Return the augmentation in words such as `shift=2,rotate=10`; empty or `none` is none.
+
+    Raises:
+        UsageMistake: an unknown word, no figure, or one out of range.
+
+    >>> read_augmentation("shift=2,rotate=10").rotate
+    10.0
+    >>> str(read_augmentation("scale=0.1, noise=0.05"))
+    'scale=0.1,noise=0.05'
+    """
+    values: dict[str, float] = {}
+    words = [] if text.strip() in {"", "none"} else text.split(",")
+    for word in words:
+        name, _, figure = (part.strip() for part in word.partition("="))
+        if name not in _MOST:
+            raise UsageMistake(
+                f"Unknown augmentation {name!r}.{did_you_mean(name, _MOST)} "
+                f"There are: {', '.join(_MOST)}."
+            )
+        if name in values:
+            raise UsageMistake(f"augmentation: {name} is given twice in {text!r}.")
+        try:
+            values[name] = float(figure)
+        except ValueError as problem:
+            raise UsageMistake(
+                f"augmentation: {word.strip()!r} needs a number, such as {name}=2."
+            ) from problem
+    return Augmentation(**values)

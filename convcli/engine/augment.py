@@ -1,0 +1,170 @@
+"""Samples as they might also have been: moved, turned, bent, covered and noisy, by counted chance.
+
+`augment_sample` is called by the batch loop for each sample; what it draws depends on its key
+alone, so that threads, batch sizes and interruptions change nothing. Positions outside a sample
+take the nearest cell's value. A series is a picture one cell high.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convcli.engine.compilation import compiled
+from convcli.engine.counter import bell, key_of, uniform
+
+# Places in the vector of figures; each is a largest amount, evenly drawn from both sides of zero.
+(
+    SHIFT,  # cells
+    ROTATE,  # radians
+    SCALE,  # share: 0.1 is from 0.9 to 1.1
+    SHEAR,  # radians
+    ELASTIC,  # deviation of the bends, in cells
+    CUTOUT,  # side of the covered square, in cells
+    NOISE,  # deviation, in units of the sample's values
+    HFLIP,  # share of samples mirrored left to right
+    VFLIP,  # share of samples mirrored top to bottom
+    FIGURES,
+) = range(10)
+
+KNOTS = 7
+"""Knots of the elastic bend along each axis: four cells of a cubic B-spline and their borders."""
+
+_CUTOUT_AT, _ELASTIC_AT, _NOISE_AT = 16, 32, 1024
+
+
+@compiled
+def augment_sample(source, key, figures, out):
+    """Write what chance `key` makes of one sample.
+
+    Args:
+        source: uint8 or float32, height x width x channels.
+        key: uint64 of `counter.key_of(seed, epoch, sample)`.
+        figures: float64 (FIGURES,).
+        out: float32, height x width x channels, in the units of `source`; written.
+    """
+    height, width, channels = source.shape
+    ax, bx, cx, ay, by, cy = _way_back(key, figures, height, width)
+    knots = np.empty((2, KNOTS, KNOTS))
+    if figures[ELASTIC] > 0.0:
+        _draw_knots(key, figures[ELASTIC], knots)
+    across = np.empty((2, KNOTS))
+    for row in range(height):
+        if figures[ELASTIC] > 0.0:
+            _blend_rows(knots, row / max(height - 1, 1), across)
+        for col in range(width):
+            x = ax * col + bx * row + cx
+            y = ay * col + by * row + cy
+            if figures[ELASTIC] > 0.0:
+                x += _blend(across[0], col / max(width - 1, 1))
+                y += _blend(across[1], col / max(width - 1, 1))
+            x = min(max(x, 0.0), width - 1.0)
+            y = min(max(y, 0.0), height - 1.0)
+            left, top = int(x), int(y)
+            right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+            part_x, part_y = np.float32(x - left), np.float32(y - top)
+            for channel in range(channels):
+                upper = np.float32(source[top, left, channel])
+                upper += part_x * (np.float32(source[top, right, channel]) - upper)
+                lower = np.float32(source[bottom, left, channel])
+                lower += part_x * (np.float32(source[bottom, right, channel]) - lower)
+                out[row, col, channel] = upper + part_y * (lower - upper)
+    if figures[CUTOUT] > 0.0:
+        _cover(key, int(figures[CUTOUT]), out)
+    if figures[NOISE] > 0.0:
+        _add_noise(key, figures[NOISE], out)
+
+
+@compiled
+def augment_batch(samples, indices, seed, epoch, figures, out):
+    """Write `out[i]` from `samples[indices[i]]` (N x height x width x channels) for every i."""
+    for i in range(indices.size):
+        augment_sample(samples[indices[i]], key_of(seed, epoch, indices[i]), figures, out[i])
+
+
+@compiled
+def _way_back(key, figures, height, width):
+    """Return the affine map from a cell of the result to its place in the source.
+
+    x = ax * col + bx * row + cx and y = ay * col + by * row + cy; turning, shearing and scaling
+    leave the middle of the sample where it is, and shifting moves it.
+    """
+    middle_x, middle_y = (width - 1) / 2.0, (height - 1) / 2.0
+    move_x = figures[SHIFT] * _both_sides(key, 0)
+    move_y = figures[SHIFT] * _both_sides(key, 1) if height > 1 else 0.0
+    angle = figures[ROTATE] * _both_sides(key, 2)
+    larger = 1.0 + figures[SCALE] * _both_sides(key, 3)
+    lean = np.tan(figures[SHEAR] * _both_sides(key, 4))
+    cos, sin = np.cos(angle) / larger, np.sin(angle) / larger
+    ax, bx = cos, sin + cos * lean
+    ay, by = -sin, cos - sin * lean
+    if height == 1:
+        ax, bx, ay, by = 1.0 / larger, 0.0, 0.0, 1.0
+    if uniform(key, 5) < figures[HFLIP]:
+        ax, bx = -ax, -bx
+    if uniform(key, 6) < figures[VFLIP]:
+        ay, by = -ay, -by
+    cx = middle_x - ax * (middle_x + move_x) - bx * (middle_y + move_y)
+    cy = middle_y - ay * (middle_x + move_x) - by * (middle_y + move_y)
+    return ax, bx, cx, ay, by, cy
+
+
+@compiled
+def _both_sides(key, n):
+    return 2.0 * uniform(key, n) - 1.0
+
+
+@compiled
+def _draw_knots(key, deviation, knots):
+    for axis in range(2):
+        for i in range(KNOTS):
+            for j in range(KNOTS):
+                number = _ELASTIC_AT + (axis * KNOTS + i) * KNOTS + j
+                knots[axis, i, j] = deviation * bell(key, number)
+
+
+@compiled
+def _blend_rows(knots, at, across):
+    """Write the knots of one row of cells, `at` from 0 (top) to 1."""
+    for axis in range(2):
+        for j in range(KNOTS):
+            across[axis, j] = _blend(knots[axis, :, j], at)
+
+
+@compiled
+def _blend(values, at):
+    """Return the uniform cubic B-spline through `values` at 0..1 (de Boor's basis)."""
+    place = at * (KNOTS - 3)
+    cell = min(int(place), KNOTS - 4)
+    t = place - cell
+    rest = 1.0 - t
+    first = rest * rest * rest
+    second = 3.0 * t * t * t - 6.0 * t * t + 4.0
+    third = 3.0 * rest * rest * rest - 6.0 * rest * rest + 4.0
+    fourth = t * t * t
+    total = first * values[cell] + second * values[cell + 1]
+    return (total + third * values[cell + 2] + fourth * values[cell + 3]) / 6.0
+
+
+@compiled
+def _cover(key, side, out):
+    """Set a square to zero whose middle lies anywhere (DeVries and Taylor 2017, Cutout)."""
+    height, width, channels = out.shape
+    top = int(uniform(key, _CUTOUT_AT) * height) - side // 2
+    left = int(uniform(key, _CUTOUT_AT + 1) * width) - side // 2
+    if height == 1:
+        top = 0
+    for row in range(max(top, 0), min(top + side, height)):
+        for col in range(max(left, 0), min(left + side, width)):
+            for channel in range(channels):
+                out[row, col, channel] = 0.0
+
+
+@compiled
+def _add_noise(key, deviation, out):
+    height, width, channels = out.shape
+    number = _NOISE_AT
+    for row in range(height):
+        for col in range(width):
+            for channel in range(channels):
+                out[row, col, channel] += np.float32(deviation * bell(key, number))
+                number += 1

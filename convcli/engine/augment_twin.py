@@ -1,0 +1,106 @@
+"""The plain NumPy twin of `convcli.engine.augment`: whole arrays, and integers without limits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.engine.augment import (
+    CUTOUT,
+    ELASTIC,
+    HFLIP,
+    KNOTS,
+    NOISE,
+    ROTATE,
+    SCALE,
+    SHEAR,
+    SHIFT,
+    VFLIP,
+)
+
+_LIMIT = 2**64
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def key_of(seed: int, epoch: int, sample: int) -> int:
+    """Return the key of one sample in one epoch, as `counter.key_of`."""
+    key = _mixed(seed + _GOLDEN)
+    key = _mixed(key + epoch * _GOLDEN + 1)
+    return _mixed(key + sample * _GOLDEN + 1)
+
+
+def uniform(key: int, n: int) -> float:
+    """Return number `n` of `key` from [0, 1), as `counter.uniform`."""
+    return float((_mixed(key + (n + 1) * _GOLDEN) >> 11) / 2**53)
+
+
+def bell(key: int, n: int) -> float:
+    """Return number `n` of `key` from the bell curve, as `counter.bell`."""
+    bits = _mixed(key + (n + 1) * _GOLDEN)
+    total = sum((bits >> shift) & 0xFFFF for shift in (0, 16, 32, 48))
+    return float((total - 131070) * (np.sqrt(3.0) / 65536.0))
+
+
+def augment_sample(
+    source: NDArray[np.generic], key: int, figures: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return what chance `key` makes of one sample, as `augment.augment_sample` writes it."""
+    height, width, _ = source.shape
+    x, y = _places(key, figures, height, width)
+    left, top = x.astype(np.int64), y.astype(np.int64)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    part_x, part_y = (x - left)[..., np.newaxis], (y - top)[..., np.newaxis]
+    values = source.astype(np.float64)
+    upper = values[top, left] * (1 - part_x) + values[top, right] * part_x
+    lower = values[bottom, left] * (1 - part_x) + values[bottom, right] * part_x
+    out = upper * (1 - part_y) + lower * part_y
+    side = int(figures[CUTOUT])
+    if side:
+        above = int(uniform(key, 16) * height) - side // 2 if height > 1 else 0
+        before = int(uniform(key, 17) * width) - side // 2
+        out[max(above, 0) : max(above + side, 0), max(before, 0) : max(before + side, 0)] = 0
+    if figures[NOISE]:
+        noise = [bell(key, 1024 + n) for n in range(out.size)]
+        out += figures[NOISE] * np.reshape(noise, out.shape)
+    result: NDArray[np.float32] = out.astype(np.float32)
+    return result
+
+
+def _places(
+    key: int, figures: NDArray[np.float64], height: int, width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where each cell of the result stands in the source, kept inside it."""
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    sides = [2 * uniform(key, n) - 1 for n in range(5)]
+    angle, lean = figures[ROTATE] * sides[2], np.tan(figures[SHEAR] * sides[4])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    back = turn @ np.array([[1, lean], [0, 1]]) / (1 + figures[SCALE] * sides[3])
+    move = figures[SHIFT] * np.array(sides[:2])
+    if height == 1:
+        back = np.diag([1 / (1 + figures[SCALE] * sides[3]), 1.0])
+        move[1] = 0
+    flips = uniform(key, 5) < figures[HFLIP], uniform(key, 6) < figures[VFLIP]
+    back = np.diag(np.where(flips, -1.0, 1.0)) @ back
+    cols, rows = np.meshgrid(np.arange(width), np.arange(height))
+    place = (np.stack([cols, rows], axis=-1) - centre - move) @ back.T + centre
+    if figures[ELASTIC]:
+        knots = [bell(key, 32 + n) for n in range(2 * KNOTS * KNOTS)]
+        field = np.reshape(knots, (2, KNOTS, KNOTS)) * figures[ELASTIC]
+        place += np.moveaxis(_spline(height) @ field @ _spline(width).T, 0, -1)
+    return np.clip(place[..., 0], 0, width - 1), np.clip(place[..., 1], 0, height - 1)
+
+
+def _spline(cells: int) -> NDArray[np.float64]:
+    """Return the share of each knot in each cell, cells x KNOTS: a uniform cubic B-spline."""
+    place = np.arange(cells) / max(cells - 1, 1) * (KNOTS - 3)
+    distance = np.abs(place[:, np.newaxis] + 1 - np.arange(KNOTS))
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    far = np.clip(2 - distance, 0, None) ** 3 / 6
+    return np.where(distance < 1, near, far)
+
+
+def _mixed(x: int) -> int:
+    x %= _LIMIT
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % _LIMIT
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % _LIMIT
+    return x ^ (x >> 31)
