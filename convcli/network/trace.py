@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -185,8 +186,12 @@ def trace(
     return Trace(network, tuple(fold.steps), tuple(fold.notes), batch, dtype, dialect)
 
 
-def partial_trace(network: Network) -> tuple[tuple[Step, ...], InputProblem | None]:
+def partial_trace(
+    network: Network, accept: Callable[[Step], bool] | None = None
+) -> tuple[tuple[Step, ...], InputProblem | None]:
     """Return the steps up to the first layer that does not fit, and what is wrong with it.
+
+    With `accept` a step for which it is false ends the walk too.
 
     >>> from convcli.network import parse_notation
     >>> steps, problem = partial_trace(parse_notation("input 5x5x1, conv 4 3, maxpool 7"))
@@ -194,6 +199,7 @@ def partial_trace(network: Network) -> tuple[tuple[Step, ...], InputProblem | No
     (1, 'layer 2 maxpool1 `maxpool 7`: wind')
     """
     fold = _Fold(network, BYTES["float32"], ())
+    fold.accept = accept
     problem = None
     try:
         fold.branch(network.layers, 0, _Scope(""), 0)
@@ -234,6 +240,7 @@ class _Fold:
         self.steps: list[Step] = []
         self.notes: list[str] = []
         self.names: set[str] = set()
+        self.accept: Callable[[Step], bool] | None = None
         self.unmatched = dict.fromkeys(freeze)
         self.freeze = freeze
         self.figures: dict[tuple[int, tuple[Shape, ...]], _Figures] = {}
@@ -295,6 +302,8 @@ class _Fold:
         self.names.add(name)
         self.steps.append(self.step(index, name, layer, sources, shapes, figures, fields, aligned))
         self.remark(self.steps[-1])
+        if self.accept and not self.accept(self.steps[-1]):
+            raise InputProblem(f"layer {index} {name} is not accepted.")
         return index
 
     def figures_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> _Figures:

@@ -1,0 +1,81 @@
+"""Explanations carry the numbers of the step, so that a reader can redo them."""
+
+from __future__ import annotations
+
+import pytest
+
+from convcli.errors import UsageMistake
+from convcli.network import network, parse_notation, preset_names
+from convcli.network.explain import explain
+
+
+def told(text: str, which: int | str = 1) -> str:
+    return "\n".join(explain(parse_notation(text).trace(), which))
+
+
+def test_the_lecture_formula_with_its_numbers() -> None:
+    got = told("input 32x32x3, conv 12 6 s2")
+    assert "height: floor((32 + 0 + 0 - 6) / 2) + 1 = 14" in got
+    assert "output: 32x32x3 -> 14x14x12, 2,352 numbers" in got
+    assert "parameters: 6 x 6 x 3 x 12 (kernel) + 12 (bias) = 1,308" in got
+    assert "multiply-accumulates: 14 x 14 x 12 cells x 6 x 6 x 3 = 254,016" in got
+
+
+def test_what_floor_threw_away_is_said() -> None:
+    assert "the division leaves a rest: the last 1 cell are never read" in told(
+        "input 224x224x3, conv 8 3 s2"
+    ).replace("is never read", "are never read")
+
+
+def test_what_same_padded_where_is_said() -> None:
+    assert "max(0, (28 - 1) * 1 + 4 - 28) = 3 cells of padding: 1 before, 2 after" in told(
+        "input 28x28x3, conv 8 4 same"
+    )
+
+
+def test_the_rule_of_ceil_is_said() -> None:
+    got = told("input 5x5x3, maxpool 2 s2 p1 ceil")
+    assert "ceil((5 + 1 + 1 - 2) / 2) + 1 = 4" in got
+    assert "the last window would begin after the input and its padding before: 3 are left" in got
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("input 9x2, conv 4 3 causal d2", "length: causal: 5 - 1 = 4 cells of padding, all before"),
+        ("input 9x2, conv 4 1 s3", "stride 3 steps over 2 cells each time"),
+        ("input 4x4x1, upconv 1 2 s3", "kernel 2 is below stride 3: some outputs stay empty"),
+        ("input 4x4x1, upconv 1 3 s2 p1 op1", "(4 - 1) * 2 + 3 = 9, less 1 = 8"),
+        ("input 13x13x8, adaptavg 7", "7 windows over 13 cells"),
+        ("input 5x5x8, upsample 2", "height: 5 x 2 = 10"),
+        ("input 5x5x8, pad 1:2", "height: 5 + 1 + 2 = 8"),
+        ("input 5x5x8, crop 1:2", "height: 5 - 1 - 2 = 2"),
+        ("input 5x5x8, bn", "statistics: 8 + 8 = 16 (mean and variance, not learned)"),
+        ("input 5x5x8, gap", "receptive field: the whole input, 5x5"),
+        ("input 4x5x6x2, conv 3 2", "depth: floor((4 + 0 + 0 - 2) / 1) + 1 = 3"),
+        ("input 8x8x4, dwconv 3", "multiply-accumulates: 6 x 6 x 4 cells x 3 x 3 = 1,296"),
+    ],
+)
+def test_each_rule_has_its_sentence(text: str, line: str) -> None:
+    assert line in told(text)
+
+
+def test_joins_are_explained() -> None:
+    trace = parse_notation("input 8x8x4, concat(conv 3 1 | ), scale(gap, dense 7 sigmoid)").trace()
+    assert "channels: 3 + 4 = 7" in explain(trace, "concat1.concat1")
+    assert any("factor of 7" in line for line in explain(trace, "scale1.scale1"))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_step_of_every_preset_can_be_explained(name: str) -> None:
+    trace = network(name).trace()
+    for step in trace.steps:
+        lines = explain(trace, step.index)
+        assert lines[0].startswith(f"layer {step.index} {step.name}: ")
+        if step.params:
+            assert any(line.endswith(f" = {step.params:,}") for line in lines)
+
+
+def test_an_unknown_layer_is_named_with_the_nearest() -> None:
+    with pytest.raises(UsageMistake, match="Did you mean conv1"):
+        explain(network("mnist").trace(), "convv1")
