@@ -27,3 +27,6 @@ nojit: ## the engine's tests with compilation off
 
 bench: ## speed against peers; needs the extra [bench]
 	$(PYTHON) -m tests.bench
+
+docs: ## the API reference, into docs/api (ignored by git)
+	$(PYTHON) -m pdoc --output-directory docs/api convcli '!convcli.__main__'

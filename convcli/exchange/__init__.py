@@ -1,0 +1,1 @@
+"""Other people's formats: networks and weights, in and out."""
