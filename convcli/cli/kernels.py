@@ -24,6 +24,8 @@ EXAMPLES = """Examples:
 
   convcli kernels gaussian:sigma=2 --format json
 
+  convcli kernels -- "-1 0 1; -2 0 2; -1 0 1"
+
   convcli kernels --group smooth --sheet photo.png -o smooth.png
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image, ImageOps
 from convcli.engine.correlation import correlate
 from convcli.errors import InputProblem
 from convcli.files import new_file
-from convcli.imaging.sheet import Cell, Pixels, contact_sheet
+from convcli.imaging.sheet import TALLEST, Cell, Pixels, contact_sheet
 from convcli.kernels import Kernel, Magnitude
 
 CELL_WIDTH = 176
@@ -25,21 +26,27 @@ SHEET_SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def read_small(path: Path, width: int = CELL_WIDTH) -> Pixels:
-    """Return a picture as grey levels, reduced to at most `width` pixels across.
+    """Return a picture as grey levels, reduced to at most `width` pixels across (and twice down).
 
     Raises:
         InputProblem: the file is missing, is no picture, or is too large to open.
     """
     try:
-        with Image.open(path) as opened:
+        with warnings.catch_warnings():
+            # Pillow warns halfway to its limit; beyond the limit it raises, which is told below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened:
             picture = ImageOps.exif_transpose(opened)
             grey = _grey(picture)
     except FileNotFoundError:
         raise InputProblem(f"{path} does not exist.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as problem:
         raise InputProblem(f"{path} cannot be read as a picture: {problem}.") from problem
-    if grey.width > width:
-        grey = grey.resize((width, max(1, round(grey.height * width / grey.width))))
+    share = min(1.0, width / grey.width, TALLEST * width / grey.height)
+    if share < 1:
+        size = (max(1, round(grey.width * share)), max(1, round(grey.height * share)))
+        grey = grey.resize(size, Image.Resampling.BOX)
     return np.asarray(grey, np.uint8)
 
 

@@ -17,6 +17,9 @@ HEADING_SIZE = 17
 LINE_SPACING = 5
 HEADING_LINE = HEADING_SIZE + 2 * LINE_SPACING
 CAPTION_LINE = CAPTION_SIZE + LINE_SPACING
+TALLEST = 2
+"""Cells are at most this many times as high as wide: a strip would make an endless sheet."""
+
 PAPER = (255, 255, 255)
 INK = (32, 32, 32)
 FRAME = (200, 200, 200)
@@ -160,13 +163,14 @@ def _rows(cells: Sequence[Cell], across: int) -> Iterator[list[Cell]]:
 
 
 def _resized(pixels: Pixels, width: int) -> Image.Image:
+    """Return the cell's picture, as wide as the cell but at most TALLEST times as high as wide."""
     picture = Image.fromarray(pixels)
-    if picture.width <= width:
-        factor = width // picture.width
-        size = (picture.width * factor, picture.height * factor)
+    share = min(width / picture.width, TALLEST * width / picture.height)
+    if share >= 1:
+        size = (picture.width * int(share), picture.height * int(share))
         return picture.resize(size, Image.Resampling.NEAREST).convert("RGB")
-    height = max(1, round(picture.height * width / picture.width))
-    return picture.resize((width, height), Image.Resampling.BOX).convert("RGB")
+    size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+    return picture.resize(size, Image.Resampling.BOX).convert("RGB")
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

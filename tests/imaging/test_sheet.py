@@ -56,6 +56,12 @@ def test_a_caption_is_drawn_and_a_long_one_stays_in_its_cell() -> None:
         assert caption[:, 73 + GAP :].min() == 255, "the caption runs into the next cell"
 
 
+def test_a_strip_is_shown_whole_in_a_cell_of_bounded_height() -> None:
+    for strip in (flat(0, 5000, 3), flat(0, 300, 1)):
+        got = contact_sheet([Cell("strip", strip)], cell_width=60)
+        assert got.shape[0] <= 2 * 60 + 60
+
+
 def test_a_title_is_drawn_on_top() -> None:
     bare = contact_sheet([Cell("a", flat(255))], cell_width=200)
     titled = contact_sheet([Cell("a", flat(255))], cell_width=200, title="Title")
