@@ -25,19 +25,19 @@ _TEST_FROM = 2**40
 
 HABIT_VALUES = {
     "slant_mean": 0.14,
-    "slant": 0.24,
+    "slant": 0.3,
     "turn": 0.10,
     "aspect": 0.20,
-    "jitter": 0.05,
-    "bend": 0.035,
+    "jitter": 0.06,
+    "bend": 0.05,
     "split": 0.16,
     "taper": 0.18,
     "pen_mean": 0.18,
-    "pen": 0.26,
+    "pen": 0.34,
     "pressure": 0.12,
-    "reach": 0.05,
-    "softness": 1.3,
-    "drift": 0.03,
+    "reach": 0.09,
+    "softness": 1.1,
+    "drift": 0.05,
 }
 """How much hands differ: means and deviations, in heights of a digit, radians or logarithms.
 

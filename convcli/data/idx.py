@@ -24,12 +24,13 @@ MAX_BYTES = 8 * 2**30
 """The most that one array read from a file may take in memory."""
 MAX_DEFLATE_RATIO = 1032
 """Deflate cannot pack more: 258 bytes in two bits (zlib's technical details)."""
-_DAMAGED: tuple[type[Exception], ...] = (
+DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     zlib.error,
     cast(type[Exception], isal_zlib.error),  # its stub gives no base class
     igzip.BadGzipFile,
 )
+"""What reading a damaged gzip file raises."""
 
 
 def read_idx(path: Path) -> NDArray[np.generic]:
@@ -51,7 +52,7 @@ def read_idx(path: Path) -> NDArray[np.generic]:
                 return _read(path, raw, stored)
             with open_gzip(raw) as stream:
                 return _read(path, stream, stored * MAX_DEFLATE_RATIO)
-    except _DAMAGED as problem:
+    except DAMAGED as problem:
         raise InputProblem(f"{path}: the gzip data is damaged or cut off ({problem}).") from problem
     except OSError as problem:
         raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem

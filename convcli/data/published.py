@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from convcli.data.dataset import Dataset
+from convcli.data.dataset import Dataset, ProgressCallback
+from convcli.data.download import Patience, Wanted, obtain
 from convcli.data.idxset import dataset_from_idx
 from convcli.data.places import VARIABLE, cache_folder, own_folder
 from convcli.errors import InputProblem
@@ -19,14 +22,16 @@ class Published:
         title: its name in sentences.
         class_names: the names of labels 0 to 9.
         mirrors: addresses of folders that hold the files, tried in turn.
-        sha256: of each unpacked file, by its name without `.gz`.
+        files: what is fetched, with the checksums that are known.
+        source: who published it.
     """
 
     name: str
     title: str
     class_names: tuple[str, ...]
     mirrors: tuple[str, ...]
-    sha256: dict[str, str]
+    files: tuple[Wanted, ...]
+    source: str
 
 
 MNIST = Published(
@@ -37,37 +42,121 @@ MNIST = Published(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
-    {
-        "train-images-idx3-ubyte": (
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    (
+        Wanted(
+            "train-images-idx3-ubyte",
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
-        "train-labels-idx1-ubyte": (
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+        Wanted(
+            "train-labels-idx1-ubyte",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
-        "t10k-images-idx3-ubyte": (
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+        Wanted(
+            "t10k-images-idx3-ubyte",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         ),
-        "t10k-labels-idx1-ubyte": (
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+        Wanted(
+            "t10k-labels-idx1-ubyte",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
-    },
+    ),
+    "LeCun, Cortes and Burges, The MNIST database of handwritten digits",
 )
 
-PUBLISHED = {MNIST.name: MNIST}
+FASHION = Published(
+    "fashion",
+    "Fashion-MNIST",
+    (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    (
+        # plain http: the bucket's web address has no other, and the checksum stands here
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+    (
+        Wanted(
+            "train-images-idx3-ubyte",
+            packed_sha256="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        ),
+        Wanted(
+            "train-labels-idx1-ubyte",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        ),
+        Wanted(
+            "t10k-images-idx3-ubyte",
+            packed_sha256="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        ),
+        Wanted(
+            "t10k-labels-idx1-ubyte",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
+    ),
+    "Xiao, Rasul and Vollgraf 2017, Fashion-MNIST",
+)
+
+PUBLISHED = {item.name: item for item in (MNIST, FASHION)}
 """By name in commands."""
 
 
-def load_published(what: Published) -> Dataset:
-    """Return a published data set from `$CONVCLI_DATA/NAME` or the user's cache.
+def load_published(
+    what: Published,
+    *,
+    progress: ProgressCallback | None = None,
+    patience: Patience | None = None,
+) -> Dataset:
+    """Return a published data set from `$CONVCLI_DATA/NAME`, the user's cache, or the network.
+
+    Args:
+        what: one of `PUBLISHED`.
+        progress: called while files arrive.
+        patience: how long servers may take.
 
     Raises:
-        InputProblem: it is in neither place, or its files are damaged.
+        InputProblem: it cannot be had, or its files are damaged. It is never replaced by
+            other data.
     """
-    for folder in (own_folder(what.name), cache_folder(what.name)):
-        if folder is not None and folder.is_dir():
-            data = dataset_from_idx(folder, name=what.name, class_names=what.class_names)
-            return replace(data, provenance=f"{what.title}, read from {folder}")
-    raise InputProblem(
-        f"{what.title} is not on this machine. Put its four files in a folder {what.name} and set "
-        f"{VARIABLE} to the folder above it."
-    )
+    folder = own_folder(what.name)
+    checked = ""
+    if folder is None:
+        folder = cache_folder(what.name)
+        checked = ", SHA-256 checked when it was downloaded"
+        try:
+            for file in what.files:
+                obtain(file, folder, what.mirrors, progress=progress, patience=patience)
+        except InputProblem as problem:
+            raise InputProblem(
+                f"{what.title} is not to be had. {problem} "
+                f"Put its four files in a folder {what.name} and set {VARIABLE} to the folder "
+                "above it, or train on digits made on the spot: --data digits."
+            ) from problem
+    data = dataset_from_idx(folder, name=what.name, class_names=what.class_names)
+    return replace(data, provenance=f"{what.source}; read from {folder}{checked}")
+
+
+def differing_files(what: Published, folder: Path) -> list[str]:
+    """Return the names of the files in `folder` that are not the published ones, by SHA-256.
+
+    Files whose checksum is known only in the form that is not there are passed over.
+    """
+    wrong = []
+    for file in what.files:
+        forms = ((file.name, file.unpacked_sha256), (f"{file.name}.gz", file.packed_sha256))
+        for name, expected in forms:
+            path = folder / name
+            if expected is not None and path.exists():
+                with path.open("rb") as stream:
+                    if hashlib.file_digest(stream, "sha256").hexdigest() != expected:
+                        wrong.append(name)
+    return wrong

@@ -25,8 +25,8 @@ def load_dataset(
     """Return the data set that `source` names.
 
     Args:
-        source: `mnist`; `digits`, made on the spot; a folder of idx files, the images' file
-            of an idx pair, or both files with a comma between them; an `.npz` file.
+        source: `mnist` or `fashion`; `digits`, made on the spot; a folder of idx files, the
+            images' file of an idx pair, or both files with a comma between them; an `.npz` file.
         seed: of what is made or drawn by chance.
         count: training samples of `digits`; 60,000 when left out. Test samples are a sixth.
         progress: called while something takes long.
@@ -38,7 +38,7 @@ def load_dataset(
         InputProblem: unknown name, missing place, or contents that cannot be used.
     """
     if str(source) in PUBLISHED:
-        return load_published(PUBLISHED[str(source)])
+        return load_published(PUBLISHED[str(source)], progress=progress)
     if str(source) == "digits":
         from convcli.data.digits import TRAIN_COUNT, digits_dataset
 

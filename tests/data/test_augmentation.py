@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
@@ -14,6 +15,13 @@ from convcli.errors import UsageMistake
 EVERYTHING = Augmentation(
     shift=3, rotate=20, scale=0.2, shear=10, elastic=1, cutout=4, noise=0.05, hflip=0.5, vflip=0.5
 )
+
+
+@pytest.fixture(autouse=True)
+def _wrapping_integers() -> Iterator[None]:
+    """Without compilation NumPy warns of the overflow that the counter is made of."""
+    with np.errstate(over="ignore"):
+        yield
 
 
 @pytest.fixture
