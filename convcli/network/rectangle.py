@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from convcli.errors import UsageMistake
 from convcli.geometry import AxisMap
 from convcli.layers.base import shape_text
@@ -73,7 +71,7 @@ def _input_cells(trace: Trace, step: Step, axis: int, place: int) -> Cells:
 
 def _read(cells: Cells, axis: AxisMap, extent: int) -> Cells:
     """Return the cells of the layer's input, inside its borders, that `cells` read."""
-    first, last = min(cells), max(cells)
+    first, last = _ends(cells)
     ends = axis.reads(first), axis.reads(last)
     if len(cells) * max(1, *map(len, ends)) > MAX_CELLS:
         reached = [cell for end in ends for cell in (*end[:1], *end[-1:])]
@@ -90,9 +88,9 @@ def _merged(one: Cells, other: Cells) -> Cells:
 
 
 def _ends(cells: Cells) -> tuple[int, int]:
-    return min(cells), max(cells)
+    """Return the first and last of some cells; ranges here go upwards."""
+    return (cells[0], cells[-1]) if isinstance(cells, range) else (min(cells), max(cells))
 
 
-def _hull(cells: Iterable[int]) -> tuple[int, int] | None:
-    found = sorted(cells) if isinstance(cells, set) else cells
-    return (min(found), max(found)) if found else None
+def _hull(cells: Cells) -> tuple[int, int] | None:
+    return _ends(cells) if cells else None
