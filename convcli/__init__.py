@@ -13,6 +13,7 @@ _HOME: dict[str, str] = {
     "convolve": "convcli.engine.correlation",
     "correlate": "convcli.engine.correlation",
     "load_dataset": "convcli.data",
+    "filter_image": "convcli.imaging.apply",
     "network": "convcli.network",
 }
 """Public name -> module that defines it."""

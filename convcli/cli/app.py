@@ -13,6 +13,7 @@ import typer
 
 from convcli import __version__
 from convcli.cli.explain import explain
+from convcli.cli.filter import register as register_filter
 from convcli.cli.kernels import register as register_kernels
 from convcli.errors import ConvcliError, ExitCode
 
@@ -46,6 +47,7 @@ def _program(
 
 
 app.add_typer(explain, name="explain")
+register_filter(app)
 register_kernels(app)
 
 

@@ -1,1 +1,1 @@
-"""Kernels applied to pictures: reading, writing, borders, channels, value range."""
+"""Pictures: reading, writing, and kernels applied to them. The only room that knows Pillow."""

@@ -1,0 +1,181 @@
+"""`convcli filter`: kernels applied to pictures and matrices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from convcli.cli.options import (
+    EngineOption,
+    ForceOption,
+    FormatOption,
+    OutputOption,
+    QuietOption,
+    ThreadsOption,
+)
+
+EXAMPLES = """Examples:\n
+convcli filter photo.jpg -k sobel\n
+convcli filter photo.png -k gaussian:sigma=2 -k laplacian-4 -o edges.png\n
+convcli filter photos/ --recursive -k "0 -1 0; -1 5 -1; 0 -1 0" -o sharpened/\n
+convcli filter matrix.csv -k "1 0 -1; 1 0 -1; 1 0 -1" --padding valid --explain 0,0\n
+cat photo.png | convcli filter - -k emboss -o - > embossed.png"""
+
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Pictures, matrices (.csv .txt .npy), patterns, directories, or - for stdin.",
+    ),
+]
+RecursiveOption = Annotated[
+    bool, typer.Option("--recursive", help="Filter the pictures in directories, at any depth.")
+]
+CompressOption = Annotated[
+    bool, typer.Option("--compress", help="The smallest file instead of the fastest to write.")
+]
+MaxPixelsOption = Annotated[
+    int, typer.Option("--max-pixels", min=1, help="Refuse inputs with more pixels than this.")
+]
+GreyOption = Annotated[
+    bool, typer.Option("--gray", "--grey", help="Brightness (Rec. 601) instead of colours.")
+]
+ShowOption = Annotated[
+    bool, typer.Option("--show", help="Also draw the result in the terminal, in half blocks.")
+]
+
+
+def filter_pictures(
+    inputs: InputsArgument,
+    kernel: Annotated[
+        list[str],
+        typer.Option(
+            "-k",
+            "--kernel",
+            help="A name, a family (gaussian:sigma=2), rows ('1 0 -1; 1 0 -1'), or a file. "
+            "Again for a chain.",
+        ),
+    ],
+    output: OutputOption = None,
+    convolve: Annotated[
+        bool,
+        typer.Option(
+            "--convolve/--correlate", help="Turn the kernel by 180 degrees, or lay it on as it is."
+        ),
+    ] = False,
+    border: Annotated[
+        str,
+        typer.Option(
+            help="reflect, mirror, nearest, wrap, constant[:V]; also symmetric, reflect101, edge, "
+            "replicate, zero."
+        ),
+    ] = "reflect",
+    padding: Annotated[
+        Literal["same", "valid", "full"],
+        typer.Option(help="Result as large as the input, only where the kernel fits, or beyond."),
+    ] = "same",
+    stride: Annotated[int, typer.Option(min=1, help="Keep every N-th row and column.")] = 1,
+    dilation: Annotated[int, typer.Option(min=1, help="Distance between kernel cells.")] = 1,
+    divisor: Annotated[
+        float | None, typer.Option(help="Divide by this instead of the kernel's own (last kernel).")
+    ] = None,
+    offset: Annotated[
+        float | None, typer.Option(help="Add this many 8-bit levels (last kernel).")
+    ] = None,
+    normalize: Annotated[
+        bool, typer.Option("--normalize", help="GIMP's rule: divide by the sum, or shift to grey.")
+    ] = False,
+    value_range: Annotated[
+        Literal["clip", "abs", "offset", "stretch", "raw"] | None,
+        typer.Option(
+            "--range",
+            help="How values become pixels: cut, magnitude, plus middle grey, stretched, or not at "
+            "all.",
+            show_default="clip, abs for zero-sum kernels, raw for matrices and float",
+        ),
+    ] = None,
+    grey: GreyOption = False,
+    alpha: Annotated[
+        Literal["keep", "filter", "premultiply"] | None,
+        typer.Option(
+            help="Transparency: leave, filter like a colour, or weight colours by it.",
+            show_default="premultiply, keep for zero-sum kernels",
+        ),
+    ] = None,
+    magnitude: Annotated[
+        Literal["l2", "l1", "max"], typer.Option(help="How a gradient's two parts are joined.")
+    ] = "l2",
+    gradient: Annotated[
+        Literal["magnitude", "direction", "both"],
+        typer.Option(help="A gradient's strength, its direction as a hue, or both."),
+    ] = "magnitude",
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain", metavar="ROW,COL", help="Show the arithmetic of one output pixel."
+        ),
+    ] = None,
+    show: ShowOption = False,
+    recursive: RecursiveOption = False,
+    compress: CompressOption = False,
+    max_pixels: MaxPixelsOption = 200_000_000,
+    engine: EngineOption = "auto",
+    threads: ThreadsOption = 0,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+    style: FormatOption = None,
+) -> int:
+    """Apply kernels to pictures or matrices.
+
+    The result goes to NAME_KERNEL.EXT beside each input, or where -o says; a matrix is printed.
+    In Python: convcli.filter_image("photo.png", "sobel").
+    """
+    from convcli.cli.picture_run import PictureRun
+    from convcli.imaging.apply import filter_picture
+    from convcli.imaging.filtering import make_steps
+    from convcli.imaging.options import FilterOptions
+
+    options = FilterOptions(
+        convolve=convolve,
+        border=border,
+        padding=padding,
+        stride=stride,
+        dilation=dilation,
+        divisor=divisor,
+        offset=offset,
+        normalize=normalize,
+        value_range=value_range,
+        grey=grey,
+        alpha=alpha,
+        magnitude=magnitude,
+        gradient=gradient,
+        engine=engine,
+        threads=threads or None,
+    )
+    steps = make_steps(kernel, options)
+    if explain is not None:
+        from convcli.cli.explain_pixel import explain_pixel
+
+        explain_pixel(inputs, explain, steps, options, max_pixels=max_pixels, style=style)
+        return 0
+    run = PictureRun(
+        transform=lambda picture, is_matrix: filter_picture(picture, is_matrix, steps, options),
+        label="_".join(step.slug for step in steps),
+        kernel=" ".join(step.name for step in steps),
+        raw=value_range == "raw",
+        output=output,
+        force=force,
+        compress=compress,
+        max_pixels=max_pixels,
+        threads=threads,
+        quiet=quiet,
+        style=style,
+        show=show,
+    )
+    return run.all(inputs, recursive=recursive)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("filter", epilog=EXAMPLES, no_args_is_help=True)(filter_pictures)

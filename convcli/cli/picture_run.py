@@ -1,0 +1,178 @@
+"""What `filter` and `pool` share: from the words of a command line to files and one report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from convcli.cli.console import Messages, emit
+from convcli.cli.picture_reports import files_report, matrix_document
+from convcli.engine.threads import thread_count
+from convcli.errors import ConvcliError, ExitCode, UsageMistake
+from convcli.files import check_target
+from convcli.imaging.apply import (
+    FileReport,
+    FilteredPicture,
+    encode_result,
+    read_any,
+    transform_file,
+)
+from convcli.imaging.jobs import Source, find_sources, name_outputs, run_all
+from convcli.imaging.matrices import is_matrix_name, matrix_to_text
+from convcli.imaging.picture import Picture
+from convcli.imaging.writing import KINDS, kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRun:
+    """One call of a command that changes pictures.
+
+    Attributes:
+        transform: what happens to each picture.
+        label: part of default output names.
+        kernel: the field `kernel` of reports.
+        raw: values are not made pixels, so that default outputs are NPY files.
+        output: what `-o` named.
+        force, compress, max_pixels, threads, quiet, style, show: the options of that name.
+    """
+
+    transform: Callable[[Picture, bool], FilteredPicture]
+    label: str
+    kernel: str
+    raw: bool
+    output: Path | None
+    force: bool
+    compress: bool
+    max_pixels: int
+    threads: int
+    quiet: bool
+    style: str | None
+    show: bool
+
+    def all(self, inputs: list[str], *, recursive: bool) -> int:
+        """Do all inputs and report; return the exit code."""
+        sources = find_sources(inputs, recursive=recursive)
+        if self.output is None and any(_is_text(source) for source in sources):
+            return self._print_matrices(sources)
+        outputs = name_outputs(sources, self.output, self.label, self._suffix)
+        if outputs == [None]:
+            return self._to_stdout(sources[0])
+        jobs = list(zip(sources, outputs, strict=True))
+        self._check_targets(jobs)
+        outcomes = self._outcomes(jobs)
+        return self._tell(sources, outcomes)
+
+    def _suffix(self, path: Path) -> str:
+        if self.raw:
+            return ".npy"
+        suffix = path.suffix.lower()
+        return path.suffix if suffix in KINDS or is_matrix_name(path) else ".png"
+
+    def _check_targets(self, jobs: list[tuple[Source, Path | None]]) -> None:
+        """Refuse before the first picture is read whatever would lose or fail at the end."""
+        inputs = [source.path for source, _ in jobs if source.path is not None]
+        for source, target in jobs:
+            assert target is not None  # noqa: S101  (only a single job writes to stdout)
+            if not is_matrix_name(target):
+                kind_of(target)
+            if self.output is not None and source.below != Path():
+                target.parent.mkdir(parents=True, exist_ok=True)
+            check_target(target, force=self.force, inputs=inputs)
+
+    def _outcomes(self, jobs: list[tuple[Source, Path | None]]) -> list[FileReport | ConvcliError]:
+        inputs = [source.path for source, _ in jobs if source.path is not None]
+        total = thread_count(self.threads or None)
+
+        def work(job: tuple[Source, Path | None]) -> FileReport:
+            source, target = job
+            assert target is not None  # noqa: S101  (as above)
+            return transform_file(
+                _content(source),
+                target,
+                self.transform,
+                force=self.force,
+                inputs=inputs,
+                compress=self.compress,
+                max_pixels=self.max_pixels,
+                threads=total if len(jobs) == 1 else 1,
+            )
+
+        if len(jobs) == 1:
+            return [work(jobs[0])]
+        with Messages(quiet=self.quiet).progress() as progress:
+            task = progress.add_task("pictures", total=len(jobs))
+            return run_all(jobs, work, threads=total, on_done=lambda: progress.advance(task))
+
+    def _tell(self, sources: list[Source], outcomes: list[FileReport | ConvcliError]) -> int:
+        done = [outcome for outcome in outcomes if isinstance(outcome, FileReport)]
+        failed = [
+            (source, outcome)
+            for source, outcome in zip(sources, outcomes, strict=True)
+            if isinstance(outcome, ConvcliError)
+        ]
+        emit(files_report(done, self.kernel), self.style)
+        if self.show:
+            self._draw(done)
+        for source, problem in failed:
+            text = str(problem)
+            named = text if text.startswith(source.name) else f"{source.name}: {text}"
+            sys.stderr.write(f"convcli: {named}\n")
+        if failed:
+            sys.stderr.write(f"convcli: {len(failed)} of {len(sources)} inputs failed.\n")
+            return ExitCode.INPUT
+        return ExitCode.DONE
+
+    def _draw(self, done: list[FileReport]) -> None:
+        if not sys.stdout.isatty():
+            Messages(quiet=self.quiet).say("--show draws on a terminal only; stdout is none.")
+            return
+        from shutil import get_terminal_size
+
+        from convcli.imaging.half_blocks import half_blocks
+
+        size = get_terminal_size()
+        for report in done:
+            drawn = half_blocks(report.result.picture.frames[0], size.columns, 2 * size.lines - 6)
+            sys.stdout.write(drawn)
+
+    def _print_matrices(self, sources: list[Source]) -> int:
+        results = [
+            self.transform(*read_any(_content(source), max_pixels=self.max_pixels))
+            for source in sources
+        ]
+        if self.style == "json":
+            documents = [matrix_document(result.pixels) for result in results]
+            from convcli.report import to_json
+
+            sys.stdout.write(to_json(documents[0] if len(documents) == 1 else documents) + "\n")
+            return ExitCode.DONE
+        messages = Messages(quiet=self.quiet)
+        separator = "," if self.style == "csv" else " "
+        texts = [matrix_to_text(result.pixels, separator) for result in results]
+        sys.stdout.write("\n".join(texts))
+        for note in dict.fromkeys(note for result in results for note in result.notes):
+            messages.say(note)
+        return ExitCode.DONE
+
+    def _to_stdout(self, source: Source) -> int:
+        """Write one result to stdout; its report goes to stderr."""
+        if self.output is None and sys.stdout.isatty():
+            raise UsageMistake("the result of stdin needs a place: -o FILE, or -o - for a pipe.")
+        content = _content(source)
+        result = self.transform(*read_any(content, max_pixels=self.max_pixels))
+        data = encode_result(result, compress=self.compress)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        for note in result.notes:
+            Messages(quiet=self.quiet).say(note)
+        return ExitCode.DONE
+
+
+def _content(source: Source) -> Path | bytes:
+    return sys.stdin.buffer.read() if source.path is None else source.path
+
+
+def _is_text(source: Source) -> bool:
+    return source.path is not None and is_matrix_name(source.path)

@@ -1,0 +1,280 @@
+"""From a file, bytes or an array to a filtered one: what `convcli filter` and `filter_image` do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.engine.filter import Statistics, total_statistics
+from convcli.errors import InputProblem, UsageMistake
+from convcli.files import check_target, new_file
+from convcli.imaging.filtering import FilteredFrame, filter_frame, make_steps
+from convcli.imaging.matrices import (
+    MATRIX_SUFFIXES,
+    NPY_MAGIC,
+    encode_matrix,
+    is_matrix_name,
+    read_matrix,
+)
+from convcli.imaging.options import FilterOptions
+from convcli.imaging.picture import DEFAULT_MAX_PIXELS, Frame, Picture
+from convcli.imaging.reading import read_picture
+from convcli.imaging.steps import Step
+
+
+@dataclass(frozen=True, eq=False)
+class FilteredPicture:
+    """A filtered picture or matrix in memory.
+
+    Attributes:
+        picture: all frames.
+        is_matrix: it came from numbers, not from a picture file.
+        statistics: over all frames.
+        value_range: clip, abs, offset, stretch or raw.
+        engine: numba or numpy.
+        notes: what reading and filtering changed or decided.
+    """
+
+    picture: Picture
+    is_matrix: bool
+    statistics: Statistics
+    value_range: str
+    engine: str
+    notes: tuple[str, ...]
+
+    @property
+    def pixels(self) -> Any:
+        """The pixels of the first frame."""
+        return self.picture.frames[0].pixels
+
+
+def filter_image(
+    source: Any,
+    kernel: Any,
+    *,
+    output: Path | str | None = None,
+    force: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    **options: Any,
+) -> NDArray[Any]:
+    """Filter a picture by the rules of `convcli filter`.
+
+    Args:
+        source: a path, or an array H x W or H x W x C (2: grey and alpha, 3: RGB, 4: RGB and
+            alpha). uint8, uint16 and float32 arrays are pictures and keep their dtype; others are
+            matrices and come out as float64, unconverted.
+        kernel: a name, family, rows, file or array, or a list of names: a chain.
+        output: also write the result here; the ending chooses the format.
+        force: replace an existing output.
+        max_pixels: refuse files with more pixels.
+        options: the fields of `FilterOptions`: `convolve`, `border`, `padding`, `stride`,
+            `dilation`, `divisor`, `offset`, `normalize`, `value_range`, `grey`, `alpha`,
+            `magnitude`, `gradient`, `engine`, `threads`.
+
+    Returns:
+        the filtered pixels (of a file's first frame).
+
+    >>> edge = np.array([[0, 0, 9, 9]], np.uint8)
+    >>> filter_image(edge, "1 0 -1")  # zero-sum: magnitudes
+    array([[0, 9, 9, 0]], dtype=uint8)
+    >>> filter_image(edge, "1 0 -1", value_range="raw")
+    array([[ 0., -9., -9.,  0.]], dtype=float32)
+
+    Raises:
+        UsageMistake: unknown kernel or option.
+        InputProblem: a file or array that cannot be used.
+        WouldOverwrite: `output` exists and `force` is off.
+    """
+    choices = FilterOptions(**options)
+    steps = make_steps(kernel, choices)
+    inputs = [Path(source)] if isinstance(source, str | Path) else []
+    if output is not None:
+        check_target(Path(output), force=force, inputs=inputs)
+    if isinstance(source, str | Path):
+        picture, is_matrix = read_any(Path(source), max_pixels=max_pixels)
+    else:
+        picture, is_matrix = picture_of(source)
+    done = filter_picture(picture, is_matrix, steps, choices)
+    if output is not None:
+        write_result(Path(output), done, force=force, inputs=inputs)
+    pixels: NDArray[Any] = done.pixels
+    return pixels
+
+
+def picture_of(array: Any) -> tuple[Picture, bool]:
+    """Return an array as a picture, and whether it counts as a matrix."""
+    pixels = np.asarray(array)
+    if pixels.dtype.kind not in "uifb" or pixels.ndim not in {2, 3} or pixels.size == 0:
+        raise InputProblem(
+            f"an array of {pixels.dtype}, shape {pixels.shape}: pictures are real numbers, "
+            "H x W or H x W x C."
+        )
+    is_picture = pixels.dtype in (np.uint8, np.uint16, np.float32)
+    if not is_picture:
+        pixels = pixels.astype(np.float64)
+    has_alpha = is_picture and pixels.ndim == 3 and pixels.shape[2] in {2, 4}
+    return Picture((Frame(pixels, has_alpha),)), not is_picture
+
+
+def read_any(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[Picture, bool]:
+    """Read a picture, or a matrix as a picture of one float64 frame; tell which it was."""
+    if isinstance(source, Path):
+        is_matrix, name = is_matrix_name(source), str(source)
+    else:
+        is_matrix, name = source.startswith(NPY_MAGIC) or _looks_like_numbers(source), "stdin"
+    if not is_matrix:
+        return read_picture(source, name=name, max_pixels=max_pixels), False
+    matrix = read_matrix(source, name=name, max_pixels=max_pixels)
+    return Picture((Frame(matrix.astype(np.float64)),), kind="matrix"), True
+
+
+def _looks_like_numbers(data: bytes) -> bool:
+    """Tell text from a picture by its first bytes: no picture format begins with digits."""
+    head = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return bool(head) and all(byte in b"0123456789.,;+-eE \t\r\n#" for byte in head[:2])
+
+
+def filter_picture(
+    picture: Picture, is_matrix: bool, steps: Sequence[Step], options: FilterOptions
+) -> FilteredPicture:
+    """Filter every frame of a picture."""
+    done: list[FilteredFrame] = [filter_frame(frame, steps, options) for frame in picture.frames]
+    figures = [
+        (one.statistics.minimum, one.statistics.maximum, one.statistics.below, one.statistics.above)
+        for one in done
+    ]
+    notes = dict.fromkeys((*picture.notes, *(note for one in done for note in one.notes)))
+    return FilteredPicture(
+        replace(picture, frames=tuple(one.frame for one in done), notes=()),
+        is_matrix,
+        total_statistics(figures),
+        done[0].value_range,
+        done[0].engine,
+        tuple(notes),
+    )
+
+
+def write_result(
+    path: Path,
+    result: FilteredPicture,
+    *,
+    force: bool = False,
+    inputs: Iterable[Path] = (),
+    compress: bool = False,
+    threads: int = 1,
+) -> tuple[str, ...]:
+    """Write a result as a picture or, by its ending, as numbers; return what was not kept.
+
+    Raises:
+        UsageMistake: an ending that cannot hold it, or `path` is an input.
+        InputProblem, WouldOverwrite: as `convcli.files.new_file`.
+    """
+    from convcli.imaging.writing import write_picture
+
+    if is_matrix_name(path):
+        check_matrix_fit(path, result)
+        data = encode_matrix(result.pixels, path.suffix.lower())
+        with new_file(path, force=force, inputs=inputs) as temporary:
+            temporary.write_bytes(data)
+        return ()
+    return write_picture(
+        path,
+        _with_known_depth(path, result),
+        force=force,
+        inputs=inputs,
+        compress=compress,
+        threads=threads,
+    )
+
+
+def encode_result(result: FilteredPicture, *, compress: bool = False) -> bytes:
+    """Return a result as the bytes of a file for a pipe: text for a matrix, else PNG or TIFF.
+
+    Raises:
+        InputProblem: float colours, which neither format holds.
+    """
+    from convcli.imaging.writing import check_fit, encoded
+
+    if result.is_matrix and result.pixels.dtype.kind == "f":
+        return encode_matrix(result.pixels, ".txt")
+    kind = "TIFF" if result.pixels.dtype.kind == "f" else "PNG"
+    check_fit("stdout", kind, result.picture)
+    return encoded(kind, result.picture, compress=compress)
+
+
+def check_matrix_fit(path: Path, result: FilteredPicture) -> None:
+    """Refuse colours in a text file, where planes would be hard to tell from rows."""
+    if path.suffix.lower() != ".npy" and result.pixels.ndim == 3 and not result.is_matrix:
+        raise UsageMistake(
+            f"{path}: text files hold one plane, the result has {result.pixels.shape[2]} channels. "
+            "Use .npy, or --gray."
+        )
+
+
+def _with_known_depth(path: Path, result: FilteredPicture) -> Picture:
+    """Return the picture to write; raw numbers are no pixels except in a float TIFF."""
+    picture = result.picture
+    if result.pixels.dtype != np.float64:
+        return picture
+    if path.suffix.lower() in {".tif", ".tiff"}:
+        frames = [replace(one, pixels=one.pixels.astype(np.float32)) for one in picture.frames]
+        return replace(picture, frames=tuple(frames))
+    raise UsageMistake(
+        f"{path}: the result is a matrix of raw numbers. Name a file in "
+        f"{' '.join(sorted(MATRIX_SUFFIXES))} .tif, or add --range clip, abs, offset or stretch."
+    )
+
+
+Transform = Callable[[Picture, bool], FilteredPicture]
+"""What a command does to a picture; the second argument tells whether it is a matrix."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What was done to one file.
+
+    Attributes:
+        source: the input's name, `-` for stdin.
+        output: the output's name, `-` for stdout.
+        result: without its pixels' history; `notes` say what was changed, left out or decided.
+        seconds: from opening the input to the finished output.
+    """
+
+    source: str
+    output: str
+    result: FilteredPicture
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def transform_file(
+    source: Path | bytes,
+    output: Path,
+    transform: Transform,
+    *,
+    force: bool = False,
+    inputs: Iterable[Path] = (),
+    compress: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    threads: int = 1,
+) -> FileReport:
+    """Read one file, change it and write the result, whole or not at all.
+
+    Raises:
+        UsageMistake, InputProblem, WouldOverwrite: as `read_any` and `write_result`.
+    """
+    start = time.perf_counter()
+    picture, is_matrix = read_any(source, max_pixels=max_pixels)
+    result = transform(picture, is_matrix)
+    left_out = write_result(
+        output, result, force=force, inputs=inputs, compress=compress, threads=threads
+    )
+    name = str(source) if isinstance(source, Path) else "-"
+    seconds = time.perf_counter() - start
+    return FileReport(name, str(output), result, (*result.notes, *left_out), seconds)

@@ -1,0 +1,403 @@
+"""Kernels applied to pictures: channels, transparency, chains, gradients, ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convcli.engine import filter as engine
+from convcli.engine.borders import correlation_axis
+from convcli.engine.filter import Statistics
+from convcli.engine.filter_twin import converted, extended
+from convcli.errors import InputProblem, UsageMistake
+from convcli.imaging.options import FilterOptions, parse_border
+from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_grey, white_level
+from convcli.imaging.steps import GREY_LEVELS, Step, make_step
+
+
+@dataclass(frozen=True, eq=False)
+class FilteredFrame:
+    """A filtered frame and what happened to its values.
+
+    Attributes:
+        frame: the result.
+        statistics: exact minimum and maximum before conversion; how many saturated.
+        value_range: clip, abs, offset, stretch or raw.
+        engine: numba or numpy, as used for the last kernel.
+        notes: sentences on rules that were applied.
+    """
+
+    frame: Frame
+    statistics: Statistics
+    value_range: str
+    engine: str
+    notes: tuple[str, ...] = ()
+
+
+def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
+    """Return the steps of a chain; divisor and offset are the last one's.
+
+    Raises:
+        UsageMistake: no kernel, or as `make_step`.
+    """
+    if not (isinstance(kernels, list | tuple) and kernels and isinstance(kernels[0], str | Step)):
+        kernels = [kernels]
+    *first, last = kernels
+    return (
+        *(make_step(kernel, normalize=options.normalize) for kernel in first),
+        make_step(
+            last, divisor=options.divisor, offset=options.offset, normalize=options.normalize
+        ),
+    )
+
+
+def default_range(steps: Sequence[Step], dtype: Any, options: FilterOptions) -> str:
+    """Return the range that suits the chain: raw for float, clip for brightness, abs for edges.
+
+    >>> sobel = make_steps("sobel-x", FilterOptions())
+    >>> default_range(sobel, np.dtype(np.uint8), FilterOptions())
+    'abs'
+    """
+    if options.value_range is not None:
+        return options.value_range
+    if dtype not in (np.uint8, np.uint16):
+        return "raw"
+    last = steps[-1]
+    if last.is_gradient:
+        return "abs"
+    return "clip" if _gain(steps) > 0 or last.offset else "abs"
+
+
+def _gain(steps: Sequence[Step]) -> float:
+    """Return what the chain does to a flat picture; a magnitude starts anew, as brightness."""
+    after = max((i + 1 for i, step in enumerate(steps) if step.is_gradient), default=0)
+    return prod(step.gain for step in steps[after:])
+
+
+def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> FilteredFrame:
+    """Filter the pixels of one frame with a chain of kernels.
+
+    Between the kernels of a chain values stay unrounded; the last one's become pixels.
+
+    Raises:
+        InputProblem: a kernel with channels that do not match, or too large for `valid`.
+        UsageMistake: options that contradict each other.
+    """
+    if options.grey:
+        frame = to_grey(frame)
+    pixels = frame.pixels
+    value_range = default_range(steps, pixels.dtype, options)
+    policy = _alpha_policy(frame, steps, options)
+    if policy == "premultiply":
+        return _premultiplied(frame, steps, options, value_range)
+    if policy != "keep":
+        values, statistics, used = _filter_planes(pixels, steps, options, value_range)
+        done = Frame(values, frame.has_alpha, frame.seconds)
+        return FilteredFrame(done, statistics, value_range, used, _notes(steps, options))
+    colours = pixels[..., 0] if pixels.shape[2] == 2 else np.ascontiguousarray(pixels[..., :-1])
+    values, statistics, used = _filter_planes(colours, steps, options, value_range)
+    alpha = _moved_alpha(pixels[..., -1], steps, options)
+    done = Frame(np.dstack([values, _as_depth(alpha, values.dtype)]), True, frame.seconds)
+    return FilteredFrame(done, statistics, value_range, used, _notes(steps, options))
+
+
+def _notes(steps: Sequence[Step], options: FilterOptions) -> tuple[str, ...]:
+    notes = [step.note for step in steps if step.note]
+    if steps[-1].is_gradient and options.gradient != "magnitude":
+        notes.append(
+            "Direction as a colour wheel: red where it gets brighter to the right, then "
+            "counter-clockwise yellow-green up, cyan left, violet down."
+        )
+    return tuple(notes)
+
+
+def _alpha_policy(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> str:
+    """Return what to do with transparency; frames without it, and matrices, are filtered whole."""
+    if not frame.has_alpha:
+        return "none"
+    if any(step.channels for step in steps) and options.alpha is None:
+        return "filter"
+    smoothing = _gain(steps) > 0 and not any(step.is_gradient for step in steps)
+    policy = options.alpha or ("premultiply" if smoothing else "keep")
+    if policy == "premultiply" and not smoothing:
+        raise UsageMistake(
+            f"--alpha premultiply divides by the filtered transparency, which needs a kernel with "
+            f"a positive sum; {steps[-1].name} has none. Use --alpha keep or filter."
+        )
+    if policy == "premultiply" and _is_opaque(frame) and not _border_is_transparent(options):
+        return "keep"  # the same values, without the detour
+    return policy
+
+
+def _is_opaque(frame: Frame) -> bool:
+    return bool((frame.pixels[..., -1] == white_level(frame.pixels.dtype)).all())
+
+
+def _border_is_transparent(options: FilterOptions) -> bool:
+    return parse_border(options.border)[0] == "constant" and options.padding != "valid"
+
+
+def _settings(step: Step, options: FilterOptions, dtype: Any) -> dict[str, Any]:
+    """Return the engine's settings for one step on pixels of `dtype`."""
+    border, outside = parse_border(options.border)
+    return {
+        "border": border,
+        "cval": outside,
+        "divisor": step.divisor,
+        "offset": step.offset * offset_scale(dtype),
+        "norm": options.magnitude if step.is_gradient else "none",
+        "padding": options.padding,
+        "stride": options.stride,
+        "dilation": options.dilation,
+        "convolve": options.convolve,
+        "engine": options.engine,
+    }
+
+
+def offset_scale(dtype: Any) -> float:
+    """Return what one 8-bit level is in pixels of `dtype`; matrices have no levels.
+
+    >>> offset_scale(np.dtype(np.uint16)), offset_scale(np.dtype(np.float64))
+    (257.0, 1.0)
+    """
+    return 1.0 if dtype == np.float64 else white_level(dtype) / GREY_LEVELS
+
+
+def _filter_planes(
+    planes: Any, steps: Sequence[Step], options: FilterOptions, value_range: str
+) -> tuple[Any, Statistics, str]:
+    """Run the chain on H x W [x C] planes and convert the last kernel's values."""
+    dtype = planes.dtype
+    raw = raw_dtype(dtype)
+    current = before_last(planes, steps, options)
+    last = steps[-1]
+    settings = _settings(last, options, dtype)
+    if last.is_gradient and options.gradient != "magnitude":
+        return _gradient_picture(current, last, options, value_range, dtype)
+    output = dtype if value_range != "raw" or dtype.kind == "f" else np.dtype(raw)
+    if value_range != "raw" and dtype == np.float64:
+        output = np.dtype(np.uint8)
+    if last.channels is not None:
+        values = _raw_values(current, last, options, settings, np.float64)
+        return *to_range(values, value_range, output), "numpy"
+    if value_range == "stretch":
+        done = engine.apply(
+            current,
+            _weights(last),
+            threads=options.threads,
+            mapping="raw",
+            output_dtype=raw,
+            **settings,
+        )
+        return *to_range(done.values, value_range, output), done.plan.engine
+    white = white_level(output)
+    shift = (white + 1) // 2 if output.kind == "u" else white / 2
+    settings["offset"] += shift if value_range == "offset" else 0
+    done = engine.apply(
+        current,
+        _weights(last),
+        threads=options.threads,
+        mapping="clip" if value_range == "offset" else value_range,
+        value_range=(0.0, white),
+        output_dtype=output,
+        **settings,
+    )
+    statistics = done.statistics
+    if value_range == "offset":
+        statistics = replace(
+            statistics, minimum=statistics.minimum - shift, maximum=statistics.maximum - shift
+        )
+    return done.values, statistics, done.plan.engine
+
+
+def raw_dtype(dtype: Any) -> Any:
+    """Return the numbers of unconverted values: double precision for matrices, else single."""
+    return np.float64 if dtype == np.float64 else np.float32
+
+
+def before_last(planes: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
+    """Return what the last kernel of a chain is laid on: the pixels, or unrounded values."""
+    current = _as_integers(planes)
+    for step in steps[:-1]:
+        settings = _settings(step, options, planes.dtype)
+        current = _raw_values(current, step, options, settings, raw_dtype(planes.dtype))
+    return current
+
+
+def _as_integers(planes: Any) -> Any:
+    """Return a matrix of whole numbers as integers, for which the engine's sums are exact."""
+    if planes.dtype != np.float64 or abs(planes).max() >= 2**31:
+        return planes
+    whole = planes.astype(np.int64)
+    return whole.astype(np.int32) if np.array_equal(whole, planes) else planes
+
+
+def _weights(step: Step) -> Any:
+    return step.weights if step.is_gradient else step.weights[0]
+
+
+def _raw_values(
+    planes: Any, step: Step, options: FilterOptions, settings: dict[str, Any], dtype: Any
+) -> Any:
+    """Return one step's values before conversion; a kernel with channels adds them up."""
+    raw = {**settings, "mapping": "raw", "output_dtype": dtype}
+    if step.channels is None:
+        return engine.apply(planes, _weights(step), threads=options.threads, **raw).values
+    found = 1 if planes.ndim == 2 else planes.shape[2]
+    weights = step.weights[0]
+    if found != step.channels:
+        names = ", ".join(CHANNEL_NAMES.get(found, ()))
+        raise InputProblem(
+            f"Kernel {step.name} is {' x '.join(map(str, weights.shape))}, with {step.channels} "
+            f"channels, and the input has {found}{f' ({names})' * bool(names)}. A kernel needs as "
+            f"many channels as its input: give it {found} planes, or one that is laid on each."
+        )
+    total: Any = 0.0
+    shared = {**raw, "divisor": 1.0, "offset": 0.0, "output_dtype": np.float64}
+    stack = planes.reshape(*planes.shape[:2], found)
+    for channel in range(found):
+        kernel = weights[:, :, found - 1 - channel if options.convolve else channel]
+        plane = np.ascontiguousarray(stack[..., channel])
+        total = total + engine.apply(plane, kernel, threads=options.threads, **shared).values
+    return (total / settings["divisor"] + settings["offset"]).astype(dtype)
+
+
+def to_range(values: Any, value_range: str, dtype: Any) -> tuple[Any, Statistics]:
+    """Turn values into pixels and say what happened: the plain version of the engine's conversion.
+
+    Args:
+        values: floating point, any shape.
+        value_range: clip, abs, offset, stretch (lowest to 0, highest to white) or raw.
+        dtype: of the pixels.
+
+    >>> pixels, statistics = to_range(np.array([-10.0, 300.0]), "clip", np.dtype(np.uint8))
+    >>> pixels, statistics
+    (array([  0, 255], dtype=uint8), Statistics(minimum=-10.0, maximum=300.0, below=1, above=1))
+    """
+    white = white_level(dtype)
+    low, high = float(values.min()), float(values.max())
+    if value_range == "raw":
+        return values.astype(dtype), Statistics(low, high, 0, 0)
+    mapped = values
+    if value_range == "abs":
+        mapped = np.abs(values)
+    elif value_range == "offset":
+        mapped = values + ((white + 1) // 2 if dtype.kind == "u" else white / 2)
+    elif value_range == "stretch":
+        mapped = (values - low) * (white / (high - low) if high > low else 0.0)
+    whole = np.rint(mapped) if dtype.kind == "u" else mapped
+    below, above = int((whole < 0).sum()), int((whole > white).sum())
+    if value_range == "stretch":
+        below = above = 0
+    return converted(mapped, np.dtype(dtype), 0.0, white), Statistics(low, high, below, above)
+
+
+def _premultiplied(
+    frame: Frame, steps: Sequence[Step], options: FilterOptions, value_range: str
+) -> FilteredFrame:
+    """Filter colours weighted by their opacity, so that what is transparent lends no colour.
+
+    colour = filtered(colour x alpha) / filtered(alpha) x gain; alpha = filtered(alpha) / gain.
+    Source: Porter and Duff, Compositing Digital Images, SIGGRAPH 1984.
+    """
+    white, gain = white_level(frame.pixels.dtype), _gain(steps)
+    alpha = frame.pixels[..., -1].astype(np.float32)
+    planes = np.empty(frame.pixels.shape, np.float32)
+    np.multiply(frame.pixels[..., :-1], alpha[..., None] / np.float32(white), out=planes[..., :-1])
+    planes[..., -1] = alpha
+    offset = steps[-1].offset * offset_scale(frame.pixels.dtype)
+    bare = [replace(step, offset=0.0) for step in steps]
+    clear = replace(options, border="constant") if _border_is_transparent(options) else options
+    sums, _, used = _filter_planes(planes, bare, clear, "raw")
+    opacity = sums[..., -1:] / (gain * white)
+    visible = opacity > 1e-6
+    colours = np.where(visible, sums[..., :-1] / np.where(visible, opacity, 1), 0) + offset
+    values, statistics = to_range(colours, value_range, _depth(frame, value_range))
+    through = converted(opacity.clip(0, 1) * white_level(values.dtype), values.dtype, 0, white)
+    done = Frame(np.concatenate([values, through], axis=2), True, frame.seconds)
+    notes = (*_notes(steps, options), "Colours weighted by their opacity (--alpha premultiply).")
+    return FilteredFrame(done, statistics, value_range, used, notes)
+
+
+def _depth(frame: Frame, value_range: str) -> Any:
+    return np.dtype(np.float32) if value_range == "raw" else frame.pixels.dtype
+
+
+def _moved_alpha(alpha: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
+    """Return the unfiltered transparency where the result's pixels have their centre."""
+    for step in steps:
+        for axis in (0, 1):
+            taps = step.weights[0].shape[axis]
+            extent = (taps - 1) * options.dilation + 1
+            centre = (extent - 1) // 2 if options.convolve else extent // 2
+            way = correlation_axis(
+                alpha.shape[axis],
+                taps,
+                mode="constant",
+                padding=options.padding,
+                stride=options.stride,
+                dilation=options.dilation,
+                turned=options.convolve,
+            )
+            if options.padding == "valid":
+                way = replace(way, source=np.arange(alpha.shape[axis]))
+            places = way.source[np.arange(way.size) * options.stride + centre]
+            alpha = extended(alpha, axis, places, 0)
+    return alpha
+
+
+def _as_depth(alpha: Any, dtype: Any) -> Any:
+    """Return alpha in the depth of the colours: 0..1 beside raw values."""
+    if alpha.dtype == dtype:
+        return alpha
+    return (alpha / white_level(alpha.dtype) * white_level(dtype)).astype(dtype)
+
+
+def _gradient_picture(
+    planes: Any, step: Step, options: FilterOptions, value_range: str, dtype: Any
+) -> tuple[Any, Statistics, str]:
+    """Return the gradient's direction as a hue, its strength as brightness if both are wanted.
+
+    Of several channels each pixel takes the one with the largest magnitude. Values stay numbers
+    for `raw`: degrees counter-clockwise from the right, stacked on the magnitude for both.
+    """
+    settings = _settings(step, options, dtype) | {"norm": "none", "mapping": "raw"}
+    parts = [
+        engine.apply(planes, weights, output_dtype=np.float32, threads=options.threads, **settings)
+        for weights in step.weights
+    ]
+    x, y = (part.values if part.values.ndim == 3 else part.values[..., None] for part in parts)
+    sizes: dict[str, Any] = {"l2": np.hypot, "l1": lambda a, b: abs(a) + abs(b), "max": _larger}
+    strength = sizes[options.magnitude](x, y)
+    best = strength.argmax(axis=2)[..., None]
+    x, y, strength = (np.take_along_axis(plane, best, 2)[..., 0] for plane in (x, y, strength))
+    (x_right, x_down), (y_right, y_down) = step.directions_xy
+    sign = -1 if options.convolve else 1
+    right, down = sign * (x * x_right + y * y_right), sign * (x * x_down + y * y_down)
+    degrees = np.degrees(np.arctan2(-down, right)) % 360
+    statistics = Statistics(float(strength.min()), float(strength.max()), 0, 0)
+    if value_range == "raw":
+        both = np.dstack([strength, degrees]) if options.gradient == "both" else degrees
+        return both, statistics, parts[0].plan.engine
+    output = np.dtype(np.uint8) if dtype == np.float64 else dtype
+    white = white_level(output)
+    bright = np.where(strength > 0, white, 0)
+    if options.gradient == "both":
+        bright, statistics = to_range(strength, value_range, output)
+    return _coloured(degrees, bright, output), statistics, parts[0].plan.engine
+
+
+def _larger(one: Any, other: Any) -> Any:
+    return np.maximum(abs(one), abs(other))
+
+
+def _coloured(degrees: Any, brightness: Any, dtype: Any) -> Any:
+    """Return full colours of the given hue: red 0, green 120, blue 240 degrees (HSV)."""
+    shift = np.array([5, 3, 1])
+    place = (degrees[..., None] / 60 + shift) % 6
+    share = 1 - np.clip(np.minimum(place, 4 - place), 0, 1)
+    return converted(share * brightness[..., None], np.dtype(dtype), 0.0, white_level(dtype))

@@ -1,0 +1,117 @@
+"""A picture as numbers: its pixels, whether the last channel is transparency, and its metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.errors import InputProblem
+
+Pixels = NDArray[Any]
+
+DEFAULT_MAX_PIXELS = 200_000_000
+"""Pictures with more pixels than this are refused unless the caller allows more."""
+
+CHANNEL_NAMES = {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue")}
+CHANNEL_NAMES[4] = (*CHANNEL_NAMES[3], "alpha")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The pixels of one picture, or of one frame of an animation or page of a TIFF.
+
+    Attributes:
+        pixels: H x W (grey) or H x W x C with C of 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha);
+            uint8, uint16 or float32. Black is 0; white is 255, 65535 or 1.0.
+        has_alpha: the last channel is transparency (0 is transparent), not colour.
+        seconds: how long an animation shows this frame; None for a still.
+    """
+
+    pixels: Pixels
+    has_alpha: bool = False
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a file says beside its pixels and a filtered copy keeps.
+
+    Attributes:
+        exif: an EXIF block without the `Exif` prefix, its orientation already reset to 1.
+        icc: the colour profile.
+        dots_per_inch: horizontal and vertical resolution.
+        loop: how often an animation repeats, 0 for ever; None when it is none.
+    """
+
+    exif: bytes | None = None
+    icc: bytes | None = None
+    dots_per_inch: tuple[float, float] | None = None
+    loop: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture file in memory.
+
+    Attributes:
+        frames: one `Frame`, or several for an animation or a TIFF of several pages.
+        metadata: EXIF, colour profile, resolution.
+        kind: the format in Pillow's word, such as `PNG`.
+        notes: sentences on what reading changed (palette expanded, CMYK converted, ...).
+    """
+
+    frames: tuple[Frame, ...]
+    metadata: Metadata = field(default_factory=Metadata)
+    kind: str = "PNG"
+    notes: tuple[str, ...] = ()
+
+
+def white_level(dtype: Any) -> float:
+    """Return the value of white: the largest integer, or 1.0 for floating point.
+
+    >>> white_level(np.uint8), white_level(np.uint16), white_level(np.float32)
+    (255.0, 65535.0, 1.0)
+    """
+    kind = np.dtype(dtype)
+    return float(np.iinfo(kind).max) if kind.kind in "ui" else 1.0
+
+
+def check_pixel_count(name: str, height: int, width: int, limit: int) -> None:
+    """Refuse a picture that is larger than allowed, before its pixels are unpacked.
+
+    Raises:
+        InputProblem: height x width x frames is above `limit`.
+    """
+    if height * width > limit:
+        raise InputProblem(
+            f"{name}: {width} x {height} = {height * width:,} pixels are more than the limit of "
+            f"{limit:,}. Allow more with --max-pixels {height * width}."
+        )
+
+
+def to_grey(frame: Frame) -> Frame:
+    """Return the brightness of a colour frame by ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
+
+    Integer pictures are rounded to their own depth; transparency stays. Grey frames are returned
+    as they are.
+
+    >>> to_grey(Frame(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))).pixels
+    array([[ 76, 150,  29]], dtype=uint8)
+    """
+    pixels = frame.pixels
+    if pixels.ndim == 2 or pixels.shape[2] < 3:
+        return frame
+    grey = np.empty(pixels.shape[:2], pixels.dtype)
+    for top in range(0, len(pixels), 256):  # strips keep the temporary arrays in the cache
+        strip = pixels[top : top + 256]
+        if pixels.dtype.kind == "f":
+            grey[top : top + 256] = strip[..., :3] @ np.array([0.299, 0.587, 0.114], pixels.dtype)
+        else:
+            sums = strip[..., :3].astype(np.uint32) @ np.array([299, 587, 114], np.uint32)
+            grey[top : top + 256] = (sums + 500) // 1000
+    if not frame.has_alpha:
+        return Frame(grey, seconds=frame.seconds)
+    return Frame(np.dstack([grey, pixels[..., -1]]), True, frame.seconds)
