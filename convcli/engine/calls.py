@@ -1,0 +1,180 @@
+"""A program of compiled operations: rows of integers, run over chunks of samples without Python.
+
+Every operation has one signature, `(bases, row, first, count)`: `bases` holds the addresses of the
+memories (see `Base`), `row` its integers, and it works on the samples first .. first + count - 1.
+An operand takes three integers of a row: base, offset and numbers from one sample to the next.
+An operation is compiled alone and called through its address, so that a network compiles what it
+needs and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numba import cfunc, njit, types
+from numba.extending import intrinsic
+
+from convcli.engine.tile import advance
+
+WORDS = types.CPointer(types.int64)
+FLOATS = types.CPointer(types.float32)
+BYTES = types.CPointer(types.uint8)
+OPERATION = types.void(WORDS, WORDS, types.int64, types.int64)
+FAST = {"contract", "reassoc", "nsz"}
+"""Sums may be vectorised; the same code gives the same bits, and NaN and infinity stay themselves.
+"""
+
+
+class Base(IntEnum):
+    """What each entry of `bases` is: an address, or from FIRST on a plain integer."""
+
+    KEPT = 0  # values and gradients of the samples, per thread or for the whole batch
+    SCRATCH = 1  # reused for every sample, per thread
+    PARAMETERS = 2
+    GRADIENT = 3  # of the lane
+    SHARED = 4  # prepared once a batch: turned kernels, statistics, constants
+    LANE = 5  # sums of the lane: loss, correct answers, statistics
+    INPUT = 6
+    INDEX = 7  # int64: which sample of INPUT stands at a place of the batch
+    TARGET = 8
+    SAMPLE_WEIGHT = 9
+    OUTPUT = 10
+    FIRST = 11  # place in the batch of the chunk's first sample, minus its place in KEPT
+    SEED = 12
+    STEP = 13
+
+
+BASES = len(Base)
+
+
+def _address_intrinsic(pointer_type: Any) -> Any:
+    @intrinsic
+    def at_address(typingctx, address):
+        signature = pointer_type(types.int64)
+
+        def emit(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return signature, emit
+
+    return at_address
+
+
+floats_at = _address_intrinsic(FLOATS)
+words_at = _address_intrinsic(WORDS)
+bytes_at = _address_intrinsic(BYTES)
+
+
+@intrinsic
+def call(typingctx, address, bases, row, first, count):
+    """Call the operation at an address."""
+    signature = types.void(types.int64, WORDS, WORDS, types.int64, types.int64)
+
+    def emit(context, builder, signature, arguments):
+        from llvmlite import ir
+
+        kinds = [argument.type for argument in arguments[1:]]
+        kind = ir.FunctionType(ir.VoidType(), kinds).as_pointer()
+        builder.call(builder.inttoptr(arguments[0], kind), arguments[1:])
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+def operation(function: Callable[..., None]) -> Any:
+    """Compile an operation; `.address` is what a program calls."""
+    return cfunc(OPERATION, cache=True, error_model="numpy", fastmath=FAST)(function)
+
+
+@njit(inline="always")
+def operand(bases, row, at, sample):
+    """Return the float32 operand described at `row[at]` for a sample."""
+    return floats_at(bases[row[at]] + 4 * (row[at + 1] + sample * row[at + 2]))
+
+
+@njit(inline="always")
+def byte_operand(bases, row, at, sample):
+    """Return the byte operand described at `row[at]`; offset and stride count float32 places."""
+    return bytes_at(bases[row[at]] + 4 * (row[at + 1] + sample * row[at + 2]))
+
+
+@njit(
+    types.void(
+        types.int64[::1], types.uint8[::1], types.int64[::1], types.int64[::1], types.int64[::1],
+        types.int64, types.int64, types.int64, types.int64, types.int64, types.int64, types.int64,
+        types.int64, types.boolean,
+    ),
+    cache=True, nogil=True, error_model="numpy",
+)  # fmt: skip
+def run(
+    addresses, per_sample, row_starts, rows, bases, batch, lane, lane_step, lane_size, chunk,
+    gradient_size, lane_sums, clear, whole_batch,
+):  # fmt: skip
+    """Run a program on lanes `lane`, `lane + lane_step`, ... of a batch, chunk by chunk.
+
+    A lane is a fixed run of samples with its own gradient and sums, so that what is added does not
+    depend on the number of threads. Neighbouring operations marked `per_sample` run sample by
+    sample, so that a sample's maps stay in the nearest cache. With `whole_batch` the memory KEPT
+    holds every sample of the batch, else the samples of one chunk.
+    """
+    table = words_at(rows.ctypes.data)
+    memory = words_at(bases.ctypes.data)
+    count = addresses.size
+    gradients, sums = bases[3], bases[5]
+    while lane * lane_size < batch:
+        bases[3] = gradients + 4 * lane * gradient_size
+        bases[5] = sums + 4 * lane * lane_sums
+        if clear:
+            gradient = floats_at(bases[3])
+            for i in range(gradient_size):
+                gradient[i] = 0.0
+            lane_sum = floats_at(bases[5])
+            for i in range(lane_sums):
+                lane_sum[i] = 0.0
+        end = min(batch, (lane + 1) * lane_size)
+        for begin in range(lane * lane_size, end, chunk):
+            size = min(chunk, end - begin)
+            local = begin if whole_batch else 0
+            bases[11] = begin - local
+            at = 0
+            while at < count:
+                if not per_sample[at]:
+                    call(addresses[at], memory, advance(table, row_starts[at]), local, size)
+                    at += 1
+                    continue
+                stop = at
+                while stop < count and per_sample[stop]:
+                    stop += 1
+                for sample in range(local, local + size):
+                    for each in range(at, stop):
+                        call(addresses[each], memory, advance(table, row_starts[each]), sample, 1)
+                at = stop
+        lane += lane_step
+    bases[3], bases[5] = gradients, sums
+
+
+@njit(
+    types.void(types.float32[:, ::1], types.int64, types.float32[::1]),
+    cache=True, nogil=True, error_model="numpy",
+)  # fmt: skip
+def add_lanes(lanes, count, total):
+    """Write the sum of the first `count` lanes, in their order."""
+    for i in range(total.size):
+        total[i] = lanes[0, i]
+    for lane in range(1, count):
+        for i in range(total.size):
+            total[i] += lanes[lane, i]
+
+
+def aligned(count: int) -> Any:
+    """Return float32 zeros that begin on a 64-byte line.
+
+    >>> aligned(3).ctypes.data % 64
+    0
+    """
+    raw = np.zeros(count + 16, np.float32)
+    skip = (-raw.ctypes.data % 64) // 4
+    return raw[skip : skip + count]
