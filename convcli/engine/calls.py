@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class Base(IntEnum):
     FIRST = 11  # place in the batch of the chunk's first sample, minus its place in KEPT
     SEED = 12
     STEP = 13
+    LANES = 14  # how many lanes the batch has
+    LANE_SUMS = 15  # numbers from one lane's sums to the next
 
 
 BASES = len(Base)
@@ -84,9 +87,26 @@ def call(typingctx, address, bases, row, first, count):
     return signature, emit
 
 
-def operation(function: Callable[..., None]) -> Any:
-    """Compile an operation; `.address` is what a program calls."""
-    return cfunc(OPERATION, cache=True, error_model="numpy", fastmath=FAST)(function)
+class Operation:
+    """An operation; reading its address compiles it, or loads it from the cache."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function = function
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The compiled operation."""
+        return cfunc(OPERATION, cache=True, error_model="numpy", fastmath=FAST)(self.function)
+
+    @property
+    def address(self) -> int:
+        """Where a program calls it."""
+        return int(self.compiled.address)
+
+
+def operation(function: Callable[..., None]) -> Operation:
+    """Mark an operation; it is compiled when a program first needs it."""
+    return Operation(function)
 
 
 @njit(inline="always")

@@ -16,14 +16,17 @@ def product(bases, row, first, count):
 
     row: C 0, start 3, A 6, B 9; c_row 12, start_row 13, a_row 14, a_block 15, a_step 16,
     b_block 17, b_step 18; rows 19, columns 20, blocks 21, steps 22; relu 23; samples 24;
-    then for each of three loops: count, C, start, A and B strides.
+    then for each of three loops: count, C, start, A and B strides. The samples of the chunk are
+    a loop around all, or the rows (a dense layer), or the steps (its weight gradient); then the
+    strides from sample to sample stand for c_row, start_row and a_row, or for a_step and b_step.
     """
     lowest = np.float32(0.0) if row[23] else np.float32(-np.inf)
     rows, steps, samples = row[19], row[22], count
+    c_row, start_row, a_row, a_step, b_step = row[12], row[13], row[14], row[16], row[18]
     if row[24] == SAMPLES_ARE_ROWS:
-        rows, samples = count, 1
+        rows, samples, c_row, start_row, a_row = count, 1, row[2], row[5], row[8]
     elif row[24] == SAMPLES_ARE_STEPS:
-        steps, samples = count, 1
+        steps, samples, a_step, b_step = count, 1, row[8], row[11]
     for sample in range(first, first + samples):
         c0 = operand(bases, row, 0, sample)
         start0 = operand(bases, row, 3, sample)
@@ -33,11 +36,11 @@ def product(bases, row, first, count):
             for j in range(row[30]):
                 for k in range(row[35]):
                     tile(
-                        advance(c0, i * row[26] + j * row[31] + k * row[36]), row[12],
-                        advance(start0, i * row[27] + j * row[32] + k * row[37]), row[13],
+                        advance(c0, i * row[26] + j * row[31] + k * row[36]), c_row,
+                        advance(start0, i * row[27] + j * row[32] + k * row[37]), start_row,
                         advance(a0, i * row[28] + j * row[33] + k * row[38]),
-                        row[14], row[15], row[16],
-                        advance(b0, i * row[29] + j * row[34] + k * row[39]), row[17], row[18],
+                        a_row, row[15], a_step,
+                        advance(b0, i * row[29] + j * row[34] + k * row[39]), row[17], b_step,
                         rows, row[20], row[21], steps, lowest,
                     )  # fmt: skip
 

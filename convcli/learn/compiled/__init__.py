@@ -1,0 +1,1 @@
+"""From a network to a program of the engine's operations, one file for a layer family."""

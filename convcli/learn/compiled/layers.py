@@ -1,0 +1,195 @@
+"""Rules of the layers with products: convolutions of all kinds and dense layers."""
+
+from __future__ import annotations
+
+from convcli.engine.operations import copying
+from convcli.geometry import Window
+from convcli.layers.conv import Conv
+from convcli.layers.dense import Dense
+from convcli.learn.compiled import products
+from convcli.learn.compiled.motion import Motion, Value
+from convcli.learn.compiled.products import KernelOrder, Map, Taps, Three
+from convcli.learn.compiled.program import Place
+from convcli.network.trace import Step
+
+
+def three(numbers: tuple[int, ...], fill: int) -> Three:
+    """Return per-axis numbers for depth, height and width.
+
+    >>> three((3,), 1)
+    (1, 1, 3)
+    """
+    d, h, w = (fill,) * (3 - len(numbers)) + tuple(numbers)
+    return (d, h, w)
+
+
+def window_taps(
+    axes: tuple[Window, ...], groups: int, inputs: int, outputs: int
+) -> tuple[Taps, Three, Three]:
+    """Return the taps of sliding windows, and the padding before and after."""
+    taps = Taps(
+        three(tuple(axis.kernel for axis in axes), 1),
+        three(tuple(axis.stride for axis in axes), 1),
+        three(tuple(axis.dilation for axis in axes), 1),
+        groups,
+        inputs,
+        outputs,
+    )
+    before = three(tuple(axis.before for axis in axes), 0)
+    return taps, before, three(tuple(axis.after for axis in axes), 0)
+
+
+def conv(motion: Motion, step: Step, x: Value) -> Value:
+    """Convolution over 1, 2 or 3 axes with stride, padding, dilation and groups."""
+    layer = step.layer
+    assert isinstance(layer, Conv)
+    if _reads_all_at_once(step, layer):
+        return dense_rows(motion, step, x, x.size, layer.filters)
+    channels = step.input_shapes[0][-1]
+    taps, before, after = window_taps(
+        layer.windows(step.input_shapes[0]),
+        layer.groups,
+        channels // layer.groups,
+        layer.filters // layer.groups,
+    )
+    builder, y = motion.builder, motion.value(step, x)
+    room = products.padded(builder, x.map, before, after)
+    kernel, fused = motion.weight(step, "kernel"), layer.activation == "relu"
+    bias = motion.bias(step, layer.filters)
+    products.convolve(builder, y.map, room, kernel, taps, bias, relu=fused)
+    kind = layer.activation
+    inner = y.place if fused else motion.activate(kind, y)
+
+    def backward() -> None:
+        motion.deactivate(kind, y, inner)
+        dy = motion.slope_map(y)
+        if motion.learns(step):
+            if "bias" in step.weights:
+                products.bias_gradient(builder, motion.weight_slope(step, "bias"), dy)
+            products.refill(builder, room, x.map, before)
+            slope = motion.weight_slope(step, "kernel")
+            products.weight_gradient(builder, slope, room, dy, taps)
+        motion.send(x, lambda to: input_gradient(motion, to, x, dy, kernel, taps, before))
+
+    motion.backward(backward)
+    return y
+
+
+def _reads_all_at_once(step: Step, layer: Conv) -> bool:
+    """Tell whether one window covers the whole input: a dense layer in disguise."""
+    covers = layer.kernel == step.input_shapes[0][:-1]
+    return covers and layer.padding == "valid" and layer.groups == 1
+
+
+def input_gradient(
+    motion: Motion, to: Place, x: Value, dy: Map, kernel: Place, taps: Taps, before: Three
+) -> None:
+    """Write the gradient of a convolution's input.
+
+    With stride 1 it is a convolution of the padded gradient with the turned kernel; else every
+    gradient is spread over its window.
+    """
+    builder, dx = motion.builder, Map.whole(to, x.shape)
+    sizes = (dx.depth, dx.height, dx.width)
+    ahead = [e - 1 - b for e, b in zip(taps.extent, before, strict=True)]
+    have = (dy.depth, dy.height, dy.width)
+    behind = [
+        size + e - 1 - a - count
+        for size, e, a, count in zip(sizes, taps.extent, ahead, have, strict=True)
+    ]
+    if taps.stride == (1, 1, 1) and min(*ahead, *behind) >= 0:
+        turned = products.turned(builder, kernel, taps, reverse=True)
+        back = Taps(
+            taps.kernel, (1, 1, 1), taps.dilation, taps.groups, taps.outputs, taps.inputs
+        )
+        room = products.padded(builder, dy, three(tuple(ahead), 0), three(tuple(behind), 0))
+        zeros = products.zeros(builder, x.shape[-1])
+        products.convolve(builder, dx, room, turned, back, zeros)
+        return
+    turned = products.turned(builder, kernel, taps, reverse=False)
+    back = Taps(taps.kernel, taps.stride, taps.dilation, taps.groups, taps.outputs, taps.inputs)
+    reached = [
+        (count - 1) * stride + e
+        for count, stride, e in zip(have, taps.stride, taps.extent, strict=True)
+    ]
+    wide = [
+        max(size + b, r) for size, b, r in zip(sizes, before, reached, strict=True)
+    ]
+    shape = (*wide, dx.channels)
+    exact = tuple(wide) == sizes and not any(before)
+    room = dx if exact else Map.whole(builder.region(_count(shape)), shape)
+    builder.sample(copying.clear, room.place, room.size)
+    order = KernelOrder(step=taps.groups * taps.inputs, group=taps.inputs)
+    products.spread(builder, room, dy, turned, back, order)
+    if not exact:
+        products.move(builder, dx, room.inside(before, (dx.depth, dx.height, dx.width)))
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def dense(motion: Motion, step: Step, x: Value) -> Value:
+    """A dense layer on vectors, or on the channels of every cell of a map."""
+    layer = step.layer
+    assert isinstance(layer, Dense)
+    inputs = step.input_shapes[0][-1]
+    if x.size == inputs:
+        return dense_rows(motion, step, x, inputs, layer.units)
+    one = (1, 1, 1)
+    taps, none = Taps(one, one, one, 1, inputs, layer.units), (0, 0, 0)
+    builder, y = motion.builder, motion.value(step, x)
+    kernel, fused = motion.weight(step, "kernel"), layer.activation == "relu"
+    bias = motion.bias(step, layer.units)
+    products.convolve(builder, y.map, x.map, kernel, taps, bias, relu=fused)
+    kind = layer.activation
+    inner = y.place if fused else motion.activate(kind, y)
+
+    def backward() -> None:
+        motion.deactivate(kind, y, inner)
+        dy = motion.slope_map(y)
+        if motion.learns(step):
+            if "bias" in step.weights:
+                products.bias_gradient(builder, motion.weight_slope(step, "bias"), dy)
+            slope = motion.weight_slope(step, "kernel")
+            products.weight_gradient(builder, slope, x.map, dy, taps)
+        motion.send(x, lambda to: input_gradient(motion, to, x, dy, kernel, taps, none))
+
+    motion.backward(backward)
+    return y
+
+
+def dense_rows(motion: Motion, step: Step, x: Value, inputs: int, outputs: int) -> Value:
+    """A dense layer over all samples of the chunk at once."""
+    builder, y = motion.builder, motion.value(step, x)
+    kernel = motion.weight(step, "kernel")
+    kind: str | None = getattr(step.layer, "activation", None)
+    fused = kind == "relu"
+    bias = motion.bias(step, outputs)
+    products.dense(builder, y.place, x.place, kernel, bias, inputs, outputs, relu=fused)
+    inner = y.place if fused else motion.activate(kind, y)
+
+    def backward() -> None:
+        motion.deactivate(kind, y, inner)
+        dy = motion.slope_of(y)
+        if motion.learns(step):
+            if "bias" in step.weights:
+                slope = motion.weight_slope(step, "bias")
+                products.dense_bias_gradient(builder, slope, dy, outputs)
+            slope = motion.weight_slope(step, "kernel")
+            products.dense_weight_gradient(builder, slope, x.place, dy, inputs, outputs)
+
+        def write(to: Place) -> None:
+            one = (1, 1, 1)
+            taps = Taps(one, one, one, 1, inputs, outputs)
+            turned = products.turned(builder, kernel, taps, reverse=False)
+            zeros = products.zeros(builder, inputs)
+            products.dense(builder, to, dy, turned, zeros, outputs, inputs)
+
+        motion.send(x, write)
+
+    motion.backward(backward)
+    return y

@@ -1,0 +1,72 @@
+"""Rules of the layers that compute little: activations, flatten, dropout, joins, padding."""
+
+from __future__ import annotations
+
+from convcli.engine.operations import copying, dropout
+from convcli.layers.activation import Activation
+from convcli.layers.dense import Dropout
+from convcli.learn.compiled.motion import Motion, Value
+from convcli.learn.compiled.program import Place
+from convcli.network.trace import Step
+
+
+def plain_copy(motion: Motion, to: Place, source: Place, size: int) -> None:
+    """Copy a whole value."""
+    motion.builder.sample(copying.copy, to, source, size, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0)
+
+
+def same_numbers(motion: Motion, step: Step, x: Value) -> Value:
+    """Flatten: another shape for the same place."""
+    y = Value(step.output_shape, x.place, x.needs_gradient)
+
+    def backward() -> None:
+        if not x.needs_gradient:
+            return
+        slope = motion.slope_of(y)
+        if x.slope is None:
+            x.slope = slope
+        else:
+            motion.send(x, lambda to: plain_copy(motion, to, slope, x.size))
+
+    motion.backward(backward)
+    return y
+
+
+def activation(motion: Motion, step: Step, x: Value) -> Value:
+    """An activation in a row of its own."""
+    layer = step.layer
+    assert isinstance(layer, Activation)
+    y = motion.value(step, x)
+    y.needed = None
+    plain_copy(motion, y.place, x.place, x.size)
+    inner = motion.activate(layer.kind, y)
+
+    def backward() -> None:
+        motion.deactivate(layer.kind, y, inner)
+        slope = motion.slope_of(y)
+        motion.send(x, lambda to: plain_copy(motion, to, slope, x.size))
+
+    motion.backward(backward)
+    return y
+
+
+def drop(motion: Motion, step: Step, x: Value) -> Value:
+    """Dropout of cells or whole channels; the identity outside training."""
+    layer = step.layer
+    assert isinstance(layer, Dropout)
+    if not motion.training or layer.rate == 0 or step.name in motion.frozen:
+        return same_numbers(motion, step, x)
+    y = motion.value(step, x)
+    y.needed = None
+    channels = x.shape[-1] if layer.whole_channels else 0
+    figures = (x.size, step.index, round(layer.rate * 2**32), channels)
+    motion.builder.sample(dropout.dropout, y.place, x.place, *figures)
+
+    def backward() -> None:
+        slope = motion.slope_of(y)
+        motion.send(
+            x, lambda to: motion.builder.sample(dropout.dropout, to, slope, *figures)
+        )
+
+    motion.backward(backward)
+    return y

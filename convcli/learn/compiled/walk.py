@@ -1,0 +1,113 @@
+"""From a traced network to the program that predicts with it or learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+
+from convcli.engine.calls import Operation
+from convcli.engine.operations import copying, losses
+from convcli.errors import InputProblem
+from convcli.learn.compiled import layers, pooling, simple
+from convcli.learn.compiled.motion import Motion, Value
+from convcli.learn.parameters import Slot
+from convcli.network.trace import Step, Trace
+
+Rule = Callable[..., Value]
+
+RULES: dict[str, Rule] = {
+    "conv": layers.conv,
+    "dense": layers.dense,
+    "maxpool": pooling.pool,
+    "avgpool": pooling.pool,
+    "gap": pooling.pool,
+    "gmp": pooling.pool,
+    "adaptavg": pooling.pool,
+    "flatten": simple.same_numbers,
+    "activation": simple.activation,
+    "dropout": simple.drop,
+}
+"""Layer class's `op` -> rule."""
+
+
+def predicting(trace: Trace, places: dict[str, Slot], reader: Operation) -> Motion:
+    """Return the program that writes the network's output for each sample."""
+    motion = Motion(trace, places, training=False)
+    _read(motion, reader)
+    _forward(motion, trace.steps)
+    last = motion.values[len(trace.steps)]
+    motion.builder.sample(copying.write_output, last.place, last.size)
+    return motion
+
+
+def learning(
+    trace: Trace,
+    places: dict[str, Slot],
+    reader: Operation,
+    *,
+    cross_entropy: bool,
+    frozen: frozenset[str] = frozenset(),
+) -> Motion:
+    """Return the program that adds up loss, correct answers and gradients of a batch.
+
+    With `cross_entropy` the last activation must be a softmax; it is fused with the loss. Otherwise
+    the loss is the mean squared error of the network's output.
+    """
+    motion = Motion(trace, places, training=True, frozen=frozen)
+    _read(motion, reader)
+    steps = trace.steps
+    if cross_entropy:
+        steps = _without_softmax(steps)
+    _forward(motion, steps)
+    output = motion.values[steps[-1].index]
+    builder = motion.builder
+    output.slope = builder.region(output.size)
+    if cross_entropy:
+        probabilities = builder.region(output.size)
+        builder.chunk(
+            losses.cross_entropy, output.slope, output.place, probabilities, motion.constants,
+            output.size,
+        )  # fmt: skip
+    else:
+        builder.chunk(
+            losses.squared_error, output.slope, output.place, output.place, motion.constants,
+            output.size,
+        )  # fmt: skip
+    builder.backward()
+    return motion
+
+
+def _without_softmax(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return the steps up to the logits."""
+    last = steps[-1] if steps else None
+    if last is not None and last.activation == "softmax":
+        plain = replace(last.layer, activation=None)  # type: ignore[call-arg]  # it has that field
+        return (*steps[:-1], replace(last, layer=plain, activation=None))
+    if last is not None and last.op == "softmax" and len(steps) > 1:
+        return steps[:-1]
+    shape = " x ".join(map(str, last.output_shape)) if last else "its input"
+    raise InputProblem(
+        f"Cross-entropy needs a softmax at the end, and the network ends with "
+        f"{last.name if last else 'nothing'} ({shape}). Write `dense CLASSES softmax` last, "
+        f"or use the squared error."
+    )
+
+
+def _read(motion: Motion, reader: Operation) -> None:
+    shape = motion.trace.network.input_shape
+    value = Value(shape, motion.builder.region(prod(shape)), needs_gradient=False)
+    motion.builder.sample(reader, value.place, value.size, motion.scaling)
+    motion.values[0] = value
+
+
+def _forward(motion: Motion, steps: tuple[Step, ...]) -> None:
+    for step in steps:
+        rule = RULES.get(step.layer.op)
+        if rule is None:
+            raise InputProblem(
+                f"layer {step.index} {step.name}: {step.op} can be calculated with `shape`, but "
+                f"not trained. Leave it out or replace it."
+            )
+        sources = [motion.values[source] for source in step.sources]
+        motion.values[step.index] = rule(motion, step, *sources)

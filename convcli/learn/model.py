@@ -1,0 +1,133 @@
+"""A network with numbers in it: parameters, running statistics, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.engine.calls import Base, aligned
+from convcli.engine.operations import copying
+from convcli.errors import InputProblem
+from convcli.learn.arrays import Array
+from convcli.learn.compiled.walk import predicting
+from convcli.learn.executor import Executor
+from convcli.learn.initialise import first_buffers, first_weights
+from convcli.learn.parameters import Slot, parameter_shapes, slots, views
+from convcli.network.trace import Trace
+from convcli.network.value import Network
+
+PREDICTION_BATCH = 128
+
+
+@dataclass
+class Model:
+    """Parameters and running statistics of a network.
+
+    Attributes:
+        network: what it is on paper.
+        flat: all parameters in one float32 vector on cache lines; gaps between arrays are zeros.
+        buffers: `step.name` -> running statistics of batch norm, float32.
+        scaling: factor and summand that turn stored samples into inputs, for uint8 and float32
+            alike; (1, 0) leaves them.
+    """
+
+    network: Network
+    flat: Array
+    buffers: dict[str, Array]
+    scaling: tuple[float, float] = (1.0, 0.0)
+    trace: Trace = field(init=False, repr=False)
+    slots: dict[str, Slot] = field(init=False, repr=False)
+    parameters: dict[str, Array] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.trace = self.network.trace()
+        self.slots, size = slots(parameter_shapes(self.trace))
+        if self.flat.shape != (size,) or self.flat.dtype != np.float32:
+            raise InputProblem(
+                f"{self.flat.shape} numbers do not fit {self.network.name}: it needs ({size},)."
+            )
+        self.parameters = views(self.slots, self.flat)
+        self._executors: dict[tuple[bool, int, int], Executor] = {}
+
+    @classmethod
+    def initialise(
+        cls, network: Network, seed: int = 0, scaling: tuple[float, float] = (1.0, 0.0)
+    ) -> Model:
+        """Return a model with first weights.
+
+        >>> from convcli.network import parse_notation
+        >>> model = Model.initialise(parse_notation("input 4, dense 2 softmax"), seed=1)
+        >>> {name: array.shape for name, array in model.parameters.items()}
+        {'dense1.kernel': (4, 2), 'dense1.bias': (2,)}
+        """
+        trace = network.trace()
+        _, size = slots(parameter_shapes(trace))
+        model = cls(network, aligned(size), first_buffers(trace), scaling)
+        for name, values in first_weights(trace, seed).items():
+            model.parameters[name][...] = values
+        return model
+
+    def check_samples(self, images: NDArray[np.generic]) -> None:
+        """Refuse samples of another shape or type.
+
+        Raises:
+            InputProblem: with both shapes.
+        """
+        shape = self.network.input_shape
+        if images.shape[1:] != shape:
+            raise InputProblem(
+                f"Samples are {'x'.join(map(str, images.shape[1:]))}, and {self.network.name} "
+                f"reads {'x'.join(map(str, shape))}. Change the network's input or the data."
+            )
+        if images.dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
+            raise InputProblem(f"Samples are {images.dtype}. Use uint8 or float32.")
+        if not images.flags.c_contiguous:
+            raise InputProblem("Samples do not lie in one piece. Use numpy.ascontiguousarray.")
+
+    def predict(
+        self, images: NDArray[np.generic], *, threads: int = 0, batch: int = PREDICTION_BATCH
+    ) -> Array:
+        """Return the network's outputs, (N, *output shape) float32: probabilities after a softmax.
+
+        Args:
+            images: (N, *input shape), uint8 or float32; `scaling` is applied.
+            threads: 0 for all.
+            batch: samples at a time.
+
+        Raises:
+            InputProblem: samples that do not fit.
+        """
+        self.check_samples(images)
+        outputs = np.zeros((len(images), *self.trace.output_shape), np.float32)
+        executor = self._executor(images.dtype, threads, batch)
+        flat_outputs = outputs.reshape(len(images), -1)
+        for begin in range(0, len(images), batch):
+            count = min(batch, len(images) - begin)
+            index = np.arange(begin, begin + count)
+            executor.run(
+                count,
+                {
+                    Base.PARAMETERS: self.flat.ctypes.data,
+                    Base.INPUT: images.ctypes.data,
+                    Base.INDEX: index.ctypes.data,
+                    Base.OUTPUT: flat_outputs[begin:].ctypes.data,
+                },
+            )
+        return outputs
+
+    def _executor(self, dtype: np.dtype[np.generic], threads: int, batch: int) -> Executor:
+        floats = dtype == np.float32
+        key = (floats, threads, batch)
+        if key not in self._executors:
+            reader = copying.read_floats if floats else copying.read_bytes
+            motion = predicting(self.trace, self.slots, reader)
+            executor = Executor(motion, batch=batch, threads=threads)
+            executor.place(motion.scaling)[:] = self.scaling
+            self._executors[key] = executor
+            self._statistics = motion.buffers
+        executor = self._executors[key]
+        for name, place in self._statistics.items():
+            executor.place(place)[:] = self.buffers[name].ravel()
+        return executor
