@@ -20,7 +20,7 @@ NUMBERS = ir.VectorType(I32, LANES)
 SMALL = ir.VectorType(ir.IntType(8), LANES)
 
 
-class VectorType(types.Type):
+class VectorType(types.Type):  # type: ignore[misc]  # numba carries no types
     """Numba's type of a register of LANES float32."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ vector = VectorType()
 
 
 @register_model(VectorType)
-class _Model(PrimitiveModel):
+class _Model(PrimitiveModel):  # type: ignore[misc]  # numba carries no types
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, VECTOR)
 

@@ -9,3 +9,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 """float32 in training, float64 in gradient checks; samples first, channels last."""
+
+Integers = NDArray[np.int64]
+"""Labels, places and indices."""

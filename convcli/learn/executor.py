@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from convcli.engine.calls import BASES, Base, add_lanes, aligned, run
-from convcli.learn.arrays import Array
+from convcli.learn.arrays import Array, Integers
 from convcli.learn.compiled.motion import Motion
 from convcli.learn.compiled.program import LINE, Place, Row
 
@@ -25,15 +24,15 @@ class _Code:
     """Rows as the integers that the engine reads."""
 
     def __init__(self, rows: list[Row], kept: int) -> None:
-        starts, numbers = [], []
+        starts: list[int] = []
+        numbers: list[int] = []
         for row in rows:
             starts.append(len(numbers))
             for part in row.parts:
                 if isinstance(part, Place):
-                    base = part.region.base
-                    assert base is not None
-                    stride = kept if base is Base.KEPT else 0
-                    numbers += [int(base), part.region.offset + part.offset, stride]
+                    region = part.region
+                    stride = kept if region.base is Base.KEPT else 0
+                    numbers += [int(region.base or 0), region.offset + part.offset, stride]
                 else:
                     numbers.append(int(part))
         self.addresses = np.array([row.operation.address for row in rows], np.int64)
@@ -116,26 +115,36 @@ class Executor:
         """Return how many lanes a batch of `count` samples fills."""
         return -(-count // self.lane_size)
 
-    def _once(self, code: _Code, bases: Array) -> None:
+    def _once(self, code: _Code, bases: Integers) -> None:
         if code.addresses.size:
             self._run(code, bases, 1, 0, 1, 1, clear=False)
 
-    def _phase(self, code: _Code, per_thread: list[Array], count: int, *, first: bool) -> None:
+    def _phase(self, code: _Code, per_thread: list[Integers], count: int, *, first: bool) -> None:
         def part(thread: int) -> None:
             self._run(
                 code, per_thread[thread], count, thread, self.threads, self.lane_size, clear=first
             )
 
-        waiting = [self.pool.submit(part, thread) for thread in range(1, self.threads)] if (
-            self.pool
-        ) else []
+        waiting = (
+            [self.pool.submit(part, thread) for thread in range(1, self.threads)]
+            if (self.pool)
+            else []
+        )
         part(0)
         for other in waiting:
             other.result()
 
     def _run(
-        self, code: _Code, bases: Array, count: int, lane: int, step: int, size: int, *, clear: bool
-    ) -> None:  # fmt: skip
+        self,
+        code: _Code,
+        bases: Integers,
+        count: int,
+        lane: int,
+        step: int,
+        size: int,
+        *,
+        clear: bool,
+    ) -> None:
         run(
             code.addresses, code.per_sample, code.starts, code.rows, bases, count, lane, step,
             size, self.chunk, self.gradient_size, self.lane_sums.shape[1], clear, self.whole_batch,
@@ -149,6 +158,3 @@ class Executor:
         """Return the lanes' sums of a batch of `count` samples, added in order, in float64."""
         total: Array = self.lane_sums[: self.lanes_of(count)].astype(np.float64).sum(axis=0)
         return total
-
-
-Announce = Callable[[str], None]

@@ -46,9 +46,7 @@ def slots(arrays: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Slot], int]:
 def parameter_shapes(trace: Trace) -> dict[str, tuple[int, ...]]:
     """Return `step.weight` -> shape of everything that is learned."""
     return {
-        f"{step.name}.{name}": shape
-        for step in trace.steps
-        for name, shape in step.weights.items()
+        f"{step.name}.{name}": shape for step in trace.steps for name, shape in step.weights.items()
     }
 
 

@@ -35,7 +35,7 @@ def relu_forward(bases, row, first, count):
 
 @operation
 def relu_backward(bases, row, first, count):
-    """dy where y > 0."""
+    """Dy where y > 0."""
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         y = operand(bases, row, 6, sample)
@@ -54,7 +54,7 @@ def relu6_forward(bases, row, first, count):
 
 @operation
 def relu6_backward(bases, row, first, count):
-    """dy where 0 < y < 6."""
+    """Dy where 0 < y < 6."""
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         y = operand(bases, row, 6, sample)
@@ -92,7 +92,7 @@ def elu_forward(bases, row, first, count):
 
 @operation
 def elu_backward(bases, row, first, count):
-    """dy where y > 0, else dy * (y + 1)."""
+    """Dy where y > 0, else dy * (y + 1)."""
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         y = operand(bases, row, 6, sample)
@@ -111,7 +111,7 @@ def tanh_forward(bases, row, first, count):
 
 @operation
 def tanh_backward(bases, row, first, count):
-    """dy * (1 - y * y)."""
+    """Dy * (1 - y * y)."""
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         y = operand(bases, row, 6, sample)
@@ -130,7 +130,7 @@ def sigmoid_forward(bases, row, first, count):
 
 @operation
 def sigmoid_backward(bases, row, first, count):
-    """dy * y * (1 - y)."""
+    """Dy * y * (1 - y)."""
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         y = operand(bases, row, 6, sample)
@@ -149,7 +149,7 @@ def silu_forward(bases, row, first, count):
 
 @operation
 def silu_backward(bases, row, first, count):
-    """dy * s * (1 + x * (1 - s)) with s = sigmoid(x)."""
+    """Dy * s * (1 + x * (1 - s)) with s = sigmoid(x)."""
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         x = operand(bases, row, 9, sample)
@@ -191,7 +191,7 @@ def gelu_forward(bases, row, first, count):
 
 @operation
 def gelu_backward(bases, row, first, count):
-    """dy * (Phi(x) + x * phi(x))."""
+    """Dy * (Phi(x) + x * phi(x))."""
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         x = operand(bases, row, 9, sample)
@@ -227,7 +227,7 @@ def softmax_forward(bases, row, first, count):
 
 @operation
 def softmax_backward(bases, row, first, count):
-    """y * (dy - sum of dy * y) for every vector of row[13] numbers."""
+    """Y * (dy - sum of dy * y) for every vector of row[13] numbers."""
     size = row[13]
     for sample in range(first, first + count):
         dx, dy = operand(bases, row, 0, sample), operand(bases, row, 3, sample)

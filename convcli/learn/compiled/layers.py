@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from convcli.engine.operations import copying
 from convcli.geometry import Window
 from convcli.layers.conv import Conv
@@ -41,8 +43,7 @@ def window_taps(
 
 def conv(motion: Motion, step: Step, x: Value) -> Value:
     """Convolution over 1, 2 or 3 axes with stride, padding, dilation and groups."""
-    layer = step.layer
-    assert isinstance(layer, Conv)
+    layer = cast(Conv, step.layer)
     if _reads_all_at_once(step, layer):
         return dense_rows(motion, step, x, x.size, layer.filters)
     channels = step.input_shapes[0][-1]
@@ -99,9 +100,7 @@ def input_gradient(
     ]
     if taps.stride == (1, 1, 1) and min(*ahead, *behind) >= 0:
         turned = products.turned(builder, kernel, taps, reverse=True)
-        back = Taps(
-            taps.kernel, (1, 1, 1), taps.dilation, taps.groups, taps.outputs, taps.inputs
-        )
+        back = Taps(taps.kernel, (1, 1, 1), taps.dilation, taps.groups, taps.outputs, taps.inputs)
         room = products.padded(builder, dy, three(tuple(ahead), 0), three(tuple(behind), 0))
         zeros = products.zeros(builder, x.shape[-1])
         products.convolve(builder, dx, room, turned, back, zeros)
@@ -112,9 +111,7 @@ def input_gradient(
         (count - 1) * stride + e
         for count, stride, e in zip(have, taps.stride, taps.extent, strict=True)
     ]
-    wide = [
-        max(size + b, r) for size, b, r in zip(sizes, before, reached, strict=True)
-    ]
+    wide = [max(size + b, r) for size, b, r in zip(sizes, before, reached, strict=True)]
     shape = (*wide, dx.channels)
     exact = tuple(wide) == sizes and not any(before)
     room = dx if exact else Map.whole(builder.region(_count(shape)), shape)
@@ -134,8 +131,7 @@ def _count(shape: tuple[int, ...]) -> int:
 
 def dense(motion: Motion, step: Step, x: Value) -> Value:
     """A dense layer on vectors, or on the channels of every cell of a map."""
-    layer = step.layer
-    assert isinstance(layer, Dense)
+    layer = cast(Dense, step.layer)
     inputs = step.input_shapes[0][-1]
     if x.size == inputs:
         return dense_rows(motion, step, x, inputs, layer.units)

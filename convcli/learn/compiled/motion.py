@@ -51,7 +51,8 @@ class Motion:
         values: step index -> value; 0 is the input.
         training: whether dropout drops and batch norm uses the batch's statistics.
         buffers: running statistic -> its place in the shared memory.
-        scaling: factor and summand of the samples. constants: see `convcli.engine.operations.losses`.
+        scaling: place of the factor and summand of the samples.
+        constants: of the loss, see `convcli.engine.operations.losses`.
     """
 
     def __init__(
@@ -122,9 +123,7 @@ class Motion:
         if any(axis.before or axis.after for axis in axes):
             return None
         sizes = zip(axes, step.output_shape, reader.output_shape, strict=False)
-        read = [
-            min(size, (count - 1) * axis.stride + axis.kernel) for axis, size, count in sizes
-        ]
+        read = [min(size, (count - 1) * axis.stride + axis.kernel) for axis, size, count in sizes]
         d, h, w = (1,) * (3 - len(read)) + tuple(read)
         return (d, h, w)
 
@@ -164,16 +163,14 @@ class Motion:
         )
 
     def activate(self, kind: str | None, value: Value) -> Place:
-        """Apply an activation in place; return where its input is kept, if its gradient needs it."""
+        """Apply an activation, in place if its gradient allows; return where its input is."""
         if kind is None:
             return value.place
         before = value.place
         if kind in activation.NEEDS_INPUT:
             value.place = self.builder.region(value.size)
         last = (value.shape[-1],) if kind == "softmax" else ()
-        self.builder.sample(
-            activation.FORWARD[kind], value.place, before, value.size, *last
-        )
+        self.builder.sample(activation.FORWARD[kind], value.place, before, value.size, *last)
         return before
 
     def deactivate(self, kind: str | None, value: Value, before: Place) -> None:

@@ -98,8 +98,7 @@ def padded(builder: Builder, x: Map, before: Three, after: Three) -> Map:
     if not any(before) and not any(after):
         return x
     d, h, w = (
-        size + b + a
-        for size, b, a in zip((x.depth, x.height, x.width), before, after, strict=True)
+        size + b + a for size, b, a in zip((x.depth, x.height, x.width), before, after, strict=True)
     )
     room = Map.whole(builder.region(d * h * w * x.channels, pinned=True), (d, h, w, x.channels))
     move(builder, room.inside(before, (x.depth, x.height, x.width)), x)
@@ -203,9 +202,7 @@ class KernelOrder:
     group: int
 
 
-def spread(
-    builder: Builder, y: Map, x: Map, kernel: Place, taps: Taps, order: KernelOrder
-) -> None:
+def spread(builder: Builder, y: Map, x: Map, kernel: Place, taps: Taps, order: KernelOrder) -> None:
     """Add every cell of `x`, spread by the kernel, to `y`.
 
     This is the transposed convolution, and the input gradient of one with strides. `inputs` counts
@@ -225,9 +222,7 @@ def spread(
         )  # fmt: skip
 
 
-def spread_weight_gradient(
-    builder: Builder, gradient: Place, x: Map, dy: Map, taps: Taps
-) -> None:
+def spread_weight_gradient(builder: Builder, gradient: Place, x: Map, dy: Map, taps: Taps) -> None:
     """Add the gradient of a transposed kernel [tap][group, input][output]; `dy` is not cropped."""
     stride_d, stride_h, stride_w = taps.stride
     size = taps.inputs * taps.outputs

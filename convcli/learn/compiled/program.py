@@ -164,7 +164,8 @@ def _lay_out(phases: list[Phase]) -> Layout:
                     regions[id(region)] = region
                     lives.setdefault(id(region), []).append((at, len(runs) - 1, row))
             at += 1
-    scratch, kept = [], []
+    scratch: list[tuple[tuple[int, int], Region]] = []
+    kept: list[tuple[tuple[int, int], Region]] = []
     for key, region in regions.items():
         uses = lives[key]
         run = uses[0][1]

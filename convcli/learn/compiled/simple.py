@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from convcli.engine.operations import copying, dropout
 from convcli.layers.activation import Activation
 from convcli.layers.dense import Dropout
@@ -34,8 +36,7 @@ def same_numbers(motion: Motion, step: Step, x: Value) -> Value:
 
 def activation(motion: Motion, step: Step, x: Value) -> Value:
     """An activation in a row of its own."""
-    layer = step.layer
-    assert isinstance(layer, Activation)
+    layer = cast(Activation, step.layer)
     y = motion.value(step, x)
     y.needed = None
     plain_copy(motion, y.place, x.place, x.size)
@@ -52,8 +53,7 @@ def activation(motion: Motion, step: Step, x: Value) -> Value:
 
 def drop(motion: Motion, step: Step, x: Value) -> Value:
     """Dropout of cells or whole channels; the identity outside training."""
-    layer = step.layer
-    assert isinstance(layer, Dropout)
+    layer = cast(Dropout, step.layer)
     if not motion.training or layer.rate == 0 or step.name in motion.frozen:
         return same_numbers(motion, step, x)
     y = motion.value(step, x)
@@ -64,9 +64,7 @@ def drop(motion: Motion, step: Step, x: Value) -> Value:
 
     def backward() -> None:
         slope = motion.slope_of(y)
-        motion.send(
-            x, lambda to: motion.builder.sample(dropout.dropout, to, slope, *figures)
-        )
+        motion.send(x, lambda to: motion.builder.sample(dropout.dropout, to, slope, *figures))
 
     motion.backward(backward)
     return y
