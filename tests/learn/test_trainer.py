@@ -61,7 +61,7 @@ def test_what_does_not_fit_gets_a_sentence() -> None:
     images, labels = samples(10)
     model = Model.initialise(parse_notation(SMALL), 3)
     trainer = Trainer(model, CrossEntropy(), batch=10)
-    with pytest.raises(InputProblem, match="Samples are 12x6x1, and .* reads 12x12x1"):
+    with pytest.raises(InputProblem, match=r"Samples are 12x6x1, and .* reads 12x12x1"):
         trainer.gradients(images[:, :, :6].copy(), labels)
     with pytest.raises(InputProblem, match=r"Labels are \d to 9, and the network has 4 outputs"):
         trainer.gradients(images, np.where(labels == 0, 9, labels))
