@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from convcli.report.lanes import Edge, Layout, place
 
-BOX_W, BOX_H = 236, 62
+BOX_W, BOX_H = 236, 76
 GAP = 26
 """Between rows: a fork bends in its upper third, a join in its lower third."""
 LANE_GAP = 26
@@ -36,7 +36,7 @@ class Box:
 
     Attributes:
         title: the first line, bold.
-        lines: up to two further lines.
+        lines: up to three further lines.
         family: a key of `FAMILIES`.
         sources: indices of the boxes that it reads; they stand before it.
         field: the receptive field as fractions (height, width) of the input, above 1 when it
@@ -179,10 +179,10 @@ def _box(box: Box, x: int, y: int, aspect: float) -> str:
         f"<g><title>{escape(' | '.join((box.title, *box.lines)))}</title>"
         f'<rect x="{x}" y="{y}" width="{BOX_W}" height="{BOX_H}" rx="6" fill="{fill}" '
         f'stroke="{ink}" stroke-width="1.3"/>',
-        _text(x + 8, y + 18, _fitted(box.title, room, 7.4), 13, "bold"),
+        _text(x + 8, y + 18, _fitted(box.title, room, 7.2, keep_end=True), 13, "bold"),
     ]
-    for number, line in enumerate(box.lines[:2]):
-        out.append(_text(x + 8, y + 36 + 17 * number, _fitted(line, room, 6.2), 11.5))
+    for number, line in enumerate(box.lines[:3]):
+        out.append(_text(x + 8, y + 35 + 16 * number, _fitted(line, room, 5.9), 11.5))
     if box.field:
         side = BOX_H / 2 - PICTURE / 2
         out.append(_field(box.field, x + BOX_W - PICTURE - 8, y + side, aspect, ink))
@@ -262,7 +262,9 @@ def _text(x: float, y: float, text: str, size: float, weight: str = "normal") ->
     )
 
 
-def _fitted(text: str, room: float, letter_w: float) -> str:
+def _fitted(text: str, room: float, letter_w: float, *, keep_end: bool = False) -> str:
     """Return the text cut to `room` pixels at an average letter's width; the tooltip has it all."""
     most = int(room / letter_w)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    if len(text) <= most:
+        return text
+    return "…" + text[1 - most :] if keep_end else text[: most - 1] + "…"

@@ -68,7 +68,7 @@ def place(sources: Sequence[Sequence[int]], rows_per_column: int = 30) -> Layout
 
     Args:
         sources: per node, the nodes that it reads.
-        rows_per_column: a column is cut where only one connection crosses, near this many rows.
+        rows_per_column: a column is cut where only one node is read across, near this many rows.
 
     >>> layout = place([(), (0,), (0,), (1, 2)])  # a fork into two branches and their join
     >>> layout.row, layout.lane
@@ -147,17 +147,21 @@ def _edges(
 
 
 def _column_starts(row: list[int], edges: Iterable[Edge], rows_per_column: int) -> tuple[int, ...]:
-    """Return the rows at which columns begin: where one edge crosses, once a column is full."""
+    """Return the rows at which columns begin: where only one node is read across, evenly."""
     rows = max(row) + 1
-    crossings = [0] * (rows + 1)
+    last_read = dict.fromkeys(range(len(row)), -1)
     for edge in edges:
-        crossings[row[edge.source] + 1] += 1
-        crossings[row[edge.target] + 1] -= 1
-    open_edges = 0
+        last_read[edge.source] = max(last_read[edge.source], row[edge.target])
+    crossing = [0] * (rows + 1)
+    for node, last in last_read.items():
+        if last > row[node]:
+            crossing[row[node] + 1] += 1
+            crossing[last + 1] -= 1
+    open_ends = 0
     cuts = []
     for at in range(1, rows):
-        open_edges += crossings[at]
-        if open_edges == 1:
+        open_ends += crossing[at]
+        if open_ends == 1:
             cuts.append(at)
     columns = -(-rows // rows_per_column)
     even = rows / columns

@@ -1,0 +1,244 @@
+"""The figures of a traced network as a `Report`: rows, totals, notes and the JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from convcli.errors import UsageMistake, did_you_mean
+from convcli.network import Step, Trace
+from convcli.network.writing import layer_text
+from convcli.report import Column, Report
+from convcli.report.numbers import as_bytes, with_prefix
+
+DEFAULT_COLUMNS = ("name", "layer", "output", "params", "macs", "receptive_field")
+
+
+def _figure(value: Any) -> str:
+    """Return a count with thousands marks; nothing to count is a dash."""
+    return f"{value:,}" if value else "-"
+
+
+def _rounded(value: Any) -> str:
+    return with_prefix(value) if value else "-"
+
+
+def sizes_text(value: Any) -> str:
+    """Return sizes per axis, once where all axes agree."""
+    if not isinstance(value, tuple):
+        return str(value)
+    parts = ["?" if part is None else f"{part:g}" for part in value]
+    return parts[0] if len(set(parts)) == 1 else "x".join(parts)
+
+
+def layer_words(step: Step) -> str:
+    """Return a step's layer in the notation, without its name."""
+    layer = step.layer
+    return layer_text(replace(layer, name=None) if layer.name else layer)
+
+
+def _field(step: Step) -> tuple[int, ...] | str:
+    return step.receptive_field if step.stride is not None else "all"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """A column, its cell for a step, and its cell in the totals row."""
+
+    column: Column
+    of_step: Callable[[Step], Any]
+    of_trace: Callable[[Trace], Any] = lambda trace: None
+
+
+COLUMNS: dict[str, _Cells] = {
+    "index": _Cells(Column("index", "#", "right"), lambda step: step.index),
+    "name": _Cells(Column("name", "Name"), lambda step: step.name, lambda trace: "total"),
+    "layer": _Cells(
+        Column("layer", "Layer"), layer_words, lambda trace: f"{len(trace.steps)} rows"
+    ),
+    "op": _Cells(Column("op", "Op"), lambda step: step.op),
+    "activation": _Cells(Column("activation", "Activation"), lambda step: step.activation),
+    "input": _Cells(Column("input", "Input"), lambda step: step.input_shapes[0]),
+    "output": _Cells(
+        Column("output", "Output"), lambda step: step.output_shape, lambda trace: trace.output_shape
+    ),
+    "params": _Cells(
+        Column("params", "Params", "right", _figure),
+        lambda step: step.params,
+        lambda trace: trace.totals.params,
+    ),
+    "trainable": _Cells(
+        Column("trainable", "Trainable", "right", _figure),
+        lambda step: step.trainable,
+        lambda trace: trace.totals.trainable,
+    ),
+    "buffers": _Cells(
+        Column("buffers", "Buffers", "right", _figure),
+        lambda step: step.buffers,
+        lambda trace: trace.totals.buffers,
+    ),
+    "macs": _Cells(
+        Column("macs", "MACs", "right", _rounded),
+        lambda step: step.macs,
+        lambda trace: trace.totals.macs,
+    ),
+    "flops": _Cells(
+        Column("flops", "FLOPs", "right", _rounded),
+        lambda step: step.flops,
+        lambda trace: trace.totals.flops,
+    ),
+    "receptive_field": _Cells(
+        Column("receptive_field", "Field", "right", sizes_text),
+        _field,
+        lambda trace: trace.totals.receptive_field,
+    ),
+    "receptive_field_min": _Cells(
+        Column("receptive_field_min", "Smallest field", "right", sizes_text),
+        lambda step: step.receptive_field_min,
+        lambda trace: trace.totals.receptive_field_min,
+    ),
+    "stride": _Cells(
+        Column("stride", "Stride", "right", lambda cell: "-" if cell is None else sizes_text(cell)),
+        lambda step: step.stride,
+    ),
+    "padding": _Cells(
+        Column(
+            "padding", "Padding", "right", lambda cell: "-" if cell is None else sizes_text(cell)
+        ),
+        lambda step: step.padding,
+    ),
+    "activation_bytes": _Cells(
+        Column("activation_bytes", "Memory", "right", as_bytes),
+        lambda step: step.activation_bytes,
+        lambda trace: trace.totals.activation_bytes,
+    ),
+}
+"""What can stand in a column, by the name that `--columns` and the CSV header use."""
+
+
+def chosen_columns(text: str | None) -> tuple[str, ...]:
+    """Return the names in a comma-separated list; `all` is every one.
+
+    >>> chosen_columns("name, params")
+    ('name', 'params')
+
+    Raises:
+        UsageMistake: there is no such column; names the nearest.
+    """
+    if text is None:
+        return DEFAULT_COLUMNS
+    if text == "all":
+        return tuple(COLUMNS)
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in COLUMNS:
+            hint = did_you_mean(name, COLUMNS) or f" There are: {', '.join(COLUMNS)}."
+            raise UsageMistake(f"There is no column {name!r}.{hint}")
+    if not names:
+        raise UsageMistake(f"--columns names none. There are: {', '.join(COLUMNS)}.")
+    return names
+
+
+def shape_report(
+    trace: Trace, columns: Sequence[str] = DEFAULT_COLUMNS, notes: Sequence[str] = ()
+) -> Report:
+    """Return the layers of a network as a table with totals, and the agreed JSON document.
+
+    Args:
+        trace: the network on paper.
+        columns: keys of `COLUMNS`.
+        notes: sentences to stand under the ones that every table has.
+    """
+    cells = [COLUMNS[name] for name in columns]
+    rows = tuple(tuple(cell.of_step(step) for cell in cells) for step in trace.steps)
+    size = "x".join(map(str, trace.network.input_shape))
+    batch = f", batch {trace.batch}" if trace.batch > 1 else ""
+    return Report(
+        title=f"{trace.network.name} on {size}{batch}",
+        columns=tuple(cell.column for cell in cells),
+        rows=rows,
+        totals=tuple(cell.of_trace(trace) for cell in cells),
+        notes=(*_summary(trace), *trace.notes, *notes),
+        document=document_of(trace),
+        sections=_block_starts(trace.steps),
+    )
+
+
+def _block_starts(steps: Sequence[Step]) -> frozenset[int]:
+    """Return the row numbers at which a block begins."""
+    blocks = [step.name.partition(".")[0] if "." in step.name else "" for step in steps]
+    return frozenset(
+        row for row in range(1, len(blocks)) if blocks[row] not in {"", blocks[row - 1]}
+    )
+
+
+def _summary(trace: Trace) -> list[str]:
+    """Return what the totals mean, in sentences."""
+    totals = trace.totals
+    kept = f" and {totals.buffers:,} running statistics" if totals.buffers else ""
+    frozen = totals.params - totals.trainable
+    still = f"; {frozen:,} of them frozen" if frozen else ""
+    work = ", ".join(
+        f"{kind} {with_prefix(flops)}" for kind, flops in totals.flops_breakdown.items() if flops
+    )
+    sentences = [
+        f"Parameters: {totals.params:,}{kept}{still}; weights take "
+        f"{as_bytes(totals.weight_bytes)} as {trace.dtype}.",
+        f"One sample: {with_prefix(totals.macs)} MACs; {with_prefix(totals.flops)} FLOPs ({work}).",
+    ]
+    if totals.receptive_field_min != totals.receptive_field:
+        smallest, largest = map(sizes_text, (totals.receptive_field_min, totals.receptive_field))
+        sentences.append(
+            f"Behind an enlargement cells see unequal parts: fields from {smallest} to {largest}."
+        )
+    return sentences
+
+
+def document_of(trace: Trace) -> dict[str, Any]:
+    """Return the JSON document of a network; its field names are promised to scripts."""
+    totals = trace.totals
+    return {
+        "name": trace.network.name,
+        "input": trace.network.input_shape,
+        "batch": trace.batch,
+        "dtype": trace.dtype,
+        "layers": [_layer_document(step) for step in trace.steps],
+        "totals": {
+            "params": totals.params,
+            "trainable": totals.trainable,
+            "non_trainable": totals.non_trainable,
+            "buffers": totals.buffers,
+            "macs": totals.macs,
+            "flops": totals.flops,
+            "flops_breakdown": totals.flops_breakdown,
+            "activation_bytes": totals.activation_bytes,
+            "weight_bytes": totals.weight_bytes,
+            "receptive_field": totals.receptive_field,
+            "receptive_field_min": totals.receptive_field_min,
+        },
+        "notes": trace.notes,
+    }
+
+
+def _layer_document(step: Step) -> dict[str, Any]:
+    return {
+        "index": step.index,
+        "name": step.name,
+        "op": step.op,
+        "layer": layer_words(step),
+        "activation": step.activation,
+        "sources": step.sources,
+        "output": step.output_shape,
+        "params": step.params,
+        "trainable": step.trainable,
+        "buffers": step.buffers,
+        "macs": step.macs,
+        "flops": step.flops,
+        "flops_breakdown": step.flops_breakdown,
+        "receptive_field": step.receptive_field,
+        "receptive_field_min": step.receptive_field_min,
+        "stride": step.stride,
+        "padding": step.padding,
+        "activation_bytes": step.activation_bytes,
+    }
