@@ -12,9 +12,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from convcli import __version__
+from convcli.cli.compare import register as register_compare
 from convcli.cli.explain import explain
 from convcli.cli.filter import register as register_filter
 from convcli.cli.kernels import register as register_kernels
+from convcli.cli.presets import register as register_presets
+from convcli.cli.shape import register as register_shape
 from convcli.errors import ConvcliError, ExitCode
 
 app = typer.Typer(
@@ -49,6 +52,9 @@ def _program(
 app.add_typer(explain, name="explain")
 register_filter(app)
 register_kernels(app)
+register_shape(app)
+register_compare(app)
+register_presets(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

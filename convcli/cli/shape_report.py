@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from convcli.errors import UsageMistake, did_you_mean
 from convcli.network import Step, Trace
+from convcli.network.conventions import Counted
+from convcli.network.memory import Memory
 from convcli.network.writing import layer_text
 from convcli.report import Column, Report
 from convcli.report.numbers import as_bytes, with_prefix
@@ -117,6 +120,32 @@ COLUMNS: dict[str, _Cells] = {
 """What can stand in a column, by the name that `--columns` and the CSV header use."""
 
 
+UNITS = {
+    "": 1,
+    "b": 1,
+    **{letter: 1000 ** (k + 1) for k, letter in enumerate("kmgt")},
+    **{f"{letter}b": 1000 ** (k + 1) for k, letter in enumerate("kmgt")},
+    **{f"{letter}ib": 1024 ** (k + 1) for k, letter in enumerate("kmgt")},
+}
+"""Unit in small letters -> bytes."""
+
+
+def byte_count(text: str) -> int:
+    """Return the bytes in `8GiB`, `500 MB` or `2e9`.
+
+    >>> byte_count("8GiB"), byte_count("1.5 kB")
+    (8589934592, 1500)
+
+    Raises:
+        UsageMistake: no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:[eE]\d{1,2})?)\s*([A-Za-z]{0,3})\s*", text[:40])
+    if match is None or match[2].lower() not in UNITS:
+        raise UsageMistake(f"{text[:40]!r} is no size. Write it as 8GiB, 500MB or 2e9.")
+    unit: int = UNITS[match[2].lower()]
+    return round(float(match[1]) * unit)
+
+
 def chosen_columns(text: str | None) -> tuple[str, ...]:
     """Return the names in a comma-separated list; `all` is every one.
 
@@ -141,7 +170,12 @@ def chosen_columns(text: str | None) -> tuple[str, ...]:
 
 
 def shape_report(
-    trace: Trace, columns: Sequence[str] = DEFAULT_COLUMNS, notes: Sequence[str] = ()
+    trace: Trace,
+    columns: Sequence[str] = DEFAULT_COLUMNS,
+    *,
+    notes: Sequence[str] = (),
+    counted: Counted | None = None,
+    limit: int | None = None,
 ) -> Report:
     """Return the layers of a network as a table with totals, and the agreed JSON document.
 
@@ -149,19 +183,38 @@ def shape_report(
         trace: the network on paper.
         columns: keys of `COLUMNS`.
         notes: sentences to stand under the ones that every table has.
+        counted: another tool's figures, to stand where the MACs do.
+        limit: bytes that training may take; advice follows where it needs more.
     """
+    from convcli.network.memory import memory
+
     cells = [COLUMNS[name] for name in columns]
-    rows = tuple(tuple(cell.of_step(step) for cell in cells) for step in trace.steps)
+    if counted is not None:
+        cells = [_as_counted(counted) if cell is COLUMNS["macs"] else cell for cell in cells]
+    need = memory(trace)
     size = "x".join(map(str, trace.network.input_shape))
     batch = f", batch {trace.batch}" if trace.batch > 1 else ""
+    told = [*_summary(trace), *memory_notes(need, trace, limit)]
+    if counted is not None:
+        told.append(convention_note(counted))
     return Report(
         title=f"{trace.network.name} on {size}{batch}",
         columns=tuple(cell.column for cell in cells),
-        rows=rows,
+        rows=tuple(tuple(cell.of_step(step) for cell in cells) for step in trace.steps),
         totals=tuple(cell.of_trace(trace) for cell in cells),
-        notes=(*_summary(trace), *trace.notes, *notes),
-        document=document_of(trace),
+        notes=(*told, *trace.notes, *notes),
+        document=_document(trace, need, counted, (*trace.notes, *notes)),
         sections=_block_starts(trace.steps),
+    )
+
+
+def _as_counted(counted: Counted) -> _Cells:
+    """Return the column of another tool's work."""
+    header = f"{counted.convention.name} {counted.convention.unit}"
+    return _Cells(
+        Column(counted.convention.name, header, "right", _rounded),
+        lambda step: counted.by_step[step.index - 1],
+        lambda trace: counted.work,
     )
 
 
@@ -195,10 +248,43 @@ def _summary(trace: Trace) -> list[str]:
     return sentences
 
 
+def memory_notes(need: Memory, trace: Trace, limit: int | None) -> list[str]:
+    """Return what the network needs, and advice where that is more than `limit` bytes."""
+    samples = f"a batch of {trace.batch}" if trace.batch > 1 else "one sample"
+    notes = [
+        f"Memory for {samples}: {as_bytes(need.inference_bytes)} to run, with most activations "
+        f"at {need.peak_name} ({as_bytes(need.peak_bytes)}); "
+        f"{as_bytes(need.training_bytes)} to train with Adam."
+    ]
+    if limit is not None:
+        from convcli.network.memory import memory_advice
+
+        notes += memory_advice(trace, limit) or [f"That is within {as_bytes(limit)}."]
+    return notes
+
+
+def convention_note(counted: Counted) -> str:
+    """Return what a tool would print, how it counts, and what it leaves out."""
+    convention = counted.convention
+    left_out = f" It leaves out {', '.join(counted.uncounted)}." if counted.uncounted else ""
+    return (
+        f"{convention.name} counts {counted.work:,} {convention.unit} and {counted.params:,} "
+        f"parameters ({convention.source}).{left_out}"
+    )
+
+
 def document_of(trace: Trace) -> dict[str, Any]:
     """Return the JSON document of a network; its field names are promised to scripts."""
+    from convcli.network.memory import memory
+
+    return _document(trace, memory(trace), None, trace.notes)
+
+
+def _document(
+    trace: Trace, need: Memory, counted: Counted | None, notes: Sequence[str]
+) -> dict[str, Any]:
     totals = trace.totals
-    return {
+    document: dict[str, Any] = {
         "name": trace.network.name,
         "input": trace.network.input_shape,
         "batch": trace.batch,
@@ -217,8 +303,19 @@ def document_of(trace: Trace) -> dict[str, Any]:
             "receptive_field": totals.receptive_field,
             "receptive_field_min": totals.receptive_field_min,
         },
-        "notes": trace.notes,
+        "memory": need._asdict(),
+        "notes": notes,
     }
+    if counted is not None:
+        document["convention"] = {
+            "name": counted.convention.name,
+            "unit": counted.convention.unit,
+            "work": counted.work,
+            "params": counted.params,
+            "by_layer": counted.by_step,
+            "left_out": counted.uncounted,
+        }
+    return document
 
 
 def _layer_document(step: Step) -> dict[str, Any]:

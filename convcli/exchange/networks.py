@@ -7,7 +7,7 @@ from pathlib import Path
 
 from convcli.errors import InputProblem
 from convcli.layers.base import Shape
-from convcli.network import Network, network
+from convcli.network import Network, network, parse_notation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class OpenedNetwork:
 
 
 def open_network(source: str, input_shape: Shape | None = None) -> OpenedNetwork:
-    """Return the network that `source` names; Keras files by their suffix, all else as `network`.
+    """Return the network that `source` names: files of others by suffix, all else as `network`.
 
     Args:
         source: notation, a preset's name or a file.
@@ -39,15 +39,30 @@ def open_network(source: str, input_shape: Shape | None = None) -> OpenedNetwork
         UsageMistake: malformed notation, an unknown preset.
         InputProblem: a file that cannot be read, or is no network.
     """
-    suffix = Path(source.strip()).suffix.lower() if len(source) < 4096 else ""
-    if suffix in {".keras", ".json"} and source.split(maxsplit=1)[0] not in {"input", "let"}:
+    suffix = _suffix(source)
+    if suffix in {".keras", ".json"}:
         from convcli.exchange.keras_config import read_keras
 
         read = read_keras(Path(source.strip()), input_shape)
         return OpenedNetwork(read.network, read.frozen, read.notes)
+    if suffix == ".safetensors":
+        from convcli.network.modelheader import network_text
+
+        path = Path(source.strip())
+        return OpenedNetwork(
+            parse_notation(network_text(path), name=path.stem, input_shape=input_shape)
+        )
     if suffix in {".h5", ".hdf5"}:
         raise InputProblem(
             f"{source.strip()} is Keras' old format. Load and save it in Keras: "
             "model.save('model.keras'), or write model.to_json() to a file."
         )
     return OpenedNetwork(network(source, input_shape=input_shape))
+
+
+def _suffix(source: str) -> str:
+    """Return the suffix of what can only be a file's name, in small letters, else nothing."""
+    words = source.split(maxsplit=1)
+    if not words or words[0].rstrip(",") in {"input", "let"} or len(source) > 4096:
+        return ""
+    return Path(source.strip()).suffix.lower()

@@ -1,0 +1,190 @@
+"""What else one may ask of a network on paper, each answer as a `Report`."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from convcli.errors import UsageMistake
+from convcli.network import Network, Trace
+from convcli.report import Column, Report
+
+
+def dialects_report(network: Network) -> Report:
+    """Return the layers on which frameworks make something else of the same words."""
+    from convcli.network.dialects import DIALECTS, compare_dialects
+
+    found = compare_dialects(network)
+    columns = (Column("index", "#", "right"), Column("name", "Layer"))
+    rows = tuple(
+        (row.index, row.name, *(row.said.get(dialect) for dialect in DIALECTS)) for row in found
+    )
+    says = "differ on these layers" if found else "agree on every layer"
+    return Report(
+        title=f"{network.name}: {', '.join(DIALECTS)} {says}",
+        columns=(*columns, *(Column(dialect, dialect) for dialect in DIALECTS)) if found else (),
+        rows=rows,
+        document={
+            "name": network.name,
+            "differences": [{"index": row.index, "name": row.name, **row.said} for row in found],
+        },
+    )
+
+
+def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
+    """Return the part of the input that one output cell depends on.
+
+    Args:
+        trace: the network.
+        place: `[LAYER:]ROW,COL` in the layer's output, zero-based; one number for a series.
+        layer: the layer's name or number where `place` names none.
+    """
+    from convcli.network.rectangle import input_rectangle
+
+    named, _, cell_text = place.rpartition(":")
+    if named and layer:
+        raise UsageMistake(
+            f"--trace names the layer {named}, and --at the layer {layer}. Drop one."
+        )
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9}){0,2}", cell_text.replace(" ", "")):
+        raise UsageMistake(f"--trace {place[:60]!r} is no place. Write ROW,COL or LAYER:ROW,COL.")
+    cell = tuple(int(part) for part in cell_text.replace(" ", "").split(","))
+    step = trace.step(named or layer or _last_map(trace))
+    seen = input_rectangle(trace, step.index, cell)
+    shape = trace.network.input_shape
+    axes = {1: ["cells"], 2: ["rows", "columns"], 3: ["slices", "rows", "columns"]}[len(seen)]
+    rows = []
+    for axis, part, extent, full in zip(axes, seen, shape, step.receptive_field, strict=False):
+        first, last = part or (None, None)
+        cells = 0 if part is None else part[1] - part[0] + 1
+        rows.append((axis, first, last, cells, full, extent))
+    at = ",".join(map(str, cell))
+    notes = ["Zero-based, both ends included; clipped at the input's borders."]
+    if step.stride is None:
+        notes.append(f"Every cell of {step.name} depends on the whole input.")
+    return Report(
+        title=f"What cell {at} of {step.name} sees of the input {'x'.join(map(str, shape))}",
+        columns=(
+            Column("axis", "Axis"),
+            Column("first", "First", "right"),
+            Column("last", "Last", "right"),
+            Column("cells", "Cells", "right"),
+            Column("receptive_field", "Unclipped", "right"),
+            Column("input", "Input", "right"),
+        ),
+        rows=tuple(rows),
+        notes=tuple(notes),
+        document={
+            "layer": step.name,
+            "cell": cell,
+            "input": dict(zip(axes, seen, strict=True)),
+            "receptive_field": step.receptive_field,
+        },
+    )
+
+
+def _last_map(trace: Trace) -> int:
+    """Return the index of the last layer whose cells see a part of the input."""
+    for step in reversed(trace.steps):
+        if step.stride is not None:
+            return step.index
+    raise UsageMistake("No layer of this network is a map, so every cell sees the whole input.")
+
+
+def explained(trace: Trace, which: str) -> Report:
+    """Return every figure of one layer, or of all if `which` is empty, with its numbers put in."""
+    from convcli.network.explain import explain
+
+    steps = [trace.step(which)] if which else list(trace.steps)
+    told = {step.name: explain(trace, step.index) for step in steps}
+    lines = []
+    for number, (head, *rest) in enumerate(told.values()):
+        lines += [*([""] if number else []), head, *(f"  {line}" for line in rest)]
+    return Report(
+        title="",
+        columns=(),
+        rows=(),
+        notes=tuple(lines),
+        document=[{"name": name, "lines": said} for name, said in told.items()],
+    )
+
+
+def solutions(question: str) -> Report:
+    """Return the settings that turn one size into another, such as `28 -> 14, kernel 3`."""
+    from convcli.network.solving import solve
+
+    found = solve(question)
+    op = "upconv" if found[0].transposed else "conv, pool"
+    return Report(
+        title=f"{question.strip()}: {len(found)} ways",
+        columns=(
+            Column("words", f"Words behind {op}"),
+            Column("kernel", "Kernel", "right"),
+            Column("stride", "Stride", "right"),
+            Column("before", "Before", "right"),
+            Column("after", "After", "right"),
+            Column("dilation", "Dilation", "right"),
+            Column("output_padding", "Out pad", "right"),
+            Column("dropped", "Dropped", "right"),
+        ),
+        rows=tuple(
+            (
+                way.words,
+                way.kernel,
+                way.stride,
+                way.before,
+                way.after,
+                way.dilation,
+                way.output_padding,
+                way.dropped,
+            )
+            for way in found
+        ),
+        notes=("Before and after: cells of padding. Dropped: cells at the end never read.",),
+    )
+
+
+def input_sizes(network: Network) -> Report:
+    """Return the smallest input, those at which no layer drops a cell, and flattened lengths."""
+    from convcli.network.solving import dropped, in_features, lossless_inputs, smallest_input
+
+    trace = network.trace()
+    smallest = smallest_input(network)
+    lossless = lossless_inputs(network)
+    lost = {step.name: cells for step in trace.steps if any(cells := dropped(step))}
+    flat = in_features(trace)
+    now = "x".join(map(str, network.input_shape))
+    notes = [
+        f"Smallest input: {'x'.join(map(str, smallest))}.",
+        f"Nothing dropped at these heights and widths alike: {_listed(lossless)}."
+        if lossless
+        else "No size from half to twice the input's loses nothing.",
+        f"At {now} these layers never read the last cells of their input (per axis): "
+        + ", ".join(f"{name} {'x'.join(map(str, cells))}" for name, cells in lost.items())
+        + "."
+        if lost
+        else f"At {now} no layer drops a cell.",
+        *(f"in_features behind {name}: {product} = {count:,}." for name, count, product in flat),
+    ]
+    return Report(
+        title=f"Input sizes for {network.name}",
+        columns=(),
+        rows=(),
+        notes=tuple(notes),
+        document={
+            "name": network.name,
+            "input": network.input_shape,
+            "smallest": smallest,
+            "lossless": lossless,
+            "dropped": lost,
+            "in_features": {name: count for name, count, _ in flat},
+        },
+    )
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    """Return the numbers, a long even row of them by its ends and its step."""
+    steps = {after - before for before, after in pairwise(numbers)}
+    if len(numbers) > 6 and len(steps) == 1:
+        return f"{numbers[0]}, {numbers[1]} ... {numbers[-1]} (every {steps.pop()})"
+    return ", ".join(map(str, numbers))
