@@ -11,6 +11,10 @@ HEAVY = {"numpy", "numba", "llvmlite", "PIL", "scipy", "torch", "safetensors", "
 
 BANNED: dict[tuple[str, ...], set[str]] = {
     ("--version",): HEAVY | {"rich"},
+    ("shape", "resnet50", "--format", "json"): HEAVY | {"rich"},
+    ("shape", "resnet50", "--format", "table"): HEAVY | {"rich"},
+    ("compare", "resnet18", "resnet34"): HEAVY | {"rich"},
+    ("presets",): HEAVY | {"rich"},
     ("kernels",): HEAVY | {"rich"},
     ("kernels", "sobel-x"): HEAVY | {"rich"},
 }

@@ -113,9 +113,14 @@ def _folded(text: str, width: int) -> list[str]:
     ['conv 64 3', 'same relu']
     >>> _folded("residual12.conv1", 10)
     ['residual12', '.conv1']
+    >>> _folded("  height: floor((13 - 3) / 1) + 1 = 11", 24)
+    ['  height: floor((13 - 3)', '  / 1) + 1 = 11']
     """
     if _width(text) <= width:
         return [text]
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    if indent and len(indent) < width - NARROWEST:
+        return [indent + line for line in _folded(text.lstrip(" "), width - len(indent))]
     lines: list[str] = []
     line = ""
     for word in text.split(" "):

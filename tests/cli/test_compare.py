@@ -1,0 +1,82 @@
+"""`convcli compare`: totals with ratios, layers matched by what they do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from convcli.cli import app as door
+from convcli.cli.compare import aligned
+from convcli.network import parse_notation
+
+
+@pytest.fixture
+def compare(capfd: pytest.CaptureFixture[str]) -> Any:
+    def run(*words: str) -> str:
+        assert door.run(["compare", *words]) == 0
+        return capfd.readouterr().out
+
+    return run
+
+
+def test_a_perceptron_against_a_convolution(compare: Any) -> None:
+    mlp, cnn = "input 32x32x1, flatten, dense 256", "input 32x32x1, conv 256 3"
+    got = json.loads(compare(mlp, cnn, "--format", "json"))
+    assert got["totals"]["params"] == {"a": 262400, "b": 2560, "ratio": 2560 / 262400}
+    assert got["a"]["totals"]["params"] == 262400
+    assert got["totals"]["macs"]["b"] == 30 * 30 * 256 * 9
+
+
+def marks(a: str, b: str) -> str:
+    steps = [parse_notation(f"input 16x16x3, {text}").trace().steps for text in (a, b)]
+    return "".join(mark for mark, _, _ in aligned(*steps))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "ref"),
+    [
+        ("conv 4 3, bn, relu", "conv 4 3, bn, relu", "==="),
+        ("conv 4 3, bn, relu", "conv 8 3, bn, relu", "~=="),
+        ("conv 4 3, relu", "conv 4 3, bn, relu", "=+="),
+        ("conv 4 3, bn, relu, gap", "conv 4 3, relu, gap", "=-=="),
+        ("conv 4 3, conv 8 3", "conv 8 3, conv 4 3", "+=-"),
+    ],
+)
+def test_layers_are_matched_by_words_and_then_by_op(a: str, b: str, ref: str) -> None:
+    assert sorted(marks(a, b)) == sorted(ref)
+
+
+def test_every_layer_of_both_stands_once() -> None:
+    steps = [parse_notation(text).trace().steps for text in (
+        "input 32x32x3, repeat 3 (residual(conv 3 3 p1, bn, relu)), gap, dense 10",
+        "input 32x32x3, repeat 5 (residual(conv 3 3 p1, relu)), gap, dense 7",
+    )]  # fmt: skip
+    pairs = aligned(*steps)
+    assert tuple(x for _, x, _ in pairs if x) == steps[0]
+    assert tuple(y for _, _, y in pairs if y) == steps[1]
+
+
+@pytest.mark.parametrize("style", ["table", "plain", "csv", "markdown", "latex"])
+def test_every_format(style: str, compare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = compare("resnet18", "resnet34", "--format", style)
+    assert "11,689,512" in out
+    assert "21,797,672" in out
+    if style == "table":
+        assert max(map(len, out.splitlines())) <= 80
+
+
+def test_both_get_the_same_options(compare: Any) -> None:
+    got = json.loads(
+        compare(
+            "mnist",
+            "mnist",
+            *("--input", "32x32x1", "--batch", "4", "--dtype", "float16", "--dialect", "keras"),
+            *("--format", "json"),
+        )
+    )
+    assert got["a"] == got["b"]
+    assert (got["a"]["input"], got["a"]["batch"], got["a"]["dtype"]) == ([32, 32, 1], 4, "float16")
+    assert all(row["same"] for row in got["layers"])

@@ -1,0 +1,299 @@
+"""`convcli shape` through its door: the promised JSON, every option, every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+from zipfile import ZipFile
+
+import pytest
+
+from convcli.cli import app as door
+
+MNIST = "input 28x28x1, conv 16 3 relu, maxpool 2, conv 32 3 relu, maxpool 2, flatten, "
+MNIST += "dense 32 relu, dense 10 softmax"
+REFERENCE = Path(__file__).parent.parent / "reference" / "keras_configs.json"
+
+
+class Program:
+    """Runs commands through the door, in a terminal of a given width."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self.capture = capture
+
+    def says(self, *words: str, code: int = 0) -> str:
+        assert door.run(["shape", *words]) == code
+        self.told = self.capture.readouterr()
+        return self.told.out
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.says(*words, "--format", "json", code=code))
+
+    def refuses(self, *words: str, code: int) -> str:
+        assert self.says(*words, code=code) == ""
+        assert self.told.err.startswith("convcli: ")
+        return self.told.err.removeprefix("convcli: ")
+
+
+@pytest.fixture
+def shape(capfd: pytest.CaptureFixture[str]) -> Program:
+    return Program(capfd)
+
+
+def test_the_json_document_has_the_promised_fields(shape: Program) -> None:
+    got = shape.json("mnist")
+    assert got["name"] == "mnist"
+    assert got["input"] == [28, 28, 1]
+    assert got["layers"][0].items() >= {
+        "index": 1,
+        "name": "conv1",
+        "op": "conv",
+        "activation": "relu",
+        "output": [26, 26, 16],
+        "params": 160,
+        "trainable": 160,
+        "macs": 26 * 26 * 16 * 9,
+        "flops": 2 * 26 * 26 * 16 * 9 + 26 * 26 * 16 + 26 * 26 * 16,
+        "receptive_field": [3, 3],
+        "stride": [1, 1],
+        "padding": [0, 0],
+        "activation_bytes": 26 * 26 * 16 * 4,
+    }.items()  # fmt: skip
+    flatten = got["layers"][4]
+    assert (flatten["op"], flatten["stride"], flatten["padding"]) == ("flatten", None, None)
+    assert got["totals"].items() >= {
+        "params": 160 + 4640 + 25632 + 330,
+        "trainable": 30762,
+        "non_trainable": 0,
+        "buffers": 0,
+        "weight_bytes": 30762 * 4,
+        "receptive_field": [10, 10],
+    }.items()  # fmt: skip
+    for figure in ("params", "trainable", "macs", "flops", "activation_bytes"):
+        assert got["totals"][figure] == sum(layer[figure] for layer in got["layers"])
+
+
+def test_words_need_no_quotes(shape: Program) -> None:
+    assert shape.json(*MNIST.split())["layers"] == shape.json("mnist")["layers"]
+    assert shape.json(MNIST)["layers"] == shape.json("mnist")["layers"]
+
+
+def test_a_file_and_a_preset_with_a_setting(shape: Program, tmp_path: Path) -> None:
+    (tmp_path / "net.net").write_text("input 8x8x1  # a comment\nconv 4 3\n")
+    assert shape.json(str(tmp_path / "net.net"))["totals"]["params"] == 40
+    assert shape.json("rps:n=1")["totals"]["params"] == 2687
+
+
+def test_keras_files(shape: Program, tmp_path: Path) -> None:
+    (model,) = (m for m in json.loads(REFERENCE.read_text())["models"] if m["name"] == "digits")
+    (tmp_path / "digits.json").write_text(json.dumps(model["config"]))
+    with ZipFile(tmp_path / "digits.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(model["config"]))
+    for name in ("digits.json", "digits.keras"):
+        got = shape.json(str(tmp_path / name))
+        totals = got["totals"]
+        assert totals["params"] + totals["buffers"] == model["params"]
+        assert totals["trainable"] == model["trainable"]
+        assert "rescaling (Rescaling) prepares the data; it is left out." in got["notes"]
+    assert shape.json(str(tmp_path / "digits.json"), "--input", "40x40x1")["input"] == [40, 40, 1]
+
+
+def test_input_batch_and_dtype(shape: Program) -> None:
+    small, large = shape.json("mnist"), shape.json("mnist", "--input", "32x32x1")
+    assert large["input"] == [32, 32, 1]
+    assert large["totals"]["params"] > small["totals"]["params"]
+    many = shape.json("mnist", "--batch", "8", "--dtype", "float16")
+    assert many["totals"]["activation_bytes"] == small["totals"]["activation_bytes"] * 8 // 2
+    assert many["totals"]["weight_bytes"] == small["totals"]["weight_bytes"] // 2
+    assert many["totals"]["macs"] == small["totals"]["macs"]
+
+
+def test_freeze_by_pattern(shape: Program) -> None:
+    got = shape.json("mnist", "--freeze", "conv*", "--freeze", "dense2")["totals"]
+    assert (got["trainable"], got["non_trainable"]) == (25632, 160 + 4640 + 330)
+    assert "'cnv*' matches no layer" in shape.refuses("mnist", "--freeze", "cnv*", code=2)
+
+
+def test_columns_are_chosen_by_name(shape: Program) -> None:
+    out = shape.says("mnist", "--columns", "name,params", "--format", "csv")
+    assert out.splitlines()[:3] == ["name,params", "conv1,160", "maxpool1,0"]
+    header = shape.says("mnist", "--columns", "all", "--format", "csv").splitlines()[0]
+    assert {"index", "flops", "stride", "trainable"} < set(header.split(","))
+    assert "Did you mean params?" in shape.refuses("mnist", "--columns", "parms", code=2)
+
+
+@pytest.mark.parametrize("width", ["80", "120", "200"])
+@pytest.mark.parametrize("name", ["mnist", "resnet152", "unet", "inception-v3"])
+def test_the_table_fits_its_terminal(
+    name: str, width: str, shape: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    lines = shape.says(name, "--format", "table").splitlines()
+    assert max(map(len, lines)) <= int(width)
+    if name != "unet":  # whose names are as deep as its blocks
+        row = next(line for line in lines if line.split()[:1] == ["conv1"])
+        assert len(row.split("  ")) > 4
+        assert sum(line.startswith("conv1 ") for line in lines) == 1
+
+
+def test_the_table_shows_blocks_and_totals(shape: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = shape.says("resnet18", "--format", "table").splitlines()
+    assert sum(set(line) == {"┈"} for line in lines) == 8  # before each of the eight blocks
+    (total,) = (line.split() for line in lines if line.startswith("total"))
+    assert total == ["total", "68", "rows", "1000", "11,689,512", "1.81", "G", "435"]
+
+
+@pytest.mark.parametrize("style", ["table", "plain", "json", "csv", "markdown", "latex"])
+def test_every_format_says_the_same_figure(style: str, shape: Program) -> None:
+    out = shape.says("mnist", "--format", style)
+    assert re.search(r"25,?632", out)
+    if style == "csv":
+        assert len(list(csv.reader(io.StringIO(out)))) == 8
+
+
+def test_dialects(shape: Program) -> None:
+    words = ("input 4x4x1, upconv 1 2 s3",)
+    sizes = {
+        dialect: shape.json(*words, "--dialect", dialect)["layers"][0]["output"]
+        for dialect in ("torch", "keras")
+    }
+    assert sizes == {"torch": [11, 11, 1], "keras": [12, 12, 1]}
+    (found,) = shape.json(*words, "--compare-dialects")["differences"]
+    assert found["name"] == "upconv1"
+    assert found["keras"].startswith("12x12x1")
+    assert "agree on every layer" in shape.says("mnist", "--compare-dialects")
+
+
+def test_conventions_rebuild_the_totals_of_other_tools(shape: Program) -> None:
+    got = shape.json("resnet50", "--convention", "fvcore")["convention"]
+    assert (got["unit"], round(got["work"] / 1e9, 3)) == ("MACs", 4.112)
+    assert sum(got["by_layer"]) == got["work"]
+    assert "maxpool" in got["left_out"]
+    out = shape.says("mnist", "--convention", "keras", "--format", "csv")
+    assert out.splitlines()[:2] == [
+        "name,layer,output,params,keras,receptive_field",
+        "conv1,conv 16 3 relu,26x26x16,160,194688,3x3",
+    ]
+
+
+def test_memory_and_advice(shape: Program) -> None:
+    need = shape.json("mnist", "--batch", "10")["memory"]
+    assert need["peak_name"] == "maxpool1"
+    assert need["peak_bytes"] == 10 * 4 * (26 * 26 * 16 + 13 * 13 * 16)
+    assert (
+        need["kept_bytes"]
+        == 10 * 4 * 784 + shape.json("mnist", "--batch", "10")["totals"]["activation_bytes"]
+    )
+    out = shape.says("resnet50", "--batch", "64", "--memory-limit", "8GiB")
+    assert re.search(r"A batch of \d+ fits", out)
+    assert "That is within 1.00 GiB." in shape.says("mnist", "--memory-limit", "1 GiB")
+    assert "'8XB' is no size" in shape.refuses("mnist", "--memory-limit", "8XB", code=2)
+
+
+def test_the_suggested_batch_fits_and_the_next_does_not(shape: Program) -> None:
+    out = shape.says("resnet50", "--batch", "64", "--memory-limit", "8GiB")
+    fits = int(re.findall(r"A batch of (\d+) fits", out)[0])
+    for batch, within in ((fits, True), (fits + 1, False)):
+        out = shape.says("resnet50", "--batch", str(batch), "--memory-limit", "8GiB")
+        assert ("That is within 8.00 GiB." in out) == within
+
+
+def test_assertions(shape: Program) -> None:
+    shape.says("mnist", "--assert", "params < 1e5 and receptive_field >= 10")
+    assert shape.told.err == (
+        "The assertion holds. params 30762 < 1e5: yes; receptive_field 10 >= 10: yes\n"
+    )
+    shape.says("mnist", "--assert", "params < 1e5", "--quiet")
+    assert shape.told.err == ""
+    out = shape.says("mnist", "--assert", "params < 30000", "--format", "csv", code=5)
+    assert out.startswith("name,")
+    assert shape.told.err == ("convcli: The assertion does not hold. params 30762 < 30000: no\n")
+    assert "Did you mean params?" in shape.refuses("mnist", "--assert", "parms < 3", code=2)
+
+
+def test_the_part_of_the_input_that_a_cell_sees(shape: Program) -> None:
+    got = shape.json("mnist", "--trace", "2,3", "--at", "conv2")
+    assert got["input"] == {"rows": [4, 11], "columns": [6, 13]}
+    assert got == shape.json("mnist", "--trace", "conv2:2,3")
+    corner = shape.json("input 8x8x1, conv 4 3 p1", "--trace", "0,0")
+    assert corner["input"] == {"rows": [0, 1], "columns": [0, 1]}
+    series = shape.json("input 20x3, conv 4 3, maxpool 2", "--trace", "1")
+    assert series["input"] == {"cells": [2, 5]}
+    out = shape.says("mnist", "--trace", "2,3", "--at", "conv2", "--format", "csv")
+    assert out.splitlines()[1] == "rows,4,11,8,8,28"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--trace", "x"), "no place"),
+        (("--trace", "99,0", "--at", "conv1"), "no cell 99,0 in layer 1 conv1 (26x26x16)"),
+        (("--trace", "0", "--at", "conv1"), "has 2 coordinates, not 1"),
+        (("--trace", "0,0", "--at", "cnv1"), "Did you mean conv1"),
+        (("--trace", "conv1:0,0", "--at", "conv2"), "Drop one"),
+        (("--at", "conv1"), "give --trace ROW,COL too"),
+        (("--trace", "0,0", "--explain"), "one thing at a time: --explain or --trace"),
+    ],
+)
+def test_places_that_are_not_there(words: tuple[str, ...], said: str, shape: Program) -> None:
+    assert said in shape.refuses("mnist", *words, code=2)
+
+
+def test_explaining_one_layer_and_all(shape: Program) -> None:
+    one = shape.json("mnist", "--explain", "conv2")
+    assert [entry["name"] for entry in one] == ["conv2"]
+    assert "height: floor((13 + 0 + 0 - 3) / 1) + 1 = 11" in one[0]["lines"]
+    assert one == shape.json("mnist", "--explain", "3")
+    every = shape.json("mnist", "--explain")
+    assert [entry["name"] for entry in every][2] == "conv2"
+    assert len(every) == 7
+    assert every == shape.json("--explain", "mnist")
+    assert "parameters: 3 x 3 x 16 x 32 (kernel) + 32 (bias) = 4,640" in shape.says(
+        "mnist", "--explain", "conv2"
+    )
+
+
+def test_solving_backwards_needs_no_network(shape: Program) -> None:
+    got = shape.json("--solve", "28 -> 14, kernel 3")
+    assert [way["words"] for way in got] == ["3 s2 same", "3 s2 p1"]
+    for way in got:
+        sizes = shape.json(f"input 28x28x1, conv 1 {way['words']}")
+        assert sizes["layers"][0]["output"] == [14, 14, 1]
+    assert "No window turns 28 into 999" in shape.refuses("--solve", "28 -> 999", code=3)
+    assert "asks nothing" in shape.refuses("--solve", "abc", code=2)
+
+
+def test_sizes_that_fit_and_lose_nothing(shape: Program) -> None:
+    got = shape.json("mnist", "--sizes")
+    assert got["smallest"] == [10, 10, 1]
+    assert got["in_features"] == {"flatten1": 800}
+    assert got["dropped"] == {"maxpool2": [1, 1]}
+    assert 30 in got["lossless"]
+    assert 28 not in got["lossless"]
+    shape.json("mnist", "--input", "10x10x1")
+    assert "does not fit" in shape.refuses("mnist", "--input", "9x9x1", code=3)
+    assert "Smallest input: 10x10x1." in shape.says("mnist", "--sizes")
+
+
+def test_a_diagram_is_written_and_never_over_another_file(shape: Program, tmp_path: Path) -> None:
+    place = tmp_path / "net.svg"
+    shape.says("mnist", "--diagram", str(place))
+    assert shape.told.err == f"Wrote {place}\n"
+    texts = [element.text for element in ElementTree.parse(place).iter()]  # noqa: S314  (ours)
+    assert "conv 32 3 relu" in texts
+    assert "conv2: 8" in texts
+    assert f"{place} exists" in shape.refuses("mnist", "--diagram", str(place), code=4)
+    shape.says("mnist", "--diagram", str(place), "--force", "--quiet")
+    assert shape.told.err == ""
+    png = str(tmp_path / "net.png")
+    assert f"name it {place}" in shape.refuses("mnist", "--diagram", png, code=2)
+
+
+def test_a_network_is_asked_for(shape: Program) -> None:
+    assert "Which network?" in shape.refuses(code=2)
