@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "safetensors"},
     ),
     "inspect": ({"learn", "network", "layers", "geometry", "imaging", "engine"}, {"numpy"}),
-    "exchange": ({"learn", "network", "layers", "geometry", "files"}, {"numpy", "onnx"}),
+    "exchange": ({"learn", "network", "layers", "geometry", "files"}, {"numpy", "onnx", "google"}),
     "sweep": ({"learn", "data", "network", "files"}, {"numpy", "joblib"}),
     "report": (set(), set()),
     "__main__": ({"cli"}, set()),

@@ -139,7 +139,7 @@ class _Graph:
         from onnx import numpy_helper
 
         name = f"constant_{len(self.constants)}"
-        array = np.ascontiguousarray(values, dtype=dtype)
+        array = np.asarray(values, dtype=dtype, order="C")  # keeps a scalar a scalar
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 

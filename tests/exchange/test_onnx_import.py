@@ -1,0 +1,108 @@
+"""ONNX files come back as the network and the weights they left with; PyTorch's own come in too."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convcli.errors import InputProblem
+from convcli.exchange.onnx_export import onnx_model
+from convcli.exchange.onnx_import import network_from_onnx, read_onnx
+from convcli.network import network, parse_notation, to_notation
+from tests.exchange.test_export import arrays_for, run_onnx, samples_for
+
+pytest.importorskip("onnx", reason="the package reads ONNX files; extra [onnx]")
+
+RETURNING = {
+    "plain": "input 12x10x1, conv 4 3 relu, maxpool 2, conv 5 2 relu, flatten, dense 7 relu, "
+    "dropout 0.5, dense 3 softmax",
+    "asymmetric": "input 9x8x3, conv 4 4x3 s2 p1:2x0:1 nobias, bn, dwconv 3 m2 p1, "
+    "upconv 6 3 s2 p1 op1, prelu, lrn 3, avgpool 3 s2 p1, gmp, dense 2",
+    "joins": "input 8x8x4, residual(conv 4 3 p1 relu, conv 4 3 p1), relu, "
+    "concat(conv 2 1 | conv 3 3 p1 | ), residual(conv 5 1 s2 | conv 5 1 s2), gap",
+    "series": "input 20x3, conv 6 3 relu6, maxpool 2, silu, flatten, dense 3 tanh",
+    "volume": "input 4x6x5x2, conv 3 3x3x1 p1 elu, maxpool 2, flatten, dense 3 sigmoid",
+}
+
+
+@pytest.mark.parametrize("notation", RETURNING.values(), ids=RETURNING)
+def test_what_left_comes_back(notation: str) -> None:
+    sent = parse_notation(notation)
+    trace = sent.trace()
+    arrays = arrays_for(trace)
+    content = onnx_model(trace, arrays)
+    back = network_from_onnx(content, name=sent.name)
+    again = back.network.trace()
+    ref = [
+        (step.op, step.output_shape, step.params) for step in trace.steps if step.op != "dropout"
+    ]
+    assert ref == [(step.op, step.output_shape, step.params) for step in again.steps]
+    samples = samples_for(trace, count=16)
+    np.testing.assert_allclose(
+        run_onnx(content, samples), run_onnx(onnx_model(again, back.arrays), samples), atol=1e-6
+    )
+
+
+def test_presets_come_back_in_the_same_words() -> None:
+    for preset in ("lenet5", "resnet18"):
+        trace = network(preset).trace()
+        back = network_from_onnx(onnx_model(trace, arrays_for(trace))).network.trace()
+        assert back.totals.params == trace.totals.params
+        assert back.totals.macs == trace.totals.macs
+        assert back.totals.receptive_field == trace.totals.receptive_field
+
+
+def exported_by_torch(module: Any, shape: tuple[int, ...]) -> bytes:
+    torch = pytest.importorskip("torch", reason="PyTorch exports; extra [bench]")
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # the exporter that needs no more packages
+        torch.onnx.export(
+            module, (torch.zeros(1, *shape),), out, dynamo=False, opset_version=13,
+            input_names=["input"], dynamic_axes={"input": {0: "batch"}},
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def test_pytorch_s_own_flatten_order_is_turned_to_ours() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is the other program; extra [bench]")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(), torch.nn.Linear(3 * 3 * 2, 5), torch.nn.Softmax(dim=1),
+    ).eval()  # fmt: skip
+    back = network_from_onnx(exported_by_torch(module, (2, 8, 6)))
+    assert to_notation(back.network).endswith("maxpool 2, flatten, dense 5 softmax")
+    samples = samples_for(back.network.trace(), count=256)
+    with torch.no_grad():
+        ref = module(torch.tensor(samples)).numpy()
+    got = run_onnx(onnx_model(back.network.trace(), back.arrays), samples)
+    np.testing.assert_allclose(ref, got, atol=1e-6)
+
+
+def test_what_the_notation_lacks_is_named() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch exports; extra [bench]")
+
+    class Odd(torch.nn.Module):  # type: ignore[misc]  # PyTorch carries no types here
+        def forward(self, x: Any) -> Any:
+            return torch.sin(x)
+
+    with pytest.raises(InputProblem, match=r"operator 1 Sin.*no such layer"):
+        network_from_onnx(exported_by_torch(Odd(), (1, 4, 4)))
+
+
+def test_hostile_files_get_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    for content in (b"", b"not a model", b"\x08\x07" * 50, bytes(range(256))):
+        path.write_bytes(content)
+        with pytest.raises(InputProblem, match=r"a\.onnx: this is no ONNX model"):
+            read_onnx(path)
+    with pytest.raises(InputProblem, match="No such file"):
+        read_onnx(tmp_path / "missing.onnx")
