@@ -29,7 +29,7 @@ HABIT_VALUES = {
     "turn": 0.10,
     "aspect": 0.20,
     "jitter": 0.06,
-    "bend": 0.05,
+    "bend": 0.045,
     "split": 0.16,
     "taper": 0.18,
     "pen_mean": 0.18,

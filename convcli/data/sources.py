@@ -5,19 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from convcli.data.dataset import Dataset, ProgressCallback
+from convcli.data.folders import folders_dataset
 from convcli.data.idx import is_idx
 from convcli.data.idxset import dataset_from_idx
 from convcli.data.npz import dataset_from_npz
 from convcli.data.published import PUBLISHED, load_published
-from convcli.errors import InputProblem, did_you_mean
+from convcli.data.series import is_series_folder, series_dataset
+from convcli.errors import InputProblem, UsageMistake, did_you_mean
 
 NAMES = (*PUBLISHED, "digits")
 """The names that need no path."""
 
 
+TABLES = (".csv", ".txt")
+
+
 def load_dataset(
     source: str | Path,
     *,
+    size: tuple[int, int] | None = None,
+    window: int | None = None,
+    overlap: float | None = None,
+    label: str | None = None,
+    label_rule: str | None = None,
     seed: int = 0,
     count: int | None = None,
     progress: ProgressCallback | None = None,
@@ -25,9 +35,15 @@ def load_dataset(
     """Return the data set that `source` names.
 
     Args:
-        source: `mnist` or `fashion`; `digits`, made on the spot; a folder of idx files, the
-            images' file of an idx pair, or both files with a comma between them; an `.npz` file.
-        seed: of what is made or drawn by chance.
+        source: `mnist` or `fashion`; `digits`, made on the spot; a folder of class folders of
+            pictures, or of idx files; the images' file of an idx pair, or both files with a comma
+            between them; an `.npz` file; a table of series (`.csv`, `.txt`), or a folder of them.
+        size: height and width that pictures from folders are brought to.
+        window: rows of a window of a series; 128 when left out.
+        overlap: share of a window that the next one shares; 0.5 when left out.
+        label: the column of a table that holds the labels.
+        label_rule: what names a window: `majority` of its rows (the default) or the `last` one.
+        seed: of `digits`.
         count: training samples of `digits`; 60,000 when left out. Test samples are a sixth.
         progress: called while something takes long.
 
@@ -36,28 +52,88 @@ def load_dataset(
 
     Raises:
         InputProblem: unknown name, missing place, or contents that cannot be used.
+        UsageMistake: a figure that makes no sense, or that this source has no use for.
     """
-    if str(source) in PUBLISHED:
-        return load_published(PUBLISHED[str(source)], progress=progress)
-    if str(source) == "digits":
-        from convcli.data.digits import TRAIN_COUNT, digits_dataset
-
-        wanted = count or TRAIN_COUNT
-        return digits_dataset(wanted, max(10, wanted // 6), seed=seed, progress=progress)
+    given = {
+        "size": size,
+        "window": window,
+        "overlap": overlap,
+        "label": label,
+        "label_rule": label_rule,
+        "count": count,
+    }
+    kind = _kind_of(str(source))
     place = Path(source)
+    useless = [name for name, value in given.items() if value is not None and name not in _USES[kind]]
+    if useless:
+        raise UsageMistake(f"{source} is {_KINDS[kind]}, which takes no {useless[0]}.")
+    match kind:
+        case "published":
+            return load_published(PUBLISHED[str(source)], progress=progress)
+        case "digits":
+            from convcli.data.digits import TRAIN_COUNT, digits_dataset
+
+            wanted = TRAIN_COUNT if count is None else count
+            return digits_dataset(wanted, max(10, wanted // 6), seed=seed, progress=progress)
+        case "idx":
+            return dataset_from_idx(place)
+        case "npz":
+            return dataset_from_npz(place)
+        case "series":
+            return series_dataset(
+                place,
+                window=window,
+                overlap=overlap,
+                label=label,
+                label_rule=label_rule or "majority",
+                progress=progress,
+            )
+        case _:
+            return folders_dataset(place, size=size, progress=progress)
+
+
+_KINDS = {
+    "published": "a published set",
+    "digits": "a made set",
+    "idx": "a set in idx files",
+    "npz": "an .npz file",
+    "series": "a set of series",
+    "folders": "a folder of pictures",
+}
+_USES: dict[str, tuple[str, ...]] = {
+    "published": (),
+    "digits": ("count",),
+    "idx": (),
+    "npz": (),
+    "series": ("window", "overlap", "label", "label_rule"),
+    "folders": ("size",),
+}
+
+
+def _kind_of(source: str) -> str:
+    """Return which kind of source this is, one of `_KINDS`.
+
+    Raises:
+        InputProblem: it is none of them, or is not there.
+    """
+    place = Path(source)
+    if source in NAMES:
+        return "digits" if source == "digits" else "published"
     if "," in place.name or is_idx(place):
-        return dataset_from_idx(place)
+        return "idx"
     if not place.exists():
-        raise InputProblem(_unknown(str(source)))
-    if place.is_dir() and any(is_idx(path) for path in place.iterdir()):
-        return dataset_from_idx(place)
-    if place.suffix == ".npz":
-        return dataset_from_npz(place)
-    raise InputProblem(f"{place} is none of the kinds that are read: idx files, .npz.")
-
-
-def _unknown(source: str) -> str:
-    return (
-        f"There is no data set or file {source}.{did_you_mean(source, NAMES)} "
-        f"Names: {', '.join(NAMES)}; or give a path."
-    )
+        raise InputProblem(
+            f"There is no data set or file {source}.{did_you_mean(source, NAMES)} "
+            f"Names: {', '.join(NAMES)}; or give a path."
+        )
+    if place.is_dir():
+        if any(is_idx(path) for path in place.iterdir()):
+            return "idx"
+        return "series" if is_series_folder(place) else "folders"
+    suffix = place.suffix.lower()
+    if suffix != ".npz" and suffix not in TABLES:
+        raise InputProblem(
+            f"{place}: files of the kind {suffix or 'without a suffix'} hold no data set that is "
+            f"read; those are idx, .npz, {' and '.join(TABLES)}, and folders of pictures."
+        )
+    return "npz" if suffix == ".npz" else "series"

@@ -69,7 +69,7 @@ def test_a_nearest_neighbour_knows_most_digits_of_other_hands() -> None:
     a = known.samples.reshape(4000, -1).astype(np.float32) / 255
     b = new.samples.reshape(300, -1).astype(np.float32) / 255
     distance = (a**2).sum(axis=1) - 2 * b @ a.T
-    assert (known.labels[distance.argmin(axis=1)] == new.labels).mean() > 0.9
+    assert (known.labels[distance.argmin(axis=1)] == new.labels).mean() > 0.8
 
 
 def test_the_data_set_has_both_splits_and_says_how_it_was_made() -> None:

@@ -1,0 +1,253 @@
+"""Series cut into windows: tables of measurements, and the UCI smartphone data as they come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
+from convcli.data.table import Table, read_table
+from convcli.errors import InputProblem, UsageMistake
+
+WINDOW = 128
+OVERLAP = 0.5
+LABEL_RULES = ("majority", "last")
+_WINDOWS_A_BLOCK = 8
+_FEWEST_BLOCKS = 20
+_TABLE_NAMES = {
+    "train": ("train.csv", "datatraining.txt"),
+    "validation": ("validation.csv", "val.csv"),
+    "test": ("test.csv", "datatest.txt", "datatest2.txt"),
+}
+_SIGNALS = tuple(
+    f"{kind}_{axis}" for kind in ("body_acc", "body_gyro", "total_acc") for axis in "xyz"
+)
+
+
+def is_series_folder(folder: Path) -> bool:
+    """Return whether `folder` holds tables by split, or the UCI smartphone data."""
+    tables = any((folder / name).is_file() for name in _TABLE_NAMES["train"])
+    return tables or _smartphone_root(folder) is not None
+
+
+def series_dataset(
+    place: Path,
+    *,
+    window: int | None = None,
+    overlap: float | None = None,
+    label: str | None = None,
+    label_rule: str = "majority",
+    progress: ProgressCallback | None = None,
+) -> Dataset:
+    """Return windows of series, N x window x channels float32.
+
+    Windows never run across a change of person, a gap, or a block of eight windows' length; those
+    of one person (where the file names them) or one block form a group, so that a split by groups
+    never puts rows that two windows share on both sides.
+
+    Args:
+        place: a table (`.csv`, `.txt`), a folder with `train.csv`, `test.csv`, `val.csv` (or the
+            UCI occupancy data's files), or the folder of the UCI smartphone data.
+        window: rows of a window; 128 when left out.
+        overlap: share of a window that the next one shares, from 0 to under 1; 0.5 when left out.
+        label: the column of labels; see `read_table`.
+        label_rule: a window is named after most of its rows (`majority`; the last row decides
+            between equals) or after its `last` row.
+        progress: called after each file.
+
+    Raises:
+        UsageMistake: a window or overlap that makes no sense.
+        InputProblem: a series shorter than a window; what `read_table` and `make_dataset` refuse.
+    """
+    if label_rule not in LABEL_RULES:
+        raise UsageMistake(f"Unknown label rule {label_rule!r}. There are: majority, last.")
+    root = _smartphone_root(place) if place.is_dir() else None
+    if root is not None:
+        if window not in {None, WINDOW} or overlap not in {None, OVERLAP}:
+            raise UsageMistake(
+                f"{place} comes in windows of {WINDOW} rows that overlap by half; "
+                "leave --window and --overlap out."
+            )
+        return _smartphone(root, progress)
+    size, share = WINDOW if window is None else window, OVERLAP if overlap is None else overlap
+    if size < 1 or not 0 <= share < 1:
+        raise UsageMistake(
+            f"--window {size} --overlap {share:g}: a window has at least 1 row, and the overlap is "
+            "from 0 to under 1."
+        )
+    files = _tables(place)
+    read = {
+        name: [read_table(path, label=label) for path in paths] for name, paths in files.items()
+    }
+    names = _class_names([text for table in read["train"] for text in table.labels])
+    channels = read["train"][0].channel_names
+    splits = {}
+    for name, tables in read.items():
+        for path, table in zip(files[name], tables, strict=True):
+            if table.channel_names != channels:
+                raise InputProblem(
+                    f"{path}: its channels are {', '.join(table.channel_names)}, those of train "
+                    f"{', '.join(channels)}."
+                )
+        splits[name] = _windows(files[name], tables, names, size, share, label_rule)
+    step = _step(size, share)
+    rule = "most rows" if label_rule == "majority" else "the last row"
+    notes = dict.fromkeys(
+        note for tables in read.values() for table in tables for note in table.notes
+    )
+    return make_dataset(
+        place.stem,
+        splits,
+        class_names=names,
+        provenance=f"read from {place}",
+        channel_names=channels,
+        notes=(*notes, f"Windows of {size} rows every {step}; the label is that of {rule}."),
+    )
+
+
+def _tables(place: Path) -> dict[str, list[Path]]:
+    if not place.is_dir():
+        return {"train": [place]}
+    found = {
+        split: [place / name for name in names if (place / name).is_file()]
+        for split, names in _TABLE_NAMES.items()
+    }
+    return {split: paths for split, paths in found.items() if paths}
+
+
+def _class_names(texts: list[str]) -> tuple[str, ...]:
+    """Return the labels in order: whole numbers by size, texts by the alphabet."""
+    found = set(texts)
+    if all(text.removeprefix("-").isdecimal() for text in found):
+        return tuple(sorted(found, key=int))
+    return tuple(sorted(found))
+
+
+def _step(size: int, share: float) -> int:
+    return max(1, round(size * (1 - share)))
+
+
+def _windows(
+    paths: list[Path],
+    tables: list[Table],
+    names: tuple[str, ...],
+    size: int,
+    share: float,
+    rule: str,
+) -> Split:
+    """Return the windows of one split's tables."""
+    samples, labels, groups = [], [], []
+    blocks = 0
+    for path, table in zip(paths, tables, strict=True):
+        unknown = sorted(set(table.labels) - set(names))
+        if unknown:
+            raise InputProblem(
+                f"{path}: the label {unknown[0]!r} does not occur in the training data "
+                f"({', '.join(names)})."
+            )
+        people = {text: blocks + number for number, text in enumerate(dict.fromkeys(table.groups))}
+        blocks += len(people)
+        for start, stop in _blocks(table.segments, size):
+            blocks += 1
+            for first in range(start, stop - size + 1, _step(size, share)):
+                rows = slice(first, first + size)
+                samples.append(table.values[rows])
+                labels.append(names.index(_window_label(table.labels[rows], rule)))
+                groups.append(people[table.groups[first]] if table.groups else blocks)
+    if not samples:
+        longest = max(
+            int(np.unique(table.segments, return_counts=True)[1].max()) for table in tables
+        )
+        raise InputProblem(
+            f"{paths[0]}: no window of {size} rows fits; the longest stretch without a gap has "
+            f"{longest:,}. Use --window {longest} or less."
+        )
+    return Split(np.stack(samples), np.array(labels, np.int64), np.array(groups, np.int64))
+
+
+def _blocks(segments: NDArray[np.int64], size: int) -> list[tuple[int, int]]:
+    """Return the stretches (first row, one past the last) that windows are cut from."""
+    length = max(size, min(_WINDOWS_A_BLOCK * size, len(segments) // _FEWEST_BLOCKS))
+    edges = np.flatnonzero(np.diff(segments)) + 1
+    bounds = [0, *edges.tolist(), len(segments)]
+    blocks = []
+    for start, stop in pairwise(bounds):
+        blocks += [(at, min(at + length, stop)) for at in range(start, stop, length)]
+    return blocks
+
+
+def _window_label(labels: tuple[str, ...], rule: str) -> str:
+    """Return the name of one window.
+
+    >>> _window_label(("sit", "walk", "walk", "sit"), "majority")
+    'sit'
+    """
+    if rule == "last":
+        return labels[-1]
+    counts = Counter(labels)
+    most = max(counts.values())
+    return next(label for label in reversed(labels) if counts[label] == most)
+
+
+def _smartphone_root(folder: Path) -> Path | None:
+    """Return the folder of the UCI smartphone data, given it or the folder around it."""
+    for root in (folder, folder / "UCI HAR Dataset"):
+        if (root / "train" / "Inertial Signals").is_dir():
+            return root
+    return None
+
+
+def _smartphone(root: Path, progress: ProgressCallback | None) -> Dataset:
+    """Return the raw signals of the UCI data of human activity (Anguita et al. 2013)."""
+    names = _activities(root / "activity_labels.txt")
+    splits = {}
+    for number, split in enumerate(("train", "test")):
+        signals = []
+        for place, signal in enumerate(_SIGNALS):
+            path = root / split / "Inertial Signals" / f"{signal}_{split}.txt"
+            signals.append(_numbers_in(path, WINDOW))
+            if progress:
+                progress("signals read", number * len(_SIGNALS) + place + 1, 2 * len(_SIGNALS))
+        lengths = {signal: len(rows) for signal, rows in zip(_SIGNALS, signals, strict=True)}
+        if len(set(lengths.values())) > 1:
+            raise InputProblem(f"{root / split}: the signals differ in length: {lengths}.")
+        labels = _numbers_in(root / split / f"y_{split}.txt", 1)[:, 0].astype(np.int64) - 1
+        people = _numbers_in(root / split / f"subject_{split}.txt", 1)[:, 0].astype(np.int64)
+        if len(people) != len(labels):
+            raise InputProblem(
+                f"{root / split}: {len(labels):,} labels but {len(people):,} subjects."
+            )
+        splits[split] = Split(np.stack(signals, axis=-1).astype(np.float32), labels, people)
+    return make_dataset(
+        "smartphone",
+        splits,
+        class_names=names,
+        provenance=f"UCI human activity recognition using smartphones, read from {root}",
+        channel_names=_SIGNALS,
+        notes=("Windows of 128 rows at 50 Hz, half shared, as published; groups are persons.",),
+    )
+
+
+def _activities(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputProblem(f"Cannot read {path}: {problem}.") from problem
+    return tuple(lines[1::2])
+
+
+def _numbers_in(path: Path, columns: int) -> NDArray[np.float64]:
+    """Return a text file of numbers between blanks, rows x columns."""
+    try:
+        rows = np.loadtxt(path, ndmin=2)
+    except OSError as problem:
+        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+    except ValueError as problem:
+        raise InputProblem(f"{path}: {problem}.") from problem
+    if rows.shape[1] != columns:
+        raise InputProblem(f"{path}: rows have {rows.shape[1]} numbers; expected {columns}.")
+    return np.asarray(rows)

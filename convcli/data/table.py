@@ -1,0 +1,231 @@
+"""Text tables of measurements: which column is what, and the rows as numbers.
+
+Read as they are: comma separated values with a header, those of the UCI occupancy data (rows with
+one cell more than the header, a row number), and WISDM's accelerometer file (no header, lines that
+end in a semicolon: user, activity, time, x, y, z).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.errors import InputProblem, UsageMistake, did_you_mean
+
+LABEL_NAMES = ("label", "class", "activity", "target", "occupancy", "y")
+TIME_NAMES = ("time", "timestamp", "date", "datetime", "seconds", "t")
+GROUP_NAMES = ("user", "subject", "person", "recording", "session", "group")
+MOST_LABELS = 100
+"""A column of whole numbers with more values than this is no label column unless named."""
+MOST_BROKEN = 0.02
+"""The share of rows that may be unreadable before the whole file is."""
+_WISDM = ("user", "activity", "timestamp", "x", "y", "z")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Rows of measurements in time.
+
+    Attributes:
+        values: float32, rows x channels.
+        labels: one text per row.
+        segments: int64 per row; it changes where time does not run on: another person or
+            recording, or a row that could not be read.
+        groups: one text per row where the file says who or which recording, else empty.
+        channel_names: of the columns of `values`.
+        notes: what was assumed or passed over.
+    """
+
+    values: NDArray[np.float32]
+    labels: tuple[str, ...]
+    segments: NDArray[np.int64]
+    groups: tuple[str, ...]
+    channel_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class _Roles(NamedTuple):
+    label: int
+    group: int | None
+    channels: tuple[int, ...]
+
+
+def read_table(path: Path, *, label: str | None = None) -> Table:
+    """Return the measurements in a text file.
+
+    Args:
+        path: the file, comma separated.
+        label: the column that holds the labels; found by its name, or as the only column of
+            texts, or as a last column of few whole numbers, when left out.
+
+    Raises:
+        InputProblem: no rows, no numbers, or more than 2 % of rows that cannot be read.
+        UsageMistake: `label` names no column, or no column looks like labels.
+    """
+    header, rows = _read_rows(path)
+    names, rows = _named(path, header, rows)
+    roles = _find_roles(path, names, [cells for _, cells in rows], label)
+    values, labels, groups, segments = [], [], [], []
+    broken: list[int] = []
+    segment, expected, last_group = 0, rows[0][0], None
+    for line, cells in rows:
+        numbers = _numbers(cells, roles, len(names))
+        if numbers is None:
+            broken.append(line)
+            continue
+        group = "" if roles.group is None else cells[roles.group]
+        if line != expected or group != last_group:
+            segment += 1
+        expected, last_group = line + 1, group
+        values.append(numbers)
+        labels.append(cells[roles.label])
+        groups.append(group)
+        segments.append(segment)
+    if len(broken) > MOST_BROKEN * len(rows):
+        raise InputProblem(
+            f"{path}: {len(broken):,} of {len(rows):,} rows cannot be read as {len(names)} cells "
+            f"with numbers in {', '.join(names[i] for i in roles.channels)}; first line "
+            f"{broken[0]}."
+        )
+    notes = [f"{path.name}: labels are in the column {names[roles.label]!r}."]
+    if broken:
+        notes.append(
+            f"{path.name}: {len(broken):,} of {len(rows):,} rows could not be read and were "
+            f"passed over, first line {broken[0]}; no window runs across them."
+        )
+    return Table(
+        np.array(values, np.float32),
+        tuple(labels),
+        np.array(segments),
+        tuple(groups) if roles.group is not None else (),
+        tuple(names[i] for i in roles.channels),
+        tuple(notes),
+    )
+
+
+def _read_rows(path: Path) -> tuple[list[str] | None, list[tuple[int, list[str]]]]:
+    """Return the header, if the first line is one, and the numbered rows."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [
+                (number, [cell.strip() for cell in cells])
+                for number, cells in enumerate(csv.reader(_lines(file)), 1)
+                if any(cells)
+            ]
+    except UnicodeDecodeError as problem:
+        raise InputProblem(f"{path} is no text: byte {problem.start} is not UTF-8.") from problem
+    except csv.Error as problem:
+        raise InputProblem(f"{path} is no table of comma separated values: {problem}.") from problem
+    except OSError as problem:
+        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+    header = None
+    if rows and all(_number(cell) is None for cell in rows[0][1]):
+        header = rows.pop(0)[1]
+    if not rows:
+        raise InputProblem(f"{path}: there are no rows of measurements.")
+    return header, rows
+
+
+def _lines(file: Iterator[str]) -> Iterator[str]:
+    for line in file:
+        yield line.rstrip("\r\n").rstrip(";,")
+
+
+def _named(
+    path: Path, header: list[str] | None, rows: list[tuple[int, list[str]]]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the columns' names and the rows, without a column of row numbers."""
+    width = len(rows[0][1])
+    if header is None:
+        first = rows[0][1]
+        if width == len(_WISDM) and _number(first[1]) is None and _number(first[0]) is not None:
+            return list(_WISDM), rows
+        return [f"column{i + 1}" for i in range(width)], rows
+    if width == len(header) + 1:
+        return header, [(line, cells[1:]) for line, cells in rows]
+    if width != len(header):
+        raise InputProblem(
+            f"{path}: the header names {len(header)} columns and line {rows[0][0]} has {width}."
+        )
+    return header, rows
+
+
+def _find_roles(path: Path, names: list[str], rows: list[list[str]], label: str | None) -> _Roles:
+    probe = [cells for cells in rows[:: max(1, len(rows) // 500)] if len(cells) == len(names)]
+    if not probe:
+        raise InputProblem(f"{path}: no row has the {len(names)} cells of the first.")
+    numeric = [_mostly_numbers([cells[i] for cells in probe]) for i in range(len(names))]
+    low = [name.lower() for name in names]
+    time = [i for i, name in enumerate(low) if name in TIME_NAMES]
+    group = next((i for i, name in enumerate(low) if name in GROUP_NAMES), None)
+    place = _label_column(path, names, rows, label, [*time, group], numeric)
+    channels = tuple(i for i in range(len(names)) if numeric[i] and i not in {place, group, *time})
+    if not channels:
+        raise InputProblem(f"{path}: no column of numbers is left beside {names[place]!r}.")
+    return _Roles(place, group, channels)
+
+
+def _label_column(
+    path: Path,
+    names: list[str],
+    rows: list[list[str]],
+    label: str | None,
+    others: list[int | None],
+    numeric: list[bool],
+) -> int:
+    if label is not None:
+        if label not in names:
+            raise UsageMistake(
+                f"{path} has no column {label!r}.{did_you_mean(label, names)} "
+                f"Columns: {', '.join(names)}."
+            )
+        return names.index(label)
+    low = [name.lower() for name in names]
+    for name in LABEL_NAMES:
+        if name in low:
+            return low.index(name)
+    texts = [i for i, numbers in enumerate(numeric) if not numbers and i not in others]
+    if len(texts) == 1:
+        return texts[0]
+    last = {cells[-1] for cells in rows}
+    if not texts and len(last) <= MOST_LABELS and all(_is_whole(cell) for cell in last):
+        return len(names) - 1
+    raise UsageMistake(
+        f"{path}: which column holds the labels? Name it with --label. Columns: {', '.join(names)}."
+    )
+
+
+def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
+    """Return the channels of one row, or None if it cannot be read."""
+    if len(cells) != width or not cells[roles.label]:
+        return None
+    numbers = []
+    for place in roles.channels:
+        number = _number(cells[place])
+        if number is None or not math.isfinite(number):
+            return None
+        numbers.append(number)
+    return numbers
+
+
+def _mostly_numbers(cells: list[str]) -> bool:
+    return sum(_number(cell) is not None for cell in cells) > len(cells) / 2
+
+
+def _is_whole(cell: str) -> bool:
+    number = _number(cell)
+    return number is not None and math.isfinite(number) and number == int(number)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
