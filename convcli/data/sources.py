@@ -64,7 +64,9 @@ def load_dataset(
     }
     kind = _kind_of(str(source))
     place = Path(source)
-    useless = [name for name, value in given.items() if value is not None and name not in _USES[kind]]
+    useless = [
+        name for name, value in given.items() if value is not None and name not in _USES[kind]
+    ]
     if useless:
         raise UsageMistake(f"{source} is {_KINDS[kind]}, which takes no {useless[0]}.")
     match kind:
