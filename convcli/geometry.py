@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
+from convcli.frozen import Frozen
+
 Padding = str | tuple[tuple[int, int], ...]
 """`valid`, `same`, `causal`, or (before, after) for every axis."""
 
@@ -144,8 +146,8 @@ def adaptive_window(size: int, count: int, cell: int) -> range:
     return range(cell * size // count, -(-(cell + 1) * size // count))
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+@dataclass(slots=True, eq=False, repr=False)
+class Window(Frozen):
     """One axis of a sliding window, its padding resolved to numbers."""
 
     kernel: int
@@ -172,8 +174,8 @@ class Window:
         return range(first, first + (self.kernel - 1) * self.dilation + 1, self.dilation)
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+@dataclass(slots=True, eq=False, repr=False)
+class Spread(Frozen):
     """One axis of a transposed window: input cell u adds to `u * stride - before + tap`."""
 
     kernel: int
@@ -205,8 +207,8 @@ class Spread:
         return range(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Enlarge:
+@dataclass(slots=True, eq=False, repr=False)
+class Enlarge(Frozen):
     """One axis of an enlargement: nearest cell, or linear between cell centres."""
 
     factor: int
@@ -235,8 +237,8 @@ class Enlarge:
         return range(first, first + 2 if rest else first + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Adaptive:
+@dataclass(slots=True, eq=False, repr=False)
+class Adaptive(Frozen):
     """One axis of adaptive pooling: `count` uneven windows over `size` cells."""
 
     size: int

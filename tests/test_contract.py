@@ -14,9 +14,10 @@ PACKAGE = Path(__file__).parent.parent / "convcli"
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "files": (set(), set()),
-    "geometry": (set(), set()),
-    "layers": ({"geometry"}, set()),
-    "network": ({"layers", "geometry"}, set()),
+    "frozen": (set(), set()),  # the base of values; cheaper to define than frozen dataclasses
+    "geometry": ({"frozen"}, set()),
+    "layers": ({"geometry", "frozen"}, set()),
+    "network": ({"layers", "geometry", "frozen"}, set()),
     "kernels": (set(), set()),
     "engine": (set(), {"numpy", "numba", "llvmlite"}),
     "imaging": ({"kernels", "engine", "files"}, {"numpy", "PIL", "isal"}),

@@ -45,7 +45,7 @@ def check_kind(kind: str) -> None:
         raise Misfit(f"activation {kind!r} is unknown.{did_you_mean(kind, KINDS)}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ActivatedLayer(Layer):
     """A layer that may carry an activation as a suffix."""
 
@@ -57,7 +57,7 @@ class ActivatedLayer(Layer):
             check_kind(self.activation)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Activation(Layer):
     """An activation in a row of its own; softmax works on the last axis.
 
@@ -82,7 +82,7 @@ class Activation(Layer):
         return {"activation": activation_flops(self.kind, input_shape)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PReLU(Layer):
     """A leaky ReLU with one learned slope for each channel (He et al. 2015).
 

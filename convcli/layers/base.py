@@ -7,6 +7,7 @@ from math import prod
 from typing import ClassVar, Self
 
 from convcli.errors import InputProblem
+from convcli.frozen import Frozen
 from convcli.geometry import AxisMap, Padding
 
 Shape = tuple[int, ...]
@@ -55,8 +56,8 @@ def padding_text(padding: Padding) -> str:
     return axes[0] if len(set(axes)) == 1 else "x".join(axes)
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+@dataclass(slots=True, eq=False, repr=False)
+class Layer(Frozen):
     """A frozen description; subclasses override the rules in which they differ from a pass-through.
 
     Sizes per axis are tuples; a tuple of one stands for every axis until `at_rank` spells it out.
@@ -161,7 +162,7 @@ class Layer:
         return ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Join(Layer):
     """A row that reads several steps; it closes a block."""
 

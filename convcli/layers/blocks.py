@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from convcli.frozen import Frozen
 from convcli.layers.base import Layer, Misfit
 
 Branch = tuple["Layer | Block", ...]
 """Layers in order; an empty branch passes its input through."""
 
 
-@dataclass(frozen=True, slots=True)
-class Residual:
+@dataclass(slots=True, eq=False, repr=False)
+class Residual(Frozen):
     """The sum of a body and a shortcut, which is the identity when left out."""
 
     body: Branch
@@ -26,8 +27,8 @@ class Residual:
         return self.body, self.shortcut
 
 
-@dataclass(frozen=True, slots=True)
-class Concat:
+@dataclass(slots=True, eq=False, repr=False)
+class Concat(Frozen):
     """Branches of one input, their channels joined."""
 
     branches: tuple[Branch, ...]
@@ -40,8 +41,8 @@ class Concat:
             raise Misfit("concat has no branch. Write concat(a | b).")
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+@dataclass(slots=True, eq=False, repr=False)
+class Scale(Frozen):
     """The block's input times the output of its body (squeeze and excite, Hu et al. 2018)."""
 
     body: Branch
@@ -55,8 +56,8 @@ class Scale:
         return (), self.body
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+@dataclass(slots=True, eq=False, repr=False)
+class Repeat(Frozen):
     """The same layers `count` times over, each time with weights of their own."""
 
     count: int

@@ -104,7 +104,7 @@ class Sliding(ActivatedLayer):
         return self.windows(input_shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Conv(Sliding):
     """A convolution over 1, 2 or 3 axes (cross-correlation, as in every framework).
 
@@ -172,7 +172,7 @@ def check_groups(groups: int, in_channels: int, filters: int) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class DepthwiseConv(Sliding):
     """One small kernel per channel, `multiplier` outputs each; no mixing of channels.
 
@@ -206,7 +206,7 @@ class DepthwiseConv(Sliding):
         return elements(self.output_shape(input_shape)) * prod(self.kernel)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class SeparableConv(Sliding):
     """A depthwise convolution and a 1x1 convolution in one row, with one bias at the end (Keras).
 
@@ -247,7 +247,7 @@ class SeparableConv(Sliding):
         return cells * middle * (prod(self.kernel) + self.filters)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class TransposedConv(ActivatedLayer):
     """A transposed convolution: every input cell spreads one kernel over the output.
 

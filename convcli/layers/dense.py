@@ -8,7 +8,7 @@ from convcli.layers.activation import ActivatedLayer
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Dense(ActivatedLayer):
     """Every output reads every input; on a map it acts on the channels of each cell.
 
@@ -41,7 +41,7 @@ class Dense(ActivatedLayer):
         return {"dense": 2 * self.macs(input_shape), "bias": bias}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Flatten(Layer):
     """A map in one row, channels last: index (y * width + x) * channels + c.
 
@@ -63,7 +63,7 @@ class Flatten(Layer):
         """Return None: the whole input."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Dropout(Layer):
     """In training, zeros at `rate`, of single cells or of `whole_channels`; else a pass-through.
 

@@ -11,7 +11,7 @@ def _misfit(what: str, shapes: tuple[Shape, ...], way_out: str) -> Misfit:
     return Misfit(f"{what}: {' and '.join(map(shape_text, shapes))}. {way_out}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Add(Join):
     """The sum of equal maps, the end of a residual block (He et al. 2016).
 
@@ -48,7 +48,7 @@ def _mend(body: Shape, shortcut: Shape) -> str:
     return f"A shortcut mends it: residual(... | conv {body[-1]} 1{step})."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ConcatChannels(Join):
     """The channels of all branches, one after the other (GoogLeNet, DenseNet).
 
@@ -69,7 +69,7 @@ class ConcatChannels(Join):
         return (*input_shapes[0][:-1], sum(shape[-1] for shape in input_shapes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Multiply(Join):
     """The block's input times its body, which may have one number for each channel.
 

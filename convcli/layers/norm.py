@@ -11,7 +11,7 @@ STATISTICS_OPS = 7
 shift 1. Batch normalisation has its statistics ready and needs the last 2 alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class BatchNorm(Layer):
     """Scale and shift per channel by running statistics; `momentum` weighs the new ones (PyTorch).
 
@@ -39,7 +39,7 @@ class BatchNorm(Layer):
         return {"normalisation": 2 * elements(input_shape)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LayerNorm(Layer):
     """Normalise over the channels of each cell (Keras' default axis).
 
@@ -60,7 +60,7 @@ class LayerNorm(Layer):
         return {"normalisation": STATISTICS_OPS * elements(input_shape)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GroupNorm(Layer):
     """Normalise over all cells of each of `groups` groups of channels (Wu and He 2018).
 
@@ -96,7 +96,7 @@ class GroupNorm(Layer):
         return {"normalisation": STATISTICS_OPS * elements(input_shape)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LocalResponseNorm(Layer):
     """Divide by `(k + alpha / size * sum of squares of `size` channels) ** beta` (AlexNet 2012).
 

@@ -53,7 +53,7 @@ class Pool(Layer):
         return self.windows(input_shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class MaxPool(Pool):
     """The largest value of each window; the stride is the window unless given.
 
@@ -73,7 +73,7 @@ class MaxPool(Pool):
         return {"pooling": elements(self.output_shape(input_shape)) * (prod(self.kernel) - 1)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class AveragePool(Pool):
     """The mean of each window: of its real cells, or with `count_padding` of all its cells.
 
@@ -112,7 +112,7 @@ class GlobalPool(Layer):
         """Return None: the whole input."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GlobalAveragePool(GlobalPool):
     """The mean of each channel.
 
@@ -127,7 +127,7 @@ class GlobalAveragePool(GlobalPool):
         return {"pooling": elements(input_shape)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GlobalMaxPool(GlobalPool):
     """The largest value of each channel.
 
@@ -142,7 +142,7 @@ class GlobalMaxPool(GlobalPool):
         return {"pooling": elements(input_shape) - input_shape[-1]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class AdaptiveAveragePool(Layer):
     """Means over as many uneven windows as the output shall have cells.
 

@@ -8,7 +8,7 @@ from convcli.geometry import AxisMap, Enlarge, Window, output_size
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements, shape_text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Reshape(Layer):
     """The same numbers under another shape, channels last.
 
@@ -43,7 +43,7 @@ class Reshape(Layer):
         """Return None: the whole input."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Pad(Layer):
     """Zeros around the map, (before, after) for every axis.
 
@@ -71,7 +71,7 @@ class Pad(Layer):
         return tuple(Window(1, before=before, after=after) for before, after in self.cells)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Crop(Layer):
     """Cells cut off around the map, (before, after) for every axis.
 
@@ -107,7 +107,7 @@ class Crop(Layer):
         return tuple(Window(1, before=-before, after=-after) for before, after in self.cells)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Upsample(Layer):
     """An enlargement by whole factors: nearest cell, or linear between cell centres.
 
@@ -139,7 +139,7 @@ class Upsample(Layer):
         return tuple(Enlarge(factor, self.bilinear) for factor in self.factor)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ChannelShuffle(Layer):
     """Channels of `groups` groups dealt out in turn (ShuffleNet, Zhang et al. 2018).
 
@@ -162,7 +162,7 @@ class ChannelShuffle(Layer):
         return input_shape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PixelShuffle(Layer):
     """Channels become space: (H, W, C * f * f) to (H * f, W * f, C) (Shi et al. 2016).
 
@@ -193,7 +193,7 @@ class PixelShuffle(Layer):
         return (Enlarge(self.factor),) * (len(input_shape) - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PixelUnshuffle(Layer):
     """Space becomes channels: (H, W, C) to (H / f, W / f, C * f * f).
 
@@ -223,7 +223,7 @@ class PixelUnshuffle(Layer):
         return (Window(self.factor, self.factor),) * (len(input_shape) - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Unfold(Layer):
     """The matrix of patches (im2col): one row for each window, its cells and channels in a row.
 

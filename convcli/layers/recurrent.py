@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from convcli.layers.base import Layer, Misfit, Shape, Work, shape_text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LSTM(Layer):
     """Long short-term memory over a series (length, channels); gates in the order i f g o.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 
+from convcli.frozen import Frozen
 from convcli.layers.base import Layer
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+@dataclass(slots=True, eq=False, repr=False)
+class Word(Frozen):
     """One word of the notation: its class, its numbers in order, and its options."""
 
     home: str

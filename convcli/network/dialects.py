@@ -36,7 +36,7 @@ def in_dialect(network: Network, dialect: str) -> Network:
     return replace(network, layers=_branch(network.layers, _RULES[dialect]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Refused(Layer):
     """A layer that a framework does not build; following it raises the reason."""
 

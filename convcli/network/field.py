@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd, lcm
 
+from convcli.frozen import Frozen
 from convcli.geometry import AxisMap, Window
 
 Span = tuple[int, int]
@@ -24,8 +25,8 @@ HOLE: Span = (1, 0)
 """The empty span: an output cell that no input reaches (a transposed kernel below its stride)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AxisField:
+@dataclass(slots=True, eq=False, repr=False)
+class AxisField(Frozen):
     """The receptive fields of all cells along one axis.
 
     >>> POINT.through(Window(3)).through(Window(2, stride=2)).size

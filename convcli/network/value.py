@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from convcli.frozen import Frozen
 from convcli.layers.base import Layer, Misfit, Shape
 from convcli.layers.blocks import Block, Branch, Concat, Repeat, Scale
 
@@ -15,8 +16,8 @@ MAX_DEPTH = 50
 """Blocks inside blocks; deeper nesting is a mistake or an attack."""
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+@dataclass(slots=True, eq=False, repr=False)
+class Network(Frozen):
     """Layers in order, and the shape of one sample: channels last, no batch.
 
     Sizes given once for all axes are spelled out on construction, so that equivalent descriptions

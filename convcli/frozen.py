@@ -1,0 +1,62 @@
+"""Frozen values that cost little to define.
+
+`@dataclass(frozen=True, slots=True)` compiles six methods, 0.4 ms for each class; forty layers
+would take a sixth of the time that a whole command may. Here one base does what the six do, and
+`@dataclass(slots=True, eq=False, repr=False)` compiles the constructor alone, 0.12 ms. Fields,
+`dataclasses.replace` and pattern matching work as ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+
+_NAMES: dict[tuple[type, bool], tuple[str, ...]] = {}
+"""Field names of each class met so far, all or those that equality looks at."""
+
+
+def _names(cls: type, *, compared: bool) -> tuple[str, ...]:
+    key = cls, compared
+    if key not in _NAMES:
+        _NAMES[key] = tuple(field.name for field in fields(cls) if field.compare or not compared)
+    return _NAMES[key]
+
+
+class Frozen:
+    """Base of values: fields are set once, equality and hash are those of type and fields.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(slots=True, eq=False, repr=False)
+    ... class Point(Frozen):
+    ...     x: int
+    ...     y: int = 0
+    >>> Point(3), Point(3) == Point(3, 0), len({Point(1), Point(1), Point(2)})
+    (Point(x=3, y=0), True, 2)
+    >>> Point(3).x = 4
+    Traceback (most recent call last):
+    dataclasses.FrozenInstanceError: cannot assign to field 'x'
+    """
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, name):
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        names = _names(type(self), compared=True)
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def __hash__(self) -> int:
+        names = _names(type(self), compared=True)
+        return hash((type(self), *(getattr(self, name) for name in names)))
+
+    def __repr__(self) -> str:
+        names = _names(type(self), compared=False)
+        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__qualname__}({told})"
