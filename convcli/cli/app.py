@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from typing import Annotated, NoReturn
 
 import typer
@@ -68,8 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; only a bug leaves as an exception."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        outcome = app(args=arguments, prog_name="convcli", standalone_mode=False)
+        program = _called_alone(app, words)
+        outcome = program(args=words, prog_name="convcli", standalone_mode=False)
         sys.stdout.flush()
     except BaseException as problem:
         if _pipe_was_closed(problem):
@@ -82,6 +85,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if code == ExitCode.INTERRUPTED:  # the parser turns Ctrl-C into an exit code of its own
         return _fail("Interrupted.", ExitCode.INTERRUPTED)
     return code
+
+
+def _called_alone(program: typer.Typer, words: Sequence[str]) -> typer.Typer:
+    """Return the program with the called command alone; without one, the whole.
+
+    Typer builds all options of all commands before it looks for the one that is called, about
+    1 ms for each command. An unknown word gets the whole program, which knows the nearest names.
+    """
+    if not words or words[0].startswith("-"):
+        return program
+    commands = [command for command in program.registered_commands if command.name == words[0]]
+    groups = [group for group in program.registered_groups if group.name == words[0]]
+    if not commands and not groups:
+        return program
+    alone = copy(program)
+    alone.registered_commands, alone.registered_groups = commands, groups
+    return alone
 
 
 def _sentence(problem: BaseException) -> tuple[str, ExitCode] | None:

@@ -71,3 +71,13 @@ def test_a_closed_stdout_is_no_error() -> None:
         process.stdout = None
         _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (0, "")
+
+
+def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbours(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert door.run(["explain", "--help"]) == 0
+    assert door.run(["shpae"]) == 2
+    assert "shape" in capfd.readouterr().err
+    names = {command.name for command in door.app.registered_commands}
+    assert {"shape", "kernels"} <= names
