@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from convcli.network.assertion import Verdict
     from convcli.report import Report
 
-HELP = """Calculate a network on paper: output sizes, parameters, MACs, FLOPs, memory and
-receptive field of every layer, without a framework.
+HELP = """Calculate a network on paper: output sizes, parameters, MACs, FLOPs, memory
+and receptive field of every layer, without a framework.
 
-NETWORK is a preset (see convcli presets), a .net, Keras or model file, or words:
-input HxWxC, then layers with commas between. Quote it if it has brackets or #.
+NETWORK is a preset (see convcli presets), a .net, Keras or model file, or
+words: input HxWxC, then layers with commas between. Quote brackets and #.
 """
 
 EXAMPLES = """Examples:
@@ -86,6 +86,7 @@ def shape(
     explain: options.ExplainOption = None,
     solve: options.SolveOption = None,
     sizes: options.SizesOption = False,
+    selftest: options.SelftestOption = False,
     trace: options.TraceOption = None,
     at: options.AtOption = None,
     convention: options.ConventionOption = None,
@@ -101,6 +102,7 @@ def shape(
         explain=explain is not None,
         solve=solve is not None,
         sizes=sizes,
+        selftest=selftest,
         trace=trace is not None,
         compare_dialects=compare_dialects,
     )
@@ -110,6 +112,8 @@ def shape(
         from convcli.cli.shape_questions import solutions
 
         return emit(solutions(solve), style)
+    if selftest:
+        return _run_selftest(style)
     opened = _opened(words or [], input_text)
     if compare_dialects or sizes:
         from convcli.cli.shape_questions import dialects_report, input_sizes
@@ -135,6 +139,22 @@ def shape(
     if verdict is not None:
         _tell(verdict, messages)
     return None
+
+
+def _run_selftest(style: str | None) -> None:
+    """Print what was checked, and fail if anything does not hold."""
+    from convcli.cli.shape_questions import selftest_report
+    from convcli.network.selftest import selftest
+
+    checks = selftest()
+    emit(selftest_report(checks), style)
+    failed = [check for check in checks if not check.holds]
+    if failed:
+        first = failed[0]
+        raise CheckFailed(
+            f"{len(failed)} of {len(checks)} figures do not hold. {first.name} {first.figure}: "
+            f"{first.got} where {first.source} says {first.expected}."
+        )
 
 
 def _ask_one_thing(**asked: bool) -> None:

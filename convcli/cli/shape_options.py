@@ -11,6 +11,9 @@ Dtype = Literal["float64", "float32", "float16", "bfloat16", "int8"]
 Dialect = Literal["torch", "keras", "onnx"]
 Convention = Literal["paper", "torchinfo", "fvcore", "ptflops", "keras", "deepspeed"]
 
+NETWORK, QUESTIONS, TABLE = "The network", "Other questions", "The table"
+"""Under which headings the help lists the options."""
+
 NetworkWords = Annotated[
     list[str] | None,
     typer.Argument(
@@ -21,18 +24,42 @@ NetworkWords = Annotated[
 ]
 InputOption = Annotated[
     str | None,
-    typer.Option("--input", metavar="HxWxC", help="Another input shape.", show_default=False),
+    typer.Option(
+        "--input",
+        metavar="HxWxC",
+        help="Another input shape.",
+        show_default=False,
+        rich_help_panel=NETWORK,
+    ),
 ]
 BatchOption = Annotated[
-    int, typer.Option("--batch", min=1, help="Samples at a time; only memory grows with it.")
+    int,
+    typer.Option(
+        "--batch",
+        min=1,
+        help="Samples at a time; only memory grows with it.",
+        rich_help_panel=NETWORK,
+    ),
 ]
-DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Type of weights and activations.")]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="Type of weights and activations.", rich_help_panel=NETWORK)
+]
 DialectOption = Annotated[
     Dialect | None,
-    typer.Option("--dialect", help="Shapes as this framework builds them.", show_default=False),
+    typer.Option(
+        "--dialect",
+        help="Shapes as this framework builds them.",
+        show_default=False,
+        rich_help_panel=NETWORK,
+    ),
 ]
 CompareDialectsOption = Annotated[
-    bool, typer.Option("--compare-dialects", help="The layers on which frameworks differ.")
+    bool,
+    typer.Option(
+        "--compare-dialects",
+        help="The layers on which frameworks differ.",
+        rich_help_panel=QUESTIONS,
+    ),
 ]
 FreezeOption = Annotated[
     list[str] | None,
@@ -41,12 +68,16 @@ FreezeOption = Annotated[
         metavar="PATTERN",
         help="Layers that are not trained, such as 'conv*'; may be given again.",
         show_default=False,
+        rich_help_panel=NETWORK,
     ),
 ]
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
-        "--columns", help="Columns by name, with commas between, or all.", show_default=False
+        "--columns",
+        help="Columns by name, with commas between, or all.",
+        show_default=False,
+        rich_help_panel=TABLE,
     ),
 ]
 ExplainOption = Annotated[
@@ -56,6 +87,7 @@ ExplainOption = Annotated[
         metavar="[LAYER]",
         help="Each figure with its formula and the numbers put in, of one layer or of all.",
         show_default=False,
+        rich_help_panel=QUESTIONS,
     ),
 ]
 SolveOption = Annotated[
@@ -65,11 +97,16 @@ SolveOption = Annotated[
         metavar="QUESTION",
         help="The settings that do this, such as '28 -> 14, kernel 3'; needs no network.",
         show_default=False,
+        rich_help_panel=QUESTIONS,
     ),
 ]
 SizesOption = Annotated[
     bool,
-    typer.Option("--sizes", help="The smallest input, those that lose no cell, and in_features."),
+    typer.Option(
+        "--sizes",
+        help="The smallest input, those that lose no cell, and in_features.",
+        rich_help_panel=QUESTIONS,
+    ),
 ]
 TraceOption = Annotated[
     str | None,
@@ -78,6 +115,7 @@ TraceOption = Annotated[
         metavar="[LAYER:]ROW,COL",
         help="The part of the input that this output cell sees.",
         show_default=False,
+        rich_help_panel=QUESTIONS,
     ),
 ]
 AtOption = Annotated[
@@ -87,11 +125,17 @@ AtOption = Annotated[
         metavar="LAYER",
         help="The layer for --trace, by name or number; else the last map.",
         show_default=False,
+        rich_help_panel=QUESTIONS,
     ),
 ]
 ConventionOption = Annotated[
     Convention | None,
-    typer.Option("--convention", help="Count the work as this tool does.", show_default=False),
+    typer.Option(
+        "--convention",
+        help="Count the work as this tool does.",
+        show_default=False,
+        rich_help_panel=TABLE,
+    ),
 ]
 MemoryLimitOption = Annotated[
     str | None,
@@ -100,6 +144,7 @@ MemoryLimitOption = Annotated[
         metavar="SIZE",
         help="Say what to do where training needs more, such as 8GiB.",
         show_default=False,
+        rich_help_panel=TABLE,
     ),
 ]
 AssertOption = Annotated[
@@ -109,6 +154,7 @@ AssertOption = Annotated[
         metavar="EXPRESSION",
         help="Exit with 5 unless this holds for the totals.",
         show_default=False,
+        rich_help_panel=TABLE,
     ),
 ]
 DiagramOption = Annotated[
@@ -118,5 +164,14 @@ DiagramOption = Annotated[
         metavar="SVG",
         help="Draw the graph and the growing field into this file.",
         show_default=False,
+        rich_help_panel=TABLE,
+    ),
+]
+SelftestOption = Annotated[
+    bool,
+    typer.Option(
+        "--selftest",
+        help="Check what ships against figures that others computed; needs no network.",
+        rich_help_panel=QUESTIONS,
     ),
 ]

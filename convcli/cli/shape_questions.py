@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 
 from convcli.errors import UsageMistake
 from convcli.network import Network, Trace
+from convcli.network.selftest import SelfCheck
 from convcli.report import Column, Report
 
 
@@ -188,3 +190,37 @@ def _listed(numbers: tuple[int, ...]) -> str:
     if len(numbers) > 6 and len(steps) == 1:
         return f"{numbers[0]}, {numbers[1]} ... {numbers[-1]} (every {steps.pop()})"
     return ", ".join(map(str, numbers))
+
+
+def selftest_report(checks: Sequence[SelfCheck]) -> Report:
+    """Return how many figures were checked and hold, by group, and each that does not."""
+    groups = dict.fromkeys(check.group for check in checks)
+    rows = []
+    for group in groups:
+        own = [check for check in checks if check.group == group]
+        rows.append((group, len({check.name for check in own}), len(own), _holding(own)))
+    failed = [check for check in checks if not check.holds]
+    return Report(
+        title="Figures that ship, against what others computed",
+        columns=(
+            Column("group", "Group"),
+            Column("cases", "Cases", "right"),
+            Column("figures", "Figures", "right"),
+            Column("hold", "Hold", "right"),
+        ),
+        rows=tuple(rows),
+        totals=("total", sum(row[1] for row in rows), len(checks), _holding(checks)),
+        notes=tuple(
+            f"{check.name} {check.figure}: {check.got}, and {check.source} says {check.expected}"
+            for check in failed
+        ),
+        document={
+            "figures": len(checks),
+            "hold": _holding(checks),
+            "failed": [check._asdict() for check in failed],
+        },
+    )
+
+
+def _holding(checks: Sequence[SelfCheck]) -> int:
+    return sum(check.holds for check in checks)

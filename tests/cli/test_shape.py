@@ -14,6 +14,8 @@ from zipfile import ZipFile
 import pytest
 
 from convcli.cli import app as door
+from convcli.network import selftest
+from convcli.network.selftest import SelfCheck
 
 MNIST = "input 28x28x1, conv 16 3 relu, maxpool 2, conv 32 3 relu, maxpool 2, flatten, "
 MNIST += "dense 32 relu, dense 10 softmax"
@@ -293,6 +295,16 @@ def test_a_diagram_is_written_and_never_over_another_file(shape: Program, tmp_pa
     assert shape.told.err == ""
     png = str(tmp_path / "net.png")
     assert f"name it {place}" in shape.refuses("mnist", "--diagram", png, code=2)
+
+
+def test_what_ships_is_checked_on_the_spot(shape: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    got = shape.json("--selftest")
+    assert got["figures"] == got["hold"] > 200
+    assert got["failed"] == []
+    wrong = SelfCheck("layers", "conv2d_basic", "params", 1792, 1793, "PyTorch")
+    monkeypatch.setattr(selftest, "selftest", lambda: (wrong,))
+    assert "conv2d_basic params: 1793, and PyTorch says 1792" in shape.says("--selftest", code=5)
+    assert shape.told.err.startswith("convcli: 1 of 1 figures do not hold. conv2d_basic params")
 
 
 def test_a_network_is_asked_for(shape: Program) -> None:
