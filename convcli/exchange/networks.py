@@ -7,7 +7,8 @@ from pathlib import Path
 
 from convcli.errors import InputProblem
 from convcli.layers.base import Shape
-from convcli.network import Network, network, parse_notation
+from convcli.network import Network, network
+from convcli.network.lookup import FILE_READERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class OpenedNetwork:
 
 
 def open_network(source: str, input_shape: Shape | None = None) -> OpenedNetwork:
-    """Return the network that `source` names: files of others by suffix, all else as `network`.
+    """Return the network that `source` names, with what a Keras file says beyond the layers.
 
     Args:
         source: notation, a preset's name or a file.
@@ -39,24 +40,11 @@ def open_network(source: str, input_shape: Shape | None = None) -> OpenedNetwork
         UsageMistake: malformed notation, an unknown preset.
         InputProblem: a file that cannot be read, or is no network.
     """
-    suffix = _suffix(source)
-    if suffix in {".keras", ".json"}:
+    if _suffix(source) in {".keras", ".json"}:
         from convcli.exchange.keras_config import read_keras
 
         read = read_keras(Path(source.strip()), input_shape)
         return OpenedNetwork(read.network, read.frozen, read.notes)
-    if suffix == ".safetensors":
-        from convcli.network.modelheader import network_text
-
-        path = Path(source.strip())
-        return OpenedNetwork(
-            parse_notation(network_text(path), name=path.stem, input_shape=input_shape)
-        )
-    if suffix in {".h5", ".hdf5"}:
-        raise InputProblem(
-            f"{source.strip()} is Keras' old format. Load and save it in Keras: "
-            "model.save('model.keras'), or write model.to_json() to a file."
-        )
     return OpenedNetwork(network(source, input_shape=input_shape))
 
 
@@ -66,3 +54,31 @@ def _suffix(source: str) -> str:
     if not words or words[0].rstrip(",") in {"input", "let"} or len(source) > 4096:
         return ""
     return Path(source.strip()).suffix.lower()
+
+
+def _from_keras(path: Path) -> Network:
+    return open_network(str(path)).network
+
+
+def _from_onnx(path: Path) -> Network:
+    from convcli.exchange.onnx_import import read_onnx
+
+    return read_onnx(path).network
+
+
+def _from_old_keras(path: Path) -> Network:
+    raise InputProblem(
+        f"{path} is Keras' old format. Load and save it in Keras: model.save('model.keras'), "
+        "or write model.to_json() to a file."
+    )
+
+
+FILE_READERS.update(
+    {
+        ".keras": _from_keras,
+        ".json": _from_keras,
+        ".onnx": _from_onnx,
+        ".h5": _from_old_keras,
+        ".hdf5": _from_old_keras,
+    }
+)

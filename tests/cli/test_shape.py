@@ -11,10 +11,11 @@ from typing import Any
 from xml.etree import ElementTree
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 
 from convcli.cli import app as door
-from convcli.network import selftest
+from convcli.network import network, selftest
 from convcli.network.selftest import SelfCheck
 
 MNIST = "input 28x28x1, conv 16 3 relu, maxpool 2, conv 32 3 relu, maxpool 2, flatten, "
@@ -103,6 +104,23 @@ def test_keras_files(shape: Program, tmp_path: Path) -> None:
         assert totals["trainable"] == model["trainable"]
         assert "rescaling (Rescaling) prepares the data; it is left out." in got["notes"]
     assert shape.json(str(tmp_path / "digits.json"), "--input", "40x40x1")["input"] == [40, 40, 1]
+
+
+def test_onnx_files(shape: Program, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="ONNX files need the package onnx")
+    from convcli.exchange.onnx_export import onnx_model
+
+    trace = network("mnist").trace()
+    arrays = {
+        f"{step.name}.{name}": np.zeros(extents, np.float32)
+        for step in trace.steps
+        for name, extents in step.weights.items()
+    }
+    (tmp_path / "mnist.onnx").write_bytes(onnx_model(trace, arrays))
+    got = shape.json(str(tmp_path / "mnist.onnx"))
+    assert (got["input"], got["totals"]["params"]) == ([28, 28, 1], 30762)
+    (tmp_path / "cut.onnx").write_bytes(b"\x08\x07 no model")
+    assert "no ONNX model" in shape.refuses(str(tmp_path / "cut.onnx"), code=3)
 
 
 def test_input_batch_and_dtype(shape: Program) -> None:

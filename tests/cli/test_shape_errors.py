@@ -83,7 +83,7 @@ FILES = {
     "zip.keras": (b"PK\x03\x04 nothing", 3, "is no Keras archive"),
     "old.h5": (b"\x89HDF", 3, "is Keras' old format"),
     "cut.safetensors": (b"\xff" * 40, 3, "is not a whole safetensors file"),
-    "net.txt": (b"input 8x8x1", 2, "no network file"),
+    "net.txt": (b"input 8x8x1", 2, "convcli reads .net, .safetensors, .keras, .json, .onnx"),
 }
 
 
