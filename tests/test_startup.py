@@ -16,6 +16,7 @@ BANNED: dict[tuple[str, ...], set[str]] = {
     ("compare", "resnet18", "resnet34"): HEAVY | {"rich"},
     ("presets",): HEAVY | {"rich"},
     ("kernels",): HEAVY | {"rich"},
+    ("data",): {"numba", "llvmlite", "PIL", "scipy", "torch", "rich"},
     ("kernels", "sobel-x"): HEAVY | {"rich"},
 }
 

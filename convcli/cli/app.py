@@ -14,6 +14,7 @@ import typer
 
 from convcli import __version__
 from convcli.cli.compare import register as register_compare
+from convcli.cli.data import register as register_data
 from convcli.cli.explain import explain
 from convcli.cli.filter import register as register_filter
 from convcli.cli.kernels import register as register_kernels
@@ -56,6 +57,7 @@ register_kernels(app)
 register_shape(app)
 register_compare(app)
 register_presets(app)
+register_data(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from convcli.report import Report, render
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 
 class Messages:
@@ -50,6 +50,22 @@ class Messages:
         hidden = self.quiet or not console.is_terminal
         with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
             yield progress
+
+    @contextmanager
+    def counted(self) -> Iterator[Callable[[str, int, int | None], None]]:
+        """Yield a callback `(what, done, total)` that draws one line of progress for each `what`.
+
+        On a terminal with time left; nothing when piped or quiet.
+        """
+        with self.progress() as progress:
+            tasks: dict[str, TaskID] = {}
+
+            def show(what: str, done: int, total: int | None) -> None:
+                if what not in tasks:
+                    tasks[what] = progress.add_task(what, total=total)
+                progress.update(tasks[what], completed=done, total=total)
+
+            yield show
 
 
 def emit(report: Report, style: str | None) -> None:

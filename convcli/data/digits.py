@@ -20,7 +20,7 @@ TRAIN_COUNT = 60_000
 TEST_COUNT = 10_000
 MOST = 10_000_000
 _CHUNK = 2_000
-_TEST_FROM = 2**40
+_TEST_FROM = 10**12
 """Test samples are numbered from here, so that no count of training samples reaches them."""
 
 HABIT_VALUES = {
@@ -31,7 +31,7 @@ HABIT_VALUES = {
     "jitter": 0.06,
     "bend": 0.045,
     "split": 0.16,
-    "taper": 0.18,
+    "taper": 0.2,
     "pen_mean": 0.18,
     "pen": 0.34,
     "pressure": 0.12,

@@ -145,6 +145,11 @@ def load_published(
     return replace(data, provenance=f"{what.source}; read from {folder}{checked}")
 
 
+def folder_of(what: Published) -> Path:
+    """Return where the files of `what` are read from: the user's own folder, else the cache."""
+    return own_folder(what.name) or cache_folder(what.name)
+
+
 def differing_files(what: Published, folder: Path) -> list[str]:
     """Return the names of the files in `folder` that are not the published ones, by SHA-256.
 

@@ -98,7 +98,13 @@ def kernel_cells(picture: Pixels, kernels: Sequence[Kernel | Magnitude]) -> Iter
 
 
 def save_sheet(
-    cells: Iterable[Cell], path: Path, *, force: bool = False, inputs: Iterable[Path] = ()
+    cells: Iterable[Cell],
+    path: Path,
+    *,
+    force: bool = False,
+    inputs: Iterable[Path] = (),
+    cell_width: int = CELL_WIDTH,
+    columns: int | None = None,
 ) -> tuple[int, int]:
     """Write a contact sheet as a picture and return its height and width.
 
@@ -111,7 +117,7 @@ def save_sheet(
             f"{path}: a sheet is written as {', '.join(SHEET_SUFFIXES)}; "
             f"{path.suffix or 'no suffix'} is none of them."
         )
-    sheet = contact_sheet(list(cells), cell_width=CELL_WIDTH)
+    sheet = contact_sheet(list(cells), cell_width=cell_width, columns=columns)
     with new_file(path, force=force, inputs=inputs) as temporary:
         Image.fromarray(sheet).save(temporary)
     return sheet.shape[0], sheet.shape[1]

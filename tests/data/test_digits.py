@@ -69,7 +69,7 @@ def test_a_nearest_neighbour_knows_most_digits_of_other_hands() -> None:
     a = known.samples.reshape(4000, -1).astype(np.float32) / 255
     b = new.samples.reshape(300, -1).astype(np.float32) / 255
     distance = (a**2).sum(axis=1) - 2 * b @ a.T
-    assert (known.labels[distance.argmin(axis=1)] == new.labels).mean() > 0.8
+    assert (known.labels[distance.argmin(axis=1)] == new.labels).mean() > 0.6
 
 
 def test_the_data_set_has_both_splits_and_says_how_it_was_made() -> None:
@@ -81,3 +81,11 @@ def test_the_data_set_has_both_splits_and_says_how_it_was_made() -> None:
     assert calls == [("digits made", 60, 60), ("digits made", 10, 10)]
     with pytest.raises(UsageMistake, match="5 digits cannot be made; ask for 10 to 10,000,000"):
         load_dataset("digits", count=5)
+
+
+def test_training_and_test_samples_are_not_the_same_hands() -> None:
+    data = load_dataset("digits", count=300)
+    assert data.test is not None
+    assert np.bincount(data.test.labels).tolist() == [5] * 10
+    train = {sample.tobytes() for sample in data.train.samples}
+    assert not any(sample.tobytes() in train for sample in data.test.samples)

@@ -1,0 +1,185 @@
+"""`convcli data`: fetch, describe, check, draw and keep a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption
+from convcli.errors import CheckFailed, UsageMistake
+
+if TYPE_CHECKING:
+    from convcli.cli.console import Messages
+    from convcli.data import Dataset
+
+HELP = """Fetch a data set if need be and describe it: samples of each class, mean, deviation.
+
+SOURCE is mnist, fashion, digits (made on the spot), a folder of class folders, idx files, .npz,
+or a .csv of series; without it the named sets are listed, and where they are looked for.
+"""
+
+EXAMPLES = """Examples:
+
+  convcli data
+
+  convcli data mnist --check
+
+  convcli data digits --count 2000 --sheet -o digits.png
+
+  convcli data digits --seed 7 -o digits.npz
+
+  convcli data walks.csv --window 128 --overlap 0.5 --label activity
+"""
+
+SHEET_SAMPLES = 12
+SHEET_CELL = 84
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("data", help=HELP, epilog=EXAMPLES)(data)
+
+
+def data(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[SOURCE]", help="A name, or a path.", show_default=False),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Look for missing classes, copies, leakage, imbalance; exit 5 if results on "
+            "these data would mislead.",
+        ),
+    ] = False,
+    sheet: Annotated[
+        bool, typer.Option("--sheet", help="Draw samples of each class into the picture -o.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Keep the data as this .npz file; with --sheet, the picture.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="Resize pictures to HxW, such as 64x64.", show_default=False),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option("--window", min=1, help="Rows of a window of a series.", show_default="128"),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            "--overlap", min=0, max=0.99, help="Share windows have in common.", show_default="0.5"
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="The column of labels.", show_default="found by name"),
+    ] = None,
+    label_rule: Annotated[
+        Literal["majority", "last"] | None,
+        typer.Option("--label-rule", help="Which rows name a window.", show_default="majority"),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", help="Training samples of digits.", show_default="60000"),
+    ] = None,
+    seed: SeedOption = 0,
+    style: FormatOption = None,
+    quiet: QuietOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Parse, call, render."""
+    from convcli.cli.console import Messages, emit
+    from convcli.cli.data_reports import description, names_report
+
+    if source is None:
+        if check or sheet or output is not None:
+            raise UsageMistake("Name a data set, such as: convcli data mnist")
+        emit(names_report(), style)
+        return
+    if sheet and output is None:
+        raise UsageMistake("--sheet needs a place for the picture: -o samples.png")
+    if output is not None:
+        from convcli.files import check_target
+
+        check_target(output, force=force, inputs=[Path(source)])
+    from convcli.data import load_dataset
+
+    messages = Messages(quiet=quiet)
+    if source == "digits":
+        messages.say("Making digits (compiles once on first use).")
+    with messages.counted() as progress:
+        loaded = load_dataset(
+            source,
+            size=_size(size),
+            window=window,
+            overlap=overlap,
+            label=label,
+            label_rule=label_rule,
+            seed=seed,
+            count=count,
+            progress=progress,
+        )
+    findings = _findings(loaded, source) if check else None
+    emit(description(loaded, findings), style)
+    if output is not None:
+        _keep(loaded, output, Path(source), messages, sheet=sheet, force=force)
+    failed = [finding for finding in findings or () if finding.failed]
+    if failed:
+        raise CheckFailed(f"{source}: {' '.join(finding.text for finding in failed)}")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
+        raise UsageMistake(f"--size {text}: write height x width, each 1 to 4096, such as 64x64.")
+    return int(parts[0]), int(parts[1])
+
+
+def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:
+    """Return what the checks found, the published checksums among them."""
+    from convcli.data.checks import Finding, check_dataset
+    from convcli.data.published import PUBLISHED, differing_files, folder_of
+
+    found = check_dataset(loaded)
+    if source not in PUBLISHED:
+        return found
+    differing = differing_files(PUBLISHED[source], folder_of(PUBLISHED[source]))
+    text = f"not the published files, by SHA-256: {', '.join(differing)}."
+    return (*((Finding("checksum", True, len(differing), text),) if differing else ()), *found)
+
+
+def _keep(
+    loaded: Dataset, output: Path, source: Path, messages: Messages, *, sheet: bool, force: bool
+) -> None:
+    if sheet:
+        from convcli.cli.data_reports import sheet_cells
+        from convcli.imaging.kernel_sheet import save_sheet
+
+        cells = sheet_cells(loaded, SHEET_SAMPLES)
+        height, width = save_sheet(
+            cells,
+            output,
+            force=force,
+            inputs=[source],
+            cell_width=SHEET_CELL,
+            columns=SHEET_SAMPLES,
+        )
+        messages.say(f"{output}: {width} x {height} pixels.")
+        return
+    from convcli.data.export import save_npz
+
+    save_npz(loaded, output, force=force, inputs=[source])
+    messages.say(f"{output}: {output.stat().st_size:,} bytes.")

@@ -1,0 +1,161 @@
+"""What a data set holds, and what may be wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.data.dataset import Dataset
+
+IMBALANCE = 3.0
+"""The largest class may have this many times the samples of the smallest."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplitSummary:
+    """Figures of one split.
+
+    Attributes:
+        name: train, validation or test.
+        counts: samples of each class.
+        means: of each channel, in the samples' own units.
+        deviations: of each channel, over all samples and positions.
+    """
+
+    name: str
+    counts: tuple[int, ...]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check came upon.
+
+    Attributes:
+        check: its name.
+        failed: whether a result on these data would mislead; if not, it is only worth knowing.
+        count: how many samples or classes it concerns.
+        text: the sentence.
+    """
+
+    check: str
+    failed: bool
+    count: int
+    text: str
+
+
+def summarise(data: Dataset) -> tuple[SplitSummary, ...]:
+    """Return the figures of each split.
+
+    >>> from convcli.data import Split, make_dataset
+    >>> part = Split(np.array([[[[0], [2]]], [[[4], [6]]]], np.uint8), np.array([0, 1]))
+    >>> summary = summarise(make_dataset("tiny", {"train": part}))[0]
+    >>> summary.counts, summary.means, round(summary.deviations[0], 3)
+    ((1, 1), (3.0,), 2.236)
+    """
+    found = []
+    for name, split in data.splits().items():
+        means, deviations = _moments(split.samples)
+        counts = np.bincount(split.labels, minlength=data.classes)
+        found.append(SplitSummary(name, tuple(counts.tolist()), means, deviations))
+    return tuple(found)
+
+
+def check_dataset(data: Dataset) -> tuple[Finding, ...]:
+    """Return what is or may be wrong, worst first; nothing is found in a sound data set.
+
+    Looked for: classes without samples, samples that stand in two splits, the same sample under
+    two names, the same sample twice, samples of one value, and classes of very different size.
+    Samples are the same when every byte is.
+    """
+    found = [*_missing_classes(data), *_repeated(data), *_flat(data), *_imbalance(data)]
+    return tuple(sorted(found, key=lambda finding: not finding.failed))
+
+
+def _moments(samples: NDArray[np.generic]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each channel, summed in float64 a thousand samples at a time."""
+    rows = samples.reshape(len(samples), -1, samples.shape[-1])
+    count = rows.shape[0] * rows.shape[1]
+    means = sum(_block(rows, at).sum(axis=(0, 1)) for at in range(0, len(rows), 1000)) / count
+    squares = sum(
+        ((_block(rows, at) - means) ** 2).sum(axis=(0, 1)) for at in range(0, len(rows), 1000)
+    )
+    if samples.ndim == 2:  # a vector has no channels: one figure for all
+        spread = np.sqrt(np.mean(squares / count + (means - means.mean()) ** 2))
+        return (float(means.mean()),), (float(spread),)
+    return tuple(means.tolist()), tuple(np.sqrt(squares / count).tolist())
+
+
+def _block(rows: NDArray[np.generic], at: int) -> NDArray[np.float64]:
+    return rows[at : at + 1000].astype(np.float64)
+
+
+def _missing_classes(data: Dataset) -> list[Finding]:
+    found = []
+    for split_name, split in data.splits().items():
+        counts = np.bincount(split.labels, minlength=data.classes)
+        missing = [data.class_names[label] for label in np.flatnonzero(counts == 0)]
+        if missing:
+            text = f"{split_name} has no sample of {', '.join(missing[:10])}."
+            found.append(Finding("missing class", split_name == "train", len(missing), text))
+    return found
+
+
+def _repeated(data: Dataset) -> list[Finding]:
+    """Return samples that occur more than once: across splits, under two names, or just twice."""
+    places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
+    for name, split in data.splits().items():
+        for sample, label in zip(split.samples, split.labels.tolist(), strict=True):
+            places[hashlib.blake2b(sample.tobytes(), digest_size=16).digest()].append((name, label))
+    leaks: dict[tuple[str, str], int] = defaultdict(int)
+    named_twice = twice = 0
+    for found in places.values():
+        if len(found) == 1:
+            continue
+        twice += len(found) - 1
+        named_twice += len({label for _, label in found}) > 1
+        splits = list(dict.fromkeys(name for name, _ in found))
+        for other in splits[1:]:
+            leaks[splits[0], other] += sum(name == other for name, _ in found)
+    findings = [
+        Finding("leakage", True, count, f"{count:,} samples of {b} are also in {a}.")
+        for (a, b), count in leaks.items()
+    ]
+    if named_twice:
+        text = f"{named_twice:,} samples stand under more than one label."
+        findings.append(Finding("two labels", True, named_twice, text))
+    if twice:
+        text = f"{twice:,} samples are copies of another one, byte by byte."
+        findings.append(Finding("duplicates", False, twice, text))
+    return findings
+
+
+def _flat(data: Dataset) -> list[Finding]:
+    found = []
+    for name, split in data.splits().items():
+        rows = split.samples.reshape(len(split), -1)
+        flat = int((rows.min(axis=1) == rows.max(axis=1)).sum()) if rows.shape[1] > 1 else 0
+        if flat:
+            text = f"{flat:,} samples of {name} have one value everywhere."
+            found.append(Finding("flat samples", False, flat, text))
+    return found
+
+
+def _imbalance(data: Dataset) -> list[Finding]:
+    counts = np.bincount(data.train.labels, minlength=data.classes)
+    present = np.flatnonzero(counts)
+    small, large = present[counts[present].argmin()], int(counts.argmax())
+    ratio = counts[large] / counts[small]
+    if ratio <= IMBALANCE:
+        return []
+    text = (
+        f"{data.class_names[large]} has {int(counts[large]):,} training samples, "
+        f"{data.class_names[int(small)]} {int(counts[small]):,}: {ratio:.1f} times as many. "
+        "Weigh the classes, and look at each class's accuracy."
+    )
+    return [Finding("imbalance", False, len(present), text)]

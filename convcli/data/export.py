@@ -1,0 +1,34 @@
+"""A data set as one `.npz` file, readable again as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from convcli.data.dataset import Dataset
+from convcli.errors import InputProblem
+from convcli.files import new_file
+
+_SUFFIXES = {"train": "train", "validation": "val", "test": "test"}
+
+
+def save_npz(
+    data: Dataset, path: Path, *, force: bool = False, inputs: Iterable[Path] = ()
+) -> None:
+    """Write the splits as `x_train`, `y_train`, `x_val`, ... and the names as `class_names`.
+
+    Raises:
+        InputProblem: the name does not end in `.npz`, or the place cannot be written to.
+        WouldOverwrite: the file exists and `force` is off.
+        UsageMistake: the file is one of `inputs`.
+    """
+    if path.suffix.lower() != ".npz":
+        raise InputProblem(f"{path}: a data set is written as .npz; give the name that suffix.")
+    arrays = {"class_names": np.array(data.class_names)}
+    for name, split in data.splits().items():
+        arrays[f"x_{_SUFFIXES[name]}"] = split.samples
+        arrays[f"y_{_SUFFIXES[name]}"] = split.labels
+    with new_file(path, force=force, inputs=inputs) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
