@@ -17,8 +17,10 @@ DIALECTS = ("torch", "keras", "onnx")
 def in_dialect(network: Network, dialect: str) -> Network:
     """Return the network as a framework would build it from the same words.
 
-    `keras`: a valid transposed convolution never cuts a stride short.
-    `torch`, `onnx`: an LSTM has two biases. `torch` refuses `same` with a stride.
+    `keras`: a valid transposed convolution never cuts a stride short; no `ceil`, and no numbers as
+    padding of a transposed convolution.
+    `torch`, `onnx`: an LSTM has two biases. `torch` refuses `same` with a stride and for pools,
+    `causal`, and padding that differs before and after.
 
     >>> from convcli.network import parse_notation
     >>> net = parse_notation("input 4x4x1, upconv 1 2 s3")
@@ -69,31 +71,41 @@ class Refused(Layer):
 Rule = Callable[[Layer], Layer]
 
 
+def _refused(layer: Layer, reason: str) -> Refused:
+    return Refused(layer, reason, name=layer.name)
+
+
 def _torch(layer: Layer) -> Layer:
     if layer.op == "lstm":
         return replace(layer, biases=2)  # type: ignore[call-arg]  # the op says it is an LSTM
-    if getattr(layer, "padding", None) != "same":
+    padding = getattr(layer, "padding", "valid")
+    if padding == "causal" or (
+        not isinstance(padding, str) and any(before != after for before, after in padding)
+    ):
+        return _refused(layer, "PyTorch pads both ends alike. Write `pad` before it.")
+    if padding != "same":
         return layer
     if layer.op == "upconv" or layer.op.endswith("pool"):
-        return Refused(
-            layer, "PyTorch has no `same` here. Write the padding in cells.", name=layer.name
-        )
+        return _refused(layer, "PyTorch has no `same` here. Write the padding in cells.")
     if max(getattr(layer, "stride", (1,))) > 1:
-        return Refused(
+        return _refused(
             layer,
             "PyTorch has no `same` with a stride. Write the padding in cells, or `pad` before it.",
-            name=layer.name,
         )
     return layer
 
 
 def _keras(layer: Layer) -> Layer:
-    if layer.op != "upconv" or getattr(layer, "padding", None) != "valid":
+    if getattr(layer, "ceil", False):
+        return _refused(layer, "Keras has no `ceil`. Write `pad 0:1` before it, or `same`.")
+    if layer.op != "upconv":
         return layer
+    if not isinstance(layer.padding, str):  # type: ignore[attr-defined]  # a TransposedConv
+        return _refused(layer, "Keras has `valid` and `same` here. Write `crop` behind it.")
     kernel, stride = layer.kernel, layer.stride  # type: ignore[attr-defined]  # a TransposedConv
     dilation, extra = layer.dilation, layer.output_padding  # type: ignore[attr-defined]  # same
     fill = tuple(map(keras_output_padding, kernel, stride, dilation))
-    if any(extra) or not any(fill):
+    if layer.padding == "same" or any(extra) or not any(fill):  # type: ignore[attr-defined]  # same
         return layer
     return replace(layer, fill=fill)  # type: ignore[call-arg]  # same
 

@@ -161,6 +161,25 @@ def test_a_refusal_is_told_and_the_rest_goes_on_for_others() -> None:
     assert lstm.said == {"keras": "5, 200 params", "onnx": "5, 220 params"}
 
 
+@pytest.mark.parametrize(
+    ("layer", "dialect", "sentence"),
+    [
+        ("maxpool 3 s2 ceil", "keras", "Keras has no `ceil`"),
+        ("upconv 4 3 s2 p1", "keras", "Keras has `valid` and `same` here"),
+        ("conv 4 3 p0:1", "torch", "PyTorch pads both ends alike"),
+        ("maxpool 2 same", "torch", "PyTorch has no `same` here"),
+        ("upconv 4 2 s2 same", "torch", "PyTorch has no `same` here"),
+    ],
+)
+def test_what_a_framework_has_no_word_for(layer: str, dialect: str, sentence: str) -> None:
+    net = parse_notation(f"input 9x9x2, {layer}")
+    net.trace()
+    with pytest.raises(InputProblem) as caught:
+        net.trace(dialect=dialect)
+    assert sentence in str(caught.value)
+    assert f"`{layer}`" in str(caught.value)
+
+
 def test_nothing_differs_on_plain_networks() -> None:
     assert compare_dialects(network("mnist")) == []
 

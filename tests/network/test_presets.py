@@ -201,9 +201,48 @@ def _resnet_v1_50() -> str:
     return ", ".join(parts)
 
 
+def _inception_v2() -> str:
+    """Branches 1x1, 3x3, double 3x3 and pool; reductions without the first and the last 1x1."""
+
+    def module(one: int, two: str, three: str, four: int, pool: str = "avgpool") -> str:
+        low2, high2 = two.split()
+        low3, high3 = three.split()
+        return (
+            f"concat(conv {one} 1 | conv {low2} 1, conv {high2} 3 same"
+            f" | conv {low3} 1, conv {high3} 3 same, conv {high3} 3 same"
+            f" | {pool} 3 s1 same, conv {four} 1)"
+        )
+
+    def reduction(two: str, three: str) -> str:
+        low2, high2 = two.split()
+        low3, high3 = three.split()
+        return (
+            f"concat(conv {low2} 1, conv {high2} 3 s2 same"
+            f" | conv {low3} 1, conv {high3} 3 same, conv {high3} 3 s2 same | maxpool 3 s2 same)"
+        )
+
+    parts = [
+        "input 224x224x3, sepconv 64 7 s2 same m8, maxpool 3 s2 same",
+        "conv 64 1, conv 192 3 same, maxpool 3 s2 same",
+        module(64, "64 64", "64 96", 32),
+        module(64, "64 96", "64 96", 64),
+        reduction("128 160", "64 96"),
+        module(224, "64 96", "96 128", 128),
+        module(192, "96 128", "96 128", 128),
+        module(160, "128 160", "128 160", 96),
+        module(96, "128 192", "160 192", 96),
+        reduction("128 192", "192 256"),
+        module(352, "192 320", "160 224", 128),
+        module(352, "192 320", "192 224", 128, pool="maxpool"),
+    ]
+    return ", ".join(parts)
+
+
 @pytest.mark.parametrize(
     ("text", "net"),
     [
+        (_inception_v2(), "inception_v2"),
+        ("vgg16", "vgg_16"),
         (ALEXNET_V2, "alexnet_v2"),
         (MOBILENET_SAME, "mobilenet_v1"),
         (_resnet_v1_50(), "resnet_v1_50"),
@@ -212,7 +251,7 @@ def _resnet_v1_50() -> str:
 def test_the_rows_of_the_distill_article(text: str, net: str) -> None:
     rows = REFERENCE["receptive_fields_of_the_Distill_article"]
     (ref,) = [row for row in rows if row["net"] == net]
-    got = parse_notation(text).trace().totals
+    got = network(text).trace().totals
     assert got.receptive_field == (ref["rf"],) * 2
     assert got.stride == (ref["stride"],) * 2
     assert got.padding == (ref["pad"],) * 2
