@@ -20,17 +20,16 @@ from convcli.engine.filter_tile import (
     Tallies,
     Vectors,
     bits_of,
-    each_row_of_samples,
     lanes_of,
     load_parameters,
 )
 from convcli.engine.host import host
 
 LINES = 4
-"""Lines of one tile; three more than a kernel of one row could share."""
+"""Lines of one tile."""
 
-SUMS = 16 if host().lanes == 16 else 8
-"""Vectors of sums of one tile."""
+NUMBERS = 256 if host().lanes == 16 else 64
+"""Sums of one tile; they and a sample and its weights fit the registers."""
 
 ONE_KERNEL, LENGTH, TAXICAB, LARGER = range(1, 5)
 """What becomes of the sums, as the length of a tuple: one kernel, or the norm over two."""
@@ -38,28 +37,30 @@ ONE_KERNEL, LENGTH, TAXICAB, LARGER = range(1, 5)
 
 def codelet_width(lines: int, norm: int, itemsize: int) -> int:
     """Return how many numbers wide a tile is whose weights have `itemsize` bytes."""
-    return SUMS // (lines * (1 if norm == ONE_KERNEL else 2)) * lanes_of(itemsize)
+    kernels = 1 if norm == ONE_KERNEL else 2
+    return max(NUMBERS // (lines * kernels), lanes_of(itemsize))
 
 
 @intrinsic
 def codelet_tile(
-    typingctx, out, out_step, pixels, starts, weights, offsets, taps_h, parameters, extremes,
-    counts, lines, across, norm, variety,
+    typingctx, out, out_step, pixels, starts, weights, offsets, parameters, extremes, counts,
+    lines, down, across, norm, variety,
 ):  # fmt: skip
     """Write `len(lines)` lines of one tile, `codelet_width` pixels of each.
 
-    Row r of the samples begins at `pixels[starts[r]]`; `len(across)` is the kernel's width. The
-    weights of a second kernel follow those of the first. The rest is as in `convert_row`.
+    Row r of the samples begins at `pixels[starts[r]]`; the kernel is `len(down)` x `len(across)`.
+    The weights of a second kernel follow those of the first. The rest is as in `convert_row`.
     """
     word = types.intp
     signature = types.void(
-        out, word, pixels, starts, weights, offsets, word, parameters, extremes, counts, lines,
+        out, word, pixels, starts, weights, offsets, parameters, extremes, counts, lines, down,
         across, norm, variety,
     )  # fmt: skip
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         tile = _Codelet(context, builder, signature, arguments)
-        each_row_of_samples(builder, len(lines), tile.taps_h, tile.add_row)
+        for row in range(len(lines) + len(down) - 1):
+            tile.add_row(row)
         tile.convert()
         return context.get_dummy_value()
 
@@ -72,14 +73,14 @@ class _Codelet:
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any):
         (
             self.out, self.out_step, self.pixels, self.starts, self.weights, self.offsets,
-            self.taps_h, self.parameters, self.extremes, self.counts, *_,
+            self.parameters, self.extremes, self.counts, *_,
         ) = arguments  # fmt: skip
         self.context, self.builder = context, builder
         self.out_pixel, self.pixel = signature.args[0].dtype, signature.args[2].dtype
         number = context.get_value_type(signature.args[4].dtype)
-        self.finish = context.get_value_type(signature.args[7].dtype)
-        self.lines, self.taps_w, self.norm, self.variety = (
-            len(shape) for shape in signature.args[-4:]
+        self.finish = context.get_value_type(signature.args[6].dtype)
+        self.lines, self.taps_h, self.taps_w, self.norm, self.variety = (
+            len(shape) for shape in signature.args[-5:]
         )
         lanes = lanes_of(bits_of(number) // 8)
         self.vectors = Vectors(builder, number, lanes)
@@ -95,26 +96,29 @@ class _Codelet:
         self.builder.store(self.vectors.constant(0), register)
         return register
 
-    def add_row(self, row: Any, active: range) -> None:
-        """Add one row of samples to the sums of the lines that it serves."""
+    def _weight(self, index: int) -> Any:
+        """Return a vector of one weight; the compiler keeps it or loads it again."""
+        place = self.builder.gep(self.weights, [WORD(index)])
+        return self.vectors.splat(self.builder.load(place))
+
+    def add_row(self, row: int) -> None:
+        """Add one row of samples to the sums of all lines that it serves."""
         builder, vectors = self.builder, self.vectors
         stored = self.context.get_value_type(self.pixel)
-        here = builder.gep(self.pixels, [builder.load(builder.gep(self.starts, [row]))])
-        taps = builder.mul(self.taps_h, WORD(self.taps_w))
+        start = builder.load(builder.gep(self.starts, [WORD(row)]))
+        active = [m for m in range(self.lines) if 0 <= row - m < self.taps_h]
         for tap in range(self.taps_w):
             offset = builder.load(builder.gep(self.offsets, [WORD(tap)]))
-            shifted = builder.gep(here, [offset])
-            splats = {}
-            for m in active:
-                line = builder.mul(builder.sub(row, WORD(m)), WORD(self.taps_w))
-                for kernel in range(self.kernels):
-                    place = builder.add(line, builder.mul(taps, WORD(kernel)))
-                    weight = builder.gep(self.weights, [builder.add(place, WORD(tap))])
-                    splats[kernel, m] = vectors.splat(builder.load(weight))
+            shifted = builder.gep(self.pixels, [builder.add(start, offset)])
+            weights = {
+                (kernel, m): self._weight((kernel * self.taps_h + row - m) * self.taps_w + tap)
+                for kernel in range(self.kernels)
+                for m in active
+            }
             for v in self.across:
                 loaded = vectors.load(shifted, WORD(v * vectors.lanes), stored)
                 sample = vectors.widened(loaded, self.pixel)
-                for (kernel, m), weight in splats.items():
+                for (kernel, m), weight in weights.items():
                     register = self.sums[kernel][m][v]
                     total = vectors.fused(weight, sample, builder.load(register))
                     builder.store(total, register)

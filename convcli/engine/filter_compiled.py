@@ -133,34 +133,71 @@ def convert_block(
 
 
 @compiled
+def level_rows(
+    middle, step, pixels, width, source_rows, top, rows, source_columns, inner_begin, inner_end,
+    shift, outside, left, columns, edge, levels, levels_at, offsets, reach, taps_w, level_width,
+    level_tile,
+):  # fmt: skip
+    """Run a row of taps over `rows` extended lines, from column `left` on, `columns` of each.
+
+    Inside the picture tiles read its pixels; at the edges a widened copy in `edge`.
+    """
+    begin = min(max(inner_begin, left), left + columns)
+    end = (
+        begin + max(min(inner_end - reach, left + columns) - begin, 0) // level_width * level_width
+    )
+    for line in range(rows):
+        base = line * step
+        row = source_rows[top + line]
+        for side in range(2):
+            start = left if side == 0 else end
+            count = begin - left if side == 0 else left + columns - end
+            if row < 0:
+                start, count = left, columns
+            if count > 0:
+                widen_block(
+                    edge, 0, pixels, width, source_rows, top + line, 1, source_columns, start,
+                    count + reach, inner_begin, inner_end, shift, outside,
+                )  # fmt: skip
+                for place in range(0, count, level_width):
+                    add_up_tile(
+                        address(middle, base + start - left + place), 0, address(edge, place), 0,
+                        address(levels, levels_at), address(offsets, 0), 1, taps_w, level_tile,
+                    )  # fmt: skip
+            if side == 0 and row >= 0:
+                for column in range(begin, end, level_width):
+                    add_up_tile(
+                        address(middle, base + column - left), 0,
+                        address(pixels, row * width + column + shift), 0,
+                        address(levels, levels_at), address(offsets, 0), 1, taps_w, level_tile,
+                    )  # fmt: skip
+
+
+@compiled
 def separable_strip(
     pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
-    source_columns, inner_begin, inner_end, shift, outside,
+    source_columns, inner_begin, inner_end, shift, outside, column_begin, column_end,
     uprights, levels, kernels, terms, offsets, reach, taps_h, taps_w, how, root,
-    parameters, extremes, counts, samples, middle, step, sums, products, sums_step, total,
+    parameters, extremes, counts, edge, middle, step, sums, products, sums_step, total,
     block_rows, block_columns, up_width, up_tile, level_width, level_tile, variety,
 ):  # fmt: skip
     """Filter rows `first` to `last` with `terms` pairs of a column and a row for each kernel.
 
-    The column runs first, over the block and the columns around it, then the row over that.
+    The row runs first, over the block and the lines around it, then the column over that.
     """
-    upright_offset = offsets[:1]
     for top in range(first, last, block_rows):
         rows = min(block_rows, last - top)
-        for left in range(0, out_width, block_columns):
-            columns = min(block_columns, out_width - left)
-            widen_block(
-                samples, step, pixels, width, source_rows, top, rows + taps_h - 1,
-                source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
-            )  # fmt: skip
+        for left in range(column_begin, column_end, block_columns):
+            columns = min(block_columns, column_end - left)
             for pair in range(kernels * terms):
-                add_up(
-                    middle, step, samples, step, rows, columns + reach, uprights, pair * taps_h,
-                    upright_offset, taps_h, 1, up_width, up_tile,
+                level_rows(
+                    middle, step, pixels, width, source_rows, top, rows + taps_h - 1,
+                    source_columns, inner_begin, inner_end, shift, outside, left, columns, edge,
+                    levels, pair * taps_w, offsets, reach, taps_w, level_width, level_tile,
                 )  # fmt: skip
                 add_up(
                     products if terms > 1 else sums, sums_step, middle, step, rows, columns,
-                    levels, pair * taps_w, offsets, 1, taps_w, level_width, level_tile,
+                    uprights, pair * taps_h, offsets, taps_h, 1, up_width, up_tile,
                 )  # fmt: skip
                 kernel, term = divmod(pair, terms)
                 for row in range(rows):
@@ -171,29 +208,28 @@ def separable_strip(
                         join(total[base:], sums[base:], columns, how, kernel == 0)
             convert_block(
                 out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                total, sums_step, rows, columns, root,
-                parameters, extremes, counts, variety,
+                total, sums_step, rows, columns, root, parameters, extremes, counts, variety,
             )  # fmt: skip
 
 
 @compiled
 def codelet_strip(
     pixels, width, out, out_width, out_first, out_step, source_rows, first, last, shift,
-    column_begin, column_end, weights, offsets, taps_h, parameters, extremes, counts, starts,
-    codelet_width, lines, across, norm, variety,
+    column_begin, column_end, weights, offsets, parameters, extremes, counts, starts,
+    codelet_width, lines, down, across, norm, variety,
 ):  # fmt: skip
     """Filter whole tiles, all of whose taps lie inside the picture, straight from its pixels.
 
     `first` to `last` and `column_begin` to `column_end` are multiples of the tile apart.
     """
     for top in range(first, last, len(lines)):
-        for row in range(len(lines) + taps_h - 1):
+        for row in range(len(lines) + len(down) - 1):
             starts[row] = source_rows[top + row] * width + shift
         base = (out_first + top * out_step) * out_width
         for column in range(column_begin, column_end, codelet_width):
             codelet_tile(
                 address(out, base + column), out_step * out_width, address(pixels, column),
-                address(starts, 0), address(weights, 0), address(offsets, 0), taps_h,
+                address(starts, 0), address(weights, 0), address(offsets, 0),
                 address(parameters, 0), address(extremes, 0), address(counts, 0),
-                lines, across, norm, variety,
+                lines, down, across, norm, variety,
             )  # fmt: skip

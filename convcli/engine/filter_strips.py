@@ -144,7 +144,7 @@ class _Job:
     ) -> Iterable[Part]:
         """Return tiles in the middle, whose taps all lie inside, then the four edges."""
         lines, width = len(codelet.lines), codelet.width
-        left = min(max(self.inner[0], 0), self.out_width)
+        left = min(_rounded(max(self.inner[0], 0), self.lanes), self.out_width)
         right = left + max(self.inner[1] - self.reach - left, 0) // width * width
         inside = np.flatnonzero(self.tables[residue] >= 0)
         top = int(inside[0]) if inside.size else rows
@@ -233,8 +233,8 @@ class _Job:
             filter_tile.tile_vectors(lines) * self.lanes for lines in (len(tile), 1)
         )
         blocks = self._blocks(len(tile), math.lcm(up_width, level_width))
-        samples = _aligned((blocks.rows + taps_h + len(tile)) * blocks.step, self.number)
-        middle = _aligned((blocks.rows + len(tile)) * blocks.step, self.number)
+        edge = _aligned(blocks.step + self.reach + level_width, self.number)
+        middle = _aligned((blocks.rows + taps_h + len(tile)) * blocks.step, self.number)
         sums, products = (
             _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number) for _ in range(2)
         )
@@ -244,11 +244,11 @@ class _Job:
 
         def run(part: Part, tally: _Tally) -> None:
             filter_compiled.separable_strip(
-                *self._picture(part), *self._border(), uprights, levels, len(self.plan.kernels),
-                terms, self.offsets, self.reach, taps_h, self.plan.columns.taps, how, root,
-                self.parameters, tally.extremes, tally.counts, samples, middle, blocks.step, sums,
-                products, blocks.sums_step, total, blocks.rows, blocks.columns, up_width, tile,
-                level_width, (0,), self.variety,
+                *self._picture(part), *self._border(), part.begin, part.end, uprights, levels,
+                len(self.plan.kernels), terms, self.offsets, self.reach, taps_h,
+                self.plan.columns.taps, how, root, self.parameters, tally.extremes, tally.counts,
+                edge, middle, blocks.step, sums, products, blocks.sums_step, total, blocks.rows,
+                blocks.columns, up_width, tile, level_width, (0,), self.variety,
             )  # fmt: skip
 
         return run
@@ -259,8 +259,8 @@ class _Job:
         def run(part: Part, tally: _Tally) -> None:
             filter_compiled.codelet_strip(
                 *self._picture(part), self.inner[2], part.begin, part.end, codelet.weights,
-                self.offsets, self.plan.rows.taps, codelet.parameters, tally.extremes,
-                tally.counts, starts, codelet.width, codelet.lines,
+                self.offsets, codelet.parameters, tally.extremes, tally.counts, starts,
+                codelet.width, codelet.lines, (0,) * self.plan.rows.taps,
                 (0,) * self.plan.columns.taps, (0,) * codelet.norm, self.variety,
             )  # fmt: skip
 
@@ -288,7 +288,7 @@ def _codelet(plan: FilterPlan) -> _Codelet | None:
         return None
     whole = plan.accumulator == "int16"
     norm = {"none": 1, "l2": 2, "l1": 3, "max": 4}[plan.norm]
-    lines = (0,) * min(filter_codelet.LINES, plan.rows.taps + 1)
+    lines = (0,) * filter_codelet.LINES
     number = np.dtype(plan.accumulator)
     weights = np.concatenate([kernel.ravel() for kernel in plan.kernels]).astype(number)
     parameters, _ = conversion(plan)

@@ -243,6 +243,8 @@ def add_up_tile(
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         sums, sums_step, samples, samples_step, weights, offsets, taps_h, taps_w, _ = arguments
         number = context.get_value_type(signature.args[0].dtype)
+        pixel = signature.args[2].dtype
+        stored = context.get_value_type(pixel)
         vectors = Vectors(builder, number, lanes_of(bits_of(number) // 8))
         across = range(tile_vectors(lines))
         registers = [
@@ -266,7 +268,8 @@ def add_up_tile(
                     for m, kernel_row in kernel_rows.items()
                 }
                 for v in across:
-                    sample = vectors.load(shifted, WORD(v * vectors.lanes))
+                    loaded = vectors.load(shifted, WORD(v * vectors.lanes), stored)
+                    sample = vectors.widened(loaded, pixel)
                     for m in active:
                         total = builder.load(registers[m][v])
                         total = vectors.fused(splats[m], sample, total)
