@@ -11,7 +11,10 @@ OPTIONS = {
 }
 
 compiled = njit(**OPTIONS)
-"""The decorator of compiled loops."""
+"""The decorator of compiled loops that Python calls."""
+
+compiled_part = njit(**{**OPTIONS, "cache": False})
+"""The decorator of functions that compiled loops call: they are cached with their callers."""
 
 JIT_RUNS = not config.DISABLE_JIT
 """False with NUMBA_DISABLE_JIT=1: vector code exists only compiled."""

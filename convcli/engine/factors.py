@@ -1,7 +1,7 @@
 """Kernels as sums of products of a column and a row, so that two short passes replace a long one.
 
 A k x k kernel of rank one costs 2k multiply-adds a pixel instead of k * k. Integer kernels are
-split in integers, so that nothing is rounded; others by singular values.
+split in integers, so that nothing is rounded; others by elimination.
 """
 
 from __future__ import annotations
@@ -55,23 +55,32 @@ def integer_factors(kernel: Any) -> tuple[Any, Any] | None:
 
 
 def low_rank(kernel: Any, largest_rank: int = LARGEST_RANK) -> tuple[tuple[Any, Any], ...] | None:
-    """Return the fewest (column, row) pairs whose outer products add up to `kernel`, or None.
+    """Return few (column, row) pairs whose outer products add up to `kernel`, or None.
 
-    Singular values as in Perona, "Deformable kernels for early vision" (1995). The terms are exact
-    to NEGLIGIBLE of the largest weight; None when that takes more than `largest_rank` of them.
+    Crosses through the largest weight left are taken away one by one, which is Gaussian elimination
+    with complete pivoting: as many as the rank, with no decomposition of the whole. None when more
+    than `largest_rank` of them leave more than NEGLIGIBLE of the largest weight.
 
     >>> [len(low_rank(kernel)) for kernel in (np.ones((5, 5)), np.eye(2))]
     [1, 2]
+    >>> low_rank(np.eye(5), 4) is None
+    True
     """
     if not np.isfinite(kernel).all():
         return None
-    columns, values, rows = np.linalg.svd(kernel)
-    left_out = np.cumsum(values[::-1])[::-1]
-    rank = int((left_out > NEGLIGIBLE * max(abs(kernel).max(), 1e-300)).sum())
-    if rank > largest_rank:
-        return None
-    roots = np.sqrt(values)
-    return tuple((columns[:, i] * roots[i], rows[i] * roots[i]) for i in range(max(rank, 1)))
+    rest = kernel.astype(np.float64)
+    enough = NEGLIGIBLE * np.abs(kernel).max()
+    terms: list[tuple[Any, Any]] = []
+    while not terms or np.abs(rest).max() > enough:
+        if len(terms) == largest_rank:
+            return None
+        line, place = np.unravel_index(np.abs(rest).argmax(), rest.shape)
+        pivot = rest[line, place]
+        column = rest[:, place] / (pivot if pivot else 1.0)
+        row = rest[line].copy()
+        terms.append((column, row))
+        rest = rest - np.outer(column, row)
+    return tuple(terms)
 
 
 def reach(kernel: Any) -> float:

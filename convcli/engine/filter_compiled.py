@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from convcli.engine.compilation import compiled
+from convcli.engine.compilation import compiled, compiled_part
 from convcli.engine.filter_codelet import codelet_tile
 from convcli.engine.filter_tile import add_up_tile, address, convert_row, widen_row
 
@@ -17,7 +17,7 @@ SUM, SQUARES, MAGNITUDES, LARGEST = range(4)
 """How the sums of several kernels become one value."""
 
 
-@compiled
+@compiled_part
 def widen_block(
     block, step, pixels, width, source_rows, first, rows, source_columns, left, count,
     inner_begin, inner_end, shift, outside,
@@ -33,18 +33,16 @@ def widen_block(
                 block[base + place] = outside
             continue
         start = row * width
-        for place in range(left, begin):
+        for edge in range(begin + count - end):
+            place = left + edge if left + edge < begin else end + edge - (begin - left)
             column = source_columns[place]
             block[base + place - left] = pixels[start + column] if column >= 0 else outside
         widen_row(
             address(block, base + begin - left), address(pixels, start + begin + shift), end - begin
         )
-        for place in range(end, left + count):
-            column = source_columns[place]
-            block[base + place - left] = pixels[start + column] if column >= 0 else outside
 
 
-@compiled
+@compiled_part
 def add_up(
     sums, sums_step, samples, samples_step, rows, columns, weights, weights_at, offsets, taps_h,
     taps_w, tile_width, tile,
@@ -59,24 +57,21 @@ def add_up(
             )  # fmt: skip
 
 
-@compiled
-def join(total, sums, count, how, first):
-    """Join the sums of one kernel to the total of several."""
-    if how == SUM:
-        for place in range(count):
-            total[place] = sums[place] if first else total[place] + sums[place]
-    elif how == SQUARES:
-        for place in range(count):
+@compiled_part
+def join(total, sums, step, rows, columns, how, first):
+    """Join the sums of one kernel to the total of several: SUM, SQUARES, MAGNITUDES or LARGEST."""
+    for row in range(rows):
+        for place in range(row * step, row * step + columns):
             value = total.dtype.type(sums[place])
-            total[place] = value * value if first else total[place] + value * value
-    elif how == MAGNITUDES:
-        for place in range(count):
-            value = abs(sums[place])
-            total[place] = value if first else total[place] + value
-    else:
-        for place in range(count):
-            value = abs(sums[place])
-            total[place] = value if first else max(total[place], value)
+            before = total[place] * (not first)
+            if how == SQUARES:
+                total[place] = before + value * value
+            elif how == MAGNITUDES:
+                total[place] = before + abs(value)
+            elif how == LARGEST:
+                total[place] = max(before, abs(value))
+            else:
+                total[place] = before + value
 
 
 @compiled
@@ -104,18 +99,16 @@ def dense_strip(
                     sums, sums_step, samples, samples_step, rows, columns, weights,
                     kernel * taps_h * taps_w, offsets, taps_h, taps_w, tile_width, tile,
                 )  # fmt: skip
-                if how >= 0:
-                    for row in range(rows):
-                        base = row * sums_step
-                        join(total[base:], sums[base:], columns, how, kernel == 0)
+                if total is not None:
+                    join(total, sums, sums_step, rows, columns, how, kernel == 0)
             convert_block(
                 out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                total, sums_step, rows, columns, root,
+                sums if total is None else total, sums_step, rows, columns, root,
                 parameters, extremes, counts, variety,
             )  # fmt: skip
 
 
-@compiled
+@compiled_part
 def convert_block(
     out, out_width, start, out_step, sums, sums_step, rows, columns, root, parameters, extremes,
     counts, variety,
@@ -123,7 +116,7 @@ def convert_block(
     """Convert the sums of one block, or their roots, and write them to their place."""
     for row in range(rows):
         base = row * sums_step
-        if root:
+        if root is not None:
             for place in range(base, base + columns):
                 sums[place] = math.sqrt(sums[place])
         convert_row(
@@ -132,7 +125,7 @@ def convert_block(
         )  # fmt: skip
 
 
-@compiled
+@compiled_part
 def level_rows(
     middle, step, pixels, width, source_rows, top, rows, source_columns, inner_begin, inner_end,
     shift, outside, left, columns, edge, levels, levels_at, offsets, reach, taps_w, level_width,
@@ -196,19 +189,17 @@ def separable_strip(
                     levels, pair * taps_w, offsets, reach, taps_w, level_width, level_tile,
                 )  # fmt: skip
                 add_up(
-                    products if terms > 1 else sums, sums_step, middle, step, rows, columns,
+                    sums if products is None else products, sums_step, middle, step, rows, columns,
                     uprights, pair * taps_h, offsets, taps_h, 1, up_width, up_tile,
                 )  # fmt: skip
-                kernel, term = divmod(pair, terms)
-                for row in range(rows):
-                    base = row * sums_step
-                    if terms > 1:
-                        join(sums[base:], products[base:], columns, SUM, term == 0)
-                    if how >= 0 and term == terms - 1:
-                        join(total[base:], sums[base:], columns, how, kernel == 0)
+                if products is not None:
+                    join(sums, products, sums_step, rows, columns, SUM, pair % terms == 0)
+                if total is not None and pair % terms == terms - 1:
+                    join(total, sums, sums_step, rows, columns, how, pair < terms)
             convert_block(
                 out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                total, sums_step, rows, columns, root, parameters, extremes, counts, variety,
+                sums if total is None else total, sums_step, rows, columns, root, parameters,
+                extremes, counts, variety,
             )  # fmt: skip
 
 

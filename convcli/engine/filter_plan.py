@@ -187,7 +187,7 @@ def plan_filter(
         matrices, dtype, output_dtype, float(outside), float(divisor), float(offset), norm
     )
     small = proof.codelet and rows.stride == columns.stride == 1
-    terms, path, why = _choose_path(matrices, proof, small)
+    terms, path, why = _choose_path(matrices, proof, small, columns.dilation == 1)
     accumulator = "int16" if path == "codelet" and proof.short else proof.accumulator
     out_numbers = rows.size * columns.size * shape_hwc[2]
     operations = out_numbers * (_taps(matrices, terms) + OPERATIONS_TO_CONVERT * len(matrices))
@@ -252,6 +252,18 @@ class _Proof:
                 self.finish = "float64"
             if norm == "l1" and len(kernels) * self.bound >= FLOAT32_EXACT / 2:
                 self.finish = "float64"
+        weight = kernels[0].flat[0]
+        self.box = (
+            norm == "none"
+            and dtype.name in {"uint8", "uint16"}
+            and bool((kernels[0] == weight).all())
+            and weight > 0
+            and (weight == 1 or not whole or not self.integers)
+            and kernels[0].size * pixel < 2**31
+            and cval.is_integer()
+        )
+        if self.box and kernels[0].size * pixel >= FLOAT32_EXACT / 2:
+            self.accumulator = self.finish = "float64"
         self.codelet = (
             max(kernel.size for kernel in kernels) <= CODELET_TAPS
             and len(kernels) <= 2
@@ -261,11 +273,15 @@ class _Proof:
         )
 
 
-def _choose_path(kernels: Any, proof: _Proof, small: bool) -> tuple[tuple[Any, ...], str, str]:
+def _choose_path(
+    kernels: Any, proof: _Proof, small: bool, dense: bool
+) -> tuple[tuple[Any, ...], str, str]:
     """Return factors per kernel (None: whole), the path's name and the reason."""
     height, width = kernels[0].shape
     if small:
         return (None,) * len(kernels), "codelet", f"{height}x{width} fits the registers"
+    if proof.box and dense:
+        return (None,) * len(kernels), "box", "equal weights, so that running sums do"
     if min(height, width) == 1:
         return (None,) * len(kernels), "dense", f"{height}x{width} is one pass already"
     if proof.integers:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine import filter_codelet, filter_compiled, filter_tile
+from convcli.engine import filter_box, filter_codelet, filter_compiled, filter_tile
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import FilterPlan
 from convcli.engine.threads import each_part, thread_count
@@ -94,7 +94,10 @@ def run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -
     job = _Job(plan, planes, out)
     count = thread_count(threads)
     figures = total_figures(each_part(job.run_parts, job.parts(count), count))
-    return figures if figures[0] <= figures[1] else (math.nan, math.nan, *figures[2:])
+    if figures[0] > figures[1]:
+        return math.nan, math.nan, *figures[2:]
+    weight = float(plan.kernels[0][0, 0]) if plan.path == "box" else 1.0
+    return figures[0] * weight, figures[1] * weight, *figures[2:]
 
 
 class _Job:
@@ -184,6 +187,8 @@ class _Job:
     def _runner(self, kind: str) -> Runner:
         if kind == "codelet" and self.codelet is not None:
             return self._small(self.codelet)
+        if self.plan.path == "box":
+            return self._box()
         return self._separable() if self.weights[0] is not None else self._dense()
 
     def _picture(self, part: Part) -> tuple[Any, ...]:
@@ -195,8 +200,8 @@ class _Job:
     def _border(self) -> tuple[Any, ...]:
         return self.columns_source, *self.inner, self.number.type(self.plan.cval)
 
-    def _how(self) -> tuple[int, bool]:
-        return NORM_CODES[self.plan.norm], self.plan.norm == "l2"
+    def _how(self) -> tuple[int, bool | None]:
+        return NORM_CODES[self.plan.norm], True if self.plan.norm == "l2" else None
 
     def _blocks(self, lines: int, widest_tile: int) -> _Blocks:
         """Return blocks whose samples stay in the second-level cache."""
@@ -213,7 +218,7 @@ class _Job:
         samples = _aligned((blocks.rows + taps_h + len(tile)) * blocks.step, self.number)
         sums = _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number)
         how, root = self._how()
-        total = sums if how < 0 else _aligned(sums.size, self.finish)
+        total = None if how < 0 else _aligned(sums.size, self.finish)
 
         def run(part: Part, tally: _Tally) -> None:
             filter_compiled.dense_strip(
@@ -235,12 +240,11 @@ class _Job:
         blocks = self._blocks(len(tile), math.lcm(up_width, level_width))
         edge = _aligned(blocks.step + self.reach + level_width, self.number)
         middle = _aligned((blocks.rows + taps_h + len(tile)) * blocks.step, self.number)
-        sums, products = (
-            _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number) for _ in range(2)
-        )
+        sums = _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number)
         how, root = self._how()
-        total = sums if how < 0 else _aligned(sums.size, self.finish)
+        total = None if how < 0 else _aligned(sums.size, self.finish)
         uprights, levels, terms = self.weights[0]
+        products = None if terms == 1 else _aligned(sums.size, self.number)
 
         def run(part: Part, tally: _Tally) -> None:
             filter_compiled.separable_strip(
@@ -249,6 +253,22 @@ class _Job:
                 self.plan.columns.taps, how, root, self.parameters, tally.extremes, tally.counts,
                 edge, middle, blocks.step, sums, products, blocks.sums_step, total, blocks.rows,
                 blocks.columns, up_width, tile, level_width, (0,), self.variety,
+            )  # fmt: skip
+
+        return run
+
+    def _box(self) -> Runner:
+        channels = self.plan.shape_hwc[2]
+        columns = np.zeros(self.width, np.int32)
+        totals = np.zeros(self.out_width + self.reach + channels, np.int32)
+        sums = _aligned(self.out_width, self.finish)
+        outside = int(self.plan.cval)
+
+        def run(part: Part, tally: _Tally) -> None:
+            filter_box.box_strip(
+                *self._picture(part), self.columns_source, *self.inner, outside,
+                self.plan.rows.taps, self.reach, channels, self.parameters, tally.extremes,
+                tally.counts, columns, totals, sums, self.variety,
             )  # fmt: skip
 
         return run
@@ -318,6 +338,8 @@ def conversion(plan: FilterPlan) -> tuple[Any, tuple[int, ...]]:
     number = np.dtype(plan.finish)
     low, high = plan.value_range
     divisor = plan.divisor if plan.norm == "none" else abs(plan.divisor)
+    if plan.path == "box":  # the sums are those of a kernel of ones
+        divisor /= float(plan.kernels[0][0, 0])
     values = np.zeros(filter_tile.PARAMETERS)
     values[filter_tile.RECIPROCAL] = 1 / divisor
     values[filter_tile.DIVISOR] = divisor
