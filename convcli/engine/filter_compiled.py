@@ -79,7 +79,7 @@ def dense_strip(
     pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
     source_columns, inner_begin, inner_end, shift, outside, column_begin, column_end,
     weights, kernels, offsets, reach, taps_h, taps_w, how, root,
-    parameters, extremes, counts, samples, samples_step, sums, sums_step, total,
+    parameters, extremes, counts, samples, samples_step, sums, sums_step, total, result,
     block_rows, block_columns, tile_width, tile, variety,
 ):  # fmt: skip
     """Filter rows `first` to `last`, columns `column_begin` to `column_end` with whole kernels.
@@ -103,7 +103,7 @@ def dense_strip(
                     join(total, sums, sums_step, rows, columns, how, kernel == 0)
             convert_block(
                 out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                sums if total is None else total, sums_step, rows, columns, root,
+                result, sums_step, rows, columns, root,
                 parameters, extremes, counts, variety,
             )  # fmt: skip
 
@@ -172,7 +172,7 @@ def separable_strip(
     source_columns, inner_begin, inner_end, shift, outside, column_begin, column_end,
     uprights, levels, kernels, terms, offsets, reach, taps_h, taps_w, how, root,
     parameters, extremes, counts, edge, middle, step, sums, products, sums_step, total,
-    block_rows, block_columns, up_width, up_tile, level_width, level_tile, variety,
+    result, block_rows, block_columns, up_width, up_tile, level_width, level_tile, variety,
 ):  # fmt: skip
     """Filter rows `first` to `last` with `terms` pairs of a column and a row for each kernel.
 
@@ -198,7 +198,7 @@ def separable_strip(
                     join(total, sums, sums_step, rows, columns, how, pair < terms)
             convert_block(
                 out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                sums if total is None else total, sums_step, rows, columns, root, parameters,
+                result, sums_step, rows, columns, root, parameters,
                 extremes, counts, variety,
             )  # fmt: skip
 

@@ -27,6 +27,9 @@ OPERATIONS_TO_CONVERT = 12
 CODELET_TAPS = 25
 """Kernels of at most that many taps run straight from pixels to pixels when they can."""
 
+BOX_TAPS = 64
+"""Means of more taps than that are faster by running sums, on one thread and on two."""
+
 COMPILED_INPUTS = ("uint8", "uint16", "float32", "float64")
 COMPILED_OUTPUTS = ("uint8", "uint16", "float32", "float64")
 
@@ -259,7 +262,7 @@ class _Proof:
             and bool((kernels[0] == weight).all())
             and weight > 0
             and (weight == 1 or not whole or not self.integers)
-            and kernels[0].size * pixel < 2**31
+            and BOX_TAPS < kernels[0].size < 2**31 / pixel
             and cval.is_integer()
         )
         if self.box and kernels[0].size * pixel >= FLOAT32_EXACT / 2:

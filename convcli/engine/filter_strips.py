@@ -219,14 +219,15 @@ class _Job:
         sums = _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number)
         how, root = self._how()
         total = None if how < 0 else _aligned(sums.size, self.finish)
+        result = sums if total is None else total
 
         def run(part: Part, tally: _Tally) -> None:
             filter_compiled.dense_strip(
                 *self._picture(part), *self._border(), part.begin, part.end, self.weights[1],
                 len(self.plan.kernels), self.offsets, self.reach, taps_h, self.plan.columns.taps,
                 how, root, self.parameters, tally.extremes, tally.counts, samples, blocks.step,
-                sums, blocks.sums_step, total, blocks.rows, blocks.columns, tile_width, tile,
-                self.variety,
+                sums, blocks.sums_step, total, result, blocks.rows, blocks.columns, tile_width,
+                tile, self.variety,
             )  # fmt: skip
 
         return run
@@ -243,6 +244,7 @@ class _Job:
         sums = _aligned((blocks.rows + len(tile)) * blocks.sums_step, self.number)
         how, root = self._how()
         total = None if how < 0 else _aligned(sums.size, self.finish)
+        result = sums if total is None else total
         uprights, levels, terms = self.weights[0]
         products = None if terms == 1 else _aligned(sums.size, self.number)
 
@@ -251,8 +253,8 @@ class _Job:
                 *self._picture(part), *self._border(), part.begin, part.end, uprights, levels,
                 len(self.plan.kernels), terms, self.offsets, self.reach, taps_h,
                 self.plan.columns.taps, how, root, self.parameters, tally.extremes, tally.counts,
-                edge, middle, blocks.step, sums, products, blocks.sums_step, total, blocks.rows,
-                blocks.columns, up_width, tile, level_width, (0,), self.variety,
+                edge, middle, blocks.step, sums, products, blocks.sums_step, total, result,
+                blocks.rows, blocks.columns, up_width, tile, level_width, (0,), self.variety,
             )  # fmt: skip
 
         return run

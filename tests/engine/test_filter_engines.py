@@ -44,28 +44,40 @@ def both(image: np.ndarray, kernel: object, **settings: object) -> None:
         )
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (4, 5), (1, 9), (9, 1), (6, 7), (13, 11)])
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        ("uint8", (1, 1)),
+        ("uint8", (2, 2)),
+        ("uint8", (4, 5)),
+        ("uint8", (13, 11)),
+        ("uint16", (3, 3)),
+        ("uint16", (1, 29)),
+        ("uint16", (6, 7)),
+    ],
+)
 def test_integer_kernels_give_the_same_integers(dtype, size) -> None:
     for border in ("reflect", "constant", "wrap"):
         for shape in ((40, 150), (7, 5), (35, 90, 3)):
             both(picture(dtype, shape), integers(*size), border=border, cval=7, divisor=3)
 
 
-@pytest.mark.parametrize("mapping", ["clip", "abs", "raw"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-@pytest.mark.parametrize("output", [None, "float32"])
+@pytest.mark.parametrize(
+    ("mapping", "dtype", "output"),
+    [("abs", "uint8", None), ("clip", "uint16", None), ("raw", "uint8", "float32")],
+)
 def test_mappings(mapping, dtype, output) -> None:
     image = picture(dtype, (50, 200))
-    for kernel in (SOBEL_X, integers(2, 3), np.outer(np.ones(9), np.arange(9.0) - 4)):
-        for divisor, offset in ((1, 0), (1, 128), (4, 0), (7, 12), (-3, 5)):
+    for kernel in (SOBEL_X, np.outer(np.ones(9), np.arange(9.0) - 4)):
+        for divisor, offset in ((1, 128), (4, 0), (-3, 5)):
             both(
                 image, kernel, mapping=mapping, divisor=divisor, offset=offset, output_dtype=output
             )
 
 
-@pytest.mark.parametrize("norm", ["l2", "l1", "max"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    ("norm", "dtype"), [("l2", "uint8"), ("l1", "uint8"), ("max", "uint16"), ("l2", "uint16")]
+)
 def test_gradient_norms(norm, dtype) -> None:
     image = picture(dtype, (60, 170))
     both(image, (SOBEL_X, SOBEL_X.T), norm=norm)
@@ -74,7 +86,7 @@ def test_gradient_norms(norm, dtype) -> None:
     both(image, (integers(7, 7), integers(7, 7)), norm=norm)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "bool", "float16", "float64"])
+@pytest.mark.parametrize("dtype", ["int8", "int32", "bool", "float16"])
 def test_rarer_numbers(dtype) -> None:
     image = RNG.integers(0, 2, (40, 90)).astype(dtype)
     both(image, integers(3, 3), output_dtype="int16")
@@ -93,11 +105,11 @@ def test_geometry_settings() -> None:
         {"origin": (1, -1)},
         {"convolve": True, "origin": -1},
     ):
-        for size in ((3, 3), (4, 2), (8, 9)):
+        for size in ((3, 3), (8, 9)):
             both(image, integers(*size), **settings)
 
 
-@pytest.mark.parametrize("size", [(3, 3), (7, 7), (2, 5), (21, 21)])
+@pytest.mark.parametrize("size", [(3, 3), (21, 21)])
 def test_real_weights_stay_close(size) -> None:
     for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-13)):
         image = picture(dtype, (70, 150))
@@ -136,7 +148,7 @@ def test_any_number_of_threads_gives_the_same_bits(threads) -> None:
     ],
 )
 def test_the_accumulator_is_wide_enough_and_no_wider(dtype, weight, divisor, accumulator) -> None:
-    image = np.full((70, 130), np.iinfo(dtype).max, dtype)
+    image = np.full((9, 130), np.iinfo(dtype).max, dtype)
     image[::7, ::5] -= 1
     kernel = np.zeros((3, 3))
     kernel[0, 0], kernel[1, 2], kernel[2, 1] = weight // 2, weight - weight // 2 - 1, 1
@@ -152,7 +164,8 @@ def test_boxes_by_running_sums(dtype) -> None:
         for border in ("reflect", "constant"):
             image = picture(dtype, shape)
             both(image, np.ones((9, 11)), divisor=99, border=border, cval=200)
-            both(image, np.ones((1, 30)), divisor=4, border=border, dilation=(1, 2))
+            both(image, np.ones((1, 70)), divisor=4, border=border)
+            both(image, np.ones((1, 70)), divisor=4, border=border, dilation=(1, 2))
     assert plan_filter((60, 90), dtype, np.ones((9, 11)) / 99).path == "box"
     ref = apply(image, np.full((9, 9), 1 / 81), engine="numpy", output_dtype="float32")
     got = apply(image, np.full((9, 9), 1 / 81), engine="numba", output_dtype="float32")
