@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from convcli.errors import did_you_mean
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements
 
-OPS_PER_ELEMENT = {
-    "relu": 1,  # one comparison
-    "relu6": 2,  # two comparisons
-    "leakyrelu": 2,  # compare, multiply
-    "prelu": 2,  # compare, multiply
-    "elu": 3,  # compare, exp, subtract
-    "gelu": 5,  # divide, erf, add, multiply, multiply
-    "silu": 5,  # sigmoid, multiply
-    "hardswish": 5,  # add, two comparisons, divide, multiply
-    "tanh": 1,  # tanh
-    "sigmoid": 4,  # negate, exp, add, divide
-    "softmax": 5,  # compare, subtract, exp, add, divide
+STEPS_PER_ELEMENT = {
+    "relu": "compare",
+    "relu6": "compare, compare",
+    "leakyrelu": "compare, multiply",
+    "prelu": "compare, multiply",
+    "elu": "compare, exp, subtract",
+    "gelu": "divide, erf, add, multiply, multiply",
+    "silu": "negate, exp, add, divide, multiply",
+    "hardswish": "add, compare, compare, divide, multiply",
+    "tanh": "tanh",
+    "sigmoid": "negate, exp, add, divide",
+    "softmax": "compare, subtract, exp, add, divide",
 }
+"""What an activation does to one element, step by step."""
+
+OPS_PER_ELEMENT = {kind: steps.count(",") + 1 for kind, steps in STEPS_PER_ELEMENT.items()}
 """Operations for one element; exp, erf, tanh and a division count 1 each."""
 
 KINDS = tuple(kind for kind in OPS_PER_ELEMENT if kind != "prelu")

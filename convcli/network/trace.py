@@ -22,6 +22,9 @@ MAX_STEPS = 20_000
 BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 """Bytes of one number by dtype."""
 
+JOINS: dict[type, Join] = {Residual: Add(), Concat: ConcatChannels(), Scale: Multiply()}
+"""The row that closes each kind of block."""
+
 Fields = tuple[AxisField, ...] | None
 """One field per spatial axis; None: every cell sees the whole input."""
 
@@ -279,9 +282,7 @@ class _Fold:
     ) -> int:
         inner = _Scope(f"{block.name or scope.name(block.op)}.")
         ends = tuple(self.branch(part, source, inner, depth) for part in block.branches)
-        if isinstance(block, Residual):
-            return self.add(Add(), ends, inner)
-        return self.add(Multiply() if isinstance(block, Scale) else ConcatChannels(), ends, inner)
+        return self.add(JOINS[type(block)], ends, inner)
 
     def add(self, layer: Layer, sources: tuple[int, ...], scope: _Scope) -> int:
         """Append the step of one layer and return its index."""
@@ -308,7 +309,7 @@ class _Fold:
 
     def figures_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> _Figures:
         key = (id(layer), shapes)
-        if key in self.figures and not isinstance(layer, Join):
+        if key in self.figures:
             return self.figures[key]
         if isinstance(layer, Join):
             out = layer.joined_shape(shapes)

@@ -1,0 +1,52 @@
+"""What counts as how many floating-point operations: the table behind `flops`, for printing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from convcli.layers.activation import STEPS_PER_ELEMENT
+from convcli.layers.norm import STATISTICS_OPS
+
+
+class FlopsRule(NamedTuple):
+    """One row: the work, its operations, and for what."""
+
+    work: str
+    operations: str
+    """A number, or a formula with `k` cells of a window."""
+    per: str
+    made_of: str
+
+
+def flops_table() -> tuple[FlopsRule, ...]:
+    """Return the rules in the order of the notation's words.
+
+    >>> next(rule for rule in flops_table() if rule.work == "sigmoid")
+    FlopsRule(work='sigmoid', operations='4', per='element', made_of='negate, exp, add, divide')
+    """
+    statistics = "mean, centre, square, sum, divide, scale, shift"
+    activations = [
+        FlopsRule(kind, str(steps.count(",") + 1), "element", steps)
+        for kind, steps in STEPS_PER_ELEMENT.items()
+    ]
+    return (
+        FlopsRule("conv, dense, lstm", "2", "multiply-accumulate", "multiply, add"),
+        FlopsRule("bias", "1", "output element", "add"),
+        FlopsRule("maxpool", "k - 1", "output element", "comparisons"),
+        FlopsRule("avgpool", "k", "output element", "k - 1 additions, divide"),
+        FlopsRule("gap", "1", "input element", "additions, one division for each channel"),
+        FlopsRule("gmp", "1", "input element", "comparisons, one less for each channel"),
+        FlopsRule("adaptavg", "k", "output element", "k - 1 additions, divide"),
+        FlopsRule("bn", "2", "element", "scale, shift (statistics are ready at inference)"),
+        FlopsRule("ln, gn", str(STATISTICS_OPS), "element", statistics),
+        FlopsRule("lrn N", "N + 4", "element", "square, N - 1 additions, scale, add, power, divide"),
+        *activations,
+        FlopsRule("upsample bilinear", "1, 3, 7, 15", "output element",
+                  "weights and sums over 2 neighbours on 0 to 3 axes"),
+        FlopsRule("lstm", "18", "unit and step",
+                  "3 sigmoids, 2 tanh, 3 products, 1 addition, beside the gates"),
+        FlopsRule("add", "1", "element", "add"),
+        FlopsRule("scale", "1", "element", "multiply"),
+        FlopsRule("concat, flatten, reshape, pad, crop, shuffle, dropout, upsample", "0", "element",
+                  "numbers move; dropout is off at inference"),
+    )  # fmt: skip
