@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,12 @@ from typer.core import TyperCommand
 
 from convcli.cli import shape_options as options
 from convcli.cli.console import Messages, emit
-from convcli.cli.options import ForceOption, FormatOption, QuietOption
+from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
 from convcli.errors import CheckFailed, UsageMistake
 
 if TYPE_CHECKING:
     from convcli.exchange.networks import OpenedNetwork
+    from convcli.learn.timing import Timing
     from convcli.network import Trace
     from convcli.network.assertion import Verdict
     from convcli.report import Report
@@ -35,6 +38,8 @@ EXAMPLES = """Examples:
   convcli shape mnist --explain conv2
 
   convcli shape unet --trace 0,0 --at conv3
+
+  convcli shape mnist --time --batch 128
 
   convcli shape resnet50 --batch 64 --memory-limit 8GiB
 
@@ -93,6 +98,8 @@ def shape(
     memory_limit: options.MemoryLimitOption = None,
     assertion: options.AssertOption = None,
     diagram: options.DiagramOption = None,
+    time: options.TimeOption = False,
+    threads: ThreadsOption = 0,
     style: FormatOption = None,
     quiet: QuietOption = False,
     force: ForceOption = False,
@@ -122,6 +129,7 @@ def shape(
     frozen = (*opened.frozen, *(freeze or ()))
     traced = opened.network.trace(dialect=dialect, batch=batch, dtype=dtype, freeze=frozen)
     verdict = _verdict(assertion, traced) if assertion is not None else None
+    messages = Messages(quiet=quiet)
     if trace is not None:
         from convcli.cli.shape_questions import rectangle_report
 
@@ -131,8 +139,8 @@ def shape(
 
         report = explained(traced, explain)
     else:
-        report = _table(traced, opened.notes, columns, convention, memory_limit)
-    messages = Messages(quiet=quiet)
+        measure = partial(_timed, traced, threads, messages) if time else None
+        report = _table(traced, opened.notes, columns, convention, memory_limit, measure)
     if diagram is not None:
         _write_diagram(diagram, traced, words or [], force=force, messages=messages)
     emit(report, style)
@@ -203,9 +211,16 @@ def _table(
     columns: str | None,
     convention: str | None,
     memory_limit: str | None,
+    measure: Callable[[], Timing] | None,
 ) -> Report:
     """Return the table of all layers with what was asked to stand beside it."""
-    from convcli.cli.shape_report import byte_count, chosen_columns, shape_report
+    from convcli.cli.shape_report import (
+        DEFAULT_COLUMNS,
+        TIMED_COLUMNS,
+        byte_count,
+        chosen_columns,
+        shape_report,
+    )
 
     counted = None
     if convention is not None:
@@ -213,7 +228,21 @@ def _table(
 
         counted = count(traced, convention)
     limit = None if memory_limit is None else byte_count(memory_limit)
-    return shape_report(traced, chosen_columns(columns), notes=notes, counted=counted, limit=limit)
+    chosen = chosen_columns(columns, TIMED_COLUMNS if measure else DEFAULT_COLUMNS)
+    timing = measure() if measure else None
+    return shape_report(traced, chosen, notes=notes, counted=counted, limit=limit, timing=timing)
+
+
+def _timed(traced: Trace, threads: int, messages: Messages) -> Timing:
+    """Run the layers on the engine, with progress."""
+    if traced.dtype != "float32":
+        raise UsageMistake(f"The engine runs float32, not {traced.dtype}. Leave out --dtype.")
+    from convcli.learn.timing import time_network
+
+    messages.say("Timing layer by layer; the first use of a layer compiles it, uncounted.")
+    with messages.progress() as progress:
+        task = progress.add_task("layers", total=len(traced.steps))
+        return time_network(traced, threads=threads, after_each=lambda: progress.advance(task))
 
 
 def _write_diagram(

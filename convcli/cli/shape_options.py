@@ -175,3 +175,11 @@ SelftestOption = Annotated[
         rich_help_panel=QUESTIONS,
     ),
 ]
+TimeOption = Annotated[
+    bool,
+    typer.Option(
+        "--time",
+        help="Run the layers on the engine: milliseconds and GFLOP/s beside the MACs.",
+        rich_help_panel=TABLE,
+    ),
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageMistake, did_you_mean
 from convcli.network import Step, Trace
@@ -15,7 +15,12 @@ from convcli.network.writing import layer_text
 from convcli.report import Column, Report
 from convcli.report.numbers import as_bytes, with_prefix
 
+if TYPE_CHECKING:
+    from convcli.learn.timing import Timing
+
 DEFAULT_COLUMNS = ("name", "layer", "output", "params", "macs", "receptive_field")
+TIMED_COLUMNS = ("name", "layer", "output", "macs")
+"""What stands beside measured times, which take two columns more."""
 
 
 def _figure(value: Any) -> str:
@@ -146,7 +151,7 @@ def byte_count(text: str) -> int:
     return round(float(match[1]) * unit)
 
 
-def chosen_columns(text: str | None) -> tuple[str, ...]:
+def chosen_columns(text: str | None, default: tuple[str, ...] = DEFAULT_COLUMNS) -> tuple[str, ...]:
     """Return the names in a comma-separated list; `all` is every one.
 
     >>> chosen_columns("name, params")
@@ -156,7 +161,7 @@ def chosen_columns(text: str | None) -> tuple[str, ...]:
         UsageMistake: there is no such column; names the nearest.
     """
     if text is None:
-        return DEFAULT_COLUMNS
+        return default
     if text == "all":
         return tuple(COLUMNS)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
@@ -176,6 +181,7 @@ def shape_report(
     notes: Sequence[str] = (),
     counted: Counted | None = None,
     limit: int | None = None,
+    timing: Timing | None = None,
 ) -> Report:
     """Return the layers of a network as a table with totals, and the agreed JSON document.
 
@@ -185,25 +191,30 @@ def shape_report(
         notes: sentences to stand under the ones that every table has.
         counted: another tool's figures, to stand where the MACs do.
         limit: bytes that training may take; advice follows where it needs more.
+        timing: measured times, to stand behind the other columns.
     """
     from convcli.network.memory import memory
 
     cells = [COLUMNS[name] for name in columns]
     if counted is not None:
         cells = [_as_counted(counted) if cell is COLUMNS["macs"] else cell for cell in cells]
+    if timing is not None:
+        cells += _timed_columns(timing)
     need = memory(trace)
     size = "x".join(map(str, trace.network.input_shape))
     batch = f", batch {trace.batch}" if trace.batch > 1 else ""
     told = [*_summary(trace), *memory_notes(need, trace, limit)]
     if counted is not None:
         told.append(convention_note(counted))
+    if timing is not None:
+        told += _timing_notes(timing)
     return Report(
         title=f"{trace.network.name} on {size}{batch}",
         columns=tuple(cell.column for cell in cells),
         rows=tuple(tuple(cell.of_step(step) for cell in cells) for step in trace.steps),
         totals=tuple(cell.of_trace(trace) for cell in cells),
         notes=(*told, *trace.notes, *notes),
-        document=_document(trace, need, counted, (*trace.notes, *notes)),
+        document=_document(trace, need, counted, timing, (*trace.notes, *notes)),
         sections=_block_starts(trace.steps),
     )
 
@@ -248,6 +259,51 @@ def _summary(trace: Trace) -> list[str]:
     return sentences
 
 
+def gflops(macs: int, seconds: float | None, batch: int) -> float | None:
+    """Return 10^9 floating-point operations a second, two for each multiply-accumulate.
+
+    >>> gflops(500_000, 0.001, batch=10)
+    10.0
+    """
+    return 2 * macs * batch / seconds / 1e9 if seconds and macs else None
+
+
+def _measured(macs: int, seconds: float | None, batch: int) -> dict[str, float | None]:
+    return {
+        "milliseconds": None if seconds is None else seconds * 1000,
+        "gflops": gflops(macs, seconds, batch),
+    }
+
+
+def _timed_columns(timing: Timing) -> list[_Cells]:
+    """Return the columns of measured times; the totals are those of one pass through all."""
+
+    def cells(key: str, header: str) -> _Cells:
+        return _Cells(
+            Column(key, header, "right", _three_figures),
+            lambda step: _measured(step.macs, timing.layers[step.index - 1], timing.batch)[key],
+            lambda trace: _measured(trace.totals.macs, timing.network, timing.batch)[key],
+        )
+
+    return [cells("milliseconds", "ms"), cells("gflops", "GFLOP/s")]
+
+
+def _three_figures(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _timing_notes(timing: Timing) -> list[str]:
+    """Return what was measured."""
+    samples = f"{timing.batch} samples" if timing.batch > 1 else "one sample"
+    notes = [
+        f"Times are for {samples}: each layer by itself, the total in one pass, where the engine "
+        "joins layers and keeps maps in its caches."
+    ]
+    return [*notes, *([f"There is no total: {timing.reason}"] if timing.reason else [])]
+
+
 def memory_notes(need: Memory, trace: Trace, limit: int | None) -> list[str]:
     """Return what the network needs, and advice where that is more than `limit` bytes."""
     samples = f"a batch of {trace.batch}" if trace.batch > 1 else "one sample"
@@ -277,11 +333,15 @@ def document_of(trace: Trace) -> dict[str, Any]:
     """Return the JSON document of a network; its field names are promised to scripts."""
     from convcli.network.memory import memory
 
-    return _document(trace, memory(trace), None, trace.notes)
+    return _document(trace, memory(trace), None, None, trace.notes)
 
 
 def _document(
-    trace: Trace, need: Memory, counted: Counted | None, notes: Sequence[str]
+    trace: Trace,
+    need: Memory,
+    counted: Counted | None,
+    timing: Timing | None,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     totals = trace.totals
     document: dict[str, Any] = {
@@ -314,6 +374,15 @@ def _document(
             "params": counted.params,
             "by_layer": counted.by_step,
             "left_out": counted.uncounted,
+        }
+    if timing is not None:
+        document["timing"] = {
+            "batch": timing.batch,
+            **_measured(trace.totals.macs, timing.network, timing.batch),
+            "by_layer": [
+                _measured(step.macs, seconds, timing.batch)
+                for step, seconds in zip(trace.steps, timing.layers, strict=True)
+            ],
         }
     return document
 

@@ -325,5 +325,23 @@ def test_what_ships_is_checked_on_the_spot(shape: Program, monkeypatch: pytest.M
     assert shape.told.err.startswith("convcli: 1 of 1 figures do not hold. conv2d_basic params")
 
 
+def test_times_stand_beside_the_macs(shape: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = "input 12x12x1, conv 8 3 relu, residual(conv 8 1), flatten, dense 10"
+    got = shape.json(net, "--time", "--batch", "4", "--threads", "1")["timing"]
+    assert shape.told.err.startswith("Timing layer by layer")
+    conv, _, add, flatten, dense = got["by_layer"]
+    assert add == {"milliseconds": None, "gflops": None}  # a join is nothing by itself
+    assert flatten["gflops"] is None
+    for row, macs in ((conv, 10 * 10 * 8 * 9), (dense, 800 * 10)):
+        assert row["gflops"] == pytest.approx(2 * macs * 4 / row["milliseconds"] / 1e6)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = shape.says(net, "--time", "--format", "table", "--quiet").splitlines()
+    assert shape.told.err == ""
+    assert lines[1].split()[-2:] == ["ms", "GFLOP/s"]
+    assert max(map(len, lines)) <= 80
+    assert "runs float32" in shape.refuses(net, "--time", "--dtype", "int8", code=2)
+    assert "no column" in shape.refuses(net, "--time", "--columns", "x", code=2)
+
+
 def test_a_network_is_asked_for(shape: Program) -> None:
     assert "Which network?" in shape.refuses(code=2)
