@@ -38,6 +38,8 @@ def _mend(body: Shape, shortcut: Shape) -> str:
     if len(body) != len(shortcut) or len(body) == 1:
         fix = f"dense {body[-1]}" if len(body) == len(shortcut) == 1 else None
         return f"Write residual(... | {fix})." if fix else "Both need the same number of axes."
+    if any(size < out for size, out in zip(shortcut[:-1], body[:-1], strict=True)):
+        return "The shortcut shrinks more than the body. Give both the same strides and padding."
     strides = [-(-size // out) for size, out in zip(shortcut, body, strict=True)][:-1]
     reached = [-(-size // s) for size, s in zip(shortcut, strides, strict=False)]
     if reached != list(body[:-1]):

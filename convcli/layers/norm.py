@@ -11,6 +11,12 @@ STATISTICS_OPS = 7
 shift 1. Batch normalisation has its statistics ready and needs the last 2 alone."""
 
 
+def check_eps(eps: float) -> None:
+    """Refuse what would divide by zero or take the root of a negative number."""
+    if not eps > 0:
+        raise Misfit(f"eps is {eps}. Use a small positive number such as 1e-5.")
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class BatchNorm(Layer):
     """Scale and shift per channel by running statistics; `momentum` weighs the new ones (PyTorch).
@@ -24,6 +30,14 @@ class BatchNorm(Layer):
     momentum: float = 0.1
 
     op = "bn"
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps)
+        if not 0 < self.momentum <= 1:
+            raise Misfit(
+                f"momentum {self.momentum} is not in 0 < momentum <= 1. It weighs the new "
+                f"statistics (PyTorch's sense): Keras' 0.99 is 0.01 here."
+            )
 
     def weights(self, input_shape: Shape) -> dict[str, Shape]:
         """Return shift (in_channels,) and, unless left out, scale (in_channels,)."""
@@ -51,6 +65,9 @@ class LayerNorm(Layer):
 
     op = "ln"
 
+    def __post_init__(self) -> None:
+        check_eps(self.eps)
+
     def weights(self, input_shape: Shape) -> dict[str, Shape]:
         """Return scale and shift, (in_channels,) each."""
         return {"scale": input_shape[-1:], "shift": input_shape[-1:]}
@@ -75,6 +92,10 @@ class GroupNorm(Layer):
 
     op = "gn"
     positive_fields = ("groups",)
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        check_eps(self.eps)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""

@@ -21,6 +21,11 @@ class Reshape(Layer):
     op = "reshape"
     axes_fields = ("shape",)
 
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        if len(self.shape) > 4:
+            raise Misfit(f"reshape names {len(self.shape)} axes. Use 1 to 4, channels last.")
+
     def at_rank(self, rank: int) -> Reshape:
         """Return the layer itself: its shape counts channels too."""
         return self

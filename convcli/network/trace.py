@@ -212,7 +212,7 @@ def partial_trace(
 
 
 class _Scope:
-    """Running numbers of the names inside one block."""
+    """Running numbers of the names inside one block; a layer with a name of its own counts too."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -280,7 +280,8 @@ class _Fold:
     def block(
         self, block: Residual | Concat | Scale, source: int, scope: _Scope, depth: int
     ) -> int:
-        inner = _Scope(f"{block.name or scope.name(block.op)}.")
+        numbered = scope.name(block.op)
+        inner = _Scope(f"{block.name or numbered}.")
         ends = tuple(self.branch(part, source, inner, depth) for part in block.branches)
         return self.add(JOINS[type(block)], ends, inner)
 
@@ -289,7 +290,8 @@ class _Fold:
         index = len(self.steps) + 1
         if index > MAX_STEPS:
             raise InputProblem(f"The network has more than {MAX_STEPS:,} layers. Repeat less.")
-        name = layer.name or scope.name(layer.row_op)
+        numbered = scope.name(layer.row_op)
+        name = layer.name or numbered
         shapes = tuple(self.shape_of(source) for source in sources)
         try:
             figures = self.figures_of(layer, shapes)
