@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset
 
-HELP = """Fetch a data set if need be and describe it: samples of each class, mean, deviation.
-
-SOURCE is mnist, fashion, digits (made on the spot), a folder of class folders, idx files, .npz,
-or a .csv of series; without it the named sets are listed, and where they are looked for.
-"""
+HELP = (
+    "Fetch a data set if need be and describe it: samples of each class, mean, deviation."
+    "\n\n"
+    "SOURCE is mnist, fashion, digits (made on the spot), a folder of class folders, idx files, "
+    ".npz, or a .csv of series; without it the named sets are listed, and where they are looked "
+    "for."
+)
 
 EXAMPLES = """Examples:
 
@@ -110,8 +112,11 @@ def data(
     if sheet and output is None:
         raise UsageMistake("--sheet needs a place for the picture: -o samples.png")
     if output is not None:
+        from convcli.data.export import check_name
         from convcli.files import check_target
 
+        if not sheet:
+            check_name(output)
         check_target(output, force=force, inputs=[Path(source)])
     from convcli.data import load_dataset
 

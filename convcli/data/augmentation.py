@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -91,7 +92,13 @@ class Augmentation:
         )
 
     def apply(
-        self, samples: NDArray[np.generic], indices: NDArray[np.int64], *, seed: int, epoch: int
+        self,
+        samples: NDArray[np.generic],
+        indices: NDArray[np.int64],
+        *,
+        seed: int,
+        epoch: int,
+        threads: int = 1,
     ) -> NDArray[np.float32]:
         """Return the samples at `indices` as epoch `epoch` of `seed` sees them.
 
@@ -100,6 +107,7 @@ class Augmentation:
             indices: positions in `samples`; also the numbers that chance goes by.
             seed: of the training.
             epoch: counted from 0.
+            threads: that share the work; the result is the same with any number.
 
         Returns:
             float32, len(indices) samples in the units of `samples`.
@@ -108,14 +116,23 @@ class Augmentation:
             UsageMistake: as `figures`.
         """
         from convcli.engine.augment import augment_batch
+        from convcli.engine.threads import each_part
 
         shape = samples.shape[1:]
         figures = self.figures(shape, samples.dtype)
         pictures = samples if len(shape) == 3 else samples[:, np.newaxis]
         out = np.empty((len(indices), *pictures.shape[1:]), np.float32)
-        augment_batch(pictures, indices, seed, epoch, figures, out)
+
+        def work(parts: Iterable[slice]) -> None:
+            for part in parts:
+                augment_batch(pictures, indices[part], seed, epoch, figures, out[part])
+
+        each_part(work, [slice(at, at + _PART) for at in range(0, len(indices), _PART)], threads)
         return out.reshape(len(indices), *shape)
 
+
+_PART = 32
+"""Samples that a thread takes at a time."""
 
 _MOST = {
     "shift": 1000.0,

@@ -69,8 +69,10 @@ def digits_dataset(
         progress: called after each 2,000 samples.
 
     Raises:
-        UsageMistake: a count under 10 or above 10,000,000.
+        UsageMistake: a count under 10 or above 10,000,000, a seed outside 0..2**63 - 1.
     """
+    if not 0 <= seed < 2**63:
+        raise UsageMistake(f"--seed {seed} is outside 0..{2**63 - 1}.")
     for wanted in (count, test_count):
         if not 10 <= wanted <= MOST:
             raise UsageMistake(f"{wanted:,} digits cannot be made; ask for 10 to {MOST:,}.")

@@ -14,6 +14,16 @@ from convcli.files import new_file
 _SUFFIXES = {"train": "train", "validation": "val", "test": "test"}
 
 
+def check_name(path: Path) -> None:
+    """Refuse a name for a data set that does not end in `.npz`.
+
+    Raises:
+        InputProblem: it does not.
+    """
+    if path.suffix.lower() != ".npz":
+        raise InputProblem(f"{path}: a data set is written as .npz; give the name that suffix.")
+
+
 def save_npz(
     data: Dataset, path: Path, *, force: bool = False, inputs: Iterable[Path] = ()
 ) -> None:
@@ -24,8 +34,7 @@ def save_npz(
         WouldOverwrite: the file exists and `force` is off.
         UsageMistake: the file is one of `inputs`.
     """
-    if path.suffix.lower() != ".npz":
-        raise InputProblem(f"{path}: a data set is written as .npz; give the name that suffix.")
+    check_name(path)
     arrays = {"class_names": np.array(data.class_names)}
     for name, split in data.splits().items():
         arrays[f"x_{_SUFFIXES[name]}"] = split.samples

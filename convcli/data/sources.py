@@ -134,8 +134,9 @@ def _kind_of(source: str) -> str:
         return "series" if is_series_folder(place) else "folders"
     suffix = place.suffix.lower()
     if suffix != ".npz" and suffix not in TABLES:
+        what = f"named *{suffix}" if suffix else "without a suffix"
         raise InputProblem(
-            f"{place}: files of the kind {suffix or 'without a suffix'} hold no data set that is "
-            f"read; those are idx, .npz, {' and '.join(TABLES)}, and folders of pictures."
+            f"{place}: no data set is read from a file {what}; idx files, .npz, "
+            f"{' and '.join(TABLES)} are, and folders of pictures."
         )
     return "npz" if suffix == ".npz" else "series"

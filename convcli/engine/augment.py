@@ -44,19 +44,25 @@ def augment_sample(source, key, figures, out):
     """
     height, width, channels = source.shape
     ax, bx, cx, ay, by, cy = _way_back(key, figures, height, width)
+    elastic = figures[ELASTIC] > 0.0
     knots = np.empty((2, KNOTS, KNOTS))
-    if figures[ELASTIC] > 0.0:
-        _draw_knots(key, figures[ELASTIC], knots)
     across = np.empty((2, KNOTS))
+    shares = np.empty((width, 4))
+    cells = np.empty(width, np.int64)
+    if elastic:
+        _draw_knots(key, figures[ELASTIC], knots)
+        for col in range(width):
+            cells[col] = _spline(col / max(width - 1, 1), shares[col])
     for row in range(height):
-        if figures[ELASTIC] > 0.0:
+        if elastic:
             _blend_rows(knots, row / max(height - 1, 1), across)
         for col in range(width):
             x = ax * col + bx * row + cx
             y = ay * col + by * row + cy
-            if figures[ELASTIC] > 0.0:
-                x += _blend(across[0], col / max(width - 1, 1))
-                y += _blend(across[1], col / max(width - 1, 1))
+            if elastic:
+                for n in range(4):
+                    x += shares[col, n] * across[0, cells[col] + n]
+                    y += shares[col, n] * across[1, cells[col] + n]
             x = min(max(x, 0.0), width - 1.0)
             y = min(max(y, 0.0), height - 1.0)
             left, top = int(x), int(y)
@@ -125,24 +131,30 @@ def _draw_knots(key, deviation, knots):
 @compiled
 def _blend_rows(knots, at, across):
     """Write the knots of one row of cells, `at` from 0 (top) to 1."""
+    shares = np.empty(4)
+    cell = _spline(at, shares)
     for axis in range(2):
         for j in range(KNOTS):
-            across[axis, j] = _blend(knots[axis, :, j], at)
+            across[axis, j] = 0.0
+            for n in range(4):
+                across[axis, j] += shares[n] * knots[axis, cell + n, j]
 
 
 @compiled
-def _blend(values, at):
-    """Return the uniform cubic B-spline through `values` at 0..1 (de Boor's basis)."""
+def _spline(at, shares):
+    """Write the shares of four knots at 0..1 and return the first of them.
+
+    The uniform cubic B-spline (de Boor 1978, A practical guide to splines).
+    """
     place = at * (KNOTS - 3)
     cell = min(int(place), KNOTS - 4)
     t = place - cell
     rest = 1.0 - t
-    first = rest * rest * rest
-    second = 3.0 * t * t * t - 6.0 * t * t + 4.0
-    third = 3.0 * rest * rest * rest - 6.0 * rest * rest + 4.0
-    fourth = t * t * t
-    total = first * values[cell] + second * values[cell + 1]
-    return (total + third * values[cell + 2] + fourth * values[cell + 3]) / 6.0
+    shares[0] = rest * rest * rest / 6.0
+    shares[1] = (3.0 * t * t * t - 6.0 * t * t + 4.0) / 6.0
+    shares[2] = (3.0 * rest * rest * rest - 6.0 * rest * rest + 4.0) / 6.0
+    shares[3] = t * t * t / 6.0
+    return cell
 
 
 @compiled

@@ -82,6 +82,13 @@ def test_digits_are_made_kept_and_drawn(tmp_path: Path, capfd: pytest.CaptureFix
     assert "--sheet needs a place" in capfd.readouterr().err
 
 
+def test_another_suffix_is_refused_before_any_work(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "digits", "-o", "d.zip"]) == 3
+    assert capfd.readouterr().err == (
+        "convcli: d.zip: a data set is written as .npz; give the name that suffix.\n"
+    )
+
+
 def test_an_input_is_never_the_output(npz: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["data", npz, "-o", npz, "--force"]) == 2
     assert "is an input" in capfd.readouterr().err

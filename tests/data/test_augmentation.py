@@ -92,6 +92,9 @@ def test_a_sample_does_not_depend_on_its_batch_but_on_seed_and_epoch(pictures: n
     whole = EVERYTHING.apply(pictures, np.arange(6), seed=1, epoch=1)
     part = EVERYTHING.apply(pictures, np.array([5, 2]), seed=1, epoch=1)
     np.testing.assert_array_equal(whole[[5, 2]], part)
+    many = np.arange(200) % 6
+    one = EVERYTHING.apply(pictures, many, seed=1, epoch=1)
+    np.testing.assert_array_equal(one, EVERYTHING.apply(pictures, many, seed=1, epoch=1, threads=3))
     for other in ({"seed": 2, "epoch": 1}, {"seed": 1, "epoch": 2}):
         assert (
             (EVERYTHING.apply(pictures, np.arange(6), **other) != whole).any(axis=(1, 2, 3)).all()

@@ -81,6 +81,8 @@ def test_the_data_set_has_both_splits_and_says_how_it_was_made() -> None:
     assert calls == [("digits made", 60, 60), ("digits made", 10, 10)]
     with pytest.raises(UsageMistake, match="5 digits cannot be made; ask for 10 to 10,000,000"):
         load_dataset("digits", count=5)
+    with pytest.raises(UsageMistake, match=r"--seed 9223372036854775808 is outside"):
+        load_dataset("digits", seed=2**63)
 
 
 def test_training_and_test_samples_are_not_the_same_hands() -> None:

@@ -98,7 +98,7 @@ def test_sources_that_are_none_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputProblem, match=r"file mnits\. Did you mean mnist\? Names: mnist"):
         load_dataset("mnits")
     (tmp_path / "x.pkl").write_bytes(b"")
-    with pytest.raises(InputProblem, match=r"files of the kind \.pkl hold no data set"):
+    with pytest.raises(InputProblem, match=r"no data set is read from a file named \*\.pkl"):
         load_dataset(tmp_path / "x.pkl")
     with pytest.raises(UsageMistake, match="digits is a made set, which takes no window"):
         load_dataset("digits", window=3)
