@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from convcli.engine.compilation import compiled
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def sgd(weights, gradient, velocity, rate, momentum, nesterov, decay, scale):
     """Step `weights` against `gradient`; with momentum 0 `velocity` is neither read nor written.
 
@@ -25,7 +26,7 @@ def sgd(weights, gradient, velocity, rate, momentum, nesterov, decay, scale):
         weights[i] -= rate * slope
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def adam(
     weights, gradient, mean, square, rate, beta1, beta2, epsilon, step, decay, decoupled, scale
 ):
@@ -48,7 +49,7 @@ def adam(
         weights[i] = weight - step_rate * mean[i] / (np.sqrt(square[i]) * root_correction + epsilon)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def rmsprop(weights, gradient, square, velocity, rate, alpha, epsilon, momentum, decay, scale):
     """Step `weights` by the gradient over its running root mean square, with perhaps momentum.
 
@@ -65,7 +66,7 @@ def rmsprop(weights, gradient, square, velocity, rate, alpha, epsilon, momentum,
         weights[i] -= rate * move
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def follow(average, weights, keep):
     """Move the running average of the weights: a = keep * a + (1 - keep) * w."""
     rest = np.float32(1) - keep
@@ -73,7 +74,7 @@ def follow(average, weights, keep):
         average[i] = keep * average[i] + rest * weights[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def squared_norm(vector):
     """Return the sum of squares of a float32 vector in float64, summed in a fixed order."""
     total = 0.0
