@@ -13,6 +13,8 @@ _HOME: dict[str, str] = {
     "convolve": "convcli.engine.correlation",
     "correlate": "convcli.engine.correlation",
     "load_dataset": "convcli.data",
+    "fit": "convcli.learn.fit",
+    "load": "convcli.learn.modelfile",
     "filter_image": "convcli.imaging.apply",
     "network": "convcli.network",
 }

@@ -24,7 +24,15 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     # isal unpacks a gzipped idx file in a third of zlib's time
     "data": ({"imaging", "engine", "files"}, {"numpy", "platformdirs", "isal"}),
     "learn": (
-        {"network", "layers", "geometry", "engine", "data", "files"},
+        {
+            "network",
+            "layers",
+            "geometry",
+            "engine",
+            "data",
+            "imaging",
+            "files",
+        },  # photos to predict
         {"numpy", "safetensors"},
     ),
     "inspect": ({"learn", "network", "layers", "geometry", "imaging", "engine"}, {"numpy"}),

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.errors import InputProblem
-from convcli.learn.digit import digit_picture, grey_picture, resized
 
 PICTURE_RULES = ("digit", "resize")
 """digit: found in the photo, drawn white on black, centred; resize: the whole picture, resized."""
@@ -25,9 +24,6 @@ class Preprocessing:
         offset: and then this is added.
         pictures: one of `PICTURE_RULES`: how a picture of another size is brought to `shape`.
 
-    >>> bytes_to_one = Preprocessing((2, 2, 1), (1 / 255,), (0.0,))
-    >>> bytes_to_one.apply(np.full((1, 2, 2, 1), 255, np.uint8)).ravel()
-    array([1., 1., 1., 1.], dtype=float32)
     """
 
     shape: tuple[int, ...]
@@ -35,13 +31,16 @@ class Preprocessing:
     offset: tuple[float, ...]
     pictures: str = "resize"
 
-    def apply(self, samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return (N, *shape) float32 for samples of that shape, or for one sample.
+    def stack(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return (N, *shape) for samples of that shape, or for one sample.
 
         A single channel's axis may be left out.
 
         Raises:
             InputProblem: the samples have another shape, or are no numbers.
+
+        >>> Preprocessing((2, 2, 1), (1.0,), (0.0,)).stack(np.zeros((2, 2))).shape
+        (1, 2, 2, 1)
         """
         if samples.dtype.kind not in "biuf":
             raise InputProblem(f"Samples are of type {samples.dtype}; they must be numbers.")
@@ -55,30 +54,26 @@ class Preprocessing:
                 f"Samples have the shape {_axes(samples.shape)}; "
                 f"the network takes N x {_axes(shape)}."
             )
-        scale, offset = np.asarray(self.scale, np.float32), np.asarray(self.offset, np.float32)
-        scaled: npt.NDArray[np.float32] = samples.astype(np.float32) * scale
-        return scaled + offset
+        return samples
 
-    def sample_from_picture(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return one sample of `shape` from a picture of any size, grey or colour.
+    @property
+    def engine_scaling(self) -> tuple[float, float]:
+        """Factor and summand for the engine to apply: it knows one of each, not one a channel."""
+        if len(self.scale) == len(self.offset) == 1:
+            return self.scale[0], self.offset[0]
+        return 1.0, 0.0
 
-        Args:
-            picture: (H, W) or (H, W, C) with C from 1 to 4; uint8, or 0 to 1.
+    def engine_samples(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return samples as the engine takes them, with `engine_scaling` still to be applied.
 
-        Raises:
-            InputProblem: the network takes no pictures, or no digit stands out.
+        Bytes stay bytes, so that a data set takes a quarter of the memory.
         """
-        if len(self.shape) != 3 or self.shape[-1] not in {1, 3}:
-            raise InputProblem(
-                f"This network takes samples of {_axes(self.shape)}, which are no pictures. "
-                "Give it .npy or .csv files of that shape."
-            )
-        height, width, channels = self.shape
-        if self.pictures == "digit":
-            return digit_picture(picture, height)[..., np.newaxis]
-        planes = [grey_picture(picture)] if channels == 1 else _colours(picture)
-        fitted = np.stack([resized(plane, height, width) for plane in planes], axis=-1)
-        return np.rint(fitted * 255).astype(np.uint8)
+        if samples.dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
+            samples = samples.astype(np.float32)
+        if self.engine_scaling == (1.0, 0.0):
+            samples = samples.astype(np.float32) * np.asarray(self.scale, np.float32)
+            samples += np.asarray(self.offset, np.float32)
+        return np.ascontiguousarray(samples)
 
     def record(self) -> dict[str, Any]:
         """Return the figures as plain values, for a file."""
@@ -129,17 +124,6 @@ def preprocessing_for(samples: npt.NDArray[Any], *, pictures: str = "resize") ->
     deviation = np.maximum(flat.std(axis=0, dtype=np.float64), 1e-6)
     scale, offset = 1 / deviation, -mean / deviation
     return Preprocessing(shape, tuple(scale.tolist()), tuple(offset.tolist()), pictures)
-
-
-def _colours(picture: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-    """Return the planes red, green and blue from 0 to 1, transparent parts over white."""
-    if picture.ndim == 2 or picture.shape[-1] < 3:
-        return [grey_picture(picture)] * 3
-    alpha = picture[..., 3:]
-    return [
-        grey_picture(np.concatenate([picture[..., plane : plane + 1], alpha], axis=-1))
-        for plane in range(3)
-    ]
 
 
 def _axes(shape: tuple[int, ...]) -> str:

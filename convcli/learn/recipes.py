@@ -89,6 +89,8 @@ class Recipe:
         _share("val", self.validation)
         if self.patience is not None:
             _at_least("patience", self.patience, 1)
+            if self.validation == 0:
+                raise UsageMistake("--patience needs validation samples; leave --val 0 out.")
         _one_of("loss", self.loss, LOSSES)
         _one_of("class-weights", self.class_weights, CLASS_WEIGHTS)
         self.read_optimiser()

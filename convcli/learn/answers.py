@@ -1,0 +1,153 @@
+"""What a trained model says, about single samples and about a whole labelled split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.data import Dataset, Split
+from convcli.errors import InputProblem, UsageMistake
+from convcli.layers.base import shape_text
+from convcli.learn import metrics
+from convcli.learn.modelfile import TrainedModel
+from convcli.learn.plan import predict_split
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says about one sample.
+
+    Attributes:
+        label: the most probable class, or None where its probability is under the threshold.
+        probability: of the most probable class.
+        top: (class, probability), the most probable first.
+    """
+
+    label: str | None
+    probability: float
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """Precision and recall of one class; None where there is nothing to divide by."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """How a model does on labelled samples.
+
+    Attributes:
+        accuracy: share of right answers.
+        loss: mean cross-entropy.
+        n: samples.
+        confusion: counts, rows are true classes, columns the answers.
+        classes: figures of each class.
+        calibration_error: expected calibration error over 15 bins.
+        bins: of the reliability diagram.
+        worst: wrong answers, the surest first.
+    """
+
+    accuracy: float
+    loss: float
+    n: int
+    confusion: npt.NDArray[np.int64]
+    classes: tuple[ClassFigures, ...]
+    calibration_error: float
+    bins: tuple[metrics.Bin, ...]
+    worst: tuple[metrics.Mistake, ...]
+
+
+def answers(
+    model: TrainedModel,
+    samples: npt.NDArray[Any],
+    *,
+    top: int = 3,
+    threshold: float = 0.0,
+) -> list[Answer]:
+    """Return what the model says about each of (N, *shape) samples.
+
+    Args:
+        model: the model.
+        samples: as the training data were.
+        top: classes to name.
+        threshold: under this probability the answer is None: don't know.
+
+    Raises:
+        UsageMistake: `top` or `threshold` is out of range.
+        InputProblem: the samples do not fit the network.
+    """
+    if top < 1:
+        raise UsageMistake(f"--top {top}: use at least 1.")
+    if not 0 <= threshold <= 1:
+        raise UsageMistake(f"--threshold {threshold:g}: use a probability from 0 to 1.")
+    told = []
+    for row in model.predict(samples):
+        order = np.argsort(-row, kind="stable")[:top]
+        best = tuple((model.class_names[i], float(row[i])) for i in order)
+        label, probability = best[0]
+        told.append(Answer(label if probability >= threshold else None, probability, best))
+    return told
+
+
+def evaluate(
+    model: TrainedModel, data: Dataset, split: Split, *, worst: int = 10, threads: int = 0
+) -> Evaluation:
+    """Return how the model does on a split of a data set.
+
+    Raises:
+        InputProblem: the data have other classes or another shape than the model.
+    """
+    check_same(model, data)
+    probabilities = predict_split(model.model, model.preprocessing, split, threads)
+    labels = split.labels
+    confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), data.classes)
+    error, bins = metrics.calibration(probabilities, labels)
+    figures = zip(
+        data.class_names,
+        metrics.precision(confusion),
+        metrics.recall(confusion),
+        confusion.sum(axis=1).tolist(),
+        strict=True,
+    )
+    return Evaluation(
+        accuracy=float((probabilities.argmax(axis=1) == labels).mean()),
+        loss=metrics.mean_cross_entropy(probabilities, labels),
+        n=len(split),
+        confusion=confusion,
+        classes=tuple(ClassFigures(*row) for row in figures),
+        calibration_error=error,
+        bins=tuple(bins),
+        worst=tuple(metrics.worst_mistakes(probabilities, labels, worst)),
+    )
+
+
+def check_same(model: TrainedModel, data: Dataset) -> None:
+    """Refuse data with other classes or another shape than the model's.
+
+    Raises:
+        InputProblem: they differ.
+    """
+    if model.class_names != data.class_names:
+        raise InputProblem(
+            f"The model knows {_some(model.class_names)}; {data.name} has "
+            f"{_some(data.class_names)}. Evaluate it on data with its classes."
+        )
+    if model.preprocessing.shape != data.sample_shape:
+        raise InputProblem(
+            f"The model takes {shape_text(model.preprocessing.shape)}, the samples of {data.name} "
+            f"are {shape_text(data.sample_shape)}. For pictures in folders use --size."
+        )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    return f"{len(names)} classes ({listed})"

@@ -1,0 +1,164 @@
+"""Checkpoints: all that a training needs to go on to the same bits, in one safetensors file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.data import Dataset
+from convcli.errors import ConvcliError, InputProblem
+from convcli.learn.fit import Epoch, Progress, Training
+from convcli.learn.modelfile import Tensors, read_tensors, write_tensors
+from convcli.learn.recipes import Recipe, read_recipe
+from convcli.network import Network, parse_notation, to_notation
+from convcli.network.modelheader import read_model_header
+
+COUNTERS = ("step", "step_in_epoch", "loss_sum", "correct", "seen", "epoch_seconds")
+"""The figures of `Progress` that are noted as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a training was started with, enough to build it again.
+
+    Attributes:
+        network: as a value.
+        recipe: all other figures.
+        source: the words after `--data`.
+        seed: of weights, order, dropout and augmentation.
+        fingerprint: SHA-256 of the training samples and labels.
+        options: further figures of the one who started it, as plain values.
+    """
+
+    network: Network
+    recipe: Recipe
+    source: str
+    seed: int
+    fingerprint: str
+    options: dict[str, Any]
+
+
+def fingerprint(data: Dataset) -> str:
+    """Return a SHA-256 over the training samples and labels, so that others are noticed."""
+    digest = hashlib.sha256()
+    for array in (data.train.samples, data.train.labels):
+        digest.update(repr((array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def save_checkpoint(path: Path, training: Training, setting: Setting) -> None:
+    """Write where a training stands; the file before is replaced in one step.
+
+    Raises:
+        InputProblem: it cannot be written, such as on a full disk; the file before is kept.
+    """
+    now = training.progress
+    tensors: Tensors = {"weights": training.model.flat, "memory": now.memory}
+    tensors |= {f"buffer:{name}": array for name, array in training.model.buffers.items()}
+    if now.average is not None:
+        tensors["average"] = now.average
+    if now.best_weights is not None:
+        tensors["best"] = now.best_weights
+        tensors |= {f"best:{name}": array for name, array in now.best_buffers.items()}
+    record = {
+        "recipe": dataclasses.asdict(setting.recipe),
+        "source": setting.source,
+        "seed": setting.seed,
+        "fingerprint": setting.fingerprint,
+        "options": setting.options,
+        "history": [dataclasses.asdict(epoch) for epoch in now.history],
+        **{name: getattr(now, name) for name in COUNTERS},
+    }
+    texts = {"network": to_notation(setting.network), "checkpoint": json.dumps(record)}
+    write_tensors(path, tensors, texts, force=True)
+
+
+def read_setting(path: Path) -> Setting:
+    """Return what the training of a checkpoint was started with; no arrays are read.
+
+    Raises:
+        InputProblem: the file is damaged or no checkpoint.
+    """
+    texts = read_model_header(path).texts
+    record = _record(path, texts)
+    try:
+        return Setting(
+            network=parse_notation(texts["network"]),
+            recipe=read_recipe(record["recipe"]),
+            source=str(record["source"]),
+            seed=int(record["seed"]),
+            fingerprint=str(record["fingerprint"]),
+            options=dict(record["options"]),
+        )
+    except (KeyError, TypeError, ValueError, ConvcliError) as problem:
+        raise _unusable(path, problem) from problem
+
+
+def restore(path: Path, training: Training) -> None:
+    """Bring a training that was built from `read_setting` to where the checkpoint stands.
+
+    Raises:
+        InputProblem: the file is damaged, or does not belong to this training.
+    """
+    header, tensors = read_tensors(path)
+    record = _record(path, header.texts)
+    now = training.progress
+    try:
+        _fill(training.model.flat, tensors["weights"])
+        _fill(now.memory, tensors["memory"])
+        for name, array in training.model.buffers.items():
+            _fill(array, tensors[f"buffer:{name}"])
+        if now.average is not None:
+            _fill(now.average, tensors["average"])
+        _restore_best(now, training, tensors)
+        for name in COUNTERS:
+            kind = type(getattr(now, name))
+            setattr(now, name, kind(record[name]))
+        now.history[:] = [Epoch(**epoch) for epoch in record["history"]]
+    except (KeyError, TypeError, ValueError) as problem:
+        raise _unusable(path, problem) from problem
+
+
+def _restore_best(now: Progress, training: Training, tensors: Tensors) -> None:
+    now.best_weights = None
+    if "best" not in tensors:
+        return
+    now.best_weights = np.empty_like(training.model.flat)
+    _fill(now.best_weights, tensors["best"])
+    now.best_buffers = {
+        name: np.empty_like(array) for name, array in training.model.buffers.items()
+    }
+    for name, array in now.best_buffers.items():
+        _fill(array, tensors[f"best:{name}"])
+
+
+def _fill(target: npt.NDArray[np.float32], source: npt.NDArray[Any]) -> None:
+    if target.shape != source.shape or target.dtype != source.dtype:
+        raise ValueError(f"an array of {source.shape} where {target.shape} is needed")
+    target[...] = source
+
+
+def _record(path: Path, texts: dict[str, str]) -> dict[str, Any]:
+    if "checkpoint" not in texts:
+        raise InputProblem(
+            f"{path} is no checkpoint; --resume needs the last.safetensors of a run."
+        )
+    try:
+        record = json.loads(texts["checkpoint"])
+    except (ValueError, RecursionError) as problem:
+        raise _unusable(path, problem) from problem
+    if not isinstance(record, dict):
+        raise _unusable(path, "its note is no JSON object")
+    return record
+
+
+def _unusable(path: Path, problem: object) -> InputProblem:
+    return InputProblem(f"{path} is a checkpoint that cannot be used: {problem}. Train anew.")

@@ -1,0 +1,472 @@
+"""The fit loop: an iterator of epochs that prints nothing and writes nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.data import Dataset, Split, load_dataset
+from convcli.data.augmentation import read_augmentation
+from convcli.engine import optimise
+from convcli.errors import InputProblem
+from convcli.learn.adapt import adapted
+from convcli.learn.metrics import mean_cross_entropy
+from convcli.learn.model import Model
+from convcli.learn.modelfile import TrainedModel
+from convcli.learn.optimisers import Span, Vector, apply_step
+from convcli.learn.plan import (
+    batch_order,
+    check_fit,
+    frozen_steps,
+    loss_for,
+    predict_split,
+    trainable_spans,
+    with_validation,
+)
+from convcli.learn.prepare import Preprocessing, preprocessing_for
+from convcli.learn.recipes import Recipe, read_recipe
+from convcli.learn.schedules import Place
+from convcli.learn.trainer import Trainer
+from convcli.network import Network
+from convcli.network import network as find_network
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """One optimiser step of a training.
+
+    Attributes:
+        epoch: from 1.
+        step: of the epoch, from 1.
+        steps: of the epoch.
+        loss: mean over the epoch's samples so far.
+        accuracy: over the epoch's samples so far, with the weights as they were.
+        rate: learning rate of the step.
+        seen: samples of the epoch so far.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    rate: float
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch of a training.
+
+    Attributes:
+        number: from 1.
+        train_loss: mean over its samples, each with the weights as they were.
+        train_accuracy: over its samples.
+        val_loss: mean loss of the validation samples after it, None without any.
+        val_accuracy: of the validation samples after it, None without any.
+        learning_rate: of its last step.
+        seconds: of training, without validation.
+        samples: trained on; fewer than there are when the time was up.
+        best: no epoch before it was better.
+    """
+
+    number: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    samples: int
+    best: bool
+
+    @property
+    def samples_per_second(self) -> float:
+        """Training samples a second."""
+        return self.samples / max(self.seconds, 1e-9)
+
+
+@dataclass(slots=True)
+class Progress:
+    """All that changes in a training besides the model; a checkpoint is this and the model.
+
+    Attributes:
+        step: optimiser steps taken.
+        step_in_epoch: those of the epoch under way.
+        loss_sum: over the samples of the epoch under way.
+        correct: right answers of the epoch under way.
+        seen: samples of the epoch under way.
+        epoch_seconds: time spent training in the epoch under way.
+        history: finished epochs.
+        memory: (slots, N) of the optimiser.
+        average: (N,) running average of the weights, None without one.
+        best_weights: (N,) after the best epoch, None before the first.
+        best_buffers: running statistics after the best epoch.
+    """
+
+    memory: npt.NDArray[np.float32]
+    average: Vector | None = None
+    step: int = 0
+    step_in_epoch: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    epoch_seconds: float = 0.0
+    history: list[Epoch] = field(default_factory=list)
+    best_weights: Vector | None = None
+    best_buffers: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+
+class Diverged(InputProblem):
+    """The loss or a weight is no longer a number."""
+
+
+class Training:
+    """A training under way: iterate over it for its epochs, or over `events()` for every step.
+
+    Between two events the training is whole: it can be saved, evaluated or left.
+
+    Attributes:
+        model: with the weights as they are now.
+        progress: where it stands.
+        recipe: what decides it.
+        stopped_because: a sentence when it ended before its last epoch, else None.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Dataset,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        *,
+        seed: int = 0,
+        threads: int = 0,
+        progress: Progress | None = None,
+        time_limit: float | None = None,
+        target_accuracy: float | None = None,
+    ) -> None:
+        check_fit(model.network, data)
+        self.model = model
+        self.data = data
+        self.recipe = recipe
+        self.preprocessing = preprocessing
+        self.seed = seed
+        self.stopped_because: str | None = None
+        self.time_limit = time_limit
+        self.target_accuracy = target_accuracy
+        self.augmentation = read_augmentation(recipe.augment)
+        self.optimiser = recipe.read_optimiser()
+        self.schedule = recipe.read_schedule()
+        self.spans = trainable_spans(model, recipe.freeze)
+        self.progress = progress or Progress(
+            memory=np.zeros((self.optimiser.slots_per_weight, model.flat.size), np.float32),
+            average=None if recipe.average is None else model.flat.copy(),
+        )
+        self.one_hot = np.eye(data.classes, dtype=np.float32)
+        self.samples = preprocessing.engine_samples(data.train.samples)
+        self.threads = threads
+        self.trainer = Trainer(
+            model,
+            loss_for(recipe, data),
+            batch=min(recipe.batch, len(data.train)),
+            threads=threads,
+            seed=seed,
+            frozen=sorted(frozen_steps(model, recipe.freeze)),
+        )
+
+    def warm_up(self) -> float:
+        """Compile all that the training needs, change nothing, and return the seconds it took.
+
+        What is compiled stays on disk; the next training of the kind loads it in a fraction.
+        """
+        began = time.perf_counter()
+        buffers = {name: array.copy() for name, array in self.model.buffers.items()}
+        self._gradients(np.arange(min(self.recipe.batch, len(self.data.train))))
+        for name, array in buffers.items():
+            self.model.buffers[name][...] = array
+        nothing = self.model.flat[:0]
+        apply_step(
+            self.optimiser,
+            optimise,
+            nothing,
+            nothing,
+            self.progress.memory[:, :0],
+            [Span(0, 0, decays=False)],
+            rate=0.0,
+            count=1,
+            clip=1.0,
+        )
+        optimise.follow(nothing, nothing, np.float32(0))
+        self.model.predict(self.samples[:1], threads=self.threads)
+        return time.perf_counter() - began
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of a whole epoch; the last batch may be smaller."""
+        return math.ceil(len(self.data.train) / self.recipe.batch)
+
+    @property
+    def history(self) -> list[Epoch]:
+        """The finished epochs."""
+        return self.progress.history
+
+    @property
+    def best_epoch(self) -> Epoch | None:
+        """The best finished epoch: most validation accuracy, then least validation loss."""
+        return next((epoch for epoch in reversed(self.history) if epoch.best), None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.stopped_because is not None or len(self.history) >= self.recipe.epochs
+
+    def __iter__(self) -> Iterator[Epoch]:
+        """Train, and yield each epoch when it is done."""
+        for event in self.events():
+            if isinstance(event, Epoch):
+                yield event
+
+    def events(self) -> Iterator[StepDone | Epoch]:
+        """Train, and yield each step and each epoch when it is done."""
+        while not self.finished:
+            order = batch_order(len(self.data.train), self.seed, len(self.history))
+            while self.progress.step_in_epoch < self.steps_per_epoch and not self._time_is_up():
+                batch, begin = self.recipe.batch, self.progress.step_in_epoch
+                yield self.step(order[begin * batch : (begin + 1) * batch])
+            yield self._end_epoch()
+
+    def best_model(self) -> TrainedModel:
+        """Return the model of the best epoch so far; without a finished one, of the last step."""
+        model = copy_model(self.model)
+        best = self.progress.best_weights
+        if best is not None:
+            model.flat[...] = best
+            for name, buffer in model.buffers.items():
+                buffer[...] = self.progress.best_buffers[name]
+        epoch = self.best_epoch
+        metrics: dict[str, Any] = {"epoch": epoch.number if epoch else 0}
+        if epoch is not None and epoch.val_accuracy is not None:
+            metrics |= {"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
+        return TrainedModel(model, self.data.class_names, self.preprocessing, metrics)
+
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Return mean loss and accuracy on a split with the weights as they will be saved."""
+        with self._averaged_weights():
+            probabilities = predict_split(self.model, self.preprocessing, split, self.threads)
+        if self.recipe.loss == "mse":
+            truth = np.eye(probabilities.shape[1], dtype=np.float32)[split.labels]
+            loss = float(((probabilities - truth) ** 2).mean(dtype=np.float64))
+        else:
+            loss = mean_cross_entropy(probabilities, split.labels)
+        return loss, float((probabilities.argmax(axis=1) == split.labels).mean())
+
+    def step(self, chosen: npt.NDArray[np.int64]) -> StepDone:
+        """Take one optimiser step on the chosen training samples.
+
+        Raises:
+            Diverged: the loss is no longer a number; the weights are those before the step.
+        """
+        began = time.perf_counter()
+        now = self.progress
+        loss_sum, correct, gradient = self._gradients(chosen)
+        if not math.isfinite(loss_sum):
+            raise self._diverged("The loss is no longer a number")
+        rate = self.learning_rate()
+        now.step += 1
+        apply_step(
+            self.optimiser,
+            optimise,
+            self.model.flat,
+            gradient,
+            now.memory,
+            self.spans,
+            rate=rate,
+            count=now.step,
+            clip=self.recipe.clip,
+        )
+        if now.average is not None and self.recipe.average is not None:
+            keep = min(self.recipe.average, (1 + now.step) / (10 + now.step))
+            optimise.follow(now.average, self.model.flat, np.float32(keep))
+        now.step_in_epoch += 1
+        now.loss_sum += float(loss_sum)
+        now.correct += int(correct)
+        now.seen += len(chosen)
+        now.epoch_seconds += time.perf_counter() - began
+        return StepDone(
+            epoch=len(now.history) + 1,
+            step=now.step_in_epoch,
+            steps=self.steps_per_epoch,
+            loss=now.loss_sum / now.seen,
+            accuracy=now.correct / now.seen,
+            rate=rate,
+            seen=now.seen,
+        )
+
+    def _gradients(self, chosen: npt.NDArray[np.int64]) -> tuple[float, int, Vector]:
+        """Return loss sum, right answers and mean gradient of the chosen samples."""
+        labels = self.data.train.labels[chosen]
+        targets = labels if self.recipe.loss == "cross-entropy" else self.one_hot[labels]
+        if not self.augmentation:
+            return self.trainer.gradients(
+                self.samples, targets, indices=chosen, step=self.progress.step
+            )
+        changed = self.augmentation.apply(
+            self.samples, chosen, seed=self.seed, epoch=len(self.history)
+        )
+        return self.trainer.gradients(changed, targets, step=self.progress.step)
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        place = Place(
+            step=self.progress.step,
+            steps=self.recipe.epochs * self.steps_per_epoch,
+            steps_per_epoch=self.steps_per_epoch,
+            losses=[epoch.val_loss or epoch.train_loss for epoch in self.history],
+        )
+        return self.recipe.full_rate * self.schedule.factor(place)
+
+    def _end_epoch(self) -> Epoch:
+        """Validate, remember the weights if they are the best, and begin the next epoch."""
+        now = self.progress
+        if not np.isfinite(self.model.flat).all():
+            raise self._diverged("A weight is no longer a number")
+        val_loss = val_accuracy = None
+        if self.data.validation is not None:
+            val_loss, val_accuracy = self.evaluate(self.data.validation)
+        epoch = Epoch(
+            number=len(now.history) + 1,
+            train_loss=now.loss_sum / max(1, now.seen),
+            train_accuracy=now.correct / max(1, now.seen),
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=self.learning_rate(),
+            seconds=now.epoch_seconds,
+            samples=now.seen,
+            best=is_better(val_accuracy, val_loss, self.best_epoch),
+        )
+        if epoch.best:
+            now.best_weights = self._weights_to_save().copy()
+            now.best_buffers = {name: array.copy() for name, array in self.model.buffers.items()}
+        now.history.append(epoch)
+        now.step_in_epoch = now.correct = now.seen = 0
+        now.loss_sum = now.epoch_seconds = 0.0
+        self.stopped_because = self._reason_to_stop()
+        return epoch
+
+    def _reason_to_stop(self) -> str | None:
+        best, patience = self.best_epoch, self.recipe.patience
+        last, target = len(self.history), self.target_accuracy
+        if target is not None and best is not None and (best.val_accuracy or 0) >= target:
+            return f"Stopped after epoch {last}: an accuracy of {target:.0%} was reached."
+        if best is not None and patience is not None and best.val_accuracy is not None:
+            waited = last - best.number
+            if waited >= patience and last < self.recipe.epochs:
+                return (
+                    f"Stopped after epoch {last}: validation accuracy has not risen for "
+                    f"{waited} epochs. Best was {best.val_accuracy:.2%} at epoch {best.number}."
+                )
+        if self._time_is_up() and last < self.recipe.epochs:
+            return f"Stopped in epoch {last}: the time limit of {self.time_limit:g} s was reached."
+        return None
+
+    def _time_is_up(self) -> bool:
+        if self.time_limit is None:
+            return False
+        spent = sum(epoch.seconds for epoch in self.history) + self.progress.epoch_seconds
+        return spent >= self.time_limit
+
+    def _weights_to_save(self) -> Vector:
+        average = self.progress.average
+        return self.model.flat if average is None else average
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Let the model have the running average of its weights, where there is one."""
+        if self.progress.average is None:
+            yield
+            return
+        raw = self.model.flat.copy()
+        self.model.flat[...] = self.progress.average
+        try:
+            yield
+        finally:
+            self.model.flat[...] = raw
+
+    def _diverged(self, fact: str) -> Diverged:
+        rate = self.learning_rate()
+        return Diverged(
+            f"{fact}, in epoch {len(self.history) + 1}, step {self.progress.step + 1:,}, at the "
+            f"learning rate {rate:.2g}. Use a smaller one (--lr {self.recipe.full_rate / 10:.1g}), "
+            "or --clip 1."
+        )
+
+
+def copy_model(model: Model) -> Model:
+    """Return a model with the same numbers in memory of its own."""
+    copy = Model.initialise(model.network, scaling=model.scaling)
+    copy.flat[...] = model.flat
+    for name, buffer in copy.buffers.items():
+        buffer[...] = model.buffers[name]
+    return copy
+
+
+def is_better(accuracy: float | None, loss: float | None, best: Epoch | None) -> bool:
+    """Tell whether figures beat those of the best epoch; without validation the last is best.
+
+    >>> is_better(0.9, 0.5, None), is_better(None, None, None)
+    (True, True)
+    """
+    if best is None or best.val_accuracy is None or best.val_loss is None:
+        return True
+    if accuracy is None or loss is None:
+        return True
+    return (accuracy, -loss) > (best.val_accuracy, -best.val_loss)
+
+
+def fit(
+    network: str | Network,
+    data: str | Dataset,
+    *,
+    seed: int = 0,
+    threads: int = 0,
+    **figures: Any,
+) -> Training:
+    """Return a training to iterate over; nothing is printed and nothing is written.
+
+    Args:
+        network: a value, notation, a preset or a file; input and last layer are made to fit.
+        data: a data set or the words that name one, such as `digits`. Without validation samples
+            of its own, a share of the training samples is held out.
+        seed: of weights, order, dropout and augmentation.
+        threads: 0 for all there are; they do not change the result.
+        figures: fields of `Recipe`: epochs, batch, learning_rate, optimiser, schedule, ...
+
+    Raises:
+        UsageMistake: an unknown or malformed figure, preset or notation.
+        InputProblem: data that are not to be had, or a network that does not fit them.
+
+    >>> data = load_dataset("digits", count=120)
+    >>> training = fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=2)
+    >>> [epoch.number for epoch in training]
+    [1, 2]
+    >>> training.best_model().predict(training.data.test.samples).shape
+    (20, 10)
+    """
+    recipe = read_recipe(figures)
+    if isinstance(data, str):
+        data = load_dataset(data, seed=seed)
+    if isinstance(network, str):
+        network = find_network(network)
+    network, _ = adapted(network, data)
+    data = with_validation(data, recipe, seed)
+    preprocessing = preprocessing_for(data.train.samples)
+    model = Model.initialise(network, seed, preprocessing.engine_scaling)
+    return Training(model, data, recipe, preprocessing, seed=seed, threads=threads)

@@ -1,0 +1,208 @@
+"""Model files: safetensors with the network, classes, preprocessing and metrics inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load as tensors_from_bytes
+from safetensors.numpy import save as tensors_to_bytes
+
+from convcli.errors import ConvcliError, InputProblem
+from convcli.files import new_file
+from convcli.learn.model import Model
+from convcli.learn.prepare import Preprocessing
+from convcli.network import Network, parse_notation, to_notation
+from convcli.network.modelheader import ModelHeader, read_model_header
+
+FORMAT = "convcli 1"
+"""Noted in each file; a file of a later format is refused with a sentence."""
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A network with its numbers, and what is needed to ask it about new samples.
+
+    Attributes:
+        model: network, weights and running statistics.
+        class_names: the name of each output.
+        preprocessing: how samples become the network's input.
+        metrics: what was measured, by name.
+        training: how it came about: data, recipe, seed, version.
+    """
+
+    model: Model
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The network as a value."""
+        return self.model.network
+
+    def predict(self, images: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Return the probability of each class, (N, classes), for a stack of samples.
+
+        Args:
+            images: (N, *input shape) or one sample, as the training data were: bytes 0 to 255 for
+                pictures. A grey picture may leave its channel axis out.
+
+        Raises:
+            InputProblem: the samples do not fit the network.
+        """
+        samples = self.preprocessing.stack(np.asarray(images))
+        return self.model.predict(self.preprocessing.engine_samples(samples))
+
+    def save(self, path: Path | str, *, force: bool = False) -> None:
+        """Write the model file, whole or not at all.
+
+        Raises:
+            WouldOverwrite: `path` exists and `force` is off.
+            InputProblem: it cannot be written there.
+        """
+        write_tensors(
+            Path(path),
+            {**self.model.parameters, **self.model.buffers},
+            {
+                "network": to_notation(self.network),
+                "classes": json.dumps(self.class_names),
+                "preprocessing": json.dumps(self.preprocessing.record()),
+                "metrics": json.dumps(self.metrics),
+                "training": json.dumps(self.training),
+            },
+            force=force,
+        )
+
+
+def load(path: Path | str) -> TrainedModel:
+    """Return the model in the safetensors file at `path`.
+
+    Raises:
+        InputProblem: no such file, a damaged or hostile one, or one without a network.
+    """
+    path = Path(path)
+    header, tensors = read_tensors(path)
+    if "checkpoint" in header.texts:
+        raise InputProblem(
+            f"{path} is the checkpoint of a training; the model is model.safetensors beside it."
+        )
+    network = _network(path, header)
+    _check_shapes(path, network, tensors)
+    preprocessing = Preprocessing.from_record(
+        _json(path, header, "preprocessing", dict), network.input_shape
+    )
+    model = Model.initialise(network, scaling=preprocessing.engine_scaling)
+    for name, array in {**model.parameters, **model.buffers}.items():
+        array[...] = tensors[name]
+    class_names = tuple(_json(path, header, "classes", list))
+    (outputs,) = network.trace().output_shape[-1:]
+    if len(class_names) != outputs or not all(isinstance(name, str) for name in class_names):
+        raise InputProblem(
+            f"{path}: {len(class_names)} class names for a network with {outputs} outputs."
+        )
+    return TrainedModel(
+        model=model,
+        class_names=class_names,
+        preprocessing=preprocessing,
+        metrics=_json(path, header, "metrics", dict),
+        training=_json(path, header, "training", dict),
+    )
+
+
+def write_tensors(
+    path: Path, tensors: Tensors, texts: dict[str, str], *, force: bool = False
+) -> None:
+    """Write a safetensors file, whole or not at all; errors as `convcli.files.new_file`."""
+    content = tensors_to_bytes(
+        {name: np.ascontiguousarray(array) for name, array in tensors.items()},
+        {"format": FORMAT, **texts},
+    )
+    with new_file(path, force=force) as temporary:
+        temporary.write_bytes(_in_fixed_order(content))
+
+
+def read_tensors(path: Path) -> tuple[ModelHeader, Tensors]:
+    """Return head and arrays of a safetensors file of ours; its numbers are all finite.
+
+    Raises:
+        InputProblem: no such file, a damaged or hostile one, or one of a later format.
+    """
+    header = read_model_header(path)
+    written_as = header.texts.get("format", "")
+    if written_as.startswith("convcli ") and written_as != FORMAT:
+        raise InputProblem(
+            f"{path} has the format {written_as[:40]!r}; this version reads {FORMAT!r}. "
+            "Use the convcli that wrote it, or a newer one."
+        )
+    try:
+        tensors = tensors_from_bytes(path.read_bytes())
+    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as problem:
+        raise InputProblem(f"{path} cannot be read as safetensors: {problem}.") from problem
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise InputProblem(f"{path}: the array {name} holds NaN or infinity; train anew.")
+    return header, tensors
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """Return a safetensors file with its header sorted: the package orders the texts by chance.
+
+    Equal models then are equal files. The header's length stays a multiple of 8, as the arrays
+    must begin aligned.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
+
+
+def _network(path: Path, header: ModelHeader) -> Network:
+    if "network" not in header.texts:
+        raise InputProblem(
+            f"{path} holds numbers but no network: it was not written by convcli train. "
+            "For weights of another program see: convcli import --help"
+        )
+    try:
+        return parse_notation(header.texts["network"])
+    except ConvcliError as problem:
+        raise InputProblem(f"{path}: the network in it cannot be used. {problem}") from problem
+
+
+def _check_shapes(path: Path, network: Network, tensors: Tensors) -> None:
+    """Compare the arrays with the network on paper, before memory for the network is taken."""
+    needed = {
+        f"{step.name}.{name}": shape
+        for step in network.trace().steps
+        for name, shape in {**step.weights, **step.buffer_shapes}.items()
+    }
+    for name, shape in needed.items():
+        found = tensors.get(name)
+        if found is None:
+            raise InputProblem(f"{path}: the network needs an array {name}, the file has none.")
+        if found.shape != shape or found.dtype != np.float32:
+            raise InputProblem(
+                f"{path}: the array {name} is {found.dtype} of shape {found.shape}, "
+                f"the network needs float32 of shape {shape}."
+            )
+    extra = sorted(set(tensors) - set(needed))
+    if extra:
+        raise InputProblem(f"{path}: the network has no place for the array {extra[0]}.")
+
+
+def _json(path: Path, header: ModelHeader, key: str, kind: type) -> Any:
+    try:
+        value = json.loads(header.texts[key])
+    except (KeyError, ValueError, RecursionError) as problem:
+        raise InputProblem(f"{path}: its note {key!r} is missing or no JSON.") from problem
+    if not isinstance(value, kind):
+        raise InputProblem(f"{path}: its note {key!r} is no {kind.__name__}.")
+    return value

@@ -1,0 +1,114 @@
+"""From picture files, matrices and arrays to samples that a trained model takes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.errors import InputProblem
+from convcli.imaging.matrices import is_matrix_name, read_matrix
+from convcli.imaging.picture import Frame
+from convcli.imaging.reading import read_picture
+from convcli.imaging.samples import as_sample
+from convcli.layers.base import shape_text
+from convcli.learn.digit import digit_picture
+from convcli.learn.prepare import Preprocessing
+
+REC_601 = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in grey."""
+
+
+def sample_from_frame(frame: Frame, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Return one sample, (H, W, C) uint8, from a picture of any size, grey or colour.
+
+    Raises:
+        InputProblem: the network takes no pictures, or no digit stands out.
+
+    >>> page = np.full((60, 60), 250, np.uint8)
+    >>> page[10:50, 28:32] = 5
+    >>> sample_from_frame(Frame(page), Preprocessing((28, 28, 1), (1,), (0,), "digit")).shape
+    (28, 28, 1)
+    """
+    shape = preprocessing.shape
+    if len(shape) != 3 or shape[-1] not in {1, 3}:
+        raise InputProblem(
+            f"This network takes samples of {shape_text(shape)}, which are no pictures. "
+            "Give it .npy or .csv files of that shape."
+        )
+    height, width, channels = shape
+    if preprocessing.pictures == "digit":
+        return digit_picture(frame.pixels, height)[..., np.newaxis]
+    sample = as_sample(frame, (height, width))
+    if channels == 3:
+        return np.ascontiguousarray(np.broadcast_to(sample, shape))
+    if sample.shape[-1] == 1:
+        return sample
+    luma: npt.NDArray[np.uint8] = np.rint(sample @ REC_601).astype(np.uint8)
+    return luma[..., np.newaxis]
+
+
+def samples_from_source(
+    source: Path | bytes, name: str, preprocessing: Preprocessing
+) -> npt.NDArray[Any]:
+    """Return (N, *shape) samples of a picture file, a matrix file, or the bytes of either.
+
+    An `.npy` file may hold one sample or a stack of them; text and `.npy` have the values of the
+    training samples. A picture has one sample, an animation or document one for each frame.
+
+    Raises:
+        InputProblem: it cannot be read, or does not fit the network.
+    """
+    numpy_bytes = isinstance(source, bytes) and source.startswith(b"\x93NUMPY")
+    if numpy_bytes or (isinstance(source, Path) and source.suffix.lower() == ".npy"):
+        return _from_array(_read_array(source, name), name, preprocessing)
+    if isinstance(source, Path) and is_matrix_name(source):
+        return _from_array(read_matrix(source, name=name), name, preprocessing)
+    picture = read_picture(source, name=name)
+    try:
+        return np.stack([sample_from_frame(frame, preprocessing) for frame in picture.frames])
+    except InputProblem as problem:
+        raise InputProblem(f"{name}: {problem}") from None
+
+
+def _read_array(source: Path | bytes, name: str) -> npt.NDArray[Any]:
+    try:
+        array: Any = np.load(
+            io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False
+        )
+    except OSError as problem:
+        raise InputProblem(f"Cannot read {name}: {problem.strerror or problem}.") from problem
+    except (ValueError, EOFError) as problem:
+        raise InputProblem(f"{name}: no NPY file of plain numbers ({problem}).") from problem
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "uifb" or not array.size:
+        raise InputProblem(f"{name}: the array holds no numbers.")
+    return array
+
+
+def _from_array(
+    array: npt.NDArray[Any], name: str, preprocessing: Preprocessing
+) -> npt.NDArray[Any]:
+    """Return samples; a grey matrix of another size is a picture whose largest value is white."""
+    if not np.isfinite(array).all():
+        raise InputProblem(f"{name}: the array holds NaN or infinity.")
+    try:
+        return preprocessing.stack(array)
+    except InputProblem as problem:
+        pictures = len(preprocessing.shape) == 3
+        if array.ndim != 2 or not pictures:
+            raise InputProblem(f"{name}: {problem}") from None
+    frame = Frame(_as_bytes(array))
+    return sample_from_frame(frame, preprocessing)[np.newaxis]
+
+
+def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    low, high = float(array.min()), float(array.max())
+    if low >= 0 and 1 < high <= 255:
+        levels = array
+    else:
+        levels = (array - low) * (255 / max(high - low, 1e-12))
+    rounded: npt.NDArray[np.uint8] = np.rint(levels).astype(np.uint8)
+    return rounded

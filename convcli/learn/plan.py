@@ -1,0 +1,127 @@
+"""What follows from recipe, network and data before the first step of a training."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.data import Dataset, Split
+from convcli.errors import InputProblem, UsageMistake
+from convcli.layers.base import shape_text
+from convcli.learn.holdout import hold_out
+from convcli.learn.model import Model
+from convcli.learn.optimisers import Span
+from convcli.learn.parameters import LINE
+from convcli.learn.prepare import Preprocessing
+from convcli.learn.recipes import Recipe
+from convcli.learn.trainer import CrossEntropy, Loss, SquaredError
+from convcli.network import Network
+
+EVALUATION_BATCH = 2048
+"""Samples prepared at a time for an evaluation; bounds its memory."""
+
+
+def with_validation(data: Dataset, recipe: Recipe, seed: int) -> Dataset:
+    """Return the data with validation samples: their own, or the recipe's share held out."""
+    if data.validation is not None or recipe.validation == 0:
+        return data
+    train, validation = hold_out(data.train, recipe.validation, seed)
+    return dataclasses.replace(data, train=train, validation=validation)
+
+
+def batch_order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Return the order of the samples in an epoch, from 0; seed and epoch alone decide it.
+
+    >>> sorted(batch_order(4, seed=1, epoch=0).tolist())
+    [0, 1, 2, 3]
+    """
+    key = np.array([seed, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(samples)
+
+
+def trainable_spans(model: Model, freeze: tuple[str, ...]) -> list[Span]:
+    """Return the runs of the flat vector that are trained; neighbours treated alike are one run.
+
+    Raises:
+        UsageMistake: a pattern matches no layer, or nothing is left to train.
+    """
+    frozen = frozen_steps(model, freeze)
+    spans: list[Span] = []
+    for name, slot in model.slots.items():
+        step, _, _ = name.rpartition(".")
+        if step in frozen:
+            continue
+        start, stop, decays = slot.offset, slot.offset + slot.size, len(slot.shape) > 1
+        if spans and spans[-1].decays == decays and start - spans[-1].stop < LINE:
+            spans[-1] = Span(spans[-1].start, stop, decays)
+        else:
+            spans.append(Span(start, stop, decays))
+    if not spans:
+        raise UsageMistake("Nothing is left to train: every layer with weights is frozen.")
+    return spans
+
+
+def frozen_steps(model: Model, freeze: tuple[str, ...]) -> set[str]:
+    """Return the names of the layers with weights that the patterns of `--freeze` name.
+
+    Raises:
+        UsageMistake: a pattern matches no layer.
+    """
+    steps = model.network.trace(freeze=freeze).steps
+    return {step.name for step in steps if step.params and not step.trainable}
+
+
+def check_fit(network: Network, data: Dataset) -> None:
+    """Compare the network's input and outputs with the samples and classes.
+
+    Raises:
+        InputProblem: they differ.
+    """
+    if network.input_shape != data.sample_shape:
+        raise InputProblem(
+            f"The network takes {shape_text(network.input_shape)}, the samples of {data.name} are "
+            f"{shape_text(data.sample_shape)}. Begin the network with "
+            f"`input {shape_text(data.sample_shape)}`, or resize the samples with --size."
+        )
+    shape = network.trace().output_shape
+    if shape != (data.classes,):
+        raise InputProblem(
+            f"The network gives {shape_text(shape)}, {data.name} has {data.classes} classes. "
+            f"End the network with `dense {data.classes} softmax`."
+        )
+
+
+def loss_for(recipe: Recipe, data: Dataset) -> Loss:
+    """Return the loss with its class weights, which make every present class count alike.
+
+    >>> from convcli.data import Split
+    >>> data = Dataset("d", ("a", "b"), Split(np.zeros((4, 1), np.float32), np.array([0, 0, 0, 1])))
+    >>> loss_for(Recipe(class_weights="balanced"), data).class_weights
+    (0.6666666666666666, 2.0)
+    """
+    if recipe.loss == "mse":
+        return SquaredError()
+    weights = None
+    if recipe.class_weights == "balanced":
+        counts = np.bincount(data.train.labels, minlength=data.classes)
+        present = np.maximum(counts, 1)
+        weights = tuple((len(data.train) / ((counts > 0).sum() * present)).tolist())
+    return CrossEntropy(recipe.label_smoothing, weights)
+
+
+def predict_split(
+    model: Model, preprocessing: Preprocessing, split: Split, threads: int = 0
+) -> npt.NDArray[np.float32]:
+    """Return (N, classes) probabilities for all samples of a split."""
+    if preprocessing.engine_scaling != (1.0, 0.0):
+        return model.predict(split.samples, threads=threads)
+    parts = [
+        model.predict(
+            preprocessing.engine_samples(split.samples[start : start + EVALUATION_BATCH]),
+            threads=threads,
+        )
+        for start in range(0, len(split), EVALUATION_BATCH)
+    ]
+    return np.concatenate(parts)

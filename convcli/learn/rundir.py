@@ -1,0 +1,158 @@
+"""Run directories: what one training leaves behind, and lists of them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from convcli.errors import InputProblem, WouldOverwrite
+from convcli.files import write_text
+from convcli.learn.fit import Epoch
+
+RECORD, HISTORY, MODEL, LAST = "run.json", "history.csv", "model.safetensors", "last.safetensors"
+HELD_OUT = "validation_indices.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of one training.
+
+    Attributes:
+        path: the directory.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The model of the best epoch."""
+        return self.path / MODEL
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint."""
+        return self.path / LAST
+
+    def write_history(self, history: Sequence[Epoch]) -> None:
+        """Write one row for each epoch to history.csv."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow([field.name for field in dataclasses.fields(Epoch)])
+        for epoch in history:
+            cells = dataclasses.astuple(epoch)
+            writer.writerow(["" if cell is None else cell for cell in cells])
+        write_text(self.path / HISTORY, out.getvalue(), force=True)
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Write what the run is and came to, as run.json."""
+        text = json.dumps(record, indent=2, ensure_ascii=False)
+        write_text(self.path / RECORD, text + "\n", force=True)
+
+    def write_held_out(self, indices: Sequence[int]) -> None:
+        """Write which training samples were set aside for validation, one index a line."""
+        write_text(self.path / HELD_OUT, "".join(f"{i}\n" for i in indices), force=True)
+
+    def read_record(self) -> dict[str, Any]:
+        """Return what run.json says.
+
+        Raises:
+            InputProblem: it is missing or damaged.
+        """
+        place = self.path / RECORD
+        try:
+            record = json.loads(place.read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise InputProblem(f"Cannot read {place}: {problem.strerror}.") from problem
+        except (ValueError, RecursionError) as problem:
+            raise InputProblem(f"{place} is no JSON; the run cannot be listed.") from problem
+        if not isinstance(record, dict):
+            raise InputProblem(f"{place} is no JSON object; the run cannot be listed.")
+        return record
+
+    def read_history(self) -> list[dict[str, float | None]]:
+        """Return the rows of history.csv, empty cells as None.
+
+        Raises:
+            InputProblem: it is missing or damaged.
+        """
+        place = self.path / HISTORY
+        try:
+            rows = list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
+            return [{key: _figure(cell) for key, cell in row.items()} for row in rows]
+        except OSError as problem:
+            raise InputProblem(f"Cannot read {place}: {problem.strerror}.") from problem
+        except (ValueError, AttributeError, TypeError, csv.Error) as problem:
+            raise InputProblem(f"{place} is no history of epochs: {problem}.") from problem
+
+    def clean(self) -> None:
+        """Remove the halves of files that a killed run was writing."""
+        for pattern in (".last.*.safetensors", ".model.*.safetensors", ".run.*.json"):
+            for leftover in self.path.glob(pattern):
+                leftover.unlink(missing_ok=True)
+
+
+def create_run_directory(path: Path | None, name: str, *, force: bool = False) -> RunDirectory:
+    """Return a new directory, `runs/DATE-NAME` unless `path` names another.
+
+    Args:
+        path: must be empty or not exist, unless forced.
+        name: what the run is called, for the default place.
+        force: a directory with an earlier run may be taken over; that run's files are replaced.
+
+    Raises:
+        WouldOverwrite: `path` has files in it and `force` is off.
+        InputProblem: it cannot be made or written.
+    """
+    if path is None:
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        wanted = Path("runs") / f"{stamp}-{safe_name(name)}"
+        path, number = wanted, 2
+        while path.exists():
+            path, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except OSError as problem:
+        raise InputProblem(
+            f"Cannot make the run directory {path}: {problem.strerror}."
+        ) from problem
+    if occupied and not force:
+        raise WouldOverwrite(
+            f"{path} has files in it. Use --force to replace that run, another place with -o, "
+            f"or go on with it: convcli train --resume {path}"
+        )
+    return RunDirectory(path)
+
+
+def find_runs(folder: Path) -> list[RunDirectory]:
+    """Return the run directories in `folder`, itself included, sorted by path.
+
+    Raises:
+        InputProblem: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputProblem(f"There is no folder {folder}. Train first: convcli train --data digits")
+    return [RunDirectory(place.parent) for place in sorted(folder.rglob(RECORD))]
+
+
+def safe_name(text: str) -> str:
+    """Return `text` as a file name: letters, digits, dots, dashes; at most 40 characters.
+
+    >>> safe_name("rps:n=16 on /tmp/x")
+    'rps-n-16-on-tmp-x'
+    """
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:40] or "run"
+
+
+def _figure(cell: str | None) -> float | None:
+    if cell in {"True", "False"}:
+        return float(cell == "True")
+    return float(cell) if cell else None
