@@ -15,11 +15,14 @@ import typer
 from convcli import __version__
 from convcli.cli.compare import register as register_compare
 from convcli.cli.data import register as register_data
+from convcli.cli.evaluate import register as register_evaluate
 from convcli.cli.explain import explain
 from convcli.cli.filter import register as register_filter
 from convcli.cli.kernels import register as register_kernels
+from convcli.cli.predict import register as register_predict
 from convcli.cli.presets import register as register_presets
 from convcli.cli.shape import register as register_shape
+from convcli.cli.train import register as register_train
 from convcli.errors import ConvcliError, ExitCode
 
 app = typer.Typer(
@@ -54,6 +57,9 @@ def _program(
 app.add_typer(explain, name="explain")
 register_filter(app)
 register_kernels(app)
+register_train(app)
+register_evaluate(app)
+register_predict(app)
 register_shape(app)
 register_compare(app)
 register_presets(app)

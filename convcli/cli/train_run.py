@@ -1,0 +1,238 @@
+"""One training from the command line: data, network, progress, Ctrl-C, the last words."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from convcli.cli.console import Messages
+from convcli.cli.learn_options import load_source, model_path
+from convcli.cli.train_view import ProgressView, result_report, show_result
+from convcli.data import Dataset
+from convcli.errors import CheckFailed, UsageMistake
+from convcli.learn.adapt import adapted
+from convcli.learn.checkpoint import read_setting
+from convcli.learn.modelfile import load
+from convcli.learn.plan import with_validation
+from convcli.learn.recipes import Recipe, find_recipe
+from convcli.learn.run import Run, RunResult, checkpoint_path, resume, start
+from convcli.learn.rundir import create_run_directory
+from convcli.network import Network
+from convcli.network import network as find_network
+
+if TYPE_CHECKING:
+    from convcli.learn.rundir import RunDirectory
+
+DEFAULT_SOURCE = "mnist"
+DIGIT_SOURCES = {"mnist", "digits"}
+"""Sets of white digits on black, whose models find the digit in a photo first."""
+OVERFIT_EPOCHS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the user asked `convcli train` for; empty and None mean the recipe's."""
+
+    words: str
+    source: str | None
+    shaping: dict[str, Any]
+    recipe_name: str | None
+    figures: dict[str, Any]
+    init: Path | None
+    out: Path | None
+    time_limit: float | None
+    fail_under: float | None
+    seed: int
+    threads: int
+    style: str | None
+    messages: Messages
+    force: bool
+
+    @property
+    def recipe(self) -> Recipe:
+        """The named recipe with the figures of the command line."""
+        base = find_recipe(self.recipe_name or "default")
+        network = {"network": self.words} if self.words else {}
+        return base.changed(**self.figures, **network)
+
+    @property
+    def data_source(self) -> str:
+        """The words after `--data`, or the default."""
+        return self.source or DEFAULT_SOURCE
+
+    def load(self) -> Dataset:
+        """Return the data, without a validation split unless they bring one.
+
+        The network is read first, so that a mistake in it is told before a download.
+        """
+        find_network(self.recipe.network)
+        shaping = dict(self.shaping)
+        samples = shaping.pop("samples", None)
+        if self.data_source == "digits":
+            shaping["count"] = samples
+        data = load_source(self.data_source, self.messages, seed=self.seed, **shaping)
+        if samples is not None and samples < len(data.train):
+            data = dataclasses.replace(data, train=data.train.take(range(samples)))
+        return data
+
+    def network_for(self, data: Dataset) -> Network:
+        """Return the network; a preset's input and outputs are made to fit the data."""
+        text = self.recipe.network
+        network = find_network(text)
+        if is_notation(text):
+            return network
+        network, change = adapted(network, data)
+        if change:
+            self.messages.say(change)
+        return network
+
+
+def is_notation(text: str) -> bool:
+    """Tell whether the user spelled the network out, so that it is taken as it stands."""
+    return text.lstrip().startswith(("input", "let"))
+
+
+def train_one(order: Order) -> None:
+    """Train once and show what came of it."""
+    recipe = order.recipe
+    data = with_validation(order.load(), recipe, order.seed)
+    run = begin(order, recipe, data, order.out)
+    finish(order, run, run_to_end(run, order.messages))
+
+
+def resume_one(order: Order, place: Path) -> None:
+    """Go on with a run and show what came of it."""
+    path = checkpoint_path(place)
+    setting = read_setting(path)
+    loading = dataclasses.replace(
+        order,
+        source=setting.source,
+        seed=setting.options["data_seed"],
+        shaping=setting.options["shaping"],
+    )
+    run = resume(path, loading.load(), threads=order.threads, time_limit=order.time_limit)
+    order.messages.say(
+        f"Going on in epoch {len(run.training.history) + 1}, "
+        f"after step {run.training.progress.step:,}."
+    )
+    finish(order, run, run_to_end(run, order.messages))
+
+
+def overfit(order: Order, count: int) -> None:
+    """Learn a few samples by heart: a network that cannot has a mistake in it."""
+    recipe = order.recipe.changed(
+        augment="none", epochs=order.figures.get("epochs", OVERFIT_EPOCHS), schedule="constant"
+    )
+    data = order.load()
+    few = data.train.take(range(min(count, len(data.train))))
+    data = dataclasses.replace(data, train=few, validation=few, test=None)
+    run = begin(order, recipe, data, order.out, target_accuracy=1.0)
+    result = run_to_end(run, order.messages)
+    finish(order, run, result)
+    if result.val_accuracy is not None and result.val_accuracy < 1:
+        raise CheckFailed(
+            f"The network learned {result.val_accuracy:.1%} of {len(few)} samples by heart in "
+            f"{result.epochs} epochs, not all. Use more --epochs, another --lr, or more filters; "
+            "or two equal samples have different labels."
+        )
+
+
+def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, **limits: Any) -> Run:
+    """Return a run whose directory exists, compiled and about to take its first step."""
+    network = order.network_for(data)
+    name = f"{network.name}-{Path(order.data_source).stem}"
+    initial = load(model_path(order.init)) if order.init is not None else None
+    directory: RunDirectory = create_run_directory(place, name, force=order.force)
+    return start(
+        network,
+        data,
+        recipe,
+        directory,
+        source=order.data_source,
+        seed=order.seed,
+        threads=order.threads,
+        pictures="digit" if order.data_source in DIGIT_SOURCES else "resize",
+        initial=initial,
+        options={"data_seed": order.seed, "shaping": order.shaping},
+        time_limit=order.time_limit,
+        **limits,
+    )
+
+
+def run_to_end(run: Run, messages: Messages) -> RunResult:
+    """Train with progress; Ctrl-C ends it after the step under way, with a checkpoint.
+
+    Raises:
+        KeyboardInterrupt: after the checkpoint was written.
+    """
+    messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
+    run.warm_up()
+    with Interruption() as interruption, ProgressView(run, messages) as view:
+        for event in run.events():
+            view.show(event)
+            if interruption.wanted:
+                run.leave()
+                break
+    if interruption.wanted:
+        Messages().say(
+            f"After step {run.training.progress.step:,} everything was saved. "
+            f"Go on with: convcli train --resume {run.directory.path}"
+        )
+        raise KeyboardInterrupt
+    if run.training.stopped_because:
+        messages.say(run.training.stopped_because)
+    return run.finish()
+
+
+def finish(order: Order, run: Run, result: RunResult) -> None:
+    """Show the figures; hold them against `--fail-under`."""
+    show_result(result_report(run, result), run, order.style)
+    finish_check(
+        order, result.val_accuracy if result.test_accuracy is None else result.test_accuracy
+    )
+
+
+def finish_check(order: Order, measured: float | None) -> None:
+    """Hold an accuracy against `--fail-under`.
+
+    Raises:
+        CheckFailed: it is lower.
+    """
+    if order.fail_under is None:
+        return
+    if measured is None:
+        raise UsageMistake("--fail-under needs test or validation samples, and there are none.")
+    if measured < order.fail_under:
+        raise CheckFailed(
+            f"The accuracy is {measured:.4f}, under the {order.fail_under:g} of --fail-under."
+        )
+
+
+@dataclass(slots=True)
+class Interruption:
+    """Notes Ctrl-C and a polite kill, so that a step is finished first; a second one is obeyed."""
+
+    wanted: bool = False
+    _before: dict[signal.Signals, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Interruption:
+        """Take the signals over; only the main thread may, others do without."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True

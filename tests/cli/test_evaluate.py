@@ -1,0 +1,166 @@
+"""`convcli evaluate` and `convcli predict` through the door."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convcli
+from convcli.cli.app import run
+from tests.cli.learning import NETWORK, quadrants, write_quadrants
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, a trained run and pictures."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_quadrants(folder)
+    words = ["--epochs", "5", "--batch", "16", "--lr", "0.01", "--quiet"]
+    assert run(["train", NETWORK, "--data", str(data), "-o", str(folder / "run"), *words]) == 0
+    pictures, labels = quadrants(8, seed=2)
+    (folder / "pictures").mkdir()
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        image = Image.fromarray(picture[..., 0])
+        image.save(folder / "pictures" / f"{number}_{label}.png")
+    return folder
+
+
+def told(capfd: pytest.CaptureFixture[str]) -> object:
+    return json.loads(capfd.readouterr().out)
+
+
+def test_evaluate_in_json(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", str(place / "quadrants.npz"), "--format", "json", "--threads", "1"]
+    capfd.readouterr()
+    assert run(["evaluate", str(place / "run"), *words]) == 0
+    got = told(capfd)
+    x_test, y_test = quadrants(40, seed=1)
+    ref = convcli.load(place / "run" / "model.safetensors").predict(x_test)
+    answers = ref.argmax(1)
+    assert got["n"] == 40
+    assert got["accuracy"] == (answers == y_test).mean()
+    assert got["loss"] == pytest.approx(-np.log(ref[range(40), y_test]).mean(), rel=1e-5)
+    confusion = [[int(((y_test == i) & (answers == j)).sum()) for j in range(4)] for i in range(4)]
+    assert got["confusion"] == confusion
+    assert [set(one) for one in got["classes"]] == [{"name", "precision", "recall", "n"}] * 4
+    assert sum(one["n"] for one in got["calibration"]) == 40
+
+
+def test_evaluate_for_people(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", str(place / "quadrants.npz"), "--split", "train", "--worst", "3"]
+    assert run(["evaluate", str(place / "run"), *words]) == 0
+    said = capfd.readouterr().out
+    for part in ("train: accuracy", "Confusion:", "Calibration:"):
+        assert part in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_evaluate_holds_a_bound(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", str(place / "quadrants.npz"), "--quiet", "--fail-under", "1.1"]
+    assert run(["evaluate", str(place / "run"), *words]) == 5
+    assert "under the 1.1 of --fail-under" in capfd.readouterr().err
+
+
+def test_evaluate_refuses_what_does_not_fit(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = str(place / "run")
+    pictures, labels = quadrants(40)
+    np.savez(tmp_path / "fewer.npz", x_train=pictures, y_train=labels % 2)
+    assert run(["evaluate", model, "--data", str(tmp_path / "fewer.npz")]) == 3
+    assert "The model knows 4 classes" in capfd.readouterr().err
+    np.savez(tmp_path / "larger.npz", x_train=np.repeat(pictures, 2, axis=1), y_train=labels)
+    assert run(["evaluate", model, "--data", str(tmp_path / "larger.npz")]) == 3
+    assert "takes 8x8x1, the samples of" in capfd.readouterr().err
+    words = ["--data", str(place / "quadrants.npz")]
+    assert run(["evaluate", model, *words, "--split", "validation"]) == 2
+    assert "it has train, test" in capfd.readouterr().err
+    assert run(["evaluate", model, *words, "--size", "8x8"]) == 2
+    assert "takes no size" in capfd.readouterr().err
+
+
+def test_predict_files_folders_and_patterns(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    for words in ([str(place / "pictures")], [str(place / "pictures" / "*.png")]):
+        assert run(["predict", str(place / "run"), *words, "--format", "json", "--top", "2"]) == 0
+        got = told(capfd)
+        assert len(got) == 8
+        for one in got:
+            assert one["label"] == Path(one["file"]).stem[-1]
+            assert [set(place) for place in one["top"]] == [{"label", "probability"}] * 2
+            assert one["top"][0] == {"label": one["label"], "probability": one["probability"]}
+            assert one["top"][0]["probability"] >= one["top"][1]["probability"]
+
+
+def test_predict_stdin(place: Path) -> None:
+    path = next((place / "pictures").glob("*_3.png"))
+    command = [sys.executable, "-m", "convcli", "predict", str(place / "run"), "-"]
+    got = subprocess.run(
+        [*command, "--format", "json"], input=path.read_bytes(), capture_output=True, check=True
+    )
+    (answer,) = json.loads(got.stdout)
+    assert (answer["file"], answer["label"]) == ("-", "3")
+
+
+def test_predict_matrices(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pictures, labels = quadrants(3, seed=4)
+    np.save(tmp_path / "stack.npy", pictures)
+    np.savetxt(tmp_path / "one.csv", pictures[2, ..., 0], delimiter=",", fmt="%d")
+    capfd.readouterr()
+    files = [str(tmp_path / "stack.npy"), str(tmp_path / "one.csv")]
+    assert run(["predict", str(place / "run"), *files, "--format", "json"]) == 0
+    got = told(capfd)
+    assert [one["label"] for one in got] == [*map(str, labels), str(labels[2])]
+    assert got[0]["file"].endswith("stack.npy[0]")
+    assert got[3]["probability"] == pytest.approx(got[2]["probability"])
+
+
+def test_predict_may_not_know(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    path = str(next((place / "pictures").iterdir()))
+    words = ["predict", str(place / "run"), path, "--threshold", "1"]
+    assert run([*words, "--format", "json"]) == 0
+    (got,) = told(capfd)
+    assert got["label"] is None
+    assert got["top"][0]["probability"] < 1
+    assert run(words) == 0
+    assert "don't know" in capfd.readouterr().out
+
+
+def test_predict_shows_what_was_fed(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = str(next((place / "pictures").iterdir()))
+    assert run(["predict", str(place / "run"), path, "--show", "--quiet"]) == 0
+    said = capfd.readouterr()
+    assert said.err.count("\N{UPPER HALF BLOCK}") == 8 * 4
+
+
+def test_one_bad_picture_among_good_ones_is_listed(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    good = next((place / "pictures").iterdir())
+    capfd.readouterr()
+    assert run(["predict", str(place / "run"), str(good), str(bad), "--format", "json"]) == 3
+    said = capfd.readouterr()
+    assert [one["file"] for one in json.loads(said.out)] == [str(good)]
+    assert "1 of 2 inputs could not be used" in said.err
+    assert "bad.png" in said.err
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 100])
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_damaged_model_gets_a_sentence(
+    command: str, content: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    rest = ["x.png"] if command == "predict" else ["--data", "digits"]
+    assert run([command, str(path), *rest]) == 3
+    assert "not a whole safetensors file" in capfd.readouterr().err

@@ -1,0 +1,334 @@
+"""`convcli train` through the door: options, run directory, Ctrl-C, kill, resume, mistakes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from convcli.cli.app import run
+from convcli.network.modelheader import network_text
+from tests.cli.learning import NETWORK, quadrants, write_quadrants
+
+RESULT_KEYS = [
+    "params", "epochs", "best_epoch", "train_seconds", "compile_seconds", "val_accuracy",
+    "test_accuracy", "test_loss", "samples_per_second", "model",
+]  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_quadrants(tmp_path)
+
+
+def train(data: Path, out: Path, *words: str) -> int:
+    return run([
+        "train", NETWORK, "--data", str(data), "-o", str(out), "--batch", "16", "--lr", "0.01",
+        *words,
+    ])  # fmt: skip
+
+
+def weights(run_directory: Path) -> dict[str, np.ndarray]:
+    return load_file(run_directory / "model.safetensors")
+
+
+def same(one: Path, other: Path) -> bool:
+    return (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+
+
+def result(capfd: pytest.CaptureFixture[str]) -> dict[str, object]:
+    return json.loads(capfd.readouterr().out)
+
+
+def test_a_training_learns_and_leaves_its_files(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert train(data, out, "--epochs", "6", "--format", "json") == 0
+    got = result(capfd)
+    assert list(got) == RESULT_KEYS
+    assert got["test_accuracy"] == 1
+    assert got["params"] == 4 * 9 + 4 + 36 * 4 * 4 + 4
+    assert got["epochs"] == 6
+    assert {path.name for path in out.iterdir()} == {
+        "model.safetensors", "last.safetensors", "history.csv", "run.json",
+        "validation_indices.txt",
+    }  # fmt: skip
+    assert network_text(out / "model.safetensors") == NETWORK
+    assert len((out / "history.csv").read_text().splitlines()) == 7
+    record = json.loads((out / "run.json").read_text())
+    assert (record["status"], record["result"]["test_accuracy"]) == ("done", 1)
+    held = [int(line) for line in (out / "validation_indices.txt").read_text().splitlines()]
+    assert len(held) == 16
+    assert np.bincount(quadrants(160)[1][held]).tolist() == [4, 4, 4, 4]
+
+
+def test_people_see_curves_classes_and_what_to_try_next(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", "--epochs", "3") == 0
+    said = capfd.readouterr()
+    assert "loss by epoch  o training  * validation" in said.out
+    assert "accuracy by epoch" in said.out
+    assert len(re.findall(r"^  convcli (evaluate|predict|show)", said.out, re.M)) == 3
+    assert max(map(len, said.out.splitlines()[:26])) <= 80
+    assert len(re.findall(r"^epoch \d/3 ", said.err, re.M)) == 3
+
+
+def test_quiet_is_quiet(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert train(data, tmp_path / "run", "--epochs", "1", "--quiet", "--format", "json") == 0
+    assert capfd.readouterr().err == ""
+
+
+OPTIONS = {
+    "adam": ["--momentum", "0.8", "--optimizer", "adam:beta2=0.99"],
+    "nesterov": ["--optimizer", "nesterov", "--weight-decay", "0.001", "--schedule", "cosine"],
+    "average": ["--ema", "0.9", "--clip", "1", "--schedule", "step:every=1,by=0.5"],
+    "losses": ["--label-smoothing", "0.1", "--class-weights", "balanced", "--optimizer", "adamw"],
+    "squared": ["--loss", "mse", "--optimizer", "rmsprop", "--schedule", "plateau"],
+    "changes": ["--augment", "shift=1,noise=0.05", "--schedule", "constant"],
+}
+
+
+@pytest.mark.parametrize("words", OPTIONS.values(), ids=OPTIONS)
+def test_each_option_trains_to_the_same_bits_on_any_threads_and_after_a_pause(
+    words: list[str], data: Path, tmp_path: Path
+) -> None:
+    words = ["--epochs", "2", "--quiet", *words]
+    assert train(data, tmp_path / "one", *words, "--threads", "1") == 0
+    assert train(data, tmp_path / "two", *words, "--threads", "2") == 0
+    assert same(tmp_path / "one", tmp_path / "two")
+    assert train(data, tmp_path / "other", *words, "--seed", "1") == 0
+    assert not same(tmp_path / "one", tmp_path / "other")
+
+
+def test_options_change_the_training(data: Path, tmp_path: Path) -> None:
+    base = ["--epochs", "1", "--quiet"]
+    assert train(data, tmp_path / "base", *base) == 0
+    for name, words in OPTIONS.items():
+        assert train(data, tmp_path / name, *base, *words) == 0
+        assert not same(tmp_path / "base", tmp_path / name), name
+
+
+def start(data: Path, out: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "convcli", "train", NETWORK, "--data", str(data), "-o", str(out),
+            "--batch", "4", "--lr", "0.001", *words,
+        ],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+
+def wait_for_epoch(process: subprocess.Popen[str], number: int) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(f"epoch {number:>3}/"):
+            return
+    raise AssertionError("the training ended too early")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_it_ends_it_goes_on_to_the_same_bits(how: signal.Signals, tmp_path: Path) -> None:
+    data = write_quadrants(tmp_path, count=800)
+    with start(data, tmp_path / "whole", "--epochs", "100") as whole:
+        whole.communicate(timeout=120)
+    with start(data, tmp_path / "cut", "--epochs", "100") as cut:
+        wait_for_epoch(cut, 3)
+        cut.send_signal(how)
+        _, said = cut.communicate(timeout=60)
+    if how == signal.SIGKILL:
+        assert cut.returncode == -signal.SIGKILL
+    else:
+        assert cut.returncode == 130
+        assert f"convcli train --resume {tmp_path / 'cut'}" in said
+    epochs_done = json.loads((tmp_path / "cut" / "run.json").read_text())["epochs_done"]
+    assert 2 <= epochs_done < 100
+    assert run(["train", "--resume", str(tmp_path / "cut"), "--quiet", "--threads", "1"]) == 0
+    assert same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_patience_names_metric_and_best_epoch(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--epochs", "60", "--patience", "2", "--val", "0.2", "--format", "json"]
+    assert train(data, tmp_path / "run", *words) == 0
+    said = capfd.readouterr()
+    got = json.loads(said.out)
+    assert got["epochs"] == got["best_epoch"] + 2
+    assert re.search(
+        r"Stopped after epoch \d+: validation accuracy has not risen for 2 epochs. "
+        rf"Best was [\d.]+% at epoch {got['best_epoch']}\.",
+        said.err,
+    )
+
+
+def test_without_validation_the_last_epoch_is_taken(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", "--epochs", "2", "--val", "0", "--format", "json") == 0
+    got = result(capfd)
+    assert (got["val_accuracy"], got["best_epoch"]) == (None, 2)
+    assert train(data, tmp_path / "other", "--val", "0", "--patience", "2") == 2
+    assert "--patience needs validation samples" in capfd.readouterr().err
+
+
+def test_init_and_freeze_keep_the_first_layer(data: Path, tmp_path: Path) -> None:
+    assert train(data, tmp_path / "first", "--epochs", "2", "--quiet") == 0
+    words = ["--init", str(tmp_path / "first"), "--freeze", "conv*", "--epochs", "1", "--quiet"]
+    assert train(data, tmp_path / "second", *words, "--seed", "9") == 0
+    ref, got = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert (ref["conv1.kernel"] == got["conv1.kernel"]).all()
+    assert (ref["conv1.bias"] == got["conv1.bias"]).all()
+    assert (ref["dense1.kernel"] != got["dense1.kernel"]).any()
+
+
+def test_a_time_limit_ends_the_training(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--epochs", "1000000", "--time-limit", "0.2", "--format", "json"]
+    assert train(data, tmp_path / "run", *words) == 0
+    said = capfd.readouterr()
+    assert 0.2 <= json.loads(said.out)["train_seconds"] < 1
+    assert "the time limit of 0.2 s was reached" in said.err
+
+
+def test_fail_under(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--epochs", "1", "--lr", "1e-6", "--quiet"]
+    assert train(data, tmp_path / "run", *words, "--fail-under", "0.99") == 5
+    assert "under the 0.99 of --fail-under" in capfd.readouterr().err
+
+
+def test_folds(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--epochs", "3", "--folds", "3", "--format", "json"]
+    assert train(data, tmp_path / "run", *words) == 0
+    got = result(capfd)
+    assert [fold["fold"] for fold in got["folds"]] == [1, 2, 3]
+    accuracies = [fold["val_accuracy"] for fold in got["folds"]]
+    assert got["mean"] == pytest.approx(np.mean(accuracies))
+    assert got["deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert all(fold["test_accuracy"] is None for fold in got["folds"])
+    held = [
+        set((tmp_path / "run" / f"fold{i}" / "validation_indices.txt").read_text().split())
+        for i in (1, 2, 3)
+    ]
+    assert len(set.union(*held)) == sum(map(len, held)) == 160
+
+
+def test_seeds(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--epochs", "3", "--seeds", "2", "--format", "json"]
+    assert train(data, tmp_path / "run", *words, "--seed", "5") == 0
+    got = result(capfd)
+    assert [one["seed"] for one in got["seeds"]] == [5, 6]
+    assert not same(tmp_path / "run" / "seed5", tmp_path / "run" / "seed6")
+    assert got["of"] == "test_accuracy"
+
+
+def test_overfit_learns_a_few_by_heart(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", "--overfit", "20", "--format", "json") == 0
+    assert result(capfd)["val_accuracy"] == 1
+    words = ["--overfit", "20", "--lr", "1e-9", "--epochs", "2", "--quiet"]
+    assert train(data, tmp_path / "stuck", *words) == 5
+    assert "of 20 samples by heart in 2 epochs, not all" in capfd.readouterr().err
+
+
+def test_a_dry_run_writes_nothing(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", "--dry-run", "--epochs", "7", "--format", "json") == 0
+    got = result(capfd)
+    assert not (tmp_path / "run").exists()
+    assert (got["params"], got["samples"], got["steps"]) == (620, 144, 7 * 9)
+    assert got["macs"] == 36 * 4 * 9 + 36 * 4 * 4
+    assert got["train_seconds"] == pytest.approx(63 * got["step_seconds"])
+
+
+def test_a_recipe_and_fewer_samples(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--recipe", "fast", "--samples", "40", "--epochs", "1", "--format", "json"]
+    assert train(data, tmp_path / "run", *words) == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["samples"]["train"] == 36
+    assert train(data, tmp_path / "no", "--recipe", "fats") == 2
+    assert "Did you mean fast" in capfd.readouterr().err
+
+
+def test_a_run_is_not_replaced_without_force(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", "--epochs", "1", "--quiet") == 0
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    assert train(data, tmp_path / "run", "--epochs", "1", "--quiet") == 4
+    assert "--resume" in capfd.readouterr().err
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+    assert train(data, tmp_path / "run", "--epochs", "2", "--quiet", "--force") == 0
+
+
+def test_a_loss_that_is_no_number_stops_with_good_weights(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--optimizer", "sgd", "--lr", "1e30", "--schedule", "constant", "--quiet"]
+    assert train(data, tmp_path / "run", *words) == 3
+    said = capfd.readouterr().err
+    assert re.search(r"no longer a number, in epoch 1, step \d+, at the learning rate 1e\+30", said)
+    assert all(np.isfinite(array).all() for array in weights(tmp_path / "run").values())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "diverged"
+
+
+MISTAKES = {
+    "network": (["input 8x8x1, comv 4 3"], 2, "comv"),
+    "shape": (["input 9x9x1, flatten, dense 4 softmax"], 3, "input 8x8x1"),
+    "classes": (["input 8x8x1, flatten, dense 3 softmax"], 3, "dense 4 softmax"),
+    "epochs": ([NETWORK, "--epochs", "0"], 2, "at least 1"),
+    "optimiser": ([NETWORK, "--optimizer", "adamm"], 2, "Did you mean adam"),
+    "schedule": ([NETWORK, "--schedule", "onecycle"], 2, "Did you mean one-cycle"),
+    "augment": ([NETWORK, "--augment", "rotat=3"], 2, "Did you mean rotate"),
+    "loss": ([NETWORK, "--loss", "hinge"], 2, "cross-entropy, mse"),
+    "freeze": ([NETWORK, "--freeze", "cnov*"], 2, "matches no layer"),
+    "frozen": ([NETWORK, "--freeze", "*"], 2, "Nothing is left to train"),
+    "together": ([NETWORK, "--folds", "2", "--dry-run"], 2, "cannot go together"),
+    "folds": ([NETWORK, "--folds", "1"], 2, "at least 2"),
+    "size": ([NETWORK, "--size", "8by8"], 2, "height x width"),
+    "useless": ([NETWORK, "--window", "5", "--overlap", "0.5"], 2, "takes no window"),
+    "resume": ([NETWORK, "--resume", "nowhere"], 2, "leave out"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_gets_a_sentence_and_leaves_nothing(
+    case: str, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words, code, says = MISTAKES[case]
+    source = [] if case == "resume" else ["--data", str(data), "-o", str(tmp_path / "run")]
+    assert run(["train", *words, *source]) == code
+    assert says in capfd.readouterr().err
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_checkpoint_of_other_data_is_refused(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", "--epochs", "1", "--quiet") == 0
+    write_quadrants(tmp_path, count=200)
+    assert run(["train", "--resume", str(tmp_path / "run")]) == 3
+    assert "no longer those" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "nothing", "picture.png"])
+def test_only_a_checkpoint_is_resumed(
+    name: str, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path, "--epochs", "1", "--quiet", "--force") == 0
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(90))
+    assert run(["train", "--resume", str(tmp_path / name)]) == 3
+    assert "checkpoint" in capfd.readouterr().err or name == "picture.png"
