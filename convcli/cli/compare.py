@@ -32,9 +32,10 @@ EXAMPLES = """Examples:
   convcli compare before.net after.net --format markdown
 """
 
-NetworkArgument = Annotated[
-    str, typer.Argument(help="A preset, a file, or a network in words (in quotes).")
+FirstNetwork = Annotated[
+    str, typer.Argument(metavar="A", help="A preset, a file, or a network in words (in quotes).")
 ]
+SecondNetwork = Annotated[str, typer.Argument(metavar="B", help="The other network, as A.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,8 +44,8 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    a: NetworkArgument,
-    b: NetworkArgument,
+    a: FirstNetwork,
+    b: SecondNetwork,
     input_text: InputOption = None,
     batch: BatchOption = 1,
     dtype: DtypeOption = "float32",

@@ -33,13 +33,13 @@ def diagram(trace: Trace) -> str:
     return draw(
         f"{trace.network.name} on {size}",
         subtitle,
-        _boxes(trace),
+        drawn_boxes(trace),
         _marks(trace),
         _aspect(trace.network.input_shape),
     )
 
 
-def _boxes(trace: Trace) -> list[Box]:
+def drawn_boxes(trace: Trace) -> list[Box]:
     """Return the input and one box for each layer with its followers."""
     groups = _groups(trace.steps)
     box_of = {0: 0}

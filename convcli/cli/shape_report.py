@@ -36,7 +36,7 @@ def sizes_text(value: Any) -> str:
     """Return sizes per axis, once where all axes agree."""
     if not isinstance(value, tuple):
         return str(value)
-    parts = ["?" if part is None else f"{part:g}" for part in value]
+    parts = ["?" if part is None else f"{part:,}" for part in value]
     return parts[0] if len(set(parts)) == 1 else "x".join(parts)
 
 
@@ -63,7 +63,9 @@ COLUMNS: dict[str, _Cells] = {
     "index": _Cells(Column("index", "#", "right"), lambda step: step.index),
     "name": _Cells(Column("name", "Name"), lambda step: step.name, lambda trace: "total"),
     "layer": _Cells(
-        Column("layer", "Layer"), layer_words, lambda trace: f"{len(trace.steps)} rows"
+        Column("layer", "Layer"),
+        layer_words,
+        lambda trace: f"{len(trace.steps)} row{'s' * (len(trace.steps) != 1)}",
     ),
     "op": _Cells(Column("op", "Op"), lambda step: step.op),
     "activation": _Cells(Column("activation", "Activation"), lambda step: step.activation),

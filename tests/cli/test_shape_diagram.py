@@ -1,0 +1,54 @@
+"""A network as boxes: every row in one box, the same connections, fields to scale."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from convcli.cli.shape_diagram import diagram, drawn_boxes
+from convcli.network import network, parse_notation, preset_names
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_drawn_with_all_its_parameters(name: str) -> None:
+    trace = network(name).trace()
+    boxes = drawn_boxes(trace)
+    lines = " | ".join(line for box in boxes for line in box.lines)
+    told = sum(int(n.replace(",", "")) for n in re.findall(r", ([\d,]+) params", lines))
+    assert told == trace.totals.params
+    joins = sum(len(step.sources) > 1 for step in trace.steps)
+    assert sum(box.family == "join" for box in boxes) == joins
+    root = ElementTree.fromstring(diagram(trace))  # noqa: S314  (our own text)
+    assert len(root.findall(".//{http://www.w3.org/2000/svg}g")) == len(boxes)
+
+
+def test_followers_stand_in_the_box_of_their_layer_unless_others_read_it() -> None:
+    text = "input 8x8x3, conv 4 3 p1, bn, relu, residual(relu, conv 4 3 p1), relu"
+    boxes = drawn_boxes(parse_notation(text).trace())
+    assert [box.lines[0] for box in boxes] == [
+        "8x8x3",
+        "conv 4 3 p1 + bn + relu",
+        "relu",
+        "conv 4 3 p1",
+        "add + relu",
+    ]
+    assert [box.sources for box in boxes] == [(), (0,), (1,), (2,), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "ref"),
+    [
+        ("input 30x10x1, conv 1 3x5", (3 / 30, 5 / 10)),
+        ("input 20x3, conv 4 5", (1.0, 5 / 20)),
+        ("input 8x20x10x1, conv 1 3x5x7", (5 / 20, 7 / 10)),
+        ("input 4x4x1, conv 1 3 p1, conv 1 3 p1, conv 1 3 p1", (7 / 4, 7 / 4)),
+        ("input 12, dense 4", None),
+        ("input 8x8x2, gap", None),
+    ],
+)
+def test_fields_are_parts_of_the_input(text: str, ref: tuple[float, float] | None) -> None:
+    *_, last = drawn_boxes(parse_notation(text).trace())
+    assert last.field == (ref and pytest.approx(ref))
+    ElementTree.fromstring(diagram(parse_notation(text).trace()))  # noqa: S314  (our own text)
