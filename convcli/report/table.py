@@ -111,8 +111,8 @@ def _folded(text: str, width: int) -> list[str]:
 
     >>> _folded("conv 64 3 same relu", 12)
     ['conv 64 3', 'same relu']
-    >>> _folded("residual12.conv1", 10)
-    ['residual12', '.conv1']
+    >>> _folded("concat1.concat1.conv1", 18), _folded("parameters", 4)
+    (['concat1.concat1.', 'conv1'], ['para', 'mete', 'rs'])
     >>> _folded("  height: floor((13 - 3) / 1) + 1 = 11", 24)
     ['  height: floor((13 - 3)', '  / 1) + 1 = 11']
     """
@@ -139,13 +139,14 @@ def _folded(text: str, width: int) -> list[str]:
 
 
 def _cut(word: str, width: int) -> int:
-    """Return how many letters of a word fit."""
-    taken = 0
-    for number, letter in enumerate(word):
+    """Return how many letters of a word fit, up to its last dot where it has one."""
+    taken, fits = 0, 0
+    for letter in word:
         taken += _width(letter)
         if taken > width:
-            return max(1, number)
-    return len(word)
+            break
+        fits += 1
+    return word.rfind(".", 0, fits) + 1 or max(1, fits)
 
 
 def _width(text: str) -> int:
