@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,10 +99,6 @@ class Dataset:
         """Return the splits there are, by name, in the order train, validation, test."""
         found = {name: getattr(self, name) for name in SPLIT_NAMES}
         return {name: split for name, split in found.items() if split is not None}
-
-    def with_notes(self, *notes: str) -> Dataset:
-        """Return the same data set with further notes."""
-        return replace(self, notes=self.notes + notes)
 
 
 def make_dataset(

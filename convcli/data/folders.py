@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
+from convcli.data.idx import MAX_BYTES
 from convcli.errors import InputProblem
 
 _SPLIT_FOLDERS = {
@@ -51,17 +52,8 @@ def folders_dataset(
         trees = {"train": root}
     classes = _class_folders(trees["train"])
     listed = {split: _list_tree(tree, classes) for split, tree in trees.items()}
-    total = sum(len(files) for files in listed.values())
-    pictures: dict[Path, NDArray[np.uint8]] = {}
-    skipped: list[str] = []
-    for number, path in enumerate((path for files in listed.values() for path, _ in files), 1):
-        try:
-            pictures[path] = _read(path, size)
-        except InputProblem as problem:
-            skipped.append(str(problem))
-        if progress:
-            progress("pictures read", number, total)
-    _check_sizes(root, pictures)
+    paths = [path for files in listed.values() for path, _ in files]
+    pictures, skipped = _read_all(root, paths, size, progress)
     colour = any(picture.shape[2] == 3 for picture in pictures.values())
     splits = {
         split: _stack(root, split, files, pictures, classes, colour=colour)
@@ -124,8 +116,38 @@ def _read(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
     return as_sample(read_picture(path).frames[0], size)
 
 
-def _check_sizes(root: Path, pictures: dict[Path, NDArray[np.uint8]]) -> None:
-    sizes = Counter(picture.shape[:2] for picture in pictures.values())
+def _read_all(
+    root: Path,
+    paths: list[Path],
+    size: tuple[int, int] | None,
+    progress: ProgressCallback | None,
+) -> tuple[dict[Path, NDArray[np.uint8]], list[str]]:
+    """Return the pictures that could be read, all of one size, and what was said of the others."""
+    pictures: dict[Path, NDArray[np.uint8]] = {}
+    skipped: list[str] = []
+    sizes: Counter[tuple[int, ...]] = Counter()
+    for number, path in enumerate(paths, 1):
+        try:
+            picture = _read(path, size)
+        except InputProblem as problem:
+            skipped.append(str(problem))
+        else:
+            sizes[picture.shape[:2]] += 1
+            if len(sizes) == 1:  # of mixed sizes only the sizes are wanted
+                pictures[path] = picture
+            if picture.nbytes * len(paths) > MAX_BYTES:
+                height, width = picture.shape[:2]
+                raise InputProblem(
+                    f"{root}: {len(paths):,} pictures of {height}x{width} are more than "
+                    f"{MAX_BYTES:,} bytes. Reduce them with --size, such as --size 64x64."
+                )
+        if progress:
+            progress("pictures read", number, len(paths))
+    _check_sizes(root, sizes)
+    return pictures, skipped
+
+
+def _check_sizes(root: Path, sizes: Counter[tuple[int, ...]]) -> None:
     if len(sizes) > 1:
         (height, width), _ = sizes.most_common(1)[0]
         named = [f"{h}x{w} ({count:,})" for (h, w), count in sizes.most_common(4)]

@@ -53,6 +53,10 @@ def load_dataset(
     Raises:
         InputProblem: unknown name, missing place, or contents that cannot be used.
         UsageMistake: a figure that makes no sense, or that this source has no use for.
+
+    >>> data = load_dataset("digits", count=60)
+    >>> data.train.samples.shape, data.train.samples.dtype, len(data.test)
+    ((60, 28, 28, 1), dtype('uint8'), 10)
     """
     given = {
         "size": size,

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,8 @@ MOST_LABELS = 100
 """A column of whole numbers with more values than this is no label column unless named."""
 MOST_BROKEN = 0.02
 """The share of rows that may be unreadable before the whole file is."""
+_PROBED = 2000
+"""So many rows decide what each column is."""
 _WISDM = ("user", "activity", "timestamp", "x", "y", "z")
 
 
@@ -69,39 +73,44 @@ def read_table(path: Path, *, label: str | None = None) -> Table:
         InputProblem: no rows, no numbers, or more than 2 % of rows that cannot be read.
         UsageMistake: `label` names no column, or no column looks like labels.
     """
-    header, rows = _read_rows(path)
-    names, rows = _named(path, header, rows)
-    roles = _find_roles(path, names, [cells for _, cells in rows], label)
-    values, labels, groups, segments = [], [], [], []
+    names, extra, first = _columns(path)
+    probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]
+    roles = _find_roles(path, names, probe, label)
+    values: list[NDArray[np.float32]] = []
+    labels: list[str] = []
+    groups: list[str] = []
+    segments: list[int] = []
     broken: list[int] = []
-    segment, expected, last_group = 0, rows[0][0], None
-    for line, cells in rows:
+    segment, last_group, gap = 0, "", False
+    for line, whole in _rows(path, first):
+        cells = whole[extra:]
         numbers = _numbers(cells, roles, len(names))
         if numbers is None:
             broken.append(line)
+            gap = True
             continue
-        group = "" if roles.group is None else cells[roles.group]
-        if line != expected or group != last_group:
-            segment += 1
-        expected, last_group = line + 1, group
+        group = "" if roles.group is None else sys.intern(cells[roles.group])
+        segment += gap or group != last_group
+        last_group, gap = group, False
         values.append(numbers)
-        labels.append(cells[roles.label])
+        labels.append(sys.intern(cells[roles.label]))
         groups.append(group)
         segments.append(segment)
-    if len(broken) > MOST_BROKEN * len(rows):
+    total = len(values) + len(broken)
+    if len(broken) > MOST_BROKEN * total:
         raise InputProblem(
-            f"{path}: {len(broken):,} of {len(rows):,} rows cannot be read as {len(names)} cells "
+            f"{path}: {len(broken):,} of {total:,} rows cannot be read as {len(names)} cells "
             f"with numbers in {', '.join(names[i] for i in roles.channels)}; first line "
             f"{broken[0]}."
         )
     notes = [f"{path.name}: labels are in the column {names[roles.label]!r}."]
     if broken:
         notes.append(
-            f"{path.name}: {len(broken):,} of {len(rows):,} rows could not be read and were "
+            f"{path.name}: {len(broken):,} of {total:,} rows could not be read and were "
             f"passed over, first line {broken[0]}; no window runs across them."
         )
     return Table(
-        np.array(values, np.float32),
+        np.array(values),
         tuple(labels),
         np.array(segments),
         tuple(groups) if roles.group is not None else (),
@@ -110,27 +119,43 @@ def read_table(path: Path, *, label: str | None = None) -> Table:
     )
 
 
-def _read_rows(path: Path) -> tuple[list[str] | None, list[tuple[int, list[str]]]]:
-    """Return the header, if the first line is one, and the numbered rows."""
+def _columns(path: Path) -> tuple[list[str], int, int]:
+    """Return the columns' names, how many row numbers stand before them, and the first line."""
+    start = list(islice(_rows(path, 0), 2))
+    header = None
+    if start and all(_number(cell) is None for cell in start[0][1]):
+        header = start.pop(0)[1]
+    if not start:
+        raise InputProblem(f"{path}: there are no rows of measurements.")
+    line, cells = start[0]
+    if header is None:
+        if (
+            len(cells) == len(_WISDM)
+            and _number(cells[1]) is None
+            and _number(cells[0]) is not None
+        ):
+            return list(_WISDM), 0, line
+        return [f"column{i + 1}" for i in range(len(cells))], 0, line
+    if len(cells) not in {len(header), len(header) + 1}:
+        raise InputProblem(
+            f"{path}: the header names {len(header)} columns and line {line} has {len(cells)}."
+        )
+    return header, len(cells) - len(header), line
+
+
+def _rows(path: Path, first: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines from number `first` on that are not blank, as cells."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [
-                (number, [cell.strip() for cell in cells])
-                for number, cells in enumerate(csv.reader(_lines(file)), 1)
-                if any(cells)
-            ]
+            for number, cells in enumerate(csv.reader(_lines(file)), 1):
+                if number >= first and any(cells):
+                    yield number, [cell.strip() for cell in cells]
     except UnicodeDecodeError as problem:
         raise InputProblem(f"{path} is no text: byte {problem.start} is not UTF-8.") from problem
     except csv.Error as problem:
         raise InputProblem(f"{path} is no table of comma separated values: {problem}.") from problem
     except OSError as problem:
         raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
-    header = None
-    if rows and all(_number(cell) is None for cell in rows[0][1]):
-        header = rows.pop(0)[1]
-    if not rows:
-        raise InputProblem(f"{path}: there are no rows of measurements.")
-    return header, rows
 
 
 def _lines(file: Iterator[str]) -> Iterator[str]:
@@ -138,30 +163,11 @@ def _lines(file: Iterator[str]) -> Iterator[str]:
         yield line.rstrip("\r\n").rstrip(";,")
 
 
-def _named(
-    path: Path, header: list[str] | None, rows: list[tuple[int, list[str]]]
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the columns' names and the rows, without a column of row numbers."""
-    width = len(rows[0][1])
-    if header is None:
-        first = rows[0][1]
-        if width == len(_WISDM) and _number(first[1]) is None and _number(first[0]) is not None:
-            return list(_WISDM), rows
-        return [f"column{i + 1}" for i in range(width)], rows
-    if width == len(header) + 1:
-        return header, [(line, cells[1:]) for line, cells in rows]
-    if width != len(header):
-        raise InputProblem(
-            f"{path}: the header names {len(header)} columns and line {rows[0][0]} has {width}."
-        )
-    return header, rows
-
-
 def _find_roles(path: Path, names: list[str], rows: list[list[str]], label: str | None) -> _Roles:
-    probe = [cells for cells in rows[:: max(1, len(rows) // 500)] if len(cells) == len(names)]
-    if not probe:
+    rows = [cells for cells in rows if len(cells) == len(names)]
+    if not rows:
         raise InputProblem(f"{path}: no row has the {len(names)} cells of the first.")
-    numeric = [_mostly_numbers([cells[i] for cells in probe]) for i in range(len(names))]
+    numeric = [_mostly_numbers([cells[i] for cells in rows]) for i in range(len(names))]
     low = [name.lower() for name in names]
     time = [i for i, name in enumerate(low) if name in TIME_NAMES]
     group = next((i for i, name in enumerate(low) if name in GROUP_NAMES), None)
@@ -202,7 +208,7 @@ def _label_column(
     )
 
 
-def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
+def _numbers(cells: list[str], roles: _Roles, width: int) -> NDArray[np.float32] | None:
     """Return the channels of one row, or None if it cannot be read."""
     if len(cells) != width or not cells[roles.label]:
         return None
@@ -212,7 +218,7 @@ def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
         if number is None or not math.isfinite(number):
             return None
         numbers.append(number)
-    return numbers
+    return np.array(numbers, np.float32)
 
 
 def _mostly_numbers(cells: list[str]) -> bool:

@@ -70,6 +70,14 @@ def test_mixed_sizes_are_named_and_size_mends_them(tree: Path) -> None:
     assert "brought to 2x3, height x width" in data.notes[0]
 
 
+def test_pictures_that_would_not_fit_in_memory_are_refused_at_the_first(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convcli.data.folders.MAX_BYTES", 100)
+    with pytest.raises(InputProblem, match="6 pictures of 4x6 are more than 100 bytes"):
+        load_dataset(tree)
+
+
 def test_one_colour_picture_makes_all_of_them_rgb(tree: Path) -> None:
     picture(tree / "cat" / "red.png", 200, mode="RGB")
     picture(tree / "dog" / "faint.png", 200, mode="RGBA")

@@ -64,6 +64,7 @@ def test_the_layout_of_wisdm_is_read_as_it_is(tmp_path: Path) -> None:
         for user in (33, 17)
         for n in range(60)
     ]
+    lines[40] += "\n\n"  # blank lines are no gap
     lines[20] = "33,Jogging,49106,4.1,"  # as in the published file: a value is missing
     path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", *lines, "")
     with pytest.raises(InputProblem, match="1 of 40 rows"):
