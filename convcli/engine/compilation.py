@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from numba import config, njit
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numba import njit
+from numba.core import event
 
 OPTIONS = {
     "cache": True,  # compiled once for each machine and release
@@ -16,5 +21,34 @@ compiled = njit(**OPTIONS)
 compiled_part = njit(**{**OPTIONS, "cache": False})
 """The decorator of functions that compiled loops call: they are cached with their callers."""
 
-JIT_RUNS = not config.DISABLE_JIT
-"""False with NUMBA_DISABLE_JIT=1: vector code exists only compiled."""
+
+class _Announcer(event.Listener):  # type: ignore[misc]  # numba carries no types
+    """Calls back once, when the first compilation begins."""
+
+    def __init__(self, callback: Callable[[], None]):
+        self.callback, self.told = callback, False
+
+    def on_start(self, event: Any) -> None:
+        """Tell it, the first time."""
+        if not self.told:
+            self.told = True
+            self.callback()
+
+    def on_end(self, event: Any) -> None:
+        """Say nothing more."""
+
+
+@contextmanager
+def announced(callback: Callable[[], None] | None) -> Iterator[None]:
+    """Call `callback` when something has to be compiled inside, not when the cache has it.
+
+    >>> from numba import njit
+    >>> with announced(lambda: print("compiling")):
+    ...     _ = njit(lambda number: number + 1)(1)
+    compiling
+    """
+    if callback is None:
+        yield
+        return
+    with event.install_listener("numba:compile", _Announcer(callback)):
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,7 +50,13 @@ class Filtered:
 
 
 def apply(
-    planes: Any, kernel: Any, *, threads: int | None = None, out: Any = None, **settings: Any
+    planes: Any,
+    kernel: Any,
+    *,
+    threads: int | None = None,
+    out: Any = None,
+    on_compile: Callable[[], None] | None = None,
+    **settings: Any,
 ) -> Filtered:
     """Correlate a picture with a kernel and convert the result; `plan_filter` has the settings.
 
@@ -58,6 +65,7 @@ def apply(
         kernel: a matrix; a tuple of matrices of one size with `norm="l2"|"l1"|"max"`.
         threads: how many to use; all processors by default. The result does not depend on it.
         out: an array for the result, made when left out.
+        on_compile: called when this kind of filter is compiled, on its first use on a machine.
         settings: `border`, `cval`, `divisor`, `offset`, `norm`, `mapping`, `value_range`,
             `output_dtype`, `padding`, `stride`, `dilation`, `origin`, `convolve`, `engine`.
 
@@ -72,22 +80,34 @@ def apply(
     """
     pixels = np.asarray(planes)
     plan = plan_filter(pixels.shape, pixels.dtype, kernel, **settings)
-    return run(plan, pixels, threads=threads, out=out)
+    return run(plan, pixels, threads=threads, out=out, on_compile=on_compile)
 
 
-def run(plan: FilterPlan, planes: Any, *, threads: int | None = None, out: Any = None) -> Filtered:
-    """Filter `planes`, of the shape and dtype that `plan` was made for."""
+def run(
+    plan: FilterPlan,
+    planes: Any,
+    *,
+    threads: int | None = None,
+    out: Any = None,
+    on_compile: Callable[[], None] | None = None,
+) -> Filtered:
+    """Filter `planes`, of the shape and dtype that `plan` was made for; see `apply`."""
     pixels = np.asarray(planes)
     out_h, out_w, channels = plan.out_hwc
     shape = (out_h, out_w, channels) if pixels.ndim == 3 else (out_h, out_w)
     values = np.empty(shape, plan.output_dtype) if out is None else out
     planes_hwc = pixels.reshape(plan.shape_hwc)
-    runner = _run_compiled if plan.engine == "numba" else _run_twin
-    statistics = runner(plan, planes_hwc, values.reshape(plan.out_hwc), threads)
+    out_hwc = values.reshape(plan.out_hwc)
+    if plan.engine == "numpy":
+        return Filtered(values, _run_twin(plan, planes_hwc, out_hwc), plan)
+    from convcli.engine.compilation import announced
+
+    with announced(on_compile):
+        statistics = _run_compiled(plan, planes_hwc, out_hwc, threads)
     return Filtered(values, statistics, plan)
 
 
-def _run_twin(plan: FilterPlan, planes: Any, out: Any, _threads: int | None) -> Statistics:
+def _run_twin(plan: FilterPlan, planes: Any, out: Any) -> Statistics:
     """Run the plan in NumPy, by blocks of rows."""
     height, width, channels = plan.out_hwc
     block = max(1, filter_twin.BLOCK_BYTES // (8 * width * channels))

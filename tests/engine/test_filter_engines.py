@@ -171,3 +171,13 @@ def test_boxes_by_running_sums(dtype) -> None:
     got = apply(image, np.full((9, 9), 1 / 81), engine="numba", output_dtype="float32")
     np.testing.assert_allclose(got.values, ref.values, rtol=1e-6)
     np.testing.assert_allclose(got.statistics.maximum, ref.statistics.maximum, rtol=1e-6)
+
+
+def test_compilation_is_announced_once_and_not_again() -> None:
+    image, told = picture("uint8", (40, 90)), []
+    kernel = RNG.normal(size=(3, 3))
+    settings = {"engine": "numba", "mapping": "abs", "output_dtype": "uint16", "threads": 1}
+    apply(image, kernel, on_compile=lambda: told.append("compiling"), **settings)
+    assert len(told) <= 1  # the machine may know this filter from an earlier run
+    apply(image, kernel, on_compile=lambda: told.append("again"), **settings)
+    assert "again" not in told
