@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
@@ -12,16 +11,12 @@ from convcli.data.augmentation import Augmentation, read_augmentation
 from convcli.engine import augment_twin, counter
 from convcli.errors import UsageMistake
 
+# without compilation NumPy warns of the overflow that the counter is made of
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+
 EVERYTHING = Augmentation(
     shift=3, rotate=20, scale=0.2, shear=10, elastic=1, cutout=4, noise=0.05, hflip=0.5, vflip=0.5
 )
-
-
-@pytest.fixture(autouse=True)
-def _wrapping_integers() -> Iterator[None]:
-    """Without compilation NumPy warns of the overflow that the counter is made of."""
-    with np.errstate(over="ignore"):
-        yield
 
 
 @pytest.fixture
