@@ -24,9 +24,8 @@ WORDS = types.CPointer(types.int64)
 FLOATS = types.CPointer(types.float32)
 BYTES = types.CPointer(types.uint8)
 OPERATION = types.void(WORDS, WORDS, types.int64, types.int64)
-FAST = {"contract", "reassoc", "nsz"}
-"""Sums may be vectorised; the same code gives the same bits, and NaN and infinity stay themselves.
-"""
+FAST = {"contract"}
+"""Multiply and add may fuse; everything else is computed as written."""
 
 
 class Base(IntEnum):
@@ -90,13 +89,15 @@ def call(typingctx, address, bases, row, first, count):
 class Operation:
     """An operation; reading its address compiles it, or loads it from the cache."""
 
-    def __init__(self, function: Callable[..., None]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., None], fastmath: set[str]) -> None:
+        self.function, self.fastmath = function, fastmath
 
     @cached_property
     def compiled(self) -> Any:
         """The compiled operation."""
-        return cfunc(OPERATION, cache=True, error_model="numpy", fastmath=FAST)(self.function)
+        return cfunc(OPERATION, cache=True, error_model="numpy", fastmath=self.fastmath)(
+            self.function
+        )
 
     @property
     def address(self) -> int:
@@ -106,7 +107,12 @@ class Operation:
 
 def operation(function: Callable[..., None]) -> Operation:
     """Mark an operation; it is compiled when a program first needs it."""
-    return Operation(function)
+    return Operation(function, FAST)
+
+
+def summing_operation(function: Callable[..., None]) -> Operation:
+    """Mark an operation whose sums may be split into lanes of a vector, the same way each time."""
+    return Operation(function, FAST | {"reassoc", "nsz"})
 
 
 @njit(inline="always")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[Any]
 """float32 in training, float64 in gradient checks; samples first, channels last."""
 
 Integers = NDArray[np.int64]

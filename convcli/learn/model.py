@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from convcli.engine.calls import Base, aligned
 from convcli.engine.operations import copying
 from convcli.errors import InputProblem
+from convcli.learn import plain
 from convcli.learn.arrays import Array
+from convcli.learn.compiled.program import Place
 from convcli.learn.compiled.walk import predicting
 from convcli.learn.executor import Executor
 from convcli.learn.initialise import first_buffers, first_weights
@@ -49,7 +52,7 @@ class Model:
                 f"{self.flat.shape} numbers do not fit {self.network.name}: it needs ({size},)."
             )
         self.parameters = views(self.slots, self.flat)
-        self._executors: dict[tuple[bool, int, int], Executor] = {}
+        self._executors: dict[tuple[bool, int, int, bool], tuple[Executor, dict[str, Place]]] = {}
 
     @classmethod
     def initialise(
@@ -99,9 +102,62 @@ class Model:
         Raises:
             InputProblem: samples that do not fit.
         """
+        return self._answer(images, threads, batch, logits=False)
+
+    def logits(
+        self, images: NDArray[np.generic], *, threads: int = 0, batch: int = PREDICTION_BATCH
+    ) -> Array:
+        """Return what the last softmax gets; otherwise as `predict`.
+
+        Raises:
+            InputProblem: samples that do not fit, or no softmax at the end.
+        """
+        return self._answer(images, threads, batch, logits=True)
+
+    def activations(self, images: NDArray[np.generic]) -> dict[str, Array]:
+        """Return every step's output by name, (N, *shape) float32, computed layer by layer.
+
+        Raises:
+            InputProblem: samples that do not fit.
+        """
+        run = self._run(images)
+        return {step.name: run.values[step.index] for step in self.trace.steps}
+
+    def input_gradient(
+        self, images: NDArray[np.generic], slopes: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the gradient with respect to the scaled input, and every step's output.
+
+        Args:
+            images: (N, *input shape), uint8 or float32; `scaling` is applied.
+            slopes: step name -> gradient of the wanted number with respect to that step's output,
+                (N, *shape): ones at a class's output give the slope of that class.
+
+        Raises:
+            InputProblem: samples that do not fit.
+        """
+        run = self._run(images)
+        by_index = {
+            self.trace.step(name).index: np.asarray(slope, np.float32)
+            for name, slope in slopes.items()
+        }
+        gradient, _ = run.backward(by_index)
+        return gradient, {step.name: run.values[step.index] for step in self.trace.steps}
+
+    def _run(self, images: NDArray[np.generic]) -> plain.Pass:
+        self.check_samples(images)
+        factor, summand = self.scaling
+        scaled = images.astype(np.float32) * np.float32(factor) + np.float32(summand)
+        return plain.run(self.trace, self.parameters, self.buffers, scaled)
+
+    def _answer(
+        self, images: NDArray[np.generic], threads: int, batch: int, *, logits: bool
+    ) -> Array:
         self.check_samples(images)
         outputs = np.zeros((len(images), *self.trace.output_shape), np.float32)
-        executor = self._executor(images.dtype, threads, batch)
+        executor, statistics = self._executor(images.dtype, threads, batch, logits)
+        for name, place in statistics.items():
+            executor.place(place)[:] = self.buffers[name].ravel()
         flat_outputs = outputs.reshape(len(images), -1)
         for begin in range(0, len(images), batch):
             count = min(batch, len(images) - begin)
@@ -117,17 +173,15 @@ class Model:
             )
         return outputs
 
-    def _executor(self, dtype: np.dtype[np.generic], threads: int, batch: int) -> Executor:
+    def _executor(
+        self, dtype: np.dtype[np.generic], threads: int, batch: int, logits: bool
+    ) -> tuple[Executor, dict[str, Place]]:
         floats = dtype == np.float32
-        key = (floats, threads, batch)
+        key = (floats, threads, batch, logits)
         if key not in self._executors:
             reader = copying.read_floats if floats else copying.read_bytes
-            motion = predicting(self.trace, self.slots, reader)
+            motion = predicting(self.trace, self.slots, reader, logits=logits)
             executor = Executor(motion, batch=batch, threads=threads)
             executor.place(motion.scaling)[:] = self.scaling
-            self._executors[key] = executor
-            self._statistics = motion.buffers
-        executor = self._executors[key]
-        for name, place in self._statistics.items():
-            executor.place(place)[:] = self.buffers[name].ravel()
-        return executor
+            self._executors[key] = executor, motion.buffers
+        return self._executors[key]

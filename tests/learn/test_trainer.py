@@ -68,7 +68,7 @@ def test_what_does_not_fit_gets_a_sentence() -> None:
     with pytest.raises(InputProblem, match="Samples are float64"):
         model.predict(images.astype(np.float64))
     no_softmax = Model.initialise(parse_notation("input 4, dense 2"), 3)
-    with pytest.raises(InputProblem, match="needs a softmax at the end"):
+    with pytest.raises(InputProblem, match="need a softmax at the end"):
         Trainer(no_softmax, CrossEntropy(), batch=2).compile()
 
 
@@ -81,3 +81,55 @@ def test_squared_error_of_a_line() -> None:
     loss, _, gradient = trainer.gradients(x_NI, target_N1)
     assert loss == 1.0
     np.testing.assert_array_equal(gradient[:2], [1, 1])  # d/dw of the mean: 2 * 1 * x / 2
+
+
+def test_what_explainers_ask_of_a_model() -> None:
+    images, _ = samples(3)
+    model = Model.initialise(parse_notation(SMALL), 3, (1 / 255, 0.0))
+    layers = model.activations(images)
+    assert list(layers) == [step.name for step in model.trace.steps]
+    np.testing.assert_allclose(layers["dense1"], model.predict(images), rtol=1e-4, atol=1e-6)
+    powers = np.exp(model.logits(images))
+    got = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(got, layers["dense1"], rtol=1e-4, atol=1e-6)
+    slope = np.zeros((3, 4), np.float32)
+    slope[:, 1] = 1
+    gradient, _ = model.input_gradient(images, {"dense1": slope})
+    step = np.float32(0.05) * gradient / np.abs(gradient).max()
+    moved = Model(model.network, model.flat, {}).predict(images / np.float32(255) + step)
+    assert (moved[:, 1] > layers["dense1"][:, 1]).all()
+
+
+def test_frozen_steps_get_no_gradient_and_keep_their_statistics() -> None:
+    network = parse_notation("input 4x4x2, conv 3 3, bn, flatten, dense 2 softmax")
+    model = Model.initialise(network, 0)
+    random = np.random.default_rng(1)
+    x = random.standard_normal((6, 4, 4, 2)).astype(np.float32)
+    before = {name: values.copy() for name, values in model.buffers.items()}
+    trainer = Trainer(model, CrossEntropy(), batch=6, frozen=["conv1", "bn1"])
+    _, _, gradient = trainer.gradients(x, np.array([0, 1, 0, 1, 0, 1]))
+    for name, slot in model.slots.items():
+        part = gradient[slot.offset : slot.offset + slot.size]
+        assert part.any() == name.startswith("dense1"), name
+    for name, values in model.buffers.items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+def test_smoothing_and_class_weights_are_those_of_pytorch() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is the peer of this test")
+    model = Model.initialise(parse_notation("input 5, dense 4 softmax"), 3)
+    x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
+    labels = np.array([0, 1, 2, 3, 3, 0, 1])
+    for smoothing, weights in ((0.0, None), (0.1, None), (0.0, (1.0, 2.0, 0.5, 3.0))):
+        logits = torch.tensor(model.logits(x), requires_grad=True)
+        table = None if weights is None else torch.tensor(weights)
+        loss = torch.nn.functional.cross_entropy(
+            logits, torch.tensor(labels), weight=table, label_smoothing=smoothing
+        )
+        loss.backward()
+        ref = x.T @ logits.grad.numpy()
+        trainer = Trainer(model, CrossEntropy(smoothing, weights), batch=7)
+        total, _, gradient = trainer.gradients(x, labels)
+        np.testing.assert_allclose(gradient[:20].reshape(5, 4), ref, rtol=1e-4, atol=1e-6)
+        share = 7 if weights is None else sum(weights[label] for label in labels)
+        assert total / share == pytest.approx(loss.item(), rel=1e-5)

@@ -12,6 +12,7 @@ from convcli.learn.compiled import products
 from convcli.learn.compiled.motion import Motion, Value
 from convcli.learn.compiled.products import KernelOrder, Map, Taps, Three
 from convcli.learn.compiled.program import Place
+from convcli.learn.rules.conv import refuse_other_borders
 from convcli.network.trace import Step
 
 
@@ -44,6 +45,7 @@ def window_taps(
 def conv(motion: Motion, step: Step, x: Value) -> Value:
     """Convolution over 1, 2 or 3 axes with stride, padding, dilation and groups."""
     layer = cast(Conv, step.layer)
+    refuse_other_borders(layer)
     if _reads_all_at_once(step, layer):
         return dense_rows(motion, step, x, x.size, layer.filters)
     channels = step.input_shapes[0][-1]

@@ -9,9 +9,18 @@ from math import prod
 from convcli.engine.calls import Operation
 from convcli.engine.operations import copying, losses
 from convcli.errors import InputProblem
-from convcli.learn.compiled import layers, pooling, simple
+from convcli.learn.compiled import (
+    convolutions,
+    joins,
+    layers,
+    norm,
+    pooling,
+    recurrent,
+    simple,
+)
 from convcli.learn.compiled.motion import Motion, Value
 from convcli.learn.parameters import Slot
+from convcli.learn.plain import not_in_motion
 from convcli.network.trace import Step, Trace
 
 Rule = Callable[..., Value]
@@ -27,16 +36,35 @@ RULES: dict[str, Rule] = {
     "flatten": simple.same_numbers,
     "activation": simple.activation,
     "dropout": simple.drop,
+    "reshape": simple.same_numbers,
+    "dwconv": convolutions.depthwise_conv,
+    "sepconv": convolutions.separable_conv,
+    "upconv": convolutions.transposed_conv,
+    "bn": norm.batch_norm,
+    "ln": norm.sample_norm,
+    "gn": norm.sample_norm,
+    "prelu": joins.prelu,
+    "lstm": recurrent.lstm,
+    "add": joins.add,
+    "concat": joins.concat,
+    "scale": joins.multiply,
+    "pad": joins.pad,
+    "crop": joins.crop,
+    "shuffle": joins.shuffle,
+    "upsample": joins.upsample,
 }
 """Layer class's `op` -> rule."""
 
 
-def predicting(trace: Trace, places: dict[str, Slot], reader: Operation) -> Motion:
-    """Return the program that writes the network's output for each sample."""
+def predicting(
+    trace: Trace, places: dict[str, Slot], reader: Operation, *, logits: bool = False
+) -> Motion:
+    """Return the program that writes the network's output for each sample, or what softmax gets."""
     motion = Motion(trace, places, training=False)
     _read(motion, reader)
-    _forward(motion, trace.steps)
-    last = motion.values[len(trace.steps)]
+    steps = _without_softmax(trace.steps) if logits else trace.steps
+    _forward(motion, steps)
+    last = motion.values[steps[-1].index if steps else 0]
     motion.builder.sample(copying.write_output, last.place, last.size)
     return motion
 
@@ -88,7 +116,7 @@ def _without_softmax(steps: tuple[Step, ...]) -> tuple[Step, ...]:
         return steps[:-1]
     shape = " x ".join(map(str, last.output_shape)) if last else "its input"
     raise InputProblem(
-        f"Cross-entropy needs a softmax at the end, and the network ends with "
+        f"Logits and cross-entropy need a softmax at the end, and the network ends with "
         f"{last.name if last else 'nothing'} ({shape}). Write `dense CLASSES softmax` last, "
         f"or use the squared error."
     )
@@ -105,9 +133,6 @@ def _forward(motion: Motion, steps: tuple[Step, ...]) -> None:
     for step in steps:
         rule = RULES.get(step.layer.op)
         if rule is None:
-            raise InputProblem(
-                f"layer {step.index} {step.name}: {step.op} can be calculated with `shape`, but "
-                f"not trained. Leave it out or replace it."
-            )
+            raise not_in_motion(step)
         sources = [motion.values[source] for source in step.sources]
         motion.values[step.index] = rule(motion, step, *sources)

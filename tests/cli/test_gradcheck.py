@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import json
+
+from convcli.cli.app import run
+from convcli.learn import gradcheck
+
+NETWORK = "input 5x5x2, conv 3 3 tanh, flatten, dense 2"
+
+
+def test_every_array_of_every_layer_is_checked(capsys) -> None:
+    assert run(["gradcheck", *NETWORK.split(), "--format", "json", "--seed", "3"]) == 0
+    out, err = capsys.readouterr()
+    got = [(row["layer"], row["array"], row["holds"]) for row in json.loads(out)]
+    ref = [("conv1", "kernel"), ("conv1", "bias"), ("conv1", "input"), ("flatten1", "input"),
+           ("dense1", "kernel"), ("dense1", "bias"), ("dense1", "input")]  # fmt: skip
+    assert got == [(*pair, True) for pair in ref]
+    assert err == "All 7 gradients hold.\n"
+
+
+def test_a_wrong_gradient_is_exit_code_5(capsys, monkeypatch) -> None:
+    right = gradcheck.plain.RULES["dense"]
+
+    def wrong(*arguments):
+        y, backward = right(*arguments)
+        return y, lambda dy: (backward(dy)[0] * 1.001, backward(dy)[1])
+
+    monkeypatch.setitem(gradcheck.plain.RULES, "dense", wrong)
+    assert run(["gradcheck", NETWORK, "--samples", "3", "--quiet"]) == 5
+    assert "of dense1: 1.0e-03" in capsys.readouterr().err
+
+
+def test_a_layer_on_paper_only_gets_a_sentence(capsys) -> None:
+    assert run(["gradcheck", "input 5x5x6, lrn 5"]) == 3
+    assert "lrn can be calculated with `shape`, but not run or trained" in capsys.readouterr().err
