@@ -18,6 +18,7 @@ from convcli.cli.data import register as register_data
 from convcli.cli.evaluate import register as register_evaluate
 from convcli.cli.explain import explain
 from convcli.cli.filter import register as register_filter
+from convcli.cli.gradcheck import register as register_gradcheck
 from convcli.cli.kernels import register as register_kernels
 from convcli.cli.predict import register as register_predict
 from convcli.cli.presets import register as register_presets
@@ -64,6 +65,7 @@ register_shape(app)
 register_compare(app)
 register_presets(app)
 register_data(app)
+register_gradcheck(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
