@@ -122,9 +122,12 @@ class Layer(Frozen):
             if isinstance(value, str) or len(value) == rank:
                 continue
             if len(value) != 1:
+                told = padding_text(value) if isinstance(value[0], tuple) else shape_text(value)
+                fix = (
+                    f"one number for all axes, or {rank} joined by x" if rank > 1 else "one number"
+                )
                 raise Misfit(
-                    f"{name} names {len(value)} axes, and its input has {rank}. "
-                    f"Write one number for all axes, or {rank} joined by x."
+                    f"{name} {told} names {len(value)} axes, and its input has {rank}. Write {fix}."
                 )
             changes[name] = value * rank
         return replace(self, **changes) if changes else self

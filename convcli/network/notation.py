@@ -10,7 +10,7 @@ from convcli.layers.base import Layer, Shape
 from convcli.layers.blocks import Block, Branch, Concat, Repeat, Residual, Scale
 from convcli.layers.registry import BLOCKS, WORDS
 from convcli.network.arithmetic import Unreadable, evaluate
-from convcli.network.text import Token, mistake, tokens
+from convcli.network.text import Token, mistake, sentence, tokens
 from convcli.network.value import MAX_DEPTH, Network
 from convcli.network.words import FLAGS, PADDING_WORDS, SHORT, read_value, sizes
 
@@ -93,7 +93,7 @@ class _Parser:
             try:
                 text = f"{before}{evaluate(inner, self.variables)}{after}"
             except Unreadable as problem:
-                raise self._wrong(token, f"{problem}.") from None
+                raise self._wrong(token, sentence(problem)) from None
         return Token(text, token.place) if text is not token.text else token
 
     def _let(self, words: list[Token]) -> None:
@@ -108,7 +108,7 @@ class _Parser:
         try:
             value = evaluate(expression, self.variables)
         except Unreadable as problem:
-            raise self._wrong(words[-1], f"{problem}.") from None
+            raise self._wrong(words[-1], sentence(problem)) from None
         self.variables[name] = self.given.get(name, value)
 
     def _input(self, words: list[Token]) -> Shape:
@@ -118,7 +118,7 @@ class _Parser:
         try:
             return sizes(words[1].text)
         except Unreadable as problem:
-            raise self._wrong(words[1], f"{problem}. {hint}") from None
+            raise self._wrong(words[1], f"{sentence(problem)} {hint}") from None
 
     def _branch(self, depth: int) -> Branch:
         """Return layers up to a `|`, a `)` or the end, which is left for the caller."""
@@ -213,7 +213,7 @@ class _Parser:
         try:
             (count,) = sizes(words[1].text)
         except Unreadable as problem:
-            raise self._wrong(words[1], f"{problem}.") from None
+            raise self._wrong(words[1], sentence(problem)) from None
         return Repeat(count, branches[0], name=name)
 
     def _layer(self, words: list[Token]) -> Layer:
@@ -240,7 +240,7 @@ class _Parser:
             try:
                 values[field] = read_value(cls, field, text)
             except Unreadable as problem:
-                raise self._wrong(token, f"{problem}.") from None
+                raise self._wrong(token, sentence(problem)) from None
         missing = [field for field in missing if field not in values]
         if missing:
             raise self._wrong(

@@ -70,6 +70,16 @@ def _word_end(text: str, place: int) -> int:
     return end
 
 
+def sentence(problem: Exception) -> str:
+    """Return what is wrong with a full stop behind it, unless it ends with a mark of its own.
+
+    >>> sentence(ValueError("3x is no whole number"))
+    '3x is no whole number.'
+    """
+    told = str(problem)
+    return told if told.endswith((".", "?")) else f"{told}."
+
+
 def mistake(text: str, token: Token, reason: str) -> UsageMistake:
     """Return the error that shows the line with a caret under the token.
 

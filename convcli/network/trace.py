@@ -317,7 +317,7 @@ class _Fold:
             out = layer.joined_shape(shapes)
             work = layer.joined_flops(shapes)
         else:
-            layer.at_rank(len(shapes[0]) - 1)
+            _check_rank(layer, shapes[0])
             out = layer.output_shape(shapes[0])
             work = layer.flops(shapes[0])
         if max(out) > MAX_EXTENT:
@@ -432,6 +432,14 @@ class _Fold:
                 f"layer {step.index} {step.name} joins branches whose receptive fields are not "
                 f"centred on the same input cells."
             )
+
+
+def _check_rank(layer: Layer, shape: Shape) -> None:
+    """Refuse a layer whose sizes do not suit the axes of its input, and say which input."""
+    try:
+        layer.at_rank(len(shape) - 1)
+    except Misfit as problem:
+        raise Misfit(f"{problem} Its input is {shape_text(shape)}.") from None
 
 
 def _all_known(fields: list[AxisField | None]) -> Fields:

@@ -71,7 +71,11 @@ def complaint(text: str) -> str:
         ("input 28,28,1", "28", "there is no layer '28'"),
         ("input 28xx1", "28xx1", "is no whole number"),
         ("conv 16 3", "conv", "a network begins with its input"),
-        ("input 28x28x1, conv {m} 3", "{m}", "variable 'm' is unknown"),
+        (
+            "input 28x28x1, conv {m} 3",
+            "{m}",
+            "variable 'm' is unknown (known: none; write `let n = 16` at the top).\n",
+        ),
         ("let n = 4, input 28x28x1, conv {n+} 3", "{n+}", "a number or a variable is missing"),
         ("let n = 4, input 28x28x1, conv {n/3} 3", "{n/3}", "4 / 3 is no whole number"),
         ("let n = 4, input 28x28x1, conv {n/0} 3", "{n/0}", "division by zero"),
@@ -116,7 +120,7 @@ def test_a_long_line_is_cut_around_the_word() -> None:
          "4 groups do not divide 6 input channels and 8 filters. Use g2."),
         ("input 8x8x6, flatten, conv 8 3",
          "layer 2 conv1 `conv 8 3`: conv slides over a map, and its input is a vector. "
-         "Move it before `flatten`, or use `dense` here."),
+         "Move it before `flatten`, or use `dense` here. Its input is 384."),
         ("input 8x8x6, residual(conv 8 3 s2 p1)",
          "body and shortcut differ: 4x4x8 and 8x8x6. "
          "A shortcut mends it: residual(... | conv 8 1 s2)."),
@@ -136,7 +140,8 @@ def test_a_long_line_is_cut_around_the_word() -> None:
         ("input 8x8x6, shuffle 4", "4 groups do not divide 6 channels"),
         ("input 8x8x6, crop 4", "crop leaves nothing of input 8x8x6"),
         ("input 8x8x6, lstm 4", "lstm reads a series LxC, and its input is 8x8x6"),
-        ("input 128x9, conv 8 3x3", "kernel names 2 axes, and its input has 1"),
+        ("input 128x9, conv 8 3x3",
+         "kernel 3x3 names 2 axes, and its input has 1. Write one number. Its input is 128x9."),
         ("input 8x8x6, maxpool 2 p2", "padding 2 is more than half of window 2"),
         ("input 8x8x6, upconv 2 3 s2 op2", "output padding 2 is not below stride 2"),
         ("input 8x8x6, upconv 2 3 p9", "leaves nothing of the output"),
