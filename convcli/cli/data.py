@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from convcli.cli.learn_options import OverlapOption, SizeOption, WindowOption, read_size
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption
 from convcli.errors import CheckFailed, UsageMistake
 
@@ -69,20 +70,9 @@ def data(
             show_default=False,
         ),
     ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option("--size", help="Resize pictures to HxW, such as 64x64.", show_default=False),
-    ] = None,
-    window: Annotated[
-        int | None,
-        typer.Option("--window", min=1, help="Rows of a window of a series.", show_default="128"),
-    ] = None,
-    overlap: Annotated[
-        float | None,
-        typer.Option(
-            "--overlap", min=0, max=0.99, help="Share windows have in common.", show_default="0.5"
-        ),
-    ] = None,
+    size: SizeOption = None,
+    window: WindowOption = None,
+    overlap: OverlapOption = None,
     label: Annotated[
         str | None,
         typer.Option("--label", help="The column of labels.", show_default="found by name"),
@@ -126,7 +116,7 @@ def data(
     with messages.counted() as progress:
         loaded = load_dataset(
             source,
-            size=_size(size),
+            size=read_size(size),
             window=window,
             overlap=overlap,
             label=label,
@@ -142,15 +132,6 @@ def data(
     failed = [finding for finding in findings or () if finding.failed]
     if failed:
         raise CheckFailed(f"{source}: {' '.join(finding.text for finding in failed)}")
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
-        raise UsageMistake(f"--size {text}: write height x width, each 1 to 4096, such as 64x64.")
-    return int(parts[0]), int(parts[1])
 
 
 def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:

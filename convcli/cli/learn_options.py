@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -56,14 +56,7 @@ def load_source(
     """
     from convcli.data import load_dataset
 
-    with messages.progress() as progress:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
-
+    with messages.counted() as progress:
         data = load_dataset(
             source,
             size=read_size(size),
@@ -71,7 +64,7 @@ def load_source(
             overlap=overlap,
             count=count,
             seed=seed,
-            progress=show,
+            progress=progress,
         )
     for note in data.notes:
         messages.say(note)

@@ -107,7 +107,7 @@ class Augmentation:
             indices: positions in `samples`; also the numbers that chance goes by.
             seed: of the training.
             epoch: counted from 0.
-            threads: that share the work; the result is the same with any number.
+            threads: that share the work, 0 for all there are; the result is always the same.
 
         Returns:
             float32, len(indices) samples in the units of `samples`.
@@ -116,7 +116,7 @@ class Augmentation:
             UsageMistake: as `figures`.
         """
         from convcli.engine.augment import augment_batch
-        from convcli.engine.threads import each_part
+        from convcli.engine.threads import each_part, thread_count
 
         shape = samples.shape[1:]
         figures = self.figures(shape, samples.dtype)
@@ -127,7 +127,8 @@ class Augmentation:
             for part in parts:
                 augment_batch(pictures, indices[part], seed, epoch, figures, out[part])
 
-        each_part(work, [slice(at, at + _PART) for at in range(0, len(indices), _PART)], threads)
+        parts = [slice(at, at + _PART) for at in range(0, len(indices), _PART)]
+        each_part(work, parts, thread_count(threads or None))
         return out.reshape(len(indices), *shape)
 
 

@@ -319,7 +319,11 @@ class Training:
                 self.samples, targets, indices=chosen, step=self.progress.step
             )
         changed = self.augmentation.apply(
-            self.samples, chosen, seed=self.seed, epoch=len(self.history)
+            self.samples,
+            chosen,
+            seed=self.seed,
+            epoch=len(self.history),
+            threads=self.threads,
         )
         return self.trainer.gradients(changed, targets, step=self.progress.step)
 
