@@ -22,13 +22,14 @@ def with_prefix(count: float) -> str:
 def as_bytes(count: float) -> str:
     """Return a number of bytes with a binary unit.
 
-    >>> as_bytes(512), as_bytes(3 * 1024 * 1024), as_bytes(1536)
-    ('512 B', '3.00 MiB', '1.50 KiB')
+    >>> as_bytes(512), as_bytes(1536), as_bytes(1000 * 1024), as_bytes(3 * 1024 * 1024)
+    ('512 B', '1.50 KiB', '1000 KiB', '3.00 MiB')
     """
     value, power = float(count), 0
     while abs(value) >= 1023.5 and power < len(_POWERS_OF_1024) - 1:
         value, power = value / 1024, power + 1
-    digits = f"{value:.0f}" if power == 0 else f"{value:#.3g}".rstrip(".")
+    whole = power == 0 or value >= 100  # three figures of 1,000 to 1,023 would be an exponent
+    digits = f"{value:.0f}" if whole else f"{value:#.3g}"
     return f"{digits} {_POWERS_OF_1024[power]}"
 
 
