@@ -20,8 +20,10 @@ from convcli.cli.explain import explain
 from convcli.cli.filter import register as register_filter
 from convcli.cli.gradcheck import register as register_gradcheck
 from convcli.cli.kernels import register as register_kernels
+from convcli.cli.lr_find import register as register_lr_find
 from convcli.cli.predict import register as register_predict
 from convcli.cli.presets import register as register_presets
+from convcli.cli.runs import register as register_runs
 from convcli.cli.shape import register as register_shape
 from convcli.cli.train import register as register_train
 from convcli.errors import ConvcliError, ExitCode
@@ -61,6 +63,8 @@ register_kernels(app)
 register_train(app)
 register_evaluate(app)
 register_predict(app)
+register_runs(app)
+register_lr_find(app)
 register_shape(app)
 register_compare(app)
 register_presets(app)

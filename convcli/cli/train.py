@@ -18,7 +18,7 @@ from convcli.cli.options import (
 from convcli.errors import UsageMistake
 
 if TYPE_CHECKING:
-    from convcli.cli.train_run import Order
+    from convcli.cli.train_order import Order
 
 HELP = """Train a network and write a model file; without any words: MNIST's digits.
 
@@ -107,7 +107,7 @@ def train(
     }
     modes = {"--folds": folds, "--seeds": seeds, "--overfit": overfit, "--dry-run": dry_run or None}
     _refuse_together(modes | {"--resume": resume})
-    from convcli.cli.train_run import Order
+    from convcli.cli.train_order import Order
 
     order = Order(
         words=" ".join(words or ()),

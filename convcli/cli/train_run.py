@@ -11,90 +11,24 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from convcli.cli.console import Messages
-from convcli.cli.learn_options import load_source, model_path
+from convcli.cli.learn_options import model_path
+from convcli.cli.train_order import Order
 from convcli.cli.train_view import ProgressView, result_report, show_result
 from convcli.data import Dataset
 from convcli.errors import CheckFailed, UsageMistake
-from convcli.learn.adapt import adapted
 from convcli.learn.checkpoint import read_setting
 from convcli.learn.modelfile import load
 from convcli.learn.plan import with_validation
-from convcli.learn.recipes import Recipe, find_recipe
+from convcli.learn.recipes import Recipe
 from convcli.learn.run import Run, RunResult, checkpoint_path, resume, start
 from convcli.learn.rundir import create_run_directory
-from convcli.network import Network
-from convcli.network import network as find_network
 
 if TYPE_CHECKING:
     from convcli.learn.rundir import RunDirectory
 
-DEFAULT_SOURCE = "mnist"
 DIGIT_SOURCES = {"mnist", "digits"}
 """Sets of white digits on black, whose models find the digit in a photo first."""
 OVERFIT_EPOCHS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the user asked `convcli train` for; empty and None mean the recipe's."""
-
-    words: str
-    source: str | None
-    shaping: dict[str, Any]
-    recipe_name: str | None
-    figures: dict[str, Any]
-    init: Path | None
-    out: Path | None
-    time_limit: float | None
-    fail_under: float | None
-    seed: int
-    threads: int
-    style: str | None
-    messages: Messages
-    force: bool
-
-    @property
-    def recipe(self) -> Recipe:
-        """The named recipe with the figures of the command line."""
-        base = find_recipe(self.recipe_name or "default")
-        network = {"network": self.words} if self.words else {}
-        return base.changed(**self.figures, **network)
-
-    @property
-    def data_source(self) -> str:
-        """The words after `--data`, or the default."""
-        return self.source or DEFAULT_SOURCE
-
-    def load(self) -> Dataset:
-        """Return the data, without a validation split unless they bring one.
-
-        The network is read first, so that a mistake in it is told before a download.
-        """
-        find_network(self.recipe.network)
-        shaping = dict(self.shaping)
-        samples = shaping.pop("samples", None)
-        if self.data_source == "digits":
-            shaping["count"] = samples
-        data = load_source(self.data_source, self.messages, seed=self.seed, **shaping)
-        if samples is not None and samples < len(data.train):
-            data = dataclasses.replace(data, train=data.train.take(range(samples)))
-        return data
-
-    def network_for(self, data: Dataset) -> Network:
-        """Return the network; a preset's input and outputs are made to fit the data."""
-        text = self.recipe.network
-        network = find_network(text)
-        if is_notation(text):
-            return network
-        network, change = adapted(network, data)
-        if change:
-            self.messages.say(change)
-        return network
-
-
-def is_notation(text: str) -> bool:
-    """Tell whether the user spelled the network out, so that it is taken as it stands."""
-    return text.lstrip().startswith(("input", "let"))
 
 
 def train_one(order: Order) -> None:

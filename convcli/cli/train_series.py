@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from convcli.cli.console import emit
-from convcli.cli.train_run import Order, begin, finish_check, run_to_end
+from convcli.cli.train_order import Order
+from convcli.cli.train_run import begin, finish_check, run_to_end
 from convcli.cli.train_view import percent
 from convcli.data import Dataset
 from convcli.errors import UsageMistake

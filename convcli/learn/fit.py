@@ -268,8 +268,12 @@ class Training:
             loss = mean_cross_entropy(probabilities, split.labels)
         return loss, float((probabilities.argmax(axis=1) == split.labels).mean())
 
-    def step(self, chosen: npt.NDArray[np.int64]) -> StepDone:
+    def step(self, chosen: npt.NDArray[np.int64], *, rate: float | None = None) -> StepDone:
         """Take one optimiser step on the chosen training samples.
+
+        Args:
+            chosen: their positions, at most a batch of them.
+            rate: learning rate, the schedule's when left out.
 
         Raises:
             Diverged: the loss is no longer a number; the weights are those before the step.
@@ -279,7 +283,7 @@ class Training:
         loss_sum, correct, gradient = self._gradients(chosen)
         if not math.isfinite(loss_sum):
             raise self._diverged("The loss is no longer a number")
-        rate = self.learning_rate()
+        rate = self.learning_rate() if rate is None else rate
         now.step += 1
         apply_step(
             self.optimiser,

@@ -18,6 +18,7 @@ def draw_curves(
     height: int = 10,
     text: str = "{:.3g}",
     logarithmic: bool = False,
+    ends: tuple[str, str] | None = None,
 ) -> str:
     """Return curves over 1, 2, 3, ... as lines of plain characters.
 
@@ -28,6 +29,7 @@ def draw_curves(
         height: rows of the grid.
         text: how a value at the edge is written.
         logarithmic: equal ratios are equally far apart; values must be above 0.
+        ends: what stands under the first and the last place; 1 and their number when left out.
 
     >>> print(draw_curves({"loss": [3.0, 2.0, 1.0]}, title="training", width=20, height=3))
     training  o loss
@@ -68,9 +70,8 @@ def draw_curves(
     for label, row in zip(labels, grid, strict=True):
         lines.append(f"{label:>{margin - 1}} |{''.join(row)}".rstrip())
     lines.append(" " * margin + "+" + "-" * columns)
-    last = str(longest)
-    ends = "1" + last.rjust(columns - 1) if longest > 1 else "1"
-    lines.append(" " * (margin + 1) + ends)
+    first, last = ends or ("1", str(longest) if longest > 1 else "")
+    lines.append(" " * (margin + 1) + (first + last.rjust(columns - len(first))).rstrip())
     return "\n".join(lines)
 
 
