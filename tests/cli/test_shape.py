@@ -157,8 +157,7 @@ def test_the_table_fits_its_terminal(
     assert max(map(len, lines)) <= int(width)
     if name != "unet":  # whose names are as deep as its blocks
         row = next(line for line in lines if line.split()[:1] == ["conv1"])
-        assert len(row.split("  ")) > 4
-        assert sum(line.split()[:2] == ["conv1", "conv"] for line in lines) == 1
+        assert re.search(r"conv1 .* \d+x\d+x\d+ .* \d", row)
 
 
 def test_the_table_shows_blocks_and_totals(shape: Program, monkeypatch: pytest.MonkeyPatch) -> None:
