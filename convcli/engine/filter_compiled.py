@@ -166,6 +166,24 @@ def level_rows(
                     )  # fmt: skip
 
 
+@compiled_part
+def convert_columns(
+    middle, step, rows, columns, out, out_start, out_step, uprights, offsets, parameters, extremes,
+    counts, starts, codelet_width, lines, down, variety,
+):  # fmt: skip
+    """Run a short column of taps over whole tiles of `middle`, from there straight to pixels."""
+    for row in range(0, rows, len(lines)):
+        for sample in range(len(lines) + len(down) - 1):
+            starts[sample] = (row + sample) * step
+        for column in range(0, columns, codelet_width):
+            codelet_tile(
+                address(out, out_start + row * out_step + column), out_step,
+                address(middle, column), address(starts, 0), address(uprights, 0),
+                address(offsets, 0), address(parameters, 0), address(extremes, 0),
+                address(counts, 0), lines, down, (0,), (0,), variety,
+            )  # fmt: skip
+
+
 @compiled
 def separable_strip(
     pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
@@ -173,33 +191,43 @@ def separable_strip(
     uprights, levels, kernels, terms, offsets, reach, taps_h, taps_w, how, root,
     parameters, extremes, counts, edge, middle, step, sums, products, sums_step, total,
     result, block_rows, block_columns, up_width, up_tile, level_width, level_tile, variety,
+    starts, codelet_width, lines, down,
 ):  # fmt: skip
     """Filter rows `first` to `last` with `terms` pairs of a column and a row for each kernel.
 
-    The row runs first, over the block and the lines around it, then the column over that.
+    The row runs first, over the block and the lines around it, then the column over that. `down` is
+    None, or a tuple as long as the only column: then whole tiles of it go straight to pixels.
     """
     for top in range(first, last, block_rows):
         rows = min(block_rows, last - top)
         for left in range(column_begin, column_end, block_columns):
             columns = min(block_columns, column_end - left)
+            start = (out_first + top * out_step) * out_width + left
+            begin = 0
             for pair in range(kernels * terms):
                 level_rows(
                     middle, step, pixels, width, source_rows, top, rows + taps_h - 1,
                     source_columns, inner_begin, inner_end, shift, outside, left, columns, edge,
                     levels, pair * taps_w, offsets, reach, taps_w, level_width, level_tile,
                 )  # fmt: skip
+                if down is not None and rows % len(lines) == 0:
+                    begin = columns // codelet_width * codelet_width
+                    convert_columns(
+                        middle, step, rows, begin, out, start, out_step * out_width, uprights,
+                        offsets, parameters, extremes, counts, starts, codelet_width, lines, down,
+                        variety,
+                    )  # fmt: skip
                 add_up(
-                    sums if products is None else products, sums_step, middle, step, rows, columns,
-                    uprights, pair * taps_h, offsets, taps_h, 1, up_width, up_tile,
+                    sums if products is None else products, sums_step, middle[begin:], step, rows,
+                    columns - begin, uprights, pair * taps_h, offsets, taps_h, 1, up_width, up_tile,
                 )  # fmt: skip
                 if products is not None:
                     join(sums, products, sums_step, rows, columns, SUM, pair % terms == 0)
                 if total is not None and pair % terms == terms - 1:
                     join(total, sums, sums_step, rows, columns, how, pair < terms)
             convert_block(
-                out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                result, sums_step, rows, columns, root, parameters,
-                extremes, counts, variety,
+                out, out_width, start + begin, out_step, result, sums_step, rows, columns - begin,
+                root, parameters, extremes, counts, variety,
             )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ OPERATIONS_TO_CONVERT = 12
 CODELET_TAPS = 25
 """Kernels of at most that many taps run straight from pixels to pixels when they can."""
 
-BOX_TAPS = 64
+BOX_TAPS = 100
 """Means of more taps than that are faster by running sums, on one thread and on two."""
 
 COMPILED_INPUTS = ("uint8", "uint16", "float32", "float64")
@@ -281,7 +281,7 @@ def _choose_path(
 ) -> tuple[tuple[Any, ...], str, str]:
     """Return factors per kernel (None: whole), the path's name and the reason."""
     height, width = kernels[0].shape
-    if small:
+    if small and not _two_passes_pay(kernels):
         return (None,) * len(kernels), "codelet", f"{height}x{width} fits the registers"
     if proof.box and dense:
         return (None,) * len(kernels), "box", "equal weights, so that running sums do"
@@ -299,6 +299,14 @@ def _choose_path(
     ranks = max(len(split) for split in splits if split is not None)
     name = "separable" if ranks == 1 else "low-rank"
     return tuple(splits), name, f"weights of rank {ranks}"
+
+
+def _two_passes_pay(kernels: Any) -> bool:
+    """Return whether a small kernel is faster as a row and a column: one of rank 1 from 5x4 on."""
+    kernel = kernels[0]
+    if len(kernels) > 1 or min(kernel.shape) < 4 or kernel.size <= 16:
+        return False
+    return low_rank(kernel, 1) is not None
 
 
 def _taps(kernels: Any, terms: Any) -> int:

@@ -26,6 +26,9 @@ ALIGNMENT = 64
 STRIPS_PER_THREAD = 4
 """Enough that a thread which was interrupted does not keep the others waiting."""
 
+SHORT_COLUMN = 15
+"""Taps of a column whose sums go straight to pixels; longer ones gain little by it."""
+
 LEAST_STRIP = 32
 """Rows; below that the rows around a strip cost more than they bring."""
 
@@ -246,6 +249,11 @@ class _Job:
         total = None if how < 0 else _aligned(sums.size, self.finish)
         result = sums if total is None else total
         uprights, levels, terms = self.weights[0]
+        short = taps_h <= SHORT_COLUMN and terms == len(self.plan.kernels) == 1
+        straight = short and self.number == self.finish == np.float32
+        down = (0,) * taps_h if straight else None
+        lines = (0,) * filter_codelet.LINES
+        starts = np.zeros(len(lines) + taps_h, np.int64)
         products = None if terms == 1 else _aligned(sums.size, self.number)
 
         def run(part: Part, tally: _Tally) -> None:
@@ -255,6 +263,7 @@ class _Job:
                 self.plan.columns.taps, how, root, self.parameters, tally.extremes, tally.counts,
                 edge, middle, blocks.step, sums, products, blocks.sums_step, total, result,
                 blocks.rows, blocks.columns, up_width, tile, level_width, (0,), self.variety,
+                starts, filter_codelet.codelet_width(filter_codelet.LINES, 1, 4), lines, down,
             )  # fmt: skip
 
         return run

@@ -163,12 +163,12 @@ def test_boxes_by_running_sums(dtype) -> None:
     for shape in ((60, 90), (40, 50, 3)):
         for border in ("reflect", "constant"):
             image = picture(dtype, shape)
-            both(image, np.ones((9, 11)), divisor=99, border=border, cval=200)
-            both(image, np.ones((1, 70)), divisor=4, border=border)
-            both(image, np.ones((1, 70)), divisor=4, border=border, dilation=(1, 2))
-    assert plan_filter((60, 90), dtype, np.ones((9, 11)) / 99).path == "box"
-    ref = apply(image, np.full((9, 9), 1 / 81), engine="numpy", output_dtype="float32")
-    got = apply(image, np.full((9, 9), 1 / 81), engine="numba", output_dtype="float32")
+            both(image, np.ones((11, 13)), divisor=143, border=border, cval=200)
+            both(image, np.ones((1, 110)), divisor=4, border=border)
+            both(image, np.ones((1, 110)), divisor=4, border=border, dilation=(1, 2))
+    assert plan_filter((60, 90), dtype, np.ones((11, 13)) / 143).path == "box"
+    ref = apply(image, np.full((11, 11), 1 / 121), engine="numpy", output_dtype="float32")
+    got = apply(image, np.full((11, 11), 1 / 121), engine="numba", output_dtype="float32")
     np.testing.assert_allclose(got.values, ref.values, rtol=1e-6)
     np.testing.assert_allclose(got.statistics.maximum, ref.statistics.maximum, rtol=1e-6)
 
