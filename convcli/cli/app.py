@@ -21,6 +21,7 @@ from convcli.cli.filter import register as register_filter
 from convcli.cli.gradcheck import register as register_gradcheck
 from convcli.cli.kernels import register as register_kernels
 from convcli.cli.lr_find import register as register_lr_find
+from convcli.cli.pool import register as register_pool
 from convcli.cli.predict import register as register_predict
 from convcli.cli.presets import register as register_presets
 from convcli.cli.runs import register as register_runs
@@ -70,6 +71,7 @@ register_compare(app)
 register_presets(app)
 register_data(app)
 register_gradcheck(app)
+register_pool(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from convcli.cli.console import Messages, emit
@@ -15,6 +16,7 @@ from convcli.files import check_target
 from convcli.imaging.apply import (
     FileReport,
     FilteredPicture,
+    bytes_are_matrix,
     encode_result,
     read_any,
     transform_file,
@@ -54,7 +56,7 @@ class PictureRun:
     def all(self, inputs: list[str], *, recursive: bool) -> int:
         """Do all inputs and report; return the exit code."""
         sources = find_sources(inputs, recursive=recursive)
-        if self.output is None and any(_is_text(source) for source in sources):
+        if self.output is None and any(map(_is_matrix, sources)):
             return self._print_matrices(sources)
         outputs = name_outputs(sources, self.output, self.label, self._suffix)
         if outputs == [None]:
@@ -171,8 +173,16 @@ class PictureRun:
 
 
 def _content(source: Source) -> Path | bytes:
-    return sys.stdin.buffer.read() if source.path is None else source.path
+    return _standard_input() if source.path is None else source.path
 
 
-def _is_text(source: Source) -> bool:
-    return source.path is not None and is_matrix_name(source.path)
+@cache
+def _standard_input() -> bytes:
+    """Return all of stdin, which can be read only once."""
+    return sys.stdin.buffer.read()
+
+
+def _is_matrix(source: Source) -> bool:
+    if source.path is None:
+        return bytes_are_matrix(_standard_input())
+    return is_matrix_name(source.path)

@@ -127,17 +127,22 @@ def read_any(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> t
     if isinstance(source, Path):
         is_matrix, name = is_matrix_name(source), str(source)
     else:
-        is_matrix, name = source.startswith(NPY_MAGIC) or _looks_like_numbers(source), "stdin"
+        is_matrix, name = bytes_are_matrix(source), "stdin"
     if not is_matrix:
         return read_picture(source, name=name, max_pixels=max_pixels), False
     matrix = read_matrix(source, name=name, max_pixels=max_pixels)
     return Picture((Frame(matrix.astype(np.float64)),), kind="matrix"), True
 
 
-def _looks_like_numbers(data: bytes) -> bool:
-    """Tell text from a picture by its first bytes: no picture format begins with digits."""
+def bytes_are_matrix(data: bytes) -> bool:
+    """Tell an NPY file or text from a picture: no picture format begins with digits.
+
+    >>> bytes_are_matrix(b"1 0 -1"), bytes_are_matrix(b"P6 2 2 255 ...")
+    (True, False)
+    """
     head = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    return bool(head) and all(byte in b"0123456789.,;+-eE \t\r\n#" for byte in head[:2])
+    numeric = bool(head) and all(byte in b"0123456789.,;+-eE \t\r\n#" for byte in head[:2])
+    return numeric or data.startswith(NPY_MAGIC)
 
 
 def filter_picture(

@@ -108,8 +108,7 @@ def check_fit(name: str, kind: str, picture: Picture) -> None:
     way = ".png" if dtype == np.uint16 else (".tif or .npy" if channels == 1 else ".npy")
     raise InputProblem(
         f"{name}: {kind} files cannot hold this {what} picture of {channels} "
-        f"channel{'s' * (channels > 1)}. Write a {way} file, or choose --range stretch "
-        "and an 8-bit input."
+        f"channel{'s' * (channels > 1)}. Write a {way} file."
     )
 
 
