@@ -20,6 +20,7 @@ class Messages:
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self.quiet = quiet
         self._stream = stream
+        self._said_compiling = False
 
     def say(self, text: str) -> None:
         """Write one line to stderr unless quiet."""
@@ -27,6 +28,12 @@ class Messages:
             stream = self._stream or sys.stderr
             stream.write(text + "\n")
             stream.flush()
+
+    def say_compiling(self) -> None:
+        """Say once why the first use takes longer."""
+        if not self._said_compiling:
+            self._said_compiling = True
+            self.say("Compiling for this machine, only this once...")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -19,7 +20,7 @@ EXAMPLES = """Examples:\n
 convcli filter photo.jpg -k sobel\n
 convcli filter photo.png -k gaussian:sigma=2 -k laplacian-4 -o edges.png\n
 convcli filter photos/ --recursive -k "0 -1 0; -1 5 -1; 0 -1 0" -o sharpened/\n
-convcli filter matrix.csv -k "1 0 -1; 1 0 -1; 1 0 -1" --padding valid --explain 0,0\n
+convcli filter matrix.csv -k "1 0 -1; 1 0 -1; 1 0 -1" --explain 0,0\n
 cat photo.png | convcli filter - -k emboss -o - > embossed.png"""
 
 InputsArgument = Annotated[
@@ -131,9 +132,10 @@ def filter_pictures(
     The result goes to NAME_KERNEL.EXT beside each input, or where -o says; a matrix is printed.
     In Python: convcli.filter_image("photo.png", "sobel").
     """
+    from convcli.cli.console import Messages
     from convcli.cli.picture_run import PictureRun
     from convcli.imaging.apply import filter_picture
-    from convcli.imaging.filtering import make_steps
+    from convcli.imaging.filtering import make_ready, make_steps
     from convcli.imaging.options import FilterOptions
 
     options = FilterOptions(
@@ -152,6 +154,7 @@ def filter_pictures(
         gradient=gradient,
         engine=engine,
         threads=threads or None,
+        on_compile=Messages(quiet=quiet).say_compiling,
     )
     steps = make_steps(kernel, options)
     if explain is not None:
@@ -172,6 +175,7 @@ def filter_pictures(
         quiet=quiet,
         style=style,
         show=show,
+        on_size=partial(make_ready, steps=steps, options=options),
     )
     return run.all(inputs, recursive=recursive)
 

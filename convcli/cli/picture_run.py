@@ -24,6 +24,7 @@ from convcli.imaging.apply import (
 from convcli.imaging.jobs import Source, find_sources, name_outputs, run_all
 from convcli.imaging.matrices import is_matrix_name, matrix_to_text
 from convcli.imaging.picture import Picture
+from convcli.imaging.reading import OnSize
 from convcli.imaging.writing import KINDS, kind_of
 
 
@@ -37,6 +38,7 @@ class PictureRun:
         kernel: the field `kernel` of reports.
         raw: values are not made pixels, so that default outputs are NPY files.
         output: what `-o` named.
+        on_size: told the size of a single picture before it is unpacked.
         force, compress, max_pixels, threads, quiet, style, show: the options of that name.
     """
 
@@ -52,6 +54,7 @@ class PictureRun:
     quiet: bool
     style: str | None
     show: bool
+    on_size: OnSize | None = None
 
     def all(self, inputs: list[str], *, recursive: bool) -> int:
         """Do all inputs and report; return the exit code."""
@@ -99,6 +102,7 @@ class PictureRun:
                 compress=self.compress,
                 max_pixels=self.max_pixels,
                 threads=total if len(jobs) == 1 else 1,
+                on_size=self.on_size if len(jobs) == 1 else None,
             )
 
         if len(jobs) == 1:

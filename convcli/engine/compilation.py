@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from numba import njit
 from numba.core import event
+
+
+def _load_array_functions() -> None:
+    """Load Numba's array functions without SciPy's linear algebra, which takes 0.14 s to import.
+
+    Numba imports it only to learn whether it is there; nothing compiled here calls it. Code that
+    does, imports it itself.
+    """
+    if "scipy.linalg" in sys.modules or find_spec("scipy") is None:
+        return
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # an import of it now fails
+    try:
+        from numba.np import arraymath
+    finally:
+        del sys.modules["scipy.linalg"]
+    arraymath._HAVE_BLAS = True
+
+
+_load_array_functions()
 
 OPTIONS = {
     "cache": True,  # compiled once for each machine and release

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from convcli.engine.filter import Statistics, total_statistics
 from convcli.errors import InputProblem, UsageMistake
 from convcli.files import check_target, new_file
-from convcli.imaging.filtering import FilteredFrame, filter_frame, make_steps
+from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
 from convcli.imaging.matrices import (
     MATRIX_SUFFIXES,
     NPY_MAGIC,
@@ -24,7 +25,7 @@ from convcli.imaging.matrices import (
 )
 from convcli.imaging.options import FilterOptions
 from convcli.imaging.picture import DEFAULT_MAX_PIXELS, Frame, Picture
-from convcli.imaging.reading import read_picture
+from convcli.imaging.reading import OnSize, read_picture
 from convcli.imaging.steps import Step
 
 
@@ -97,7 +98,8 @@ def filter_image(
     if output is not None:
         check_target(Path(output), force=force, inputs=inputs)
     if isinstance(source, str | Path):
-        picture, is_matrix = read_any(Path(source), max_pixels=max_pixels)
+        getting_ready = partial(make_ready, steps=steps, options=choices)
+        picture, is_matrix = read_any(Path(source), max_pixels=max_pixels, on_size=getting_ready)
     else:
         picture, is_matrix = picture_of(source)
     done = filter_picture(picture, is_matrix, steps, choices)
@@ -122,14 +124,19 @@ def picture_of(array: Any) -> tuple[Picture, bool]:
     return Picture((Frame(pixels, has_alpha),)), not is_picture
 
 
-def read_any(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[Picture, bool]:
+def read_any(
+    source: Path | bytes,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    on_size: OnSize | None = None,
+) -> tuple[Picture, bool]:
     """Read a picture, or a matrix as a picture of one float64 frame; tell which it was."""
     if isinstance(source, Path):
         is_matrix, name = is_matrix_name(source), str(source)
     else:
         is_matrix, name = bytes_are_matrix(source), "stdin"
     if not is_matrix:
-        return read_picture(source, name=name, max_pixels=max_pixels), False
+        return read_picture(source, name=name, max_pixels=max_pixels, on_size=on_size), False
     matrix = read_matrix(source, name=name, max_pixels=max_pixels)
     return Picture((Frame(matrix.astype(np.float64)),), kind="matrix"), True
 
@@ -268,14 +275,17 @@ def transform_file(
     compress: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 1,
+    on_size: OnSize | None = None,
 ) -> FileReport:
     """Read one file, change it and write the result, whole or not at all.
+
+    `on_size` is told the size of an 8-bit picture before its pixels are unpacked.
 
     Raises:
         UsageMistake, InputProblem, WouldOverwrite: as `read_any` and `write_result`.
     """
     start = time.perf_counter()
-    picture, is_matrix = read_any(source, max_pixels=max_pixels)
+    picture, is_matrix = read_any(source, max_pixels=max_pixels, on_size=on_size)
     result = transform(picture, is_matrix)
     left_out = write_result(
         output, result, force=force, inputs=inputs, compress=compress, threads=threads

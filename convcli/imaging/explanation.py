@@ -106,7 +106,10 @@ def explain_frame(
     done = filter_frame(opaque, steps, options)
     values = before_last(opaque.pixels, steps, options)
     stack = values if values.ndim == 3 else values[..., None]
-    last, place = steps[-1], _Place.of(stack.shape, steps[-1], options, row, column)
+    last, place = (
+        steps[-1],
+        _Place.of(stack.shape, opaque.pixels.dtype, steps[-1], options, row, column),
+    )
     several = last.channels is None and stack.shape[2] > 1
     groups = _groups(stack, last, options)
     return tuple(
@@ -161,10 +164,17 @@ class _Place:
     columns: Axis
     shape_hw: tuple[int, int]
     outside: float
+    dtype: Any
 
     @classmethod
     def of(
-        cls, shape: tuple[int, ...], step: Step, options: FilterOptions, row: int, column: int
+        cls,
+        shape: tuple[int, ...],
+        dtype: Any,
+        step: Step,
+        options: FilterOptions,
+        row: int,
+        column: int,
     ) -> _Place:
         mode, outside = parse_border(options.border)
         taps = step.weights[0].shape
@@ -186,7 +196,7 @@ class _Place:
                 f"{columns.size}: rows go from 0 to {rows.size - 1}, columns from 0 to "
                 f"{columns.size - 1}."
             )
-        return cls(row, column, rows, columns, (shape[0], shape[1]), outside)
+        return cls(row, column, rows, columns, (shape[0], shape[1]), outside, dtype)
 
     def component(self, name: str, plane: Any, weights: Any) -> Component:
         """Return the products of one kernel on one plane, row by row."""
@@ -217,7 +227,7 @@ def _explained(
     place: _Place,
 ) -> Explanation:
     pixels = done.frame.pixels
-    offset = step.offset * offset_scale(pixels.dtype)
+    offset = step.offset * offset_scale(place.dtype)
     value, rule = _joined(parts, step, options.magnitude, offset)
     pixel = pixels[place.row, place.column]
     return Explanation(

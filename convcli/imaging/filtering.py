@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -105,6 +107,36 @@ def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) ->
     return FilteredFrame(done, statistics, value_range, used, _notes(steps, options))
 
 
+def make_ready(shape: tuple[int, int, int], steps: Sequence[Step], options: FilterOptions) -> None:
+    """Load the compiled code for 8-bit pictures of a shape in a thread, if they will need it.
+
+    A few pixels are filtered the same way, so that the loading (0.4 s, mostly Numba's own) runs
+    while the picture is being unpacked.
+    """
+    settings = _settings(steps[-1], options, np.dtype(np.uint8))
+    if steps[-1].channels is not None:
+        return
+    del settings["on_compile"]
+    plan = engine.plan_filter(shape, np.uint8, _weights(steps[-1]), **settings)
+    if plan.engine != "numba":
+        return
+    side = 8 + options.dilation * max(size for step in steps for size in step.weights[0].shape)
+    few = np.full((side, side, shape[2]), 255, np.uint8)
+    frame = Frame(few if shape[2] > 1 else few[..., 0], shape[2] in {2, 4})
+    like = replace(options, engine="numba", threads=1)
+    Thread(target=_filter_few, args=(frame, steps, like), daemon=True).start()
+
+
+def _filter_few(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> None:
+    """Filter a frame for the side effect, with short turns: the decoder waits for each of them."""
+    turn = sys.getswitchinterval()
+    sys.setswitchinterval(turn / 10)
+    try:
+        filter_frame(frame, steps, options)
+    finally:
+        sys.setswitchinterval(turn)
+
+
 def _notes(steps: Sequence[Step], options: FilterOptions) -> tuple[str, ...]:
     notes = [step.note for step in steps if step.note]
     if steps[-1].is_gradient and options.gradient != "magnitude":
@@ -145,6 +177,7 @@ def _settings(step: Step, options: FilterOptions, dtype: Any) -> dict[str, Any]:
     """Return the engine's settings for one step on pixels of `dtype`."""
     border, outside = parse_border(options.border)
     return {
+        "on_compile": options.on_compile,
         "border": border,
         "cval": outside,
         "divisor": step.divisor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +46,7 @@ class FilterOptions:
         gradient: its magnitude, its direction as a colour, or both.
         engine: auto, numba or numpy.
         threads: None for all processors.
+        on_compile: called before code is compiled, on its first use on a machine.
 
     Raises:
         UsageMistake: a word that is not one of those, or a number out of range.
@@ -65,6 +67,7 @@ class FilterOptions:
     gradient: GradientName = "magnitude"
     engine: Literal["auto", "numba", "numpy"] = "auto"
     threads: int | None = None
+    on_compile: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         for field, words in _WORDS.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ READABLE_SUFFIXES = frozenset(
 )
 """What a directory is searched for."""
 
+OnSize = Callable[[tuple[int, int, int]], None]
+
 _SAME_MODES = {"L": False, "RGB": False, "LA": True, "RGBA": True}
 _TO_MODE = {"1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 _TO_MODE |= {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
@@ -44,7 +47,11 @@ _SAID = {
 
 
 def read_picture(
-    source: Path | bytes, *, name: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    on_size: OnSize | None = None,
 ) -> Picture:
     """Read a picture file, or its bytes, with all frames, at its full depth.
 
@@ -55,6 +62,8 @@ def read_picture(
         source: a path, or the content of a file.
         name: what to call it in messages; the path when left out.
         max_pixels: refuse pictures with more pixels (all frames together) than this.
+        on_size: told height, width and channels of an 8-bit picture before its pixels are
+            unpacked, so that other things can be made ready meanwhile.
 
     Raises:
         InputProblem: missing, empty, truncated, too large or no picture that can be read in full.
@@ -62,6 +71,11 @@ def read_picture(
     name = name or (str(source) if isinstance(source, Path) else "the input")
     try:
         with _open(source, name) as image:
+            check_pixel_count(
+                name, image.height * getattr(image, "n_frames", 1), image.width, max_pixels
+            )
+            if on_size and image.mode in _SAME_MODES and not _deep_colour(image):
+                on_size((image.height, image.width, len(image.getbands())))
             return _read_all(image, source, name, max_pixels)
     except FileNotFoundError as problem:
         raise InputProblem(f"{name}: there is no such file.") from problem
@@ -120,24 +134,43 @@ def _reason(problem: OSError) -> str:
 
 def _read_all(image: Image.Image, source: Path | bytes, name: str, max_pixels: int) -> Picture:
     count = getattr(image, "n_frames", 1)
-    check_pixel_count(name, image.height * count, image.width, max_pixels)
-    orientation = image.getexif().get(0x0112, 1) if count == 1 else 1
-    metadata = _metadata(image, count)
     kind, notes = image.format or "PNG", dict.fromkeys(_notes(image))
     if kind == "PNG" and count > 1:
         notes["Only the first frame of this animated PNG is read."] = None
         count = 1
-    frames = []
-    for index in range(count):
-        if count > 1:
-            image.seek(index)
-            check_pixel_count(name, image.height * count, image.width, max_pixels)
-            notes |= dict.fromkeys(_notes(image))
-        milliseconds = image.info.get("duration") if kind in {"GIF", "WEBP"} else None
-        pixels, has_alpha = _pixels(image, source, name)
-        seconds = milliseconds / 1000 if milliseconds is not None and count > 1 else None
-        frames.append(Frame(_upright(pixels, orientation), has_alpha, seconds))
-    return Picture(tuple(frames), metadata, kind, tuple(notes))
+    frames = [_frame(image, source, name, count)]
+    metadata, orientation = _metadata(image, count)  # after the pixels: it unpacks some files
+    if count == 1:
+        frames = [replace(frames[0], pixels=_upright(frames[0].pixels, orientation))]
+    for index in range(1, count):
+        image.seek(index)
+        check_pixel_count(name, image.height * count, image.width, max_pixels)
+        notes |= dict.fromkeys(_notes(image))
+        frames.append(_frame(image, source, name, count))
+    return Picture(tuple(_alike(frames)), metadata, kind, tuple(notes))
+
+
+def _frame(image: Image.Image, source: Path | bytes, name: str, count: int) -> Frame:
+    pixels, has_alpha = _pixels(image, source, name)
+    milliseconds = image.info.get("duration") if count > 1 else None
+    return Frame(pixels, has_alpha, None if milliseconds is None else milliseconds / 1000)
+
+
+def _alike(frames: list[Frame]) -> list[Frame]:
+    """Give all frames of an animation the channels of the richest: some may have no alpha."""
+    shapes = {frame.pixels.shape[2:] for frame in frames}
+    if len(shapes) == 1 or any(frame.pixels.dtype != np.uint8 for frame in frames):
+        return frames
+    with_alpha = any(frame.has_alpha for frame in frames)
+    mode = "RGBA" if with_alpha else "RGB"
+    return [
+        replace(
+            frame,
+            pixels=np.asarray(Image.fromarray(frame.pixels).convert(mode)),
+            has_alpha=with_alpha,
+        )
+        for frame in frames
+    ]
 
 
 def _notes(image: Image.Image) -> Iterator[str]:
@@ -147,22 +180,23 @@ def _notes(image: Image.Image) -> Iterator[str]:
         yield "32-bit integers read as float32: exact up to 16,777,216."
 
 
-def _metadata(image: Image.Image, count: int) -> Metadata:
-    """Return what a filtered copy keeps; the orientation tag is reset, for it is applied."""
+def _metadata(image: Image.Image, count: int) -> tuple[Metadata, int]:
+    """Return what a filtered copy keeps, and the orientation, which is reset in the copy."""
     exif = image.getexif()
+    orientation = exif.get(0x0112, 1)
     block = None
     if image.info.get("exif") or (image.format == "TIFF" and _has_camera_tags(exif)):
         exif[0x0112] = 1
         block = exif.tobytes().removeprefix(b"Exif\x00\x00")
     dpi = image.info.get("dpi")
     converted = image.mode in {"CMYK", "LAB"}
-    loop = image.info.get("loop", 1) if count > 1 else None
-    return Metadata(
+    metadata = Metadata(
         exif=block,
         icc=None if converted else image.info.get("icc_profile"),
         dots_per_inch=(float(dpi[0]), float(dpi[1])) if dpi else None,
-        loop=loop,
+        loop=image.info.get("loop", 1) if count > 1 else None,
     )
+    return metadata, orientation if count == 1 else 1
 
 
 def _has_camera_tags(exif: Image.Exif) -> bool:

@@ -82,7 +82,7 @@ def write_picture(
     """
     kind = kind_of(path)
     check_fit(str(path), kind, picture)
-    with new_file(path, force=force, inputs=inputs) as temporary, temporary.open("wb") as file:
+    with new_file(path, force=force, inputs=inputs) as temporary, temporary.open("w+b") as file:
         return encode(file, kind, picture, compress=compress, threads=threads)
 
 

@@ -1,0 +1,88 @@
+"""Explained terms add up to what the filter gives, at every kind of place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from convcli.errors import InputProblem
+from convcli.imaging.explanation import explain_frame
+from convcli.imaging.filtering import filter_frame, make_steps
+from convcli.imaging.options import FilterOptions
+from convcli.imaging.picture import Frame
+
+KERNELS = ["1 2 -1; 0 3 1", "sobel", "box", "emboss-pillow", "roberts"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    kernel=some.sampled_from(KERNELS),
+    border=some.sampled_from(["reflect", "mirror", "nearest", "wrap", "constant:9"]),
+    padding=some.sampled_from(["same", "valid", "full"]),
+    convolve=some.booleans(),
+    stride=some.integers(1, 2),
+    dilation=some.integers(1, 2),
+    magnitude=some.sampled_from(["l2", "l1", "max"]),
+    place=some.tuples(some.floats(0, 0.999), some.floats(0, 0.999)),
+)
+def test_terms_add_up_to_the_filtered_value(
+    kernel: str,
+    border: str,
+    padding: str,
+    convolve: bool,
+    stride: int,
+    dilation: int,
+    magnitude: str,
+    place: tuple[float, float],
+) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (7, 8, 3)).astype(np.uint8)
+    options = FilterOptions(
+        convolve=convolve,
+        border=border,
+        padding=padding,
+        stride=stride,
+        dilation=dilation,
+        magnitude=magnitude,
+        value_range="raw",
+        engine="numpy",
+    )
+    steps = make_steps(kernel, options)
+    ref = filter_frame(Frame(pixels), steps, options).frame.pixels
+    row, column = (int(share * size) for share, size in zip(place, ref.shape, strict=False))
+    got = explain_frame(Frame(pixels), steps, options, row, column)
+    assert [one.value for one in got] == pytest.approx(ref[row, column].tolist(), rel=1e-6)
+    for one in got:
+        for term in (term for part in one.components for term in part.terms):
+            if term.place is None:
+                assert term.value == 9
+            else:
+                assert term.value == pixels[*term.place, one.channel]
+
+
+def test_a_chain_is_explained_from_what_the_first_kernels_gave() -> None:
+    picture = Frame(np.array([[0, 9, 0]], np.uint8))
+    options = FilterOptions(border="constant", value_range="raw")
+    (got,) = explain_frame(picture, make_steps(["box", "1 1 1"], options), options, 0, 1)
+    assert [term.value for term in got.components[0].terms] == [1, 1, 1]  # 9/9 each
+    assert got.value == 3
+
+
+def test_the_rule_has_its_numbers() -> None:
+    picture = Frame(np.array([[3, 0], [0, 4]], np.uint8))
+    options = FilterOptions(padding="valid")
+    (got,) = explain_frame(picture, make_steps("roberts", options), options, 0, 0)
+    assert got.rule in {"sqrt((-1)^2 + 0^2) = 1", "sqrt(1^2 + 0^2) = 1"}
+    (got,) = explain_frame(picture, make_steps("1 1; 1 1", options), options, 0, 0)
+    assert (got.rule, got.value) == ("7", 7)
+    options = FilterOptions(padding="valid", divisor=2, offset=10)
+    (got,) = explain_frame(picture, make_steps("1 1; 1 1", options), options, 0, 0)
+    assert (got.rule, got.value, got.pixel) == ("7 / 2 + 10 = 13.5", 13.5, 14)
+
+
+def test_a_place_outside_names_the_size() -> None:
+    options = FilterOptions(padding="valid")
+    steps = make_steps("box", options)
+    with pytest.raises(InputProblem, match=r"outside the output of 2 x 1: rows go from 0 to 1"):
+        explain_frame(Frame(np.zeros((4, 3), np.uint8)), steps, options, 2, 0)
