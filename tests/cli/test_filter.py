@@ -259,6 +259,7 @@ def test_half_blocks_draw_two_pixels_a_character() -> None:
     assert half_blocks(Frame(np.zeros((64, 64), np.uint8)), 16, 16).count("\u2580") == 16 * 8
 
 
+@pytest.mark.slow
 def test_the_first_compilation_is_announced_and_the_second_run_is_silent(
     picture: Path, tmp_path: Path
 ) -> None:

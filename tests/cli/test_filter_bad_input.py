@@ -120,6 +120,7 @@ def test_a_closed_stdout_is_no_error(here: Path) -> None:
     assert (process.wait(), said) == (0, b"")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_partial(here: Path) -> None:
     out = here / "out"
     out.mkdir()
