@@ -21,6 +21,7 @@ from convcli.cli.filter import register as register_filter
 from convcli.cli.gradcheck import register as register_gradcheck
 from convcli.cli.kernels import register as register_kernels
 from convcli.cli.lr_find import register as register_lr_find
+from convcli.cli.page import register as register_page
 from convcli.cli.pool import register as register_pool
 from convcli.cli.predict import register as register_predict
 from convcli.cli.presets import register as register_presets
@@ -66,6 +67,7 @@ register_evaluate(app)
 register_predict(app)
 register_runs(app)
 register_lr_find(app)
+register_page(app)
 register_shape(app)
 register_compare(app)
 register_presets(app)

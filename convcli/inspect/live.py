@@ -1,0 +1,145 @@
+"""A trained network as the live page reads it: steps with resolved windows, weights as text."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.errors import InputProblem
+from convcli.geometry import Window
+from convcli.layers import (
+    Activation,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    Layer,
+    Pad,
+    Reshape,
+    SeparableConv,
+)
+from convcli.learn.modelfile import TrainedModel
+from convcli.network import Step
+from convcli.network.writing import layer_text
+
+PLAIN = {"dense", "gap", "gmp", "prelu", "add", "concat", "scale", "maxpool", "adaptavg"}
+"""Rows that the page runs by their own word, with nothing but shapes and windows."""
+
+QUIET = (Flatten, Reshape, Dropout)
+"""Rows that change no number at prediction; the page does not draw them again."""
+
+
+def page_network(model: TrainedModel) -> dict[str, Any]:
+    """Return the description that the live page's engine runs.
+
+    Raises:
+        InputProblem: the network does not classify pictures, or has a layer the page cannot run.
+    """
+    shape = model.network.input_shape
+    if len(shape) != 3 or shape[2] not in {1, 3}:
+        raise InputProblem(
+            f"The live page needs a network that classifies grey or colour pictures; this one "
+            f"takes {'x'.join(map(str, shape))}."
+        )
+    weights = _Weights({**model.model.parameters, **model.model.buffers})
+    steps = [_step(step, weights) for step in model.network.trace().steps]
+    preparation = model.preprocessing
+    return {
+        "input": list(shape),
+        "classes": list(model.class_names),
+        "preprocessing": {
+            "scale": _per_channel(preparation.scale, shape[2]),
+            "offset": _per_channel(preparation.offset, shape[2]),
+            "centred": preparation.pictures == "digit",
+        },
+        "steps": steps,
+        "weights": weights.text(),
+    }
+
+
+class _Weights:
+    """Collects arrays into one run of float32, and remembers where each begins."""
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        self._arrays = arrays
+        self._parts: list[npt.NDArray[np.float32]] = []
+        self._length = 0
+
+    def place(self, name: str) -> list[int]:
+        """Append the array `name`; return [first number, count]."""
+        part = np.ascontiguousarray(self._arrays[name], dtype="<f4").ravel()
+        start = self._length
+        self._parts.append(part)
+        self._length += part.size
+        return [start, part.size]
+
+    def text(self) -> str:
+        """Return all numbers, little endian, as base64."""
+        return base64.b64encode(b"".join(part.tobytes() for part in self._parts)).decode("ascii")
+
+
+def _step(step: Step, weights: _Weights) -> dict[str, Any]:
+    names = [*step.weights, *step.buffer_shapes]
+    spatial = step.stride is not None
+    return {
+        "index": step.index,
+        "name": step.name,
+        "words": layer_text(step.layer),
+        "sources": list(step.sources),
+        "input": list(step.input_shapes[0]),
+        "output": list(step.output_shape),
+        "activation": step.activation,
+        "receptive_field": list(step.receptive_field) if spatial else None,
+        "field_stride": list(step.stride or ()),
+        "field_padding": list(step.padding or ()),
+        "shown": not isinstance(step.layer, QUIET),
+        "weights": {name: weights.place(f"{step.name}.{name}") for name in names},
+        **_windows(step),
+        **_settings(step.name, step.op, step.layer),
+    }
+
+
+def _windows(step: Step) -> dict[str, Any]:
+    """Return kernel, stride, dilation and padding before, per axis, where the layer slides."""
+    axes = [axis for axis in step.reads or () if isinstance(axis, Window)]
+    return {
+        key: [getattr(axis, key) for axis in axes]
+        for key in ("kernel", "stride", "dilation", "before")
+        if axes
+    }
+
+
+def _settings(name: str, op: str, layer: Layer) -> dict[str, Any]:
+    """Return the page's word for the row and what it must know beyond shapes and windows."""
+    if isinstance(layer, QUIET):
+        return {"op": "same"}
+    if op in PLAIN:
+        return {"op": op}
+    match layer:
+        case Conv(padding_mode="zeros"):
+            return {"op": op, "groups": layer.groups}
+        case DepthwiseConv() | SeparableConv():
+            return {"op": op, "multiplier": layer.multiplier}
+        case AveragePool() if not (layer.ceil and layer.count_padding):
+            return {"op": op, "countPadding": layer.count_padding}
+        case BatchNorm():
+            return {"op": op, "epsilon": layer.eps}
+        case Activation():
+            return {"op": "activation", "activation": layer.kind}
+        case Pad():
+            return {"op": op, "before": _per_axis([before for before, _ in layer.cells])}
+    raise InputProblem(f"The live page cannot run layer {name} `{layer_text(layer)}`.")
+
+
+def _per_axis(sizes: Sequence[int]) -> list[int]:
+    return list(sizes) * (2 if len(sizes) == 1 else 1)
+
+
+def _per_channel(figures: tuple[float, ...], channels: int) -> list[float]:
+    return list(figures) * (channels if len(figures) == 1 else 1)

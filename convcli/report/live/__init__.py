@@ -1,0 +1,40 @@
+"""One self-contained page on which a network answers live to what is drawn."""
+
+from __future__ import annotations
+
+import html
+import json
+from importlib.resources import files
+from typing import Any
+
+
+def build_page(title: str, summary: str, network: dict[str, Any]) -> str:
+    """Return the HTML of the page; it needs no network and no other file.
+
+    Args:
+        title: heading of the page.
+        summary: one sentence under it.
+        network: what the page's engine reads: `input`, `classes`, `preprocessing`, `steps` with
+            resolved windows, and `weights` as base64 of little-endian float32.
+    """
+    folder = files(__name__)
+
+    def part(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    # "</" would end the script element early, whatever stands in a class name
+    data = json.dumps(network, ensure_ascii=True, allow_nan=False).replace("</", "<\\/")
+    parts = {
+        "title": html.escape(title),
+        "summary": html.escape(summary),
+        "style": part("page.css"),
+        "network": data,
+        "engine": part("engine.js"),
+        "view": part("view.js"),
+    }
+    head, *rest = part("page.html").split("{{")
+    filled = [head]
+    for piece in rest:
+        name, _, text = piece.partition("}}")
+        filled += [parts[name], text]
+    return "".join(filled)

@@ -1,0 +1,200 @@
+"""The live page in a real browser: its numbers are predict's, whatever the network's layers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convcli.cli.app import run
+from convcli.errors import InputProblem
+from convcli.inspect.live import page_network
+from convcli.learn.model import Model
+from convcli.learn.modelfile import TrainedModel, load
+from convcli.learn.prepare import Preprocessing
+from convcli.network import parse_notation
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+LAST_FRAME = """({
+    levels: Array.from(convcli.state.levels),
+    values: convcli.state.run.values.map((values) => Array.from(values)),
+})"""
+NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+NETWORKS = {
+    "mnist": "input 28x28x1, conv 16 3 relu, maxpool 2, conv 32 3 relu, maxpool 2, flatten, "
+    "dense 32 relu, dense 10 softmax",
+    "lenet5": "input 28x28x1, conv 6 5 same tanh, avgpool 2, conv 16 5 tanh, avgpool 2, flatten, "
+    "dense 120 tanh, dense 84 tanh, dense 10 softmax",
+    "blocks": "input 15x14x3, conv 8 3 s2 same nobias, bn, silu, residual(dwconv 3 same, conv 8 1 "
+    "gelu), scale(gap, dense 4 hardswish, dense 8 sigmoid), concat(conv 4 3 p1 g2 elu | maxpool 3 "
+    "s1 p1 | ), dropout 0.2, sepconv 6 3 d2 leakyrelu, prelu, adaptavg 3, gmp, dense 5 softmax",
+    "averages": "input 9x9x1, pad 1, avgpool 3 s2 p1, avgpool 2 s1 p1 countpad, relu6, gap, "
+    "dense 3 softmax",
+}
+
+
+def trained(notation: str, **preparation: Any) -> TrainedModel:
+    """Return a network with asymmetric weights and running statistics, as if it were trained."""
+    network = parse_notation(notation)
+    model = Model.initialise(network, seed=7)
+    random = np.random.default_rng(7)
+    for name, array in {**model.parameters, **model.buffers}.items():
+        noise = random.normal(scale=0.2, size=array.shape)
+        array[...] += np.abs(noise) if name.endswith("variance") else noise
+    classes = tuple(f"class {index}" for index in range(network.trace().output_shape[-1]))
+    given = {"scale": (1 / 255,), "offset": (0.0,)} | preparation
+    return TrainedModel(model, classes, Preprocessing(network.input_shape, **given))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the page is run in a browser; extra [browser]"
+    )
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+def opened(browser: Any, path: Path) -> Any:
+    """Open the page at `path` and fail on anything the browser complains about."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.complaints = []
+    page.on("pageerror", lambda problem: page.complaints.append(str(problem)))
+    page.on("request", lambda request: page.complaints.append(request.url))
+    page.goto(path.as_uri())
+    page.complaints.remove(path.as_uri())
+    return page
+
+
+def draw(page: Any, points: list[tuple[int, int]]) -> None:
+    """Draw one stroke on the pad, and wait for the answer to it."""
+    pad = page.locator("#pad").bounding_box()
+    scale = pad["width"] / 280
+    moves = [(pad["x"] + x * scale, pad["y"] + y * scale) for x, y in points]
+    page.mouse.move(*moves[0])
+    page.mouse.down()
+    for move in moves[1:]:
+        page.mouse.move(*move, steps=4)
+    page.mouse.up()
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+SEVEN = [(80, 70), (120, 65), (185, 70), (190, 85), (150, 140), (125, 220)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notation", NETWORKS.values(), ids=NETWORKS)
+def test_the_page_answers_as_predict_does(notation: str, browser: Any, tmp_path: Path) -> None:
+    model = trained(notation)
+    model.save(tmp_path / "model.safetensors")
+    assert run(["page", str(tmp_path / "model.safetensors"), "-o", str(tmp_path / "p.html")]) == 0
+    page = opened(browser, tmp_path / "p.html")
+    draw(page, SEVEN)
+    said = page.evaluate(LAST_FRAME)
+    assert page.complaints == []
+    levels = np.array(said["levels"], np.uint8).reshape(model.network.input_shape)
+    assert levels.max() > 100, "the stroke arrived"
+    model = load(tmp_path / "model.safetensors")
+    ref = model.predict(levels[np.newaxis])[0]
+    np.testing.assert_allclose(ref, said["values"][-1], atol=1e-5)
+    activations = model.model.activations(levels[np.newaxis])
+    for step in model.network.trace().steps[:-1]:
+        got = np.array(said["values"][step.index]).reshape(step.output_shape)
+        np.testing.assert_allclose(activations[step.name][0], got, atol=1e-4, err_msg=step.name)
+
+
+@pytest.mark.slow
+def test_pointing_shows_the_sum_and_the_field(browser: Any, tmp_path: Path) -> None:
+    model = trained(NETWORKS["mnist"])
+    model.save(tmp_path / "model.safetensors")
+    words = ["page", str(tmp_path / "model.safetensors"), "--title", "A <title>", "--quiet"]
+    assert run([*words, "--output", str(tmp_path / "p.html")]) == 0
+    page = opened(browser, tmp_path / "p.html")
+    assert page.inner_text("h1") == "A <title>"
+    draw(page, SEVEN)
+    map_box = page.locator(".layer canvas").first.bounding_box()
+    page.mouse.move(map_box["x"] + 40, map_box["y"] + 40)
+    text = page.inner_text("#sum")
+    assert text.startswith("conv1, map 0, row 13, column 13")
+    sums = page.evaluate("(() => {const s = convcli.network.terms(1, convcli.state.run, 13, 13, 0);"
+                         "return [s.list.length, s.sum]})()")  # fmt: skip
+    assert sums[0] == 9
+    value = page.evaluate("convcli.state.run.values[1][(13 * 26 + 13) * 16]")
+    assert max(sums[1], 0) == pytest.approx(value, abs=1e-6)
+    page.locator("#clear").click()
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    assert page.inner_text("#answer") == "Draw something."
+    assert page.evaluate("Math.max(...convcli.state.levels)") == 0
+
+
+@pytest.mark.slow
+def test_a_frame_takes_less_than_a_thirtieth_of_a_second(browser: Any, tmp_path: Path) -> None:
+    model = trained(NETWORKS["lenet5"])
+    model.save(tmp_path / "model.safetensors")
+    assert run(["page", str(tmp_path / "model.safetensors"), "-o", str(tmp_path / "p.html")]) == 0
+    page = opened(browser, tmp_path / "p.html")
+    draw(page, SEVEN)
+    milliseconds = page.evaluate(
+        "(() => {const levels = convcli.state.levels; const start = performance.now();"
+        "for (let i = 0; i < 20; i++) convcli.network.run(levels);"
+        "return (performance.now() - start) / 20})()"
+    )
+    assert milliseconds < 33
+
+
+def test_the_page_stands_alone_and_replaces_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = trained(NETWORKS["averages"])
+    path, page = tmp_path / "model.safetensors", tmp_path / "p.html"
+    model.save(path)
+    assert run(["page", str(path), "-o", str(page)]) == 0
+    assert "open it in a browser" in capfd.readouterr().err
+    text = page.read_text()
+    assert "http" not in text.replace("http-equiv", "")
+    assert run(["page", str(path), "-o", str(page)]) == 4
+    assert run(["page", str(path), "-o", str(page), "--force"]) == 0
+    assert run(["page", str(path), "-o", str(path), "--force"]) == 2
+
+
+def test_what_the_page_cannot_run_is_named() -> None:
+    with pytest.raises(InputProblem, match=r"cannot run layer upconv1 `upconv 2 2 s2`"):
+        page_network(trained("input 8x8x1, upconv 2 2 s2, gap, dense 2 softmax"))
+    with pytest.raises(InputProblem, match="grey or colour pictures; this one takes 20x3"):
+        page_network(trained("input 20x3, conv 4 3, gap, dense 2 softmax"))
+
+
+def test_no_model_no_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["page", str(tmp_path / "no.safetensors"), "-o", str(tmp_path / "p.html")]) == 3
+    assert "no.safetensors" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_needs_no_pillow(tmp_path: Path) -> None:
+    model = trained(NETWORKS["averages"])
+    model.save(tmp_path / "m.safetensors")
+    words = ["page", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "p.html")]
+    script = (
+        "import sys; from convcli.cli.app import run;"
+        f"code = run({words!r}); print(code, 'PIL' in sys.modules)"
+    )
+    got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert got.stdout == "0 False\n"
