@@ -36,6 +36,9 @@ LAPLACE = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
 SLOW_PEERS = 9
 """scipy and PyTorch run dense kernels up to this size only: beyond it takes minutes."""
 
+PAUSE = 0.004
+"""Seconds before each run: OpenCV's threads go on spinning for a while after their work."""
+
 
 class Job(NamedTuple):
     """One line of the table: what is filtered, our call, the peer's name and call."""
@@ -157,6 +160,7 @@ def other_jobs(dtype: str, sizes: Sequence[int], threads: int) -> Iterator[Job]:
 
 
 def timed(call: Callable[[], Any]) -> float:
+    time.sleep(PAUSE)
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
