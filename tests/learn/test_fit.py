@@ -1,0 +1,134 @@
+"""The loop from Python: epochs, validation, freezing, averages, a loss that is no number."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+import convcli
+from convcli.data import Dataset, Split
+from convcli.errors import InputProblem, UsageMistake
+from convcli.learn.fit import Diverged, Epoch, StepDone, is_better
+from convcli.learn.plan import batch_order, trainable_spans
+from tests.cli.learning import NETWORK, quadrants
+
+DATA = Dataset(
+    "quadrants", ("a", "b", "c", "d"), Split(*quadrants(160)), test=Split(*quadrants(40, seed=1))
+)
+FIGURES = {"batch": 16, "learning_rate": 0.01}
+
+
+def test_a_training_is_an_iterator_of_epochs_that_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=4, **FIGURES)
+    epochs = list(training)
+    assert capfd.readouterr() == ("", "")
+    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert all(epoch.samples == 144 for epoch in epochs)
+    model = training.best_model()
+    pictures, labels = quadrants(40, seed=1)
+    assert (model.predict(pictures).argmax(1) == labels).mean() > 0.9
+
+
+def test_the_best_epoch_is_that_of_most_validation_accuracy() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=8, **FIGURES)
+    epochs = list(training)
+    ref = max(epochs, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+    assert training.best_epoch == ref
+    assert training.best_model().metrics["epoch"] == ref.number
+
+
+def test_figures_of_an_epoch_are_those_of_its_model() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=1, **FIGURES)
+    (epoch,) = training
+    held = training.data.validation
+    told = training.best_model().predict(held.samples)
+    assert epoch.val_accuracy == (told.argmax(1) == held.labels).mean()
+    loss = -np.log(told[np.arange(len(held)), held.labels].astype(np.float64)).mean()
+    assert epoch.val_loss == pytest.approx(loss)
+
+
+def test_between_two_steps_a_training_is_whole() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=2, **FIGURES)
+    first, second = itertools.islice(training.events(), 2)
+    assert isinstance(first, StepDone)
+    assert (first.step, second.step, second.steps, second.seen) == (1, 2, 9, 32)
+    assert training.evaluate(DATA.test)[1] >= 0
+    rest = list(training.events())
+    assert sum(isinstance(event, StepDone) for event in rest) == 2 * 9 - 2
+    assert sum(isinstance(event, Epoch) for event in rest) == 2
+
+
+def test_the_average_is_validated_and_saved_not_the_last_weights() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=1, average=0.9, **FIGURES)
+    list(training)
+    saved = training.best_model().model.flat
+    assert (saved == training.progress.average).all()
+    assert (saved != training.model.flat).any()
+
+
+def test_warming_up_changes_nothing() -> None:
+    network = "input 8x8x1, conv 4 3, bn, relu, dropout 0.5, flatten, dense 4 softmax"
+    cold = convcli.fit(network, DATA, epochs=1, **FIGURES)
+    warm = convcli.fit(network, DATA, epochs=1, **FIGURES)
+    assert warm.warm_up() > 0
+    list(cold)
+    list(warm)
+    assert (cold.model.flat == warm.model.flat).all()
+    for name, array in cold.model.buffers.items():
+        assert (array == warm.model.buffers[name]).all()
+
+
+def test_batch_norm_is_validated_with_its_running_statistics() -> None:
+    network = "input 8x8x1, conv 4 3 nobias, bn, relu, flatten, dense 4 softmax"
+    training = convcli.fit(network, DATA, epochs=5, **FIGURES)
+    list(training)
+    assert training.best_epoch.val_accuracy > 0.9
+    assert (training.model.buffers["bn1.mean"] != 0).any()
+
+
+def test_the_order_is_a_permutation_that_seed_and_epoch_decide() -> None:
+    orders = [batch_order(50, seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert all((np.sort(order) == np.arange(50)).all() for order in orders)
+    assert len({tuple(order.tolist()) for order in orders}) == 4
+
+
+def test_spans_cover_every_parameter_once_and_no_frozen_one() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=1)
+    covered = np.zeros(training.model.flat.size, int)
+    for span in trainable_spans(training.model, ("dense*",)):
+        covered[span.start : span.stop] += 1
+    for name, slot in training.model.slots.items():
+        count = covered[slot.offset : slot.offset + slot.size]
+        assert (count == (0 if name.startswith("dense") else 1)).all(), name
+
+
+def test_a_weight_that_is_no_number_stops_the_epoch() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=1, **FIGURES)
+    with pytest.raises(Diverged, match="A weight is no longer a number, in epoch 1"):
+        for event in training.events():
+            if event.step == 9:
+                training.model.parameters["conv1.bias"][0] = np.inf
+
+
+def test_a_better_epoch() -> None:
+    best = Epoch(1, 1.0, 0.5, 0.4, 0.9, 0.1, 1.0, 10, best=True)
+    assert is_better(0.91, 0.5, best)
+    assert is_better(0.9, 0.3, best)
+    assert not is_better(0.9, 0.4, best)
+    assert not is_better(0.89, 0.1, best)
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UsageMistake, match="no field 'epoch'"):
+        convcli.fit(NETWORK, DATA, epoch=3)
+    with pytest.raises(InputProblem, match="does not fit"):
+        convcli.fit("input 8x8x1, conv 4 9, flatten, dense 4 softmax", DATA)
+    one_class = dataclasses.replace(DATA, class_names=("a",))
+    with pytest.raises(InputProblem):
+        list(convcli.fit("input 8x8x1, flatten, dense 1 softmax", one_class, epochs=1))
