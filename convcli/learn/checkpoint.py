@@ -123,6 +123,8 @@ def restore(path: Path, training: Training) -> None:
             kind = type(getattr(now, name))
             setattr(now, name, kind(record[name]))
         now.history[:] = [Epoch(**epoch) for epoch in record["history"]]
+        if now.history and now.best_weights is None:
+            raise ValueError("the weights of the best epoch are missing")
     except (KeyError, TypeError, ValueError) as problem:
         raise _unusable(path, problem) from problem
 
