@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from convcli.cli.console import Messages
-from convcli.cli.learn_options import ModelArgument
+from convcli.cli.learn_options import ModelArgument, model_path
 from convcli.cli.options import ForceOption, QuietOption
 from convcli.report.numbers import as_bytes
 
@@ -31,7 +31,7 @@ def page(
         "page.html"
     ),
     title: Annotated[
-        str | None, typer.Option(help="Heading of the page.", show_default="the model's name")
+        str | None, typer.Option(help="Heading of the page.", show_default="the network's name")
     ] = None,
     quiet: QuietOption = False,
     force: ForceOption = False,
@@ -42,13 +42,14 @@ def page(
     from convcli.learn.modelfile import load
     from convcli.report.live import build_page
 
+    model = model_path(model)
     check_target(output, force=force, inputs=[model])
     trained = load(model)
     totals = trained.network.trace().totals
     accuracy = trained.metrics.get("test_accuracy")
     measured = f", {accuracy:.2%} right on test data" if isinstance(accuracy, float) else ""
     summary = f"{len(trained.class_names)} classes, {totals.params:,} parameters{measured}."
-    text = build_page(title or f"{model.stem}, live", summary, page_network(trained))
+    text = build_page(title or f"{trained.network.name}, live", summary, page_network(trained))
     write_text(output, text, force=force, inputs=[model])
     size = as_bytes(output.stat().st_size)
     Messages(quiet=quiet).say(f"{output}: {size}; open it in a browser and draw.")

@@ -24,10 +24,36 @@ def render(report: Report, style: str) -> str:
 def to_json(document: Any, *, indent: int | None = 2) -> str:
     """Return one JSON document; NaN and infinity become null, as JSON has no word for them.
 
+    Indented, a list of plain values stays on one line, so that shapes and rows of a matrix read as
+    such.
+
     >>> to_json({"loss": float("nan"), "shape": (2, 3)}, indent=None)
     '{"loss": null, "shape": [2, 3]}'
+    >>> print(to_json({"shape": (2, 3), "rows": [[1, 2], [3, 4]]}))
+    {
+      "shape": [2, 3],
+      "rows": [
+        [1, 2],
+        [3, 4]
+      ]
+    }
     """
-    return json.dumps(_finite(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    plain = _finite(document)
+    return _ENCODE(plain) if indent is None else _indented(plain, "", " " * indent)
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _indented(value: Any, margin: str, indent: str) -> str:
+    inner = margin + indent
+    if isinstance(value, dict) and value:
+        pairs = (f"{_ENCODE(key)}: {_indented(item, inner, indent)}" for key, item in value.items())
+        return "{\n" + ",\n".join(inner + pair for pair in pairs) + f"\n{margin}}}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        items = (_indented(item, inner, indent) for item in value)
+        return "[\n" + ",\n".join(inner + item for item in items) + f"\n{margin}]"
+    return _ENCODE(value)
 
 
 def _finite(value: Any) -> Any:

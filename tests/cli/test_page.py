@@ -175,6 +175,11 @@ def test_the_page_stands_alone_and_replaces_nothing(
     assert run(["page", str(path), "-o", str(path), "--force"]) == 2
 
 
+def test_the_directory_of_a_run_stands_for_its_model(tmp_path: Path) -> None:
+    trained(NETWORKS["averages"]).save(tmp_path / "model.safetensors")
+    assert run(["page", str(tmp_path), "-o", str(tmp_path / "p.html"), "--quiet"]) == 0
+
+
 def test_what_the_page_cannot_run_is_named() -> None:
     with pytest.raises(InputProblem, match=r"cannot run layer upconv1 `upconv 2 2 s2`"):
         page_network(trained("input 8x8x1, upconv 2 2 s2, gap, dense 2 softmax"))
