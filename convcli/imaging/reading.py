@@ -23,6 +23,7 @@ from convcli.imaging.picture import (
     Pixels,
     check_pixel_count,
 )
+from convcli.imaging.png_rows import read_large_png
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "PPM", "WEBP", "JPEG2000", "TGA", "AVIF")
 """Pillow's readers in use: plain pixel formats, none that starts another program."""
@@ -182,7 +183,9 @@ def _notes(image: Image.Image) -> Iterator[str]:
 
 def _metadata(image: Image.Image, count: int) -> tuple[Metadata, int]:
     """Return what a filtered copy keeps, and the orientation, which is reset in the copy."""
-    exif = image.getexif()
+    exif = Image.Exif()
+    if image.format != "PNG" or "exif" in image.info:  # without one, a PNG is unpacked to look
+        exif = image.getexif()
     orientation = exif.get(0x0112, 1)
     block = None
     if image.info.get("exif") or (image.format == "TIFF" and _has_camera_tags(exif)):
@@ -216,6 +219,10 @@ def _pixels(image: Image.Image, source: Path | bytes, name: str) -> tuple[Pixels
     if mode == "F":
         return _copied(image, np.float32), False
     if mode in _SAME_MODES and "transparency" not in image.info:
+        if image.format == "PNG" and isinstance(source, Path):
+            large = read_large_png(source)
+            if large is not None:
+                return large, _SAME_MODES[mode]
         return _copied(image, np.uint8), _SAME_MODES[mode]
     converted = image.convert(_plain_mode(image))
     return _copied(converted, np.uint8), _SAME_MODES[converted.mode]
