@@ -15,6 +15,7 @@ from convcli.errors import CheckFailed
 if TYPE_CHECKING:
     from convcli.data import Dataset, Split
     from convcli.learn.answers import Evaluation
+    from convcli.learn.modelfile import TrainedModel
     from convcli.report import Report
 
 HELP = """Evaluate a model on labelled samples: accuracy, loss, confusion matrix, precision and
@@ -23,7 +24,9 @@ recall of each class, calibration, and the worst mistakes.
 
 EXAMPLES = """Examples:
 
-  convcli evaluate runs/fashion --data fashion
+  convcli evaluate runs/fashion
+
+  convcli evaluate runs/digits --data mnist
 
   convcli evaluate model.safetensors --data photos --size 64x64 --worst 20
 
@@ -40,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     model: ModelArgument,
-    source: DataOption = "mnist",
+    source: DataOption = None,
     split: Annotated[
         SplitName | None,
         typer.Option(
@@ -70,14 +73,37 @@ def evaluate(
     from convcli.learn.modelfile import load
 
     trained = load(model_path(model))
-    data = load_source(source, Messages(quiet=quiet), size=size)
+    noted, shaping = known_data(trained, source)
+    if size is not None:
+        shaping["size"] = size
+    messages = Messages(quiet=quiet)
+    data = load_source(noted, messages, **shaping)
     name, samples = chosen_split(data, split)
+    if name == "train" and noted == trained.training.get("data"):
+        messages.say("These samples are those the model was trained on; new ones tell more.")
     found = answers.evaluate(trained, data, samples, worst=worst, threads=threads)
     emit(evaluation_report(found, data, samples, name), style)
     if fail_under is not None and found.accuracy < fail_under:
         raise CheckFailed(
             f"The accuracy is {found.accuracy:.4f}, under the {fail_under:g} of --fail-under."
         )
+
+
+def known_data(model: TrainedModel, source: str | None) -> tuple[str, dict[str, Any]]:
+    """Return which data to read and how, from the model's own notes where the user says nothing.
+
+    Raises:
+        UsageMistake: neither the user nor the model names any.
+    """
+    from convcli.errors import UsageMistake
+
+    noted, shaping = model.training.get("data"), model.training.get("shaping")
+    if source is not None and source != noted:
+        return source, {}
+    if not isinstance(noted, str):
+        raise UsageMistake("The model does not say what it was trained on; name --data SOURCE.")
+    known = shaping if isinstance(shaping, dict) else {}
+    return noted, {key: known[key] for key in ("size", "window", "overlap") if key in known}
 
 
 def chosen_split(data: Dataset, name: str | None) -> tuple[str, Split]:

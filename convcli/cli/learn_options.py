@@ -18,7 +18,15 @@ LARGEST_SIDE = 4096
 
 SOURCES = "mnist, fashion, digits, a folder of class folders, idx files, .npz, or .csv"
 
-DataOption = Annotated[str, typer.Option("--data", help=f"The samples: {SOURCES}.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help=f"The samples: {SOURCES}; those of the training when left out.",
+        show_default=False,
+    ),
+]
 SizeOption = Annotated[
     str | None,
     typer.Option("--size", help="Resize pictures to HxW, such as 64x64.", show_default=False),

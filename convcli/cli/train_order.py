@@ -65,10 +65,9 @@ class Order:
         return data
 
     def network_for(self, data: Dataset) -> Network:
-        """Return the network; a preset's input and outputs are made to fit the data."""
-        text = self.recipe.network
-        network = find_network(text)
-        if is_notation(text):
+        """Return the network; one that the user did not spell out is made to fit the data."""
+        network = find_network(self.recipe.network)
+        if is_notation(self.words):
             return network
         network, change = adapted(network, data)
         if change:

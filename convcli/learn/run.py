@@ -154,6 +154,7 @@ class Run:
     def _save_model(self, model: TrainedModel) -> None:
         training = {
             "data": self.setting.source,
+            "shaping": self.setting.options.get("shaping", {}),
             "recipe": asdict(self.setting.recipe),
             "seed": self.setting.seed,
             "version": __version__,

@@ -164,3 +164,48 @@ def test_a_damaged_model_gets_a_sentence(
     rest = ["x.png"] if command == "predict" else ["--data", "digits"]
     assert run([command, str(path), *rest]) == 3
     assert "not a whole safetensors file" in capfd.readouterr().err
+
+
+def test_without_a_source_the_data_of_the_training_are_read(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capfd.readouterr()
+    assert run(["evaluate", str(place / "run"), "--format", "json"]) == 0
+    assert told(capfd)["n"] == 40
+    model = convcli.load(place / "run" / "model.safetensors")
+    model = type(model)(model.model, model.class_names, model.preprocessing)
+    model.save(tmp_path / "silent.safetensors")
+    assert run(["evaluate", str(tmp_path / "silent.safetensors")]) == 2
+    assert "name --data SOURCE" in capfd.readouterr().err
+
+
+def test_folders_of_pictures_from_training_to_prediction(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    for number in range(60):
+        name = ("reddish", "bluish")[number % 2]
+        side = 20 + number % 5  # mixed sizes
+        picture = random.integers(0, 80, (side, side + 3, 3), dtype=np.uint8)
+        picture[..., 2 * (number % 2)] += 120
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "photos" / name / f"{number}.png")
+    (tmp_path / "photos" / "bluish" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    words = ["train", "input 12x12x3, conv 4 3 relu, gap, dense 2 softmax", "--data"]
+    words += [str(tmp_path / "photos"), "-o", str(tmp_path / "run"), "--batch", "8"]
+    assert run([*words, "--epochs", "1"]) == 3
+    assert "--size" in capfd.readouterr().err
+    rest = ["--size", "12x12", "--epochs", "15", "--lr", "0.02", "--format", "json"]
+    assert run([*words, *rest]) == 0
+    said = capfd.readouterr()
+    assert "broken.png" in said.err, "what was skipped is listed"
+    assert json.loads(said.out)["val_accuracy"] == 1
+    assert run(["evaluate", str(tmp_path / "run"), "--format", "json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out)["n"] == 60, "there are no test samples, so all are read"
+    assert "the model was trained on" in said.err
+    sky = tmp_path / "sky.png"
+    Image.new("RGB", (300, 200), (40, 50, 200)).save(sky)
+    assert run(["predict", str(tmp_path / "run"), str(sky), "--format", "json"]) == 0
+    (answer,) = told(capfd)
+    assert answer["label"] == "bluish"
