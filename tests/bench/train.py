@@ -1,0 +1,177 @@
+"""Training against PyTorch: an in-memory loop of batches, two threads, medians of one run.
+
+`python -m tests.bench train [SECONDS]`: for each network and each layer alone, the time of one
+batch (loss, gradient and, for networks, an Adam step) here and there, in turn, and their ratio.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+
+from convcli.engine.optimise import adam
+from convcli.learn.model import Model
+from convcli.learn.trainer import CrossEntropy, Loss, SquaredError, Trainer
+from convcli.network import network, parse_notation
+
+THREADS = 2
+BATCH = 128
+ROUNDS = 3
+RPS = (
+    "input 32x32x3, conv 16 3 same relu, maxpool 2, conv 32 3 same relu, maxpool 2, "
+    "conv 64 3 same relu, maxpool 2, avgpool 2, flatten, dense 128 relu, dropout 0.5, "
+    "dense 3 softmax"
+)
+VGG = (
+    "input 32x32x3, conv 64 3 same relu, conv 64 3 same relu, maxpool 2, conv 128 3 same relu, "
+    "conv 128 3 same relu, maxpool 2, flatten, dense 10 softmax"
+)
+SERIES = (
+    "input 128x9, conv 64 3 relu, conv 64 3 relu, dropout 0.5, maxpool 2, flatten, dense 100 relu, "
+    "dense 6 softmax"
+)
+NETWORKS = {
+    "mnist": network("mnist"),
+    "lenet5": network("lenet5"),
+    "rps n=16": parse_notation(RPS),
+    "vgg-like 32x32x3": parse_notation(VGG),
+    "series 128x9": parse_notation(SERIES),
+}
+LAYERS = [
+    "input 28x28x1, conv 16 3 relu", "input 13x13x16, conv 32 3 relu", "input 26x26x16, maxpool 2",
+    "input 800, dense 32 relu", "input 32x32x1, conv 6 5 tanh", "input 28x28x6, avgpool 2",
+    "input 14x14x6, conv 16 5 tanh", "input 5x5x16, conv 120 5 tanh",
+    "input 32x32x3, conv 16 3 same relu", "input 16x16x16, conv 32 3 same relu",
+    "input 32x32x64, conv 64 3 same relu", "input 16x16x64, conv 128 3 same relu",
+    "input 16x16x128, conv 128 3 same relu", "input 32x32x64, maxpool 2",
+    "input 128x9, conv 64 3 relu", "input 126x64, conv 64 3 relu", "input 124x64, maxpool 2",
+    "input 4000, dense 100 relu", "input 16x16x32, bn", "input 16x16x32, dwconv 3 p1",
+    "input 16x16x32, gap", "input 28x28x6, tanh", "input 1000, dropout 0.5", "input 128x9, lstm 64",
+]  # fmt: skip
+
+
+def measure(runs: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """Return the median seconds of each run.
+
+    They take turns in blocks: the peer's threads spin for a while after their work, which would
+    slow whoever comes next, so each block begins with a pause and a run that does not count.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for name, run in list(runs.items()) * ROUNDS:
+        time.sleep(0.25)
+        run()
+        end = time.perf_counter() + seconds / ROUNDS
+        while True:
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+            if time.perf_counter() > end:
+                break
+    return {name: median(taken) for name, taken in times.items()}
+
+
+def ours(model: Model, loss: Loss, x: np.ndarray, target: np.ndarray, step: bool) -> Callable:
+    trainer = Trainer(model, loss, batch=len(x), threads=THREADS)
+    mean, square = np.zeros_like(model.flat), np.zeros_like(model.flat)
+    number = np.float32
+
+    def run() -> None:
+        _, _, gradient = trainer.gradients(x, target)
+        if step:
+            adam(
+                model.flat, gradient, mean, square, number(1e-3), number(0.9), number(0.999),
+                number(1e-8), 1, number(0), False, number(1),
+            )  # fmt: skip
+
+    return run
+
+
+def theirs(model: Model, loss: Loss, x: np.ndarray, target: np.ndarray, step: bool) -> Callable:
+    import torch
+
+    from tests.bench._torch_peer import channels_first, peer_of
+
+    torch.set_num_threads(THREADS)
+    peer = peer_of(model.network)
+    samples, wanted = channels_first(x), torch.from_numpy(target)
+    if isinstance(loss, SquaredError):
+        wanted = channels_first(target) if target.ndim > 2 else wanted
+    judge = torch.nn.CrossEntropyLoss() if step else torch.nn.MSELoss()
+    optimiser = torch.optim.Adam(peer.parameters(), 1e-3) if step else None
+    samples.requires_grad_(not step)
+
+    def run() -> None:
+        peer.zero_grad()
+        samples.grad = None
+        judge(peer(samples), wanted).backward()
+        if optimiser:
+            optimiser.step()
+
+    return run
+
+
+def compare_networks(seconds: float) -> None:
+    print(f"{'network':24}{'convcli':>12}{'PyTorch':>12}   ratio   (milliseconds a batch of 128)")
+    random = np.random.default_rng(0)
+    for name, value in NETWORKS.items():
+        model = Model.initialise(value, 0)
+        x = random.random((BATCH, *value.input_shape), np.float32)
+        labels = random.integers(0, model.trace.output_shape[-1], BATCH)
+        loss = CrossEntropy()
+        _report(name, model, loss, x, labels, seconds, step=True)
+
+
+def compare_layers(seconds: float) -> None:
+    """One layer alone with a preceding pass-through that asks for its input's gradient."""
+    print(f"\n{'layer alone':42}{'convcli':>12}{'PyTorch':>12}   ratio")
+    random = np.random.default_rng(0)
+    for notation in LAYERS:
+        model = Model.initialise(parse_notation(notation), 0)
+        x = random.random((BATCH, *model.network.input_shape), np.float32)
+        target = random.random((BATCH, *model.trace.output_shape), np.float32)
+        _report(notation, model, SquaredError(), x, target, seconds, step=False)
+
+
+def _report(
+    name: str, model: Model, loss: Loss, x: np.ndarray, target: np.ndarray, seconds: float,
+    *, step: bool,
+) -> None:  # fmt: skip
+    runs = {"ours": ours(model, loss, x, target, step)}
+    try:
+        runs["theirs"] = theirs(model, loss, x, target, step)
+    except ImportError:
+        print(f"{name}: PyTorch is not installed, no ratio.")
+    taken = measure(runs, seconds)
+    peer = taken.get("theirs", float("nan"))
+    print(
+        f"{name:42}{1e3 * taken['ours']:12.3f}{1e3 * peer:12.3f}{peer / taken['ours']:8.2f}",
+        flush=True,
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Run the comparison; the argument is seconds for each line."""
+    seconds = float(arguments[0]) if arguments else 2.0
+    compare_tile()
+    compare_networks(seconds)
+    compare_layers(seconds / 2)
+
+
+def compare_tile() -> None:
+    """The tile on 13x13x16 -> 11x11x32, 3x3, against the multiply-adds that one core can start."""
+    from tests.bench._peak import peak_gflops, tile_gflops
+
+    tiles, peaks = [], []
+    for _ in range(7):
+        tiles.append(tile_gflops())
+        peaks.append(peak_gflops())
+    tile, peak = median(tiles), median(peaks)
+    print(f"tile {tile:.0f} GFLOP/s of {peak:.0f} measured peak on one core: {tile / peak:.0%}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
