@@ -68,6 +68,7 @@ class Executor:
         self.phases = [_Code(phase.rows, self.kept) for phase in builder.phases]
         self.after = [_Code(phase.after, self.kept) for phase in builder.phases]
         self.prepare = _Code(builder.prepare, self.kept)
+        self.last = _Code(builder.last, self.kept)
         self.shared = aligned(builder.shared)
         for offset, numbers in builder.constants:
             self.shared[offset : offset + numbers.size] = numbers
@@ -110,6 +111,7 @@ class Executor:
         for number, code in enumerate(self.phases):
             self._phase(code, per_thread, count, first=number == 0)
             self._once(self.after[number], per_thread[0])
+        self._once(self.last, per_thread[0])
 
     def lanes_of(self, count: int) -> int:
         """Return how many lanes a batch of `count` samples fills."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from convcli.engine.operations import copying
+from convcli.engine.operations import copying, pooled
 from convcli.geometry import Window
 from convcli.layers.conv import Conv
 from convcli.layers.dense import Dense
 from convcli.learn.compiled import products
-from convcli.learn.compiled.motion import Motion, Value
+from convcli.learn.compiled.motion import Motion, Pooled, Value
 from convcli.learn.compiled.products import KernelOrder, Map, Taps, Three
 from convcli.learn.compiled.program import Place
 from convcli.learn.rules.conv import refuse_other_borders
@@ -62,8 +62,13 @@ def conv(motion: Motion, step: Step, x: Value) -> Value:
     products.convolve(builder, y.map, room, kernel, taps, bias, relu=fused)
     kind = layer.activation
     inner = y.place if fused else motion.activate(kind, y)
+    y.listable = _can_list(motion, step, taps, kind)
 
     def backward() -> None:
+        if y.pooled is not None:
+            products.refill(builder, room, x.map, before)
+            pooled_backward(motion, step, x, y.pooled, room, taps, before)
+            return
         motion.deactivate(kind, y, inner)
         dy = motion.slope_map(y)
         if motion.learns(step):
@@ -76,6 +81,68 @@ def conv(motion: Motion, step: Step, x: Value) -> Value:
 
     motion.backward(backward)
     return y
+
+
+LEAST_ROW = 12
+"""Numbers of a kernel row from which on lists of gradients beat plain products."""
+
+
+def _can_list(motion: Motion, step: Step, taps: Taps, kind: str | None) -> bool:
+    """Tell whether the backward half may read its gradient as a list behind a pooling."""
+    plain = taps.stride == taps.dilation == (1, 1, 1) and taps.groups == 1 and taps.kernel[0] == 1
+    wide = taps.kernel[2] * taps.inputs >= LEAST_ROW
+    return plain and wide and kind in {None, "relu"} and motion.only_reader(step) is not None
+
+
+def pooled_backward(
+    motion: Motion, step: Step, x: Value, behind: Pooled, room: Map, taps: Taps, before: Three
+) -> None:
+    """Append the gradients of a convolution from the few that a max-pooling behind it chose."""
+    builder, channels = motion.builder, taps.outputs
+    _, pooled_h, pooled_w = three(behind.value.shape[:-1], 1)
+    dy = motion.slope_of(behind.value)
+    learns, has_bias = motion.learns(step), "bias" in step.weights
+    size = taps.kernel[1] * taps.kernel[2] * taps.inputs
+    rows = Taps((1, 1, 1), (1, 1, 1), (1, 1, 1), 1, size, channels)
+    kernel = motion.weight(step, "kernel")
+    by_channel = (
+        products.turned(builder, kernel, rows, reverse=False) if x.needs_gradient else kernel
+    )
+    slope = builder.lane_place(size * channels) if learns else kernel
+    bias = motion.weight_slope(step, "bias") if learns and has_bias else kernel
+    cells = pooled_h * pooled_w
+    taps_of_window = behind.window[0] * behind.window[1]
+    lists = max(cells, (taps_of_window + 1) * channels)
+    scratch = builder.region(2 * lists + taps_of_window + 1)
+    head = (
+        channels, behind.pitch, pooled_h, pooled_w, *behind.window, taps.kernel[1],
+        taps.kernel[2] * taps.inputs,
+    )  # fmt: skip
+
+    def append(dx: Map) -> None:
+        builder.sample(
+            pooled.pooled_backward, dy, behind.choice, room.place, dx.place, by_channel, slope,
+            bias, scratch, *head, room.line, dx.line, room.channels, int(learns),
+            int(learns and has_bias), int(x.needs_gradient),
+        )  # fmt: skip
+
+    def write(to: Place) -> None:
+        dx = Map.whole(to, x.shape)
+        shape = (room.depth, room.height, room.width, room.channels)
+        direct = not any(before) and shape[:3] == (dx.depth, dx.height, dx.width)
+        wide = dx if direct else Map.whole(builder.region(room.size), shape)
+        builder.sample(copying.clear, wide.place, wide.size)
+        append(wide)
+        if not direct:
+            products.move(builder, dx, wide.inside(before, (dx.depth, dx.height, dx.width)))
+
+    if x.needs_gradient:
+        motion.send(x, write)
+    elif learns:
+        append(room)
+    if learns:
+        gradient = motion.weight_slope(step, "kernel")
+        builder.finish(pooled.merge_by_channel, slope, gradient, size, channels)
 
 
 def _reads_all_at_once(step: Step, layer: Conv) -> bool:

@@ -17,6 +17,16 @@ from convcli.network.trace import Step, Trace
 
 
 @dataclass(eq=False)
+class Pooled:
+    """The max-pooling behind a convolution: its value, its choices, its disjoint windows."""
+
+    value: Value
+    choice: Place
+    pitch: int
+    window: tuple[int, int]
+
+
+@dataclass(eq=False)
 class Value:
     """What a step computes: its place, and the place of the loss's gradient with respect to it."""
 
@@ -28,6 +38,10 @@ class Value:
     """Gradients that consumers have sent so far."""
     rectified: bool = False
     """A ReLU whose gradient the following pooling applies, see `pooling`."""
+    listable: bool = False
+    """Whether its layer can read its gradient as a list, see `engine.operations.pooled`."""
+    pooled: Pooled | None = None
+    """A max-pooling that leaves its backward to the convolution before it."""
     needed: tuple[int, int, int] | None = None
     """Cells that the only consumer reads, from the first; None: all."""
 

@@ -7,7 +7,7 @@ from math import prod
 from convcli.engine.operations import copying, pooling
 from convcli.geometry import adaptive_window
 from convcli.layers.pool import AdaptiveAveragePool, AveragePool, MaxPool, Pool
-from convcli.learn.compiled.motion import Motion, Value
+from convcli.learn.compiled.motion import Motion, Pooled, Value
 from convcli.learn.compiled.products import Map
 from convcli.learn.compiled.program import Place
 from convcli.network.trace import Step
@@ -73,6 +73,13 @@ def pool(motion: Motion, step: Step, x: Value) -> Value:
         forward, source.place, y.place, choice, *head, int(rectifies), int(disjoint), *triples
     )
 
+    if x.listable and largest and disjoint and pitch and len(axes[0]) == 1:
+        window = (_width(axes[1]), _width(axes[2]))
+        if all(end - first == size for axis, size in zip(axes[1:], window, strict=True)
+               for first, end, _ in axis):  # fmt: skip
+            x.pooled = Pooled(y, choice, pitch, window)
+            return y
+
     def backward() -> None:
         dy = motion.slope_of(y)
         back = pooling.max_backward if largest else pooling.mean_backward
@@ -87,6 +94,10 @@ def pool(motion: Motion, step: Step, x: Value) -> Value:
 
     motion.backward(backward)
     return y
+
+
+def _width(axis: list[Triple]) -> int:
+    return axis[0][1] - axis[0][0]
 
 
 def _takes_over_relu(motion: Motion, step: Step) -> bool:

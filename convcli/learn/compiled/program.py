@@ -79,6 +79,8 @@ class Builder:
     phases: list[Phase] = field(default_factory=lambda: [Phase()])
     prepare: list[Row] = field(default_factory=list)
     """Rows that run once a batch, before all others."""
+    last: list[Row] = field(default_factory=list)
+    """Rows that run once a batch, after all others."""
     tape: list[Callable[[], None]] = field(default_factory=list)
     """The backward halves, called in reverse."""
     shared: int = 0
@@ -117,6 +119,10 @@ class Builder:
     def once(self, operation: Operation, *parts: Place | int) -> None:
         """Append a row that runs once a batch before all others."""
         self.prepare.append(Row(operation, parts, per_sample=False))
+
+    def finish(self, operation: Operation, *parts: Place | int) -> None:
+        """Append a row that runs once a batch after all others."""
+        self.last.append(Row(operation, parts, per_sample=False))
 
     def barrier(self, operation: Operation, *parts: Place | int) -> None:
         """End the phase: `operation` runs once, when every lane has come this far."""
