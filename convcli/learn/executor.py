@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from convcli.engine.calls import BASES, Base, add_lanes, aligned, run
+from convcli.engine.team import Team
 from convcli.learn.arrays import Array, Integers
 from convcli.learn.compiled.motion import Motion
 from convcli.learn.compiled.program import LINE, Place, Row
@@ -78,7 +78,7 @@ class Executor:
         samples = batch if self.whole_batch else self.chunk
         self.memory = [aligned(samples * self.kept) for _ in range(arenas)]
         self.scratch = [aligned(layout.scratch) for _ in range(self.threads)]
-        self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        self.team = Team(self.threads)
 
     @staticmethod
     def _count_lanes(batch: int, gradient: int) -> int:
@@ -127,14 +127,7 @@ class Executor:
                 code, per_thread[thread], count, thread, self.threads, self.lane_size, clear=first
             )
 
-        waiting = (
-            [self.pool.submit(part, thread) for thread in range(1, self.threads)]
-            if (self.pool)
-            else []
-        )
-        part(0)
-        for other in waiting:
-            other.result()
+        self.team.run(part)
 
     def _run(
         self,
@@ -157,6 +150,7 @@ class Executor:
         add_lanes(self.gradients, self.lanes_of(count), total)
 
     def sums(self, count: int) -> Array:
-        """Return the lanes' sums of a batch of `count` samples, added in order, in float64."""
-        total: Array = self.lane_sums[: self.lanes_of(count)].astype(np.float64).sum(axis=0)
+        """Return loss, correct answers and weight of a batch of `count` samples, in float64."""
+        own = self.lane_sums[: self.lanes_of(count), :3]
+        total: Array = own.astype(np.float64).sum(axis=0)
         return total

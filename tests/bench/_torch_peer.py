@@ -1,4 +1,4 @@
-"""The same network in PyTorch, channels first as it prefers; None where a layer has no peer here."""
+"""The same network in PyTorch, channels first as it prefers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def peer_of(network: Network) -> nn.Sequential:
     return nn.Sequential(*modules)
 
 
-def _modules(layer: Any, shape: tuple[int, ...], rank: int) -> list[nn.Module]:
+def _modules(  # noqa: PLR0911  (one return for each kind of layer)
+    layer: Any, shape: tuple[int, ...], rank: int
+) -> list[nn.Module]:
     match layer:
         case Conv() | DepthwiseConv():
             kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[rank]

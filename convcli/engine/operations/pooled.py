@@ -136,8 +136,8 @@ def pooled_backward(bases, row, first, count):
     row: gradient behind the pooling 0, choice 3, x (padded) 6, gradient of x (padded, begun) 9,
     kernel by output channel 12, its gradient 15 (of the lane), bias gradient 18, scratch 21;
     output channels 24, choice pitch 25, pooled height 26, width 27, window height 28, width 29,
-    kernel rows 30, numbers of a kernel row 31, line of x 32 and of its gradient 33, numbers from one
-    column to the next 34; weights wanted 35, bias wanted 36, input wanted 37.
+    kernel rows 30, numbers of a kernel row 31, line of x 32 and of its gradient 33, numbers of a
+    cell 34; weights wanted 35, bias wanted 36, input wanted 37.
     """
     channels, pitch, pooled_h, pooled_w = row[24], row[25], row[26], row[27]
     window_h, window_w, kernel_h, width = row[28], row[29], row[30], row[31]
