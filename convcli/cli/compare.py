@@ -67,7 +67,7 @@ def compare(
 
 def comparison(a: Trace, b: Trace) -> Report:
     """Return totals with ratios, and under them the layers aligned by what they do."""
-    from convcli.cli.shape_report import document_of
+    from convcli.present.network_table import document_of
 
     names = _names(a, b)
     rows = _totals(a, b)
@@ -101,8 +101,8 @@ def _names(a: Trace, b: Trace) -> tuple[str, str]:
 
 def _totals(a: Trace, b: Trace) -> list[tuple[str, str, Any, Any, Any]]:
     """Return (key, label, of A, of B, how to show it) for each figure."""
-    from convcli.cli.shape_report import sizes_text
     from convcli.network.memory import memory
+    from convcli.present.network_table import sizes_text
 
     needs = memory(a), memory(b)
     x, y = a.totals, b.totals
@@ -143,7 +143,7 @@ def aligned(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
     Runs of the same words are matched first, then the same ops between them; what is left
     between two matches is paired off.
     """
-    from convcli.cli.shape_report import layer_words
+    from convcli.present.network_table import layer_words
 
     pairs: list[Pair] = []
     for same, xs, ys in _matched(a, b, layer_words):
@@ -167,7 +167,7 @@ def _matched(
 
 def _layers(pairs: list[tuple[str, Step | None, Step | None]], names: tuple[str, str]) -> Report:
     """Return the layers of both side by side."""
-    from convcli.cli.shape_report import layer_words
+    from convcli.present.network_table import layer_words
 
     def cells(step: Step | None) -> tuple[Any, ...]:
         return (None, None) if step is None else (layer_words(step), step.params)

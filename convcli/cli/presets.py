@@ -54,8 +54,8 @@ def presets(
 
 def _listing() -> Any:
     """Return all presets with the totals that their traces give."""
-    from convcli.cli.shape_report import sizes_text
     from convcli.network import network, preset_names
+    from convcli.present.network_table import sizes_text
     from convcli.report import Column, Report
     from convcli.report.numbers import with_prefix
 

@@ -214,7 +214,7 @@ def _table(
     measure: Callable[[], Timing] | None,
 ) -> Report:
     """Return the table of all layers with what was asked to stand beside it."""
-    from convcli.cli.shape_report import (
+    from convcli.present.network_table import (
         DEFAULT_COLUMNS,
         TIMED_COLUMNS,
         byte_count,
