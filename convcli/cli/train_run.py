@@ -18,7 +18,7 @@ from convcli.data import Dataset
 from convcli.errors import CheckFailed, UsageMistake
 from convcli.learn.checkpoint import read_setting
 from convcli.learn.modelfile import load
-from convcli.learn.plan import with_validation
+from convcli.learn.plan import Parting, parted
 from convcli.learn.recipes import Recipe
 from convcli.learn.run import Run, RunResult, checkpoint_path, resume, start
 from convcli.learn.rundir import create_run_directory
@@ -34,8 +34,7 @@ OVERFIT_EPOCHS = 200
 def train_one(order: Order) -> None:
     """Train once and show what came of it."""
     recipe = order.recipe
-    data = with_validation(order.load(), recipe, order.seed)
-    run = begin(order, recipe, data, order.out)
+    run = begin(order, recipe, order.load(), order.out, Parting(order.seed))
     finish(order, run, run_to_end(run, order.messages))
 
 
@@ -62,22 +61,30 @@ def overfit(order: Order, count: int) -> None:
     recipe = order.recipe.changed(
         augment="none", epochs=order.figures.get("epochs", OVERFIT_EPOCHS), schedule="constant"
     )
-    data = order.load()
-    few = data.train.take(range(min(count, len(data.train))))
-    data = dataclasses.replace(data, train=few, validation=few, test=None)
-    run = begin(order, recipe, data, order.out, target_accuracy=1.0)
+    parting = Parting(order.seed, by_heart=count)
+    run = begin(order, recipe, order.load(), order.out, parting)
     result = run_to_end(run, order.messages)
     finish(order, run, result)
     if result.val_accuracy is not None and result.val_accuracy < 1:
+        samples = len(run.training.data.train)
         raise CheckFailed(
-            f"The network learned {result.val_accuracy:.1%} of {len(few)} samples by heart in "
+            f"The network learned {result.val_accuracy:.1%} of {samples} samples by heart in "
             f"{result.epochs} epochs, not all. Use more --epochs, another --lr, or more filters; "
             "or two equal samples have different labels."
         )
 
 
-def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, **limits: Any) -> Run:
-    """Return a run whose directory exists, compiled and about to take its first step."""
+def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, parting: Parting) -> Run:
+    """Return a run whose directory exists, about to take its first step.
+
+    Args:
+        order: what the user asked for.
+        recipe: with the figures that hold for this run.
+        data: as they were loaded, not parted yet.
+        place: of the run directory, None for the default.
+        parting: which samples train and which validate.
+    """
+    data = parted(data, recipe, parting)
     network = order.network_for(data)
     name = f"{network.name}-{Path(order.data_source).stem}"
     initial = load(model_path(order.init)) if order.init is not None else None
@@ -88,13 +95,14 @@ def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, **lim
         recipe,
         directory,
         source=order.data_source,
+        parting=parting,
         seed=order.seed,
         threads=order.threads,
         pictures="digit" if order.data_source in DIGIT_SOURCES else "resize",
         initial=initial,
-        options={"data_seed": order.seed, "shaping": order.shaping},
+        options={"data_seed": parting.seed, "shaping": order.shaping},
         time_limit=order.time_limit,
-        **limits,
+        target_accuracy=None if parting.by_heart is None else 1.0,
     )
 
 

@@ -12,11 +12,10 @@ from convcli.cli.console import emit
 from convcli.cli.train_order import Order
 from convcli.cli.train_run import begin, finish_check, run_to_end
 from convcli.cli.train_view import percent
-from convcli.data import Dataset
 from convcli.errors import UsageMistake
 from convcli.learn.estimate import estimate
 from convcli.learn.holdout import folds
-from convcli.learn.plan import with_validation
+from convcli.learn.plan import Parting, parted
 from convcli.learn.run import RunResult
 from convcli.learn.rundir import create_run_directory
 from convcli.report import Column, Report
@@ -28,13 +27,13 @@ def train_folds(order: Order, count: int) -> None:
     if "validation" in order.figures:
         raise UsageMistake("--folds holds samples out by itself; leave --val out.")
     data = order.load()
-    pairs = folds(data.train, count, order.seed)
+    folds(data.train, count, order.seed)  # refuses too few samples before anything is written
     results = []
     parent = _parent(order, "folds")
-    for number, (train, validation) in enumerate(pairs, start=1):
-        order.messages.say(f"Fold {number} of {count}: {len(train):,} and {len(validation):,}.")
-        part = dataclasses.replace(data, train=train, validation=validation, test=None)
-        run = begin(order, order.recipe, part, parent / f"fold{number}")
+    for number in range(1, count + 1):
+        order.messages.say(f"Fold {number} of {count}:")
+        parting = Parting(order.seed, fold=number, folds=count)
+        run = begin(order, order.recipe, data, parent / f"fold{number}", parting)
         results.append(run_to_end(run, order.messages))
     accuracies = [result.val_accuracy for result in results]
     _show(order, "fold", list(range(1, count + 1)), results, "val_accuracy", accuracies)
@@ -42,15 +41,14 @@ def train_folds(order: Order, count: int) -> None:
 
 def train_seeds(order: Order, count: int) -> None:
     """Train with several seeds, all else equal; the hold-out of the first seed serves all."""
-    data: Dataset = with_validation(order.load(), order.recipe, order.seed)
+    data = order.load()
     results = []
     seeds = list(range(order.seed, order.seed + count))
     parent = _parent(order, "seeds")
     for seed in seeds:
         order.messages.say(f"Seed {seed}:")
-        run = begin(
-            dataclasses.replace(order, seed=seed), order.recipe, data, parent / f"seed{seed}"
-        )
+        one = dataclasses.replace(order, seed=seed)
+        run = begin(one, order.recipe, data, parent / f"seed{seed}", Parting(order.seed))
         results.append(run_to_end(run, order.messages))
     key = "val_accuracy" if data.test is None else "test_accuracy"
     _show(order, "seed", seeds, results, key, [getattr(result, key) for result in results])
@@ -58,7 +56,7 @@ def train_seeds(order: Order, count: int) -> None:
 
 def dry_run(order: Order) -> None:
     """Show figures, memory and the estimated time of a training, and write nothing."""
-    data = with_validation(order.load(), order.recipe, order.seed)
+    data = parted(order.load(), order.recipe, Parting(order.seed))
     figures = estimate(
         order.network_for(data), data, order.recipe, seed=order.seed, threads=order.threads
     )

@@ -375,11 +375,12 @@ class Training:
         if target is not None and best is not None and (best.val_accuracy or 0) >= target:
             return f"Stopped after epoch {last}: an accuracy of {target:.0%} was reached."
         if best is not None and patience is not None and best.val_accuracy is not None:
-            waited = last - best.number
-            if waited >= patience and last < self.recipe.epochs:
+            risen = next(e.number for e in self.history if e.val_accuracy == best.val_accuracy)
+            if last - risen >= patience and last < self.recipe.epochs:
                 return (
                     f"Stopped after epoch {last}: validation accuracy has not risen for "
-                    f"{waited} epochs. Best was {best.val_accuracy:.2%} at epoch {best.number}."
+                    f"{last - risen} epochs. The best epoch was {best.number}, "
+                    f"with {best.val_accuracy:.2%}."
                 )
         if self._time_is_up() and last < self.recipe.epochs:
             return f"Stopped in epoch {last}: the time limit of {self.time_limit:g} s was reached."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from convcli.data import Dataset, Split
 from convcli.errors import InputProblem, UsageMistake
 from convcli.layers.base import shape_text
-from convcli.learn.holdout import hold_out
+from convcli.learn.holdout import folds, hold_out
 from convcli.learn.model import Model
 from convcli.learn.optimisers import Span
 from convcli.learn.parameters import LINE
@@ -21,6 +22,44 @@ from convcli.network import Network
 
 EVALUATION_BATCH = 2048
 """Samples prepared at a time for an evaluation; bounds its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Which samples of a data set train, which validate, and whether any test.
+
+    Attributes:
+        seed: of what is held out.
+        fold: number of the fold that validates, from 1; None outside cross-validation.
+        folds: how many there are.
+        by_heart: so many samples are to be learned by heart, and nothing else is read.
+    """
+
+    seed: int = 0
+    fold: int | None = None
+    folds: int | None = None
+    by_heart: int | None = None
+
+
+def parted(data: Dataset, recipe: Recipe, parting: Parting) -> Dataset:
+    """Return the data with the splits that a training is to have.
+
+    Raises:
+        InputProblem: there are too few samples for that.
+
+    >>> from convcli.data import Split
+    >>> whole = Split(np.zeros((8, 2), np.float32), np.arange(8) % 2)
+    >>> got = parted(Dataset("d", ("a", "b"), whole), Recipe(), Parting(fold=1, folds=2))
+    >>> len(got.train), len(got.validation)
+    (4, 4)
+    """
+    if parting.by_heart is not None:
+        few = data.train.take(range(min(parting.by_heart, len(data.train))))
+        return dataclasses.replace(data, train=few, validation=few, test=None)
+    if parting.fold is not None and parting.folds is not None:
+        train, held = folds(data.train, parting.folds, parting.seed)[parting.fold - 1]
+        return dataclasses.replace(data, train=train, validation=held, test=None)
+    return with_validation(data, recipe, parting.seed)
 
 
 def with_validation(data: Dataset, recipe: Recipe, seed: int) -> Dataset:

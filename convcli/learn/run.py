@@ -27,7 +27,7 @@ from convcli.learn.fit import Diverged, Epoch, StepDone, Training
 from convcli.learn.metrics import mean_cross_entropy
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
-from convcli.learn.plan import predict_split, with_validation
+from convcli.learn.plan import Parting, parted, predict_split
 from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import Recipe
 from convcli.learn.rundir import HELD_OUT, LAST, RunDirectory
@@ -202,6 +202,7 @@ def start(
     directory: RunDirectory,
     *,
     source: str,
+    parting: Parting,
     seed: int = 0,
     threads: int = 0,
     pictures: str = "resize",
@@ -213,10 +214,11 @@ def start(
 
     Args:
         network: fits the data.
-        data: with a validation split, or without one for none.
+        data: with a validation split, or without one for none; see `parted`.
         recipe: all other figures.
         directory: empty, or to be taken over.
         source: the words that name the data.
+        parting: how they came by their splits, so that `resume` can part them again.
         seed: of weights, order, dropout and augmentation.
         threads: 0 for all there are.
         pictures: how pictures will be prepared for the model, see `Preprocessing`.
@@ -238,7 +240,12 @@ def start(
         **limits,
     )
     setting = Setting(
-        network, recipe, source, seed, fingerprint(data), {"pictures": pictures, **(options or {})}
+        network,
+        recipe,
+        source,
+        seed,
+        fingerprint(data),
+        {"pictures": pictures, "parting": asdict(parting), **(options or {})},
     )
     run = Run(training, directory, setting)
     held = data.validation
@@ -252,7 +259,7 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
 
     Args:
         path: of the checkpoint, see `checkpoint_path`.
-        data: as `read_setting(path).source` names them, before any split is made of them.
+        data: as `read_setting(path).source` names them, before they are parted.
         threads: 0 for all there are; they do not change the result.
         limits: `time_limit` of `Training`.
 
@@ -260,7 +267,14 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
         InputProblem: the checkpoint is damaged, or the data are no longer the same.
     """
     setting = read_setting(path)
-    data = with_validation(data, setting.recipe, setting.seed)
+    try:
+        parting = Parting(**setting.options["parting"])
+        pictures = str(setting.options["pictures"])
+    except (KeyError, TypeError) as problem:
+        raise InputProblem(
+            f"{path} does not say how its data were parted; train anew."
+        ) from problem
+    data = parted(data, setting.recipe, parting)
     if fingerprint(data) != setting.fingerprint:
         raise InputProblem(
             f"The training samples of {setting.source} are no longer those that {path} was made "
@@ -268,7 +282,7 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
         )
     directory = RunDirectory(path.parent)
     directory.clean()
-    preprocessing = preprocessing_for(data.train.samples, pictures=setting.options["pictures"])
+    preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
     training = Training(
         Model.initialise(setting.network, setting.seed, preprocessing.engine_scaling),
         data,
@@ -276,6 +290,7 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
         preprocessing,
         seed=setting.seed,
         threads=threads,
+        target_accuracy=None if parting.by_heart is None else 1.0,
         **limits,
     )
     restore(path, training)
@@ -295,27 +310,35 @@ def checkpoint_path(place: Path) -> Path:
 
 
 def copy_layers(source: Model, target: Model) -> list[str]:
-    """Copy the arrays that both models have under one name and shape; return their names.
+    """Copy the layers that both models have with one name and equal shapes; return their names.
 
     Raises:
         InputProblem: they share none.
     """
-    arrays = {**source.parameters, **source.buffers}
+    theirs, ours = _arrays_by_layer(source), _arrays_by_layer(target)
     shared = [
         name
-        for name, array in {**target.parameters, **target.buffers}.items()
-        if name in arrays and arrays[name].shape == array.shape
+        for name, arrays in ours.items()
+        if {key: array.shape for key, array in arrays.items()}
+        == {key: array.shape for key, array in theirs.get(name, {}).items()}
     ]
     if not shared:
         raise InputProblem(
-            "The model to begin with shares no layer with the network: names and shapes differ "
-            f"(it has {', '.join(list(arrays)[:3])}, the network "
-            f"{', '.join(list(target.parameters)[:3])})."
+            "The model to begin with shares no layer with the network: names or shapes differ "
+            f"(it has {', '.join(list(theirs)[:3])}; the network {', '.join(list(ours)[:3])})."
         )
     for name in shared:
-        place = target.parameters.get(name)
-        (target.buffers[name] if place is None else place)[...] = arrays[name]
+        for key, array in ours[name].items():
+            array[...] = theirs[name][key]
     return shared
+
+
+def _arrays_by_layer(model: Model) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
+    found: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
+    for name, array in (model.parameters | model.buffers).items():
+        layer, _, key = name.rpartition(".")
+        found.setdefault(layer, {})[key] = array
+    return found
 
 
 def _where_from(held: Split) -> dict[str, Any]:

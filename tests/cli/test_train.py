@@ -163,10 +163,14 @@ def test_patience_names_metric_and_best_epoch(
     assert train(data, tmp_path / "run", *words) == 0
     said = capfd.readouterr()
     got = json.loads(said.out)
-    assert got["epochs"] == got["best_epoch"] + 2
+    rows = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    place = rows[0].split(",").index("val_accuracy")
+    accuracies = [float(row.split(",")[place]) for row in rows[1:]]
+    risen = accuracies.index(max(accuracies)) + 1
+    assert got["epochs"] == len(accuracies) == risen + 2
     assert re.search(
-        r"Stopped after epoch \d+: validation accuracy has not risen for 2 epochs. "
-        rf"Best was [\d.]+% at epoch {got['best_epoch']}\.",
+        rf"Stopped after epoch {risen + 2}: validation accuracy has not risen for 2 epochs. "
+        rf"The best epoch was {got['best_epoch']}, with [\d.]+%\.",
         said.err,
     )
 
@@ -332,3 +336,47 @@ def test_only_a_checkpoint_is_resumed(
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(90))
     assert run(["train", "--resume", str(tmp_path / name)]) == 3
     assert "checkpoint" in capfd.readouterr().err or name == "picture.png"
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--folds", "2"], "fold2"),
+        (["--seeds", "2"], "seed1"),
+        (["--overfit", "12"], "."),
+        (["--val", "0"], "."),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_every_kind_of_run_goes_on_with_its_own_samples(
+    words: list[str], part: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--epochs", "3", "--quiet", *words, "--lr", "0.0003"]
+    train(data, tmp_path / "whole", *words)
+    kept = tmp_path / "kept.safetensors"
+    from convcli.learn import run as runs
+
+    save = runs.save_checkpoint
+
+    def keep_one_of_the_middle(path: Path, training: object, setting: object) -> None:
+        save(path, training, setting)
+        if len(training.history) == 1 and path.parent == tmp_path / "cut" / part:
+            kept.write_bytes(path.read_bytes())
+
+    monkeypatch.setattr(runs, "save_checkpoint", keep_one_of_the_middle)
+    train(data, tmp_path / "cut", *words)
+    place = tmp_path / "cut" / part
+    (place / "last.safetensors").write_bytes(kept.read_bytes())
+    (place / "model.safetensors").unlink()
+    assert run(["train", "--resume", str(place), "--quiet"]) == 0
+    assert same(tmp_path / "whole" / part, place)
+
+
+def test_init_needs_a_layer_in_common(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "first", "--epochs", "1", "--quiet") == 0
+    words = ["train", "input 8x8x1, conv 5 5 relu, gap, dense 4 softmax", "--data", str(data)]
+    out = tmp_path / "second"
+    assert run([*words, "-o", str(out), "--init", str(tmp_path / "first")]) == 3
+    assert "shares no layer with the network" in capfd.readouterr().err
