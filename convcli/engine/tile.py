@@ -217,8 +217,8 @@ class _Tile:
         return known if known is not None else ir.Function(module, kind, name)
 
 
-def _tile_intrinsic(vectors: int, masked: bool) -> Any:
-    """Return the tile with `vectors` vectors of columns for any number of rows up to TILE_ROWS."""
+def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:
+    """Return the tile with `vectors` vectors of columns for up to `most_rows` rows."""
 
     @intrinsic
     def some_rows(
@@ -235,7 +235,7 @@ def _tile_intrinsic(vectors: int, masked: bool) -> Any:
             *shared, count = arguments
             end = builder.append_basic_block("end")
             choice = builder.switch(count, end)
-            for size in range(1, TILE_ROWS + 1):
+            for size in range(1, most_rows + 1):
                 block = builder.append_basic_block(f"rows{size}")
                 choice.add_case(WORD(size), block)
                 builder.position_at_end(block)
@@ -249,19 +249,13 @@ def _tile_intrinsic(vectors: int, masked: bool) -> Any:
     return some_rows
 
 
-_two_vectors = _tile_intrinsic(2, False)
-_one_vector = _tile_intrinsic(1, False)
-_part_of_vector = _tile_intrinsic(1, True)
-
-TILE_SIGNATURE = types.void(
-    FLOATS, types.intp, FLOATS, types.intp,
-    FLOATS, types.intp, types.intp, types.intp,
-    FLOATS, types.intp, types.intp,
-    types.intp, types.intp, types.intp, types.intp, types.float32,
-)  # fmt: skip
+FEW_ROWS = 4
+_two_vectors = _tile_intrinsic(2, False, TILE_ROWS)
+_few_rows = _tile_intrinsic(1, False, FEW_ROWS)
+_one_vector = _tile_intrinsic(1, True, TILE_ROWS)
 
 
-@njit(TILE_SIGNATURE, cache=True, nogil=True)
+@njit(inline="always")  # part of its caller: compiled once, where it is used
 def tile(
     c, c_row, start, start_row, a, a_row, a_block, a_step, b, b_block, b_step,
     rows, columns, blocks, steps, lowest,
@@ -275,7 +269,6 @@ def tile(
     left = 0
     while left < columns:
         wide = columns - left >= 2 * LANES
-        whole = columns - left >= LANES
         row = 0
         for group in range(groups):
             count = (rows - row) // (groups - group)
@@ -288,13 +281,13 @@ def tile(
                     c_here, c_row, start_here, start_row, a_here, a_row, a_block, a_step,
                     b_here, b_block, b_step, columns - left, blocks, steps, lowest, count,
                 )  # fmt: skip
-            elif whole:
-                _one_vector(
+            elif count <= FEW_ROWS and columns - left >= LANES:
+                _few_rows(
                     c_here, c_row, start_here, start_row, a_here, a_row, a_block, a_step,
                     b_here, b_block, b_step, columns - left, blocks, steps, lowest, count,
                 )  # fmt: skip
             else:
-                _part_of_vector(
+                _one_vector(
                     c_here, c_row, start_here, start_row, a_here, a_row, a_block, a_step,
                     b_here, b_block, b_step, columns - left, blocks, steps, lowest, count,
                 )  # fmt: skip

@@ -149,6 +149,32 @@ def max_backward(bases, row, first, count):
 
 
 @operation
+def max_backward_2x2(bases, row, first, count):
+    """Do what `max_backward` does for windows of 2x2 cells, stride 2, no padding."""
+    channels, pitch, line = row[9], row[10], row[12]
+    zero, one = splat(np.float32(0.0)), splat(np.float32(1.0))
+    two, three = splat(np.float32(2.0)), splat(np.float32(3.0))
+    for sample in range(first, first + count):
+        x, y = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
+        choice = byte_operand(bases, row, 6, sample)
+        for oh in range(row[14]):
+            for ow in range(row[15]):
+                cell = oh * row[15] + ow
+                for c in range(0, channels, LANES):
+                    rest = channels - c
+                    at = 2 * oh * line + 2 * ow * channels + c
+                    slope = load(advance(y, cell * channels + c), rest)
+                    chosen = load_bytes(advance(choice, cell * pitch + c))
+                    store(advance(x, at), where_equal(chosen, zero, slope, zero), rest)
+                    part = where_equal(chosen, one, slope, zero)
+                    store(advance(x, at + channels), part, rest)
+                    part = where_equal(chosen, two, slope, zero)
+                    store(advance(x, at + line), part, rest)
+                    part = where_equal(chosen, three, slope, zero)
+                    store(advance(x, at + line + channels), part, rest)
+
+
+@operation
 def mean_forward(bases, row, first, count):
     """Write the mean of each window."""
     channels = row[9]

@@ -7,6 +7,7 @@ import numpy as np
 from convcli.engine.calls import operand, operation
 from convcli.engine.tile import advance, tile
 
+CACHE_LINE = 16
 SAMPLES_ARE_LOOP, SAMPLES_ARE_ROWS, SAMPLES_ARE_STEPS = 0, 1, 2
 
 
@@ -58,8 +59,10 @@ def turn_kernel(bases, row, first, count):
     for tap in range(taps):
         there = taps - 1 - tap if row[10] else tap
         for group in range(groups):
-            for o in range(outputs):
-                for i in range(inputs):
-                    to[there * size + (o * groups + group) * inputs + i] = source[
-                        tap * size + (i * groups + group) * outputs + o
-                    ]
+            for begin in range(0, inputs, CACHE_LINE):  # a line of `to` at a time
+                end = min(begin + CACHE_LINE, inputs)
+                for o in range(outputs):
+                    for i in range(begin, end):
+                        to[there * size + (o * groups + group) * inputs + i] = source[
+                            tap * size + (i * groups + group) * outputs + o
+                        ]

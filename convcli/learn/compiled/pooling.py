@@ -67,8 +67,10 @@ def pool(motion: Motion, step: Step, x: Value) -> Value:
     head = (channels, pitch, source.plane, source.line, *map(len, axes))
     triples = tuple(number for axis in axes for triple in axis for number in triple)
     forward = pooling.max_forward if largest else pooling.mean_forward
-    if largest and disjoint and all(end - first == 2 for t in axes[1:] for first, end, _ in t):
-        forward = pooling.max_forward_2x2 if len(axes[0]) == 1 else forward
+    back = pooling.max_backward if largest else pooling.mean_backward
+    halves = all(end - first == 2 for axis in axes[1:] for first, end, _ in axis)
+    if largest and disjoint and halves and len(axes[0]) == 1:
+        forward, back = pooling.max_forward_2x2, pooling.max_backward_2x2
     builder.sample(
         forward, source.place, y.place, choice, *head, int(rectifies), int(disjoint), *triples
     )
@@ -82,7 +84,6 @@ def pool(motion: Motion, step: Step, x: Value) -> Value:
 
     def backward() -> None:
         dy = motion.slope_of(y)
-        back = pooling.max_backward if largest else pooling.mean_backward
 
         def write(to: Place) -> None:
             dx = Map.whole(to, x.shape)
