@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "convcli"
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "files": (set(), set()),
+    "environment": (set(), set()),
     "frozen": (set(), set()),  # the base of values; cheaper to define than frozen dataclasses
     "geometry": ({"frozen"}, set()),
     "layers": ({"geometry", "frozen"}, set()),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 from numba.core import event
 
 
@@ -63,7 +65,7 @@ class _Announcer(event.Listener):  # type: ignore[misc]  # numba carries no type
 def announced(callback: Callable[[], None] | None) -> Iterator[None]:
     """Call `callback` when something has to be compiled inside, not when the cache has it.
 
-    >>> from numba import njit
+    >>> from numba import config, njit
     >>> with announced(lambda: print("compiling")):
     ...     _ = njit(lambda number: number + 1)(1)
     compiling
@@ -73,3 +75,19 @@ def announced(callback: Callable[[], None] | None) -> Iterator[None]:
         return
     with event.install_listener("numba:compile", _Announcer(callback)):
         yield
+
+
+@dataclass(frozen=True)
+class CompiledCode:
+    """Where compiled code lies between runs, and how much of it there is."""
+
+    folder: str
+    files: int
+    size_bytes: int
+
+
+def compiled_code() -> CompiledCode:
+    """Return what Numba's cache holds of the engine: NUMBA_CACHE_DIR, or beside the sources."""
+    folder = Path(config.CACHE_DIR or Path(__file__).parent)
+    files = [path for path in folder.rglob("*.nbc") if path.is_file()]
+    return CompiledCode(str(folder), len(files), sum(path.stat().st_size for path in files))
