@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convcli.cli.learn_options import OverlapOption, SizeOption, WindowOption, read_size
+from convcli.cli.learn_options import OverlapOption, SizeOption, WindowOption
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption
 from convcli.errors import CheckFailed, UsageMistake
 
@@ -109,6 +109,7 @@ def data(
             check_name(output)
         check_target(output, force=force, inputs=[Path(source)])
     from convcli.data import load_dataset
+    from convcli.data.shaping import read_size
 
     messages = Messages(quiet=quiet)
     if source == "digits":

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convcli.errors import UsageMistake
-
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset
-
-LARGEST_SIDE = 4096
-"""Pictures are not brought to more than this; a data set would not fit any memory."""
 
 SOURCES = "mnist, fashion, digits, a folder of class folders, idx files, .npz, or .csv"
 
@@ -54,7 +49,7 @@ def load_source(
     size: str | None = None,
     window: int | None = None,
     overlap: float | None = None,
-    count: int | None = None,
+    samples: int | None = None,
 ) -> Dataset:
     """Return the data set that `--data` names, with progress while that takes long.
 
@@ -62,41 +57,21 @@ def load_source(
         UsageMistake: a malformed size, or a figure that the source has no use for.
         InputProblem: the data are not to be had, or cannot be used.
     """
-    from convcli.data import load_dataset
+    from convcli.data.shaping import load_shaped
 
     with messages.counted() as progress:
-        data = load_dataset(
+        data = load_shaped(
             source,
-            size=read_size(size),
+            size=size,
             window=window,
             overlap=overlap,
-            count=count,
+            samples=samples,
             seed=seed,
             progress=progress,
         )
     for note in data.notes:
         messages.say(note)
     return data
-
-
-def read_size(text: str | None) -> tuple[int, int] | None:
-    """Return height and width of `HxW`; one number is both.
-
-    Raises:
-        UsageMistake: it is malformed.
-
-    >>> read_size("48x64"), read_size("32"), read_size(None)
-    ((48, 64), (32, 32), None)
-    """
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageMistake(f"--size {text}: write height x width, such as 64x64.")
-    height, width = int(parts[0]), int(parts[-1])
-    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
-        raise UsageMistake(f"--size {text}: use 1 to {LARGEST_SIDE:,} pixels a side.")
-    return height, width
 
 
 def model_path(place: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,14 +54,7 @@ class Order:
         The network is read first, so that a mistake in it is told before a download.
         """
         find_network(self.recipe.network)
-        shaping = dict(self.shaping)
-        samples = shaping.pop("samples", None)
-        if self.data_source == "digits":
-            shaping["count"] = samples
-        data = load_source(self.data_source, self.messages, seed=self.seed, **shaping)
-        if samples is not None and samples < len(data.train):
-            data = dataclasses.replace(data, train=data.train.take(range(samples)))
-        return data
+        return load_source(self.data_source, self.messages, seed=self.seed, **self.shaping)
 
     def network_for(self, data: Dataset) -> Network:
         """Return the network; one that the user did not spell out is made to fit the data."""

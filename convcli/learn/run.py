@@ -23,6 +23,7 @@ from convcli.learn.checkpoint import (
     restore,
     save_checkpoint,
 )
+from convcli.learn.environment import environment
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
 from convcli.learn.metrics import mean_cross_entropy
 from convcli.learn.model import Model
@@ -188,6 +189,7 @@ class Run:
                 "recipe": asdict(self.setting.recipe),
                 "seed": self.setting.seed,
                 "samples": {name: len(split) for name, split in training.data.splits().items()},
+                "environment": environment(training.threads),
                 "validation": None if held is None else _where_from(held),
                 "epochs_done": len(training.history),
                 "result": result,

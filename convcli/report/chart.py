@@ -11,17 +11,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from convcli.report.numbers import with_prefix
+
 PALETTE = ("#2f6fb0", "#c2571a", "#3c8a3f", "#8a4fa3", "#b3261e", "#6b6b18", "#1c8a8a", "#a3336b")
 """Dark enough on white and light enough on black; lines also differ by their labels."""
+
+LABEL_LINE = 14
+"""Pixels from one label of a line to the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart: a name and its points; points with NaN are left out."""
+    """One line of a chart: a name and its points; points with NaN are left out.
+
+    Attributes:
+        name: written at its end.
+        x: of its points.
+        y: of its points.
+        dashed: drawn thinner and in dashes, for what stands behind another line.
+        colour: number in `PALETTE`; its place among the lines when left out.
+        labelled: whether the name is written at its end.
+    """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+    dashed: bool = False
+    colour: int | None = None
+    labelled: bool = True
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
@@ -58,17 +75,33 @@ def line_chart(
     y_label: str,
     width: int = 560,
     height: int = 300,
+    mark: tuple[float, str] | None = None,
+    log_x: bool = False,
 ) -> str:
     """Return a line chart as an SVG element; each line is labelled at its end.
+
+    Args:
+        title: the accessible name.
+        lines: those without a finite point are left out.
+        x_label: under the axis.
+        y_label: beside the axis.
+        width: in pixels.
+        height: in pixels; more where the labels need it.
+        mark: a place on the x axis and the words for it: a dashed upright line.
+        log_x: equal ratios are equally far apart, every point has a dot; x must be above 0.
 
     >>> chart = line_chart("Loss", [Line("train", (1, 2), (0.5, 0.2))], x_label="epoch", y_label="")
     >>> chart.count("<polyline"), "<title>Loss</title>" in chart
     (1, True)
     """
     drawn = [line for line in lines if line.points()]
-    labels = max((len(line.name) for line in drawn), default=0)
-    frame = _Frame(drawn, width, height, right=20 + 7 * labels)
-    parts = [frame.axes(x_label, y_label), *_line_parts(drawn, frame)]
+    names = [line.name for line in drawn if line.labelled]
+    height = max(height, 80 + LABEL_LINE * len(names))
+    frame = _Frame(drawn, width, height, 20 + 7 * max(map(len, names), default=0), log_x=log_x)
+    parts = [frame.axes(x_label, y_label)]
+    if mark is not None and frame.holds(mark[0]):
+        parts.append(_mark_parts(*mark, frame))
+    parts += _line_parts(drawn, frame)
     ends = "; ".join(f"{line.name} ends at {line.points()[-1][1]:.4g}" for line in drawn)
     return _svg(title, f"{y_label} over {x_label}. {ends}", width, height, parts)
 
@@ -76,14 +109,25 @@ def line_chart(
 class _Frame:
     """The plotting area and the way from figures to its coordinates."""
 
-    def __init__(self, lines: Sequence[Line], width: int, height: int, right: int) -> None:
-        points = [point for line in lines for point in line.points()] or [(0.0, 0.0)]
-        self.x_low, self.x_high = _spread([x for x, _ in points], margin=0.0)
+    def __init__(
+        self, lines: Sequence[Line], width: int, height: int, right: int, *, log_x: bool = False
+    ) -> None:
+        points = [point for line in lines for point in line.points()] or [(1.0, 0.0)]
+        self.log_x = log_x
+        self.whole = all(x == round(x) for x, _ in points)
+        along = [math.log10(x) if log_x else x for x, _ in points]
+        self.x_low, self.x_high = _spread(along, margin=0.03 if log_x else 0.0)
         self.y_low, self.y_high = _spread([y for _, y in points], margin=0.06)
         self.left, self.right = 62, width - right
         self.top, self.bottom = 16, height - 44
 
+    def holds(self, value: float) -> bool:
+        """Tell whether a place on the x axis is inside."""
+        return self.x_low <= value <= self.x_high
+
     def x(self, value: float) -> float:
+        if self.log_x:
+            value = math.log10(value)
         share = (value - self.x_low) / (self.x_high - self.x_low)
         return self.left + share * (self.right - self.left)
 
@@ -102,8 +146,8 @@ class _Frame:
             )
         parts += [
             f'<text x="{self.x(value):.1f}" y="{self.bottom + 18}" text-anchor="middle">'
-            f"{value:g}</text>"
-            for value in round_ticks(self.x_low, self.x_high)
+            f"{text}</text>"
+            for value, text in self.x_ticks()
         ]
         middle_x, middle_y = (self.left + self.right) / 2, (self.top + self.bottom) / 2
         parts.append(
@@ -116,6 +160,17 @@ class _Frame:
         )
         return "".join(parts)
 
+    def x_ticks(self) -> list[tuple[float, str]]:
+        """Return places on the x axis and their figures: whole ones where whole ones will do."""
+        if self.log_x:
+            powers = range(math.floor(self.x_low), math.ceil(self.x_high) + 1)
+            steps = (1, 2, 5) if self.x_high - self.x_low < 2 else (1,)
+            values = [step * 10.0**power for power in powers for step in steps]
+            inside = [v for v in values if self.x_low <= math.log10(v) <= self.x_high]
+            return [(value, with_prefix(value)) for value in inside]
+        ticks = round_ticks(self.x_low, self.x_high)
+        return [(v, f"{v:g}") for v in ticks if v == round(v) or not self.whole]
+
 
 def _spread(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
@@ -126,24 +181,58 @@ def _spread(values: Sequence[float], margin: float) -> tuple[float, float]:
 
 
 def _line_parts(lines: Sequence[Line], frame: _Frame) -> list[str]:
-    """Return each line and its label; labels that would overlap move down."""
+    """Return each line, then the labels."""
     parts = []
-    ends = sorted((frame.y(line.points()[-1][1]), index, line) for index, line in enumerate(lines))
-    lowest = -math.inf
-    for y, index, line in ends:
-        colour = PALETTE[index % len(PALETTE)]
-        points = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in line.points())
-        label_y = lowest = max(y, lowest + 14)
+    colours = [
+        PALETTE[(index if line.colour is None else line.colour) % len(PALETTE)]
+        for index, line in enumerate(lines)
+    ]
+    for line, colour in zip(lines, colours, strict=True):
+        places = [(frame.x(x), frame.y(y)) for x, y in line.points()]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        manner = 'stroke-width="1.2" stroke-dasharray="5 3"' if line.dashed else 'stroke-width="2"'
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" {manner}/>')
+        if len(places) == 1 or frame.log_x:
+            parts += [
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places
+            ]
+    labelled = [pair for pair in zip(lines, colours, strict=True) if pair[0].labelled]
+    heights = _apart([frame.y(line.points()[-1][1]) for line, _ in labelled], frame.bottom)
+    for (line, colour), y in sorted(zip(labelled, heights, strict=True), key=lambda item: item[1]):
         parts.append(
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
-            f'<text x="{frame.right + 8}" y="{label_y + 4:.1f}" style="fill:{colour}">'
+            f'<text x="{frame.right + 8}" y="{y + 4:.1f}" style="fill:{colour}">'
             f"{escape(line.name)}</text>"
         )
-        if len(line.points()) == 1:
-            x, value = line.points()[0]
-            spot = f'cx="{frame.x(x):.1f}" cy="{frame.y(value):.1f}"'
-            parts.append(f'<circle {spot} r="3" fill="{colour}"/>')
     return parts
+
+
+def _apart(heights: Sequence[float], bottom: float) -> list[float]:
+    """Return heights of labels at least a line apart: moved down, then up from the lower edge.
+
+    >>> _apart([10.0, 12.0, 100.0], bottom=104), _apart([90.0, 100.0], bottom=104)
+    ([10.0, 24.0, 100.0], [90.0, 104.0])
+    """
+    order = sorted(range(len(heights)), key=lambda index: heights[index])
+    placed = list(heights)
+    lowest = -math.inf
+    for index in order:
+        placed[index] = lowest = max(placed[index], lowest + LABEL_LINE)
+    highest = bottom + LABEL_LINE
+    for index in reversed(order):
+        placed[index] = highest = min(placed[index], highest - LABEL_LINE)
+    return placed
+
+
+def _mark_parts(place: float, words: str, frame: _Frame) -> str:
+    """Return a dashed upright line with its words at the top, on the side that has room."""
+    x = frame.x(place)
+    to_left = x > (frame.left + frame.right) / 2
+    anchor, shift = ("end", -5) if to_left else ("start", 5)
+    return (
+        f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.top}" y2="{frame.bottom}"/>'
+        f'<text class="soft" x="{x + shift:.1f}" y="{frame.top - 3}" text-anchor="{anchor}">'
+        f"{escape(words)}</text>"
+    )
 
 
 def matrix_chart(
@@ -207,6 +296,7 @@ def _svg(title: str, description: str, width: int, height: int, parts: Sequence[
     style = (
         "text{font:12px system-ui,sans-serif;fill:var(--ink,#1d1d22)}"
         ".grid{stroke:var(--line,#dddddd)}.axis{stroke:var(--soft,#6a6a74)}"
+        ".mark{stroke:var(--soft,#6a6a74);stroke-dasharray:2 3}text.soft{fill:var(--soft,#6a6a74)}"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '

@@ -9,13 +9,18 @@ from html import escape
 
 from convcli.report.value import Report
 
+GENERATOR = "convcli report"
+"""Noted in each page, so that a page of ours is told from a file of the user's."""
+
 STYLE = """
 :root { color-scheme: light dark; --ground: #fbfaf8; --ink: #1d1d22; --soft: #6a6a74;
   --line: #d9d7d0; --card: #ffffff; }
 @media (prefers-color-scheme: dark) { :root { --ground: #16171b; --ink: #ececf0; --soft: #a0a0ac;
   --line: #34353d; --card: #1f2026; } }
 @media print { :root { color-scheme: light; --ground: #fff; --ink: #000; --soft: #444;
-  --line: #bbb; --card: #fff; } section { break-inside: avoid-page; } nav { display: none; } }
+  --line: #bbb; --card: #fff; } nav { display: none; } body { max-width: none; padding: 0;
+  font-size: 10pt; } .scroll { overflow: visible; } h2, caption { break-after: avoid; }
+  figure, tr, p.note { break-inside: avoid; } th, td { white-space: normal; } }
 body { margin: 0 auto; max-width: 1060px; padding: 1.5rem; background: var(--ground);
   color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; }
@@ -27,7 +32,13 @@ th, td { padding: .2rem .7rem .2rem 0; text-align: left; border-bottom: 1px soli
 figure { margin: 1rem 1.5rem 1rem 0; display: inline-block; vertical-align: top; max-width: 100%; }
 figure img, figure svg { max-width: 100%; height: auto; image-rendering: pixelated; }
 figcaption { color: var(--soft); font-size: .85rem; max-width: 40rem; }
-p.note { color: var(--soft); font-size: .9rem; margin: .3rem 0; }
+p.note { color: var(--soft); font-size: .9rem; margin: .3rem 0; max-width: 60rem; }
+nav { margin-top: .8rem; line-height: 1.9; } main p { max-width: 60rem; }
+.gallery { margin: .6rem 0 1.1rem; } .gallery > p { margin: 0 0 .4rem; font-weight: 600; }
+.cells { display: flex; flex-wrap: wrap; gap: .7rem .8rem; }
+.cells figure { margin: 0; display: block; } .cells img { display: block; background: var(--card);
+  border: 1px solid var(--line); } .cells figcaption { margin-top: .15rem; line-height: 1.25;
+  font-size: .8rem; white-space: pre-line; }
 """
 
 
@@ -41,7 +52,32 @@ class Figure:
     """What it shows, for readers who do not see it; the caption when left out."""
 
 
-Block = Report | Figure | str
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One small picture of a gallery.
+
+    Attributes:
+        png: the bytes of a PNG file.
+        caption: under it; line breaks are kept.
+        width: on the page, in pixels; single cells stay sharp when enlarged.
+        alternative: what it shows, for readers who do not see it; the caption when left out.
+    """
+
+    png: bytes
+    caption: str
+    width: int
+    alternative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Small pictures in rows under one heading."""
+
+    heading: str
+    pictures: tuple[Picture, ...]
+
+
+Block = Report | Figure | Gallery | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +117,7 @@ def render_document(document: Document) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="generator" content="{GENERATOR}">\n'
         f"<title>{escape(document.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f'<header><h1>{escape(document.title)}</h1><p class="lead">{escape(document.lead)}</p>'
         f"</header>\n<nav>{links}</nav>\n<main>\n{sections}</main>\n</body>\n</html>\n"
@@ -96,17 +133,38 @@ def _block(block: Block) -> str:
         return f"<p>{escape(block)}</p>"
     if isinstance(block, Figure):
         return _figure(block)
+    if isinstance(block, Gallery):
+        return _gallery(block)
     return render_table(block)
 
 
 def _figure(figure: Figure) -> str:
     if isinstance(figure.content, bytes):
-        data = base64.b64encode(figure.content).decode("ascii")
-        shown = escape(figure.alternative or figure.caption)
-        content = f'<img alt="{shown}" src="data:image/png;base64,{data}">'
+        content = _image(figure.content, figure.alternative or figure.caption)
     else:
         content = figure.content
     return f"<figure>{content}<figcaption>{escape(figure.caption)}</figcaption></figure>"
+
+
+def _gallery(gallery: Gallery) -> str:
+    cells = "".join(
+        f"<figure>{_image(one.png, one.alternative or one.caption, one.width)}"
+        f'<figcaption style="max-width:{max(one.width, 64)}px">{escape(one.caption)}</figcaption>'
+        "</figure>"
+        for one in gallery.pictures
+    )
+    heading = escape(gallery.heading)
+    return (
+        f'<div class="gallery" role="group" aria-label="{heading}"><p>{heading}</p>'
+        f'<div class="cells">{cells}</div></div>'
+    )
+
+
+def _image(png: bytes, alternative: str, width: int | None = None) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    wide = "" if width is None else f' style="width:{width}px"'
+    words = escape(" ".join(alternative.split()))
+    return f'<img alt="{words}"{wide} src="data:image/png;base64,{data}">'
 
 
 def render_table(report: Report) -> str:
