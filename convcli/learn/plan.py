@@ -80,8 +80,13 @@ def batch_order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     return np.random.Generator(np.random.Philox(key=key)).permutation(samples)
 
 
-def trainable_spans(model: Model, freeze: tuple[str, ...]) -> list[Span]:
+def trainable_spans(model: Model, freeze: tuple[str, ...], *, decay: bool = True) -> list[Span]:
     """Return the runs of the flat vector that are trained; neighbours treated alike are one run.
+
+    Args:
+        model: whose vector it is.
+        freeze: patterns of layer names that keep their weights.
+        decay: kernels and matrices decay; without it nothing does, and the runs are few.
 
     Raises:
         UsageMistake: a pattern matches no layer, or nothing is left to train.
@@ -92,7 +97,7 @@ def trainable_spans(model: Model, freeze: tuple[str, ...]) -> list[Span]:
         step, _, _ = name.rpartition(".")
         if step in frozen:
             continue
-        start, stop, decays = slot.offset, slot.offset + slot.size, len(slot.shape) > 1
+        start, stop, decays = slot.offset, slot.offset + slot.size, decay and len(slot.shape) > 1
         if spans and spans[-1].decays == decays and start - spans[-1].stop < LINE:
             spans[-1] = Span(spans[-1].start, stop, decays)
         else:
