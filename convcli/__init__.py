@@ -15,6 +15,7 @@ _HOME: dict[str, str] = {
     "load_dataset": "convcli.data",
     "fit": "convcli.learn.fit",
     "load": "convcli.learn.modelfile",
+    "export_model": "convcli.exchange.export",
     "filter_image": "convcli.imaging.apply",
     "network": "convcli.network",
 }

@@ -37,7 +37,10 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "safetensors"},
     ),
     "inspect": ({"learn", "network", "layers", "geometry", "imaging", "engine"}, {"numpy"}),
-    "exchange": ({"learn", "network", "layers", "geometry", "files"}, {"numpy", "onnx", "google"}),
+    "exchange": (
+        {"learn", "network", "layers", "geometry", "files"},
+        {"numpy", "onnx", "google", "h5py"},
+    ),
     "sweep": ({"learn", "data", "network", "files"}, {"numpy", "joblib"}),
     "report": (set(), set()),
     "present": (

@@ -18,6 +18,7 @@ BANNED: dict[tuple[str, ...], set[str]] = {
     ("kernels",): HEAVY | {"rich"},
     ("data",): {"numba", "llvmlite", "PIL", "scipy", "torch", "rich"},
     ("kernels", "sobel-x"): HEAVY | {"rich"},
+    ("export", "--help"): HEAVY | {"onnx", "h5py", "keras"},
 }
 
 

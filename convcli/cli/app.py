@@ -19,6 +19,7 @@ from convcli.cli.data import register as register_data
 from convcli.cli.doctor import register as register_doctor
 from convcli.cli.evaluate import register as register_evaluate
 from convcli.cli.explain import explain
+from convcli.cli.export import register as register_export
 from convcli.cli.filter import register as register_filter
 from convcli.cli.gradcheck import register as register_gradcheck
 from convcli.cli.kernels import register as register_kernels
@@ -67,6 +68,7 @@ register_kernels(app)
 register_train(app)
 register_evaluate(app)
 register_predict(app)
+register_export(app)
 register_runs(app)
 register_lr_find(app)
 register_page(app)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.errors import InputProblem, missing_extra
+from convcli.exchange.scaling import Scaling
 from convcli.geometry import Window, adaptive_window
 from convcli.layers import (
     LSTM,
@@ -58,15 +59,12 @@ Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 
 
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """The preprocessing to put into the graph: raw levels times scale plus offset, per channel."""
-
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-
-
-def onnx_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) -> bytes:
+def onnx_model(
+    trace: Trace,
+    arrays: Arrays,
+    scaling: Scaling | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the network as the bytes of an ONNX file.
 
     The input is `input`, float32, batch x channels x spatial (batch x features for a vector); with
@@ -76,6 +74,7 @@ def onnx_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) -> 
         trace: the network's steps.
         arrays: parameters and running statistics by `step.weight`.
         scaling: preprocessing to include.
+        notes: texts for the file's metadata, such as the classes.
 
     Raises:
         InputProblem: the package onnx is missing, or a layer has no ONNX counterpart here.
@@ -109,6 +108,7 @@ def onnx_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) -> 
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
+    helper.set_model_props(model, dict(notes or {}))
     checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content

@@ -6,64 +6,19 @@ channels last, so that the dense weights keep their meaning.
 
 from __future__ import annotations
 
-import keyword
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from convcli.errors import InputProblem
-from convcli.geometry import Window, output_size
-from convcli.layers import (
-    LSTM,
-    Activation,
-    AdaptiveAveragePool,
-    Add,
-    AveragePool,
-    BatchNorm,
-    ChannelShuffle,
-    ConcatChannels,
-    Conv,
-    Crop,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    GroupNorm,
-    Layer,
-    LayerNorm,
-    LocalResponseNorm,
-    MaxPool,
-    Multiply,
-    Pad,
-    PReLU,
-    Reshape,
-    SeparableConv,
-    TransposedConv,
-    Upsample,
+from convcli.exchange.scaling import Scaling
+from convcli.exchange.torch_layers import (
+    Array,
+    Arrays,
+    ModuleWriter,
+    attribute,
+    expression,
+    torch_shape,
 )
-from convcli.network import Step, Trace
-from convcli.network.writing import layer_text
-
-Array = npt.NDArray[Any]
-Arrays = Mapping[str, Array]
-
-ACTIVATIONS = {
-    "relu": "F.relu({})",
-    "relu6": "F.relu6({})",
-    "leakyrelu": "F.leaky_relu({}, 0.01)",
-    "elu": "F.elu({})",
-    "gelu": "F.gelu({})",
-    "silu": "F.silu({})",
-    "hardswish": "F.hardswish({})",
-    "tanh": "torch.tanh({})",
-    "sigmoid": "torch.sigmoid({})",
-    "softmax": "F.softmax({}, dim=1)",
-}
+from convcli.layers.base import shape_text
+from convcli.network import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,38 +29,51 @@ class TorchSource:
     tensors: dict[str, Array]
 
 
-def torch_module(trace: Trace, arrays: Arrays, class_name: str = "Network") -> TorchSource:
+def torch_module(
+    trace: Trace,
+    arrays: Arrays,
+    scaling: Scaling | None = None,
+    about: str = "",
+    classes: tuple[str, ...] = (),
+) -> TorchSource:
     """Return a readable `nn.Module` for the network, and its tensors by the module's names.
 
     Args:
         trace: the network's steps.
         arrays: parameters and running statistics by `step.weight`.
-        class_name: name of the module's class.
+        scaling: preprocessing to include; the module then takes raw levels, channels last.
+        about: the text of the source's docstring.
+        classes: the name of each output.
 
     Raises:
         InputProblem: a layer has no PyTorch form here.
     """
-    writer = _Writer(arrays)
+    writer = ModuleWriter(arrays)
+    shape = torch_shape(trace.network.input_shape)
+    taken = f"batch x {shape}"
+    if scaling is not None:
+        taken = f"raw levels, batch x {shape_text(trace.network.input_shape)}"
+        turned = ".movedim(-1, 1)" if len(trace.network.input_shape) > 1 else ""
+        scaled = f"x * x.new_tensor({scaling.scale}) + x.new_tensor({scaling.offset})"
+        writer.forward.append(f"x = ({scaled}){turned}  # {shape}")
     chain = all(step.sources == (step.index - 1,) for step in trace.steps)
     values = ["x"]
     for step in trace.steps:
-        expression = _expression(step, [values[source] for source in step.sources], writer)
-        values.append("x" if chain else _attribute(step))
-        if expression != values[-1]:  # a dropout of nothing leaves no line
-            writer.forward.append(
-                f"{values[-1]} = {expression}  # {_torch_shape(step.output_shape)}"
-            )
-    shape = _torch_shape(trace.network.input_shape)
+        line = expression(step, [values[source] for source in step.sources], writer)
+        values.append("x" if chain else attribute(step))
+        if line != values[-1]:  # a dropout of nothing leaves no line
+            writer.forward.append(f"{values[-1]} = {line}  # {torch_shape(step.output_shape)}")
     lines = [
-        f'"""{trace.network.name or "A network"}: written by convcli."""',
+        f'"""{_quoted(about or "A network, written by convcli.")}"""',
         "",
         "import torch",
         "import torch.nn.functional as F",
         "from torch import nn",
         "",
+        *([f"CLASSES = {classes!r}", ""] if classes else []),
         "",
-        f"class {class_name}(nn.Module):",
-        f'    """Takes batch x {shape}; load its weights with load_state_dict."""',
+        "class Network(nn.Module):",
+        f'    """Takes {taken}; load its weights with load_state_dict."""',
         "",
         "    def __init__(self):",
         "        super().__init__()",
@@ -119,368 +87,6 @@ def torch_module(trace: Trace, arrays: Arrays, class_name: str = "Network") -> T
     return TorchSource("\n".join(lines), writer.tensors)
 
 
-@dataclass
-class _Writer:
-    """The lines of `__init__` and `forward` in the making, and the tensors that go with them."""
-
-    arrays: Arrays
-    init: list[str] = field(default_factory=list)
-    forward: list[str] = field(default_factory=list)
-    tensors: dict[str, Array] = field(default_factory=dict)
-
-    def module(self, name: str, constructor: str) -> str:
-        """Declare a child module and return how `forward` names it."""
-        self.init.append(f"self.{name} = nn.{constructor}")
-        return f"self.{name}"
-
-    def tensor(self, name: str, array: Array) -> None:
-        """Give a tensor to the child module's parameter `name`."""
-        self.tensors[name] = np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _attribute(step: Step) -> str:
-    """Return the step's name as a Python attribute.
-
-    A name of digits first, or a word of Python, gets the op before it.
-    """
-    name = "".join(letter if letter.isalnum() else "_" for letter in step.name)
-    return name if name.isidentifier() and not keyword.iskeyword(name) else f"{step.op}_{name}"
-
-
-def _torch_shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, [shape[-1], *shape[:-1]]))
-
-
-def _rank(step: Step) -> int:
-    return len(step.input_shapes[0]) - 1
-
-
-def _expression(step: Step, sources: list[str], writer: _Writer) -> str:
-    """Return the expression of one row, its suffix activation included."""
-    write = _WRITERS.get(type(step.layer))
-    if write is None or getattr(step.layer, "padding_mode", "zeros") != "zeros":
-        raise InputProblem(
-            f"Layer {step.index} {step.name} `{layer_text(step.layer)}` has no PyTorch form here."
-        )
-    out = write(step, step.layer.at_rank(_rank(step)), sources, writer)
-    if step.activation and not isinstance(step.layer, Activation):
-        out = ACTIVATIONS[step.activation].format(out)
-    return out
-
-
-def _tuple(sizes: Sequence[int]) -> str:
-    """Return sizes as PyTorch takes them: one number where all are equal."""
-    return str(sizes[0]) if len(set(sizes)) == 1 else str(tuple(sizes))
-
-
-def _options(**given: tuple[Any, Any]) -> str:
-    """Return `, key=value` for each value that is not its default."""
-    return "".join(
-        f", {key}={value}" for key, (value, default) in given.items() if value != default
-    )
-
-
-def _padded(step: Step, source: str, fill: str = "") -> tuple[str, str]:
-    """Return the source, padded by hand where two equal sides will not do, and the padding left."""
-    axes = [axis for axis in step.reads or () if isinstance(axis, Window)]
-    pairs = []
-    for axis, size, count in zip(axes, step.input_shapes[0], step.output_shape, strict=False):
-        reach = (count - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1
-        pairs.append((axis.before, max(0, reach - size - axis.before)))
-    sides = [before for before, _ in pairs]
-    if all(_floor_fits(step, index, side) for index, side in enumerate(sides)):
-        return source, _tuple(sides)
-    flat = [cells for pair in reversed(pairs) for cells in pair]
-    return f"F.pad({source}, {tuple(flat)}{fill})", "0"
-
-
-def _floor_fits(step: Step, index: int, side: int) -> bool:
-    """Tell whether the same padding on both sides gives the wanted number of outputs."""
-    axis = [axis for axis in step.reads or () if isinstance(axis, Window)][index]
-    size = step.input_shapes[0][index]
-    ceil = getattr(step.layer, "ceil", False)
-    count = output_size(size, axis.kernel, axis.stride, side, side, axis.dilation, ceil=ceil)
-    return count == step.output_shape[index]
-
-
-def _conv_module(
-    step: Step,
-    writer: _Writer,
-    name: str,
-    channels: tuple[int, int],
-    groups: int,
-    bias: bool,
-    padding: str,
-) -> str:
-    axes = [axis for axis in step.reads or () if isinstance(axis, Window)]
-    kernel = _tuple([axis.kernel for axis in axes])
-    options = _options(
-        stride=(_tuple([axis.stride for axis in axes]), "1"),
-        padding=(padding, "0"),
-        dilation=(_tuple([axis.dilation for axis in axes]), "1"),
-        groups=(groups, 1),
-        bias=(bias, True),
-    )
-    head = f"Conv{len(axes)}d({channels[0]}, {channels[1]}, {kernel}"
-    return writer.module(name, f"{head}{options})")
-
-
-def _conv(step: Step, layer: Conv, sources: list[str], writer: _Writer) -> str:
-    name, bias = _attribute(step), "bias" in step.weights
-    source, padding = _padded(step, sources[0])
-    channels = step.input_shapes[0][-1], step.output_shape[-1]
-    module = _conv_module(
-        step, writer, name, channels, groups=layer.groups, bias=bias, padding=padding
-    )
-    kernel = writer.arrays[f"{step.name}.kernel"]
-    writer.tensor(f"{name}.weight", np.moveaxis(kernel, (-1, -2), (0, 1)))
-    _take_bias(step, writer, name)
-    return f"{module}({source})"
-
-
-def _take_bias(step: Step, writer: _Writer, name: str) -> None:
-    if "bias" in step.weights:
-        writer.tensor(f"{name}.bias", writer.arrays[f"{step.name}.bias"])
-
-
-def _depthwise(step: Step, source: str, writer: _Writer, name: str, weight: str, bias: bool) -> str:
-    kernel = writer.arrays[f"{step.name}.{weight}"]
-    channels, multiplier = kernel.shape[-2:]
-    padded, padding = _padded(step, source)
-    sizes = channels, channels * multiplier
-    module = _conv_module(step, writer, name, sizes, groups=channels, bias=bias, padding=padding)
-    moved = np.moveaxis(kernel, (-2, -1), (0, 1))
-    writer.tensor(f"{name}.weight", moved.reshape(-1, 1, *moved.shape[2:]))
-    return f"{module}({padded})"
-
-
-def _dwconv(step: Step, _: Layer, sources: list[str], writer: _Writer) -> str:
-    name = _attribute(step)
-    _take_bias(step, writer, name)
-    return _depthwise(step, sources[0], writer, name, "kernel", "bias" in step.weights)
-
-
-def _sepconv(step: Step, _: Layer, sources: list[str], writer: _Writer) -> str:
-    name = _attribute(step)
-    middle = _depthwise(step, sources[0], writer, f"{name}_depthwise", "depthwise", bias=False)
-    kernel = writer.arrays[f"{step.name}.pointwise"]
-    inputs, filters = kernel.shape[-2:]
-    bias = "bias" in step.weights
-    head = f"Conv{_rank(step)}d({inputs}, {filters}, 1{_options(bias=(bias, True))})"
-    module = writer.module(f"{name}_pointwise", head)
-    writer.tensor(f"{name}_pointwise.weight", np.moveaxis(kernel, (-1, -2), (0, 1)))
-    _take_bias(step, writer, f"{name}_pointwise")
-    return f"{module}({middle})"
-
-
-def _upconv(step: Step, layer: TransposedConv, sources: list[str], writer: _Writer) -> str:
-    before, after, extra = (list(part) for part in zip(*layer.crops(), strict=True))
-    # PyTorch crops both sides alike: what more is cut at the end is sliced off
-    surplus = [end - start for start, end in zip(before, after, strict=True)]
-    if min(surplus) < 0 or any(cut and more for cut, more in zip(surplus, extra, strict=True)):
-        raise InputProblem(
-            f"Layer {step.index} {step.name} `{layer_text(layer)}`: PyTorch has no transposed "
-            "convolution with this padding. Use the same padding before and after."
-        )
-    name = _attribute(step)
-    options = _options(
-        stride=(_tuple(layer.stride), "1"),
-        padding=(_tuple(before), "0"),
-        output_padding=(_tuple(extra), "0"),
-        groups=(layer.groups, 1),
-        bias=("bias" in step.weights, True),
-        dilation=(_tuple(layer.dilation), "1"),
-    )
-    sizes = f"{step.input_shapes[0][-1]}, {layer.filters}, {_tuple(layer.kernel)}"
-    module = writer.module(name, f"ConvTranspose{_rank(step)}d({sizes}{options})")
-    kernel = writer.arrays[f"{step.name}.kernel"]
-    writer.tensor(f"{name}.weight", np.moveaxis(kernel, (-2, -1), (0, 1)))
-    _take_bias(step, writer, name)
-    cuts = ", ".join(f":-{cut}" if cut else ":" for cut in surplus)
-    return f"{module}({sources[0]})" + (f"[:, :, {cuts}]" if any(surplus) else "")
-
-
-def _dense(step: Step, _: Layer, sources: list[str], writer: _Writer) -> str:
-    name, kernel = _attribute(step), writer.arrays[f"{step.name}.kernel"]
-    bias = _options(bias=("bias" in step.weights, True))
-    _take_bias(step, writer, name)
-    rank = _rank(step)
-    if rank == 0:
-        writer.tensor(f"{name}.weight", kernel.T)
-        head = f"Linear({kernel.shape[0]}, {kernel.shape[1]}{bias})"
-        return f"{writer.module(name, head)}({sources[0]})"
-    writer.tensor(f"{name}.weight", kernel.T.reshape(*kernel.T.shape, *[1] * rank))
-    head = f"Conv{rank}d({kernel.shape[0]}, {kernel.shape[1]}, 1{bias})"
-    return f"{writer.module(name, head)}({sources[0]})"
-
-
-def _maxpool(step: Step, layer: MaxPool, sources: list[str], _: _Writer) -> str:
-    source, padding = _padded(step, sources[0], ", value=-torch.inf")
-    ceil = layer.ceil and source == sources[0]
-    options = _options(padding=(padding, "0"), ceil_mode=(ceil, False))
-    return _pool(step, "max", source, options)
-
-
-def _avgpool(step: Step, layer: AveragePool, sources: list[str], _: _Writer) -> str:
-    source, padding = _padded(step, sources[0])
-    if source != sources[0] and not layer.count_padding:
-        raise InputProblem(
-            f"Layer {step.index} {step.name} `{layer_text(step.layer)}`: PyTorch averages with the "
-            "same padding on both sides only. Use such a padding, or countpad."
-        )
-    ceil = layer.ceil and source == sources[0]
-    options = _options(
-        padding=(padding, "0"),
-        ceil_mode=(ceil, False),
-        count_include_pad=(layer.count_padding or (padding == "0" and not ceil), True),
-    )
-    return _pool(step, "avg", source, options)
-
-
-def _pool(step: Step, kind: str, source: str, options: str) -> str:
-    axes = [axis for axis in step.reads or () if isinstance(axis, Window)]
-    kernel, stride = _tuple([a.kernel for a in axes]), _tuple([a.stride for a in axes])
-    strided = _options(stride=(stride, kernel))
-    return f"F.{kind}_pool{len(axes)}d({source}, {kernel}{strided}{options})"
-
-
-def _adaptavg(step: Step, _: Layer, sources: list[str], __: _Writer) -> str:
-    size = _tuple(step.output_shape[:-1])
-    return f"F.adaptive_avg_pool{_rank(step)}d({sources[0]}, {size})"
-
-
-def _bn(step: Step, layer: BatchNorm, sources: list[str], writer: _Writer) -> str:
-    name, channels = _attribute(step), step.output_shape[-1]
-    given = {
-        key: writer.arrays[f"{step.name}.{key}"] for key in (*step.weights, *step.buffer_shapes)
-    }
-    writer.tensor(f"{name}.weight", given.get("scale", np.ones(channels)))
-    writer.tensor(f"{name}.bias", given["shift"])
-    writer.tensor(f"{name}.running_mean", given["mean"])
-    writer.tensor(f"{name}.running_var", given["variance"])
-    options = _options(eps=(layer.eps, 1e-5), momentum=(layer.momentum, 0.1))
-    module = writer.module(name, f"BatchNorm{max(1, _rank(step))}d({channels}{options})")
-    return f"{module}({sources[0]})"
-
-
-def _ln(step: Step, layer: LayerNorm, sources: list[str], writer: _Writer) -> str:
-    name, rank = _attribute(step), _rank(step)
-    options = _options(eps=(layer.eps, 1e-5))
-    module = writer.module(name, f"LayerNorm({step.output_shape[-1]}{options})")
-    _take_scale(step, writer, name)
-    if rank == 0:
-        return f"{module}({sources[0]})"
-    return f"{module}({sources[0]}.movedim(1, -1)).movedim(-1, 1)"
-
-
-def _take_scale(step: Step, writer: _Writer, name: str) -> None:
-    for ours, theirs in (("scale", "weight"), ("shift", "bias")):
-        writer.tensor(f"{name}.{theirs}", writer.arrays[f"{step.name}.{ours}"])
-
-
-def _gn(step: Step, layer: GroupNorm, sources: list[str], writer: _Writer) -> str:
-    name, options = _attribute(step), _options(eps=(layer.eps, 1e-5))
-    head = f"GroupNorm({layer.groups}, {step.output_shape[-1]}{options})"
-    module = writer.module(name, head)
-    _take_scale(step, writer, name)
-    return f"{module}({sources[0]})"
-
-
-def _lrn(step: Step, layer: LocalResponseNorm, sources: list[str], _: _Writer) -> str:
-    return (
-        f"F.local_response_norm({sources[0]}, {layer.size}, {layer.alpha}, {layer.beta}, {layer.k})"
-    )
-
-
-def _prelu(step: Step, _: Layer, sources: list[str], writer: _Writer) -> str:
-    name = _attribute(step)
-    writer.tensor(f"{name}.weight", writer.arrays[f"{step.name}.slope"])
-    return f"{writer.module(name, f'PReLU({step.output_shape[-1]})')}({sources[0]})"
-
-
-def _dropout(step: Step, layer: Dropout, sources: list[str], writer: _Writer) -> str:
-    whole = layer.whole_channels and _rank(step) > 0
-    kind = f"Dropout{_rank(step)}d" if whole else "Dropout"
-    return f"{writer.module(_attribute(step), f'{kind}({layer.rate})')}({sources[0]})"
-
-
-def _flatten(step: Step, _: Layer, sources: list[str], __: _Writer) -> str:
-    moved = ".movedim(1, -1)" if _rank(step) else ""
-    return f"{sources[0]}{moved}.flatten(1)"
-
-
-def _reshape(step: Step, _: Layer, sources: list[str], __: _Writer) -> str:
-    before = ".movedim(1, -1)" if _rank(step) else ""
-    after = ".movedim(-1, 1)" if len(step.output_shape) > 1 else ""
-    sizes = ", ".join(map(str, step.output_shape))
-    return f"{sources[0]}{before}.reshape(-1, {sizes}){after}"
-
-
-def _pad(step: Step, layer: Pad | Crop, sources: list[str], _: _Writer) -> str:
-    sign = 1 if isinstance(layer, Pad) else -1
-    flat = tuple(sign * cells for pair in reversed(layer.cells) for cells in pair)
-    return f"F.pad({sources[0]}, {flat})"
-
-
-def _upsample(step: Step, layer: Upsample, sources: list[str], _: _Writer) -> str:
-    factor = tuple(map(float, layer.factor))
-    linear = {1: "linear", 2: "bilinear", 3: "trilinear"}[_rank(step)]
-    mode = f', mode="{linear}", align_corners=False' if layer.bilinear else ""
-    return f"F.interpolate({sources[0]}, scale_factor={factor}{mode})"
-
-
-def _shuffle(step: Step, layer: ChannelShuffle, sources: list[str], _: _Writer) -> str:
-    return f"F.channel_shuffle({sources[0]}, {layer.groups})"
-
-
-def _lstm(step: Step, layer: LSTM, sources: list[str], writer: _Writer) -> str:
-    """Both order their gates i f g o; a single bias is PyTorch's first, its second is zero."""
-    name, units = _attribute(step), layer.units
-    given = {key: writer.arrays[f"{step.name}.{key}"] for key in step.weights}
-    writer.tensor(f"{name}.weight_ih_l0", given["kernel"].T)
-    writer.tensor(f"{name}.weight_hh_l0", given["recurrent"].T)
-    writer.tensor(f"{name}.bias_ih_l0", given["bias"])
-    writer.tensor(f"{name}.bias_hh_l0", given.get("recurrent_bias", np.zeros(4 * units)))
-    head = f"LSTM({step.input_shapes[0][-1]}, {units}, batch_first=True)"
-    every = f"{writer.module(name, head)}({sources[0]}.movedim(1, -1))[0]"
-    return f"{every}.movedim(-1, 1)" if layer.sequence else f"{every}[:, -1]"
-
-
-def _multiply(step: Step, _: Layer, sources: list[str], __: _Writer) -> str:
-    first, second = (len(shape) for shape in step.input_shapes)
-    spread = f"[:, :{', None' * (first - second)}]" if second < first else ""
-    return f"{sources[0]} * {sources[1]}{spread}"
-
-
-_WRITERS: dict[type[Layer], Callable[..., str]] = {
-    Conv: _conv,
-    DepthwiseConv: _dwconv,
-    SeparableConv: _sepconv,
-    TransposedConv: _upconv,
-    Dense: _dense,
-    MaxPool: _maxpool,
-    AveragePool: _avgpool,
-    GlobalAveragePool: lambda step, _, x, __: (
-        f"{x[0]}.mean(dim={tuple(range(2, 2 + _rank(step)))})"
-    ),
-    GlobalMaxPool: lambda step, _, x, __: f"{x[0]}.amax(dim={tuple(range(2, 2 + _rank(step)))})",
-    AdaptiveAveragePool: _adaptavg,
-    BatchNorm: _bn,
-    LayerNorm: _ln,
-    GroupNorm: _gn,
-    LocalResponseNorm: _lrn,
-    PReLU: _prelu,
-    Activation: lambda _, layer, sources, __: ACTIVATIONS[layer.kind].format(sources[0]),
-    Dropout: _dropout,
-    Flatten: _flatten,
-    Reshape: _reshape,
-    Pad: _pad,
-    Crop: _pad,
-    Upsample: _upsample,
-    ChannelShuffle: _shuffle,
-    LSTM: _lstm,
-    Add: lambda _, __, sources, ___: " + ".join(sources),
-    ConcatChannels: lambda _, __, sources, ___: f"torch.cat([{', '.join(sources)}], dim=1)",
-    Multiply: _multiply,
-}
-"""One writer for each layer that has a PyTorch form; a test names the layers that have none."""
+def _quoted(text: str) -> str:
+    """Return a text that cannot end the docstring it stands in: names come from files."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

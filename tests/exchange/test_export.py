@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from convcli.errors import InputProblem
 from convcli.exchange.onnx_export import _WRITERS as ONNX_WRITERS
-from convcli.exchange.onnx_export import Scaling, onnx_model
-from convcli.exchange.torch_source import _WRITERS as TORCH_WRITERS
+from convcli.exchange.onnx_export import onnx_model
+from convcli.exchange.scaling import Scaling
+from convcli.exchange.torch_layers import _WRITERS as TORCH_WRITERS
 from convcli.exchange.torch_source import torch_module
 from convcli.layers.base import Layer
 from convcli.layers.registry import WORDS
@@ -67,9 +69,7 @@ def run_torch(source: str, tensors: dict[str, Any], samples: Any) -> Any:
     exec(compile(source, "network.py", "exec"), names)  # noqa: S102  (the source under test)
     module = names["Network"]()
     state = {name: torch.tensor(array) for name, array in tensors.items()}
-    missing, unexpected = module.load_state_dict(state, strict=False)
-    assert unexpected == []
-    assert all(name.endswith("num_batches_tracked") for name in missing)
+    module.load_state_dict(state)
     with torch.no_grad():
         return module.eval()(torch.tensor(samples)).numpy()
 
@@ -106,6 +106,19 @@ def test_preprocessing_may_travel_inside() -> None:
     ref = run_onnx(onnx_model(trace, arrays), np.ascontiguousarray(np.moveaxis(prepared, -1, 1)))
     got = run_onnx(onnx_model(trace, arrays, scaling), levels)
     np.testing.assert_allclose(ref, got, atol=1e-5)
+    module = torch_module(trace, arrays, scaling)
+    np.testing.assert_allclose(ref, run_torch(module.source, module.tensors, levels), atol=1e-5)
+
+
+def test_names_from_files_stay_text_in_the_source() -> None:
+    trace = parse_notation("input 4, dense 2").trace()
+    hostile = '"""\nraise SystemExit\n"""\\'
+    module = torch_module(trace, arrays_for(trace), about=hostile, classes=(hostile, "b"))
+    names: dict[str, Any] = {}
+    tree = ast.parse(module.source)
+    exec(compile(ast.Module(tree.body[:1] + tree.body[4:5], []), "n", "exec"), names)  # noqa: S102  (the source under test)
+    assert names["CLASSES"] == (hostile, "b")
+    assert names["__doc__"] == hostile
 
 
 def test_the_module_reads_like_one_written_by_hand() -> None:
