@@ -51,6 +51,7 @@ class Trainer:
         seed: of the dropout masks, with the step.
         frozen: names of steps whose parameters and statistics stay.
         reader: the operation that puts a sample of uint8 into the program, for augmentation.
+        through_input: go on to the gradient of the input, to time a layer alone.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Trainer:
         seed: int = 0,
         frozen: Sequence[str] = (),
         reader: Operation | None = None,
+        through_input: bool = False,
     ) -> None:
+        self._through_input = through_input
         self.model, self.loss, self.batch, self.seed = model, loss, batch, seed
         self.threads, self.frozen = threads, frozenset(frozen)
         self.gradient = aligned(model.flat.size)
@@ -85,6 +88,7 @@ class Trainer:
                 copying.read_floats if floats else self._byte_reader,
                 cross_entropy=isinstance(self.loss, CrossEntropy),
                 frozen=self.frozen,
+                through_input=self._through_input,
             )
             executor = Executor(
                 motion,

@@ -16,27 +16,31 @@ from convcli.engine.vector import fused, load, splat, store
 @operation
 def depthwise_forward(bases, row, first, count):
     """Y = bias + the sum over taps of x * kernel."""
-    channels = row[12]
+    channels, x_plane, x_line, y_plane, y_line = row[12], row[13], row[14], row[15], row[16]
+    out_d, out_h, out_w = row[17], row[18], row[19]
+    kernel_d, kernel_h, kernel_w = row[20], row[21], row[22]
+    stride_d, stride_h, stride_w = row[23], row[24], row[25]
+    apart_d, apart_h, apart_w = row[26], row[27], row[28] * channels
     kernel, bias = operand(bases, row, 6, 0), operand(bases, row, 9, 0)
     for sample in range(first, first + count):
         x, y = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
-        for od in range(row[17]):
-            for oh in range(row[18]):
-                for ow in range(row[19]):
-                    corner = od * row[23] * row[13] + oh * row[24] * row[14]
-                    corner += ow * row[25] * channels
-                    to = od * row[15] + oh * row[16] + ow * channels
+        for od in range(out_d):
+            for oh in range(out_h):
+                for ow in range(out_w):
+                    corner = od * stride_d * x_plane + oh * stride_h * x_line
+                    corner += ow * stride_w * channels
+                    to = od * y_plane + oh * y_line + ow * channels
                     for c in range(0, channels, LANES):
                         total = load(advance(bias, c), channels - c)
                         tap = c
-                        for i in range(row[20]):
-                            for j in range(row[21]):
-                                at = corner + i * row[26] * row[13] + j * row[27] * row[14] + c
-                                for _ in range(row[22]):
+                        for i in range(kernel_d):
+                            for j in range(kernel_h):
+                                at = corner + i * apart_d * x_plane + j * apart_h * x_line + c
+                                for _ in range(kernel_w):
                                     value = load(advance(x, at), channels - c)
                                     weight = load(advance(kernel, tap), channels - c)
                                     total = fused(value, weight, total)
-                                    at += row[28] * channels
+                                    at += apart_w
                                     tap += channels
                         store(advance(y, to + c), total, channels - c)
 
@@ -44,53 +48,61 @@ def depthwise_forward(bases, row, first, count):
 @operation
 def depthwise_input_gradient(bases, row, first, count):
     """Add dy * kernel to every cell that was read; x and y are gradients here."""
-    channels = row[12]
+    channels, x_plane, x_line, y_plane, y_line = row[12], row[13], row[14], row[15], row[16]
+    out_d, out_h, out_w = row[17], row[18], row[19]
+    kernel_d, kernel_h, kernel_w = row[20], row[21], row[22]
+    stride_d, stride_h, stride_w = row[23], row[24], row[25]
+    apart_d, apart_h, apart_w = row[26], row[27], row[28] * channels
     kernel = operand(bases, row, 6, 0)
     for sample in range(first, first + count):
         x, y = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
-        for od in range(row[17]):
-            for oh in range(row[18]):
-                for ow in range(row[19]):
-                    corner = od * row[23] * row[13] + oh * row[24] * row[14]
-                    corner += ow * row[25] * channels
-                    to = od * row[15] + oh * row[16] + ow * channels
+        for od in range(out_d):
+            for oh in range(out_h):
+                for ow in range(out_w):
+                    corner = od * stride_d * x_plane + oh * stride_h * x_line
+                    corner += ow * stride_w * channels
+                    to = od * y_plane + oh * y_line + ow * channels
                     for c in range(0, channels, LANES):
                         slope = load(advance(y, to + c), channels - c)
                         tap = c
-                        for i in range(row[20]):
-                            for j in range(row[21]):
-                                at = corner + i * row[26] * row[13] + j * row[27] * row[14] + c
-                                for _ in range(row[22]):
+                        for i in range(kernel_d):
+                            for j in range(kernel_h):
+                                at = corner + i * apart_d * x_plane + j * apart_h * x_line + c
+                                for _ in range(kernel_w):
                                     weight = load(advance(kernel, tap), channels - c)
                                     old = load(advance(x, at), channels - c)
                                     store(advance(x, at), fused(slope, weight, old), channels - c)
-                                    at += row[28] * channels
+                                    at += apart_w
                                     tap += channels
 
 
 @operation
 def depthwise_weight_gradient(bases, row, first, count):
     """Add the sum over cells of x * dy to the kernel's gradient at 6; y is a gradient here."""
-    channels = row[12]
+    channels, x_plane, x_line, y_plane, y_line = row[12], row[13], row[14], row[15], row[16]
+    out_d, out_h, out_w = row[17], row[18], row[19]
+    kernel_d, kernel_h, kernel_w = row[20], row[21], row[22]
+    stride_d, stride_h, stride_w = row[23], row[24], row[25]
+    apart_d, apart_h, apart_w = row[26], row[27], row[28] * channels
     gradient = operand(bases, row, 6, 0)
     for sample in range(first, first + count):
         x, y = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
         tap = 0
-        for i in range(row[20]):
-            for j in range(row[21]):
-                for k in range(row[22]):
-                    corner = i * row[26] * row[13] + j * row[27] * row[14] + k * row[28] * channels
+        for i in range(kernel_d):
+            for j in range(kernel_h):
+                for k in range(kernel_w):
+                    corner = i * apart_d * x_plane + j * apart_h * x_line + k * apart_w
                     for c in range(0, channels, LANES):
                         total = splat(np.float32(0.0))
-                        for od in range(row[17]):
-                            for oh in range(row[18]):
-                                at = corner + od * row[23] * row[13] + oh * row[24] * row[14] + c
-                                to = od * row[15] + oh * row[16] + c
-                                for _ in range(row[19]):
+                        for od in range(out_d):
+                            for oh in range(out_h):
+                                at = corner + od * stride_d * x_plane + oh * stride_h * x_line + c
+                                to = od * y_plane + oh * y_line + c
+                                for _ in range(out_w):
                                     value = load(advance(x, at), channels - c)
                                     slope = load(advance(y, to), channels - c)
                                     total = fused(value, slope, total)
-                                    at += row[25] * channels
+                                    at += stride_w * channels
                                     to += channels
                         place = advance(gradient, tap + c)
                         one = splat(np.float32(1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from convcli.engine.operations import activation as elements
 from convcli.engine.operations import copying, dropout
 from convcli.layers.activation import Activation
 from convcli.layers.dense import Dropout
@@ -39,13 +40,20 @@ def activation(motion: Motion, step: Step, x: Value) -> Value:
     layer = cast(Activation, step.layer)
     y = motion.value(step, x)
     y.needed = None
-    plain_copy(motion, y.place, x.place, x.size)
-    inner = motion.activate(layer.kind, y)
+    last = (x.shape[-1],) if layer.kind == "softmax" else ()
+    forward, back = elements.FORWARD[layer.kind], elements.BACKWARD[layer.kind]
+    motion.builder.sample(forward, y.place, x.place, x.size, *last)
 
     def backward() -> None:
-        motion.deactivate(layer.kind, y, inner)
         slope = motion.slope_of(y)
-        motion.send(x, lambda to: plain_copy(motion, to, slope, x.size))
+
+        def write(to: Place) -> None:
+            if y.rectified:
+                plain_copy(motion, to, slope, x.size)
+            else:
+                motion.builder.sample(back, to, slope, y.place, x.place, x.size, *last)
+
+        motion.send(x, write)
 
     motion.backward(backward)
     return y

@@ -76,14 +76,17 @@ def learning(
     *,
     cross_entropy: bool,
     frozen: frozenset[str] = frozenset(),
+    through_input: bool = False,
 ) -> Motion:
     """Return the program that adds up loss, correct answers and gradients of a batch.
 
     With `cross_entropy` the last activation must be a softmax; it is fused with the loss. Otherwise
-    the loss is the mean squared error of the network's output.
+    the loss is the mean squared error of the network's output. `through_input` goes on to the
+    gradient of the input, as when further layers stood before.
     """
     motion = Motion(trace, places, training=True, frozen=frozen)
     _read(motion, reader)
+    motion.values[0].needs_gradient = through_input
     steps = trace.steps
     if cross_entropy:
         steps = _without_softmax(steps)
