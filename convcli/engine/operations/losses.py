@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convcli.engine.calls import floats_at, operand, operation, words_at
+from convcli.engine.calls import floats_at, operand, operation, summing_operation, words_at
 from convcli.engine.operations.activation import softmax
 
 
@@ -51,7 +51,7 @@ def cross_entropy(bases, row, first, count):
         slope[label] -= weight * share * (np.float32(1.0) - smoothing)
 
 
-@operation
+@summing_operation
 def squared_error(bases, row, first, count):
     """Mean squared error: the mean over outputs and samples.
 

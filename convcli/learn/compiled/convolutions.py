@@ -51,6 +51,9 @@ class _Channelwise:
         if self.room is x:
             return
         inside = self._inside(self.room)
+        if self.multiplier == 1:
+            products.move(builder, inside, x)
+            return
         for d in range(x.depth):
             builder.sample(
                 copying.copy, inside.place.after(d * inside.plane), x.place.after(d * x.plane),
@@ -89,6 +92,9 @@ class _Channelwise:
     def _gather(self, dx: Map, inside: Map) -> None:
         """Sum the repeated channels of the padded gradient back into one."""
         builder = self.motion.builder
+        if self.multiplier == 1:
+            products.move(builder, dx, inside)
+            return
         builder.sample(copying.clear, dx.place, dx.size)
         for d in range(dx.depth):
             builder.sample(

@@ -83,6 +83,8 @@ def conv(motion: Motion, step: Step, x: Value) -> Value:
     return y
 
 
+FEW_CHANNELS = 12
+"""Input channels up to which whole kernel rows are spread, so that vectors are filled."""
 LEAST_ROW = 12
 """Numbers of a kernel row from which on lists of gradients beat plain products."""
 
@@ -167,14 +169,14 @@ def input_gradient(
         size + e - 1 - a - count
         for size, e, a, count in zip(sizes, taps.extent, ahead, have, strict=True)
     ]
-    if taps.stride == (1, 1, 1) and min(*ahead, *behind) >= 0:
+    few = x.shape[-1] < FEW_CHANNELS and taps.kernel[0] == taps.groups == taps.dilation[2] == 1
+    if not few and taps.stride == (1, 1, 1) and min(*ahead, *behind) >= 0:
         turned = products.turned(builder, kernel, taps, reverse=True)
         back = Taps(taps.kernel, (1, 1, 1), taps.dilation, taps.groups, taps.outputs, taps.inputs)
         room = products.padded(builder, dy, three(tuple(ahead), 0), three(tuple(behind), 0))
         zeros = products.zeros(builder, x.shape[-1])
         products.convolve(builder, dx, room, turned, back, zeros)
         return
-    turned = products.turned(builder, kernel, taps, reverse=False)
     back = Taps(taps.kernel, taps.stride, taps.dilation, taps.groups, taps.outputs, taps.inputs)
     reached = [
         (count - 1) * stride + e
@@ -185,8 +187,12 @@ def input_gradient(
     exact = tuple(wide) == sizes and not any(before)
     room = dx if exact else Map.whole(builder.region(_count(shape)), shape)
     builder.sample(copying.clear, room.place, room.size)
-    order = KernelOrder(step=taps.groups * taps.inputs, group=taps.inputs)
-    products.spread(builder, room, dy, turned, back, order)
+    if few:
+        products.spread_rows(builder, room, dy, kernel, taps)
+    else:
+        turned = products.turned(builder, kernel, taps, reverse=False)
+        order = KernelOrder(step=taps.groups * taps.inputs, group=taps.inputs)
+        products.spread(builder, room, dy, turned, back, order)
     if not exact:
         products.move(builder, dx, room.inside(before, (dx.depth, dx.height, dx.width)))
 

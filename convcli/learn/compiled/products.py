@@ -222,6 +222,28 @@ def spread(builder: Builder, y: Map, x: Map, kernel: Place, taps: Taps, order: K
         )  # fmt: skip
 
 
+def spread_rows(builder: Builder, dx: Map, dy: Map, kernel: Place, taps: Taps) -> None:
+    """Add the gradient of a convolution's input to `dx`, a whole kernel row at a time.
+
+    One product gives what each output cell sends to one row of its window; these overlap, and are
+    added one after the other.
+    """
+    width = taps.kernel[2] * taps.inputs
+    rows = Taps((1, taps.kernel[1], 1), (1, 1, 1), (1, 1, 1), 1, width, taps.outputs)
+    by_row = turned(builder, kernel, rows, reverse=False)
+    one = Taps((1, 1, 1), (1, 1, 1), (1, 1, 1), 1, taps.outputs, width)
+    shape = (dy.depth, dy.height, dy.width, width)
+    sent, none = Map.whole(builder.region(prod(shape)), shape), zeros(builder, width)
+    for row in range(taps.kernel[1]):
+        convolve(builder, sent, dy, by_row.after(row * width * taps.outputs), one, none)
+        builder.sample(
+            copying.copy, dx.place.after(row * taps.dilation[1] * dx.line), sent.place, width,
+            dy.depth, taps.stride[0] * dx.plane, sent.plane,
+            dy.height, taps.stride[1] * dx.line, sent.line,
+            dy.width, taps.stride[2] * dx.channels, width, 1,
+        )  # fmt: skip
+
+
 def spread_weight_gradient(builder: Builder, gradient: Place, x: Map, dy: Map, taps: Taps) -> None:
     """Add the gradient of a transposed kernel [tap][group, input][output]; `dy` is not cropped."""
     stride_d, stride_h, stride_w = taps.stride
