@@ -20,7 +20,16 @@ def half_blocks(frame: Frame, columns: int, rows: int) -> str:
         columns: width to fit into, one pixel a column.
         rows: height to fit into in pixels, two a line.
     """
-    colours = _as_rgb(frame, _shrunk(frame.pixels, max(columns, 1), max(rows, 2)))
+    colours = _as_rgb(frame, shrunk(frame.pixels, max(columns, 1), max(rows, 2)))
+    return "".join(line + "\n" for line in colour_lines(colours))
+
+
+def colour_lines(colours: Any) -> list[str]:
+    """Return one line for every two rows of (H, W, 3) uint8, as 24-bit colour escapes.
+
+    >>> [line.count(UPPER_HALF) for line in colour_lines(np.zeros((3, 5, 3), np.uint8))]
+    [5, 5]
+    """
     if len(colours) % 2:
         colours = np.concatenate([colours, np.zeros_like(colours[:1])])
     lines = []
@@ -29,12 +38,12 @@ def half_blocks(frame: Frame, columns: int, rows: int) -> str:
             f"\x1b[38;2;{a[0]};{a[1]};{a[2]};48;2;{b[0]};{b[1]};{b[2]}m{UPPER_HALF}"
             for a, b in zip(upper, lower, strict=True)
         )
-        lines.append("".join(cells) + RESET + "\n")
-    return "".join(lines)
+        lines.append("".join(cells) + RESET)
+    return lines
 
 
-def _shrunk(pixels: Any, columns: int, rows: int) -> Any:
-    """Return the means of square blocks, as few as fit."""
+def shrunk(pixels: Any, columns: int, rows: int) -> Any:
+    """Return the means of square blocks, as few as fit `columns` by `rows`, float64."""
     height, width = pixels.shape[:2]
     block = max(1, -(-width // columns), -(-height // rows))
     places = np.arange(0, height, block), np.arange(0, width, block)

@@ -1,0 +1,210 @@
+"""A classifier whose dense layers have become convolutions, so that it slides over any picture.
+
+The idea is older than its name: Matan et al. 1992 (Multi-Digit Recognition Using a Space
+Displacement Neural Network); Long, Shelhamer and Darrell 2015 call it fully convolutional.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from convcli.errors import InputProblem
+from convcli.geometry import Window
+from convcli.layers import (
+    AdaptiveAveragePool,
+    AveragePool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    GroupNorm,
+    Layer,
+    MaxPool,
+)
+from convcli.layers.base import Shape, shape_text
+from convcli.layers.blocks import Block
+from convcli.network import Network
+
+if TYPE_CHECKING:
+    from convcli.learn.modelfile import TrainedModel
+
+FITS_VECTORS = {"dense", "dropout", "activation", "prelu", "bn", "ln", "flatten"}
+"""Layers that do to each cell of a map what they do to a vector."""
+
+
+def convolutionalized(network: Network) -> Network:
+    """Return the network with its dense layers and global pools as convolutions and windows.
+
+    Arrays keep their numbers and their order: a dense layer that reads a flattened 5x5x32 map is a
+    5x5 convolution, because flattening counts channels fastest, as the kernel's axes do.
+
+    >>> from convcli.network import parse_notation, to_notation
+    >>> dense = parse_notation("input 8x8x1, conv 4 3, flatten, dense 5 relu, dense 2 softmax")
+    >>> to_notation(convolutionalized(dense))
+    'input 8x8x1, conv 4 3, conv 5 6 relu, conv 2 1 softmax'
+
+    Raises:
+        InputProblem: it takes no map, has nothing to convert, or a layer needs the whole picture.
+    """
+    if len(network.input_shape) < 2:
+        raise InputProblem(
+            f"This network takes a vector of {network.input_shape[0]}; only one that begins with a "
+            "map can slide over a larger one."
+        )
+    rewrite = _Rewrite(vector=False, window=())
+    for index, layer in enumerate(network.layers):
+        before = replace(network, layers=network.layers[:index]).trace().output_shape
+        rewrite.add(layer, before)
+    if rewrite.window:
+        raise InputProblem(
+            f"The network ends with a flattened {shape_text(rewrite.window)} map, and no dense "
+            "layer reads it. End it with: flatten, dense CLASSES softmax"
+        )
+    if rewrite.done == list(network.layers):
+        raise InputProblem(
+            "The network has no dense layer and no global pool: it is fully convolutional already."
+        )
+    return replace(network, layers=tuple(rewrite.done))
+
+
+@dataclass
+class _Rewrite:
+    """The layers so far, and what the next one stands on."""
+
+    vector: bool
+    """The classifier has a vector here, which the new network has as a map."""
+    window: Shape
+    """Extents of the map that was flattened, until a layer has read it."""
+
+    def __post_init__(self) -> None:
+        self.done: list[Layer | Block] = []
+
+    def add(self, layer: Layer | Block, before: Shape) -> None:
+        """Append what `layer` becomes on an input of the shape `before`."""
+        if self.vector and getattr(layer, "op", "") not in FITS_VECTORS:
+            raise InputProblem(
+                f"`{layer.op}` behind a flattened map has no meaning for each cell of a map. "
+                "Only dense layers, activations, dropout and normalisation can stand there."
+            )
+        if not isinstance(layer, Layer):
+            _refuse_global_views(layer, before)
+            self.done.append(layer)
+            return
+        if isinstance(layer, Flatten):
+            self.window = () if self.vector else before[:-1]
+            self.vector = True
+        elif isinstance(layer, Dense) and self.vector:
+            kernel = self.window or self._ones
+            self.done.append(_as_conv(layer, kernel))
+            self.window = ()
+        elif self.window:
+            raise InputProblem(
+                f"`{layer.row_op}` reads a flattened {shape_text(self.window)} map; put it before "
+                "`flatten` or behind the dense layer."
+            )
+        else:
+            self.done.append(self._windowed(layer, before))
+        if len(before) > 1:
+            self._ones = (1,) * (len(before) - 1)
+
+    def _windowed(self, layer: Layer, before: Shape) -> Layer:
+        """Return the layer, a global pool as a window of fixed size."""
+        extents = before[:-1]
+        ones = (1,) * len(extents)
+        match layer:
+            case GlobalAveragePool():
+                self.vector = True
+                return AveragePool(extents, ones, name=layer.name)
+            case GlobalMaxPool():
+                self.vector = True
+                return MaxPool(extents, ones, name=layer.name)
+            case AdaptiveAveragePool():
+                return _fixed_pool(layer, before)
+            case GroupNorm():
+                raise InputProblem(
+                    "`gn` takes its statistics from the whole picture, so that a window in a "
+                    "larger one gets another answer. Use `bn`."
+                )
+        return layer
+
+
+def _as_conv(layer: Dense, kernel: Shape) -> Conv:
+    return Conv(layer.units, kernel, bias=layer.bias, activation=layer.activation, name=layer.name)
+
+
+def _fixed_pool(layer: AdaptiveAveragePool, before: Shape) -> AveragePool:
+    axes = layer.reads(before)
+    windows = [axis for axis in axes if isinstance(axis, Window)]
+    if len(windows) < len(axes):
+        raise InputProblem(
+            f"`adaptavg {shape_text(layer.size)}` cuts {shape_text(before[:-1])} into windows of "
+            "different sizes, which do not slide. Use a size that divides the map."
+        )
+    kernel = tuple(axis.kernel for axis in windows)
+    return AveragePool(kernel, kernel, name=layer.name)
+
+
+def _refuse_global_views(block: Block, before: Shape) -> None:
+    """Refuse a block in which a layer reads the whole map, as squeeze-and-excite does."""
+    for step in Network(before, (block,)).trace().steps:
+        if step.fields is None or isinstance(step.layer, GroupNorm):
+            raise InputProblem(
+                f"{step.name} inside a block reads the whole picture, so that a window in a larger "
+                "one gets another answer. A network without such a block can be converted."
+            )
+
+
+def convolutionalize(trained: TrainedModel) -> TrainedModel:
+    """Return the fully convolutional model with the same numbers; errors as `convolutionalized`."""
+    from convcli.learn.model import Model
+
+    network = convolutionalized(trained.network)
+    model = Model.initialise(network, scaling=trained.model.scaling)
+    for mine, theirs in (
+        (model.parameters, trained.model.parameters),
+        (model.buffers, trained.model.buffers),
+    ):
+        for new, old in zip(mine.values(), theirs.values(), strict=True):
+            new[...] = old.reshape(new.shape)
+    return replace(trained, model=model)
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """How a fully convolutional network moves over a picture.
+
+    Attributes:
+        window: extents of the classifier's input, in cells.
+        stride: cells from one answer to the next, per axis.
+        exact: no layer pads; then each answer is the classifier's on that window.
+    """
+
+    window: Shape
+    stride: Shape
+    exact: bool
+
+
+def sliding(network: Network) -> Sliding:
+    """Return window and stride of a network whose output is a map.
+
+    >>> from convcli.network import parse_notation
+    >>> sliding(parse_notation("input 12x12x1, conv 4 3, maxpool 2, conv 2 5 softmax"))
+    Sliding(window=(12, 12), stride=(2, 2), exact=True)
+
+    Raises:
+        InputProblem: its output is a vector, or its cells are not evenly spaced.
+    """
+    trace = network.trace()
+    last = trace.steps[-1] if trace.steps else None
+    if last is None or last.stride is None or len(last.output_shape) < 2:
+        raise InputProblem(
+            "The network answers with a vector, one answer for the whole picture. "
+            "First: convcli convolutionalize MODEL -o FCN"
+        )
+    if any(not isinstance(step, int) for step in last.stride):
+        raise InputProblem("The cells of the network's output are not evenly spaced in the input.")
+    stride = tuple(int(step or 1) for step in last.stride)
+    exact = not any(any(step.padding or ()) for step in trace.steps)
+    return Sliding(network.input_shape[:-1], stride, exact)
