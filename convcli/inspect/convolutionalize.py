@@ -6,11 +6,11 @@ Displacement Neural Network); Long, Shelhamer and Darrell 2015 call it fully con
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from convcli.errors import InputProblem
-from convcli.geometry import Window
+from convcli.geometry import AxisMap, Window
 from convcli.layers import (
     AdaptiveAveragePool,
     AveragePool,
@@ -78,8 +78,9 @@ class _Rewrite:
     window: Shape
     """Extents of the map that was flattened, until a layer has read it."""
 
-    def __post_init__(self) -> None:
-        self.done: list[Layer | Block] = []
+    done: list[Layer | Block] = field(default_factory=list)
+    ones: Shape = ()
+    """A window of one cell, for dense layers that read a vector."""
 
     def add(self, layer: Layer | Block, before: Shape) -> None:
         """Append what `layer` becomes on an input of the shape `before`."""
@@ -93,13 +94,13 @@ class _Rewrite:
             self.done.append(layer)
             return
         if isinstance(layer, Flatten):
-            self.window = () if self.vector else before[:-1]
+            self.window = self.window if self.vector else before[:-1]
             self.vector = True
         elif isinstance(layer, Dense) and self.vector:
-            kernel = self.window or self._ones
+            kernel = self.window or self.ones
             self.done.append(_as_conv(layer, kernel))
             self.window = ()
-        elif self.window:
+        elif self.window and not _is_cell_by_cell(layer):
             raise InputProblem(
                 f"`{layer.row_op}` reads a flattened {shape_text(self.window)} map; put it before "
                 "`flatten` or behind the dense layer."
@@ -107,7 +108,7 @@ class _Rewrite:
         else:
             self.done.append(self._windowed(layer, before))
         if len(before) > 1:
-            self._ones = (1,) * (len(before) - 1)
+            self.ones = (1,) * (len(before) - 1)
 
     def _windowed(self, layer: Layer, before: Shape) -> Layer:
         """Return the layer, a global pool as a window of fixed size."""
@@ -128,6 +129,11 @@ class _Rewrite:
                     "larger one gets another answer. Use `bn`."
                 )
         return layer
+
+
+def _is_cell_by_cell(layer: Layer) -> bool:
+    """Tell whether the layer does the same to flattened cells as to the map."""
+    return layer.op == "dropout" or (layer.op == "activation" and layer.row_op != "softmax")
 
 
 def _as_conv(layer: Dense, kernel: Shape) -> Conv:
@@ -206,5 +212,9 @@ def sliding(network: Network) -> Sliding:
     if any(not isinstance(step, int) for step in last.stride):
         raise InputProblem("The cells of the network's output are not evenly spaced in the input.")
     stride = tuple(int(step or 1) for step in last.stride)
-    exact = not any(any(step.padding or ()) for step in trace.steps)
+    exact = not any(_pads(axis) for step in trace.steps for axis in step.reads or ())
     return Sliding(network.input_shape[:-1], stride, exact)
+
+
+def _pads(axis: AxisMap) -> bool:
+    return not isinstance(axis, Window) or axis.before > 0 or axis.after > 0

@@ -1,0 +1,158 @@
+"""What every layer answers to one sample, as small pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.imaging.sheet import Cell, Pixels, grey_levels
+from convcli.layers.base import shape_text
+from convcli.network.trace import Step, Trace
+
+Values = NDArray[np.floating[Any]]
+
+SAME_NUMBERS = {"flatten", "reshape", "dropout", "dropout2d"}
+"""Layers that show nothing that the one before does not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerMaps:
+    """One layer's output for one sample.
+
+    Attributes:
+        step: the layer at its place.
+        values: of the step's output shape, channels last.
+    """
+
+    step: Step
+    values: Values
+
+    @property
+    def silent(self) -> int:
+        """Channels that are zero everywhere."""
+        return int((~self.values.reshape(-1, self.values.shape[-1]).any(axis=0)).sum())
+
+    @property
+    def zeros(self) -> float:
+        """Share of cells that are zero, from 0 to 1."""
+        return float((self.values == 0).mean())
+
+
+def layer_maps(
+    trace: Trace, values: Mapping[int, Values], layers: Sequence[str] = ()
+) -> list[LayerMaps]:
+    """Return the maps of the first sample, of all layers that show something or of those named.
+
+    Args:
+        trace: of the network.
+        values: step index to (N, *output shape).
+        layers: names or numbers.
+
+    Raises:
+        UsageMistake: there is no such layer.
+    """
+    if layers:
+        steps = [trace.step(name) for name in layers]
+    else:
+        steps = [step for step in trace.steps if step.op not in SAME_NUMBERS]
+    return [LayerMaps(step, values[step.index][0]) for step in steps]
+
+
+def map_cells(
+    maps: Sequence[LayerMaps], class_names: Sequence[str] = (), limit: int = 64
+) -> Iterator[Cell]:
+    """Yield the cells of a sheet: a heading for each layer, then its channels.
+
+    One scale holds for all channels of a layer: black is its smallest value, or where it has
+    negative ones, zero is the middle grey. A vector is one picture, row by row; the answers of the
+    network are a cell for each class, the likeliest first.
+
+    Args:
+        maps: layers in order.
+        class_names: of the last layer's outputs, if it is the network's.
+        limit: channels shown of each layer.
+    """
+    for number, one in enumerate(maps):
+        heading = layer_heading(one.step)
+        if one.values.ndim == 1 and number == len(maps) - 1 and class_names:
+            yield from _answer_cells(one.values, class_names, heading)
+            continue
+        pictures = _pictures(one.values)
+        left_out = len(pictures) - limit
+        if left_out > 0:
+            heading += f": the first {limit} of {len(pictures)} channels"
+        levels = _levels(one.values, pictures[:limit])
+        for channel, (name, pixels) in enumerate(levels):
+            yield Cell(name, pixels, heading if channel == 0 else "")
+
+
+def layer_heading(step: Step) -> str:
+    """Return a layer's name, shape and receptive field.
+
+    >>> from convcli.network import network
+    >>> [layer_heading(step) for step in network("mnist").trace().steps[1:5:3]]
+    ['maxpool1  13x13x16, field 4x4, every 2x2', 'flatten1  800, sees the whole input']
+    """
+    sees = "sees the whole input"
+    if step.stride is not None:
+        every = shape_text(tuple(int(one or 0) for one in step.stride))
+        sees = f"field {shape_text(step.receptive_field)}, every {every}"
+    return f"{step.name}  {shape_text(step.output_shape)}, {sees}"
+
+
+def as_picture(values: Values) -> Values:
+    """Return one channel as (h, w): a series as one row, a volume's planes side by side."""
+    if values.ndim == 1:
+        return values[np.newaxis]
+    if values.ndim == 3:
+        return np.concatenate(list(values), axis=1)
+    return values
+
+
+def near_square(vector: Values) -> Values:
+    """Return a vector as rows of equal length, about as many as they are long; 0 fills the last.
+
+    >>> near_square(np.arange(1.0, 6.0))
+    array([[1., 2., 3.],
+           [4., 5., 0.]])
+    """
+    columns = ceil(sqrt(len(vector)))
+    rows = ceil(len(vector) / columns)
+    padded = np.zeros(rows * columns, vector.dtype)
+    padded[: len(vector)] = vector
+    return padded.reshape(rows, columns)
+
+
+def _pictures(values: Values) -> list[tuple[str, Values]]:
+    """Return names and pictures: a channel each; of a vector or a series one."""
+    if values.ndim == 1:
+        return [(f"{len(values)} units", near_square(values))]
+    if values.ndim == 2:
+        return [(f"{values.shape[1]} channels, time to the right", values.T)]
+    channels = range(values.shape[-1])
+    return [(f"{channel}", as_picture(values[..., channel])) for channel in channels]
+
+
+def _levels(whole: Values, pictures: Sequence[tuple[str, Values]]) -> list[tuple[str, Pixels]]:
+    """Return the pictures as grey levels on the scale of the whole layer."""
+    signed = bool(whole.size) and float(whole.min()) < 0
+    scale = float(np.abs(whole).max()) if signed else float(whole.max(initial=0))
+    shown = []
+    for name, picture in pictures:
+        levels = 128 + 127 * (picture / (scale or 1)) if signed else 255 * (picture / (scale or 1))
+        caption = name if picture.any() else f"{name}: all 0"
+        shown.append((caption, np.rint(levels).astype(np.uint8)))
+    return shown
+
+
+def _answer_cells(values: Values, names: Sequence[str], heading: str) -> Iterator[Cell]:
+    """Yield a grey cell for each class, lighter for larger answers."""
+    levels = grey_levels(values)
+    for place, index in enumerate(np.argsort(-values, kind="stable")[:24].tolist()):
+        pixels = np.full((4, 12), levels[index], np.uint8)
+        yield Cell(f"{names[index]}: {values[index]:.3g}", pixels, heading if place == 0 else "")
