@@ -15,6 +15,7 @@ import typer
 
 from convcli import __version__
 from convcli.cli.compare import register as register_compare
+from convcli.cli.convolutionalize import register as register_convolutionalize
 from convcli.cli.data import register as register_data
 from convcli.cli.doctor import register as register_doctor
 from convcli.cli.evaluate import register as register_evaluate
@@ -30,6 +31,7 @@ from convcli.cli.predict import register as register_predict
 from convcli.cli.presets import register as register_presets
 from convcli.cli.runs import register as register_runs
 from convcli.cli.shape import register as register_shape
+from convcli.cli.show import register as register_show
 from convcli.cli.train import register as register_train
 from convcli.errors import ConvcliError, ExitCode
 
@@ -79,6 +81,8 @@ register_presets(app)
 register_data(app)
 register_gradcheck(app)
 register_pool(app)
+register_show(app)
+register_convolutionalize(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

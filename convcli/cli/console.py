@@ -85,10 +85,10 @@ def emit(report: Report, style: str | None) -> None:
 
     from convcli.report.table import draw_table
 
-    sys.stdout.write(draw_table(report, get_terminal_size().columns, colour=_has_colour()))
+    sys.stdout.write(draw_table(report, get_terminal_size().columns, colour=has_colour()))
 
 
-def _has_colour() -> bool:
+def has_colour() -> bool:
     """Tell whether stdout shows bold and dim letters; https://no-color.org asks for the first."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from convcli.cli.console import emit
+from convcli.cli.explain_model import register as register_model
 from convcli.cli.options import FormatOption
+from convcli.cli.sum_reports import place_text, sum_document, sum_report
 from convcli.errors import UsageMistake
 from convcli.report import Column, Report
 
@@ -27,13 +29,6 @@ NumbersArgument = Annotated[
 AtOption = Annotated[
     str, typer.Option("--at", help="The output cell to explain, ROW,COL from 0.", metavar="ROW,COL")
 ]
-
-PRODUCTS = (
-    Column("place", "from"),
-    Column("value", "value", "right"),
-    Column("weight", "weight", "right"),
-    Column("product", "product", "right"),
-)
 
 
 @explain.command(
@@ -73,7 +68,7 @@ def explain_conv(
     patches = slide.patches()
     document: dict[str, Any] = {
         "output": slide.output(),
-        **_sum_document(one),
+        **sum_document(one),
         "patches": patches,
         "kernel_column": [number for line in slide.kernel for number in line],
     }
@@ -89,9 +84,9 @@ def explain_conv(
             "weight_gradient": slide.weight_gradient(*_place(weight, "--weight"), upstream),
             "input_gradient": slide.input_gradient(*_place(cell, "--cell"), upstream),
         }
-        document |= {name: _sum_document(value) for name, value in sums.items()}
-        parts += [_sum_report(value) for value in sums.values()]
-    emit(_sum_report(one, document, tuple(parts)), style)
+        document |= {name: sum_document(value) for name, value in sums.items()}
+        parts += [sum_report(value) for value in sums.values()]
+    emit(sum_report(one, document, tuple(parts)), style)
 
 
 @explain.command(
@@ -121,7 +116,7 @@ def explain_pool(
         Column("gradient", "gradient", "right"),
     )
     backs = [share * gradient for share in window.shares]
-    rows = tuple(zip(map(_at, window.places), window.values, backs, strict=True))
+    rows = tuple(zip(map(place_text, window.places), window.values, backs, strict=True))
     document = {
         "row": place[0],
         "col": place[1],
@@ -137,7 +132,7 @@ def explain_pool(
         if kind == "max"
         else "Every cell receives an equal share of the gradient."
     )
-    title = f"{kind} of the window at {_at(place)} = {window.result:g}"
+    title = f"{kind} of the window at {place_text(place)} = {window.result:g}"
     emit(Report(title, columns, rows, None, (note,), document), style)
 
 
@@ -158,9 +153,9 @@ def explain_dense(
 
     unit = dense_unit(_numbers(inputs, "inputs"), _numbers(weights, "--weights"), bias)
     output = activate(activation, unit.total)
-    document = {**_sum_document(unit), "activation": activation, "output": output}
+    document = {**sum_document(unit), "activation": activation, "output": output}
     note = f"{activation}({unit.total:g}) = {output:g}" if activation != "none" else ""
-    emit(_sum_report(unit, document, (), (note,) if note else ()), style)
+    emit(sum_report(unit, document, (), (note,) if note else ()), style)
 
 
 @explain.command("softmax", epilog='Example: convcli explain softmax "2 1 0.1" --target 0')
@@ -276,43 +271,6 @@ def _place(text: str, option: str) -> tuple[int, int]:
     return int(words[0]), int(words[1])
 
 
-def _at(place: tuple[int, ...] | None) -> str:
-    return "padding" if place is None else ",".join(map(str, place))
-
-
-def _sum_document(value: Any) -> dict[str, Any]:
-    return {
-        "name": value.name,
-        "terms": [
-            {
-                "value": term.value,
-                "weight": term.weight,
-                "product": term.product,
-                "from": None if term.place is None else list(term.place),
-            }
-            for term in value.terms
-        ],
-        "bias": value.bias,
-        "sum": value.total,
-    }
-
-
-def _sum_report(
-    value: Any,
-    document: Any = None,
-    parts: tuple[Report, ...] = (),
-    notes: tuple[str, ...] = (),
-) -> Report:
-    """Return the table of one sum, its total under the products."""
-    rows = [(_at(term.place), term.value, term.weight, term.product) for term in value.terms]
-    if value.bias:
-        rows.append(("bias", None, None, value.bias))
-    title = f"{value.name} = {value.total:g}"
-    return Report(
-        title, PRODUCTS, tuple(rows), ("sum", None, None, value.total), notes, document, parts
-    )
-
-
 def _grid(title: str, rows: list[list[float]], mark: tuple[int, int]) -> Report:
     """Return a matrix as a table whose explained cell stands in brackets."""
     columns = tuple(Column(str(x), str(x), "right", str) for x in range(len(rows[0])))
@@ -342,3 +300,6 @@ def _product_report(
     length = len(kernel_column)
     title = f"The same as a matrix product: {len(patches)}x{length} times {length}x1"
     return Report(title, columns, rows, None, notes)
+
+
+register_model(explain)

@@ -51,7 +51,7 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
     if not re.fullmatch(r"\d{1,9}(,\d{1,9}){0,2}", cell_text.replace(" ", "")):
         raise UsageMistake(f"--trace {place[:60]!r} is no place. Write ROW,COL or LAYER:ROW,COL.")
     cell = tuple(int(part) for part in cell_text.replace(" ", "").split(","))
-    step = trace.step(named or layer or _last_map(trace))
+    step = trace.step(named or layer or last_map(trace))
     seen = input_rectangle(trace, step.index, cell)
     shape = trace.network.input_shape
     axes = {1: ["cells"], 2: ["rows", "columns"], 3: ["slices", "rows", "columns"]}[len(seen)]
@@ -85,7 +85,7 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
     )
 
 
-def _last_map(trace: Trace) -> int:
+def last_map(trace: Trace) -> int:
     """Return the index of the last layer whose cells see a part of the input."""
     for step in reversed(trace.steps):
         if step.stride is not None:

@@ -97,6 +97,19 @@ def kernel_cells(picture: Pixels, kernels: Sequence[Kernel | Magnitude]) -> Iter
         group = kernel.group
 
 
+def check_sheet_suffix(path: Path) -> None:
+    """Refuse a name that no sheet is written to.
+
+    Raises:
+        InputProblem: an unknown suffix.
+    """
+    if path.suffix.lower() not in SHEET_SUFFIXES:
+        raise InputProblem(
+            f"{path}: a sheet is written as {', '.join(SHEET_SUFFIXES)}; "
+            f"{path.suffix or 'no suffix'} is none of them."
+        )
+
+
 def save_sheet(
     cells: Iterable[Cell],
     path: Path,
@@ -105,6 +118,7 @@ def save_sheet(
     inputs: Iterable[Path] = (),
     cell_width: int = CELL_WIDTH,
     columns: int | None = None,
+    title: str = "",
 ) -> tuple[int, int]:
     """Write a contact sheet as a picture and return its height and width.
 
@@ -112,12 +126,8 @@ def save_sheet(
         InputProblem: an unknown suffix, or the folder is missing.
         WouldOverwrite: the file exists and `force` is off.
     """
-    if path.suffix.lower() not in SHEET_SUFFIXES:
-        raise InputProblem(
-            f"{path}: a sheet is written as {', '.join(SHEET_SUFFIXES)}; "
-            f"{path.suffix or 'no suffix'} is none of them."
-        )
-    sheet = contact_sheet(list(cells), cell_width=cell_width, columns=columns)
+    check_sheet_suffix(path)
+    sheet = contact_sheet(list(cells), cell_width=cell_width, columns=columns, title=title)
     with new_file(path, force=force, inputs=inputs) as temporary:
         Image.fromarray(sheet).save(temporary)
     return sheet.shape[0], sheet.shape[1]

@@ -69,16 +69,6 @@ def integrated_gradient(
     return attribution
 
 
-def strongest(attribution: Values) -> Values:
-    """Return the largest magnitude over the channels, (H, W) from (H, W, C).
-
-    >>> strongest(np.array([[[1.0, -4.0, 2.0]]]))
-    array([[4.]])
-    """
-    magnitudes: Values = np.abs(attribution).max(axis=-1)
-    return magnitudes
-
-
 def _mean_gradient(gradient: Gradient, samples: Values) -> Values:
     """Return the mean over samples, summed in float64 in a fixed order."""
     total = np.zeros(samples.shape[1:])

@@ -103,7 +103,7 @@ def forward_cell(
         InputProblem: the layer makes no sum that could be spelled out.
     """
     step, cell = _cell(subject, layer, place, channel)
-    values = subject.run(inputs, step).values
+    values = subject.run(inputs).values
     sources = [values[index][0] for index in step.sources]
     source = _source(subject, step, sources, cell)
     before = source.result if isinstance(source, PoolingWindow) else source.total
@@ -137,7 +137,7 @@ def backward_cell(
     probabilities = apply("softmax", logits)[0]
     seed = probabilities.copy()
     seed[label] -= 1
-    _, slopes = subject.slope_at(inputs[:1], forward.step, seed)
+    _, slopes = subject.slopes_at(inputs[:1], forward.step, seed)
     arrived = float(slopes[0][forward.place])
     slope = _derivative(forward.step.activation, forward.before)
     shares = tuple(_shares(forward, arrived * slope))
@@ -182,8 +182,8 @@ def _shares(forward: Forward, delta: float) -> list[Share]:
             term.place,
             term.value,
             term.weight,
-            delta * term.weight,
-            delta * term.value if learned and forward.step.op != "bn" else None,
+            delta * term.weight + 0.0,  # no -0
+            delta * term.value + 0.0 if learned and forward.step.op != "bn" else None,
         )
         for term in source.terms
     ]
@@ -200,7 +200,7 @@ def _source(
             f"these do: {known}."
         )
     weights = {name: subject.parameters[f"{step.name}.{name}"] for name in step.weights}
-    buffers = subject.trained.model.buffers
+    buffers = subject.buffers
     weights |= {name: buffers[f"{step.name}.{name}"] for name in step.buffer_shapes}
     return rule(step, weights, sources, cell)
 

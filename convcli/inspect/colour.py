@@ -15,6 +15,11 @@ HEAT = ((0, 0, 0), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10),
 SIGNED = ((5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31))
 """Blue for negative, white for zero, red for positive; told apart by colour-blind eyes too."""
 
+FOR, AGAINST = (240, 80, 50), (60, 130, 240)
+"""Colours of signs over a picture."""
+HALF_LIGHT = 0.6
+"""Light left to a picture under colours, so that they show on white too."""
+
 
 def heat(values: Values) -> Pixels:
     """Return RGB of real numbers, the smallest black and the largest pale yellow.
@@ -36,23 +41,27 @@ def signed(values: Values) -> Pixels:
     return _stops(SIGNED, 0.5 + values / (2 * (scale or 1.0)))
 
 
-def overlay(picture: Pixels, values: Values, strength: float = 0.6) -> Pixels:
-    """Return a picture under heat: opaque where `values` are largest, clear where they are least.
+def overlay(
+    picture: Pixels, values: Values, strength: float = 0.8, *, with_signs: bool = False
+) -> Pixels:
+    """Return a picture in half light under colours: clear where `values` are 0.
 
     Args:
         picture: (H, W, 3) or (H, W).
-        values: (H, W), any scale; negative ones count as 0.
-        strength: opacity of the largest value, 0 to 1.
+        values: (H, W), any scale; without signs negative ones count as 0.
+        strength: opacity of the largest magnitude, 0 to 1.
+        with_signs: red for positive and blue for negative; else heat.
 
     >>> overlay(np.full((1, 2), 100, np.uint8), np.array([[0.0, 1.0]]), strength=1.0).tolist()
-    [[[100, 100, 100], [252, 255, 164]]]
+    [[[60, 60, 60], [252, 255, 164]]]
     """
-    shares = np.maximum(values, 0)
-    shares = shares / (float(shares.max()) or 1.0)
+    values = values if with_signs else np.maximum(values, 0)
+    shares = values / (float(np.abs(values).max(initial=0)) or 1.0)
     under = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
-    opacity = strength * np.sqrt(shares)[..., None]  # the root keeps weak support visible
-    mixed = under * (1 - opacity) + _stops(HEAT, shares) * opacity
-    return np.rint(mixed).astype(np.uint8)
+    opacity = strength * np.sqrt(np.abs(shares))[..., None]  # the root keeps small shares visible
+    over = np.where(shares[..., None] < 0, AGAINST, FOR) if with_signs else _stops(HEAT, shares)
+    mixed: Pixels = np.rint(HALF_LIGHT * under * (1 - opacity) + over * opacity).astype(np.uint8)
+    return mixed
 
 
 def _stops(stops: tuple[tuple[int, int, int], ...], shares: Values) -> Pixels:

@@ -80,7 +80,10 @@ def map_cells(
     for number, one in enumerate(maps):
         heading = layer_heading(one.step)
         if one.values.ndim == 1 and number == len(maps) - 1 and class_names:
-            yield from _answer_cells(one.values, class_names, heading)
+            shares = one.step.activation == "softmax" or one.step.op == "softmax"
+            yield from _answer_cells(
+                one.values, class_names, heading, "{:.1%}" if shares else "{:.3g}"
+            )
             continue
         pictures = _pictures(one.values)
         left_out = len(pictures) - limit
@@ -150,9 +153,10 @@ def _levels(whole: Values, pictures: Sequence[tuple[str, Values]]) -> list[tuple
     return shown
 
 
-def _answer_cells(values: Values, names: Sequence[str], heading: str) -> Iterator[Cell]:
+def _answer_cells(values: Values, names: Sequence[str], heading: str, text: str) -> Iterator[Cell]:
     """Yield a grey cell for each class, lighter for larger answers."""
     levels = grey_levels(values)
     for place, index in enumerate(np.argsort(-values, kind="stable")[:24].tolist()):
         pixels = np.full((4, 12), levels[index], np.uint8)
-        yield Cell(f"{names[index]}: {values[index]:.3g}", pixels, heading if place == 0 else "")
+        caption = f"{names[index]}: {text.format(values[index])}"
+        yield Cell(caption, pixels, heading if place == 0 else "")

@@ -18,7 +18,7 @@ DIMMED = 0.35
 """Light that is left outside the field."""
 
 
-def field_of(trace: Trace, layer: str, cell: tuple[int, int]) -> Rectangle:
+def field_of(trace: Trace, layer: str, cell: tuple[int, ...]) -> Rectangle:
     """Return first and last input row and column that one output cell depends on.
 
     Raises:

@@ -5,21 +5,17 @@ Runs in NumPy, layer by layer: for single pictures that is faster than loading c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import UsageMistake, did_you_mean
 from convcli.learn import plain
+from convcli.learn.modelfile import TrainedModel
 from convcli.network.trace import Step, Trace
-from convcli.network.value import Network
-
-if TYPE_CHECKING:
-    from convcli.learn.modelfile import TrainedModel
 
 Values = NDArray[np.floating[Any]]
 
@@ -39,7 +35,7 @@ class Subject:
     trace: Trace = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trace = without_softmax(self.trained.network).trace()
+        self.trace = without_softmax(self.trained.model.trace)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -50,6 +46,11 @@ class Subject:
     def parameters(self) -> Mapping[str, Values]:
         """`step.weight` to array."""
         return self.trained.model.parameters
+
+    @property
+    def buffers(self) -> Mapping[str, Values]:
+        """`step.buffer` to array: running statistics."""
+        return self.trained.model.buffers
 
     def prepared(self, samples: NDArray[Any]) -> Values:
         """Return samples (N, *shape) as they are stored, such as bytes, as the network's inputs."""
@@ -65,15 +66,13 @@ class Subject:
         samples: Values = (inputs - offset) / scale
         return samples
 
-    def run(self, inputs: Values, last: Step | None = None) -> plain.Pass:
-        """Return the values of all steps, up to `last` if it is given."""
-        trace = self.trace if last is None else replace(self.trace, steps=self._until[last.name])
+    def run(self, inputs: Values) -> plain.Pass:
+        """Return the values of all steps, the last one's being logits."""
+        return self._run(self.trace, inputs)
+
+    def _run(self, trace: Trace, inputs: Values) -> plain.Pass:
         model = self.trained.model
         return plain.run(trace, model.parameters, model.buffers, inputs)
-
-    @cached_property
-    def _until(self) -> dict[str, tuple[Step, ...]]:
-        return {step.name: self.trace.steps[: step.index] for step in self.trace.steps}
 
     def logits(self, inputs: Values) -> Values:
         """Return the network's answers before the softmax, (N, classes)."""
@@ -81,22 +80,40 @@ class Subject:
 
     def answers(self, inputs: Values) -> Values:
         """Return the network's answers as it gives them, (N, classes): probabilities mostly."""
-        model = self.trained.model
-        return plain.run(model.trace, model.parameters, model.buffers, inputs).output
+        return self._run(self.trained.model.trace, inputs).output
+
+    def all_values(self, inputs: Values) -> Mapping[int, Values]:
+        """Return every step's values, (N, *output shape) by step index, the softmax included."""
+        return self._run(self.trained.model.trace, inputs).values
 
     def slopes(self, inputs: Values, step: Step, seed: Values) -> Values:
-        """Return the gradient of sum(seed * value of `step`) with respect to the inputs.
+        """Return gradients of sum(seed * values of a step) with respect to the inputs.
+
+        The values are those before the step's activation: a ReLU that is off would hide the way
+        up. Steps behind it are not run.
 
         Args:
             inputs: (N, *input shape).
             step: any step of `trace`.
             seed: of the step's output shape, or (N, *output shape).
         """
-        passed = self.run(inputs, step)
-        whole = np.broadcast_to(seed, passed.values[step.index].shape).astype(inputs.dtype)
+        bare = replace(step, activation=None)
+        passed = self._run(self._up_to(bare), inputs)
+        whole = np.broadcast_to(seed, passed.output.shape).astype(inputs.dtype)
         return passed.backward({step.index: whole})[0]
 
-    def slope_at(self, inputs: Values, step: Step, seed: Values) -> tuple[Values, Values]:
+    def values(self, inputs: Values, step: Step) -> Values:
+        """Return what a step of `trace` hands on, (N, *output shape)."""
+        return self._run(self._up_to(step), inputs).output
+
+    def _up_to(self, step: Step) -> Trace:
+        return replace(self.trace, steps=(*self.trace.steps[: step.index - 1], step))
+
+    def class_slopes(self, inputs: Values, label: int) -> Values:
+        """Return the gradient of a class' logit with respect to the inputs."""
+        return self.slopes(inputs, self.trace.steps[-1], self.one_hot(label))
+
+    def slopes_at(self, inputs: Values, step: Step, seed: Values) -> tuple[Values, Values]:
         """Return a step's values and the gradient of sum(seed * logits) with respect to them.
 
         Args:
@@ -116,37 +133,47 @@ class Subject:
         Raises:
             UsageMistake: there is no such class.
         """
-        names = self.trained.class_names
         if name is None:
             return int(self.logits(inputs[:1])[0].ravel().argmax())
-        if name in names:
-            return names.index(name)
-        if name.isdecimal() and int(name) < len(names):
-            return int(name)
-        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        raise UsageMistake(
-            f"There is no class {name!r}. Classes: {listed}.{did_you_mean(name, names)}"
-        )
+        return class_number(name, self.trained.class_names)
 
-    def one_hot(self, index: int) -> Values:
+    def one_hot(self, label: int) -> Values:
         """Return a seed for one logit."""
         seed = np.zeros(self.trace.output_shape, np.float32)
-        seed[..., index] = 1
+        seed[..., label] = 1
         return seed
 
 
-def without_softmax(network: Network) -> Network:
-    """Return the network without a softmax at its end; names of other steps stay.
+def without_softmax(trace: Trace) -> Trace:
+    """Return the steps without a softmax at the end; names and numbers of the others stay.
 
-    >>> from convcli.network import parse_notation, to_notation
-    >>> to_notation(without_softmax(parse_notation("input 4, dense 2 softmax")))
-    'input 4, dense 2'
+    >>> from convcli.network import parse_notation
+    >>> steps = without_softmax(parse_notation("input 4, dense 2 softmax").trace()).steps
+    >>> [(step.name, step.activation) for step in steps]
+    [('dense1', None)]
     """
-    if not network.layers:
-        return network
-    *before, last = network.layers
-    if getattr(last, "activation", None) == "softmax":
-        return replace(network, layers=(*before, replace(last, activation=None)))  # type: ignore[call-arg]  # it has that field
-    if getattr(last, "row_op", "") == "softmax":
-        return replace(network, layers=tuple(before))
-    return network
+    *before, last = trace.steps
+    if last.activation == "softmax":
+        return replace(trace, steps=(*before, replace(last, activation=None)))
+    if last.op == "softmax" and before:
+        return replace(trace, steps=tuple(before))
+    return trace
+
+
+def class_number(name: str, names: Sequence[str]) -> int:
+    """Return the number of the class that `name` names or numbers.
+
+    >>> class_number("dog", ("cat", "dog")), class_number("0", ("cat", "dog"))
+    (1, 0)
+
+    Raises:
+        UsageMistake: there is no such class; names the nearest.
+    """
+    if name in names:
+        return names.index(name)
+    if name.isascii() and name.isdigit() and int(name) < len(names):
+        return int(name)
+    listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    raise UsageMistake(
+        f"There is no class {name[:60]!r}. Classes: {listed}.{did_you_mean(name, names)}"
+    )

@@ -242,8 +242,11 @@ def matrix_chart(
     *,
     row_label: str = "true",
     column_label: str = "predicted",
+    shares: bool = False,
 ) -> str:
     """Return a confusion matrix as an SVG element: counts, shaded by their share of the row.
+
+    With `shares` each count has its share of the row below it.
 
     >>> chart = matrix_chart("Confusion", [[9, 1], [0, 5]], ["cat", "dog"])
     >>> chart.count("<rect"), "true cat, predicted dog: 1" in chart
@@ -251,6 +254,7 @@ def matrix_chart(
     """
     longest = max(map(len, names))
     cell = max(30, 8 * max(len(str(count)) for row in counts for count in row) + 8)
+    cell = max(cell, 48) if shares else cell
     left, top = 40 + 7 * longest, 30 + (7 * longest if longest > 3 else 16)
     width, height = left + cell * len(names) + 10, top + cell * len(names) + 10
     parts = [
@@ -269,26 +273,64 @@ def matrix_chart(
         )
     for i, row in enumerate(counts):
         for j, count in enumerate(row):
-            shade = math.sqrt(count / max(1, sum(row)))  # the root keeps small shares visible
+            share = count / max(1, sum(row))
             where = f"{row_label} {names[i]}, {column_label} {names[j]}: {count}"
             corner = left + cell * j, top + cell * i
             colour = PALETTE[0 if i == j else 4]
-            parts.append(_matrix_cell(corner, cell, count, shade, colour, where))
+            parts.append(_matrix_cell(corner, cell, count, share, colour, where, shares=shares))
     right = sum(row[index] for index, row in enumerate(counts))
     total = sum(map(sum, counts))
     return _svg(title, f"{right} of {total} on the diagonal", width, height, parts)
 
 
 def _matrix_cell(
-    corner: tuple[int, int], cell: int, count: int, shade: float, colour: str, where: str
+    corner: tuple[int, int],
+    cell: int,
+    count: int,
+    share: float,
+    colour: str,
+    where: str,
+    *,
+    shares: bool,
 ) -> str:
     x, y = corner
-    ink = ' style="fill:#fff"' if shade > 0.6 else ""
-    middle = f'x="{x + cell / 2:.0f}" y="{y + cell / 2 + 4:.0f}" text-anchor="middle"'
-    text = f"<text {middle}{ink}>{count}</text>" if count else ""
+    shade = math.sqrt(share)  # the root keeps small shares visible
+
+    def ink(style: str) -> str:
+        rules = ";".join(filter(None, ["fill:#fff" if shade > 0.6 else "", style]))
+        return f' style="{rules}"' if rules else ""
+
+    middle = y + cell / 2 + (-2 if shares else 4)
+    lines = [(f"{count}", middle, "")] if count else []
+    if count and shares:
+        lines.append((f"{share:.1%}", middle + 14, "font-size:10px"))
+    text = "".join(
+        f'<text x="{x + cell / 2:.0f}" y="{line_y:.0f}" text-anchor="middle"{ink(style)}>'
+        f"{words}</text>"
+        for words, line_y, style in lines
+    )
     return (
         f'<g><title>{escape(where)}</title><rect x="{x}" y="{y}" width="{cell - 1}" '
         f'height="{cell - 1}" fill="{colour}" fill-opacity="{max(0.03, shade):.3f}"/>{text}</g>'
+    )
+
+
+def stacked(charts: Sequence[str], *, width: int = 560, height: int = 300) -> str:
+    """Return charts of one size below each other, as one SVG file on white paper.
+
+    >>> one = line_chart("Loss", [Line("train", (1, 2), (2, 1))], x_label="epoch", y_label="loss")
+    >>> stacked([one, one]).count("<svg"), 'y="300"' in stacked([one, one])
+    (3, True)
+    """
+    placed = [
+        chart.replace("<svg ", f'<svg y="{number * height}" ', 1)
+        for number, chart in enumerate(charts)
+    ]
+    total = height * len(charts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" width="{width}" '
+        f'height="{total}"><rect width="{width}" height="{total}" fill="#ffffff"/>'
+        f"{''.join(placed)}</svg>"
     )
 
 

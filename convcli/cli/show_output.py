@@ -1,0 +1,184 @@
+"""What the commands `show` share: which sample, where the picture goes, and how it is printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convcli.cli.console import Messages, emit, has_colour
+from convcli.errors import UsageMistake
+
+if TYPE_CHECKING:
+    from convcli.imaging.sheet import Cell
+    from convcli.inspect.subject import Subject
+    from convcli.report import Report
+
+ImageArgument = Annotated[
+    str, typer.Argument(metavar="IMAGE", help="A picture, a matrix (.npy .csv .txt), or -.")
+]
+PictureOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Where the picture goes.",
+        show_default="NAME_WHAT.png beside the input",
+    ),
+]
+ClassOption = Annotated[
+    str | None,
+    typer.Option("--class", help="Name or number of a class.", show_default="the likeliest"),
+]
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, help="Most channels shown of each layer.")
+]
+
+STANDARD_STREAM = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a picture goes.
+
+    Attributes:
+        path: its file.
+        force: an existing file may be replaced.
+        inputs: files that are never replaced.
+        messages: says what was written.
+    """
+
+    path: Path
+    force: bool
+    inputs: tuple[Path, ...]
+    messages: Messages
+
+
+def find_target(
+    output: Path | None,
+    beside: Path | str,
+    label: str,
+    *,
+    force: bool,
+    quiet: bool,
+    inputs: Sequence[Path | str] = (),
+    suffixes: Sequence[str] = (),
+) -> Target:
+    """Return where the picture goes, refused before any work is done if it cannot go there.
+
+    Args:
+        output: what `-o` named.
+        beside: the input that the default name is made from; `-` for stdin.
+        label: end of the default name, such as `saliency`.
+        force: the option.
+        quiet: the option.
+        inputs: files that are never replaced.
+        suffixes: endings that can be written, the default first; those of sheets when left out.
+
+    Raises:
+        UsageMistake, InputProblem, WouldOverwrite: as `convcli.files.check_target`; also an ending
+            that is none of `suffixes`.
+    """
+    from convcli.files import check_target
+
+    beside = Path("stdin") if str(beside) == STANDARD_STREAM else Path(beside)
+    ending = suffixes[0] if suffixes else ".png"
+    path = output or beside.with_name(f"{beside.stem}_{label}{ending}")
+    if not suffixes:
+        from convcli.imaging.kernel_sheet import check_sheet_suffix
+
+        check_sheet_suffix(path)
+    elif path.suffix.lower() not in suffixes:
+        raise UsageMistake(f"{path}: this is written as {' or '.join(suffixes)}.")
+    kept = tuple(Path(one) for one in inputs if str(one) != STANDARD_STREAM)
+    check_target(path, force=force, inputs=kept)
+    return Target(path, force, kept, Messages(quiet=quiet))
+
+
+def show_cells(
+    cells: Sequence[Cell],
+    report: Report,
+    target: Target,
+    style: str | None,
+    *,
+    title: str = "",
+    cell_width: int = 112,
+    columns: int | None = None,
+) -> None:
+    """Write the sheet, draw it where a table is printed, and print the report."""
+    from convcli.imaging.kernel_sheet import save_sheet
+
+    height, width = save_sheet(
+        cells,
+        target.path,
+        force=target.force,
+        inputs=target.inputs,
+        cell_width=cell_width,
+        columns=columns,
+        title=title,
+    )
+    if (style or ("table" if sys.stdout.isatty() else "plain")) == "table":
+        from shutil import get_terminal_size
+
+        from convcli.imaging.terminal_sheet import draw_cells
+
+        size = get_terminal_size()
+        drawn = draw_cells(
+            cells, columns=size.columns, rows=size.lines, colour=has_colour(), title=title
+        )
+        sys.stdout.write(drawn + "\n")
+    emit(report, style)
+    target.messages.say(f"{target.path}: {width} x {height} pixels.")
+
+
+def load_subject(model: Path) -> Subject:
+    """Return the model at a path, or in a run's directory, ready to be examined."""
+    from convcli.cli.learn_options import model_path
+    from convcli.inspect.subject import Subject
+    from convcli.learn.modelfile import load
+
+    return Subject(load(model_path(model)))
+
+
+def load_sample(subject: Subject, image: str) -> Any:
+    """Return the first sample of a file, or of stdin, prepared: (1, *input shape)."""
+    from convcli.learn.pictures import samples_from_source
+
+    content = sys.stdin.buffer.read() if image == STANDARD_STREAM else Path(image)
+    samples = samples_from_source(content, image, subject.trained.preprocessing)
+    return subject.prepared(samples[:1])
+
+
+def parse_unit(text: str) -> tuple[str, int | None]:
+    """Return layer and channel of LAYER or LAYER:CHANNEL.
+
+    >>> parse_unit("conv2:7"), parse_unit("conv2")
+    (('conv2', 7), ('conv2', None))
+
+    Raises:
+        UsageMistake: it is malformed.
+    """
+    layer, colon, channel = text.partition(":")
+    if not layer or (colon and not (channel.isascii() and channel.isdigit())):
+        raise UsageMistake(f"{text[:60]!r} is no unit. Write LAYER:CHANNEL, such as conv2:7.")
+    return layer, int(channel) if colon else None
+
+
+def parse_place(text: str) -> tuple[str | None, tuple[int, ...]]:
+    """Return layer and place of [LAYER:]ROW,COL; of a vector the place is one number.
+
+    >>> parse_place("conv2:3,4"), parse_place("3,4"), parse_place("dense1:7")
+    (('conv2', (3, 4)), (None, (3, 4)), ('dense1', (7,)))
+
+    Raises:
+        UsageMistake: it is malformed.
+    """
+    layer, _, place = text.rpartition(":")
+    words = [word.strip() for word in place.split(",")]
+    if len(words) > 3 or not all(word.isascii() and word.isdigit() for word in words):
+        raise UsageMistake(f"{text[:60]!r} is no place. Write LAYER:ROW,COL, such as conv2:3,4.")
+    return layer or None, tuple(map(int, words))

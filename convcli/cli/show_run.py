@@ -1,0 +1,230 @@
+"""`convcli show confusion|errors`: which samples a model takes for which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convcli.cli.console import emit
+from convcli.cli.evaluate import SplitName
+from convcli.cli.learn_options import ModelArgument, SizeOption
+from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
+from convcli.cli.show_output import PictureOption, Target, find_target, show_cells
+from convcli.errors import InputProblem
+
+if TYPE_CHECKING:
+    from convcli.data import Dataset, Split
+    from convcli.learn.answers import Evaluation
+    from convcli.learn.modelfile import TrainedModel
+    from convcli.report import Report
+
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="The labelled samples.", show_default="those it was trained for"),
+]
+SplitOption = Annotated[
+    SplitName | None,
+    typer.Option("--split", help="Which samples.", show_default="test where there are any"),
+]
+
+CONFUSION_EXAMPLES = """Examples:
+
+  convcli show confusion runs/mnist
+
+  convcli show confusion model.safetensors --data mnist -o confusion.svg
+"""
+ERRORS_EXAMPLES = """Examples:
+
+  convcli show errors runs/mnist --limit 60
+
+  convcli show errors model.safetensors --data photos --size 64x64 -o errors.png
+"""
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands to the group."""
+    group.command("confusion", epilog=CONFUSION_EXAMPLES)(show_confusion)
+    group.command("errors", epilog=ERRORS_EXAMPLES)(show_errors)
+
+
+def show_confusion(
+    model: ModelArgument,
+    source: DataOption = None,
+    split: SplitOption = None,
+    size: SizeOption = None,
+    output: PictureOption = None,
+    threads: ThreadsOption = 0,
+    style: FormatOption = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw which class is taken for which: counts, and their share of the true class."""
+    target = _target(model, output, "confusion", (".png", ".svg"), force=force, quiet=quiet)
+    found, data, _, name, _ = _evaluated(target, model, source, split, size, threads, worst=0)
+    names = list(data.class_names)
+    title = f"{data.name}, {name}: {found.accuracy:.2%} of {found.n:,} right"
+    counts = found.confusion.tolist()
+    if target.path.suffix.lower() == ".svg":
+        from convcli.files import write_text
+        from convcli.report.chart import matrix_chart
+
+        drawn = matrix_chart(title, counts, names, shares=True)
+        write_text(target.path, drawn, force=target.force, inputs=target.inputs)
+    else:
+        from convcli.imaging.matrix_picture import matrix_picture
+        from convcli.imaging.picture import Frame, Picture
+        from convcli.imaging.writing import write_picture
+
+        picture = Picture((Frame(matrix_picture(title, counts, names)),))
+        write_picture(target.path, picture, force=target.force, inputs=target.inputs)
+    emit(_confusion_report(title, found, names), style)
+    target.messages.say(f"{target.path}: {len(names)} classes.")
+
+
+def show_errors(
+    model: ModelArgument,
+    source: DataOption = None,
+    split: SplitOption = None,
+    size: SizeOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most samples shown.")] = 40,
+    output: PictureOption = None,
+    threads: ThreadsOption = 0,
+    style: FormatOption = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw the samples that the model got wrong, the surest mistakes first."""
+    target = _target(model, output, "errors", (), force=force, quiet=quiet)
+    found, data, samples, name, trained = _evaluated(
+        target, model, source, split, size, threads, worst=limit
+    )
+    wrong = found.n - int(found.confusion.trace())
+    report = _errors_report(found, data, samples, f"{wrong:,} of {found.n:,} {name} samples wrong")
+    if not found.worst:
+        emit(report, style)
+        target.messages.say("There is no mistake to draw; nothing was written.")
+        return
+    show_cells(
+        _error_cells(found, data, samples, trained),
+        report,
+        target,
+        style,
+        title=f"{data.name}, {name}: the surest {len(found.worst)} of {wrong:,} mistakes",
+        cell_width=112,
+    )
+
+
+def _target(
+    model: Path,
+    output: Path | None,
+    label: str,
+    suffixes: tuple[str, ...],
+    *,
+    force: bool,
+    quiet: bool,
+) -> Target:
+    from convcli.cli.learn_options import model_path
+
+    path = model_path(model)
+    return find_target(
+        output, path, label, force=force, quiet=quiet, inputs=[path], suffixes=suffixes
+    )
+
+
+def _evaluated(
+    target: Target,
+    model: Path,
+    source: str | None,
+    split: SplitName | None,
+    size: str | None,
+    threads: int,
+    *,
+    worst: int,
+) -> tuple[Evaluation, Dataset, Split, str, TrainedModel]:
+    """Return how a model does on labelled samples, and what they are."""
+    from convcli.cli.evaluate import chosen_split
+    from convcli.cli.learn_options import load_source, model_path
+    from convcli.learn import answers
+    from convcli.learn.modelfile import load
+
+    trained = load(model_path(model))
+    source = source or trained.training.get("data")
+    if not isinstance(source, str):
+        raise InputProblem(f"{model} does not say what it was trained on. Name it with --data.")
+    data = load_source(source, target.messages, size=size)
+    name, samples = chosen_split(data, split)
+    found = answers.evaluate(trained, data, samples, worst=worst, threads=threads)
+    return found, data, samples, name, trained
+
+
+def _confusion_report(title: str, found: Evaluation, names: list[str]) -> Report:
+    """Return counts with the shares of each true class; the largest cells of a large matrix."""
+    from convcli.report import Column, Report
+
+    counts = found.confusion.tolist()
+    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
+    document = {"classes": names, "counts": counts, "shares": shares, "accuracy": found.accuracy}
+    if len(names) <= 12:
+        columns = (Column("class", "true"), *(Column(f"as_{n}", n, "right") for n in names))
+        rows: list[tuple[Any, ...]] = [
+            (name, *row) for name, row in zip(names, counts, strict=True)
+        ]
+        note = "Rows are true classes, columns the answers; shares are in the picture."
+        return Report(title, columns, tuple(rows), None, (note,), document)
+    columns = (
+        Column("class", "true"),
+        Column("answer", "taken for"),
+        Column("n", "samples", "right"),
+        Column("share", "of the class", "right", lambda share: f"{share:.1%}"),
+    )
+    rows = [
+        (names[i], names[j], counts[i][j], shares[i][j])
+        for i in range(len(names))
+        for j in range(len(names))
+        if i != j and counts[i][j]
+    ]
+    rows.sort(key=lambda row: -row[2])
+    return Report(title, columns, tuple(rows[:15]), None, (), document)
+
+
+def _error_cells(
+    found: Evaluation, data: Dataset, samples: Split, trained: TrainedModel
+) -> list[Any]:
+    from convcli.imaging.sheet import Cell
+    from convcli.inspect.portrait import sample_picture
+    from convcli.inspect.subject import Subject
+
+    subject = Subject(trained)
+    wrong = [mistake.index for mistake in found.worst]
+    inputs = subject.prepared(samples.samples[wrong])
+    return [
+        Cell(
+            f"{data.class_names[mistake.truth]}, said {data.class_names[mistake.answer]}\n"
+            f"{mistake.probability:.1%} sure",
+            sample_picture(subject, one),
+        )
+        for mistake, one in zip(found.worst, inputs, strict=True)
+    ]
+
+
+def _errors_report(found: Evaluation, data: Dataset, samples: Split, title: str) -> Report:
+    from convcli.report import Column, Report
+
+    columns = (
+        Column("sample", "sample"),
+        Column("label", "is"),
+        Column("answer", "taken for"),
+        Column("probability", "with", "right", lambda share: f"{share:.2%}"),
+    )
+    rows = tuple(
+        (
+            samples.files[one.index] if samples.files else str(one.index),
+            data.class_names[one.truth],
+            data.class_names[one.answer],
+            one.probability,
+        )
+        for one in found.worst
+    )
+    return Report(title, columns, rows)

@@ -1,0 +1,200 @@
+"""`convcli show filters` and `show maximize`: what the weights are, and what they look for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convcli.cli.learn_options import ModelArgument
+from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption
+from convcli.cli.show_output import (
+    LimitOption,
+    PictureOption,
+    find_target,
+    load_subject,
+    parse_unit,
+    show_cells,
+)
+
+if TYPE_CHECKING:
+    from convcli.inspect.excitation import Excited
+    from convcli.inspect.filters import Filter
+    from convcli.report import Report
+
+FILTERS_EXAMPLES = """Examples:
+
+  convcli show filters runs/mnist
+
+  convcli show filters model.safetensors --layer conv2 --filter 3 -o conv2.png
+
+  convcli show filters model.safetensors --layer conv2 --channel 0 --format json
+"""
+
+MAXIMIZE_EXAMPLES = """Examples:
+
+  convcli show maximize runs/mnist
+
+  convcli show maximize model.safetensors --unit conv2:7 --unit dense2:3 -o units.png
+"""
+
+PRINTED = 64
+"""Rows of the table of filters."""
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands to the group."""
+    group.command("filters", epilog=FILTERS_EXAMPLES)(show_filters)
+    group.command("maximize", epilog=MAXIMIZE_EXAMPLES)(show_maximize)
+
+
+def show_filters(
+    model: ModelArgument,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", help="Name or number.", show_default="the first with kernels"),
+    ] = None,
+    filter_: Annotated[
+        int | None,
+        typer.Option("--filter", min=0, help="Only this output channel.", show_default=False),
+    ] = None,
+    channel: Annotated[
+        int | None,
+        typer.Option("--channel", min=0, help="Only this input channel.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most kernels shown.")] = 512,
+    output: PictureOption = None,
+    style: FormatOption = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw a layer's kernels: in colour over a colour picture, else grey by input channel.
+
+    Zero is middle grey; black and white are the largest weight of each kernel.
+    """
+    target = find_target(
+        output,
+        _file_of(model),
+        f"filters-{layer}" if layer else "filters",
+        force=force,
+        quiet=quiet,
+        inputs=[_file_of(model)],
+    )
+    from convcli.inspect.filters import filter_cells, filters_of
+
+    subject = load_subject(model)
+    filters = filters_of(subject.trace, subject.parameters, layer, filter_=filter_, channel=channel)
+    shown = filters[:limit]
+    inputs = len({one.channel for one in shown})
+    show_cells(
+        filter_cells(shown),
+        _filters_report(filters, len(shown)),
+        target,
+        style,
+        title=f"Kernels of {filters[0].layer}",
+        cell_width=112 if inputs == 1 else 64,
+        columns=16 if inputs > 1 else None,
+    )
+
+
+def show_maximize(
+    model: ModelArgument,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unit",
+            metavar="LAYER[:CHANNEL]",
+            help="What to excite; again for more.",
+            show_default="some of each layer, shallow to deep",
+        ),
+    ] = None,
+    limit: LimitOption = 8,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of gradient ascent.")] = 160,
+    output: PictureOption = None,
+    seed: SeedOption = 0,
+    style: FormatOption = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find inputs that excite units most, by gradient ascent on the input."""
+    target = find_target(
+        output,
+        _file_of(model),
+        "maximize" + "".join(f"-{one.replace(':', '-')}" for one in unit or ()),
+        force=force,
+        quiet=quiet,
+        inputs=[_file_of(model)],
+    )
+    from convcli.inspect.excitation import excite, excited_cells, units_of
+    from convcli.inspect.maximise import Ascent
+
+    subject = load_subject(model)
+    units = units_of(subject, [parse_unit(one) for one in unit or ()], limit)
+    with target.messages.progress() as progress:
+        found = [
+            one
+            for layer_units in progress.track(units, description="layers")
+            for one in excite(subject, layer_units, Ascent(steps=steps, seed=seed))
+        ]
+    show_cells(
+        excited_cells(subject, found),
+        _maximize_report(found),
+        target,
+        style,
+        title="Inputs that excite units most",
+    )
+
+
+def _file_of(model: Path) -> Path:
+    from convcli.cli.learn_options import model_path
+
+    return model_path(model)
+
+
+def _filters_report(filters: list[Filter], shown: int) -> Report:
+    from convcli.report import Column, Report
+
+    columns = (
+        Column("layer", "layer"),
+        Column("filter", "filter", "right"),
+        Column("channel", "input channel", "right"),
+        Column("min", "smallest", "right"),
+        Column("max", "largest", "right"),
+        Column("sum", "sum", "right"),
+    )
+    figures: list[tuple[Any, ...]] = [
+        (
+            one.layer,
+            one.filter,
+            one.channel,
+            float(one.weights.min()),
+            float(one.weights.max()),
+            float(one.weights.sum()),
+        )
+        for one in filters
+    ]
+    document = [
+        dict(zip((column.key for column in columns), row, strict=True))
+        | {"weights": one.weights.tolist()}
+        for one, row in zip(filters, figures, strict=True)
+    ]
+    left = len(filters) - shown
+    notes = [f"{left} more kernels are not drawn; see --limit."] if left else []
+    if len(figures) > PRINTED:
+        notes.append(f"The first {PRINTED} of {len(figures)} rows; --format json has all.")
+    return Report("", columns, tuple(figures[:PRINTED]), None, tuple(notes), document)
+
+
+def _maximize_report(found: list[Excited]) -> Report:
+    from convcli.report import Column, Report
+
+    columns = (
+        Column("layer", "layer"),
+        Column("channel", "channel", "right"),
+        Column("before", "at the start", "right"),
+        Column("after", "at the end", "right"),
+    )
+    rows = tuple((one.step.name, one.channel, one.before, one.after) for one in found)
+    note = "Of a map the middle cell counts; the start is a flat grey input."
+    return Report("", columns, rows, None, (note,))

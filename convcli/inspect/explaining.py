@@ -1,0 +1,185 @@
+"""Why a model answered as it did: each method applied to a trained model and one sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.errors import InputProblem
+from convcli.inspect.attribution import integrated_gradient, plain_gradient, smooth_gradient
+from convcli.inspect.cam import grad_cam, spread
+from convcli.inspect.occlusion import occlusion_map
+from convcli.inspect.portrait import by_cell, check_is_picture, input_limits
+from convcli.inspect.subject import Subject
+from convcli.layers.base import shape_text
+from convcli.network.trace import Step, Trace
+
+Values = NDArray[np.floating[Any]]
+
+CONVOLUTIONS = {"conv", "dwconv", "sepconv", "upconv", "add", "concat"}
+"""Layers whose maps a class activation map is made of, the last of them unless told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explained:
+    """One picture of reasons.
+
+    Attributes:
+        method: its name.
+        label: index of the class.
+        values: (h, w): for each input cell what it contributes.
+        with_signs: negative values speak against the class; else there are none.
+        caption: what the colours mean.
+        note: a sentence on the figures, or empty.
+        figures: further numbers by name.
+    """
+
+    method: str
+    label: int
+    values: Values
+    with_signs: bool
+    caption: str
+    note: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def saliency(
+    subject: Subject,
+    sample: Values,
+    label: int,
+    method: str,
+    *,
+    samples: int = 32,
+    noise: float = 0.15,
+    steps: int = 64,
+    seed: int = 0,
+) -> Explained:
+    """Return gradients of a class' logit with respect to the input, see `attribution`.
+
+    Args:
+        subject: the model.
+        sample: (1, *input shape), prepared.
+        label: the class.
+        method: `gradient`, `smoothgrad` or `integrated`.
+        samples: noisy copies of `smoothgrad`.
+        noise: their deviation, as a share of the sample's range.
+        steps: of `integrated`.
+        seed: of the noise.
+    """
+
+    def gradient(inputs: Values) -> Values:
+        return subject.class_slopes(inputs, label)
+
+    one = sample[0]
+    if method == "gradient":
+        slope = plain_gradient(gradient, one)
+        return Explained(method, label, by_cell(slope, "strongest"), False, "size of the gradient")
+    if method == "smoothgrad":
+        slope = smooth_gradient(gradient, one, count=samples, noise=noise, seed=seed)
+        return Explained(method, label, by_cell(slope, "strongest"), False, "size of the gradient")
+    baseline, _ = input_limits(subject)
+    baseline = baseline if baseline.min() >= 0 else np.zeros_like(baseline)
+    shares = integrated_gradient(gradient, one, baseline=baseline, steps=steps)
+    ends = subject.logits(np.stack([baseline, one]).astype(np.float32))[:, label].astype(float)
+    total, rise = float(shares.sum()), float(ends[1] - ends[0])
+    note = (
+        f"The contributions sum to {total:.4g}; the logit is {rise:.4g} above that of the "
+        f"baseline, so {abs(total - rise):.2g} is the error of {steps} steps."
+    )
+    figures = {"sum": total, "logit": float(ends[1]), "baseline_logit": float(ends[0])}
+    values = by_cell(shares, "sum")
+    return Explained(method, label, values, True, "red for, blue against", note, figures)
+
+
+def occlusion(
+    subject: Subject,
+    sample: Values,
+    label: int,
+    *,
+    window: int | None = None,
+    step: int | None = None,
+    fill: str | None = None,
+) -> Explained:
+    """Return how much the class' logit falls when a square covers each cell, see `occlusion_map`.
+
+    Args:
+        subject: the model.
+        sample: (1, H, W, C), prepared.
+        label: the class.
+        window: side of the square; a seventh of the shorter side when left out.
+        step: cells it moves by; a quarter of the window when left out.
+        fill: `black`, `white` or `mean` (of the sample); black for a digit when left out.
+
+    Raises:
+        InputProblem: the model takes no pictures, or the window does not fit.
+    """
+    check_is_picture(subject, "Occlusion")
+    height, width = subject.input_shape[:2]
+    window = window or max(1, min(height, width) // 7)
+    step = step or max(1, window // 4)
+    digit = subject.trained.preprocessing.pictures == "digit"
+    low, high = input_limits(subject)
+    covers = {"black": low[0, 0], "white": high[0, 0], "mean": sample[0].mean(axis=(0, 1))}
+    values = occlusion_map(
+        lambda inputs: subject.logits(inputs)[:, label],
+        sample[0],
+        window=window,
+        step=step,
+        fill=covers[fill or ("black" if digit else "mean")],
+    )
+    note = f"Mean fall of the logit under squares of {window}x{window}, {step} apart."
+    return Explained("occlusion", label, values, True, "red: covering it hurts", note)
+
+
+def class_activation(
+    subject: Subject, sample: Values, label: int, layer: str | None = None
+) -> Explained:
+    """Return Grad-CAM of a layer, spread over the input by its receptive fields.
+
+    Args:
+        subject: the model.
+        sample: (1, H, W, C), prepared.
+        label: the class.
+        layer: name or number; the last convolution when left out.
+
+    Raises:
+        InputProblem: the model takes no pictures, or the layer gives no map.
+        UsageMistake: there is no such layer.
+    """
+    check_is_picture(subject, "A class activation map")
+    step = subject.trace.step(layer) if layer else last_convolution(subject.trace)
+    if step.fields is None or len(step.output_shape) != 3:
+        raise InputProblem(
+            f"Layer {step.name} gives {shape_text(step.output_shape)}, no map with places; "
+            "choose a layer before `flatten` or the global pool."
+        )
+    maps, slopes = subject.slopes_at(sample, step, subject.one_hot(label))
+    support = grad_cam(maps[0], slopes[0])
+    strides = [float(axis.stride or 1) for axis in step.fields]
+    firsts = [sum(axis.span(0)) / 2 for axis in step.fields]
+    height, width = subject.input_shape[:2]
+    values = spread(support, (height, width), (firsts[0], firsts[1]), (strides[0], strides[1]))
+    note = f"From the maps of {step.name}, {shape_text(step.output_shape)}."
+    if not support.any():
+        note += " No map supports this class: the picture is empty."
+    figures = {"layer": step.name, "map": support.tolist()}
+    return Explained("cam", label, values, False, f"support in {step.name}", note, figures)
+
+
+def last_convolution(trace: Trace) -> Step:
+    """Return the last step whose maps come from a convolution, or from a join of such.
+
+    >>> from convcli.network import network
+    >>> last_convolution(network("mnist").trace()).name
+    'conv2'
+
+    Raises:
+        InputProblem: the network has none.
+    """
+    for step in reversed(trace.steps):
+        if step.op in CONVOLUTIONS and step.fields is not None:
+            return step
+    raise InputProblem("The network has no convolution whose maps could be weighed.")

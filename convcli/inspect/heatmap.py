@@ -1,0 +1,148 @@
+"""A fully convolutional classifier over a picture larger than its window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.errors import InputProblem
+from convcli.imaging.picture import Frame
+from convcli.imaging.samples import as_sample
+from convcli.imaging.sheet import Cell, Pixels
+from convcli.inspect.cam import spread
+from convcli.inspect.colour import overlay
+from convcli.inspect.convolutionalize import Sliding, sliding
+from convcli.learn.model import Model
+from convcli.learn.modelfile import TrainedModel
+
+Values = NDArray[np.floating[Any]]
+
+REC_601 = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in grey."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heatmap:
+    """The answers at every place.
+
+    Attributes:
+        answers: (rows, columns, classes): at [i, j] the answer for the window whose first cell is
+            i * stride rows down and j * stride columns right.
+        sliding: window and stride.
+        picture: (H, W, 1 or 3) uint8, what the network was fed.
+    """
+
+    answers: Values
+    sliding: Sliding
+    picture: Pixels
+
+    def best(self, label: int) -> tuple[float, tuple[int, int]]:
+        """Return a class' largest answer, and the first picture row and column of its window."""
+        values = self.answers[..., label]
+        row, column = divmod(int(values.argmax()), values.shape[1])
+        stride_h, stride_w = self.sliding.stride
+        return float(values[row, column]), (row * stride_h, column * stride_w)
+
+    def over_picture(self, label: int) -> Values:
+        """Return a class' answers at every cell of the picture, each at its window's centre."""
+        (window_h, window_w), (stride_h, stride_w) = self.sliding.window, self.sliding.stride
+        height, width = self.picture.shape[:2]
+        return spread(
+            self.answers[..., label],
+            (height, width),
+            ((window_h - 1) / 2, (window_w - 1) / 2),
+            (stride_h, stride_w),
+        )
+
+
+def heatmap(trained: TrainedModel, picture: Pixels, *, threads: int = 0) -> Heatmap:
+    """Return a fully convolutional model's answers over a picture.
+
+    Args:
+        trained: whose output is a map, see `convolutionalize`.
+        picture: (H, W, C) uint8, not smaller than the network's input.
+        threads: 0 for all.
+
+    Raises:
+        InputProblem: the network answers with a vector, or the picture is smaller than its input
+            or has other channels.
+    """
+    network = trained.network
+    how = sliding(network)
+    window_h, window_w, channels = network.input_shape
+    height, width = picture.shape[:2]
+    if height < window_h or width < window_w or picture.shape[2] != channels:
+        share = max(window_h / height, window_w / width)
+        raise InputProblem(
+            f"The picture is {height}x{width}x{picture.shape[2]}, the window {window_h}x{window_w}x"
+            f"{channels}. Enlarge the picture with --scale {share + 0.005:.2f} or more."
+        )
+    model = Model(
+        network.with_input(picture.shape),
+        trained.model.flat,
+        trained.model.buffers,
+        trained.model.scaling,
+    )
+    samples = trained.preprocessing.engine_samples(picture[np.newaxis])
+    answers = model.predict(samples, threads=threads, batch=1)[0]
+    return Heatmap(answers, how, picture)
+
+
+def field_picture(frame: Frame, trained: TrainedModel, *, scale: float = 1.0) -> tuple[Pixels, str]:
+    """Return a picture as a fully convolutional model takes it, and what was done to it.
+
+    A model of digits is used to white ink on black: dark ink on light paper is turned round, and
+    the paper becomes black.
+
+    Args:
+        frame: of any size and depth.
+        trained: whose channels and preprocessing count.
+        scale: the picture is resized by this first.
+
+    Raises:
+        InputProblem: the model takes no pictures of one or three channels.
+    """
+    shape = trained.network.input_shape
+    if len(shape) != 3 or shape[-1] not in {1, 3}:
+        raise InputProblem("A heat map needs a model of grey or colour pictures.")
+    height, width = (max(1, round(size * scale)) for size in frame.pixels.shape[:2])
+    picture = as_sample(frame, (height, width))
+    if shape[-1] == 3:
+        return np.ascontiguousarray(np.broadcast_to(picture, (height, width, 3))), ""
+    if picture.shape[-1] == 3:
+        picture = np.rint(picture @ REC_601).astype(np.uint8)[..., np.newaxis]
+    if trained.preprocessing.pictures != "digit":
+        return picture, ""
+    return _white_ink(picture)
+
+
+def _white_ink(picture: Pixels) -> tuple[Pixels, str]:
+    grey = picture.astype(np.float32)
+    paper = float(np.median(grey))
+    note = ""
+    if paper > 127:
+        grey, paper = 255 - grey, 255 - paper
+        note = "Dark ink on light paper was turned into white on black."
+    span = float(grey.max()) - paper
+    if span <= 0:
+        return picture, note
+    inked = np.clip((grey - paper) * (255 / span), 0, 255)
+    return np.rint(inked).astype(np.uint8), note
+
+
+def heatmap_cells(found: Heatmap, class_names: tuple[str, ...], labels: list[int]) -> list[Cell]:
+    """Return the picture, and under each class' answers the picture again.
+
+    The strength of a colour is the answer itself, from 0 to 1.
+    """
+    rgb = np.ascontiguousarray(np.broadcast_to(found.picture, (*found.picture.shape[:2], 3)))
+    cells = [Cell("what the network was fed", rgb)]
+    for label in labels:
+        largest, (row, column) = found.best(label)
+        values = found.over_picture(label)
+        drawn = overlay(rgb, values, strength=0.75 * min(1.0, max(0.0, largest)))
+        cells.append(Cell(f"{class_names[label]}: {largest:.1%} at {row},{column}", drawn))
+    return cells
