@@ -9,10 +9,9 @@ import typer
 
 from convcli.cli.console import emit
 from convcli.cli.evaluate import SplitName
-from convcli.cli.learn_options import ModelArgument, SizeOption
+from convcli.cli.learn_options import DataOption, ModelArgument, SizeOption
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
 from convcli.cli.show_output import PictureOption, Target, find_target, show_cells
-from convcli.errors import InputProblem
 
 if TYPE_CHECKING:
     from convcli.data import Dataset, Split
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from convcli.learn.modelfile import TrainedModel
     from convcli.report import Report
 
-DataOption = Annotated[
-    str | None,
-    typer.Option("--data", help="The labelled samples.", show_default="those it was trained for"),
-]
 SplitOption = Annotated[
     SplitName | None,
     typer.Option("--split", help="Which samples.", show_default="test where there are any"),
@@ -144,16 +139,16 @@ def _evaluated(
     worst: int,
 ) -> tuple[Evaluation, Dataset, Split, str, TrainedModel]:
     """Return how a model does on labelled samples, and what they are."""
-    from convcli.cli.evaluate import chosen_split
+    from convcli.cli.evaluate import chosen_split, known_data
     from convcli.cli.learn_options import load_source, model_path
     from convcli.learn import answers
     from convcli.learn.modelfile import load
 
     trained = load(model_path(model))
-    source = source or trained.training.get("data")
-    if not isinstance(source, str):
-        raise InputProblem(f"{model} does not say what it was trained on. Name it with --data.")
-    data = load_source(source, target.messages, size=size)
+    noted, shaping = known_data(trained, source)
+    if size is not None:
+        shaping["size"] = size
+    data = load_source(noted, target.messages, **shaping)
     name, samples = chosen_split(data, split)
     found = answers.evaluate(trained, data, samples, worst=worst, threads=threads)
     return found, data, samples, name, trained

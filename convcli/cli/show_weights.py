@@ -196,5 +196,5 @@ def _maximize_report(found: list[Excited]) -> Report:
         Column("after", "at the end", "right"),
     )
     rows = tuple((one.step.name, one.channel, one.before, one.after) for one in found)
-    note = "Of a map the middle cell counts; the start is a flat grey input."
+    note = "Before the activation; of a map, its middle cell. The start is a flat grey input."
     return Report("", columns, rows, None, (note,))

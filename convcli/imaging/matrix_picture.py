@@ -38,8 +38,9 @@ def matrix_picture(
     Returns:
         uint8, height x width x 3.
 
-    >>> matrix_picture("Confusion", [[9, 1], [0, 5]], ["cat", "dog"]).shape
-    (214, 196, 3)
+    >>> drawn = matrix_picture("Confusion", [[9, 1], [0, 5]], ["cat", "dog"])
+    >>> drawn.dtype, drawn.shape[2]
+    (dtype('uint8'), 3)
     """
     font, small = ImageFont.load_default(TEXT), ImageFont.load_default(SMALL)
     name_width = round(max(font.getlength(name) for name in names)) + 8

@@ -43,7 +43,7 @@ class Excited:
         step: the layer.
         channel: of the layer.
         sample: the input, prepared, or the part of it that the unit sees.
-        before: the unit's value for a flat grey input.
+        before: the unit's value for a flat grey input, before its activation.
         after: its value for the input found.
     """
 
@@ -95,7 +95,7 @@ def excite(subject: Subject, units: Sequence[Unit], ascent: Ascent) -> list[Exci
     Of a map the middle cell is excited, and the input is cut to what that cell sees. A silent unit
     finds the way up: what climbs is the number before the activation.
     """
-    step = units[0].step
+    step = replace(units[0].step, activation=None)
     middle = tuple(extent // 2 for extent in step.output_shape[:-1])
     limits = input_limits(subject)
     at_rest = subject.values(((limits[0] + limits[1]) / 2)[np.newaxis], step)[0]

@@ -127,7 +127,8 @@ def _check(step: Step, what: str, number: int | None, count: int) -> None:
 def _as_pictures(trace: Trace, step: Step, kernel: Values) -> Values:
     """Return a kernel as (h, w, inputs, outputs), whatever its layer's rank.
 
-    A kernel along a series is one row high; the planes of a volume's kernel stand side by side.
+    A kernel along a series has its channels below each other and time to the right; the planes of a
+    volume's kernel stand side by side.
     """
     if step.op == "dense":
         return kernel.reshape(*_flattened(trace, step), kernel.shape[-1])
@@ -135,7 +136,7 @@ def _as_pictures(trace: Trace, step: Step, kernel: Values) -> Values:
     if step.op in {"dwconv", "sepconv"}:  # one kernel for each input channel, and multiple
         kernel = kernel.reshape(*spatial, 1, inputs * outputs)
     if len(spatial) == 1:
-        return kernel[np.newaxis]
+        return kernel.swapaxes(0, 1)[:, :, np.newaxis]
     if len(spatial) == 3:
         return np.concatenate(list(kernel), axis=1)
     return kernel

@@ -81,17 +81,29 @@ class Pass:
         Args:
             slopes: step index -> gradient of some number with respect to the step's value.
         """
-        arrived = dict(slopes)
         gradients: dict[str, Array] = {}
+        arrived = self.arrivals(slopes, gradients)
+        return arrived.get(0, np.zeros_like(self.values[0])), gradients
+
+    def arrivals(
+        self, slopes: dict[int, Array], gradients: dict[str, Array] | None = None
+    ) -> dict[int, Array]:
+        """Return the gradient with respect to the value of every step that `slopes` reach.
+
+        Args:
+            slopes: as for `backward`.
+            gradients: takes up those of the parameters.
+        """
+        arrived = dict(slopes)
         for step in reversed(self.trace.steps):
-            dy = arrived.pop(step.index, None)
-            if dy is None:
+            if step.index not in arrived:
                 continue
-            parts, found = self.halves[step.index](dy)
-            gradients |= {f"{step.name}.{name}": value for name, value in found.items()}
+            parts, found = self.halves[step.index](arrived[step.index])
+            if gradients is not None:
+                gradients |= {f"{step.name}.{name}": value for name, value in found.items()}
             for source, part in zip(step.sources, parts, strict=True):
                 arrived[source] = arrived[source] + part if source in arrived else part
-        return arrived.get(0, np.zeros_like(self.values[0])), gradients
+        return arrived
 
 
 def run(
