@@ -10,6 +10,9 @@ import pytest
 HEAVY = {"numpy", "numba", "llvmlite", "PIL", "scipy", "torch", "safetensors", "pydantic"}
 
 BANNED: dict[tuple[str, ...], set[str]] = {
+    ("show", "filters", "--help"): HEAVY,
+    ("explain", "forward", "--help"): HEAVY,
+    ("convolutionalize", "--help"): HEAVY,
     ("--version",): HEAVY | {"rich"},
     ("shape", "resnet50", "--format", "json"): HEAVY | {"rich"},
     ("shape", "resnet50", "--format", "table"): HEAVY | {"rich"},

@@ -236,7 +236,7 @@ def _explained_report(
         Column("probability", "probability", "right"),
         Column("min", "smallest", "right"),
         Column("max", "largest", "right"),
-        Column("at", "at row x column", "right"),
+        Column("at", "at row,column", "right", lambda place: f"{place[0]},{place[1]}"),
     )
     rows = []
     for one in found:
