@@ -1,0 +1,122 @@
+"""Layers against PyTorch in float64: values, gradients of the input and of every array."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convcli.learn import plain
+from convcli.learn.model import Model
+from convcli.network import parse_notation
+
+torch = pytest.importorskip("torch", reason="PyTorch is the peer of these tests")
+F = torch.nn.functional
+
+
+def first(x):
+    return x.movedim(-1, 1)
+
+
+def last(x):
+    return x.movedim(1, -1)
+
+
+def oihw(kernel):
+    return kernel.movedim((-1, -2), (0, 1))
+
+
+def conv(kind, **figures):
+    def run(x, w):
+        return last(kind(first(x), oihw(w["kernel"]), w.get("bias"), **figures))
+
+    return run
+
+
+def transposed(kind, **figures):
+    def run(x, w):
+        kernel = w["kernel"].movedim((-2, -1), (0, 1))
+        return last(kind(first(x), kernel, w.get("bias"), **figures))
+
+    return run
+
+
+def pool(kind, *figures, **named):
+    return lambda x, w: last(kind(first(x), *figures, **named))
+
+
+def lstm(x, w):
+    cell = torch.nn.LSTM(x.shape[-1], w["recurrent"].shape[0], batch_first=True).double()
+    arrays = (w["kernel"].T, w["recurrent"].T, w["bias"], torch.zeros_like(w["bias"]))
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    return torch.func.functional_call(cell, dict(zip(names, arrays, strict=True)), (x,))[0]
+
+
+def depthwise(x, w):
+    kernel = w["kernel"].flatten(-2).movedim(-1, 0).unsqueeze(1)
+    return last(F.conv2d(first(x), kernel, w["bias"], padding=1, groups=x.shape[-1]))
+
+
+def channels(norm, *figures):
+    return lambda x, w: last(norm(first(x), *figures, w["scale"], w["shift"]))
+
+
+def batch_norm(x, w):
+    return last(F.batch_norm(first(x), None, None, w["scale"], w["shift"], training=True))
+
+
+CASES = {
+    "input 9x8x4, conv 6 3 s2 p1": conv(F.conv2d, stride=2, padding=1),
+    "input 9x8x4, conv 6 3x2 g2 d2": conv(F.conv2d, groups=2, dilation=2),
+    "input 20x3, conv 5 4": conv(F.conv1d),
+    "input 5x6x7x2, conv 3 2": conv(F.conv3d),
+    "input 5x6x4, upconv 6 3 s2 p1 op1 g2": transposed(
+        F.conv_transpose2d, stride=2, padding=1, output_padding=1, groups=2
+    ),
+    "input 7x7x3, dwconv 3 p1 m2": depthwise,
+    "input 7x8x3, maxpool 3 s2 p1": pool(F.max_pool2d, 3, 2, 1),
+    "input 7x8x3, maxpool 2 ceil": pool(F.max_pool2d, 2, ceil_mode=True),
+    "input 7x8x3, avgpool 3 s2 p1": pool(F.avg_pool2d, 3, 2, 1, count_include_pad=False),
+    "input 7x8x3, avgpool 3 s2 p1 countpad ceil": pool(F.avg_pool2d, 3, 2, 1, ceil_mode=True),
+    "input 7x8x3, adaptavg 3": pool(F.adaptive_avg_pool2d, 3),
+    "input 6, dense 4": lambda x, w: x @ w["kernel"] + w["bias"],
+    "input 5x4x6, bn": batch_norm,
+    "input 5x4x6, gn 3": channels(F.group_norm, 3),
+    "input 5x4x6, ln": lambda x, w: F.layer_norm(x, (6,), w["scale"], w["shift"]),
+    "input 5x4x6, prelu": lambda x, w: last(F.prelu(first(x), w["slope"])),
+    "input 9x3, lstm 4 seq": lstm,
+    "input 4x5x3, upsample 2 bilinear": pool(
+        F.interpolate, scale_factor=2, mode="bilinear", align_corners=False
+    ),
+    "input 4x5x3, upsample 3": pool(F.interpolate, scale_factor=3),
+    "input 8, relu6": lambda x, w: F.relu6(x),
+    "input 8, leakyrelu": lambda x, w: F.leaky_relu(x),
+    "input 8, elu": lambda x, w: F.elu(x),
+    "input 8, gelu": lambda x, w: F.gelu(x),
+    "input 8, silu": lambda x, w: F.silu(x),
+    "input 8, hardswish": lambda x, w: F.hardswish(x),
+    "input 8, tanh": lambda x, w: torch.tanh(x),
+    "input 8, sigmoid": lambda x, w: torch.sigmoid(x),
+    "input 8, softmax": lambda x, w: F.softmax(x, -1),
+}
+
+
+@pytest.mark.parametrize("notation", CASES)
+def test_values_and_gradients_are_those_of_pytorch(notation: str) -> None:
+    model = Model.initialise(parse_notation(notation), 1)
+    random = np.random.default_rng(2)
+    arrays = {name: random.standard_normal(a.shape) for name, a in model.parameters.items()}
+    x = 3 * random.standard_normal((3, *model.network.input_shape))
+    run = plain.run(model.trace, arrays, model.buffers, x, training=True)
+    slope = random.standard_normal(run.output.shape)
+    got_dx, got = run.backward({1: slope})
+    tensors = {
+        name.partition(".")[2]: torch.tensor(a, requires_grad=True) for name, a in arrays.items()
+    }
+    tensor = torch.tensor(x, requires_grad=True)
+    y = CASES[notation](tensor, tensors)
+    y.backward(torch.tensor(slope))
+    np.testing.assert_allclose(run.output, y.detach().numpy(), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(got_dx, tensor.grad.numpy(), rtol=1e-8, atol=1e-8)
+    for name, reference in tensors.items():
+        found = got[f"{model.trace.steps[0].name}.{name}"]
+        np.testing.assert_allclose(found, reference.grad.numpy(), rtol=1e-8, atol=1e-8)
