@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from convcli.errors import InputProblem, UsageMistake, WouldOverwrite
+
+_UMASK = threading.Lock()
+"""The mask is read by setting it, for the whole process: one thread at a time."""
 
 
 def check_target(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -81,8 +85,9 @@ def write_text(path: Path, text: str, *, force: bool = False, inputs: Iterable[P
 
 def _publish(temporary: Path, path: Path, *, force: bool) -> None:
     """Give the finished file its name and the permissions that a plain `open` would have given."""
-    mask = os.umask(0)
-    os.umask(mask)
+    with _UMASK:
+        mask = os.umask(0)
+        os.umask(mask)
     temporary.chmod(0o666 & ~mask)
     if force:
         temporary.replace(path)

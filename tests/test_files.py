@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,27 @@ def test_a_new_file_is_written_with_usual_permissions(tmp_path: Path) -> None:
     plain.write_text("")
     assert (tmp_path / "a.txt").read_text() == "whole\n"
     assert (tmp_path / "a.txt").stat().st_mode == plain.stat().st_mode
+
+
+def test_threads_that_finish_files_leave_the_mask_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_mask = os.umask
+
+    def slowly(mask: int) -> int:
+        before = set_mask(mask)
+        time.sleep(0.002)  # another thread's turn, between the two calls that read the mask
+        return before
+
+    monkeypatch.setattr(os, "umask", slowly)
+    mask = set_mask(0o027)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda n: write_text(tmp_path / str(n), ""), range(16)))
+        assert set_mask(0o027) == 0o027
+    finally:
+        set_mask(mask)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])

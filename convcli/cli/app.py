@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; only a bug leaves as an exception."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    _open_missing_streams()
     try:
         program = _called_alone(app, words)
         outcome = program(args=words, prog_name="convcli", standalone_mode=False)
@@ -175,6 +177,14 @@ def _pipe_was_closed(problem: BaseException) -> bool:
     """Tell whether the reader of stdout has gone; the parser reports that as SystemExit."""
     cause = problem.__context__ if isinstance(problem, SystemExit) else problem
     return isinstance(cause, BrokenPipeError)
+
+
+def _open_missing_streams() -> None:
+    """Give a process that was started with closed streams (`>&-`) somewhere to write to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until exit)
+            setattr(sys, name, nowhere)
 
 
 def _leave_closed_pipe() -> ExitCode:

@@ -73,6 +73,13 @@ def test_a_closed_stdout_is_no_error() -> None:
     assert (process.returncode, said) == (0, "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_closed_from_the_start_are_no_error(closed: str) -> None:
+    command = f"{sys.executable} -m convcli shape mnist {closed}"
+    got = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (got.returncode, got.stderr) == (0, "")
+
+
 def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbours(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
