@@ -103,7 +103,9 @@ def known_data(model: TrainedModel, source: str | None) -> tuple[str, dict[str, 
     if not isinstance(noted, str):
         raise UsageMistake("The model does not say what it was trained on; name --data SOURCE.")
     known = shaping if isinstance(shaping, dict) else {}
-    return noted, {key: known[key] for key in ("size", "window", "overlap") if key in known}
+    return noted, {
+        key: known[key] for key in ("size", "window", "overlap", "label") if key in known
+    }
 
 
 def chosen_split(data: Dataset, name: str | None) -> tuple[str, Split]:

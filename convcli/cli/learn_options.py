@@ -36,6 +36,10 @@ OverlapOption = Annotated[
         "--overlap", min=0, max=0.99, help="Share that windows of a .csv share.", show_default=False
     ),
 ]
+LabelOption = Annotated[
+    str | None,
+    typer.Option("--label", help="The column of labels of a .csv.", show_default=False),
+]
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model file, or the directory of a run.")
 ]
@@ -49,6 +53,7 @@ def load_source(
     size: str | None = None,
     window: int | None = None,
     overlap: float | None = None,
+    label: str | None = None,
     samples: int | None = None,
 ) -> Dataset:
     """Return the data set that `--data` names, with progress while that takes long.
@@ -65,6 +70,7 @@ def load_source(
             size=size,
             window=window,
             overlap=overlap,
+            label=label,
             samples=samples,
             seed=seed,
             progress=progress,

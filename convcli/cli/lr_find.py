@@ -40,6 +40,7 @@ def lr_find(
     size: options.SizeOption = None,
     window: options.WindowOption = None,
     overlap: options.OverlapOption = None,
+    label: options.LabelOption = None,
     recipe: options.RecipeOption = None,
     batch: options.BatchOption = None,
     optimizer: options.OptimizerOption = None,
@@ -64,6 +65,7 @@ def lr_find(
     if not 0 < lowest < highest < float("inf"):
         raise UsageMistake(f"--from {lowest:g} --to {highest:g}: use 0 < from < to.")
     shaping = {"samples": samples, "size": size, "window": window, "overlap": overlap}
+    shaping["label"] = label
     messages = Messages(quiet=quiet)
     order = Order(
         words=" ".join(words or ()),

@@ -54,6 +54,7 @@ def train(
     size: options.SizeOption = None,
     window: options.WindowOption = None,
     overlap: options.OverlapOption = None,
+    label: options.LabelOption = None,
     recipe: options.RecipeOption = None,
     epochs: options.EpochsOption = None,
     batch: options.BatchOption = None,
@@ -119,6 +120,7 @@ def train(
                 "size": size,
                 "window": window,
                 "overlap": overlap,
+                "label": label,
             }.items()
             if value is not None
         },

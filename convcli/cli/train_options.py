@@ -33,6 +33,7 @@ SamplesOption = Annotated[
 SizeOption = learn_options.SizeOption
 WindowOption = learn_options.WindowOption
 OverlapOption = learn_options.OverlapOption
+LabelOption = learn_options.LabelOption
 RecipeOption = Annotated[
     str | None,
     typer.Option(

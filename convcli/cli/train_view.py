@@ -125,6 +125,7 @@ def closing_notes(run: Run, result: RunResult) -> list[str]:
     if result.val_accuracy is not None:
         chosen += f", chosen by validation accuracy {result.val_accuracy:.2%}"
     model, source = result.model, run.setting.source
+    example = "PICTURE" if len(run.training.data.sample_shape) == 3 else "SAMPLES.npy"
     return [
         "",
         f"{chosen}. {result.params:,} parameters.",
@@ -132,7 +133,7 @@ def closing_notes(run: Run, result: RunResult) -> list[str]:
         f"{result.samples_per_second:,.0f} samples a second.",
         "Next:",
         f"  convcli evaluate {model} --data {source}",
-        f"  convcli predict {model} PICTURE",
+        f"  convcli predict {model} {example}",
         f"  convcli show filters {model}",
     ]
 

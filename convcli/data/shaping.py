@@ -18,6 +18,7 @@ def load_shaped(
     size: str | None = None,
     window: int | None = None,
     overlap: float | None = None,
+    label: str | None = None,
     samples: int | None = None,
     seed: int = 0,
     progress: ProgressCallback | None = None,
@@ -29,6 +30,7 @@ def load_shaped(
         size: `HxW`, see `read_size`.
         window: as `load_dataset`.
         overlap: as `load_dataset`.
+        label: as `load_dataset`.
         samples: only so many training samples, the first; `digits` are made in that number.
         seed: of `digits`.
         progress: called while something takes long.
@@ -44,6 +46,7 @@ def load_shaped(
         size=read_size(size),
         window=window,
         overlap=overlap,
+        label=label,
         count=samples if source == "digits" else None,
         seed=seed,
         progress=progress,

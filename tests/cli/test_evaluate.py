@@ -209,3 +209,29 @@ def test_folders_of_pictures_from_training_to_prediction(
     assert run(["predict", str(tmp_path / "run"), str(sky), "--format", "json"]) == 0
     (answer,) = told(capfd)
     assert answer["label"] == "bluish"
+
+
+def test_a_table_of_series_from_training_to_prediction(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    lines = ["x,y,gait"]
+    for number in range(12):
+        gait, speed = (("walk", 0.1), ("run", 0.7))[number % 2]
+        turn = speed * np.arange(200) + number
+        signals = np.stack([np.sin(turn), np.cos(turn)], 1) + random.normal(0, 0.1, (200, 2))
+        lines += [f"{x:.4f},{y:.4f},{gait}" for x, y in signals]
+    (tmp_path / "gaits.csv").write_text("\n".join(lines) + "\n")
+    words = ["input 40x2, conv 6 5 relu, gap, dense 2 softmax", "--data"]
+    words += [str(tmp_path / "gaits.csv"), "--window", "40", "--overlap", "0.5", "--label", "gait"]
+    out = ["-o", str(tmp_path / "run"), "--batch", "4", "--epochs", "30", "--lr", "0.02"]
+    assert run(["train", *words, *out, "--format", "json", "--quiet"]) == 0
+    assert told(capfd)["val_accuracy"] > 0.9
+    assert run(["evaluate", str(tmp_path / "run"), "--format", "json", "--quiet"]) == 0
+    assert told(capfd)["accuracy"] > 0.9
+    turn = 0.7 * np.arange(40)
+    np.save(tmp_path / "new.npy", np.stack([np.sin(turn), np.cos(turn)], 1))
+    assert run(["predict", str(tmp_path / "run"), str(tmp_path / "new.npy"), "--show"]) == 0
+    said = capfd.readouterr()
+    assert "run" in said.out.split()
+    assert "no picture" in said.err
