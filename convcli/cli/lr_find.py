@@ -64,8 +64,13 @@ def lr_find(
 
     if not 0 < lowest < highest < float("inf"):
         raise UsageMistake(f"--from {lowest:g} --to {highest:g}: use 0 < from < to.")
-    shaping = {"samples": samples, "size": size, "window": window, "overlap": overlap}
-    shaping["label"] = label
+    shaping = {
+        "samples": samples,
+        "size": size,
+        "window": window,
+        "overlap": overlap,
+        "label": label,
+    }
     messages = Messages(quiet=quiet)
     order = Order(
         words=" ".join(words or ()),

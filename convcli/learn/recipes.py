@@ -140,12 +140,15 @@ RECIPES: dict[str, Recipe] = {
         network=_pairs(8, 16, 24),
         epochs=20,
         learning_rate=0.01,
+        validation=0.05,
         augment="shift=2,rotate=10,scale=0.1",
     ),
     "accurate": Recipe(
-        network=_pairs(16, 32, 64),
+        network=_pairs(24, 48, 96),
         epochs=20,
-        learning_rate=0.008,
+        learning_rate=0.006,
+        average=0.998,
+        validation=0.05,
         augment="shift=2,rotate=12,scale=0.12,shear=8,elastic=0.7",
     ),
 }
