@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
 from convcli.report import Report, render
@@ -57,6 +58,36 @@ class Messages:
         hidden = self.quiet or not console.is_terminal
         with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
             yield progress
+
+    @contextmanager
+    def waiting(self, what: str, *, after_seconds: float = 1.0) -> Iterator[None]:
+        """Draw a line with the time passed while the block runs, if it takes over a second.
+
+        For work that cannot tell how far it is; on a terminal and when not quiet.
+        """
+        if self.quiet or not sys.stderr.isatty():
+            yield
+            return
+        ended = Event()
+
+        def draw() -> None:
+            if ended.wait(after_seconds):
+                return
+            from rich.console import Console
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+            with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+                progress.add_task(what)
+                ended.wait()
+
+        drawing = Thread(target=draw, daemon=True)
+        drawing.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            drawing.join()
 
     @contextmanager
     def counted(self) -> Iterator[Callable[[str, int, int | None], None]]:

@@ -134,6 +134,7 @@ def filter_pictures(
     """
     from convcli.cli.console import Messages
     from convcli.cli.picture_run import PictureRun
+    from convcli.errors import UsageMistake
     from convcli.imaging.apply import filter_picture
     from convcli.imaging.filtering import make_ready, make_steps
     from convcli.imaging.options import FilterOptions
@@ -158,6 +159,8 @@ def filter_pictures(
     )
     steps = make_steps(kernel, options)
     if explain is not None:
+        if output is not None or show or recursive:
+            raise UsageMistake("--explain prints one pixel: leave out -o, --show and --recursive.")
         from convcli.cli.explain_pixel import explain_pixel
 
         explain_pixel(inputs, explain, steps, options, max_pixels=max_pixels, style=style)

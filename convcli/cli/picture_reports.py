@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from convcli.imaging.apply import FileReport
-from convcli.report import Column, Report
+from convcli.imaging.matrices import matrix_to_text, number_text
+from convcli.report import Column, Report, render, to_json
 from convcli.report.numbers import as_seconds
 
 COLUMNS = (
@@ -68,6 +69,33 @@ def _saturation(report: FileReport) -> list[str]:
     share = f"{cut:,} of {total:,} values ({100 * cut / total:.2g} %) saturated"
     ways = "--range stretch or raw" if result.value_range == "abs" else "--range offset or stretch"
     return [f"{share}: {statistics.below:,} low, {statistics.above:,} high. Keep them with {ways}."]
+
+
+def matrices_text(matrices: list[Any], style: str | None, *, several: bool) -> str:
+    """Return printed matrices, in plain text and CSV readable again as inputs.
+
+    Args:
+        matrices: the results.
+        style: of `--format`.
+        several: several were asked for, so that JSON is a list even if one came out.
+    """
+    if style == "json":
+        documents = [matrix_document(matrix) for matrix in matrices]
+        return to_json(documents if several else documents[0]) + "\n"
+    if style in {"markdown", "latex"}:
+        return "\n".join(render(_matrix_report(matrix), style) for matrix in matrices)
+    return "\n".join(matrix_to_text(matrix, "," if style == "csv" else " ") for matrix in matrices)
+
+
+def _matrix_report(matrix: Any) -> Report:
+    """Return a matrix as a table with its row and column numbers, one a channel."""
+    if matrix.ndim == 3:
+        planes = (_matrix_report(matrix[..., channel]) for channel in range(matrix.shape[2]))
+        return next(planes) if matrix.shape[2] == 1 else Report("", (), (), parts=tuple(planes))
+    numbers = (str(column) for column in range(matrix.shape[1]))
+    columns = (Column("row", ""), *(Column(name, name, "right", number_text) for name in numbers))
+    rows = tuple((str(row), *cells) for row, cells in enumerate(matrix.tolist()))
+    return Report("", columns, rows)
 
 
 def matrix_document(matrix: Any) -> dict[str, Any]:

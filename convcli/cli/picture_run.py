@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from convcli.cli.console import Messages, emit
-from convcli.cli.picture_reports import files_report, matrix_document
+from convcli.cli.picture_reports import files_report, matrices_text
 from convcli.engine.threads import thread_count
 from convcli.errors import ConvcliError, ExitCode, UsageMistake
 from convcli.files import check_target
@@ -22,10 +23,11 @@ from convcli.imaging.apply import (
     transform_file,
 )
 from convcli.imaging.jobs import Source, find_sources, name_outputs, run_all
-from convcli.imaging.matrices import is_matrix_name, matrix_to_text
+from convcli.imaging.matrices import is_matrix_name
 from convcli.imaging.picture import Picture
 from convcli.imaging.reading import OnSize
 from convcli.imaging.writing import KINDS, kind_of
+from convcli.report import render
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,12 @@ class PictureRun:
     def all(self, inputs: list[str], *, recursive: bool) -> int:
         """Do all inputs and report; return the exit code."""
         sources = find_sources(inputs, recursive=recursive)
-        if self.output is None and any(map(_is_matrix, sources)):
+        numeric = sum(map(_is_matrix, sources))
+        if self.output is None and numeric:
+            if numeric < len(sources):
+                raise UsageMistake(
+                    "Matrices are printed and pictures written: name one kind, or -o DIR for both."
+                )
             return self._print_matrices(sources)
         outputs = name_outputs(sources, self.output, self.label, self._suffix)
         if outputs == [None]:
@@ -106,31 +113,22 @@ class PictureRun:
             )
 
         if len(jobs) == 1:
-            return [work(jobs[0])]
+            with Messages(quiet=self.quiet).waiting(jobs[0][0].name):
+                return [work(jobs[0])]
         with Messages(quiet=self.quiet).progress() as progress:
             task = progress.add_task("pictures", total=len(jobs))
             return run_all(jobs, work, threads=total, on_done=lambda: progress.advance(task))
 
     def _tell(self, sources: list[Source], outcomes: list[FileReport | ConvcliError]) -> int:
         done = [outcome for outcome in outcomes if isinstance(outcome, FileReport)]
-        failed = [
-            (source, outcome)
-            for source, outcome in zip(sources, outcomes, strict=True)
-            if isinstance(outcome, ConvcliError)
-        ]
         emit(files_report(done, self.kernel), self.style)
-        if self.show:
-            self._draw(done)
-        for source, problem in failed:
-            text = str(problem)
-            named = text if text.startswith(source.name) else f"{source.name}: {text}"
-            sys.stderr.write(f"convcli: {named}\n")
-        if failed:
-            sys.stderr.write(f"convcli: {len(failed)} of {len(sources)} inputs failed.\n")
-            return ExitCode.INPUT
-        return ExitCode.DONE
+        self._draw([report.result for report in done])
+        return _tell_failed(sources, outcomes)
 
-    def _draw(self, done: list[FileReport]) -> None:
+    def _draw(self, results: list[FilteredPicture]) -> None:
+        """Draw the results in the terminal where `--show` asks for it."""
+        if not self.show:
+            return
         if not sys.stdout.isatty():
             Messages(quiet=self.quiet).say("--show draws on a terminal only; stdout is none.")
             return
@@ -139,41 +137,66 @@ class PictureRun:
         from convcli.imaging.half_blocks import half_blocks
 
         size = get_terminal_size()
-        for report in done:
-            drawn = half_blocks(report.result.picture.frames[0], size.columns, 2 * size.lines - 6)
-            sys.stdout.write(drawn)
+        for result in results:
+            sys.stdout.write(
+                half_blocks(result.picture.frames[0], size.columns, 2 * size.lines - 6)
+            )
 
     def _print_matrices(self, sources: list[Source]) -> int:
-        results = [
-            self.transform(*read_any(_content(source), max_pixels=self.max_pixels))
-            for source in sources
-        ]
-        if self.style == "json":
-            documents = [matrix_document(result.pixels) for result in results]
-            from convcli.report import to_json
-
-            sys.stdout.write(to_json(documents[0] if len(documents) == 1 else documents) + "\n")
-            return ExitCode.DONE
+        """Print the results of matrices; one that fails does not stop the others."""
+        outcomes: list[FilteredPicture | ConvcliError] = []
+        for source in sources:
+            try:
+                outcomes.append(
+                    self.transform(*read_any(_content(source), max_pixels=self.max_pixels))
+                )
+            except ConvcliError as problem:
+                if len(sources) == 1:
+                    raise
+                outcomes.append(problem)
+        results = [outcome for outcome in outcomes if isinstance(outcome, FilteredPicture)]
+        pixels = [result.pixels for result in results]
+        sys.stdout.write(matrices_text(pixels, self.style, several=len(sources) > 1))
         messages = Messages(quiet=self.quiet)
-        separator = "," if self.style == "csv" else " "
-        texts = [matrix_to_text(result.pixels, separator) for result in results]
-        sys.stdout.write("\n".join(texts))
         for note in dict.fromkeys(note for result in results for note in result.notes):
             messages.say(note)
-        return ExitCode.DONE
+        self._draw(results)
+        return _tell_failed(sources, outcomes)
 
     def _to_stdout(self, source: Source) -> int:
         """Write one result to stdout; its report goes to stderr."""
         if self.output is None and sys.stdout.isatty():
             raise UsageMistake("the result of stdin needs a place: -o FILE, or -o - for a pipe.")
-        content = _content(source)
-        result = self.transform(*read_any(content, max_pixels=self.max_pixels))
-        data = encode_result(result, compress=self.compress)
+        if self.show:
+            raise UsageMistake("--show draws on stdout, where the result goes; leave out one.")
+        start = time.perf_counter()
+        messages = Messages(quiet=self.quiet)
+        with messages.waiting(source.name):
+            result = self.transform(*read_any(_content(source), max_pixels=self.max_pixels))
+            data = encode_result(result, compress=self.compress)
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        for note in result.notes:
-            Messages(quiet=self.quiet).say(note)
+        seconds = time.perf_counter() - start
+        report = FileReport(source.name, "-", result, result.notes, seconds)
+        messages.say(render(files_report([report], self.kernel), self.style or "plain").rstrip())
         return ExitCode.DONE
+
+
+def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:
+    """Say which inputs failed and why; return the exit code."""
+    failed = [
+        (source, outcome)
+        for source, outcome in zip(sources, outcomes, strict=True)
+        if isinstance(outcome, ConvcliError)
+    ]
+    for source, problem in failed:
+        text = str(problem)
+        named = text if text.startswith(source.name) else f"{source.name}: {text}"
+        sys.stderr.write(f"convcli: {named}\n")
+    if failed:
+        sys.stderr.write(f"convcli: {len(failed)} of {len(sources)} inputs failed.\n")
+        return ExitCode.INPUT
+    return ExitCode.DONE
 
 
 def _content(source: Source) -> Path | bytes:

@@ -162,14 +162,24 @@ def filter_picture(
         for one in done
     ]
     notes = dict.fromkeys((*picture.notes, *(note for one in done for note in one.notes)))
+    metadata = picture.metadata
+    if metadata.icc and _colours(done[0].frame) != _colours(picture.frames[0]):
+        metadata = replace(metadata, icc=None)
+        notes["The colour profile describes other channels than the result's: left out."] = None
     return FilteredPicture(
-        replace(picture, frames=tuple(one.frame for one in done), notes=()),
+        replace(picture, frames=tuple(one.frame for one in done), metadata=metadata, notes=()),
         is_matrix,
         total_statistics(figures),
         done[0].value_range,
         done[0].engine,
         tuple(notes),
     )
+
+
+def _colours(frame: Frame) -> int:
+    """Return the number of channels that are no transparency."""
+    channels = 1 if frame.pixels.ndim == 2 else int(frame.pixels.shape[2])
+    return channels - frame.has_alpha
 
 
 def write_result(

@@ -44,17 +44,29 @@ def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
     """Return the steps of a chain; divisor and offset are the last one's.
 
     Raises:
-        UsageMistake: no kernel, or as `make_step`.
+        UsageMistake: as `make_step`, or a gradient's options without a gradient.
     """
     if not (isinstance(kernels, list | tuple) and kernels and isinstance(kernels[0], str | Step)):
         kernels = [kernels]
     *first, last = kernels
-    return (
+    steps = (
         *(make_step(kernel, normalize=options.normalize) for kernel in first),
         make_step(
             last, divisor=options.divisor, offset=options.offset, normalize=options.normalize
         ),
     )
+    name = steps[-1].name
+    if options.gradient != "magnitude" and not steps[-1].is_gradient:
+        raise UsageMistake(
+            f"--gradient {options.gradient} needs a gradient as the last kernel, such as sobel; "
+            f"{name} has no two components."
+        )
+    if options.magnitude != "l2" and not any(step.is_gradient for step in steps):
+        raise UsageMistake(
+            f"--magnitude {options.magnitude} joins the two components of a gradient such as "
+            f"sobel; {name} has none."
+        )
+    return steps
 
 
 def default_range(steps: Sequence[Step], dtype: Any, options: FilterOptions) -> str:

@@ -102,9 +102,10 @@ def name_outputs(
             raise UsageMistake(f"{len(sources)} pictures do not fit into one stdout; use -o DIR.")
         return [None]
     if output is not None and not output.is_dir() and len(sources) > 1:
+        folder = output.with_suffix("")
+        way = f"Name another: -o {folder}" if output.exists() else f"Make it: mkdir -p {folder}"
         raise InputProblem(
-            f"{len(sources)} inputs need a directory for -o, and {output} is none. "
-            f"Make it first: mkdir -p {output}"
+            f"{len(sources)} inputs need a directory for -o; {output} is none. {way}"
         )
     named: dict[Path, Source] = {}
     outputs: list[Path | None] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -209,11 +209,14 @@ def _has_camera_tags(exif: Image.Exif) -> bool:
 
 def _pixels(image: Image.Image, source: Path | bytes, name: str) -> tuple[Pixels, bool]:
     """Return the pixels of the current frame and whether the last channel is alpha."""
+    key = image.info.get("transparency")
     if _deep_colour(image):
-        return _sixteen_bit_colour(image, source, name)
+        deep, has_alpha = _sixteen_bit_colour(image, source, name)
+        return (deep, has_alpha) if key is None else (_keyed(deep, key), True)
     mode = image.mode
     if mode.startswith("I;16"):
-        return _copied(image, np.uint16), False
+        grey = _copied(image, np.uint16)
+        return (grey, False) if key is None else (_keyed(grey[..., None], [key]), True)
     if mode == "I":
         return _integers(image, name), False
     if mode == "F":
@@ -226,6 +229,16 @@ def _pixels(image: Image.Image, source: Path | bytes, name: str) -> tuple[Pixels
         return _copied(image, np.uint8), _SAME_MODES[mode]
     converted = image.convert(_plain_mode(image))
     return _copied(converted, np.uint8), _SAME_MODES[converted.mode]
+
+
+def _keyed(deep: Pixels, key: Sequence[int]) -> Pixels:
+    """Return 16-bit pixels with transparency: none of the colour that a PNG declares clear.
+
+    >>> _keyed(np.array([[[7, 8, 9], [7, 8, 0]]], np.uint16), (7, 8, 9))[..., 3]
+    array([[    0, 65535]], dtype=uint16)
+    """
+    opaque = (deep != np.array(key, np.uint16)).any(axis=2)
+    return np.dstack([deep, opaque * np.uint16(65535)])
 
 
 def _plain_mode(image: Image.Image) -> str:

@@ -226,6 +226,58 @@ def test_a_failed_file_does_not_stop_the_others(
     assert [path.name for path in out.iterdir()] == ["photo_box-3.png"]
 
 
+def test_a_failed_matrix_does_not_stop_the_others(
+    matrix: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = matrix.with_name("bad.csv")
+    bad.write_text("1,2\n3\n")
+    assert run(["filter", str(bad), str(matrix), "-k", "1", "--format", "json"]) == 3
+    said = capsys.readouterr()
+    (got,) = json.loads(said.out)
+    assert got["values"][0] == [3, 0, 1, 2, 7, 4]
+    assert "bad.csv, line 2: 1 number where" in said.err
+    assert "1 of 2 inputs failed" in said.err
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "kept"),
+    [
+        ("RGB", [], True),
+        ("RGB", ["--gray"], False),
+        ("L", [], True),
+        ("L", ["--gradient", "direction"], False),
+    ],
+)
+def test_a_colour_profile_stays_with_pixels_of_its_channels(
+    tmp_path: Path, mode: str, words: list[str], kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, target = tmp_path / "in.png", tmp_path / "out.png"
+    Image.linear_gradient("L").convert(mode).save(path, icc_profile=b"profile")
+    assert run(["filter", str(path), "-k", "sobel", "-o", str(target), *words]) == 0
+    with Image.open(target) as image:
+        assert image.info.get("icc_profile") == (b"profile" if kept else None)
+    assert ("colour profile" in capsys.readouterr().out) is not kept
+
+
+def test_a_matrix_is_a_table_in_papers(matrix: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["filter", str(matrix), "-k", VERTICAL, "--padding", "valid", "--format"]
+    assert run([*words, "markdown"]) == 0
+    assert "| 0 | -5 | -4 | 0 | 8 |" in capsys.readouterr().out
+    assert run([*words, "latex"]) == 0
+    assert r"3 & -3 & -2 & -3 & -16 \\" in capsys.readouterr().out
+
+
+def test_what_saturates_is_told_when_the_result_goes_to_stdout(
+    picture: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["filter", str(picture), "-k", "sharpen", "-o", "-"]) == 0
+    said = capfd.readouterr().err
+    assert "values before conversion" in said
+    assert " saturated: " in said
+    assert run(["filter", str(picture), "-k", "sharpen", "-o", "-", "--quiet"]) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_stdin_to_stdout(picture: Path) -> None:
     import io
     import subprocess

@@ -18,8 +18,10 @@ from convcli.imaging.reading import read_picture
 RNG = np.random.default_rng(3)
 
 
-def png_bytes(pixels: NDArray[np.uint16], colour_type: int) -> bytes:
-    """A 16-bit PNG after the specification, all rows with filter 0 (none)."""
+def png_bytes(
+    pixels: NDArray[np.uint16], colour_type: int, clear: NDArray[np.uint16] | None = None
+) -> bytes:
+    """A 16-bit PNG after the specification, all rows with filter 0; `clear` becomes tRNS."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(kind + data))
@@ -28,8 +30,26 @@ def png_bytes(pixels: NDArray[np.uint16], colour_type: int) -> bytes:
     height, width = pixels.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    parts = chunk(b"IHDR", header)
+    if clear is not None:
+        parts += chunk(b"tRNS", clear.astype(">u2").tobytes())
+    parts += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
+
+
+@pytest.mark.parametrize(("channels", "colour_type"), [(1, 0), (3, 2)])
+def test_the_clear_colour_of_a_sixteen_bit_png_becomes_transparency(
+    channels: int, colour_type: int
+) -> None:
+    ref = RNG.integers(0, 65536, (5, 6, channels)).astype(np.uint16)
+    ref[2, 3] = ref[0, 0]
+    ref[1, 1] = ref[0, 0] ^ 1  # only the low byte differs
+    (frame,) = read_picture(png_bytes(ref, colour_type, clear=ref[0, 0])).frames
+    assert frame.has_alpha
+    assert np.array_equal(ref, frame.pixels[..., :-1])
+    clear = np.argwhere(frame.pixels[..., -1] == 0).tolist()
+    assert clear == [[0, 0], [2, 3]]
+    assert set(np.unique(frame.pixels[..., -1])) == {0, 65535}
 
 
 @pytest.mark.parametrize(("channels", "colour_type"), [(1, 0), (2, 4), (3, 2), (4, 6)])

@@ -1,0 +1,45 @@
+"""What the person at the terminal sees while something takes time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import time
+from convcli.cli.console import Messages
+with Messages(quiet={quiet}).waiting("photo.png", after_seconds={after}):
+    time.sleep(0.3)
+"""
+
+
+def seen_on_a_terminal(quiet: bool, after: float) -> str:
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are of POSIX systems")
+    reader, writer = pty.openpty()
+    command = [sys.executable, "-c", PROGRAM.format(quiet=quiet, after=after)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    subprocess.run(command, stderr=writer, env=environment, check=True)
+    os.write(writer, b".")  # so that there is something to read
+    seen = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+    os.close(writer)
+    return seen
+
+
+def test_a_slow_file_shows_its_name_and_the_time_passed() -> None:
+    seen = seen_on_a_terminal(quiet=False, after=0.01)
+    assert "photo.png" in seen
+    assert "0:00:00" in seen
+
+
+@pytest.mark.parametrize(("quiet", "after"), [(True, 0.01), (False, 60.0)])
+def test_nothing_is_drawn_when_quiet_or_quick(quiet: bool, after: float) -> None:
+    assert seen_on_a_terminal(quiet, after) == "."
+
+
+def test_nothing_is_drawn_into_a_pipe() -> None:
+    command = [sys.executable, "-c", PROGRAM.format(quiet=False, after=0.01)]
+    assert subprocess.run(command, capture_output=True, check=True).stderr == b""
