@@ -77,6 +77,7 @@ class Run:
         setting: what it was started with.
         compile_seconds: spent before the first step.
         answers: (N, classes) of the best model on the test samples, once finished.
+        started: local time of the very first step, as ISO 8601.
     """
 
     training: Training
@@ -84,7 +85,7 @@ class Run:
     setting: Setting
     compile_seconds: float = 0.0
     answers: npt.NDArray[np.float32] | None = None
-    _started: str = field(default_factory=lambda: datetime.now().isoformat(timespec="seconds"))
+    started: str = field(default_factory=lambda: datetime.now().isoformat(timespec="seconds"))
 
     def events(self) -> Iterator[StepDone | Epoch]:
         """Train, write what is to be kept, and yield each step and epoch.
@@ -183,7 +184,7 @@ class Run:
             {
                 "convcli": __version__,
                 "status": status,
-                "started": self._started,
+                "started": self.started,
                 "data": self.setting.source,
                 "network": to_notation(self.setting.network),
                 "recipe": asdict(self.setting.recipe),
@@ -296,7 +297,15 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
         **limits,
     )
     restore(path, training)
-    return Run(training, directory, setting)
+    return Run(training, directory, setting, started=_started(directory))
+
+
+def _started(directory: RunDirectory) -> str:
+    """Return when a run was started first; now, where its record does not say."""
+    try:
+        return str(directory.read_record()["started"])
+    except (InputProblem, KeyError):
+        return datetime.now().isoformat(timespec="seconds")
 
 
 def checkpoint_path(place: Path) -> Path:

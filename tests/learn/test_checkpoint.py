@@ -67,8 +67,12 @@ def test_a_finished_run_resumes_to_the_same_result(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = (place / "model.safetensors").read_bytes()
+    record = json.loads((place / "run.json").read_text()) | {"started": "2020-02-02T02:02:02"}
+    (place / "run.json").write_text(json.dumps(record))
+    capfd.readouterr()
     assert run(["train", "--resume", str(place), "--quiet", "--format", "json"]) == 0
     assert json.loads(capfd.readouterr().out)["epochs"] == 1
+    assert RunDirectory(place).read_record()["started"] == "2020-02-02T02:02:02"
     assert (place / "model.safetensors").read_bytes() == before
 
 
