@@ -65,7 +65,7 @@ class _Announcer(event.Listener):  # type: ignore[misc]  # numba carries no type
 def announced(callback: Callable[[], None] | None) -> Iterator[None]:
     """Call `callback` when something has to be compiled inside, not when the cache has it.
 
-    >>> from numba import config, njit
+    >>> from numba import njit
     >>> with announced(lambda: print("compiling")):
     ...     _ = njit(lambda number: number + 1)(1)
     compiling

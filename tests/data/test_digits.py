@@ -8,7 +8,7 @@ import pytest
 from convcli.data import load_dataset
 from convcli.data.digits import make_digits
 from convcli.engine import ink
-from convcli.engine.compilation import JIT_RUNS
+from convcli.engine.filter_plan import compiled_code_runs
 from convcli.errors import UsageMistake
 
 # without compilation NumPy warns of the overflow that the counter is made of
@@ -53,7 +53,7 @@ def test_a_straight_stroke_is_inked_by_its_distance() -> None:
 
 def test_compiled_loops_are_the_same_as_plain_python() -> None:
     """The strokes through the engine's own functions, run once more without compilation."""
-    if not JIT_RUNS:
+    if not compiled_code_runs():
         pytest.skip("there is nothing compiled to compare with")
     key = np.uint64(12345)
     points = np.array([[0.0, 0.0], [0.5, 0.2], [1.0, 1.0]])
