@@ -73,8 +73,8 @@ def convolutionalize_model(
     ]
     if not how.exact:
         notes.append(
-            "Its layers pad, so inside a larger picture the answers differ a little from the "
-            "classifier's on each window; without padding they would be equal."
+            "Its layers pad, so inside a larger picture the answers differ from the classifier's "
+            "on each window; without padding they would be equal."
         )
     document = {
         "model": str(target.path),

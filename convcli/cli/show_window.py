@@ -211,7 +211,7 @@ def _heatmap_report(found: Heatmap, names: tuple[str, ...], labels: list[int], n
     if not how.exact:
         notes.append(
             "Its layers pad: inside a larger picture they see neighbours where the classifier saw "
-            "zeros, so the values differ a little from the classifier's."
+            "zeros, so the values differ from the classifier's."
         )
     document = {
         "window": list(how.window),

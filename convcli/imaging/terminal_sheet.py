@@ -16,6 +16,8 @@ SHADES = " .:-=+*#%@"
 GAP = 2
 NARROWEST, WIDEST = 14, 32
 """Columns of a cell among others: room for a caption, and for a digit of 28 pixels."""
+MANY, WIDEST_OF_MANY = 12, 18
+"""Above so many cells they are smaller, so that a window shows more than a few."""
 
 
 def draw_cells(
@@ -42,16 +44,19 @@ def draw_cells(
     lines = [title[:columns]] if title else []
     for row in _rows(cells, across):
         if row[0].heading:
-            lines.append(row[0].heading[:columns])
+            lines += [*([""] if lines else []), row[0].heading[:columns]]
         lines += _row(row, width, 2 * max(rows - 4, 4), colour)
     return "\n".join(lines) + "\n"
 
 
 def _cell_width(cells: Sequence[Cell], columns: int) -> int:
     """Return the columns of a cell: all of the window for one picture."""
-    widest = max(cell.pixels.shape[1] for cell in cells)
-    wanted = columns if len(cells) == 1 else min(max(widest, NARROWEST), WIDEST)
-    return max(1, min(wanted, columns))
+    if len(cells) == 1:
+        return max(1, columns)
+    pictures = max(int(cell.pixels.shape[1]) for cell in cells)
+    words = max(len(line) for cell in cells for line in cell.caption.splitlines() or [""])
+    widest = WIDEST if len(cells) <= MANY else WIDEST_OF_MANY
+    return max(1, min(max(pictures, words, NARROWEST), widest, columns))
 
 
 def _rows(cells: Sequence[Cell], across: int) -> list[list[Cell]]:
