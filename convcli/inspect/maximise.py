@@ -23,18 +23,18 @@ class Ascent:
     (Inceptionism): a pattern must excite the unit wherever it lies to the cell.
 
     Attributes:
-        steps: how many.
-        rate: root mean square change of the first step, as a share of the range; it falls to 0.
-        decay: share of the way back to the middle, per step.
-        blur: share of each cell that is spread over its neighbours, per step.
+        steps: how many; rate, decay and blur fall evenly to 0.
+        rate: root mean square change of the first step, as a share of the range.
+        decay: share of the way back to the middle in the first step.
+        blur: share of each cell that is spread over its neighbours in the first step.
         jitter: the input is shifted by up to this many cells while a gradient is taken.
         seed: of the first noise and of the shifts.
     """
 
     steps: int = 160
     rate: float = 0.1
-    decay: float = 0.01
-    blur: float = 0.05
+    decay: float = 0.04
+    blur: float = 0.3
     jitter: int = 1
     seed: int = 0
 
@@ -69,10 +69,10 @@ def maximise(
         shift = [int(n) for n in random.integers(-ascent.jitter, ascent.jitter + 1, len(spatial))]
         shifted = np.ascontiguousarray(np.roll(inputs, shift, spatial))
         slope = np.roll(gradient(shifted), [-n for n in shift], spatial)
-        rate = ascent.rate * (1 - step / ascent.steps)
-        inputs = inputs + rate * span * _unit(slope)
-        inputs = middle + (1 - ascent.decay) * (inputs - middle)
-        inputs = _blurred(inputs, ascent.blur, spatial)
+        left = 1 - step / ascent.steps
+        inputs = inputs + ascent.rate * left * span * _unit(slope)
+        inputs = middle + (1 - ascent.decay * left) * (inputs - middle)
+        inputs = _blurred(inputs, ascent.blur * left, spatial)
         inputs = np.clip(inputs, low, high).astype(np.float32)
     return inputs
 
