@@ -16,6 +16,7 @@ _HOME: dict[str, str] = {
     "fit": "convcli.learn.fit",
     "load": "convcli.learn.modelfile",
     "export_model": "convcli.exchange.export",
+    "import_model": "convcli.exchange.importing",
     "filter_image": "convcli.imaging.apply",
     "network": "convcli.network",
 }

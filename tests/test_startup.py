@@ -22,6 +22,7 @@ BANNED: dict[tuple[str, ...], set[str]] = {
     ("data",): {"numba", "llvmlite", "PIL", "scipy", "torch", "rich"},
     ("kernels", "sobel-x"): HEAVY | {"rich"},
     ("export", "--help"): HEAVY | {"onnx", "h5py", "keras"},
+    ("import", "--help"): HEAVY | {"onnx", "h5py", "keras"},
 }
 
 

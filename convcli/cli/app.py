@@ -24,6 +24,7 @@ from convcli.cli.explain import explain
 from convcli.cli.export import register as register_export
 from convcli.cli.filter import register as register_filter
 from convcli.cli.gradcheck import register as register_gradcheck
+from convcli.cli.import_ import register as register_import
 from convcli.cli.kernels import register as register_kernels
 from convcli.cli.lr_find import register as register_lr_find
 from convcli.cli.page import register as register_page
@@ -72,6 +73,7 @@ register_train(app)
 register_evaluate(app)
 register_predict(app)
 register_export(app)
+register_import(app)
 register_runs(app)
 register_lr_find(app)
 register_page(app)

@@ -45,7 +45,9 @@ class KerasNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class KerasNode:
+    """A layer, the layers it reads, and whether Keras would leave it as it is."""
+
     layer: KerasLayer
     sources: tuple[str, ...]
     frozen: bool
@@ -61,20 +63,34 @@ def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> KerasN
     Raises:
         InputProblem: no such file, not what Keras writes, or a network that cannot be said here.
     """
-    try:
-        document = json.loads(_config_text(path))
-    except (ValueError, RecursionError) as problem:
-        raise InputProblem(f"{path} is not JSON as Keras writes it: {problem}.") from problem
+    document = read_document(path)
     try:
         return network_from_keras(document, input_shape, name=path.stem)
     except InputProblem as problem:
         raise InputProblem(f"{path}: {problem}") from problem
 
 
+def read_document(path: Path) -> object:
+    """Return the decoded configuration in a `.keras`, `.h5` or JSON file.
+
+    Raises:
+        InputProblem: no such file, or not what Keras writes.
+    """
+    try:
+        document: object = json.loads(_config_text(path))
+    except (ValueError, RecursionError) as problem:
+        raise InputProblem(f"{path} is not JSON as Keras writes it: {problem}.") from problem
+    return document
+
+
 def _config_text(path: Path) -> str:
     """Return the configuration inside an archive, or the whole file, as text."""
+    if path.suffix.lower() in {".h5", ".hdf5"}:
+        from convcli.exchange.keras_arrays import config_in_hdf5
+
+        return config_in_hdf5(path)
     try:
-        if path.suffix == ".keras":
+        if path.suffix.lower() == ".keras":
             with ZipFile(path) as archive:
                 entry = archive.getinfo("config.json")
                 if entry.file_size > MAX_BYTES:
@@ -88,6 +104,8 @@ def _config_text(path: Path) -> str:
                 f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read."
             )
         return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     except UnicodeDecodeError as problem:
         raise InputProblem(f"{path} is not text. Give what model.to_json() returns.") from problem
     except (BadZipFile, KeyError, NotImplementedError, RuntimeError) as problem:
@@ -105,7 +123,13 @@ def network_from_keras(
     >>> network_from_keras(model).network.trace().totals.params  # 4 x 3 weights and 3 biases
     15
     """
-    graph = _Graph(document)
+    return network_of(KerasGraph(document), input_shape, name)
+
+
+def network_of(
+    graph: KerasGraph, input_shape: tuple[int, ...] | None = None, name: str = "network"
+) -> KerasNetwork:
+    """Return the network that the layers of a graph make; see `read_keras`."""
     shape = input_shape or graph.input_shape()
     way = as_blocks(
         {name: node.sources for name, node in graph.nodes.items()}, graph.start, graph.end
@@ -115,7 +139,7 @@ def network_from_keras(
         raise InputProblem("the Keras network has no layers.")
     notes = tuple(note for node in graph.nodes.values() for note in node.layer.notes)
     frozen = tuple(
-        _word(name)
+        layer_word(name)
         for name, node in graph.nodes.items()
         if node.frozen and node.layer.kind not in JOINS and layers_of(node.layer)
     )
@@ -123,7 +147,7 @@ def network_from_keras(
     return KerasNetwork(network, frozen, notes)
 
 
-def _items(way: Way, nodes: Mapping[str, _Node]) -> Iterator[Layer | Block]:
+def _items(way: Way, nodes: Mapping[str, KerasNode]) -> Iterator[Layer | Block]:
     """Yield layers and blocks for a way through the graph."""
     for step in way:
         if isinstance(step, Branches):
@@ -133,21 +157,21 @@ def _items(way: Way, nodes: Mapping[str, _Node]) -> Iterator[Layer | Block]:
         if layer.kind in JOINS:
             raise layer.problem("it joins a single tensor.")
         for found in layers_of(layer):
-            yield replace(found, name=_word(step))
+            yield replace(found, name=layer_word(step))
 
 
-def _word(name: str) -> str:
+def layer_word(name: str) -> str:
     """Return Keras' name as a name of the notation."""
     word = "".join(letter if letter.isalnum() or letter in "_-." else "_" for letter in name)[:70]
     return word if word[:1].isalpha() else f"k_{word}"
 
 
-def _block(join: Branches, nodes: Mapping[str, _Node]) -> Block:
+def _block(join: Branches, nodes: Mapping[str, KerasNode]) -> Block:
     """Return the block that a join closes."""
     layer = nodes[join.join].layer
     kind = JOINS.get(layer.kind)
     branches = [tuple(_items(path, nodes)) for path in join.paths]
-    name = _word(layer.name)
+    name = layer_word(layer.name)
     if kind is None:
         raise layer.problem(f"it reads {len(branches)} tensors, and no block does this.")
     if kind == "concat":
@@ -169,13 +193,13 @@ def _block(join: Branches, nodes: Mapping[str, _Node]) -> Block:
     return Residual(body, () if bare else shortcuts[-1], name=name)
 
 
-class _Graph:
+class KerasGraph:
     """The layers of a configuration by name in reading order, with nested models spread out."""
 
     def __init__(self, document: object) -> None:
-        kind, config = _class_and_config(document, "The document")
+        kind, config = class_and_config(document, "The document")
         self.name = str(config.get("name") or "")
-        self._found: dict[str, _Node] = {}
+        self._found: dict[str, KerasNode] = {}
         self._stands_for: dict[str, str] = {}
         end = self._spread(kind, config, "", None, 0)
         for name, node in self._found.items():
@@ -219,8 +243,8 @@ class _Graph:
             raise InputProblem(f"Keras models nest more than {MAX_NESTING} deep.")
         chain = kind == "Sequential"
         last = source
-        for entry in _entries(kind, config):
-            inner, settings = _class_and_config(entry, "A layer")
+        for entry in layer_entries(kind, config):
+            inner, settings = class_and_config(entry, "A layer")
             local = str(entry.get("name") or settings.get("name") or inner)
             name = prefix + local
             if name in self._found or name in self._stands_for:
@@ -238,7 +262,7 @@ class _Graph:
                 self._stands_for[name] = end
             else:
                 layer = KerasLayer(name, inner, settings, _shape_of(entry, settings))
-                self._found[name] = _Node(layer, sources, settings.get("trainable") is False)
+                self._found[name] = KerasNode(layer, sources, settings.get("trainable") is False)
             last = name
         if chain and last is not None:
             return last
@@ -252,7 +276,7 @@ class _Graph:
     def _add_input(self, config: Mapping[str, Any], first: Mapping[str, Any]) -> str:
         """Note the input that a Sequential model leaves unsaid; return its name."""
         shape = _extents(first.get("batch_input_shape") or config.get("build_input_shape"))
-        self._found["input"] = _Node(KerasLayer("input", "InputLayer", {}, shape), (), False)
+        self._found["input"] = KerasNode(KerasLayer("input", "InputLayer", {}, shape), (), False)
         return "input"
 
     def _resolve(self, name: str) -> str:
@@ -265,7 +289,7 @@ class _Graph:
             raise InputProblem(f"a Keras layer reads {name!r}, which is not there.")
         return name
 
-    def _in_order(self) -> dict[str, _Node]:
+    def _in_order(self) -> dict[str, KerasNode]:
         """Return the layers so that each stands after what it reads."""
         reads = {name: node.sources for name, node in self._found.items()}
         try:
@@ -285,7 +309,7 @@ def _rank_after(layer: KerasLayer, rank: int) -> int:
     return 1 if gathers and not layer.config.get("keepdims") else rank
 
 
-def _entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
+def layer_entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
     """Return the entries of a model's layers."""
     entries = config.get("layers")
     if not isinstance(entries, list) or not entries:
@@ -296,7 +320,7 @@ def _entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
     return entries
 
 
-def _class_and_config(value: object, what: str) -> tuple[str, Mapping[str, Any]]:
+def class_and_config(value: object, what: str) -> tuple[str, Mapping[str, Any]]:
     """Return the class name and the settings of a serialised object."""
     if isinstance(value, Mapping):
         kind, config = value.get("class_name"), value.get("config")

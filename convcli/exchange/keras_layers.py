@@ -63,6 +63,7 @@ class KerasLayer:
         config: its settings.
         input_shape: without the batch, None where Keras leaves it open or does not say.
         notes: where reading it changed something that no figure depends on.
+        inexact: whether its outputs are then other than Keras'.
     """
 
     name: str
@@ -70,6 +71,7 @@ class KerasLayer:
     config: Config
     input_shape: tuple[int | None, ...] = ()
     notes: list[str] = field(default_factory=list)
+    inexact: bool = False
 
     def problem(self, fact: str) -> InputProblem:
         """Return the error that names this layer."""
@@ -134,6 +136,7 @@ class KerasLayer:
 
     def _slope(self, slope: object) -> None:
         if slope != 0.01:
+            self.inexact = True
             self.notes.append(f"{self.name}: slope {slope} is read as 0.01; no figure changes.")
 
     def last_axis(self) -> None:

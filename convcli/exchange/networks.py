@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from convcli.errors import InputProblem
 from convcli.layers.base import Shape
 from convcli.network import Network, network
 from convcli.network.lookup import FILE_READERS
@@ -40,7 +39,7 @@ def open_network(source: str, input_shape: Shape | None = None) -> OpenedNetwork
         UsageMistake: malformed notation, an unknown preset.
         InputProblem: a file that cannot be read, or is no network.
     """
-    if _suffix(source) in {".keras", ".json"}:
+    if _suffix(source) in {".keras", ".json", ".h5", ".hdf5"}:
         from convcli.exchange.keras_config import read_keras
 
         read = read_keras(Path(source.strip()), input_shape)
@@ -66,19 +65,12 @@ def _from_onnx(path: Path) -> Network:
     return read_onnx(path).network
 
 
-def _from_old_keras(path: Path) -> Network:
-    raise InputProblem(
-        f"{path} is Keras' old format. Load and save it in Keras: model.save('model.keras'), "
-        "or write model.to_json() to a file."
-    )
-
-
 FILE_READERS.update(
     {
         ".keras": _from_keras,
         ".json": _from_keras,
         ".onnx": _from_onnx,
-        ".h5": _from_old_keras,
-        ".hdf5": _from_old_keras,
+        ".h5": _from_keras,
+        ".hdf5": _from_keras,
     }
 )

@@ -24,10 +24,17 @@ INPUT = "input"
 
 @dataclass(frozen=True, slots=True)
 class OnnxNetwork:
-    """What an ONNX file holds, in our terms: the layers on paper, and arrays by `step.weight`."""
+    """What an ONNX file holds, in our terms.
+
+    Attributes:
+        network: the layers on paper.
+        arrays: by `step.weight`.
+        texts: the file's notes by key.
+    """
 
     network: Network
     arrays: Arrays
+    texts: dict[str, str]
 
 
 def read_onnx(path: Path) -> OnnxNetwork:
@@ -63,7 +70,8 @@ def network_from_onnx(content: bytes, name: str = "network") -> OnnxNetwork:
         raise InputProblem("this is no ONNX model.") from problem
     if not model.graph.node:
         raise InputProblem("this is no ONNX model, or one without operators.")
-    return _Reader(model.graph).result(name)
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    return _Reader(model.graph).result(name, texts)
 
 
 class _Reader:
@@ -112,7 +120,7 @@ class _Reader:
         except InputProblem as problem:
             raise InputProblem(f"{where}: {problem}") from problem
 
-    def result(self, name: str) -> OnnxNetwork:
+    def result(self, name: str, texts: dict[str, str]) -> OnnxNetwork:
         """Return the network on the way from the input to the first output, and its arrays."""
         if self.output not in self.graph.values:
             raise InputProblem(f"the output {self.output} is not calculated from the input.")
@@ -125,7 +133,7 @@ class _Reader:
         for step, key in zip(steps, _flat(way), strict=True):
             given = self.nodes[key].arrays
             arrays |= {f"{step.name}.{weight}": array for weight, array in given.items()}
-        return OnnxNetwork(network, arrays)
+        return OnnxNetwork(network, arrays, texts)
 
     def _with_suffix_activations(self, end: str) -> str:
         """Write each activation that alone reads a layer as that layer's suffix."""

@@ -81,7 +81,7 @@ FILES = {
     "prose.json": (b"Dear reader", 3, "is not JSON as Keras writes it"),
     "deep.json": (b"[" * 100_000, 3, "is not JSON as Keras writes it"),
     "zip.keras": (b"PK\x03\x04 nothing", 3, "is no Keras archive"),
-    "old.h5": (b"\x89HDF", 3, "is Keras' old format"),
+    "old.h5": (b"\x89HDF", 3, "is no whole Keras file"),
     "cut.safetensors": (b"\xff" * 40, 3, "is not a whole safetensors file"),
     "net.txt": (b"input 8x8x1", 2, "convcli reads .net, .safetensors, .keras, .json, .onnx"),
 }

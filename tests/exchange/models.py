@@ -56,8 +56,13 @@ def keras() -> Any:
 
 def run_keras(path: Path, samples: Any) -> Any:
     """Return what Keras makes of samples with the model in a file."""
-    peer = keras()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the other program's own
-        model = peer.saving.load_model(path, compile=False)
-        return peer.ops.convert_to_numpy(model(samples, training=False))
+        return asked(keras().saving.load_model(path, compile=False), samples)
+
+
+def asked(model: Any, samples: Any) -> Any:
+    """Return what a Keras model makes of samples."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return keras().ops.convert_to_numpy(model(samples, training=False))

@@ -1,0 +1,201 @@
+"""Another program's file as a model of ours: one call for the command `import`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.exchange.networks import open_network
+from convcli.exchange.scaling import Scaling
+from convcli.learn.model import Model
+from convcli.learn.modelfile import TrainedModel, read_tensors
+from convcli.learn.prepare import Preprocessing
+from convcli.network import Network, parse_notation
+
+Array = npt.NDArray[Any]
+
+WHOLE = (".onnx", ".keras", ".h5", ".hdf5")
+"""Files that hold their network."""
+
+BARE = (".safetensors", ".npz")
+"""Files of arrays, which may hold the notation of their network as a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A model, and what its file said that found no place in it.
+
+    Attributes:
+        model: ready to predict and to save.
+        notes: sentences.
+    """
+
+    model: TrainedModel
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    network: Network
+    arrays: Mapping[str, Array]
+    texts: Mapping[str, str]
+    scaling: Scaling | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def import_model(
+    path: Path | str,
+    *,
+    network: str | None = None,
+    classes: tuple[str, ...] | None = None,
+    scale: tuple[float, ...] | None = None,
+    offset: tuple[float, ...] | None = None,
+    pictures: str | None = None,
+) -> Imported:
+    """Return the model in another program's file.
+
+    What is left out is taken from the file where it says so (files exported here do), else classes
+    are numbered and samples are taken as they are.
+
+    Args:
+        path: ONNX, Keras (.keras, .h5), or arrays (.safetensors, .npz).
+        network: notation, preset or file; for arrays alone.
+        classes: the name of each output.
+        scale: samples are multiplied by it, one figure or one a channel,
+        offset: and then this is added.
+        pictures: how pictures of another size are prepared, see `Preprocessing`.
+
+    Raises:
+        UsageMistake: an unknown suffix, or a network for a file that has its own.
+        InputProblem: a damaged or hostile file, a layer that cannot be said here, or arrays that
+            do not fit.
+    """
+    path = Path(path)
+    read = _read(path, network)
+    trace = read.network.trace()
+    outputs = trace.output_shape[-1]
+    names = classes or _class_names(read.texts, outputs)
+    if len(names) != outputs:
+        raise UsageMistake(
+            f"--classes has {len(names)} names, and the network in {path} has {outputs} outputs."
+        )
+    try:
+        preprocessing = _preprocessing(read, scale, offset, pictures)
+        arrays = {  # all are checked before memory for the network is taken
+            f"{step.name}.{name}": _fitting(f"{step.name}.{name}", read.arrays, shape)
+            for step in trace.steps
+            for name, shape in {**step.weights, **step.buffer_shapes}.items()
+        }
+        model = Model.initialise(read.network, scaling=preprocessing.engine_scaling)
+        for name, place in {**model.parameters, **model.buffers}.items():
+            place[...] = arrays[name]
+    except InputProblem as problem:
+        raise InputProblem(f"{path}: {problem}") from problem
+    training = {"data": f"imported from {path.name}"}
+    return Imported(TrainedModel(model, names, preprocessing, {}, training), read.notes)
+
+
+def _read(path: Path, network: str | None) -> _Read:
+    suffix = path.suffix.lower()
+    if suffix not in {*WHOLE, *BARE}:
+        hint = did_you_mean(suffix, (*WHOLE, *BARE))
+        if suffix in {".pt", ".pth", ".pkl"}:
+            hint = " A pickle may run any code; in PyTorch use safetensors.torch.save_file."
+        raise UsageMistake(f"{path}: import reads {', '.join((*WHOLE, *BARE))}.{hint}")
+    if suffix in WHOLE and network is not None:
+        raise UsageMistake(f"{path} holds its own network; leave --network out.")
+    if suffix == ".onnx":
+        from convcli.exchange.onnx_import import read_onnx
+
+        found = read_onnx(path)
+        return _Read(found.network, found.arrays, found.texts)
+    if suffix in WHOLE:
+        from convcli.exchange.keras_import import read_keras_trained
+
+        trained = read_keras_trained(path)
+        return _Read(trained.network, trained.arrays, trained.texts, trained.scaling, trained.notes)
+    return _read_arrays(path, network)
+
+
+def _read_arrays(path: Path, network: str | None) -> _Read:
+    from convcli.exchange.named_arrays import arrays_by_name, read_npz
+
+    if path.suffix.lower() == ".npz":
+        given, texts = read_npz(path)
+    else:
+        header, given = read_tensors(path)
+        texts = header.texts
+    if network is None and "network" not in texts:
+        raise UsageMistake(
+            f"{path} holds arrays and no network. Say which with --network: a preset, a file, or "
+            "'input 28x28x1, conv 16 3 relu, ...'"
+        )
+    try:  # a note in a file is notation and never names another file
+        found = open_network(network).network if network else parse_notation(texts["network"])
+        arrays = arrays_by_name(found.trace(), given, rows_channels_last="network" in texts)
+    except InputProblem as problem:
+        raise InputProblem(f"{path}: {problem}") from problem
+    return _Read(found, arrays, texts)
+
+
+def _fitting(name: str, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+    """Return an array as float32, once its place, shape and numbers are found good."""
+    array = arrays.get(name)
+    if array is None or array.shape != shape:
+        has = "is missing" if array is None else f"has the shape {array.shape}"
+        raise InputProblem(f"the array {name} {has}; the network needs {shape}.")
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise InputProblem(f"the array {name} ({array.dtype}) holds something but finite numbers.")
+    converted: Array = array.astype(np.float32)
+    return converted
+
+
+def _class_names(texts: Mapping[str, str], outputs: int) -> tuple[str, ...]:
+    found = _json(texts, "classes")
+    if isinstance(found, list) and len(found) == outputs:
+        return tuple(str(name) for name in found)
+    return tuple(str(number) for number in range(outputs))
+
+
+def _preprocessing(
+    read: _Read,
+    scale: tuple[float, ...] | None,
+    offset: tuple[float, ...] | None,
+    pictures: str | None,
+) -> Preprocessing:
+    """Return what was asked for, else what the file says, else samples as they are."""
+    shape = read.network.input_shape
+    record = _json(read.texts, "preprocessing")
+    noted = Preprocessing(shape, (1.0,), (0.0,))
+    if isinstance(record, dict):
+        noted = Preprocessing.from_record(record, shape)
+    inside = read.scaling or Scaling(noted.scale, noted.offset)
+    if read.scaling is not None and (scale or offset):
+        raise UsageMistake("The file scales its input itself; leave --scale and --offset out.")
+    for option, given in (("--scale", scale), ("--offset", offset)):
+        if given and len(given) not in {1, shape[-1]}:
+            raise UsageMistake(
+                f"{option} has {len(given)} figures, and samples have {shape[-1]} channels."
+            )
+    found = {
+        "shape": shape,
+        "scale": scale or inside.scale,
+        "offset": offset or inside.offset,
+        "pictures": pictures or noted.pictures,
+    }
+    return Preprocessing.from_record(found, shape)
+
+
+def _json(texts: Mapping[str, str], key: str) -> object:
+    try:
+        found: object = json.loads(texts.get(key, "null"))
+    except (ValueError, RecursionError):
+        return None
+    return found
