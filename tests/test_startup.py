@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,9 @@ def test_the_public_names_load_on_first_use() -> None:
     script = "import sys, convcli; dir(convcli); print('numpy' in sys.modules)"
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert got.stdout == "False\n"
+
+
+def test_runs_are_compared_without_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"network": "input 4, dense 2 softmax"}')
+    got = loaded_by(("report", str(tmp_path), "--format", "json"))
+    assert got & (HEAVY | {"rich"}) == set()

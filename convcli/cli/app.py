@@ -31,6 +31,7 @@ from convcli.cli.page import register as register_page
 from convcli.cli.pool import register as register_pool
 from convcli.cli.predict import register as register_predict
 from convcli.cli.presets import register as register_presets
+from convcli.cli.report import register as register_report
 from convcli.cli.runs import register as register_runs
 from convcli.cli.shape import register as register_shape
 from convcli.cli.show import register as register_show
@@ -75,6 +76,7 @@ register_predict(app)
 register_export(app)
 register_import(app)
 register_runs(app)
+register_report(app)
 register_lr_find(app)
 register_page(app)
 register_doctor(app)

@@ -125,8 +125,8 @@ def chosen_split(data: Dataset, name: str | None) -> tuple[str, Split]:
 
 def evaluation_report(found: Evaluation, data: Dataset, split: Split, name: str) -> Report:
     """Return the figures as a report: classes, confusion, calibration, mistakes."""
-    from convcli.cli.train_view import percent
     from convcli.report import Column, Report
+    from convcli.report.numbers import percent
 
     rows = tuple((c.name, c.recall, c.precision, c.n) for c in found.classes)
     columns = (
@@ -206,8 +206,8 @@ def _confusion_report(found: Evaluation) -> Report:
 
 
 def _calibration_report(found: Evaluation) -> Report:
-    from convcli.cli.train_view import percent
     from convcli.report import Column, Report
+    from convcli.report.numbers import percent
 
     return Report(
         title=f"Calibration: expected error {found.calibration_error:.2%}",
@@ -221,8 +221,8 @@ def _calibration_report(found: Evaluation) -> Report:
 
 
 def _mistakes_report(found: Evaluation, data: Dataset, split: Split) -> Report:
-    from convcli.cli.train_view import percent
     from convcli.report import Column, Report
+    from convcli.report.numbers import percent
 
     return Report(
         title="Worst mistakes",

@@ -121,8 +121,8 @@ def drawn(sample: Any) -> str:
 
 def answers_report(found: list[tuple[str, Answer]]) -> Report:
     """Return one row for each sample."""
-    from convcli.cli.train_view import percent
     from convcli.report import Column, Report
+    from convcli.report.numbers import percent
 
     def others(top: tuple[tuple[str, float], ...]) -> str:
         return ", ".join(f"{label} {probability:.1%}" for label, probability in top[1:]) or "-"

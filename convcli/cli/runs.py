@@ -81,9 +81,8 @@ def figures_of(record: dict[str, Any]) -> dict[str, Any]:
 
 def list_report(found: list[tuple[RunDirectory, dict[str, Any]]]) -> Report:
     """Return one row for each run."""
-    from convcli.cli.train_view import percent
     from convcli.report import Column, Report
-    from convcli.report.numbers import as_seconds
+    from convcli.report.numbers import as_seconds, percent
 
     columns = (
         Column("run", "run"),

@@ -17,6 +17,7 @@ from convcli.cli.train_view import ProgressView, result_report, show_result
 from convcli.data import Dataset
 from convcli.errors import CheckFailed, UsageMistake
 from convcli.learn.checkpoint import read_setting
+from convcli.learn.fit import Diverged
 from convcli.learn.modelfile import load
 from convcli.learn.plan import Parting, parted
 from convcli.learn.recipes import Recipe
@@ -115,12 +116,17 @@ def run_to_end(run: Run, messages: Messages) -> RunResult:
     messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
     run.warm_up()
     with Interruption() as interruption, ProgressView(run, messages) as view:
-        for event in run.events():
-            view.show(event)
-            if interruption.wanted:
-                run.leave()
-                break
+        try:
+            for event in run.events():
+                view.show(event)
+                if interruption.wanted:
+                    run.leave()
+                    break
+        except Diverged:
+            write_page(run, messages)
+            raise
     if interruption.wanted:
+        write_page(run, messages)
         Messages().say(
             f"After step {run.training.progress.step:,} everything was saved. "
             f"Go on with: convcli train --resume {run.directory.path}"
@@ -128,7 +134,22 @@ def run_to_end(run: Run, messages: Messages) -> RunResult:
         raise KeyboardInterrupt
     if run.training.stopped_because:
         messages.say(run.training.stopped_because)
-    return run.finish()
+    result = run.finish()
+    write_page(run, messages)
+    return result
+
+
+def write_page(run: Run, messages: Messages) -> None:
+    """Write report.html into the run directory; a run is whole without it: nothing fails here."""
+    from convcli.present.run_page import write_run_page
+
+    place = run.directory.path
+    try:
+        path = write_run_page(place, run.training.data, threads=run.training.threads)
+    except Exception as problem:  # hours of training must not end in a lost page
+        messages.say(f"The report could not be written: {problem} Again: convcli report {place}")
+    else:
+        messages.say(f"Report: {path}")
 
 
 def finish(order: Order, run: Run, result: RunResult) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from convcli.cli.console import emit
 from convcli.cli.train_order import Order
 from convcli.cli.train_run import begin, finish_check, run_to_end
-from convcli.cli.train_view import percent
 from convcli.errors import UsageMistake
 from convcli.learn.estimate import estimate
 from convcli.learn.holdout import folds
@@ -19,7 +18,7 @@ from convcli.learn.plan import Parting, parted
 from convcli.learn.run import RunResult
 from convcli.learn.rundir import create_run_directory
 from convcli.report import Column, Report
-from convcli.report.numbers import as_bytes, as_seconds
+from convcli.report.numbers import as_bytes, as_seconds, percent
 
 
 def train_folds(order: Order, count: int) -> None:

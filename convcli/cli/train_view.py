@@ -12,7 +12,7 @@ from convcli.cli.console import Messages, emit
 from convcli.learn.fit import Epoch, StepDone
 from convcli.report import Column, Report
 from convcli.report.curves import draw_curves
-from convcli.report.numbers import as_seconds
+from convcli.report.numbers import as_seconds, percent
 
 if TYPE_CHECKING:
     from convcli.learn.run import Run, RunResult
@@ -151,12 +151,3 @@ def show_result(report: Report, run: Run, style: str | None) -> None:
         sys.stdout.write(draw_curves(losses, title="loss by epoch", logarithmic=True) + "\n\n")
         sys.stdout.write(draw_curves(accuracies, title="accuracy by epoch", text="{:.1%}") + "\n\n")
     emit(report, style)
-
-
-def percent(share: float | None) -> str:
-    """Return a share with two decimals of a percent, a dash for none.
-
-    >>> percent(0.98765), percent(None)
-    ('98.77%', '-')
-    """
-    return "-" if share is None else f"{share:.2%}"

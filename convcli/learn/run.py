@@ -28,9 +28,10 @@ from convcli.learn.fit import Diverged, Epoch, StepDone, Training
 from convcli.learn.metrics import mean_cross_entropy
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
-from convcli.learn.plan import Parting, parted, predict_split
+from convcli.learn.plan import Parting, predict_split
 from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import Recipe
+from convcli.learn.rundata import data_again, noted_parting
 from convcli.learn.rundir import HELD_OUT, LAST, RunDirectory
 from convcli.network import Network, to_notation
 
@@ -270,21 +271,11 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
         InputProblem: the checkpoint is damaged, or the data are no longer the same.
     """
     setting = read_setting(path)
-    try:
-        parting = Parting(**setting.options["parting"])
-        pictures = str(setting.options["pictures"])
-    except (KeyError, TypeError) as problem:
-        raise InputProblem(
-            f"{path} does not say how its data were parted; train anew."
-        ) from problem
-    data = parted(data, setting.recipe, parting)
-    if fingerprint(data) != setting.fingerprint:
-        raise InputProblem(
-            f"The training samples of {setting.source} are no longer those that {path} was made "
-            "with; going on would mix two trainings. Train anew, or bring the old samples back."
-        )
+    parting = noted_parting(path, setting)
+    data = data_again(path, setting, data)
     directory = RunDirectory(path.parent)
     directory.clean()
+    pictures = str(setting.options.get("pictures", "resize"))
     preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
     training = Training(
         Model.initialise(setting.network, setting.seed, preprocessing.engine_scaling),

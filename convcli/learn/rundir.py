@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convcli.errors import InputProblem, WouldOverwrite
 from convcli.files import write_text
-from convcli.learn.fit import Epoch
+
+if TYPE_CHECKING:
+    from convcli.learn.fit import Epoch
 
 RECORD, HISTORY, MODEL, LAST = "run.json", "history.csv", "model.safetensors", "last.safetensors"
 HELD_OUT = "validation_indices.txt"
@@ -43,6 +45,8 @@ class RunDirectory:
 
     def write_history(self, history: Sequence[Epoch]) -> None:
         """Write one row for each epoch to history.csv."""
+        from convcli.learn.fit import Epoch  # loads the engine, which a reader of runs needs not
+
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([field.name for field in dataclasses.fields(Epoch)])

@@ -7,6 +7,7 @@ chart carries its title and description for readers who do not see it.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -167,7 +168,7 @@ class _Frame:
             steps = (1, 2, 5) if self.x_high - self.x_low < 2 else (1,)
             values = [step * 10.0**power for power in powers for step in steps]
             inside = [v for v in values if self.x_low <= math.log10(v) <= self.x_high]
-            return [(value, with_prefix(value)) for value in inside]
+            return [(v, re.sub(r"\.0+(?= |$)", "", with_prefix(v))) for v in inside]
         ticks = round_ticks(self.x_low, self.x_high)
         return [(v, f"{v:g}") for v in ticks if v == round(v) or not self.whole]
 

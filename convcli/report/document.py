@@ -17,6 +17,7 @@ STYLE = """
   --line: #d9d7d0; --card: #ffffff; }
 @media (prefers-color-scheme: dark) { :root { --ground: #16171b; --ink: #ececf0; --soft: #a0a0ac;
   --line: #34353d; --card: #1f2026; } }
+@page { margin: 14mm 12mm; }
 @media print { :root { color-scheme: light; --ground: #fff; --ink: #000; --soft: #444;
   --line: #bbb; --card: #fff; } nav { display: none; } body { max-width: none; padding: 0;
   font-size: 10pt; } .scroll { overflow: visible; } h2, caption { break-after: avoid; }
@@ -36,8 +37,9 @@ p.note { color: var(--soft); font-size: .9rem; margin: .3rem 0; max-width: 60rem
 nav { margin-top: .8rem; line-height: 1.9; } main p { max-width: 60rem; }
 .gallery { margin: .6rem 0 1.1rem; } .gallery > p { margin: 0 0 .4rem; font-weight: 600; }
 .cells { display: flex; flex-wrap: wrap; gap: .7rem .8rem; }
-.cells figure { margin: 0; display: block; } .cells img { display: block; background: var(--card);
-  border: 1px solid var(--line); } .cells figcaption { margin-top: .15rem; line-height: 1.25;
+.cells figure { margin: 0; display: block; max-width: 100%; }
+.cells img { display: block; background: var(--card); border: 1px solid var(--line); }
+.cells figcaption { margin-top: .15rem; line-height: 1.25;
   font-size: .8rem; white-space: pre-line; }
 """
 
@@ -149,7 +151,7 @@ def _figure(figure: Figure) -> str:
 def _gallery(gallery: Gallery) -> str:
     cells = "".join(
         f"<figure>{_image(one.png, one.alternative or one.caption, one.width)}"
-        f'<figcaption style="max-width:{max(one.width, 64)}px">{escape(one.caption)}</figcaption>'
+        f'<figcaption style="max-width:{max(one.width, 96)}px">{escape(one.caption)}</figcaption>'
         "</figure>"
         for one in gallery.pictures
     )

@@ -47,3 +47,12 @@ def as_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def percent(share: float | None) -> str:
+    """Return a share with two decimals of a percent, a dash for none.
+
+    >>> percent(0.98765), percent(None)
+    ('98.77%', '-')
+    """
+    return "-" if share is None else f"{share:.2%}"

@@ -11,7 +11,14 @@ import pytest
 
 from convcli.report import Column, Report
 from convcli.report.chart import Line, line_chart, matrix_chart, round_ticks
-from convcli.report.document import Document, Figure, Section, render_document
+from convcli.report.document import (
+    Document,
+    Figure,
+    Gallery,
+    Picture,
+    Section,
+    render_document,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -87,3 +94,69 @@ def test_a_document_needs_nothing_else() -> None:
     assert page.count('alt="') + page.count("aria-label=") == 2
     for tag in ("section", "table", "figure", "svg"):
         assert page.count(f"<{tag}") == page.count(f"</{tag}>")
+
+
+def test_a_marked_place_stands_at_its_epoch() -> None:
+    lines = [Line("a", (1, 2, 3), (3.0, 1.0, 2.0))]
+    chart = parse(line_chart("t", lines, x_label="x", y_label="y", mark=(2, "best <2>")))
+    mark = next(e for e in chart.iter(f"{SVG}line") if e.attrib["class"] == "mark")
+    points = chart.find(f".//{SVG}polyline").attrib["points"].split()
+    assert mark.attrib["x1"] == points[1].split(",")[0]
+    assert "best <2>" in [text.text for text in chart.iter(f"{SVG}text")]
+    outside = line_chart("t", lines, x_label="x", y_label="y", mark=(9, "never"))
+    assert "never" not in outside
+
+
+def test_equal_ratios_are_equally_far_apart() -> None:
+    lines = [Line("a", (100, 1000, 10_000), (0.0, 0.5, 1.0))]
+    chart = parse(line_chart("t", lines, x_label="x", y_label="y", log_x=True))
+    places = [float(dot.attrib["cx"]) for dot in chart.iter(f"{SVG}circle")]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+    assert {"100", "1 k", "10 k"} <= {text.text for text in chart.iter(f"{SVG}text")}
+
+
+def test_dashes_and_lines_without_a_label() -> None:
+    lines = [
+        Line("behind", (1, 2), (0, 1), dashed=True, colour=3, labelled=False),
+        Line("before", (1, 2), (1, 0), colour=3),
+    ]
+    chart = parse(line_chart("t", lines, x_label="x", y_label="y"))
+    behind, before = chart.iter(f"{SVG}polyline")
+    assert behind.attrib["stroke"] == before.attrib["stroke"]
+    assert "stroke-dasharray" in behind.attrib
+    assert "stroke-dasharray" not in before.attrib
+    texts = [text.text for text in chart.iter(f"{SVG}text")]
+    assert "before" in texts
+    assert "behind" not in texts
+
+
+def test_epochs_have_whole_numbers() -> None:
+    chart = parse(line_chart("t", [Line("a", (1, 2, 3), (1, 2, 3))], x_label="epoch", y_label="y"))
+    low = max(float(text.attrib.get("y", 0)) for text in chart.iter(f"{SVG}text"))
+    along = [t.text for t in chart.iter(f"{SVG}text") if float(t.attrib.get("y", 0)) == low - 18]
+    assert along == ["1", "2", "3"]
+
+
+def test_many_labels_stay_on_the_chart() -> None:
+    lines = [Line(f"run {n}", (1, 2), (0.5, 0.1)) for n in range(40)]
+    chart = parse(line_chart("t", lines, x_label="x", y_label="y"))
+    heights = sorted(
+        float(text.attrib["y"])
+        for text in chart.iter(f"{SVG}text")
+        if (text.text or "").startswith("run")
+    )
+    assert min(after - before for before, after in pairwise(heights)) >= 12
+    assert heights[0] > 0
+    assert heights[-1] < float(chart.attrib["height"])
+
+
+def test_a_gallery_names_its_pictures() -> None:
+    pictures = (
+        Picture(b"\x89PNG", "1, said 7\n99% sure", 84),
+        Picture(b"\x89PNG", "b", 56, 'a "b"'),
+    )
+    page = render_document(Document("T", "", (Section("S", (Gallery("Wrong & sure", pictures),)),)))
+    assert 'aria-label="Wrong &amp; sure"' in page
+    assert 'alt="1, said 7 99% sure"' in page
+    assert 'alt="a &quot;b&quot;"' in page
+    assert page.count("<figure>") == page.count("<img ") == 2

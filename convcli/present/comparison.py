@@ -1,0 +1,240 @@
+"""Several runs side by side: figures, what differed in their settings, and their curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from convcli.present.facts import RunFacts, read_runs
+from convcli.report import Column, Report
+from convcli.report.chart import Line, line_chart
+from convcli.report.document import Block, Document, Figure, Section
+from convcli.report.numbers import as_seconds, percent
+
+SETTINGS = ("data", "seed", "samples", "recipe", "environment", "convcli")
+"""Parts of a record that were decided before the training, not measured in it."""
+
+_SPACED = str.maketrans("_.", "  ")
+
+
+def comparison_document(places: Sequence[Path | str]) -> Document:
+    """Return several runs as one page: their figures, settings and curves.
+
+    Args:
+        places: run directories.
+
+    Raises:
+        InputProblem: one is no run directory, or its record or history is damaged.
+    """
+    runs = read_runs([Path(place) for place in places])
+    return Document(
+        title=f"{len(runs)} runs compared",
+        lead=_lead(runs),
+        sections=(
+            Section("Figures", (figures_report(runs),)),
+            Section("Settings that differ", (_settings_block(runs),)),
+            Section("Learning curves", _curve_blocks(runs)),
+            Section("Over the number of parameters", _capacity_blocks(runs)),
+        ),
+    )
+
+
+def figures_report(runs: Sequence[RunFacts]) -> Report:
+    """Return one row for each run: its size, the figures of its best epoch, its test, its time.
+
+    The JSON document has the settings that differ too.
+    """
+    columns = (
+        Column("run", "run"),
+        Column("params", "parameters", "right"),
+        Column("epochs", "epochs", "right"),
+        Column("best_epoch", "best", "right"),
+        Column("train_accuracy", "training", "right", percent),
+        Column("val_accuracy", "validation", "right", percent),
+        Column("test_accuracy", "test", "right", percent),
+        Column("test_loss", "test loss", "right", _loss),
+        Column("train_seconds", "trained", "right", _duration),
+    )
+    rows = tuple(tuple(_figures(one)[column.key] for column in columns) for one in runs)
+    differing = differing_settings(runs)
+    document = [
+        _figures(one) | {"settings": {key: texts[place] for key, texts in differing.items()}}
+        for place, one in enumerate(runs)
+    ]
+    note = "Training and validation accuracy are those of the best epoch, whose weights were kept."
+    return Report("", columns, rows, notes=(note,), document=document)
+
+
+def differing_settings(runs: Sequence[RunFacts]) -> dict[str, list[Any]]:
+    """Return the settings that are not the same in all runs: name -> value of each run."""
+    flat = [_settings(one) for one in runs]
+    keys = dict.fromkeys(key for settings in flat for key in settings)
+    values = {key: [settings.get(key) for settings in flat] for key in keys}
+    return {key: found for key, found in values.items() if len(set(map(repr, found))) > 1}
+
+
+def _lead(runs: Sequence[RunFacts]) -> str:
+    """Return which run did best."""
+    measured = [(one, one.best.get("val_accuracy")) for one in runs]
+    known = [(accuracy, one) for one, accuracy in measured if accuracy is not None]
+    if not known:
+        return "No run has a validation accuracy."
+    accuracy, best = max(known, key=lambda pair: pair[0])
+    test = best.result("test_accuracy")
+    tested = "" if test is None else f", {percent(test)} on its test samples"
+    return f"Best on validation samples: {best.name} with {percent(accuracy)}{tested}."
+
+
+def _figures(run: RunFacts) -> dict[str, Any]:
+    best = run.best
+    number = best.get("number")
+    return {
+        "run": run.name,
+        "status": run.record.get("status"),
+        "params": run.params,
+        "epochs": len(run.history),
+        "best_epoch": None if number is None else int(number),
+        "train_accuracy": best.get("train_accuracy"),
+        "train_loss": best.get("train_loss"),
+        "val_accuracy": best.get("val_accuracy"),
+        "val_loss": best.get("val_loss"),
+        "test_accuracy": run.result("test_accuracy"),
+        "test_loss": run.result("test_loss"),
+        "train_seconds": run.result("train_seconds"),
+    }
+
+
+def _settings(run: RunFacts) -> dict[str, Any]:
+    """Return the settings of a run under flat names, such as `recipe.batch`."""
+    flat: dict[str, Any] = {}
+    for key in SETTINGS:
+        value = run.record.get(key)
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": part for name, part in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _settings_block(runs: Sequence[RunFacts]) -> Block:
+    differing = differing_settings(runs)
+    if not differing:
+        return "None: all settings are the same."
+    columns = (
+        Column("run", "run"),
+        *(
+            Column(key, key.removeprefix("recipe.").translate(_SPACED), "left", _text)
+            for key in differing
+        ),
+    )
+    rows = tuple(
+        (one.name, *(values[place] for values in differing.values()))
+        for place, one in enumerate(runs)
+    )
+    return Report("", columns, rows)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value in {None, ""} else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _loss(loss: float | None) -> str:
+    return "-" if loss is None else f"{loss:.4f}"
+
+
+def _duration(seconds: float | None) -> str:
+    return "-" if seconds is None else as_seconds(seconds)
+
+
+def _curve_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
+    """Return accuracy and loss of all runs over the epochs, training in dashes."""
+    if not any(one.history for one in runs):
+        return ("No run has finished an epoch.",)
+    blocks: list[Block] = []
+    for what in ("accuracy", "loss"):
+        lines: list[Line] = []
+        for number, one in enumerate(runs):
+            validated = bool(one.curve(f"val_{what}")[0])
+            lines.append(
+                Line(
+                    one.name if not validated else f"{one.name}, training",
+                    *one.curve(f"train_{what}"),
+                    dashed=validated,
+                    colour=number,
+                    labelled=not validated,
+                )
+            )
+            lines.append(Line(one.name, *one.curve(f"val_{what}"), colour=number))
+        chart = line_chart(
+            f"{what.capitalize()} by epoch",
+            lines,
+            x_label="epoch",
+            y_label=what,
+            width=760,
+            height=360,
+        )
+        blocks.append(
+            Figure(
+                f"{what.capitalize()} by epoch: validation samples in full lines, training samples "
+                "in dashes of the same colour.",
+                chart,
+            )
+        )
+    return tuple(blocks)
+
+
+def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
+    """Return training and validation figures over the networks' sizes."""
+    sizes = {one.params for one in runs if one.params}
+    if len(sizes) < 2:
+        return ("All networks have the same number of parameters; there is nothing to draw.",)
+    blocks: list[Block] = []
+    for what in ("accuracy", "loss"):
+        lines = [
+            Line(name, *_means_by_size(runs, reader))
+            for name, reader in (
+                ("training", _last_of(f"train_{what}")),
+                ("validation", _last_of(f"val_{what}")),
+                ("test", _test_of(what)),
+            )
+        ]
+        chart = line_chart(
+            f"{what.capitalize()} over the number of parameters",
+            lines,
+            x_label="parameters",
+            y_label=what,
+            width=500,
+            log_x=True,
+        )
+        blocks.append(Figure(f"{what.capitalize()} over the number of parameters.", chart))
+    words = (
+        "Training and validation figures are those of the last epoch, test figures those of the "
+        "best; runs of one size are averaged. Where both are poor the network is too small "
+        "(under-fitting); where training goes on improving and validation does not, it learns "
+        "its samples by heart (over-fitting)."
+    )
+    return (*blocks, words)
+
+
+def _means_by_size(
+    runs: Sequence[RunFacts], reader: Callable[[RunFacts], float | None]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return sizes in order and the mean figure of the runs of each."""
+    by_size: dict[int, list[float]] = {}
+    for one in runs:
+        figure = reader(one)
+        if one.params and figure is not None:
+            by_size.setdefault(one.params, []).append(figure)
+    pairs = sorted((size, sum(found) / len(found)) for size, found in by_size.items())
+    return tuple(float(size) for size, _ in pairs), tuple(mean for _, mean in pairs)
+
+
+def _last_of(key: str) -> Callable[[RunFacts], float | None]:
+    return lambda run: run.last.get(key)
+
+
+def _test_of(what: str) -> Callable[[RunFacts], float | None]:
+    return lambda run: run.result(f"test_{what}")

@@ -1,0 +1,110 @@
+"""What a run directory tells: its record and history, whatever state it was left in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convcli.errors import ConvcliError, InputProblem
+from convcli.learn.rundir import HISTORY, RECORD, RunDirectory
+from convcli.network import parse_notation
+
+History = list[dict[str, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The figures of one run.
+
+    Attributes:
+        directory: where they were read.
+        name: what to call it, unique among the runs that are shown together.
+        record: what run.json says.
+        history: the rows of history.csv; none before the first epoch.
+    """
+
+    directory: RunDirectory
+    name: str
+    record: dict[str, Any]
+    history: History
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end and read its test samples."""
+        return self.record.get("status") == "done"
+
+    def part(self, key: str) -> dict[str, Any]:
+        """Return a group of the record, empty where it has none."""
+        found = self.record.get(key)
+        return found if isinstance(found, dict) else {}
+
+    def result(self, key: str) -> Any:
+        """Return a figure of the finished run, None where there is none."""
+        found = self.part("result").get(key)
+        return found if isinstance(found, int | float) else None
+
+    @property
+    def params(self) -> int | None:
+        """Learnable numbers of the network; of an unfinished run counted from its notation."""
+        told = self.result("params")
+        if told is not None:
+            return int(told)
+        try:
+            return parse_notation(str(self.record.get("network"))).trace().totals.params
+        except ConvcliError:
+            return None
+
+    def curve(self, key: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return epochs and one column of the history, without its gaps."""
+        pairs = [
+            (row["number"], row[key])
+            for row in self.history
+            if row.get("number") is not None and row.get(key) is not None
+        ]
+        return tuple(x for x, _ in pairs if x is not None), tuple(
+            y for _, y in pairs if y is not None
+        )
+
+    @property
+    def best(self) -> dict[str, float | None]:
+        """The history's row of the epoch whose weights the model has; empty without any."""
+        return next((row for row in reversed(self.history) if row.get("best")), {})
+
+    @property
+    def last(self) -> dict[str, float | None]:
+        """The history's last row; empty without any."""
+        return self.history[-1] if self.history else {}
+
+
+def read_run(place: Path | str) -> RunFacts:
+    """Return what the run directory at `place` tells.
+
+    Raises:
+        InputProblem: it is no run directory, or its record or history is damaged.
+    """
+    return read_runs([Path(place)])[0]
+
+
+def read_runs(places: Sequence[Path]) -> list[RunFacts]:
+    """Return what run directories tell; runs of one name are called by their whole path.
+
+    Raises:
+        InputProblem: as `read_run`.
+    """
+    names = [place.resolve().name for place in places]
+    return [
+        _facts(place, name if names.count(name) == 1 else place.as_posix())
+        for place, name in zip(places, names, strict=True)
+    ]
+
+
+def _facts(place: Path, name: str) -> RunFacts:
+    directory = RunDirectory(place)
+    if not (place / RECORD).is_file():
+        what = "has no run.json, so it is no run" if place.is_dir() else "is no directory"
+        raise InputProblem(f"{place} {what}. Name what convcli train wrote, such as runs/NAME.")
+    record = directory.read_record()
+    history = directory.read_history() if (place / HISTORY).is_file() else []
+    return RunFacts(directory, name, record, history)

@@ -1,0 +1,285 @@
+"""A run as one page: what was trained, how it went, what it gets wrong, what it sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convcli.errors import ConvcliError, InputProblem
+from convcli.files import write_text
+from convcli.present.facts import RunFacts, read_run
+from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
+from convcli.report import Column, Report
+from convcli.report.chart import Line, line_chart
+from convcli.report.document import GENERATOR, Block, Document, Figure, Section, render_document
+from convcli.report.numbers import as_seconds, percent
+
+if TYPE_CHECKING:
+    from convcli.data import Dataset, ProgressCallback
+    from convcli.learn.modelfile import TrainedModel
+
+PAGE = "report.html"
+"""The page's name in a run directory."""
+
+EPOCHS_SHOWN = 40
+"""Rows of the table of epochs; a longer history is thinned out evenly."""
+
+
+def write_run_page(
+    place: Path | str,
+    data: Dataset | None = None,
+    *,
+    path: Path | None = None,
+    force: bool = True,
+    threads: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Path:
+    """Write the page of a run, `report.html` in its directory unless `path` says, and return where.
+
+    Args:
+        place: the run directory.
+        data: what it was trained with, parted; read again where left out.
+        path: another place for the page.
+        force: an existing file may be replaced.
+        threads: 0 for all there are.
+        progress: called while reading the data takes long.
+
+    Raises:
+        InputProblem: it is no run directory, or the page cannot be written.
+        WouldOverwrite: the file exists and `force` is off.
+    """
+    document = run_document(place, data, threads=threads, progress=progress)
+    path = path or Path(place) / PAGE
+    write_text(path, render_document(document), force=force)
+    return path
+
+
+def is_run_page(path: Path) -> bool:
+    """Tell whether a file is a page that was written here, so that it may be renewed."""
+    try:
+        with path.open("rb") as file:
+            return GENERATOR.encode() in file.read(1000)
+    except OSError:
+        return False
+
+
+def run_document(
+    place: Path | str,
+    data: Dataset | None = None,
+    *,
+    threads: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Document:
+    """Return the page of a run, finished or not; what cannot be had is said in its place.
+
+    Args:
+        place: the run directory.
+        data: what it was trained with, parted; read again where left out.
+        threads: 0 for all there are.
+        progress: called while reading the data takes long.
+
+    Raises:
+        InputProblem: it is no run directory, or its record or history is damaged.
+    """
+    facts = read_run(place)
+    return Document(
+        title=f"Run {facts.name}",
+        lead=_lead(facts),
+        sections=(
+            Section("Result", (_result_report(facts),)),
+            Section("Network", _network_blocks(facts)),
+            Section("Learning curves", _curve_blocks(facts)),
+            *_sections_of_the_model(facts, data, threads, progress),
+            Section("Recipe", _recipe_blocks(facts)),
+            Section("Environment", _environment_blocks(facts)),
+        ),
+    )
+
+
+def _lead(facts: RunFacts) -> str:
+    """Return the outcome in one sentence."""
+    status = facts.record.get("status")
+    if not facts.finished:
+        told = {"diverged": "diverged", "interrupted": "was interrupted"}.get(
+            str(status), "is not finished"
+        )
+        return f"This run {told} after {len(facts.history)} epochs on {facts.record.get('data')}."
+    measured = "without test samples"
+    for split, key in (("validation", "val_accuracy"), ("test", "test_accuracy")):
+        if facts.result(key) is not None:
+            measured = f"{split} accuracy {percent(facts.result(key))}"
+    params, seconds = facts.result("params") or 0, facts.result("train_seconds") or 0.0
+    return (
+        f"{facts.record.get('data')}: {measured} with {params:,} parameters, "
+        f"after {facts.result('epochs')} epochs in {as_seconds(seconds)}."
+    )
+
+
+def _result_report(facts: RunFacts) -> Report:
+    """Return the figures of the run, one a row."""
+    best = facts.best
+    rows = [
+        ("status", facts.record.get("status")),
+        ("started", str(facts.record.get("started", "-")).replace("T", " ")),
+        ("test accuracy", percent(facts.result("test_accuracy"))),
+        ("test loss", _rounded(facts.result("test_loss"))),
+        ("validation accuracy of the model", percent(best.get("val_accuracy"))),
+        ("validation loss of the model", _rounded(best.get("val_loss"))),
+        ("training accuracy in that epoch", percent(best.get("train_accuracy"))),
+        ("best epoch", _whole(best.get("number"))),
+        ("epochs", len(facts.history)),
+        ("parameters", facts.result("params")),
+        ("training", _duration(facts.result("train_seconds"))),
+        ("compilation before it", _duration(facts.result("compile_seconds"))),
+        ("samples a second", _whole(facts.result("samples_per_second"))),
+    ]
+    columns = (Column("figure", "figure"), Column("value", "value", "right"))
+    notes: tuple[str, ...] = ()
+    if not facts.finished:
+        notes = ("The test samples are read once, at the end; this run has not come to it.",)
+    return Report("", columns, tuple(row for row in rows if row[1] not in {None, "-"}), notes=notes)
+
+
+def _network_blocks(facts: RunFacts) -> tuple[Block, ...]:
+    from convcli.network import parse_notation
+
+    notation = str(facts.record.get("network", ""))
+    freeze = facts.part("recipe").get("freeze") or ()
+    try:
+        trace = parse_notation(notation).trace(freeze=tuple(map(str, freeze)))
+    except ConvcliError as problem:
+        return (f"The network in run.json cannot be read: {problem}",)
+    table = shape_report(trace, ("index", *DEFAULT_COLUMNS, "activation_bytes"))
+    named = Report(
+        "", table.columns, table.rows, table.totals, table.notes, sections=table.sections
+    )
+    return (f"In the notation: {notation}", named)
+
+
+def _curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
+    if not facts.history:
+        return ("No epoch was finished, so there are no curves.",)
+    number = facts.best.get("number")
+    mark = None if number is None else (number, f"best epoch {number:g}")
+    blocks: list[Block] = []
+    for what, label in (("loss", "Loss"), ("accuracy", "Accuracy")):
+        lines = [
+            Line(name, *facts.curve(f"{prefix}_{what}"))
+            for prefix, name in (("train", "training"), ("val", "validation"))
+        ]
+        chart = line_chart(
+            f"{label} by epoch", lines, x_label="epoch", y_label=what, width=500, mark=mark
+        )
+        blocks.append(Figure(f"{label} of training and validation samples by epoch.", chart))
+    blocks.append(
+        "Training figures are means over an epoch while the weights still change; validation "
+        "samples are read after it, and so are ahead at first."
+    )
+    return (*blocks, _epochs_report(facts))
+
+
+def _epochs_report(facts: RunFacts) -> Report:
+    """Return the history as a table; a long one every so many epochs, with the best and last."""
+    every = -(-len(facts.history) // EPOCHS_SHOWN)
+    rows = [
+        row
+        for place, row in enumerate(facts.history, start=1)
+        if place % every == 0 or row in (facts.best, facts.history[0], facts.last)
+    ]
+    columns = (
+        Column("number", "epoch", "right", _whole),
+        Column("train_loss", "training loss", "right", _rounded),
+        Column("train_accuracy", "accuracy", "right", percent),
+        Column("val_loss", "validation loss", "right", _rounded),
+        Column("val_accuracy", "accuracy", "right", percent),
+        Column(
+            "learning_rate",
+            "last rate",
+            "right",
+            lambda rate: "-" if rate is None else f"{rate:.2g}",
+        ),
+        Column("seconds", "time", "right", _duration),
+        Column("best", "best so far", "left", lambda best: "yes" if best else ""),
+    )
+    notes = (f"Every {every}th epoch; history.csv has all.",) if every > 1 else ()
+    cells = tuple(tuple(row.get(column.key) for column in columns) for row in rows)
+    return Report("Epochs", columns, cells, notes=notes)
+
+
+def _sections_of_the_model(
+    facts: RunFacts,
+    data: Dataset | None,
+    threads: int,
+    progress: ProgressCallback | None,
+) -> tuple[Section, ...]:
+    """Return the sections that need the model or the samples, or sentences on why they are not."""
+    from convcli.learn.modelfile import load
+    from convcli.present.run_samples import filters_section, sample_sections
+
+    try:
+        trained: TrainedModel = load(facts.directory.model)
+    except InputProblem as problem:
+        reason = f"There is no model to look at: {problem}"
+        return (Section("Answers", (reason,)),)
+    try:
+        data = data or _data_again(facts, progress)
+        answers = sample_sections(facts, trained, data, threads)
+    except ConvcliError as problem:
+        words = (
+            f"Confusion, mistakes and activations need the samples, which cannot be had. {problem}"
+        )
+        answers = (Section("Answers", (words,)),)
+    return (*answers, filters_section(trained))
+
+
+def _data_again(facts: RunFacts, progress: ProgressCallback | None) -> Dataset:
+    from convcli.learn.rundata import load_run_data
+
+    return load_run_data(facts.directory, progress)
+
+
+def _recipe_blocks(facts: RunFacts) -> tuple[Block, ...]:
+    """Return what decided the training: data, seed and all figures of the recipe."""
+    rows: list[tuple[str, Any]] = [
+        ("data", facts.record.get("data")),
+        *((f"{name} samples", count) for name, count in facts.part("samples").items()),
+        ("seed", facts.record.get("seed")),
+    ]
+    rows += [
+        (name.replace("_", " "), _setting(value)) for name, value in facts.part("recipe").items()
+    ]
+    columns = (Column("setting", "setting"), Column("value", "value"))
+    notes = ["A dash is the usual value of the optimiser, or none."]
+    if facts.part("validation").get("indices"):
+        notes.append(
+            "Which samples were set aside for validation stands in "
+            f"{facts.part('validation')['indices']}."
+        )
+    return (Report("", columns, tuple(rows), notes=tuple(notes)),)
+
+
+def _environment_blocks(facts: RunFacts) -> tuple[Block, ...]:
+    known = {"convcli": facts.record.get("convcli"), **facts.part("environment")}
+    if len(known) == 1:
+        return (f"convcli {known['convcli']}; the run does not say on what it ran.",)
+    columns = (Column("what", "what"), Column("value", "value"))
+    note = "The same seed gives the same bits on one kind of processor, on any number of threads."
+    return (Report("", columns, tuple(known.items()), notes=(note,)),)
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or None
+    return None if value == "" else value
+
+
+def _rounded(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _duration(seconds: float | None) -> str:
+    return "-" if seconds is None else as_seconds(seconds)

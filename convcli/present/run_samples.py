@@ -1,0 +1,313 @@
+"""What a trained model makes of its samples: confusion, classes, mistakes, filters, activations."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convcli.imaging.picture import Frame
+from convcli.imaging.png import write_png
+from convcli.imaging.samples import as_sample
+from convcli.imaging.sheet import Cell, Pixels
+from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
+from convcli.inspect.maps import LayerMaps, layer_heading, layer_maps, map_cells
+from convcli.inspect.portrait import sample_picture
+from convcli.inspect.subject import Subject
+from convcli.layers.base import shape_text
+from convcli.learn.answers import Evaluation, evaluate
+from convcli.learn.metrics import Mistake
+from convcli.report import Column, Report
+from convcli.report.chart import matrix_chart
+from convcli.report.document import Block, Figure, Gallery, Picture, Section
+from convcli.report.numbers import percent
+
+if TYPE_CHECKING:
+    from convcli.data import Dataset, Split
+    from convcli.learn.answers import ClassFigures
+    from convcli.learn.modelfile import TrainedModel
+    from convcli.present.facts import RunFacts
+
+MISTAKES = 24
+"""Mistakes shown, the surest first."""
+FILTERS = 64
+"""Filters shown of the first layer."""
+LAYERS = 12
+"""Layers whose maps are shown for a sample; of more, some evenly spread."""
+MATRIX_CLASSES = 20
+"""A confusion matrix of more classes is told by its largest cells."""
+MISTAKE_SIDE, FILTER_SIDE, MAP_SIDE = 84, 56, 56
+"""Pixels on the page; a larger picture is brought down, a smaller one enlarged by whole factors."""
+SHARED_MAPS = 32, 16
+"""Channels shown of a layer whose maps are small, and of one whose maps had to be reduced."""
+TILES_ACROSS, TILE_GAP, GAP_GREY = 8, 2, 128
+"""Maps in a row, and the pixels between them."""
+
+
+def sample_sections(
+    facts: RunFacts, trained: TrainedModel, data: Dataset, threads: int
+) -> tuple[Section, ...]:
+    """Return what the model makes of the test samples, or of the validation samples without any.
+
+    An unfinished run is shown on its validation samples: the test samples are read once, at the
+    end of a training.
+
+    Args:
+        facts: of the run.
+        trained: its model.
+        data: parted as for the training.
+        threads: 0 for all there are.
+
+    Raises:
+        InputProblem: the data are not those of the model.
+    """
+    splits = data.splits()
+    name = "test" if facts.finished and "test" in splits else "validation"
+    if name not in splits:
+        words = "There are neither test nor validation samples to judge the model by."
+        return (Section("Answers", (words,)),)
+    split = splits[name]
+    found = evaluate(trained, data, split, worst=MISTAKES, threads=threads)
+    measured = (
+        f"{found.accuracy:.2%} of {found.n:,} {name} samples are right; the mean loss is "
+        f"{found.loss:.4f}. How sure the model is and how often it is right differ by "
+        f"{found.calibration_error:.2%} on average (expected calibration error)."
+    )
+    return (
+        Section("Confusion", (measured, _confusion(found, name))),
+        Section("Classes", (class_report(found.classes, f"{name} samples"),)),
+        Section("Worst mistakes", _mistakes(trained, data, split, found, name)),
+        Section("Activations", _activations(trained, data, split, found, name)),
+    )
+
+
+def class_report(classes: Iterable[ClassFigures], counted: str) -> Report:
+    """Return recall and precision of each class as a table.
+
+    Args:
+        classes: their figures.
+        counted: heading of the column of samples.
+    """
+    columns = (
+        Column("class", "class"),
+        Column("recall", "found", "right", percent),
+        Column("precision", "right when said", "right", percent),
+        Column("n", counted, "right"),
+    )
+    return Report(
+        "", columns, tuple((one.name, one.recall, one.precision, one.n) for one in classes)
+    )
+
+
+def _confusion(found: Evaluation, split: str) -> Block:
+    """Return counts and their shares of each true class, or the largest of many."""
+    names = [one.name for one in found.classes]
+    counts = found.confusion.tolist()
+    if len(names) <= MATRIX_CLASSES:
+        chart = matrix_chart(f"Confusion of {split} samples", counts, names, shares=True)
+        words = (
+            "Rows are true classes, columns the answers; under each count stands its share of the "
+            "row, which also is its shade."
+        )
+        return Figure(words, chart)
+    cells = [
+        (names[i], names[j], count, count / max(1, sum(row)))
+        for i, row in enumerate(counts)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    columns = (
+        Column("class", "class"),
+        Column("answer", "taken for"),
+        Column("n", "samples", "right"),
+        Column("share", "of its class", "right", percent),
+    )
+    most = sorted(cells, key=lambda cell: -cell[2])[:MATRIX_CLASSES]
+    return Report("The most frequent mistakes", columns, tuple(most))
+
+
+def _mistakes(
+    trained: TrainedModel, data: Dataset, split: Split, found: Evaluation, name: str
+) -> tuple[Block, ...]:
+    """Return the surest mistakes: as pictures, or as a table of what are no pictures."""
+    wrong = found.n - int(np.trace(found.confusion))
+    if not wrong:
+        return (f"There are none: all {found.n:,} {name} samples are right.",)
+    heading = (
+        f"The {len(found.worst)} surest of {wrong:,} mistakes among {found.n:,} {name} samples"
+    )
+    if not _are_pictures(trained):
+        return (_mistakes_report(heading, data, found), _no_pictures(trained))
+    subject = Subject(trained)
+    inputs = subject.prepared(split.samples[[one.index for one in found.worst]])
+    pictures = [
+        _picture(
+            sample_picture(subject, one_input),
+            f"{_truth(one, data)}\n{percent(one.probability)} sure",
+            MISTAKE_SIDE,
+            f"{name} sample {_place(one, split)}: {_truth(one, data)}",
+        )
+        for one, one_input in zip(found.worst, inputs, strict=True)
+    ]
+    return (Gallery(heading, tuple(pictures)),)
+
+
+def _truth(mistake: Mistake, data: Dataset) -> str:
+    return f"{data.class_names[mistake.truth]}, said {data.class_names[mistake.answer]}"
+
+
+def _place(mistake: Mistake, split: Split) -> str:
+    return split.files[mistake.index] if split.files else str(mistake.index)
+
+
+def _mistakes_report(title: str, data: Dataset, found: Evaluation) -> Report:
+    columns = (
+        Column("sample", "sample", "right"),
+        Column("label", "is"),
+        Column("answer", "taken for"),
+        Column("probability", "with", "right", percent),
+    )
+    rows = tuple(
+        (one.index, data.class_names[one.truth], data.class_names[one.answer], one.probability)
+        for one in found.worst
+    )
+    return Report(title, columns, rows)
+
+
+def filters_section(trained: TrainedModel) -> Section:
+    """Return the kernels of the first layer that has any."""
+    heading = "First-layer filters"
+    if not _are_pictures(trained):
+        return Section(heading, (_no_pictures(trained),))
+    trace = trained.network.trace()
+    if not layers_with_kernels(trace):
+        return Section(heading, ("The network has no layer with kernels.",))
+    filters = filters_of(trace, trained.model.parameters)
+    shown = filters[:FILTERS]
+    of = f", the first {FILTERS} of {len(filters)}" if len(filters) > FILTERS else ""
+    pictures = [
+        _picture(
+            cell.pixels,
+            cell.caption if one.channel in {None, 0} else f"{one.filter} from {one.channel}",
+            FILTER_SIDE,
+            f"Filter {one.filter} of {one.layer}",
+        )
+        for one, cell in zip(shown, filter_cells(shown), strict=True)
+    ]
+    words = (
+        "Each has a scale of its own: its largest weight is black or white, zero is middle grey."
+    )
+    return Section(heading, (Gallery(f"Kernels of {shown[0].layer}{of}", tuple(pictures)), words))
+
+
+def _activations(
+    trained: TrainedModel, data: Dataset, split: Split, found: Evaluation, name: str
+) -> tuple[Block, ...]:
+    """Return the maps of every layer for two samples of different classes and the worst mistake."""
+    if not _are_pictures(trained):
+        return (_no_pictures(trained),)
+    other = np.flatnonzero(split.labels != split.labels[0])[:1].tolist()
+    chosen = list(dict.fromkeys([0, *other, *(one.index for one in found.worst[:1])]))
+    subject = Subject(trained)
+    inputs = subject.prepared(split.samples[chosen])
+    values = subject.all_values(inputs)
+    words = (
+        "All maps of a layer share one scale: black is its smallest value; where there are "
+        "negative ones, zero is middle grey."
+    )
+    galleries = []
+    for number, index in enumerate(chosen):
+        own = {step: array[number : number + 1] for step, array in values.items()}
+        maps = layer_maps(trained.network.trace(), own)
+        answer = maps[-1].values.ravel()
+        said = int(answer.argmax())
+        truth = data.class_names[int(split.labels[index])]
+        heading = (
+            f"{name.capitalize()} sample {index}: is {truth}, "
+            f"said {data.class_names[said]} ({percent(float(answer[said]))} sure)"
+        )
+        given = _picture(sample_picture(subject, inputs[number]), "input", MISTAKE_SIDE)
+        layers = [_layer_picture(one) for one in _some(maps)]
+        galleries.append(Gallery(heading, (given, *layers)))
+    return (words, *galleries)
+
+
+def _some(maps: Sequence[LayerMaps]) -> list[LayerMaps]:
+    """Return all, or of many as many as are shown, evenly spread, the first and last among them."""
+    if len(maps) <= LAYERS:
+        return list(maps)
+    places = np.linspace(0, len(maps) - 1, LAYERS).round().astype(int)
+    return [maps[place] for place in places]
+
+
+def _layer_picture(maps: LayerMaps) -> Picture:
+    """Return the maps of a layer side by side as one picture."""
+    small, reduced = SHARED_MAPS
+    side = max(maps.values.shape[:2]) if maps.values.ndim == 3 else 1
+    cells = list(map_cells([maps], limit=small if side <= MAP_SIDE // 2 else reduced))
+    pixels = _side_by_side(cells, MAP_SIDE if len(cells) > 1 else MISTAKE_SIDE)
+    channels = maps.values.shape[-1]
+    left_out = f", {len(cells)} of {channels} channels" if len(cells) not in {1, channels} else ""
+    heading = layer_heading(maps.step)
+    return Picture(
+        _png(pixels),
+        f"{heading}{left_out}",
+        pixels.shape[1],
+        f"Maps of {heading}{left_out}",
+    )
+
+
+def _side_by_side(cells: Sequence[Cell], side: int) -> Pixels:
+    """Return the cells' pixels in rows, each about `side` high or wide, grey lines between them."""
+    tiles = [_reduced(cell.pixels, side) for cell in cells]
+    factor = max(1, side // max(tiles[0].shape[:2]))
+    tiles = [tile.repeat(factor, axis=0).repeat(factor, axis=1) for tile in tiles]
+    height, width = tiles[0].shape[:2]
+    across = min(TILES_ACROSS, len(tiles))
+    down = -(-len(tiles) // across)
+    step_y, step_x = height + TILE_GAP, width + TILE_GAP
+    whole = np.full((down * step_y - TILE_GAP, across * step_x - TILE_GAP), GAP_GREY, np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = number // across * step_y, number % across * step_x
+        whole[top : top + height, left : left + width] = tile
+    return whole
+
+
+def _picture(pixels: Pixels, caption: str, side: int, alternative: str = "") -> Picture:
+    """Return pixels as a picture of about `side` on the page, enlarged by a whole factor."""
+    pixels = _reduced(pixels, side)
+    height, width = pixels.shape[:2]
+    factor = max(1, side // max(height, width))
+    return Picture(_png(pixels), caption, width * factor, alternative)
+
+
+def _reduced(pixels: Pixels, side: int) -> Pixels:
+    """Return pixels at most `side` high and wide."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    if longest <= side:
+        return pixels
+    size = max(1, round(height * side / longest)), max(1, round(width * side / longest))
+    reduced = as_sample(Frame(pixels), size)
+    return reduced[..., 0] if pixels.ndim == 2 else reduced
+
+
+def _png(pixels: Pixels) -> bytes:
+    """Return a PNG file; one channel where all three agree."""
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    file = io.BytesIO()
+    write_png(file, np.ascontiguousarray(pixels), compress=True)
+    return file.getvalue()
+
+
+def _are_pictures(trained: TrainedModel) -> bool:
+    shape = trained.network.input_shape
+    return len(shape) == 3 and shape[-1] in {1, 3}
+
+
+def _no_pictures(trained: TrainedModel) -> str:
+    shape = shape_text(trained.network.input_shape)
+    return f"Samples of {shape} are no pictures, so nothing is drawn here."
