@@ -41,7 +41,10 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"learn", "network", "layers", "geometry", "files"},
         {"numpy", "onnx", "google", "h5py"},
     ),
-    "sweep": ({"learn", "data", "network", "files"}, {"numpy", "joblib"}),
+    "sweep": (
+        {"learn", "data", "network", "files"},
+        {"numpy", "joblib", "dask", "distributed", "optuna"},
+    ),
     "report": (set(), set()),
     "present": (
         {"report", "inspect", "learn", "data", "imaging", "kernels", "network", "layers", "files"},

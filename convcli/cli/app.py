@@ -35,6 +35,7 @@ from convcli.cli.report import register as register_report
 from convcli.cli.runs import register as register_runs
 from convcli.cli.shape import register as register_shape
 from convcli.cli.show import register as register_show
+from convcli.cli.sweep import register as register_sweep
 from convcli.cli.train import register as register_train
 from convcli.errors import ConvcliError, ExitCode
 
@@ -80,6 +81,7 @@ register_report(app)
 register_lr_find(app)
 register_page(app)
 register_doctor(app)
+register_sweep(app)
 register_shape(app)
 register_compare(app)
 register_presets(app)

@@ -17,7 +17,7 @@ from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimise
 from convcli.errors import InputProblem
 from convcli.learn.adapt import adapted
-from convcli.learn.metrics import mean_cross_entropy
+from convcli.learn.metrics import scores
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.optimisers import Span, Vector, apply_step
@@ -261,12 +261,7 @@ class Training:
         """Return mean loss and accuracy on a split with the weights as they will be saved."""
         with self._averaged_weights():
             probabilities = predict_split(self.model, self.preprocessing, split, self.threads)
-        if self.recipe.loss == "mse":
-            truth = np.eye(probabilities.shape[1], dtype=np.float32)[split.labels]
-            loss = float(((probabilities - truth) ** 2).mean(dtype=np.float64))
-        else:
-            loss = mean_cross_entropy(probabilities, split.labels)
-        return loss, float((probabilities.argmax(axis=1) == split.labels).mean())
+        return scores(probabilities, split.labels, self.recipe.loss)
 
     def step(self, chosen: npt.NDArray[np.int64], *, rate: float | None = None) -> StepDone:
         """Take one optimiser step on the chosen training samples.

@@ -92,6 +92,25 @@ def mean_cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
     return float(-np.log(np.maximum(of_truth, _SMALLEST)).mean())
 
 
+def scores(probabilities: Probabilities, labels: Labels, loss: str) -> tuple[float, float]:
+    """Return mean loss and accuracy of (N, classes) probabilities.
+
+    Args:
+        probabilities: rows sum to 1.
+        labels: (N,) true classes.
+        loss: cross-entropy, or mse for the mean squared error.
+
+    >>> import numpy as np
+    >>> scores(np.array([[1.0, 0.0], [1.0, 0.0]], np.float32), np.array([0, 1]), "mse")
+    (0.5, 0.5)
+    """
+    accuracy = float((probabilities.argmax(axis=1) == labels).mean())
+    if loss != "mse":
+        return mean_cross_entropy(probabilities, labels), accuracy
+    truth = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
+    return float(((probabilities - truth) ** 2).mean(dtype=np.float64)), accuracy
+
+
 def calibration(
     probabilities: Probabilities, labels: Labels, bins: int = 15
 ) -> tuple[float, list[Bin]]:

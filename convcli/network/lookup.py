@@ -8,7 +8,7 @@ from pathlib import Path
 
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.layers.base import Shape
-from convcli.network.notation import parse_notation
+from convcli.network.notation import notation_variables, parse_notation
 from convcli.network.value import Network
 
 PRESETS = Path(__file__).parent / "presets"
@@ -32,7 +32,12 @@ FILE_READERS: dict[str, FileReader] = {".safetensors": _from_model_file}
 """Readers by suffix; the rooms that know further formats (`.onnx`) add theirs."""
 
 
-def network(source: str, *, input_shape: Shape | None = None) -> Network:
+def network(
+    source: str,
+    *,
+    input_shape: Shape | None = None,
+    variables: Mapping[str, int] | None = None,
+) -> Network:
     """Return the network that `source` names.
 
     Text that begins with `input` or `let` is notation; with a slash or a suffix it is a file;
@@ -41,26 +46,56 @@ def network(source: str, *, input_shape: Shape | None = None) -> Network:
     Args:
         source: what the user wrote.
         input_shape: replaces the input's shape.
+        variables: values for its `let` lines, before those in `source`.
 
     >>> network("mnist").trace().totals.params
     30762
+    >>> network("rps", variables={"n": 1}).trace().totals.params
+    2687
 
     Raises:
         UsageMistake: malformed notation, an unknown preset or variable.
         InputProblem: a file that cannot be read, or is no network.
     """
     text = source.lstrip()
-    first = text.split(maxsplit=1)[0].rstrip(",") if text else ""
-    if first in {"input", "let"} or "\n" in text or text.startswith("#"):
-        return parse_notation(source, input_shape=input_shape)
+    if _is_notation(text):
+        return parse_notation(source, input_shape=input_shape, variables=variables)
     if "," in text or "(" in text:
+        first = text.split(maxsplit=1)[0].rstrip(",")
         raise UsageMistake(
             f"A network begins with its input, and this begins with {first!r}. "
             f"Write: input 28x28x1, {text[:40]}"
         )
-    if "/" in text or "\\" in text or Path(text.partition(":")[0]).suffix:
-        return _from_file(Path(source), input_shape)
-    return _from_preset(text.strip(), input_shape)
+    if _is_file(text):
+        return _from_file(Path(source), input_shape, variables)
+    return _from_preset(text.strip(), input_shape, variables)
+
+
+def network_variables(source: str) -> dict[str, int]:
+    """Return the variables of the network that `source` names, with their values in its text.
+
+    >>> network_variables("rps"), network_variables("mnist")
+    ({'n': 16}, {})
+
+    Raises:
+        UsageMistake, InputProblem: as `network`, for what stands before the layers.
+    """
+    text = source.strip()
+    if _is_notation(text):
+        return notation_variables(source)
+    if not _is_file(text):
+        return notation_variables(preset_text(text.partition(":")[0]))
+    path = Path(source)
+    return notation_variables(_read_text(path)) if path.suffix.lower() == ".net" else {}
+
+
+def _is_notation(text: str) -> bool:
+    first = text.split(maxsplit=1)[0].rstrip(",") if text else ""
+    return first in {"input", "let"} or "\n" in text or text.startswith("#")
+
+
+def _is_file(text: str) -> bool:
+    return "/" in text or "\\" in text or bool(Path(text.partition(":")[0]).suffix)
 
 
 def preset_names() -> list[str]:
@@ -89,11 +124,13 @@ def preset_text(name: str) -> str:
     return place.read_text(encoding="utf-8")
 
 
-def _from_preset(source: str, input_shape: Shape | None) -> Network:
+def _from_preset(
+    source: str, input_shape: Shape | None, variables: Mapping[str, int] | None
+) -> Network:
     name, *settings = source.split(":")
     text = preset_text(name)
-    variables = _settings(name, settings)
-    return parse_notation(text, name=name, variables=variables, input_shape=input_shape)
+    given = {**(variables or {}), **_settings(name, settings)}
+    return parse_notation(text, name=name, variables=given, input_shape=input_shape)
 
 
 def _settings(name: str, settings: list[str]) -> Mapping[str, int]:
@@ -107,15 +144,21 @@ def _settings(name: str, settings: list[str]) -> Mapping[str, int]:
     return variables
 
 
-def _from_file(path: Path, input_shape: Shape | None) -> Network:
+def _from_file(
+    path: Path, input_shape: Shape | None, variables: Mapping[str, int] | None
+) -> Network:
     suffix = path.suffix.lower()
     if suffix in FILE_READERS:
+        if variables:
+            raise UsageMistake(f"{path} has no variables; {', '.join(variables)} cannot be set.")
         found = FILE_READERS[suffix](path)
         return found.with_input(input_shape) if input_shape else found
     if suffix != ".net":
         readable = ", ".join([".net", *FILE_READERS])
         raise UsageMistake(f"{path} is no network file; convcli reads {readable}.")
-    return parse_notation(_read_text(path), name=path.stem, input_shape=input_shape)
+    return parse_notation(
+        _read_text(path), name=path.stem, input_shape=input_shape, variables=variables
+    )
 
 
 def _read_text(path: Path) -> str:

@@ -41,6 +41,18 @@ def parse_notation(
     return parser.network(name, input_shape)
 
 
+def notation_variables(text: str) -> dict[str, int]:
+    """Return the variables that stand at the top of a text in the notation, with their values.
+
+    >>> notation_variables("let n = 8, let m = 2*n, input 28x28x1, conv {m} 3")
+    {'n': 8, 'm': 16}
+
+    Raises:
+        UsageMistake: a `let` line is malformed.
+    """
+    return _Parser(text, {}).read_variables()
+
+
 class _Parser:
     def __init__(self, text: str, given: dict[str, int]) -> None:
         self.text = text
@@ -52,8 +64,7 @@ class _Parser:
         """Layers by their words: a network says the same thing often."""
 
     def network(self, name: str, input_shape: Shape | None) -> Network:
-        while (item := self._item()) and item[0].text == "let":
-            self._let(item)
+        item = self._first_item()
         for unknown in sorted(self.given.keys() - self.variables.keys()):
             known = ", ".join(sorted(self.variables)) or "none"
             hint = did_you_mean(unknown, self.variables)
@@ -70,6 +81,16 @@ class _Parser:
         if (token := self.tokens[self.next]).text:
             raise self._wrong(token, f"this {token.text} has no partner before it.")
         return Network(input_shape or shape, layers, name)
+
+    def read_variables(self) -> dict[str, int]:
+        self._first_item()
+        return self.variables
+
+    def _first_item(self) -> list[Token]:
+        """Read the `let` lines and return the words behind them."""
+        while (item := self._item()) and item[0].text == "let":
+            self._let(item)
+        return item
 
     def _wrong(self, token: Token, reason: str) -> UsageMistake:
         return mistake(self.text, token, reason)

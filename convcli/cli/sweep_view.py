@@ -1,0 +1,286 @@
+"""What a sweep looks like: a line for each training, one table, pictures of fitting."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from convcli.cli.sweep_plan import Plan
+from convcli.cli.train_order import DEFAULT_SOURCE
+from convcli.cli.train_view import percent
+from convcli.files import write_text
+from convcli.learn.recipes import find_recipe
+from convcli.network import to_notation
+from convcli.report import Column, Report
+from convcli.report.chart import Line, line_chart
+from convcli.report.numbers import as_seconds
+from convcli.sweep.space import SETTINGS, Axis, Trial
+from convcli.sweep.summary import Spread, Summary, ranked
+from convcli.sweep.sweep import Finished, Sweep, configure
+
+FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+HEADERS = {"train": "training", "val": "validation"}
+BEST_NETWORK = "best.net"
+
+
+def told(trial: Trial) -> str:
+    """Return a trial's values as they would be typed."""
+    return " ".join(f"{name}={value}" for name, value in trial.values)
+
+
+def finished_line(event: Finished, trial: Trial) -> str:
+    """Return how one training went, in one line."""
+    outcome = event.outcome
+    place = f"trial {trial.number} seed {event.job.seed}: {told(trial)}"
+    if outcome.problem:
+        return f"{place}: {outcome.problem}"
+    kept = ", as found" if event.kept else ""
+    return (
+        f"{place}: training {percent(outcome.train_accuracy)}, "
+        f"validation {percent(outcome.val_accuracy)}, {as_seconds(outcome.seconds)}{kept}"
+    )
+
+
+def sweep_report(
+    sweep: Sweep, plan: Plan, place: Path, pictures: Sequence[Path], style: str | None
+) -> Report:
+    """Return one row for each trial: a grid in its order, other searches with the best on top."""
+    best = sweep.best()
+    summaries = list(sweep.summaries.values())
+    if plan.search != "grid":
+        summaries = sorted(ranked(summaries), key=lambda summary: -summary.epochs)
+    axes = plan.read_axes()
+    spreads = _split_spreads if style == "csv" or plan.seeds == 1 else _joined_spreads
+    varied = len({summary.epochs for summary in summaries}) > 1 and not _sweeps(axes, "epochs")
+    columns = [
+        Column("best", "", "left", lambda best: "*" if best else ""),
+        Column("trial", "trial", "right"),
+        *(Column(axis.name, axis.name, "right", str) for axis in axes),
+        *([Column("epochs", "epochs", "right")] if varied else []),
+        Column("params", "parameters", "right"),
+        *spreads(plan.seeds),
+        Column("seconds", "time", "right", as_seconds),
+    ]
+    rows = []
+    for summary in summaries:
+        cells: dict[str, Any] = {
+            "best": summary is best,
+            "trial": summary.trial.number,
+            "epochs": summary.epochs,
+            "params": summary.params,
+            "seconds": summary.seconds,
+            **dict(summary.trial.values),
+        }
+        for figure in FIGURES:
+            spread = summary.spread(figure)
+            cells |= {figure: spread.mean, f"{figure}_deviation": spread.deviation}
+            if spreads is _joined_spreads:
+                cells[figure] = spread
+        rows.append(tuple(cells[column.key] for column in columns))
+    return Report(
+        title=f"{len(summaries)} trials" + (f" x {plan.seeds} seeds" if plan.seeds > 1 else ""),
+        columns=tuple(columns),
+        rows=tuple(rows),
+        notes=tuple(_notes(sweep, plan, place, pictures, best)),
+        document=_document(sweep, plan, place, pictures, summaries, best),
+    )
+
+
+def _sweeps(axes: Sequence[Axis], name: str) -> bool:
+    return any(axis.name == name for axis in axes)
+
+
+def _split_spreads(seeds: int) -> list[Column]:
+    columns = []
+    for figure in FIGURES:
+        text = percent if figure.endswith("accuracy") else _loss
+        part, what = figure.split("_")
+        columns.append(Column(figure, f"{HEADERS[part]} {what}", "right", text))
+        if seeds > 1:
+            key = f"{figure}_deviation"
+            columns.append(Column(key, key.replace("_", " "), "right", text))
+    return columns
+
+
+def _joined_spreads(seeds: int) -> list[Column]:
+    columns = []
+    for figure in FIGURES:
+        part, what = figure.split("_")
+        text = _accuracy_spread if what == "accuracy" else _loss_spread
+        columns.append(Column(figure, f"{HEADERS[part]} {what}", "right", text))
+    return columns
+
+
+def _loss(loss: float | None) -> str:
+    return "-" if loss is None else f"{loss:.4f}"
+
+
+def _accuracy_spread(spread: Spread) -> str:
+    """Return `97.12% ±0.30`, mean and deviation in percent."""
+    if spread.mean is None or spread.deviation is None:
+        return percent(spread.mean)
+    return f"{spread.mean:.2%} ±{100 * spread.deviation:.2f}"
+
+
+def _loss_spread(spread: Spread) -> str:
+    if spread.mean is None or spread.deviation is None:
+        return _loss(spread.mean)
+    return f"{spread.mean:.4f} ±{spread.deviation:.4f}"
+
+
+def _notes(
+    sweep: Sweep, plan: Plan, place: Path, pictures: Sequence[Path], best: Summary | None
+) -> list[str]:
+    notes = []
+    if sweep.rounds and sweep.rounds[0].epochs is not None:
+        steps = [f"{len(rung.trials)} trials x {rung.epochs} epochs" for rung in sweep.rounds]
+        notes.append(f"Rungs, each trained anew: {', then '.join(steps)}.")
+    notes.append(
+        "Figures are of each training's best epoch, on all training and all validation samples; "
+        "the test samples were not read."
+    )
+    failed = [summary for summary in sweep.summaries.values() if summary.problems]
+    if failed:
+        names = ", ".join(str(summary.trial.number) for summary in failed)
+        notes.append(f"Not finished: trial {names}. {failed[0].problems[0]}")
+    if pictures:
+        notes.append(f"Pictures: {', '.join(str(picture) for picture in pictures)}")
+    if best is not None:
+        notes += [
+            "",
+            f"Best: trial {best.trial.number}, {told(best.trial)}. Train it and read the test "
+            "samples:",
+            f"  {_command(sweep, plan, place, best)}",
+        ]
+    return notes
+
+
+def _document(
+    sweep: Sweep,
+    plan: Plan,
+    place: Path,
+    pictures: Sequence[Path],
+    summaries: Sequence[Summary],
+    best: Summary | None,
+) -> dict[str, Any]:
+    return {
+        "search": plan.search,
+        "seeds": list(sweep.seeds),
+        "directory": str(place),
+        "pictures": [str(picture) for picture in pictures],
+        "rounds": [{"trials": len(found.trials), "epochs": found.epochs} for found in sweep.rounds],
+        "trials": [
+            {
+                "trial": summary.trial.number,
+                "values": dict(summary.trial.values),
+                "best": summary is best,
+                "params": summary.params,
+                "epochs": summary.epochs,
+                **{figure: asdict(summary.spread(figure)) for figure in FIGURES},
+                "seconds": summary.seconds,
+                "trainings": [outcome.record() for outcome in summary.outcomes],
+            }
+            for summary in summaries
+        ],
+        "best": None if best is None else best.trial.number,
+        "next": None if best is None else _command(sweep, plan, place, best),
+    }
+
+
+def write_pictures(sweep: Sweep, axes: Sequence[Axis], place: Path) -> list[Path]:
+    """Write the best trial's network, and two charts over the first axis of numbers.
+
+    Where several trials share a value of that axis, the best of them by validation is drawn.
+    """
+    best = sweep.best()
+    if best is not None:
+        network = configure(sweep.recipe, best.trial, sweep.data)[1]
+        write_text(place / BEST_NETWORK, to_notation(network) + "\n", force=True)
+    name = _numeric_axis(sweep, axes)
+    if name is None:
+        return []
+    points = _best_by_value(sweep, name)
+    written = []
+    for what in ("accuracy", "loss"):
+        path = place / f"{what}.svg"
+        write_text(path, fitting_chart(name, points, what, others=len(axes) > 1), force=True)
+        written.append(path)
+    return written
+
+
+def _numeric_axis(sweep: Sweep, axes: Sequence[Axis]) -> str | None:
+    """Return the first axis along which at least two numbers were tried."""
+    for axis in axes:
+        values = {dict(s.trial.values)[axis.name] for s in sweep.summaries.values()}
+        if len(values) > 1 and all(isinstance(value, int | float) for value in values):
+            return axis.name
+    return None
+
+
+def _best_by_value(sweep: Sweep, name: str) -> list[tuple[float, Summary]]:
+    points: dict[float, Summary] = {}
+    for summary in reversed(ranked(list(sweep.summaries.values()))):
+        points[float(dict(summary.trial.values)[name])] = summary
+    return sorted(points.items())
+
+
+def fitting_chart(
+    name: str, points: Sequence[tuple[float, Summary]], what: str, *, others: bool
+) -> str:
+    """Return training and validation figures over one setting, as SVG.
+
+    Under-fitting shows on the side where both are poor, over-fitting where they part.
+
+    Args:
+        name: of the setting.
+        points: (value, trial), sorted.
+        what: accuracy or loss.
+        others: further settings differ, so that each point is the best of several trials.
+    """
+    values = [value for value, _ in points]
+    in_ratios = values[0] > 0 and values[-1] >= 10 * values[0]
+    place: Callable[[float], float] = math.log if in_ratios else float
+    x = tuple(place(value) for value in values)
+    lines = []
+    for part, header in HEADERS.items():
+        means = (summary.spread(f"{part}_{what}").mean for _, summary in points)
+        lines.append(Line(header, x, tuple(math.nan if m is None else m for m in means)))
+    title = f"{what.capitalize()} over {name}" + (", the best of each" if others else "")
+    ticks = [(place(value), f"{value:g}") for value in _spaced(values, place)]
+    return line_chart(title, lines, x_label=name, y_label=what, x_ticks=ticks) + "\n"
+
+
+def _spaced(values: Sequence[float], place: Callable[[float], float]) -> list[float]:
+    """Return the values whose texts do not run into each other."""
+    least = (place(values[-1]) - place(values[0])) / 11
+    shown: list[float] = []
+    for value in values:
+        if not shown or place(value) - place(shown[-1]) >= least:
+            shown.append(value)
+    return shown
+
+
+def _command(sweep: Sweep, plan: Plan, place: Path, best: Summary) -> str:
+    """Return the words that train the best trial as `convcli train` does it."""
+    recipe, _ = configure(sweep.recipe, best.trial, sweep.data)
+    recipe = recipe.changed(epochs=best.epochs)
+    base = find_recipe(plan.recipe or "default")
+    words = ["convcli", "train", str(place / BEST_NETWORK)]
+    words += ["--data", plan.source or DEFAULT_SOURCE]
+    for name, value in plan.shaping.items():
+        words += [f"--{name}", str(value)]
+    if plan.recipe:
+        words += ["--recipe", plan.recipe]
+    names = {field: name for name, (field, _) in SETTINGS.items()} | {"validation": "val"}
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if field.name != "network" and value != getattr(base, field.name) and value is not None:
+            words += [f"--{names[field.name]}", str(value)]
+    if plan.seed:
+        words += ["--seed", str(plan.seed)]
+    return shlex.join(words)

@@ -1,0 +1,1 @@
+"""Many trainings: search spaces in words, trials as values, one machine or a cluster."""

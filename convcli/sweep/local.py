@@ -1,0 +1,57 @@
+"""Trainings on this machine: one process for each core, each with its share of the threads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from joblib import Parallel, cpu_count, delayed, parallel_config
+
+from convcli.data import Dataset
+from convcli.sweep.trial import Job, Outcome, train_job
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """Trainings in processes of this machine.
+
+    Attributes:
+        processes: at most so many at a time; 0 for one on each core.
+    """
+
+    processes: int = 0
+
+    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
+        """Yield each job with its outcome when it is done; see `Engine`."""
+        cores = cpu_count()
+        count = min(self.processes or cores, len(jobs))
+        threads = max(1, cores // count)
+        if count == 1:
+            for job in jobs:
+                yield job, train_job(job, data, threads)
+            return
+        watch = {"initializer": _attend_parent, "initargs": (os.getpid(),)}
+        with parallel_config("loky", n_jobs=count, inner_max_num_threads=threads, **watch):
+            # pre_dispatch keeps few orders in the pipes, so that an interruption finds few
+            work = Parallel(return_as="generator_unordered", pre_dispatch=count)
+            yield from work(delayed(_train)(job, data, threads) for job in jobs)
+
+
+def _train(job: Job, data: Dataset, threads: int) -> tuple[Job, Outcome]:
+    return job, train_job(job, data, threads)
+
+
+def _attend_parent(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and end when it has gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,99 @@
+"""The directory of a sweep: its plan, and one file for each finished training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convcli.errors import InputProblem, WouldOverwrite
+from convcli.files import write_text
+from convcli.sweep.trial import Job, Outcome
+
+PLAN, TRAININGS = "sweep.json", "trainings"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDirectory:
+    """The files of one sweep.
+
+    Attributes:
+        path: the directory.
+    """
+
+    path: Path
+
+    def write_plan(self, plan: dict[str, Any]) -> None:
+        """Write what the sweep was asked for, so that it can go on."""
+        text = json.dumps(plan, indent=2, ensure_ascii=False)
+        write_text(self.path / PLAN, text + "\n", force=True)
+
+    def save(self, job: Job, outcome: Outcome, fingerprint: str) -> None:
+        """Write one finished training, whole or not at all."""
+        record = {"data": fingerprint, "job": _plain(job), "outcome": outcome.record()}
+        place = self.path / TRAININGS / f"{job.name}.json"
+        write_text(place, json.dumps(record, indent=2, ensure_ascii=False) + "\n", force=True)
+
+    def find(self, job: Job, fingerprint: str) -> Outcome | None:
+        """Return what came of this very job on these data, None if it has to be trained.
+
+        A file that is damaged, or belongs to another job, is as good as none.
+        """
+        record = _read_json(self.path / TRAININGS / f"{job.name}.json")
+        if record is None or record.get("data") != fingerprint or record.get("job") != _plain(job):
+            return None
+        try:
+            return Outcome(**record["outcome"])
+        except (KeyError, TypeError):
+            return None
+
+    def count(self) -> int:
+        """Return how many finished trainings are kept."""
+        return sum(1 for _ in (self.path / TRAININGS).glob("trial*.json"))
+
+    def clean(self) -> None:
+        """Remove the halves of files that a killed sweep was writing."""
+        for leftover in (self.path / TRAININGS).glob(".trial*.json"):
+            leftover.unlink(missing_ok=True)
+
+    def empty(self) -> None:
+        """Remove the trainings of an earlier sweep."""
+        for old in (self.path / TRAININGS).glob("trial*.json"):
+            old.unlink(missing_ok=True)
+
+
+def create_sweep_directory(path: Path, *, force: bool = False) -> SweepDirectory:
+    """Return a new directory for a sweep.
+
+    Raises:
+        WouldOverwrite: `path` has files in it and `force` is off.
+        InputProblem: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()) and not force:
+            raise WouldOverwrite(
+                f"{path} has files in it. Go on with its sweep: convcli sweep --resume {path}; or "
+                "use --force to replace it, or another place with -o."
+            )
+        (path / TRAININGS).mkdir(exist_ok=True)
+    except OSError as problem:
+        raise InputProblem(f"Cannot make the directory {path}: {problem.strerror}.") from problem
+    directory = SweepDirectory(path)
+    directory.empty()
+    return directory
+
+
+def _plain(job: Job) -> Any:
+    """Return a job as JSON will give it back."""
+    return json.loads(json.dumps(dataclasses.asdict(job)))
+
+
+def _read_json(place: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

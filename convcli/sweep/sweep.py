@@ -1,0 +1,169 @@
+"""A sweep under way: rounds of trials become trainings, trainings become summaries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from convcli.data import Dataset
+from convcli.errors import ConvcliError, InputProblem, UsageMistake
+from convcli.learn.adapt import adapted
+from convcli.learn.checkpoint import fingerprint
+from convcli.learn.recipes import Recipe
+from convcli.network import Network, network_variables, to_notation
+from convcli.network import network as find_network
+from convcli.sweep.search import Round, Search
+from convcli.sweep.space import SETTINGS, Trial
+from convcli.sweep.store import SweepDirectory
+from convcli.sweep.summary import Summary, ranked
+from convcli.sweep.trial import Job, Outcome
+
+
+class Engine(Protocol):
+    """Where trainings run."""
+
+    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
+        """Yield each job with its outcome when it is done, in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One training of a sweep is done.
+
+    Attributes:
+        job: which.
+        outcome: what came of it.
+        kept: it had been done before the sweep was interrupted.
+    """
+
+    job: Job
+    outcome: Outcome
+    kept: bool
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Iterate over `events()`; afterwards `summaries` has one entry for each trial.
+
+    Attributes:
+        recipe: figures of what is not swept.
+        data: with a validation split; its test samples are never read.
+        search: yields the trials.
+        seeds: each trial is trained with each.
+        engine: where trainings run.
+        directory: keeps each finished training; None for nothing kept.
+        summaries: of the finished trials; of a trial on several rungs, that of the last.
+        rounds: those begun.
+    """
+
+    recipe: Recipe
+    data: Dataset
+    search: Search
+    seeds: Sequence[int]
+    engine: Engine
+    directory: SweepDirectory | None = None
+    summaries: dict[int, Summary] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.data.validation is None:
+            raise UsageMistake("A sweep compares by validation samples; leave --val 0 out.")
+        self.data = dataclasses.replace(self.data, test=None)
+
+    def events(self) -> Iterator[Round | Finished]:
+        """Train all trials; yield each round when it begins and each training when it is done.
+
+        Raises:
+            InputProblem: a trial's network does not fit the data; told before its round begins.
+        """
+        summaries: list[Summary] | None = None
+        prints = fingerprint(self.data)
+        while (found := self._next_round(summaries)) is not None:
+            jobs = self._jobs(found)
+            self.rounds.append(found)
+            yield found
+            outcomes: dict[str, Outcome] = {}
+            every = [job for group in jobs for job in group]
+            for job, outcome, kept in self._outcomes(every, prints):
+                outcomes[job.name] = outcome
+                yield Finished(job, outcome, kept)
+            summaries = [
+                self._summary(trial, group, outcomes)
+                for trial, group in zip(found.trials, jobs, strict=True)
+            ]
+            self.summaries |= {summary.trial.number: summary for summary in summaries}
+
+    def trial(self, job: Job) -> Trial:
+        """Return the trial that a job of the round under way belongs to."""
+        return next(trial for trial in self.rounds[-1].trials if trial.number == job.trial)
+
+    def best(self) -> Summary | None:
+        """Return the best trial, of a halving the best of its last rung; None if all failed."""
+        found = list(self.summaries.values())
+        if self.rounds and self.rounds[-1].epochs is not None:
+            found = [self.summaries[trial.number] for trial in self.rounds[-1].trials]
+        first = next(iter(ranked(found)), None)
+        return None if first is None or first.spread("val_accuracy").mean is None else first
+
+    def _next_round(self, summaries: list[Summary] | None) -> Round | None:
+        try:
+            return next(self.search) if summaries is None else self.search.send(summaries)
+        except StopIteration:
+            return None
+
+    def _jobs(self, found: Round) -> list[list[Job]]:
+        jobs = []
+        for trial in found.trials:
+            recipe, network = configure(self.recipe, trial, self.data)
+            if found.epochs is not None:
+                recipe = recipe.changed(epochs=found.epochs)
+            text = to_notation(network)
+            jobs.append([Job(trial.number, text, recipe, seed) for seed in self.seeds])
+        return jobs
+
+    def _outcomes(self, jobs: list[Job], prints: str) -> Iterator[tuple[Job, Outcome, bool]]:
+        """Yield what is known already, then what is trained now; each is kept at once."""
+        waiting = []
+        for job in jobs:
+            known = self.directory.find(job, prints) if self.directory else None
+            if known is None:
+                waiting.append(job)
+            else:
+                yield job, known, True
+        if not waiting:
+            return
+        for job, outcome in self.engine.run(waiting, self.data):
+            if self.directory:
+                self.directory.save(job, outcome, prints)
+            yield job, outcome, False
+
+    def _summary(self, trial: Trial, jobs: list[Job], outcomes: dict[str, Outcome]) -> Summary:
+        params = find_network(jobs[0].network).trace().totals.params
+        found = tuple(outcomes[job.name] for job in jobs)
+        return Summary(trial, jobs[0].recipe.epochs, params, found)
+
+
+def configure(recipe: Recipe, trial: Trial, data: Dataset) -> tuple[Recipe, Network]:
+    """Return a trial's recipe and its network, made to fit the data.
+
+    Raises:
+        UsageMistake, InputProblem: a value cannot be used; the sentence begins with the trial.
+    """
+    values = dict(trial.values)
+    try:
+        network = str(values.get("network", recipe.network))
+        variables = {
+            name: int(values.pop(name)) for name in network_variables(network) if name in values
+        }
+        figures = {SETTINGS[name][0]: value for name, value in values.items()}
+        chosen = recipe.changed(**figures)
+        return chosen, adapted(find_network(network, variables=variables), data)[0]
+    except ConvcliError as problem:
+        told = " ".join(f"{name}={value}" for name, value in trial.values)
+        kind: Callable[[str], ConvcliError] = (
+            UsageMistake if isinstance(problem, UsageMistake) else InputProblem
+        )
+        raise kind(f"Trial {trial.number} ({told}): {problem}") from None
