@@ -58,3 +58,15 @@ def test_runs_are_compared_without_the_engine(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"network": "input 4, dense 2 softmax"}')
     got = loaded_by(("report", str(tmp_path), "--format", "json"))
     assert got & (HEAVY | {"rich"}) == set()
+
+
+def test_a_mistake_in_a_sweep_is_told_before_anything_is_loaded() -> None:
+    script = (
+        "import sys\n"
+        "from convcli.cli.app import run\n"
+        "assert run(['sweep', 'rps', 'n=1,2', 'learning=0.1']) == 2\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "There is no setting 'learning'" in got.stderr
+    assert set(got.stdout.split()) & (HEAVY | {"rich", "joblib", "distributed", "optuna"}) == set()

@@ -52,10 +52,10 @@ def sweep_all(
     )
     data = with_validation(order.load(), recipe, plan.seed)
     engine = _engine(processes, cluster)
+    sweep = Sweep(recipe, data, search, range(plan.seed, plan.seed + plan.seeds), engine)
     directory = SweepDirectory(resume) if resume else _new_directory(out, plan, force)
     directory.clean()
-    seeds = range(plan.seed, plan.seed + plan.seeds)
-    sweep = Sweep(recipe, data, search, seeds, engine, directory)
+    sweep.directory = directory
     try:
         _run(sweep, messages)
     except KeyboardInterrupt:

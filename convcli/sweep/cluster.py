@@ -99,7 +99,10 @@ def each_result(
     client: Any, function: Callable[..., Result], orders: Sequence[Any], *shared: Any
 ) -> Iterator[tuple[int, Result]]:
     """Yield the place of each order and its result; few are under way at a time."""
+    from concurrent.futures import CancelledError
+
     from distributed import as_completed
+    from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
     def submit(place: int) -> Any:
@@ -110,7 +113,7 @@ def each_result(
     places: dict[str, int] = {}
     threads = sum(client.nthreads().values())
     begun = min(len(orders), max(1, threads) * ORDERS_A_THREAD)
-    under_way = as_completed([submit(place) for place in range(begun)])
+    under_way = as_completed([submit(place) for place in range(begun)], loop=client.loop)
     for future in under_way:
         try:
             result = future.result()
@@ -119,6 +122,10 @@ def each_result(
                 f"Order {places[future.key] + 1} of {len(orders)} was given up: {problem}. Has the "
                 "worker enough memory?"
             ) from None
+        except (CancelledError, CommClosedError) as problem:
+            raise InputProblem(
+                "The scheduler has gone. What was finished is kept; start it again and go on."
+            ) from problem
         yield places.pop(future.key), result
         if begun < len(orders):
             under_way.add(submit(begun))

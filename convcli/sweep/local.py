@@ -6,12 +6,15 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from convcli.data import Dataset
+from convcli.errors import InputProblem
 from convcli.sweep.trial import Job, Outcome, train_job
 
 
@@ -38,7 +41,18 @@ class LocalEngine:
         with parallel_config("loky", n_jobs=count, inner_max_num_threads=threads, **watch):
             # pre_dispatch keeps few orders in the pipes, so that an interruption finds few
             work = Parallel(return_as="generator_unordered", pre_dispatch=count)
-            yield from work(delayed(_train)(job, data, threads) for job in jobs)
+            outcomes = work(delayed(_train)(job, data, threads) for job in jobs)
+            try:
+                yield from outcomes
+            except TerminatedWorkerError as problem:
+                raise InputProblem(
+                    "A process of the sweep was killed, perhaps for want of memory. What was "
+                    "finished is kept; go on with --resume, and fewer --jobs."
+                ) from problem
+            finally:
+                with warnings.catch_warnings():  # that orders were dropped is no news here
+                    warnings.simplefilter("ignore")
+                    outcomes.close()
 
 
 def _train(job: Job, data: Dataset, threads: int) -> tuple[Job, Outcome]:

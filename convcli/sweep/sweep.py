@@ -48,6 +48,9 @@ class Finished:
 class Sweep:
     """Iterate over `events()`; afterwards `summaries` has one entry for each trial.
 
+    The first round is looked at when the sweep is made, so that a value that cannot be used is told
+    before anything is trained or written.
+
     Attributes:
         recipe: figures of what is not swept.
         data: with a validation split; its test samples are never read.
@@ -67,22 +70,23 @@ class Sweep:
     directory: SweepDirectory | None = None
     summaries: dict[int, Summary] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
+    _next: tuple[Round, list[list[Job]]] | None = None
 
     def __post_init__(self) -> None:
         if self.data.validation is None:
             raise UsageMistake("A sweep compares by validation samples; leave --val 0 out.")
         self.data = dataclasses.replace(self.data, test=None)
+        self._next = self._prepare(next(self.search))
 
     def events(self) -> Iterator[Round | Finished]:
         """Train all trials; yield each round when it begins and each training when it is done.
 
         Raises:
-            InputProblem: a trial's network does not fit the data; told before its round begins.
+            UsageMistake, InputProblem: a trial of a later round cannot be trained.
         """
-        summaries: list[Summary] | None = None
         prints = fingerprint(self.data)
-        while (found := self._next_round(summaries)) is not None:
-            jobs = self._jobs(found)
+        while self._next is not None:
+            found, jobs = self._next
             self.rounds.append(found)
             yield found
             outcomes: dict[str, Outcome] = {}
@@ -95,6 +99,10 @@ class Sweep:
                 for trial, group in zip(found.trials, jobs, strict=True)
             ]
             self.summaries |= {summary.trial.number: summary for summary in summaries}
+            try:
+                self._next = self._prepare(self.search.send(summaries))
+            except StopIteration:
+                self._next = None
 
     def trial(self, job: Job) -> Trial:
         """Return the trial that a job of the round under way belongs to."""
@@ -108,13 +116,8 @@ class Sweep:
         first = next(iter(ranked(found)), None)
         return None if first is None or first.spread("val_accuracy").mean is None else first
 
-    def _next_round(self, summaries: list[Summary] | None) -> Round | None:
-        try:
-            return next(self.search) if summaries is None else self.search.send(summaries)
-        except StopIteration:
-            return None
-
-    def _jobs(self, found: Round) -> list[list[Job]]:
+    def _prepare(self, found: Round) -> tuple[Round, list[list[Job]]]:
+        """Return a round with the jobs of each of its trials."""
         jobs = []
         for trial in found.trials:
             recipe, network = configure(self.recipe, trial, self.data)
@@ -122,7 +125,7 @@ class Sweep:
                 recipe = recipe.changed(epochs=found.epochs)
             text = to_notation(network)
             jobs.append([Job(trial.number, text, recipe, seed) for seed in self.seeds])
-        return jobs
+        return found, jobs
 
     def _outcomes(self, jobs: list[Job], prints: str) -> Iterator[tuple[Job, Outcome, bool]]:
         """Yield what is known already, then what is trained now; each is kept at once."""
