@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -242,27 +242,14 @@ def fitting_chart(
         what: accuracy or loss.
         others: further settings differ, so that each point is the best of several trials.
     """
-    values = [value for value, _ in points]
-    in_ratios = values[0] > 0 and values[-1] >= 10 * values[0]
-    place: Callable[[float], float] = math.log if in_ratios else float
-    x = tuple(place(value) for value in values)
+    values = tuple(value for value, _ in points)
     lines = []
     for part, header in HEADERS.items():
         means = (summary.spread(f"{part}_{what}").mean for _, summary in points)
-        lines.append(Line(header, x, tuple(math.nan if m is None else m for m in means)))
+        lines.append(Line(header, values, tuple(math.nan if m is None else m for m in means)))
     title = f"{what.capitalize()} over {name}" + (", the best of each" if others else "")
-    ticks = [(place(value), f"{value:g}") for value in _spaced(values, place)]
-    return line_chart(title, lines, x_label=name, y_label=what, x_ticks=ticks) + "\n"
-
-
-def _spaced(values: Sequence[float], place: Callable[[float], float]) -> list[float]:
-    """Return the values whose texts do not run into each other."""
-    least = (place(values[-1]) - place(values[0])) / 11
-    shown: list[float] = []
-    for value in values:
-        if not shown or place(value) - place(shown[-1]) >= least:
-            shown.append(value)
-    return shown
+    in_ratios = values[0] > 0 and values[-1] >= 10 * values[0]
+    return line_chart(title, lines, x_label=name, y_label=what, log_x=in_ratios) + "\n"
 
 
 def _command(sweep: Sweep, plan: Plan, place: Path, best: Summary) -> str:

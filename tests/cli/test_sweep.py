@@ -70,7 +70,7 @@ def test_the_pictures_show_training_and_validation(
         assert parseString(text).documentElement.tagName == "svg"  # noqa: S318  (our own file)
         assert text.count("<polyline") == 2
         assert f"<title>{name.capitalize()} over n</title>" in text
-        for tick in ("1", "2", "16"):
+        for tick in ("1", "2", "10"):
             assert f">{tick}</text>" in text
     first = text.split('points="')[1].split('"')[0].split()
     x = [float(point.split(",")[0]) for point in first]
