@@ -12,13 +12,12 @@ from typing import Any
 
 from convcli.cli.sweep_plan import Plan
 from convcli.cli.train_order import DEFAULT_SOURCE
-from convcli.cli.train_view import percent
 from convcli.files import write_text
 from convcli.learn.recipes import find_recipe
 from convcli.network import to_notation
 from convcli.report import Column, Report
 from convcli.report.chart import Line, line_chart
-from convcli.report.numbers import as_seconds
+from convcli.report.numbers import as_seconds, percent
 from convcli.sweep.space import SETTINGS, Axis, Trial
 from convcli.sweep.summary import Spread, Summary, ranked
 from convcli.sweep.sweep import Finished, Sweep, configure
