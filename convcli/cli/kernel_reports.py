@@ -13,6 +13,9 @@ from convcli.report import Column, Report
 ALIASES_WIDTH = 24
 """Characters of the aliases in lists: a line fits 80 columns. JSON and CSV have them all."""
 
+CELL_STYLES = frozenset({"csv", "markdown", "latex"})
+"""Formats that others lay out."""
+
 
 def catalogue_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
     """Return the list of kernels, grouped; `families` adds the table of families."""
@@ -41,10 +44,17 @@ def catalogue_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
     )
 
 
-def kernel_report(kernel: AnyKernel) -> Report:
-    """Return everything about one kernel."""
-    facts = _facts(kernel)
-    parts = [_matrix_report(part) for part in _components(kernel)]
+def kernel_report(kernel: AnyKernel, style: str | None = None) -> Report:
+    """Return everything about one kernel.
+
+    Args:
+        kernel: a kernel or a magnitude of two.
+        style: of `--format`; on a screen long facts are folded and matrices laid out, in CSV,
+            Markdown and LaTeX each fact and each weight has a cell of its own.
+    """
+    on_screen = style not in CELL_STYLES
+    facts = [row for what, text in _facts(kernel) for row in _wrapped(what, text, on_screen)]
+    parts = [_matrix_report(part, style) for part in _components(kernel)]
     family = FAMILIES.get(kernel.name.partition(":")[0])
     if family is not None:
         parts.append(_parameters_report(family))
@@ -55,7 +65,7 @@ def kernel_report(kernel: AnyKernel) -> Report:
     return Report(
         "",
         (Column("kernel", "Kernel"), Column(kernel.name, kernel.name)),
-        tuple((what, line) for what, text in facts for what, line in _wrapped(what, text)),
+        tuple(facts),
         document=_document(kernel, calls=True),
         parts=tuple(parts),
     )
@@ -110,17 +120,21 @@ def _rank_text(kernel: Kernel) -> str:
     return "not calculated at this size" if kernel.rank is None else str(kernel.rank)
 
 
-def _wrapped(what: str, text: str) -> list[tuple[str, str]]:
-    """Return table rows whose lines fit 80 columns."""
-    lines = textwrap.wrap(text, 64)
+def _wrapped(what: str, text: str, folded: bool) -> list[tuple[str, str]]:
+    """Return a fact as one table row, or as several whose lines fit 80 columns."""
+    lines = textwrap.wrap(text, 64) if folded else [text]
     return [(what if number == 0 else "", line) for number, line in enumerate(lines)]
 
 
-def _matrix_report(kernel: Kernel) -> Report:
+def _matrix_report(kernel: Kernel, style: str | None) -> Report:
     """Return the rows before the divisor; of a large separable kernel, the factors."""
     title = f"Matrix of {kernel.name}"
     if kernel.divisor != 1:
         title += f", to be divided by {kernel.divisor:.6g}"
+    if style == "csv" or (style in CELL_STYLES and max(kernel.size_hw) <= LARGEST_SHOWN):
+        numbers = range(kernel.size_hw[1])
+        columns = (Column(f"{kernel.name} {n}", str(n), "right", _cell) for n in numbers)
+        return Report(title, tuple(columns), tuple(map(tuple, kernel.rows)))
     if max(kernel.size_hw) <= LARGEST_SHOWN:
         lines = _aligned(kernel.rows)
     elif kernel.factors is not None:

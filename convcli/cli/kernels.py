@@ -76,7 +76,7 @@ def kernels(
 
     if name is not None and sheet is None:
         _refuse_unused({"--group": group, "--search": search, "-o": output}, "without NAME")
-        emit(kernel_report(find(name)), style)
+        emit(kernel_report(find(name), style), style)
         return
     chosen = [find(name)] if name is not None else _chosen(group, search)
     if sheet is not None:
@@ -104,7 +104,8 @@ def _draw_sheet(
             kernel_cells(small, chosen), total=len(chosen) + 1, description="kernels"
         )
         height, width = save_sheet(cells, output, force=force, inputs=[picture])
-    messages.say(f"{output}: {len(chosen)} kernels, {width}x{height} pixels")
+    count = "1 kernel" if len(chosen) == 1 else f"{len(chosen)} kernels"
+    messages.say(f"{output}: {count}, {width}x{height} pixels")
 
 
 def _refuse_unused(options: dict[str, object], where: str) -> None:

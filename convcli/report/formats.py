@@ -108,9 +108,16 @@ def _csv(report: Report) -> str:
     writer = csv.writer(out, lineterminator="\n")
     if report.columns:
         writer.writerow([column.key for column in report.columns])
+    else:
+        writer.writerows([line] for line in _words(report))
     for row in report.rows:
         writer.writerow([_csv_cell(cell) for cell in row])
     return out.getvalue() + "".join("\n" + _csv(part) for part in report.parts)
+
+
+def _words(report: Report) -> list[str]:
+    """Return all that a report without columns says."""
+    return [line for line in (report.title, *report.notes) if line]
 
 
 def _csv_cell(cell: Any) -> Any:
@@ -153,7 +160,13 @@ _LATEX_ESCAPES = str.maketrans(
 
 
 def _latex(report: Report) -> str:
-    """Return a table in the style of the LaTeX package booktabs."""
+    """Return a table in the style of the LaTeX package booktabs; words alone stay verbatim."""
+    below = "".join("\n" + _latex(part) for part in report.parts)
+    if not report.columns:
+        words = _words(report)
+        if not words:
+            return below.removeprefix("\n")
+        return "\n".join([r"\begin{verbatim}", *words, r"\end{verbatim}"]) + "\n" + below
     body, totals = _text_rows(report)
 
     def line(cells: list[str]) -> str:
@@ -168,8 +181,9 @@ def _latex(report: Report) -> str:
     out += [line(cells) for cells in body]
     if totals is not None:
         out += [r"\midrule", line(totals)]
-    out += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join(out) + "\n" + "".join("\n" + _latex(part) for part in report.parts)
+    out += [r"\bottomrule", r"\end{tabular}"]
+    out += [r"\par " + note.translate(_LATEX_ESCAPES) for note in report.notes if note]
+    return "\n".join([*out, r"\end{table}"]) + "\n" + below
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {

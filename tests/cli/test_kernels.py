@@ -13,7 +13,7 @@ from PIL import Image
 
 from convcli.cli.app import run
 from convcli.imaging.kernel_sheet import filtered, read_small
-from convcli.kernels import all_kernels, find
+from convcli.kernels import Magnitude, all_kernels, find
 
 Capture = pytest.CaptureFixture[str]
 
@@ -58,6 +58,25 @@ def test_one_kernel_is_shown_in_full(capfd: Capture) -> None:
     assert set(got["calls"]) == {"scipy", "OpenCV", "ImageMagick", "Pillow"}
     pair = json.loads(output(capfd, "scharr", "--format", "json"))
     assert [part["name"] for part in pair["components"]] == ["scharr-x", "scharr-y"]
+
+
+@pytest.mark.parametrize("name", ["gaussian:sigma=2", "sobel", "gabor"])
+def test_csv_has_every_fact_on_a_row_and_every_weight_in_a_cell(name: str, capfd: Capture) -> None:
+    facts, *tables = output(capfd, name, "--format", "csv").split("\n\n")
+    assert all(row[0] for row in csv.reader(io.StringIO(facts))), "no fact goes on without a name"
+    kernel = find(name)
+    parts = kernel.components if isinstance(kernel, Magnitude) else (kernel,)
+    for part, table in zip(parts, tables, strict=False):
+        header, *got = csv.reader(io.StringIO(table))
+        assert header[0] == f"{part.name} 0"
+        np.testing.assert_array_equal(np.array(part.rows), np.array(got, float))
+
+
+def test_latex_has_the_matrix(capfd: Capture) -> None:
+    said = output(capfd, "sobel-x", "--format", "latex")
+    assert r"-2 & 0 & 2 \\" in said
+    assert r"\begin{tabular}{}" not in said
+    assert "cv2.filter2D" in said
 
 
 def test_rows_and_families_are_kernels_too(capfd: Capture) -> None:

@@ -99,6 +99,18 @@ def test_parts_follow_their_report(style: str) -> None:
     assert "7" in render(whole, style)
 
 
+@pytest.mark.parametrize("style", ["plain", "csv", "markdown", "latex"])
+def test_words_without_a_table_are_said_in_every_format(style: str) -> None:
+    said = render(Report("Sizes", (), (), notes=("5 x 5 = 25", "", "50 % dropped")), style)
+    assert "Sizes" in said
+    assert "5 x 5 = 25" in said
+    assert r"\begin{tabular}" not in said
+
+
+def test_latex_says_the_notes_under_its_table() -> None:
+    assert r"100 \% counted." in render(REPORT, "latex")
+
+
 def test_a_row_of_the_wrong_width_is_a_bug() -> None:
     with pytest.raises(ValueError, match="1 cells in a report of 2 columns"):
         Report("", (Column("a", "A"), Column("b", "B")), ((1,),))
