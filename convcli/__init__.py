@@ -6,6 +6,17 @@ The public names load on first use (PEP 562), so that `import convcli` costs not
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what editors and type checkers see of the names that load on first use
+    from convcli.data import load_dataset as load_dataset
+    from convcli.engine.correlation import convolve as convolve
+    from convcli.engine.correlation import correlate as correlate
+    from convcli.exchange.export import export_model as export_model
+    from convcli.imaging.apply import filter_image as filter_image
+    from convcli.learn.fit import fit as fit
+    from convcli.learn.modelfile import load as load
+    from convcli.network.lookup import network as network
 
 __version__ = "0.1.0"
 
@@ -25,11 +36,13 @@ _HOME: dict[str, str] = {
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (names come from the table above)
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'convcli' has no attribute {name!r}")
-    home = import_module(_HOME[name])
-    return globals().get(name) or getattr(home, name)  # `network` is its own room, and callable
+if not TYPE_CHECKING:  # checkers would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'convcli' has no attribute {name!r}")
+        home = import_module(_HOME[name])
+        return globals().get(name) or getattr(home, name)  # `network` is its own room, and callable
 
 
 def __dir__() -> list[str]:

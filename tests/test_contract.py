@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import convcli
 
 PACKAGE = Path(__file__).parent.parent / "convcli"
 
@@ -97,3 +100,23 @@ def test_only_the_engine_imports_numba_and_only_imaging_imports_pillow() -> None
         tops = {name.partition(".")[0] for name in imported_names(module)}
         assert "numba" not in tops or room_of(module) == "engine", module
         assert "PIL" not in tops or room_of(module) == "imaging", module
+
+
+def test_type_checkers_see_what_the_public_names_are() -> None:
+    """What is imported for checkers is what a name gives when it is first used."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    seen = {
+        alias.name: getattr(import_module(node.module or ""), alias.name)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(convcli.__all__) == {*seen, "__version__"}
+    for name, ref in seen.items():
+        got = getattr(convcli, name)
+        assert got is ref or got.network is ref  # `network` is a room that can be called

@@ -62,11 +62,15 @@ def compare(
         traces.append(
             opened.network.trace(dialect=dialect, batch=batch, dtype=dtype, freeze=opened.frozen)
         )
-    emit(comparison(*traces), style)
+    emit(comparison(*traces, as_numbers=style == "csv"), style)
 
 
-def comparison(a: Trace, b: Trace) -> Report:
-    """Return totals with ratios, and under them the layers aligned by what they do."""
+def comparison(a: Trace, b: Trace, *, as_numbers: bool = False) -> Report:
+    """Return totals with ratios, and under them the layers aligned by what they do.
+
+    A column of totals holds counts, bytes and shapes, each shown in its own way unless
+    `as_numbers` is on.
+    """
     from convcli.present.network_table import document_of
 
     names = _names(a, b)
@@ -80,7 +84,10 @@ def comparison(a: Trace, b: Trace) -> Report:
             Column("b", names[1], "right", str),
             Column("ratio", "B / A", "right", _ratio_text),
         ),
-        rows=tuple((label, show(x), show(y), _ratio(x, y)) for _, label, x, y, show in rows),
+        rows=tuple(
+            (key, x, y, _ratio(x, y)) if as_numbers else (label, show(x), show(y), _ratio(x, y))
+            for key, label, x, y, show in rows
+        ),
         document={
             "a": document_of(a),
             "b": document_of(b),

@@ -62,7 +62,7 @@ def explain_conv(
     """One output cell of a convolution, the whole output, and the same as a matrix product."""
     from convcli.inspect.arithmetic import Sliding
 
-    slide = Sliding(_rows(matrix, "matrix"), _kernel(kernel), stride, padding, dilation)
+    slide = Sliding(_rows(matrix, "The matrix"), _kernel(kernel), stride, padding, dilation)
     row, column = _place(at, "--at")
     one = slide.cell(row, column)
     patches = slide.patches()
@@ -79,7 +79,7 @@ def explain_conv(
     if backward:
         height, width = slide.output_hw
         ones = [[1.0] * width] * height
-        upstream = ones if gradient is None else _rows(gradient, "gradient")
+        upstream = ones if gradient is None else _rows(gradient, "--gradient")
         sums = {
             "weight_gradient": slide.weight_gradient(*_place(weight, "--weight"), upstream),
             "input_gradient": slide.input_gradient(*_place(cell, "--cell"), upstream),
@@ -109,7 +109,7 @@ def explain_pool(
     from convcli.inspect.arithmetic import pooling_window
 
     place = _place(at, "--at")
-    window = pooling_window(_rows(matrix, "matrix"), size, stride or size, *place, kind)
+    window = pooling_window(_rows(matrix, "The matrix"), size, stride or size, *place, kind)
     columns = (
         Column("place", "from"),
         Column("value", "value", "right"),
@@ -151,7 +151,7 @@ def explain_dense(
     """One dense unit: inputs times weights plus bias, then its activation."""
     from convcli.inspect.arithmetic import activate, dense_unit
 
-    unit = dense_unit(_numbers(inputs, "inputs"), _numbers(weights, "--weights"), bias)
+    unit = dense_unit(_numbers(inputs, "The row of inputs"), _numbers(weights, "--weights"), bias)
     output = activate(activation, unit.total)
     document = {**sum_document(unit), "activation": activation, "output": output}
     note = f"{activation}({unit.total:g}) = {output:g}" if activation != "none" else ""
@@ -167,7 +167,7 @@ def explain_softmax(
     """Softmax and cross-entropy of one sample, and the gradient that starts the way back."""
     from convcli.inspect.arithmetic import softmax_cross_entropy
 
-    step = softmax_cross_entropy(_numbers(logits, "logits"), target)
+    step = softmax_cross_entropy(_numbers(logits, "The row of logits"), target)
     columns = (
         Column("class", "class", "right"),
         Column("logit", "logit", "right"),
@@ -217,7 +217,9 @@ def explain_adam(
 
     from convcli.inspect.arithmetic import adam_steps
 
-    steps = adam_steps(weight, _numbers(gradients, "gradients"), lr, beta1, beta2, epsilon)
+    steps = adam_steps(
+        weight, _numbers(gradients, "The row of gradients"), lr, beta1, beta2, epsilon
+    )
     headers = {
         "step": "step",
         "gradient": "gradient",
@@ -237,13 +239,13 @@ def explain_adam(
 
 def _rows(text: str, what: str) -> tuple[tuple[float, ...], ...]:
     """Return the rows of a matrix given as text or as a file of text."""
-    from convcli.kernels import parse_rows
+    from convcli.kernels import parse_numbers
 
     path = Path(text)
     if ";" not in text and "\n" not in text and path.suffix and path.is_file():
         text = path.read_text(encoding="utf-8", errors="replace")
-    given = parse_rows(text, what)
-    return tuple(tuple(number / given.divisor for number in line) for line in given.rows)
+    rows, divisor = parse_numbers(text, what)
+    return tuple(tuple(number / divisor for number in line) for line in rows)
 
 
 def _kernel(text: str) -> tuple[tuple[float, ...], ...]:
@@ -259,7 +261,7 @@ def _kernel(text: str) -> tuple[tuple[float, ...], ...]:
 def _numbers(text: str, what: str) -> tuple[float, ...]:
     rows = _rows(text, what)
     if len(rows) != 1:
-        raise UsageMistake(f"{what} is one row of numbers; {len(rows)} rows were given.")
+        raise UsageMistake(f"{what}: one row of numbers is needed; {len(rows)} rows were given.")
     return rows[0]
 
 

@@ -7,7 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from convcli.cli.options import ForceOption, FormatOption, OutputOption, QuietOption
+from convcli.cli.options import (
+    ForceOption,
+    FormatOption,
+    OutputOption,
+    QuietOption,
+    refuse_without_effect,
+)
 
 HELP = """List the named kernels, or show one in full: matrix, divisor, offset, sum, rank,
 symmetry, source, and the same call in scipy, OpenCV, ImageMagick and Pillow.
@@ -75,14 +81,14 @@ def kernels(
     from convcli.kernels import find
 
     if name is not None and sheet is None:
-        _refuse_unused({"--group": group, "--search": search, "-o": output}, "without NAME")
+        refuse_without_effect({"--group": group, "--search": search, "-o": output}, "without NAME")
         emit(kernel_report(find(name), style), style)
         return
     chosen = [find(name)] if name is not None else _chosen(group, search)
     if sheet is not None:
         _draw_sheet(chosen, sheet, output, quiet=quiet, force=force)
         return
-    _refuse_unused({"-o": output}, "with --sheet PICTURE")
+    refuse_without_effect({"-o": output}, "with --sheet PICTURE")
     emit(catalogue_report(chosen, families=group is None and search is None), style)
 
 
@@ -106,14 +112,6 @@ def _draw_sheet(
         height, width = save_sheet(cells, output, force=force, inputs=[picture])
     count = "1 kernel" if len(chosen) == 1 else f"{len(chosen)} kernels"
     messages.say(f"{output}: {count}, {width}x{height} pixels")
-
-
-def _refuse_unused(options: dict[str, object], where: str) -> None:
-    from convcli.errors import UsageMistake
-
-    for option, value in options.items():
-        if value is not None:
-            raise UsageMistake(f"{option} only means something {where}.")
 
 
 def _chosen(group: str | None, search: str | None) -> list[Any]:

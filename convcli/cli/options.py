@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from convcli.errors import UsageMistake
 
 Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
 EngineName = Literal["auto", "numba", "numpy"]
@@ -37,3 +40,18 @@ EngineOption = Annotated[
     EngineName,
     typer.Option("--engine", help="Compiled, plain NumPy, or chosen from the amount of work."),
 ]
+
+
+def refuse_without_effect(given: Mapping[str, object], where: str) -> None:
+    """Refuse options that would change nothing in this call.
+
+    Args:
+        given: option -> its value; None, False and empty lists were not given.
+        where: what they need, as in `only means something {where}`.
+
+    Raises:
+        UsageMistake: one was given.
+    """
+    for option, value in given.items():
+        if value is not None and value is not False and value != []:
+            raise UsageMistake(f"{option} only means something {where}.")

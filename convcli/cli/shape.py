@@ -12,7 +12,13 @@ from typer.core import TyperCommand
 
 from convcli.cli import shape_options as options
 from convcli.cli.console import Messages, emit
-from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
+from convcli.cli.options import (
+    ForceOption,
+    FormatOption,
+    QuietOption,
+    ThreadsOption,
+    refuse_without_effect,
+)
 from convcli.errors import CheckFailed, UsageMistake
 
 if TYPE_CHECKING:
@@ -46,6 +52,8 @@ EXAMPLES = """Examples:
   convcli shape mnist --assert "params < 1e5 and receptive_field >= 10"
 
   convcli shape --solve "28 -> 14, kernel 3"
+
+  convcli shape --flops-table
 """
 
 
@@ -92,6 +100,7 @@ def shape(
     solve: options.SolveOption = None,
     sizes: options.SizesOption = False,
     selftest: options.SelftestOption = False,
+    flops_table: options.FlopsTableOption = False,
     trace: options.TraceOption = None,
     at: options.AtOption = None,
     convention: options.ConventionOption = None,
@@ -105,26 +114,33 @@ def shape(
     force: ForceOption = False,
 ) -> None:
     """Print the figures of one network, or the answer to one question about it."""
-    _ask_one_thing(
+    asked = _ask_one_thing(
         explain=explain is not None,
         solve=solve is not None,
         sizes=sizes,
         selftest=selftest,
+        flops_table=flops_table,
         trace=trace is not None,
         compare_dialects=compare_dialects,
     )
     if at is not None and trace is None:
         raise UsageMistake("--at names the layer for --trace; give --trace ROW,COL too.")
-    if solve is not None:
-        from convcli.cli.shape_questions import solutions
-
-        return emit(solutions(solve), style)
-    if selftest:
-        return _run_selftest(style)
+    table_only = {"--columns": columns, "--convention": convention, "--time": time}
+    figures_only = {"--assert": assertion, "--diagram": diagram, "--dialect": dialect}
+    if asked:
+        refuse_without_effect(
+            {**table_only, "--memory-limit": memory_limit}, f"in the table, not with {asked}"
+        )
+    if solve is not None or selftest or flops_table:
+        refuse_without_effect(
+            {"NETWORK": words, "--input": input_text, **figures_only}, f"without {asked}"
+        )
+        return _answer_without_network(solve, style, flops_table=flops_table)
     opened = _opened(words or [], input_text)
     if compare_dialects or sizes:
         from convcli.cli.shape_questions import dialects_report, input_sizes
 
+        refuse_without_effect(figures_only, f"without {asked}")
         return emit((input_sizes if sizes else dialects_report)(opened.network), style)
     frozen = (*opened.frozen, *(freeze or ()))
     traced = opened.network.trace(dialect=dialect, batch=batch, dtype=dtype, freeze=frozen)
@@ -149,6 +165,18 @@ def shape(
     return None
 
 
+def _answer_without_network(solve: str | None, style: str | None, *, flops_table: bool) -> None:
+    """Answer `--solve`, `--flops-table` or `--selftest`."""
+    from convcli.cli.shape_questions import flops_report, solutions
+
+    if solve is not None:
+        emit(solutions(solve), style)
+    elif flops_table:
+        emit(flops_report(), style)
+    else:
+        _run_selftest(style)
+
+
 def _run_selftest(style: str | None) -> None:
     """Print what was checked, and fail if anything does not hold."""
     from convcli.cli.shape_questions import selftest_report
@@ -165,11 +193,12 @@ def _run_selftest(style: str | None) -> None:
         )
 
 
-def _ask_one_thing(**asked: bool) -> None:
-    """Refuse two options that each ask for a report of its own."""
+def _ask_one_thing(**asked: bool) -> str:
+    """Return the option that asks for a report of its own, or nothing; refuse two."""
     wanted = [f"--{name.replace('_', '-')}" for name, is_asked in asked.items() if is_asked]
     if len(wanted) > 1:
         raise UsageMistake(f"Ask one thing at a time: {' or '.join(wanted)}.")
+    return "".join(wanted)
 
 
 def _opened(words: list[str], input_text: str | None) -> OpenedNetwork:

@@ -183,3 +183,11 @@ TimeOption = Annotated[
         rich_help_panel=TABLE,
     ),
 ]
+FlopsTableOption = Annotated[
+    bool,
+    typer.Option(
+        "--flops-table",
+        help="What counts as how many floating-point operations; needs no network.",
+        rich_help_panel=QUESTIONS,
+    ),
+]

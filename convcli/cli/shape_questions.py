@@ -192,6 +192,23 @@ def _listed(numbers: tuple[int, ...]) -> str:
     return ", ".join(map(str, numbers))
 
 
+def flops_report() -> Report:
+    """Return the rules by which `flops` counts, one row for each kind of work."""
+    from convcli.network.operations import flops_table
+
+    return Report(
+        title="Floating-point operations, by kind of work",
+        columns=(
+            Column("work", "Work"),
+            Column("operations", "FLOPs", "right"),
+            Column("per", "For each"),
+            Column("made_of", "Made of"),
+        ),
+        rows=tuple(tuple(rule) for rule in flops_table()),
+        notes=("k is the number of cells in a window.",),
+    )
+
+
 def selftest_report(checks: Sequence[SelfCheck]) -> Report:
     """Return how many figures were checked and hold, by group, and each that does not."""
     groups = dict.fromkeys(check.group for check in checks)

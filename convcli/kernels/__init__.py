@@ -2,7 +2,7 @@
 
 from convcli.kernels.families import FAMILIES, Family, Parameter
 from convcli.kernels.lookup import AnyKernel, all_kernels, find, names
-from convcli.kernels.parse import parse_rows
+from convcli.kernels.parse import parse_numbers, parse_rows
 from convcli.kernels.value import Kernel, Magnitude
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "all_kernels",
     "find",
     "names",
+    "parse_numbers",
     "parse_rows",
 ]

@@ -46,27 +46,42 @@ def parse_rows(text: str, name: str = "custom", source: str = "given as rows") -
     >>> third.rows, third.divisor
     (((1, 1, 1),), 3)
     """
-    lines = _split_rows(text)
-    if not lines:
-        raise UsageMistake(
-            f"{_named(name)} has no numbers. Write rows like '1 0 -1; 2 0 -2; 1 0 -1'."
-        )
-    cells = [
-        [_number(word, row, column, name) for column, word in enumerate(line, start=1)]
-        for row, line in enumerate(lines, start=1)
-    ]
-    _check_shape(cells, name)
-    rows, divisor = _common_divisor(cells)
+    rows, divisor = parse_numbers(text, _named(name))
     if not any(cell for line in rows for cell in line):
         raise UsageMistake(f"{_named(name)} is all zeros: every picture would become black.")
     return Kernel(name, matrix=rows, divisor=divisor, source=source)
+
+
+def parse_numbers(text: str, what: str = "The matrix") -> tuple[Rows, int]:
+    """Return the rows that `text` writes, as `parse_rows` explains, and what divides them.
+
+    Args:
+        text: the rows; all zeros are rows too.
+        what: how the mistake's sentence begins.
+
+    Raises:
+        UsageMistake: no numbers, rows of unequal length, a cell that is no finite number (row and
+            column are named, from 1), or a side over 1023.
+
+    >>> parse_numbers("1/2 1; 0 0")
+    (((1, 2), (0, 0)), 2)
+    """
+    lines = _split_rows(text, what)
+    if not lines:
+        raise UsageMistake(f"{what} has no numbers. Write rows like '1 0 -1; 2 0 -2; 1 0 -1'.")
+    cells = [
+        [_number(word, row, column, what) for column, word in enumerate(line, start=1)]
+        for row, line in enumerate(lines, start=1)
+    ]
+    _check_shape(cells, what)
+    return _common_divisor(cells)
 
 
 def _named(name: str) -> str:
     return "The kernel" if name == "custom" else f"Kernel {name}"
 
 
-def _split_rows(text: str) -> list[list[str]]:
+def _split_rows(text: str, what: str) -> list[list[str]]:
     """Return the words of each row that has any."""
     plain = (
         re.sub(r"#[^\n]*", "", text).replace("\N{MINUS SIGN}", "-").lstrip("\N{BYTE ORDER MARK}")
@@ -75,7 +90,7 @@ def _split_rows(text: str) -> list[list[str]]:
     lines = [line for line in plain.splitlines() if line.strip()]
     if len(lines) > 1 and any(";" in line.strip().rstrip(";") for line in lines):
         raise UsageMistake(
-            "A kernel's rows end with a line break or with ';', not both: part the numbers of a "
+            f"{what}: rows end with a line break or with ';', not both; part the numbers of a "
             "line with spaces or commas."
         )
     pieces = [piece for line in lines for piece in line.split(";") if piece.strip()]
@@ -88,8 +103,8 @@ def _words(piece: str) -> list[str]:
     return [word for cell in cells for word in (cell.split() or [""])]
 
 
-def _number(word: str, row: int, column: int, name: str) -> Cell:
-    place = f"{_named(name)}, row {row}, column {column}"
+def _number(word: str, row: int, column: int, what: str) -> Cell:
+    place = f"{what}, row {row}, column {column}"
     value: Cell
     try:
         if match := FRACTION.fullmatch(word):
@@ -102,23 +117,23 @@ def _number(word: str, row: int, column: int, name: str) -> Cell:
         shown = repr(word if len(word) <= 20 else word[:20] + "...")
         raise UsageMistake(f"{place}: {shown} is not a number.") from None
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageMistake(f"{place}: {word} is not finite; a kernel needs finite numbers.")
+        raise UsageMistake(f"{place}: {word} is not finite; finite numbers are needed.")
     if value > MAX_NUMBER or value < -MAX_NUMBER:
         raise UsageMistake(f"{place}: the number is over {MAX_NUMBER:g}, the largest allowed.")
     return value
 
 
-def _check_shape(cells: list[list[Cell]], name: str) -> None:
+def _check_shape(cells: list[list[Cell]], what: str) -> None:
     width = len(cells[0])
     for row, line in enumerate(cells, start=1):
         if len(line) != width:
             raise UsageMistake(
-                f"{_named(name)}: row {row} has {len(line)} number{'s' * (len(line) != 1)}, "
+                f"{what}: row {row} has {len(line)} number{'s' * (len(line) != 1)}, "
                 f"row 1 has {width}. All rows need the same length."
             )
     if max(width, len(cells)) > MAX_SIDE:
         raise UsageMistake(
-            f"{_named(name)} is {len(cells)}x{width}; a side may have at most {MAX_SIDE} numbers."
+            f"{what} is {len(cells)}x{width}; a side may have at most {MAX_SIDE} numbers."
         )
 
 

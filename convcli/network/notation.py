@@ -68,9 +68,7 @@ class _Parser:
         for unknown in sorted(self.given.keys() - self.variables.keys()):
             known = ", ".join(sorted(self.variables)) or "none"
             hint = did_you_mean(unknown, self.variables)
-            raise self._wrong(
-                self.tokens[0], f"there is no variable {unknown!r} (known: {known}).{hint}"
-            )
+            raise UsageMistake(f"{name}: there is no variable {unknown!r} (known: {known}).{hint}")
         if not item or item[0].text != "input":
             token = item[0] if item else self.tokens[-1]
             raise self._wrong(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-_POWERS_OF_1000 = ("", "k", "M", "G", "T", "P")
-_POWERS_OF_1024 = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_POWERS_OF_1000 = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+_POWERS_OF_1024 = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB")
 
 
 def with_prefix(count: float) -> str:

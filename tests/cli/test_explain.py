@@ -110,3 +110,23 @@ def test_mistakes_get_a_sentence(
 ) -> None:
     assert run(["explain", *words]) == code
     assert sentence in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "ref"),
+    [
+        (["softmax", "0 0 0"], ("loss", pytest.approx(1.0986122886681098))),  # log(3)
+        (["dense", "0 0", "--weights", "3 4"], ("output", 0)),
+        (["conv", "0 0; 0 0", "-k", "1 1"], ("sum", 0)),
+    ],
+)
+def test_zeros_are_numbers_too(
+    words: list[str], ref: tuple[str, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", *words, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)[ref[0]] == ref[1]
+
+
+def test_a_mistake_names_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "conv", "1 2; 3", "-k", "1"]) == 2
+    assert "The matrix: row 2 has 1 number, row 1 has 2" in capsys.readouterr().err

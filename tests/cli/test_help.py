@@ -52,7 +52,8 @@ def test_every_option_has_a_test_and_a_sentence(name: str) -> None:
             continue
         assert getattr(parameter, "help", None), f"{name} {parameter.name} has no help"
         if parameter.param_type_name == "option":
-            spelled = [*parameter.opts, *parameter.secondary_opts]
-            tested = any(f'"{word}"' in text_of_the_tests() for word in spelled)
-            tested = tested or any(f"{word} " in text_of_the_tests() for word in spelled)
-            assert tested, f"no test uses {name} {' '.join(spelled)}"
+            for spelled in filter(None, (parameter.opts, parameter.secondary_opts)):
+                tested = any(
+                    re.search(rf"{word}(?![\w-])", text_of_the_tests()) for word in spelled
+                )
+                assert tested, f"no test uses {name} {' '.join(spelled)}"

@@ -189,6 +189,15 @@ def test_dialects(shape: Program) -> None:
     assert "agree on every layer" in shape.says("mnist", "--compare-dialects")
 
 
+def test_the_table_of_operations_is_what_flops_counts(shape: Program) -> None:
+    rules = {row["work"]: row for row in shape.json("--flops-table")}
+    layer = shape.json("input 4x4x2, sigmoid")["layers"][0]
+    assert layer["flops"] == 4 * 4 * 2 * int(rules["sigmoid"]["operations"])
+    assert rules["conv, dense, lstm"]["operations"] == "2"
+    for line in shape.says("--flops-table", "--format", "table").splitlines():
+        assert len(line) <= 80
+
+
 def test_conventions_rebuild_the_totals_of_other_tools(shape: Program) -> None:
     got = shape.json("resnet50", "--convention", "fvcore")["convention"]
     assert (got["unit"], round(got["work"] / 1e9, 3)) == ("MACs", 4.112)
@@ -257,6 +266,11 @@ def test_the_part_of_the_input_that_a_cell_sees(shape: Program) -> None:
         (("--trace", "0,0", "--at", "cnv1"), "Did you mean conv1"),
         (("--trace", "conv1:0,0", "--at", "conv2"), "Drop one"),
         (("--at", "conv1"), "give --trace ROW,COL too"),
+        (("--explain", "conv1", "--columns", "name"), "--columns only means something in the tab"),
+        (("--sizes", "--time"), "--time only means something in the table, not with --sizes"),
+        (("--sizes", "--dialect", "keras"), "--dialect only means something without --sizes"),
+        (("--solve", "28 -> 14"), "NETWORK only means something without --solve"),
+        (("--selftest",), "NETWORK only means something without --selftest"),
         (("--trace", "0,0", "--explain"), "one thing at a time: --explain or --trace"),
     ],
 )
