@@ -116,7 +116,7 @@ def test_type_checkers_see_what_the_public_names_are() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert set(convcli.__all__) == {*seen, "__version__"}
+    assert set(convcli.__all__) == {*seen, "__version__"}, "add it to the block of imports too"
     for name, ref in seen.items():
         got = getattr(convcli, name)
         assert got is ref or got.network is ref  # `network` is a room that can be called
