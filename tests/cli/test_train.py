@@ -59,7 +59,7 @@ def test_a_training_learns_and_leaves_its_files(
     assert got["epochs"] == 6
     assert {path.name for path in out.iterdir()} == {
         "model.safetensors", "last.safetensors", "history.csv", "run.json",
-        "validation_indices.txt",
+        "validation_indices.txt", "report.html",
     }  # fmt: skip
     assert network_text(out / "model.safetensors") == NETWORK
     assert len((out / "history.csv").read_text().splitlines()) == 7
