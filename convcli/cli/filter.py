@@ -123,6 +123,15 @@ def filter_pictures(
     max_pixels: MaxPixelsOption = 200_000_000,
     engine: EngineOption = "auto",
     threads: ThreadsOption = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Filter on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786.",
+            show_default=False,
+        ),
+    ] = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
     style: FormatOption = None,
@@ -133,6 +142,7 @@ def filter_pictures(
     In Python: convcli.filter_image("photo.png", "sobel").
     """
     from convcli.cli.console import Messages
+    from convcli.cli.picture_far import FarRun
     from convcli.cli.picture_run import PictureRun
     from convcli.errors import UsageMistake
     from convcli.imaging.apply import filter_picture
@@ -179,6 +189,7 @@ def filter_pictures(
         style=style,
         show=show,
         on_size=partial(make_ready, steps=steps, options=options),
+        far=None if cluster is None else FarRun(cluster, tuple(steps), options),
     )
     return run.all(inputs, recursive=recursive)
 

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from convcli.cli.console import Messages, emit
+from convcli.cli.picture_far import FarRun
 from convcli.cli.picture_reports import files_report, matrices_text
 from convcli.engine.threads import thread_count
 from convcli.errors import ConvcliError, ExitCode, UsageMistake
@@ -42,6 +43,7 @@ class PictureRun:
         output: what `-o` named.
         on_size: told the size of a single picture before it is unpacked.
         force, compress, max_pixels, threads, quiet, style, show: the options of that name.
+        far: where the work is done, if not on this machine.
     """
 
     transform: Callable[[Picture, bool], FilteredPicture]
@@ -57,11 +59,15 @@ class PictureRun:
     style: str | None
     show: bool
     on_size: OnSize | None = None
+    far: FarRun | None = None
 
     def all(self, inputs: list[str], *, recursive: bool) -> int:
         """Do all inputs and report; return the exit code."""
         sources = find_sources(inputs, recursive=recursive)
         numeric = sum(map(_is_matrix, sources))
+        stays = self.show or self.output == Path("-") or (self.output is None and numeric)
+        if self.far is not None and stays:
+            raise UsageMistake("--cluster writes files: name a place with -o, and no --show.")
         if self.output is None and numeric:
             if numeric < len(sources):
                 raise UsageMistake(
@@ -95,6 +101,8 @@ class PictureRun:
 
     def _outcomes(self, jobs: list[tuple[Source, Path | None]]) -> list[FileReport | ConvcliError]:
         inputs = [source.path for source, _ in jobs if source.path is not None]
+        if self.far is not None:
+            return self.far.outcomes(self, jobs, inputs)
         total = thread_count(self.threads or None)
 
         def work(job: tuple[Source, Path | None]) -> FileReport:

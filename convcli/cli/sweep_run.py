@@ -71,7 +71,7 @@ def sweep_all(
 def _engine(processes: int, cluster: str | None) -> Engine:
     if cluster is None:
         return LocalEngine(processes)
-    from convcli.sweep.cluster import ClusterEngine
+    from convcli.sweep.remote import ClusterEngine
 
     return ClusterEngine(cluster)
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from convcli import __version__
-from convcli.data import Dataset
 from convcli.errors import InputProblem, UsageMistake, missing_extra
-from convcli.sweep.trial import Job, Outcome, train_job
 
 CONNECT_SECONDS = 10
 ORDERS_A_THREAD = 2
@@ -22,25 +19,6 @@ ORDERS_A_THREAD = 2
 
 Order = TypeVar("Order")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterEngine:
-    """Trainings on the workers of a Dask scheduler.
-
-    Attributes:
-        address: of the scheduler, such as `tcp://10.0.0.1:8786`.
-    """
-
-    address: str
-
-    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
-        """Yield each job with its outcome when it is done; see `Engine`."""
-        with connected(self.address) as client:
-            # the samples are the result of an order too: a lost copy is made again
-            samples = client.submit(_same, data, pure=False)
-            for place, outcome in each_result(client, _train, jobs, samples):
-                yield jobs[place], outcome
 
 
 def map_on_cluster(
@@ -151,11 +129,3 @@ def _check_workers(client: Any, address: str) -> None:
 
 def _version() -> str:
     return __version__
-
-
-def _same(data: Dataset) -> Dataset:
-    return data
-
-
-def _train(job: Job, data: Dataset) -> Outcome:
-    return train_job(job, data, threads=1)
