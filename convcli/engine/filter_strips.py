@@ -9,9 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine import filter_box, filter_codelet, filter_compiled, filter_tile
+from convcli.engine import (
+    filter_box,
+    filter_codelet,
+    filter_compiled,
+    filter_tile,
+    filter_transform,
+)
 from convcli.engine.borders import Axis
-from convcli.engine.filter_plan import FilterPlan
+from convcli.engine.filter_plan import FilterPlan, transform_size
 from convcli.engine.threads import each_part, thread_count
 
 NORM_CODES = {
@@ -28,6 +34,9 @@ STRIPS_PER_THREAD = 4
 
 SHORT_COLUMN = 15
 """Taps of a column whose sums go straight to pixels; longer ones gain little by it."""
+
+TRANSFORMED = 96 * 1024
+"""Numbers of a block that is transformed: its two planes fill most of a second-level cache."""
 
 LEAST_STRIP = 32
 """Rows; below that the rows around a strip cost more than they bring."""
@@ -141,9 +150,20 @@ class _Job:
             rows = len(range(residue, self.plan.rows.size, gap))
             if self.codelet is not None:
                 yield from self._around_codelet(self.codelet, residue, rows, threads)
+            elif self.plan.path == "transform":
+                yield from self._pairs_of_blocks(residue, rows)
             else:
                 for first, last in _cut(0, rows, threads, 1):
                     yield Part("whole", residue, first, last, 0, self.out_width)
+
+    def _pairs_of_blocks(self, residue: int, rows: int) -> Iterable[Part]:
+        """Return pairs of blocks, a few beside each other, at places that no thread decides."""
+        size, columns, _ = self._transformed()
+        height = 2 * (size - self.plan.rows.taps + 1)
+        for first in range(0, rows, height):
+            for begin in range(0, self.out_width, 2 * columns):
+                end = min(begin + 2 * columns, self.out_width)
+                yield Part("whole", residue, first, min(first + height, rows), begin, end)
 
     def _around_codelet(
         self, codelet: _Codelet, residue: int, rows: int, threads: int
@@ -192,6 +212,8 @@ class _Job:
             return self._small(self.codelet)
         if self.plan.path == "box":
             return self._box()
+        if self.plan.path == "transform":
+            return self._transform()
         return self._separable() if self.weights[0] is not None else self._dense()
 
     def _picture(self, part: Part) -> tuple[Any, ...]:
@@ -231,6 +253,40 @@ class _Job:
                 how, root, self.parameters, tally.extremes, tally.counts, samples, blocks.step,
                 sums, blocks.sums_step, total, result, blocks.rows, blocks.columns, tile_width,
                 tile, self.variety,
+            )  # fmt: skip
+
+        return run
+
+    def _transformed(self) -> tuple[int, int, int]:
+        """Return rows and columns of one transform, and the numbers of a line of its scratch.
+
+        A line is an odd number of vectors, so that a column spreads over the first-level cache.
+        """
+        axis = self.plan.rows
+        size = transform_size(-(-axis.size // axis.dilation), axis.taps)
+        tile_width = filter_tile.tile_vectors(tile_lines(axis.taps)) * self.lanes
+        widest = math.lcm(tile_width, filter_transform.ROW_VECTORS * self.lanes)
+        columns = _rounded(min(self.out_width, 512, TRANSFORMED // size), widest)
+        return size, columns, (-(-(columns + self.reach) // self.lanes) | 1) * self.lanes
+
+    def _transform(self) -> Runner:
+        taps_h, taps_w = self.plan.rows.taps, self.plan.columns.taps
+        size, columns, step = self._transformed()
+        taps = filter_transform.complex_taps(self.plan.kernels[0], size).astype(self.number)
+        turns = filter_transform.turns(size).astype(self.number)
+        tile = (0,) * tile_lines(taps_h)
+        tile_width = filter_tile.tile_vectors(len(tile)) * self.lanes
+        row_width = filter_transform.ROW_VECTORS * self.lanes
+        planes = _aligned(2 * (size + len(tile)) * step, self.number).reshape(2, -1)
+        whole = self.plan.whole_sums
+        largest = np.finfo(self.number).max
+
+        def run(part: Part, tally: _Tally) -> None:
+            filter_transform.transform_strip(
+                *self._picture(part), *self._border(), part.begin, part.end, self.weights[1],
+                taps.reshape(-1), turns.reshape(-1), self.offsets, self.reach, taps_h, taps_w,
+                whole, largest, self.parameters, tally.extremes, tally.counts, planes, step, size,
+                columns, self.lanes, row_width, tile_width, tile, self.variety,
             )  # fmt: skip
 
         return run
@@ -375,7 +431,7 @@ def conversion(plan: FilterPlan) -> tuple[Any, tuple[int, ...]]:
 def _weights(plan: FilterPlan, number: Any) -> tuple[Any, Any]:
     """Return ((columns, rows, terms per kernel), None), or (None, whole kernels) as flat arrays."""
     splits = [terms for terms in plan.terms if terms is not None]
-    if len(splits) < len(plan.kernels):
+    if len(splits) < len(plan.kernels) or plan.path == "transform":
         return None, np.concatenate([kernel.ravel() for kernel in plan.kernels]).astype(number)
     most = max(len(split) for split in splits)
     uprights = np.zeros((len(splits), most, plan.rows.taps), number)

@@ -158,6 +158,25 @@ def test_the_accumulator_is_wide_enough_and_no_wider(dtype, weight, divisor, acc
     both(image, kernel, divisor=divisor, output_dtype="float32" if divisor == 1 else dtype)
 
 
+def test_integers_come_back_from_a_transform() -> None:
+    for settings in ({}, {"border": "constant", "cval": 9}, {"dilation": (2, 1)}, {"divisor": 2.5}):
+        image, kernel = picture("uint8", (300, 210)), integers(31, 25, 200)
+        assert plan_filter(image.shape, "uint8", kernel, **settings).path == "transform"
+        both(image, kernel, **settings)
+
+
+def test_transforms_stay_close_and_do_not_spread_what_is_not_finite() -> None:
+    image, kernel = picture("float32", (300, 500)), RNG.normal(size=(33, 31))
+    image[150, 70:400:300] = np.nan, np.inf
+    assert plan_filter(image.shape, "float32", kernel).path == "transform"
+    ref = apply(image, kernel, engine="numpy").values
+    got = [apply(image, kernel, engine="numba", threads=threads) for threads in (1, 2, 3)]
+    np.testing.assert_allclose(got[0].values, ref, rtol=0, atol=1e-6 * np.abs(kernel).sum())
+    for other in got[1:]:
+        np.testing.assert_array_equal(got[0].values, other.values)
+        assert got[0].statistics == other.statistics
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_boxes_by_running_sums(dtype) -> None:
     for shape in ((60, 90), (40, 50, 3)):

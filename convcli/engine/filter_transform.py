@@ -1,0 +1,263 @@
+"""Large kernels by a transform down the columns: the products grow with a row of taps only.
+
+A Fourier transform of each column makes every row of it independent of the others: a kernel of many
+rows becomes one row of complex taps for each frequency, which a register tile adds up as it does
+elsewhere. Two blocks, one below the other, are the real and the imaginary part of one transform,
+since the kernel is real and keeps them apart. Cut into blocks that overlap by the kernel, of which
+only sums that did not wrap around are kept (overlap-save: Stockham, "High-speed convolution and
+correlation", 1966).
+
+The transform is that of Cooley and Tukey ("An algorithm for the machine calculation of complex
+Fourier series", 1965) by fours, whole vectors of columns at a time. Forward it halts in the order
+of reversed digits, in which the inverse begins and the taps are kept, so nothing is sorted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from convcli.engine.compilation import compiled, compiled_part
+from convcli.engine.filter_compiled import add_up, convert_block, widen_block
+from convcli.engine.filter_tile import WORD, Vectors, address, bits_of, lanes_of
+from convcli.engine.host import host
+
+ROW_VECTORS = 8 if host().lanes == 16 else 4
+"""Vectors of one tile of complex sums; twice as many and a sample fit the registers."""
+
+FORWARD, INVERSE = (0,), (0, 0)
+"""The direction of a transform, as the length of a tuple."""
+
+
+def reversed_digits(size: int) -> Any:
+    """Return the frequency at each place of a transform of `size`, a power of four.
+
+    >>> reversed_digits(16).tolist()
+    [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]
+    """
+    order = np.zeros(1, np.int64)
+    while len(order) < size:
+        order = np.concatenate([4 * order + digit for digit in range(4)])
+    return order
+
+
+def complex_taps(kernel: Any, size: int) -> Any:
+    """Return the taps of each frequency, `size` x (real, imaginary) x width, in double precision.
+
+    >>> complex_taps(np.array([[3.0], [1.0]]), 4)[:, 0, 0] * 4  # frequencies 0 to 3
+    array([4., 3., 2., 3.])
+    """
+    spectrum = np.fft.fft(kernel, size, axis=0).conj() / size
+    ordered = spectrum[reversed_digits(size)]
+    return np.stack([ordered.real, ordered.imag], axis=1)
+
+
+def turns(size: int) -> Any:
+    """Return exp(-2 pi i k n / size) for k up to a quarter and n = 1, 2, 3, as pairs of numbers."""
+    angles = np.arange(size // 4)[:, None] * (-2 * np.pi / size) * np.arange(1, 4)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=2)
+
+
+class _Complex:
+    """A vector of complex numbers that is being emitted."""
+
+    def __init__(self, vectors: Vectors, real: Any, imaginary: Any):
+        self.vectors, self.real, self.imaginary = vectors, real, imaginary
+
+    def __add__(self, other: _Complex) -> _Complex:
+        add = self.vectors.builder.fadd
+        return _Complex(
+            self.vectors, add(self.real, other.real), add(self.imaginary, other.imaginary)
+        )
+
+    def __sub__(self, other: _Complex) -> _Complex:
+        subtract = self.vectors.builder.fsub
+        return _Complex(
+            self.vectors, subtract(self.real, other.real), subtract(self.imaginary, other.imaginary)
+        )
+
+    def __mul__(self, other: _Complex) -> _Complex:
+        builder, vectors = self.vectors.builder, self.vectors
+        real = builder.fneg(builder.fmul(self.imaginary, other.imaginary))
+        imaginary = builder.fmul(self.imaginary, other.real)
+        return _Complex(
+            vectors,
+            vectors.fused(self.real, other.real, real),
+            vectors.fused(self.real, other.imaginary, imaginary),
+        )
+
+    def turned(self) -> _Complex:
+        """Return -i times this."""
+        return _Complex(self.vectors, self.imaginary, self.vectors.builder.fneg(self.real))
+
+    def conjugate(self) -> _Complex:
+        """Return this with the other sign of the imaginary part."""
+        return _Complex(self.vectors, self.real, self.vectors.builder.fneg(self.imaginary))
+
+
+@intrinsic
+def turn_four(typingctx, real, imaginary, gap, turns, direction):
+    """Transform four rows `gap` numbers apart, one vector of columns, in place."""
+    signature = types.void(real, imaginary, types.intp, turns, direction)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        planes, gap, table = arguments[:2], arguments[2], arguments[3]
+        number = context.get_value_type(signature.args[0].dtype)
+        vectors = Vectors(builder, number, lanes_of(bits_of(number) // 8))
+        rows = [builder.mul(gap, WORD(row)) for row in range(4)]
+
+        def factor(power: int) -> _Complex:
+            parts = (builder.load(builder.gep(table, [WORD(2 * power + p)])) for p in range(2))
+            return _Complex(vectors, *(vectors.splat(part) for part in parts))
+
+        given = [_Complex(vectors, *(vectors.load(plane, row) for plane in planes)) for row in rows]
+        inverse = len(signature.args[4]) == len(INVERSE)
+        if inverse:
+            given[1:] = [given[n] * factor(n - 1).conjugate() for n in (1, 2, 3)]
+        even, odd = given[0] + given[2], given[1] + given[3]
+        between, turned = given[0] - given[2], (given[1] - given[3]).turned()
+        if inverse:
+            results = [even + odd, between - turned, even - odd, between + turned]
+        else:
+            results = [even + odd, between + turned, even - odd, between - turned]
+            results[1:] = [results[n] * factor(n - 1) for n in (1, 2, 3)]
+        for row, result in zip(rows, results, strict=True):
+            vectors.store(result.real, planes[0], row)
+            vectors.store(result.imaginary, planes[1], row)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+@intrinsic
+def add_up_complex(typingctx, real, imaginary, taps, offsets, taps_w):
+    """Replace one tile of complex samples by `sum_j taps[j] * samples[x + offsets[j]]`.
+
+    Samples to the right are read as well, so tiles go from left to right. The imaginary parts of
+    the taps follow the real ones.
+    """
+    signature = types.void(real, imaginary, taps, types.CPointer(types.int64), types.intp)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        real, imaginary, taps, offsets, taps_w = arguments
+        number = context.get_value_type(signature.args[0].dtype)
+        vectors = Vectors(builder, number, lanes_of(bits_of(number) // 8))
+        across = [WORD(vector * vectors.lanes) for vector in range(ROW_VECTORS)]
+        sums = [[cgutils.alloca_once(builder, vectors.type) for _ in across] for _ in range(2)]
+        for register in (*sums[0], *sums[1]):
+            builder.store(vectors.constant(0.0), register)
+
+        def add(one: Any, other: Any, register: Any) -> None:
+            builder.store(vectors.fused(one, other, builder.load(register)), register)
+
+        with cgutils.for_range(builder, taps_w) as tap:
+            offset = builder.load(builder.gep(offsets, [tap.index]))
+            places = tap.index, builder.add(tap.index, taps_w)
+            tap_real, tap_imaginary = (
+                vectors.splat(builder.load(builder.gep(taps, [place]))) for place in places
+            )
+            negative = builder.fneg(tap_imaginary)
+            shifted = [builder.gep(plane, [offset]) for plane in (real, imaginary)]
+            for vector, place in enumerate(across):
+                sample_real, sample_imaginary = (vectors.load(plane, place) for plane in shifted)
+                add(tap_real, sample_real, sums[0][vector])
+                add(tap_real, sample_imaginary, sums[1][vector])
+                add(negative, sample_imaginary, sums[0][vector])
+                add(tap_imaginary, sample_real, sums[1][vector])
+        for plane, registers in zip((real, imaginary), sums, strict=True):
+            for place, register in zip(across, registers, strict=True):
+                vectors.store(builder.load(register), plane, place)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+@compiled_part
+def transform_columns(real, imaginary, step, columns, lanes, size, turns, direction):
+    """Transform `columns` columns of `size` rows, whole vectors of them."""
+    for column in range(0, columns, lanes):
+        part = size if len(direction) == 1 else 4
+        while 1 < part <= size:
+            quarter = part // 4
+            for place in range(quarter):
+                turn = address(turns, 6 * place * (size // part))
+                for row in range(place, size, part):
+                    start = row * step + column
+                    turn_four(
+                        address(real, start), address(imaginary, start), quarter * step, turn,
+                        direction,
+                    )  # fmt: skip
+            part = quarter if len(direction) == 1 else part * 4
+
+
+@compiled_part
+def strays(sums, step, rows, columns, whole, largest):
+    """Round sums to integers if they are `whole`, and return how many are not finite."""
+    count = 0
+    for row in range(rows):
+        line = sums[row * step : row * step + columns]
+        if whole:
+            for place in range(columns):
+                line[place] = np.rint(line[place])
+        for place in range(columns):
+            count += not abs(line[place]) <= largest
+    return count
+
+
+@compiled
+def transform_strip(
+    pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
+    source_columns, inner_begin, inner_end, shift, outside, column_begin, column_end,
+    weights, taps, turns, offsets, reach, taps_h, taps_w, whole, largest, parameters, extremes,
+    counts, planes, step, size, block_columns, lanes, row_width, tile_width, tile, variety,
+):  # fmt: skip
+    """Filter rows `first` to `last`, at most two blocks, columns `column_begin` to `column_end`.
+
+    `planes` are the real and the imaginary part; `whole` sums are rounded to integers. Blocks with
+    sums that are not finite (beyond `largest`) are added up with the `weights` instead, since the
+    transform carries what is not finite to all rows.
+    """
+    real, imaginary = planes[0], planes[1]
+    middle = min(first + size - taps_h + 1, last)
+    for left in range(column_begin, column_end, block_columns):
+        columns = min(block_columns, column_end - left)
+        for part in range(2):
+            top, bottom = (first, middle) if part == 0 else (middle, last)
+            known = (bottom - top + taps_h - 1) * (top < bottom)
+            widen_block(
+                planes[part], step, pixels, width, source_rows, top, known,
+                source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
+            )  # fmt: skip
+            planes[part, known * step : size * step] = 0
+        transform_columns(real, imaginary, step, columns + reach, lanes, size, turns, (0,))
+        for row in range(size):
+            for column in range(0, columns, row_width):
+                start = row * step + column
+                add_up_complex(
+                    address(real, start), address(imaginary, start),
+                    address(taps, 2 * row * taps_w), address(offsets, 0), taps_w,
+                )  # fmt: skip
+        transform_columns(real, imaginary, step, columns, lanes, size, turns, (0, 0))
+        again = strays(real, step, middle - first, columns, whole, largest) + strays(
+            imaginary, step, last - middle, columns, whole, largest
+        )
+        for part in range(2):
+            top, bottom = (first, middle) if part == 0 else (middle, last)
+            if again:
+                widen_block(
+                    real, step, pixels, width, source_rows, top, bottom - top + taps_h - 1,
+                    source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
+                )  # fmt: skip
+                add_up(
+                    imaginary, step, real, step, bottom - top, columns, weights, 0, offsets,
+                    taps_h, taps_w, tile_width, tile,
+                )  # fmt: skip
+            convert_block(
+                out, out_width, (out_first + top * out_step) * out_width + left, out_step,
+                imaginary if again else planes[part], step, bottom - top, columns, None,
+                parameters, extremes, counts, variety,
+            )  # fmt: skip
