@@ -29,6 +29,7 @@ _HOME: dict[str, str] = {
     "load": "convcli.learn.modelfile",
     "export_model": "convcli.exchange.export",
     "import_model": "convcli.exchange.importing",
+    "features": "convcli.exchange.features",
     "filter_image": "convcli.imaging.apply",
     "network": "convcli.network",
 }

@@ -24,6 +24,7 @@ BANNED: dict[tuple[str, ...], set[str]] = {
     ("kernels", "sobel-x"): HEAVY | {"rich"},
     ("export", "--help"): HEAVY | {"onnx", "h5py", "keras"},
     ("import", "--help"): HEAVY | {"onnx", "h5py", "keras"},
+    ("features", "--help"): HEAVY,
 }
 
 

@@ -22,6 +22,7 @@ from convcli.cli.doctor import register as register_doctor
 from convcli.cli.evaluate import register as register_evaluate
 from convcli.cli.explain import explain
 from convcli.cli.export import register as register_export
+from convcli.cli.features import register as register_features
 from convcli.cli.filter import register as register_filter
 from convcli.cli.gradcheck import register as register_gradcheck
 from convcli.cli.import_ import register as register_import
@@ -76,6 +77,7 @@ register_evaluate(app)
 register_predict(app)
 register_export(app)
 register_import(app)
+register_features(app)
 register_runs(app)
 register_report(app)
 register_lr_find(app)
