@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
     from convcli.engine.correlation import convolve as convolve
     from convcli.engine.correlation import correlate as correlate
     from convcli.exchange.export import export_model as export_model
+    from convcli.exchange.features import features as features
     from convcli.exchange.importing import import_model as import_model
     from convcli.imaging.apply import filter_image as filter_image
     from convcli.learn.fit import fit as fit
