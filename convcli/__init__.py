@@ -16,9 +16,13 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
     from convcli.exchange.features import features as features
     from convcli.exchange.importing import import_model as import_model
     from convcli.imaging.apply import filter_image as filter_image
+    from convcli.imaging.apply import filter_result as filter_result
     from convcli.learn.fit import fit as fit
     from convcli.learn.modelfile import load as load
     from convcli.network.lookup import network as network
+    from convcli.present.comparison import comparison_document as comparison_document
+    from convcli.present.run_page import run_document as run_document
+    from convcli.present.run_page import write_run_page as write_run_page
 
 __version__ = "0.1.0"
 
@@ -32,6 +36,10 @@ _HOME: dict[str, str] = {
     "import_model": "convcli.exchange.importing",
     "features": "convcli.exchange.features",
     "filter_image": "convcli.imaging.apply",
+    "filter_result": "convcli.imaging.apply",
+    "run_document": "convcli.present.run_page",
+    "write_run_page": "convcli.present.run_page",
+    "comparison_document": "convcli.present.comparison",
     "network": "convcli.network",
 }
 """Public name -> module that defines it."""

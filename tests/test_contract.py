@@ -19,10 +19,11 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "files": (set(), set()),
     "environment": (set(), set()),
     "frozen": (set(), set()),  # the base of values; cheaper to define than frozen dataclasses
+    "shown": (set(), set()),  # the base of values that notebooks show; names its renderer as text
     "geometry": ({"frozen"}, set()),
     "layers": ({"geometry", "frozen"}, set()),
-    "network": ({"layers", "geometry", "frozen"}, set()),
-    "kernels": (set(), set()),
+    "network": ({"layers", "geometry", "frozen", "shown"}, set()),
+    "kernels": ({"shown"}, set()),
     "engine": (set(), {"numpy", "numba", "llvmlite"}),
     "imaging": ({"kernels", "engine", "files"}, {"numpy", "PIL", "isal"}),
     # isal unpacks a gzipped idx file in a third of zlib's time
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "data",
             "imaging",
             "files",
+            "shown",
         },  # photos to predict
         {"numpy", "safetensors"},
     ),

@@ -54,6 +54,12 @@ class FilteredPicture:
         """The pixels of the first frame."""
         return self.picture.frames[0].pixels
 
+    def _repr_png_(self) -> bytes:
+        """Return a picture to look at, for a notebook."""
+        from convcli.imaging.preview import preview_png
+
+        return preview_png(self.picture.frames[0])
+
 
 def filter_image(
     source: Any,
@@ -79,7 +85,7 @@ def filter_image(
             `magnitude`, `gradient`, `engine`, `threads`.
 
     Returns:
-        the filtered pixels (of a file's first frame).
+        the filtered pixels (of a file's first frame); `filter_result` returns all there is to know.
 
     >>> edge = np.array([[0, 0, 9, 9]], np.uint8)
     >>> filter_image(edge, "1 0 -1")  # zero-sum: magnitudes
@@ -91,6 +97,29 @@ def filter_image(
         UsageMistake: unknown kernel or option.
         InputProblem: a file or array that cannot be used.
         WouldOverwrite: `output` exists and `force` is off.
+    """
+    pixels: NDArray[Any] = filter_result(
+        source, kernel, output=output, force=force, max_pixels=max_pixels, **options
+    ).pixels
+    return pixels
+
+
+def filter_result(
+    source: Any,
+    kernel: Any,
+    *,
+    output: Path | str | None = None,
+    force: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    **options: Any,
+) -> FilteredPicture:
+    """Return what `filter_image` filters with its statistics; a notebook shows it as a picture.
+
+    Arguments and errors are those of `filter_image`.
+
+    >>> result = filter_result(np.array([[0, 0, 9, 9]], np.uint8), "1 0 -1")
+    >>> result.value_range, result.pixels.tolist()
+    ('abs', [[0, 9, 9, 0]])
     """
     choices = FilterOptions(**options)
     steps = make_steps(kernel, choices)
@@ -105,8 +134,7 @@ def filter_image(
     done = filter_picture(picture, is_matrix, steps, choices)
     if output is not None:
         write_result(Path(output), done, force=force, inputs=inputs)
-    pixels: NDArray[Any] = done.pixels
-    return pixels
+    return done
 
 
 def picture_of(array: Any) -> tuple[Picture, bool]:

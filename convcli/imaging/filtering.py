@@ -39,6 +39,12 @@ class FilteredFrame:
     engine: str
     notes: tuple[str, ...] = ()
 
+    def _repr_png_(self) -> bytes:
+        """Return a picture to look at, for a notebook."""
+        from convcli.imaging.preview import preview_png
+
+        return preview_png(self.frame)
+
 
 def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
     """Return the steps of a chain; divisor and offset are the last one's.

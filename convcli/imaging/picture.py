@@ -34,6 +34,12 @@ class Frame:
     has_alpha: bool = False
     seconds: float | None = None
 
+    def _repr_png_(self) -> bytes:
+        """Return a picture to look at, for a notebook."""
+        from convcli.imaging.preview import preview_png
+
+        return preview_png(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -67,6 +73,12 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     kind: str = "PNG"
     notes: tuple[str, ...] = ()
+
+    def _repr_png_(self) -> bytes:
+        """Return a picture to look at, for a notebook."""
+        from convcli.imaging.preview import preview_png
+
+        return preview_png(self.frames[0])
 
 
 def white_level(dtype: Any) -> float:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from convcli.kernels.algebra import Number, Rows, Taps, factors_of, rank_of, symmetries_of
+from convcli.shown import Shown
 
 ZERO_SUM_TOLERANCE = 1e-9
 """A sum below this share of the sum of magnitudes counts as zero: rounding, not meaning."""
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(Shown):
     """A kernel in correlation orientation: laid on the picture as printed.
 
     `output(y, x) = offset + sum_ij rows[i][j] / divisor * input(y + i - c_y, x + j - c_x)`
@@ -182,7 +183,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Magnitude:
+class Magnitude(Shown):
     """A gradient's magnitude: two kernels, combined pixel by pixel.
 
     Each component measures the rise of brightness along its own `direction_xy`; the components of

@@ -14,6 +14,7 @@ from convcli.layers.base import shape_text
 from convcli.learn import metrics
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.plan import predict_split
+from convcli.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class ClassFigures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
+class Evaluation(Shown):
     """How a model does on labelled samples.
 
     Attributes:

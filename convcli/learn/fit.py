@@ -36,6 +36,7 @@ from convcli.learn.schedules import Place
 from convcli.learn.trainer import Trainer
 from convcli.network import Network
 from convcli.network import network as find_network
+from convcli.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(Shown):
     """One epoch of a training.
 
     Attributes:
@@ -128,7 +129,7 @@ class Diverged(InputProblem):
     """The loss or a weight is no longer a number."""
 
 
-class Training:
+class Training(Shown):
     """A training under way: iterate over it for its epochs, or over `events()` for every step.
 
     Between two events the training is whole: it can be saved, evaluated or left.

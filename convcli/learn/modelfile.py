@@ -19,6 +19,7 @@ from convcli.learn.model import Model
 from convcli.learn.prepare import Preprocessing
 from convcli.network import Network, parse_notation, to_notation
 from convcli.network.modelheader import ModelHeader, read_model_header
+from convcli.shown import Shown
 
 FORMAT = "convcli 1"
 """Noted in each file; a file of a later format is refused with a sentence."""
@@ -27,7 +28,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedModel:
+class TrainedModel(Shown):
     """A network with its numbers, and what is needed to ask it about new samples.
 
     Attributes:

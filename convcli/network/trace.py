@@ -15,6 +15,7 @@ from convcli.layers.blocks import Branch, Concat, Repeat, Residual, Scale
 from convcli.layers.joins import Add, ConcatChannels, Multiply
 from convcli.network.field import POINT, AxisField, union
 from convcli.network.value import MAX_DEPTH, Network
+from convcli.shown import Shown
 
 MAX_STEPS = 20_000
 """Rows of one network; the deepest preset has about 500."""
@@ -89,7 +90,7 @@ class Totals(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(Shown):
     """A network executed on paper: its steps, their totals, and what deserves a remark."""
 
     network: Network

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from convcli.frozen import Frozen
 from convcli.layers.base import Layer, Misfit, Shape
 from convcli.layers.blocks import Block, Branch, Concat, Repeat, Scale
+from convcli.shown import Shown
 
 if TYPE_CHECKING:
     from convcli.network.trace import Trace
@@ -17,7 +18,7 @@ MAX_DEPTH = 50
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Network(Frozen):
+class Network(Shown, Frozen):
     """Layers in order, and the shape of one sample: channels last, no batch.
 
     Sizes given once for all axes are spelled out on construction, so that equivalent descriptions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvcliError, InputProblem
 from convcli.files import write_text
-from convcli.present.facts import RunFacts, read_run
+from convcli.present.facts import History, RunFacts, read_run
 from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
 from convcli.report import Column, Report
 from convcli.report.chart import Line, line_chart
@@ -88,7 +88,7 @@ def run_document(
         sections=(
             Section("Result", (_result_report(facts),)),
             Section("Network", _network_blocks(facts)),
-            Section("Learning curves", _curve_blocks(facts)),
+            Section("Learning curves", curve_blocks(facts)),
             *_sections_of_the_model(facts, data, threads, progress),
             Section("Recipe", _recipe_blocks(facts)),
             Section("Environment", _environment_blocks(facts)),
@@ -156,7 +156,8 @@ def _network_blocks(facts: RunFacts) -> tuple[Block, ...]:
     return (f"In the notation: {notation}", named)
 
 
-def _curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
+def curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
+    """Return loss and accuracy by epoch as charts with the best epoch marked, and as a table."""
     if not facts.history:
         return ("No epoch was finished, so there are no curves.",)
     number = facts.best.get("number")
@@ -175,16 +176,17 @@ def _curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
         "Training figures are means over an epoch while the weights still change; validation "
         "samples are read after it, and so are ahead at first."
     )
-    return (*blocks, _epochs_report(facts))
+    return (*blocks, epochs_report(facts.history))
 
 
-def _epochs_report(facts: RunFacts) -> Report:
+def epochs_report(history: History) -> Report:
     """Return the history as a table; a long one every so many epochs, with the best and last."""
-    every = -(-len(facts.history) // EPOCHS_SHOWN)
+    every = -(-len(history) // EPOCHS_SHOWN)
+    best = next((row for row in reversed(history) if row.get("best")), {})
     rows = [
         row
-        for place, row in enumerate(facts.history, start=1)
-        if place % every == 0 or row in (facts.best, facts.history[0], facts.last)
+        for place, row in enumerate(history, start=1)
+        if place % every == 0 or row in (best, history[0], history[-1])
     ]
     columns = (
         Column("number", "epoch", "right", _whole),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convcli.imaging.picture import Frame
-from convcli.imaging.png import write_png
+from convcli.imaging.preview import png_bytes
 from convcli.imaging.samples import as_sample
 from convcli.imaging.sheet import Cell, Pixels
 from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
@@ -19,6 +18,7 @@ from convcli.inspect.subject import Subject
 from convcli.layers.base import shape_text
 from convcli.learn.answers import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
+from convcli.present.class_table import class_report
 from convcli.report import Column, Report
 from convcli.report.chart import matrix_chart
 from convcli.report.document import Block, Figure, Gallery, Picture, Section
@@ -26,7 +26,6 @@ from convcli.report.numbers import percent
 
 if TYPE_CHECKING:
     from convcli.data import Dataset, Split
-    from convcli.learn.answers import ClassFigures
     from convcli.learn.modelfile import TrainedModel
     from convcli.present.facts import RunFacts
 
@@ -80,24 +79,6 @@ def sample_sections(
         Section("Classes", (class_report(found.classes, f"{name} samples"),)),
         Section("Worst mistakes", _mistakes(trained, data, split, found, name)),
         Section("Activations", _activations(trained, data, split, found, name)),
-    )
-
-
-def class_report(classes: Iterable[ClassFigures], counted: str) -> Report:
-    """Return recall and precision of each class as a table.
-
-    Args:
-        classes: their figures.
-        counted: heading of the column of samples.
-    """
-    columns = (
-        Column("class", "class"),
-        Column("recall", "found", "right", percent),
-        Column("precision", "right when said", "right", percent),
-        Column("n", counted, "right"),
-    )
-    return Report(
-        "", columns, tuple((one.name, one.recall, one.precision, one.n) for one in classes)
     )
 
 
@@ -296,11 +277,8 @@ def _reduced(pixels: Pixels, side: int) -> Pixels:
 
 def _png(pixels: Pixels) -> bytes:
     """Return a PNG file; one channel where all three agree."""
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    file = io.BytesIO()
-    write_png(file, np.ascontiguousarray(pixels), compress=True)
-    return file.getvalue()
+    same = pixels.ndim == 3 and bool((pixels == pixels[..., :1]).all())
+    return png_bytes(pixels[..., 0] if same else pixels)
 
 
 def _are_pictures(trained: TrainedModel) -> bool:

@@ -336,14 +336,15 @@ def stacked(charts: Sequence[str], *, width: int = 560, height: int = 300) -> st
 
 
 def _svg(title: str, description: str, width: int, height: int, parts: Sequence[str]) -> str:
-    style = (
-        "text{font:12px system-ui,sans-serif;fill:var(--ink,#1d1d22)}"
-        ".grid{stroke:var(--line,#dddddd)}.axis{stroke:var(--soft,#6a6a74)}"
-        ".mark{stroke:var(--soft,#6a6a74);stroke-dasharray:2 3}text.soft{fill:var(--soft,#6a6a74)}"
+    style = (  # greys and the text's own colour suit both light and dark where a page gives none
+        ".chart text{font:12px system-ui,sans-serif;fill:var(--ink,currentColor)}"
+        ".chart .grid{stroke:var(--line,#99999980)}.chart .axis{stroke:var(--soft,#80808a)}"
+        ".chart .mark{stroke:var(--soft,#80808a);stroke-dasharray:2 3}"
+        ".chart text.soft{fill:var(--soft,#80808a)}"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" role="img" aria-label="{escape(title)}">'
+        f'class="chart" width="{width}" height="{height}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
         f"<style>{style}</style>{''.join(parts)}</svg>"
     )

@@ -98,6 +98,14 @@ class Document:
     lead: str
     sections: tuple[Section, ...]
 
+    def _repr_html_(self) -> str:
+        """Return the page in a frame, so that its style and a notebook's stay apart."""
+        page = escape(render_document(self))
+        return (
+            f'<iframe srcdoc="{page}" title="{escape(self.title)}" sandbox '
+            'style="width:100%;height:40rem;border:0"></iframe>'
+        )
+
 
 def render_document(document: Document) -> str:
     """Return the whole page as HTML; it needs no network, no script and no other file.
@@ -113,7 +121,7 @@ def render_document(document: Document) -> str:
     )
     sections = "".join(
         f'<section id="{place}"><h2>{escape(section.heading)}</h2>'
-        f"{_blocks(section.blocks)}</section>\n"
+        f"{render_blocks(section.blocks)}</section>\n"
         for place, section in zip(ids, document.sections, strict=True)
     )
     return (
@@ -126,7 +134,8 @@ def render_document(document: Document) -> str:
     )
 
 
-def _blocks(blocks: Sequence[Block]) -> str:
+def render_blocks(blocks: Sequence[Block]) -> str:
+    """Return paragraphs, tables and figures as HTML, without a page around them."""
     return "".join(_block(block) for block in blocks)
 
 

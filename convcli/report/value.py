@@ -66,6 +66,12 @@ class Report:
             if len(row) != width:
                 raise ValueError(f"a row of {len(row)} cells in a report of {width} columns")
 
+    def _repr_html_(self) -> str:
+        """Return the tables as HTML, for a notebook."""
+        from convcli.report.document import render_table
+
+        return render_table(self)
+
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as dictionaries from column key to cell."""
         keys = [column.key for column in self.columns]
