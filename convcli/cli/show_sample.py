@@ -167,7 +167,16 @@ def show_occlusion(
     subject = load_subject(model)
     sample = load_sample(subject, image)
     number = subject.class_index(class_, sample)
-    found = occlusion(subject, sample, number, window=window, step=step, fill=fill)
+    with target.messages.counted() as progress:
+        found = occlusion(
+            subject,
+            sample,
+            number,
+            window=window,
+            step=step,
+            fill=fill,
+            on_windows=lambda done, total: progress("windows", done, total),
+        )
     _show_explained(subject, sample, [found], target, style)
 
 
@@ -207,7 +216,7 @@ def _show_explained(
 
     picture = sample_picture(subject, sample[0])
     name = subject.trained.class_names[found[0].label]
-    probability = float(subject.answers(sample)[0].ravel()[found[0].label])
+    probability = float(subject.answers(sample)[0][found[0].label])
     cells = []
     for one in found:
         first, *others = attribution_cells(

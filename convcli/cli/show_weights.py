@@ -110,7 +110,7 @@ def show_maximize(
         ),
     ] = None,
     limit: LimitOption = 8,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Of gradient ascent.")] = 160,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of gradient ascent.")] = 100,
     output: PictureOption = None,
     seed: SeedOption = 0,
     style: FormatOption = None,
@@ -126,16 +126,19 @@ def show_maximize(
         quiet=quiet,
         inputs=[_file_of(model)],
     )
-    from convcli.inspect.excitation import excite, excited_cells, units_of
+    from convcli.inspect.excitation import BATCH, excite, excited_cells, units_of
     from convcli.inspect.maximise import Ascent
 
     subject = load_subject(model)
     units = units_of(subject, [parse_unit(one) for one in unit or ()], limit)
+    ascent = Ascent(steps=steps, seed=seed)
     with target.messages.progress() as progress:
+        batches = sum(-(-len(some) // BATCH) for some in units)
+        task = progress.add_task("gradient ascent", total=batches * steps)
         found = [
             one
-            for layer_units in progress.track(units, description="layers")
-            for one in excite(subject, layer_units, Ascent(steps=steps, seed=seed))
+            for some in units
+            for one in excite(subject, some, ascent, on_step=lambda: progress.advance(task))
         ]
     show_cells(
         excited_cells(subject, found),

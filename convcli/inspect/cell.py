@@ -137,7 +137,7 @@ def backward_cell(
     probabilities = apply("softmax", logits)[0]
     seed = probabilities.copy()
     seed[label] -= 1
-    _, slopes = subject.slopes_at(inputs[:1], forward.step, seed)
+    _, slopes = subject.slopes_at(inputs[:1], forward.step, subject.seed(seed))
     arrived = float(slopes[0][forward.place])
     slope = _derivative(forward.step.activation, forward.before)
     shares = tuple(_shares(forward, arrived * slope))

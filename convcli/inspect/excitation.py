@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -89,11 +89,23 @@ def units_of(
     return [list(some) for _, some in groupby(units, key=lambda unit: unit.step.index)]
 
 
-def excite(subject: Subject, units: Sequence[Unit], ascent: Ascent) -> list[Excited]:
+def excite(
+    subject: Subject,
+    units: Sequence[Unit],
+    ascent: Ascent,
+    *,
+    on_step: Callable[[], object] | None = None,
+) -> list[Excited]:
     """Return an input for each of a layer's units; all climb from the same first noise.
 
     Of a map the middle cell is excited, and the input is cut to what that cell sees. A silent unit
     finds the way up: what climbs is the number before the activation.
+
+    Args:
+        subject: the model.
+        units: of one layer.
+        ascent: how the inputs climb.
+        on_step: called after each step of each `BATCH` of units.
     """
     step = replace(units[0].step, activation=None)
     middle = tuple(extent // 2 for extent in step.output_shape[:-1])
@@ -112,7 +124,7 @@ def excite(subject: Subject, units: Sequence[Unit], ascent: Ascent) -> list[Exci
         def gradient(inputs: Values, seeds: Values = seeds) -> Values:
             return subject.slopes(inputs, step, seeds)
 
-        inputs = maximise(gradient, len(some), subject.input_shape, limits, ascent)
+        inputs = maximise(gradient, len(some), subject.input_shape, limits, ascent, on_step=on_step)
         values = subject.values(inputs, step)
         found += [
             Excited(

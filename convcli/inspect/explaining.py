@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -102,6 +104,7 @@ def occlusion(
     window: int | None = None,
     step: int | None = None,
     fill: str | None = None,
+    on_windows: Callable[[int, int], object] | None = None,
 ) -> Explained:
     """Return how much the class' logit falls when a square covers each cell, see `occlusion_map`.
 
@@ -112,6 +115,7 @@ def occlusion(
         window: side of the square; a seventh of the shorter side when left out.
         step: cells it moves by; a quarter of the window when left out.
         fill: `black`, `white` or `mean` (of the sample); black for a digit when left out.
+        on_windows: called with the number of windows done, and of all.
 
     Raises:
         InputProblem: the model takes no pictures, or the window does not fit.
@@ -129,6 +133,7 @@ def occlusion(
         window=window,
         step=step,
         fill=covers[fill or ("black" if digit else "mean")],
+        on_windows=on_windows,
     )
     note = f"Mean fall of the logit under squares of {window}x{window}, {step} apart."
     return Explained("occlusion", label, values, True, "red: covering it hurts", note)
@@ -172,6 +177,8 @@ def class_activation(
 def last_convolution(trace: Trace) -> Step:
     """Return the last step whose maps come from a convolution, or from a join of such.
 
+    A map of one cell has no places to tell apart and is passed over where there is a larger one.
+
     >>> from convcli.network import network
     >>> last_convolution(network("mnist").trace()).name
     'conv2'
@@ -179,7 +186,8 @@ def last_convolution(trace: Trace) -> Step:
     Raises:
         InputProblem: the network has none.
     """
-    for step in reversed(trace.steps):
-        if step.op in CONVOLUTIONS and step.fields is not None:
-            return step
+    steps = [step for step in trace.steps if step.op in CONVOLUTIONS and step.fields is not None]
+    larger = [step for step in steps if prod(step.output_shape[:-1]) > 1]
+    if steps:
+        return (larger or steps)[-1]
     raise InputProblem("The network has no convolution whose maps could be weighed.")

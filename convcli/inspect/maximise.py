@@ -31,7 +31,7 @@ class Ascent:
         seed: of the first noise and of the shifts.
     """
 
-    steps: int = 160
+    steps: int = 100
     rate: float = 0.1
     decay: float = 0.04
     blur: float = 0.3
@@ -45,6 +45,8 @@ def maximise(
     shape: tuple[int, ...],
     limits: tuple[Values | float, Values | float],
     ascent: Ascent = Ascent(),
+    *,
+    on_step: Callable[[], object] | None = None,
 ) -> Values:
     """Return `count` inputs, each of which excites its own unit.
 
@@ -54,6 +56,7 @@ def maximise(
         shape: of one input, channels last.
         limits: smallest and largest input, a number or one per channel.
         ascent: how.
+        on_step: called after each step.
 
     >>> bright = maximise(lambda x: np.ones_like(x), 1, (2, 2, 1), (0.0, 255.0))
     >>> bool((bright > 200).all())
@@ -74,6 +77,8 @@ def maximise(
         inputs = middle + (1 - ascent.decay * left) * (inputs - middle)
         inputs = _blurred(inputs, ascent.blur * left, spatial)
         inputs = np.clip(inputs, low, high).astype(np.float32)
+        if on_step:
+            on_step()
     return inputs
 
 

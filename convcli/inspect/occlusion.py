@@ -24,6 +24,7 @@ def occlusion_map(
     window: int,
     step: int = 1,
     fill: float | Values = 0.0,
+    on_windows: Callable[[int, int], object] | None = None,
 ) -> Values:
     """Return for each cell the mean drop of the score over the windows that cover it, (H, W).
 
@@ -36,6 +37,7 @@ def occlusion_map(
         window: side of the square that covers, in cells.
         step: cells from one position to the next, at most `window`.
         fill: what covers: one number, or one per channel.
+        on_windows: called with the number of windows done, and of all.
 
     Raises:
         InputProblem: the window is larger than the sample, or the step would leave cells out.
@@ -56,6 +58,7 @@ def occlusion_map(
     corners = [(y, x) for y in _starts(height, window, step) for x in _starts(width, window, step)]
     whole = float(score(sample[None])[0])
     drops, covers = np.zeros((height, width)), np.zeros((height, width))
+    done = 0
     for some in _batches(corners):
         covered = np.repeat(sample[None], len(some), axis=0)
         for picture, (y, x) in zip(covered, some, strict=True):
@@ -63,6 +66,9 @@ def occlusion_map(
         for value, (y, x) in zip(score(covered).tolist(), some, strict=True):
             drops[y : y + window, x : x + window] += whole - value
             covers[y : y + window, x : x + window] += 1
+        done += len(some)
+        if on_windows:
+            on_windows(done, len(corners))
     mean: Values = drops / covers
     return mean
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -75,12 +76,12 @@ class Subject:
         return plain.run(trace, model.parameters, model.buffers, inputs)
 
     def logits(self, inputs: Values) -> Values:
-        """Return the network's answers before the softmax, (N, classes)."""
-        return self.run(inputs).output
+        """Return the answers before the softmax, (N, classes); of a map their mean."""
+        return _by_class(self.run(inputs).output)
 
     def answers(self, inputs: Values) -> Values:
         """Return the network's answers as it gives them, (N, classes): probabilities mostly."""
-        return self._run(self.trained.model.trace, inputs).output
+        return _by_class(self._run(self.trained.model.trace, inputs).output)
 
     def all_values(self, inputs: Values) -> Mapping[int, Values]:
         """Return every step's values, (N, *output shape) by step index, the softmax included."""
@@ -134,14 +135,23 @@ class Subject:
             UsageMistake: there is no such class.
         """
         if name is None:
-            return int(self.logits(inputs[:1])[0].ravel().argmax())
+            return int(self.logits(inputs[:1])[0].argmax())
         return class_number(name, self.trained.class_names)
 
     def one_hot(self, label: int) -> Values:
-        """Return a seed for one logit."""
-        seed = np.zeros(self.trace.output_shape, np.float32)
-        seed[..., label] = 1
-        return seed
+        """Return the seed of one class' logit."""
+        return self.seed(np.eye(len(self.trained.class_names))[label])
+
+    def seed(self, weights: Values) -> Values:
+        """Return the seed of a weighted sum of `logits`, of the output's shape."""
+        shape = self.trace.output_shape
+        spread: Values = np.broadcast_to(weights / prod(shape[:-1]), shape).astype(np.float32)
+        return spread
+
+
+def _by_class(outputs: Values) -> Values:
+    means: Values = outputs.reshape(len(outputs), -1, outputs.shape[-1]).mean(axis=1)
+    return means
 
 
 def without_softmax(trace: Trace) -> Trace:

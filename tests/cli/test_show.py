@@ -267,6 +267,13 @@ def test_a_classifier_becomes_convolutions_and_slides(place: Path, capfd: Captur
     got = document(capfd, "convolutionalize", "model.safetensors")
     assert got["network"].endswith("conv 8 3 relu, conv 3 1 softmax")
     assert (got["window"], got["stride"], got["exact"]) == ([12, 12], [2, 2], True)
+    for what in ("saliency", "occlusion", "cam"):  # both models have the same reasons
+        ref, got = (
+            document(capfd, "show", what, model, "photo.png", "-o", f"{model}.png", "--force")[0]
+            for model in ("model.safetensors", "model_fcn.safetensors")
+        )
+        assert ref["probability"] == pytest.approx(got["probability"], rel=1e-5)
+        np.testing.assert_allclose(ref["values"], got["values"], rtol=1e-3, atol=1e-5)
     assert run(["convolutionalize", "model.safetensors"]) == 4
     assert run(["convolutionalize", "model_fcn.safetensors", "-o", "twice.safetensors"]) == 3
     assert "fully convolutional already" in capfd.readouterr().err

@@ -20,7 +20,11 @@ def only_pixel(samples: np.ndarray) -> np.ndarray:
 
 def test_only_windows_over_the_known_pixel_lower_the_score() -> None:
     sample = np.ones((6, 8, 1), np.float32)
-    got = occlusion_map(only_pixel, sample, window=1)
+    told: list[tuple[int, int]] = []
+    got = occlusion_map(
+        only_pixel, sample, window=1, on_windows=lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (48, 48)
     ref = np.zeros((6, 8))
     ref[3, 4] = 2
     assert_allclose(ref, got)

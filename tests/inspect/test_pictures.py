@@ -203,7 +203,16 @@ def test_fields_are_of_maps_over_pictures() -> None:
 def test_ascent_on_a_linear_score_goes_to_the_limit_of_each_sign() -> None:
     weights = np.array([1.0, -2.0, 0.5, 0.0]).reshape(2, 2, 1)
     plain = Ascent(decay=0, blur=0, jitter=0)
-    got = maximise(lambda x: np.broadcast_to(weights, x.shape), 1, (2, 2, 1), (0.0, 1.0), plain)
+    steps: list[None] = []
+    got = maximise(
+        lambda x: np.broadcast_to(weights, x.shape),
+        1,
+        (2, 2, 1),
+        (0.0, 1.0),
+        plain,
+        on_step=lambda: steps.append(None),
+    )
+    assert len(steps) == plain.steps
     assert_allclose([[1.0, 0.0], [1.0, 0.5]], got[0, ..., 0], atol=0.1)
 
 
