@@ -66,9 +66,12 @@ def _saturation(report: FileReport) -> list[str]:
     if not cut:
         return []
     total = sum(frame.pixels.size for frame in result.picture.frames)
-    share = f"{cut:,} of {total:,} values ({100 * cut / total:.2g} %) saturated"
-    ways = "--range stretch or raw" if result.value_range == "abs" else "--range offset or stretch"
-    return [f"{share}: {statistics.below:,} low, {statistics.above:,} high. Keep them with {ways}."]
+    share = f"{cut:,} of {total:,} values ({100 * cut / total:.3g} %) saturated"
+    below, above = statistics.below, statistics.above
+    shifting = "offset, " if result.value_range == "clip" and below > above else ""
+    return [
+        f"{share}: {below:,} low, {above:,} high. Keep them with --range {shifting}stretch or raw."
+    ]
 
 
 def matrices_text(matrices: list[Any], style: str | None, *, several: bool) -> str:

@@ -52,6 +52,8 @@ def _meant_by(word: str, recursive: bool) -> Iterator[Source]:
     if word == STANDARD_STREAM:
         yield Source(None)
         return
+    if not word:
+        raise InputProblem("The name of an input is empty.")
     path = Path(word)
     if path.is_dir():
         if not recursive:

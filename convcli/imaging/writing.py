@@ -32,7 +32,6 @@ KINDS = {
 
 WITHOUT_ALPHA = frozenset({"JPEG", "PPM", "BMP"})
 MANY_FRAMES = frozenset({"GIF", "TIFF", "WEBP"})
-DEEP = {"PNG": "16-bit grey and colour", "TIFF": "16-bit grey and float grey"}
 
 
 def kind_of(path: Path) -> str:
@@ -124,7 +123,7 @@ def encode(
     if kind == "PNG":
         write_png(file, frames[0].pixels, picture.metadata, compress=compress, threads=threads)
         return tuple(notes)
-    if kind == "GIF":
+    if kind == "GIF" and _channels(frames[0]) > 1:
         notes.append("GIF holds 256 colours a frame: colours were rounded to them.")
     images = [_to_pillow(frame) for frame in frames]
     options = _options(kind, picture.metadata, images, compress)

@@ -146,13 +146,6 @@ class Kernel(Shown):
         return self.sum > 0 and math.isclose(self.sum, self.sum_of_magnitudes, rel_tol=1e-12)
 
     @cached_property
-    def has_integer_rows(self) -> bool:
-        """Whether `rows` are whole numbers, so that integer pictures give exact sums."""
-        if self.column is not None and self.row is not None:
-            return all(float(tap).is_integer() for tap in (*self.column, *self.row))
-        return all(float(cell).is_integer() for cells in self.rows for cell in cells)
-
-    @cached_property
     def direction_xy(self) -> tuple[float, float]:
         """Unit vector (right, down) along which brightness must rise for a positive result.
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from convcli.engine.calls import aligned
-
 if TYPE_CHECKING:
     from convcli.learn.arrays import Array
     from convcli.network.trace import Trace
@@ -65,9 +63,3 @@ def views(places: Mapping[str, Slot], flat: Array) -> dict[str, Array]:
         name: flat[slot.offset : slot.offset + slot.size].reshape(slot.shape)
         for name, slot in places.items()
     }
-
-
-def flat_vector(size: int) -> Array:
-    """Return zeros on a cache line."""
-    vector: Array = aligned(size)
-    return vector

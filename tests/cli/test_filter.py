@@ -278,6 +278,30 @@ def test_what_saturates_is_told_when_the_result_goes_to_stdout(
     assert capfd.readouterr().err == ""
 
 
+def test_what_saturates_is_counted_with_the_ways_to_keep_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bright.png"
+    Image.new("RGB", (31, 24), (200, 200, 200)).save(path)
+    assert run(["filter", str(path), "-k", "9"]) == 0
+    told = "2,232 of 2,232 values (100 %) saturated: 0 low, 2,232 high. Keep them with --range "
+    assert f"{told}stretch or raw." in capsys.readouterr().out
+
+
+def test_a_grey_gif_is_exact_and_a_coloured_one_says_that_it_is_not(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = picture.with_name("out.gif")
+    assert run(["filter", str(picture), "-k", "sobel", "--gray", "-o", str(target)]) == 0
+    assert "256 colours" not in capsys.readouterr().out
+    assert run(["filter", str(picture), "-k", "sobel", "--gray"]) == 0
+    ref = np.asarray(Image.open(picture.with_name("photo_sobel.png")))
+    with Image.open(target) as image:
+        assert np.array_equal(ref, np.asarray(image.convert("L")))
+    assert run(["filter", str(picture), "-k", "box", "-o", str(target), "--force"]) == 0
+    assert "256 colours" in capsys.readouterr().out
+
+
 def test_stdin_to_stdout(picture: Path) -> None:
     import io
     import subprocess

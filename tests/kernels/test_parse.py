@@ -29,7 +29,6 @@ def test_fractions_keep_whole_rows_under_a_divisor() -> None:
     got = find("1/9 1/9 1/9; 1/9 1/9 1/9; 1/9 1/9 1/9")
     assert isinstance(got, Kernel)
     assert (got.rows, got.divisor) == (((1, 1, 1),) * 3, 9)
-    assert got.has_integer_rows
     assert got.factors == ((1, 1, 1), (1, 1, 1))
     mixed = parse_rows("1/2 0.25")
     assert (mixed.rows, mixed.divisor) == (((0.5, 0.25),), 1)

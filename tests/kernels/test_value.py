@@ -45,7 +45,6 @@ def test_derived_figures_of_every_kernel_are_numpys(kernel: Kernel) -> None:
     assert np.abs(weights).sum() == pytest.approx(kernel.sum_of_magnitudes)
     assert kernel.is_zero_sum == (abs(weights.sum()) < 1e-9)
     assert kernel.is_smoothing == bool((weights >= 0).all() and weights.sum() > 0)
-    assert kernel.has_integer_rows == bool((np.mod(np.array(kernel.rows), 1) == 0).all())
     images = {
         "left-right": weights[:, ::-1],
         "up-down": weights[::-1],
