@@ -6,10 +6,11 @@ import typer
 
 from convcli.cli import show_curves, show_run, show_sample, show_weights, show_window
 
-HELP = """See what a trained model learned and looks at: as a picture, in the terminal, as JSON.
+HELP = """See what a trained model learned and looks at: as a picture, in the
+terminal, as JSON.
 
-Every command writes a picture (-o), NAME_WHAT.png beside its input unless you say; on a terminal,
-or with --format table, it is drawn there too.
+Every command writes a picture: -o, or NAME_WHAT.png beside its input. On a
+terminal, or with --format table, it is drawn there too.
 """
 
 EXAMPLES = """Examples:

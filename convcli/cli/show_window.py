@@ -41,8 +41,8 @@ HEATMAP_EXAMPLES = """Examples:
 
 DRAWING_WIDTH = 560
 """About as many pixels wide is the drawing of a receptive field."""
-CELL_WIDTH = 400
-"""About as wide is each picture of a heat map; large ones are not reduced."""
+CELL_WIDTH, SHEET_WIDTH = 388, 1164
+"""About as wide is each picture of a heat map, and their sheet: three side by side."""
 MOST_CLASSES = 11
 """Classes drawn unless one is named, those found most surely."""
 GRID = (150, 170)
@@ -176,8 +176,15 @@ def show_heatmap(
         _heatmap_report(found, names, labels, note),
         target,
         style,
-        cell_width=picture.shape[1] * max(1, CELL_WIDTH // picture.shape[1]),
+        cell_width=_cell_width(picture.shape[1], len(labels) + 1),
     )
+
+
+def _cell_width(width: int, pictures: int) -> int:
+    """Return how wide a picture of a heat map is drawn: enlarged whole, or reduced."""
+    if width <= CELL_WIDTH:
+        return width * (CELL_WIDTH // width)
+    return max(CELL_WIDTH, min(width, SHEET_WIDTH // pictures))
 
 
 def _frame(image: str) -> Any:

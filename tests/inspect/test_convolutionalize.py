@@ -12,6 +12,7 @@ from convcli.errors import InputProblem
 from convcli.imaging.picture import Frame
 from convcli.inspect.convolutionalize import convolutionalize, convolutionalized, sliding
 from convcli.inspect.heatmap import field_picture, heatmap
+from convcli.learn import plain
 from convcli.learn.modelfile import load
 from convcli.learn.prepare import Preprocessing
 from convcli.network import parse_notation, to_notation
@@ -166,3 +167,15 @@ def test_dark_ink_on_light_paper_becomes_white_on_black() -> None:
         Frame(page), model_of("input 4x4x3, flatten, dense 2 softmax"), scale=2
     )
     assert colours.shape == (40, 60, 3)
+
+
+def test_a_large_picture_has_the_plain_network_s_answers_on_any_number_of_threads() -> None:
+    convolutional = convolutionalize(model_of(DIGITS, seed=9))
+    picture = np.random.default_rng(2).integers(0, 256, (90, 141, 1), np.uint8)
+    model = convolutional.model
+    trace = convolutional.network.with_input(picture.shape).trace()
+    inputs = picture[None].astype(np.float64) / 255
+    ref = plain.run(trace, model.parameters, model.buffers, inputs).output[0]
+    one, two = (heatmap(convolutional, picture, threads=threads).answers for threads in (1, 2))
+    assert_allclose(ref, one, rtol=1e-4, atol=1e-6)
+    assert_array_equal(one, two)
