@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "inspect": ({"learn", "network", "layers", "geometry", "imaging", "engine"}, {"numpy"}),
     "exchange": (
         {"learn", "network", "layers", "geometry", "files"},
-        {"numpy", "onnx", "google", "h5py"},
+        {"numpy", "onnx", "google", "h5py", "tensorboard"},
     ),
     "sweep": (
         {"learn", "data", "network", "files"},

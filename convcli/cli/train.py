@@ -81,6 +81,7 @@ def train(
     seeds: options.SeedsOption = None,
     overfit: options.OverfitOption = None,
     dry_run: options.DryRunOption = False,
+    tensorboard: options.TensorBoardOption = False,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     style: FormatOption = None,
@@ -110,6 +111,10 @@ def train(
     _refuse_together(modes | {"--resume": resume})
     from convcli.cli.train_order import Order
 
+    if tensorboard:
+        from convcli.exchange.event_log import check_tensorboard
+
+        check_tensorboard()
     order = Order(
         words=" ".join(words or ()),
         source=source,
@@ -135,6 +140,7 @@ def train(
         style=style,
         messages=Messages(quiet=quiet),
         force=force,
+        tensorboard=tensorboard,
     )
     if resume is not None:
         _refuse_beside_resume(order)

@@ -172,3 +172,7 @@ OverfitOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Figures, memory and estimated time; no training.")
 ]
+TensorBoardOption = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write event files into the run, too: curves, weights."),
+]

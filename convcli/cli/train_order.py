@@ -35,6 +35,7 @@ class Order:
     fail_under: float | None = None
     style: str | None = None
     force: bool = False
+    tensorboard: bool = False
 
     @property
     def recipe(self) -> Recipe:

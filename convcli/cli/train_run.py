@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -17,7 +19,7 @@ from convcli.cli.train_view import ProgressView, result_report, show_result
 from convcli.data import Dataset
 from convcli.errors import CheckFailed, UsageMistake
 from convcli.learn.checkpoint import read_setting
-from convcli.learn.fit import Diverged
+from convcli.learn.fit import Diverged, Epoch, StepDone
 from convcli.learn.modelfile import load
 from convcli.learn.plan import Parting, parted
 from convcli.learn.recipes import Recipe
@@ -36,7 +38,7 @@ def train_one(order: Order) -> None:
     """Train once and show what came of it."""
     recipe = order.recipe
     run = begin(order, recipe, order.load(), order.out, Parting(order.seed))
-    finish(order, run, run_to_end(run, order.messages))
+    finish(order, run, run_to_end(run, order))
 
 
 def resume_one(order: Order, place: Path) -> None:
@@ -54,7 +56,7 @@ def resume_one(order: Order, place: Path) -> None:
         f"Going on in epoch {len(run.training.history) + 1}, "
         f"after step {run.training.progress.step:,}."
     )
-    finish(order, run, run_to_end(run, order.messages))
+    finish(order, run, run_to_end(run, order))
 
 
 def overfit(order: Order, count: int) -> None:
@@ -64,7 +66,7 @@ def overfit(order: Order, count: int) -> None:
     )
     parting = Parting(order.seed, by_heart=count)
     run = begin(order, recipe, order.load(), order.out, parting)
-    result = run_to_end(run, order.messages)
+    result = run_to_end(run, order)
     finish(order, run, result)
     if result.val_accuracy is not None and result.val_accuracy < 1:
         samples = len(run.training.data.train)
@@ -107,18 +109,24 @@ def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, parti
     )
 
 
-def run_to_end(run: Run, messages: Messages) -> RunResult:
+def run_to_end(run: Run, order: Order) -> RunResult:
     """Train with progress; Ctrl-C ends it after the step under way, with a checkpoint.
 
     Raises:
         KeyboardInterrupt: after the checkpoint was written.
     """
+    messages = order.messages
     messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
     run.warm_up()
-    with Interruption() as interruption, ProgressView(run, messages) as view:
+    with (
+        Interruption() as interruption,
+        ProgressView(run, messages) as view,
+        watching(run, order) as watch,
+    ):
         try:
             for event in run.events():
                 view.show(event)
+                watch(event)
                 if interruption.wanted:
                     run.leave()
                     break
@@ -137,6 +145,18 @@ def run_to_end(run: Run, messages: Messages) -> RunResult:
     result = run.finish()
     write_page(run, messages)
     return result
+
+
+@contextmanager
+def watching(run: Run, order: Order) -> Iterator[Callable[[StepDone | Epoch], None]]:
+    """Yield what else looks at each event: TensorBoard's file, if it was asked for, or nothing."""
+    if not order.tensorboard:
+        yield lambda _: None
+        return
+    from convcli.cli.train_events import event_log
+
+    with event_log(run, order.messages) as watch:
+        yield watch
 
 
 def write_page(run: Run, messages: Messages) -> None:

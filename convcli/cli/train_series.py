@@ -33,7 +33,7 @@ def train_folds(order: Order, count: int) -> None:
         order.messages.say(f"Fold {number} of {count}:")
         parting = Parting(order.seed, fold=number, folds=count)
         run = begin(order, order.recipe, data, parent / f"fold{number}", parting)
-        results.append(run_to_end(run, order.messages))
+        results.append(run_to_end(run, order))
     accuracies = [result.val_accuracy for result in results]
     _show(order, "fold", list(range(1, count + 1)), results, "val_accuracy", accuracies)
 
@@ -48,7 +48,7 @@ def train_seeds(order: Order, count: int) -> None:
         order.messages.say(f"Seed {seed}:")
         one = dataclasses.replace(order, seed=seed)
         run = begin(one, order.recipe, data, parent / f"seed{seed}", Parting(order.seed))
-        results.append(run_to_end(run, order.messages))
+        results.append(run_to_end(run, order))
     key = "val_accuracy" if data.test is None else "test_accuracy"
     _show(order, "seed", seeds, results, key, [getattr(result, key) for result in results])
 

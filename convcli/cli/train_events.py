@@ -1,0 +1,74 @@
+"""`convcli train --tensorboard`: what is noted after each epoch of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from convcli.cli.console import Messages
+from convcli.exchange.event_log import EventLog
+from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
+from convcli.learn.fit import Epoch, StepDone
+from convcli.learn.run import Run
+
+MOST_FILTERS = 64
+"""Pictures of one sheet; more could not be told apart."""
+
+Watch = Callable[[StepDone | Epoch], None]
+
+
+@contextmanager
+def event_log(run: Run, messages: Messages) -> Iterator[Watch]:
+    """Yield what is to be called with each event of a run; it notes epochs in an event file.
+
+    A file that can no longer be written ends the notes and not the training.
+    """
+    folder, fresh = run.directory.path, run.training.progress.step == 0
+    with EventLog(folder, fresh=fresh) as log:
+        messages.say(f"To watch: tensorboard --logdir {folder}")
+        broken = False
+
+        def watch(event: StepDone | Epoch) -> None:
+            nonlocal broken
+            if broken or not isinstance(event, Epoch):
+                return
+            try:
+                note_epoch(log, run, event)
+            except OSError as problem:
+                broken = True
+                messages.say(f"TensorBoard's file is no longer written: {problem.strerror}.")
+
+        yield watch
+
+
+def note_epoch(log: EventLog, run: Run, epoch: Epoch) -> None:
+    """Note figures, the spread of all weights, and the first layer's filters."""
+    figures = {
+        "loss/train": epoch.train_loss,
+        "loss/validation": epoch.val_loss,
+        "accuracy/train": epoch.train_accuracy,
+        "accuracy/validation": epoch.val_accuracy,
+        "learning_rate": epoch.learning_rate,
+        "samples_per_second": epoch.samples_per_second,
+    }
+    log.scalars(figures, epoch.number)
+    model = run.training.model
+    for name, array in {**model.parameters, **model.buffers}.items():
+        log.histogram(name.replace(".", "/"), array, epoch.number)
+    _note_filters(log, run, epoch.number)
+    log.flush()
+
+
+def _note_filters(log: EventLog, run: Run, number: int) -> None:
+    from convcli.imaging.picture import Frame, Picture
+    from convcli.imaging.sheet import contact_sheet
+    from convcli.imaging.writing import encoded
+
+    model = run.training.model
+    first = next(iter(layers_with_kernels(model.trace)), None)
+    if first is None or first.op == "dense":
+        return
+    filters = filters_of(model.trace, model.parameters, first.name)[:MOST_FILTERS]
+    sheet = contact_sheet(filter_cells(filters), width=800, cell_width=88)
+    png = encoded("PNG", Picture((Frame(sheet),)))
+    log.picture(f"filters/{first.name}", png, (sheet.shape[0], sheet.shape[1]), number)
