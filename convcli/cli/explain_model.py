@@ -8,6 +8,7 @@ import typer
 
 from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import FormatOption
+from convcli.cli.show_output import ImageArgument
 from convcli.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from convcli.inspect.subject import Subject
     from convcli.report import Report
 
-ImageArgument = Annotated[
-    str, typer.Argument(metavar="IMAGE", help="A picture, a matrix (.npy .csv .txt), or -.")
-]
 CellOption = Annotated[
     str,
     typer.Option(

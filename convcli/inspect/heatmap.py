@@ -17,11 +17,9 @@ from convcli.inspect.colour import overlay
 from convcli.inspect.convolutionalize import Sliding, sliding
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
+from convcli.learn.pictures import REC_601
 
 Values = NDArray[np.floating[Any]]
-
-REC_601 = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in grey."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
