@@ -264,9 +264,8 @@ class _Job:
         """
         axis = self.plan.rows
         size = transform_size(-(-axis.size // axis.dilation), axis.taps)
-        tile_width = filter_tile.tile_vectors(tile_lines(axis.taps)) * self.lanes
-        widest = math.lcm(tile_width, filter_transform.ROW_VECTORS * self.lanes)
-        columns = _rounded(min(self.out_width, 512, TRANSFORMED // size), widest)
+        row_width = filter_transform.ROW_VECTORS * self.lanes
+        columns = _rounded(min(self.out_width, 512, TRANSFORMED // size), row_width)
         return size, columns, (-(-(columns + self.reach) // self.lanes) | 1) * self.lanes
 
     def _transform(self) -> Runner:
@@ -274,20 +273,23 @@ class _Job:
         size, columns, step = self._transformed()
         taps = filter_transform.complex_taps(self.plan.kernels[0], size).astype(self.number)
         turns = filter_transform.turns(size).astype(self.number)
-        tile = (0,) * tile_lines(taps_h)
-        tile_width = filter_tile.tile_vectors(len(tile)) * self.lanes
         row_width = filter_transform.ROW_VECTORS * self.lanes
-        planes = _aligned(2 * (size + len(tile)) * step, self.number).reshape(2, -1)
-        whole = self.plan.whole_sums
-        largest = np.finfo(self.number).max
+        planes = _aligned(2 * size * step, self.number).reshape(2, -1)
+        whole, largest = self.plan.whole_sums, np.finfo(self.number).max
 
         def run(part: Part, tally: _Tally) -> None:
-            filter_transform.transform_strip(
-                *self._picture(part), *self._border(), part.begin, part.end, self.weights[1],
-                taps.reshape(-1), turns.reshape(-1), self.offsets, self.reach, taps_h, taps_w,
-                whole, largest, self.parameters, tally.extremes, tally.counts, planes, step, size,
-                columns, self.lanes, row_width, tile_width, tile, self.variety,
-            )  # fmt: skip
+            begin = part.begin
+            while begin < part.end:
+                begin = filter_transform.transform_strip(
+                    *self._picture(part), *self._border(), begin, part.end, taps.reshape(-1),
+                    turns.reshape(-1), self.offsets, self.reach, taps_h, taps_w, whole, largest,
+                    self.parameters, tally.extremes, tally.counts, planes, step, size, columns,
+                    self.lanes, row_width, self.variety,
+                )  # fmt: skip
+                if begin < part.end:
+                    end = min(begin + columns, part.end)
+                    self._dense()(part._replace(begin=begin, end=end), tally)
+                    begin = end
 
         return run
 

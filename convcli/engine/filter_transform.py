@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from convcli.engine.compilation import compiled, compiled_part
-from convcli.engine.filter_compiled import add_up, convert_block, widen_block
+from convcli.engine.filter_compiled import convert_block, widen_block
 from convcli.engine.filter_tile import WORD, Vectors, address, bits_of, lanes_of
 from convcli.engine.host import host
 
@@ -212,14 +212,14 @@ def strays(sums, step, rows, columns, whole, largest):
 def transform_strip(
     pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
     source_columns, inner_begin, inner_end, shift, outside, column_begin, column_end,
-    weights, taps, turns, offsets, reach, taps_h, taps_w, whole, largest, parameters, extremes,
-    counts, planes, step, size, block_columns, lanes, row_width, tile_width, tile, variety,
+    taps, turns, offsets, reach, taps_h, taps_w, whole, largest, parameters, extremes,
+    counts, planes, step, size, block_columns, lanes, row_width, variety,
 ):  # fmt: skip
     """Filter rows `first` to `last`, at most two blocks, columns `column_begin` to `column_end`.
 
-    `planes` are the real and the imaginary part; `whole` sums are rounded to integers. Blocks with
-    sums that are not finite (beyond `largest`) are added up with the `weights` instead, since the
-    transform carries what is not finite to all rows.
+    `planes` are the real and the imaginary part; `whole` sums are rounded to integers. Returns
+    where it stops: at `column_end`, or at a pair of blocks with sums that are not finite (beyond
+    `largest`), which a transform carries to all of their rows.
     """
     real, imaginary = planes[0], planes[1]
     middle = min(first + size - taps_h + 1, last)
@@ -242,22 +242,15 @@ def transform_strip(
                     address(taps, 2 * row * taps_w), address(offsets, 0), taps_w,
                 )  # fmt: skip
         transform_columns(real, imaginary, step, columns, lanes, size, turns, (0, 0))
-        again = strays(real, step, middle - first, columns, whole, largest) + strays(
+        if strays(real, step, middle - first, columns, whole, largest) or strays(
             imaginary, step, last - middle, columns, whole, largest
-        )
+        ):
+            return left
         for part in range(2):
             top, bottom = (first, middle) if part == 0 else (middle, last)
-            if again:
-                widen_block(
-                    real, step, pixels, width, source_rows, top, bottom - top + taps_h - 1,
-                    source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
-                )  # fmt: skip
-                add_up(
-                    imaginary, step, real, step, bottom - top, columns, weights, 0, offsets,
-                    taps_h, taps_w, tile_width, tile,
-                )  # fmt: skip
             convert_block(
                 out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                imaginary if again else planes[part], step, bottom - top, columns, None,
-                parameters, extremes, counts, variety,
+                planes[part], step, bottom - top, columns, None, parameters, extremes, counts,
+                variety,
             )  # fmt: skip
+    return column_end
