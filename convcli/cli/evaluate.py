@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -125,21 +125,12 @@ def chosen_split(data: Dataset, name: str | None) -> tuple[str, Split]:
 
 def evaluation_report(found: Evaluation, data: Dataset, split: Split, name: str) -> Report:
     """Return the figures as a report: classes, confusion, calibration, mistakes."""
-    from convcli.report import Column, Report
-    from convcli.report.numbers import percent
+    from convcli.present.class_table import class_report
 
-    rows = tuple((c.name, c.recall, c.precision, c.n) for c in found.classes)
-    columns = (
-        Column("name", "class"),
-        Column("recall", "found", "right", percent),
-        Column("precision", "right when said", "right", percent),
-        Column("n", "samples", "right"),
-    )
-    return Report(
+    return replace(
+        class_report(found.classes, "samples"),
         title=f"{data.name}, {name}: accuracy {found.accuracy:.2%}, loss {found.loss:.4f}, "
         f"{found.n:,} samples",
-        columns=columns,
-        rows=rows,
         document=_document(found, data, split, name),
         parts=(
             _confusion_report(found),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import ConvcliError, InputProblem, UsageMistake, WouldOverwrite
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -67,7 +67,7 @@ def report(
     if style is None or output is not None:
         path = output or (runs[0] / "report.html" if len(runs) == 1 else COMPARISON)
         _check(path, renewed=output is None and len(runs) == 1, force=force)
-        document = _document(runs, messages, threads)
+        document = _document(runs, path, messages, threads, force=force)
         _write(document, path, messages)
     if style is not None:
         from convcli.present.comparison import figures_report
@@ -112,15 +112,35 @@ def _check(path: Path, *, renewed: bool, force: bool) -> None:
     check_target(path, force=force or (renewed and is_run_page(path)))
 
 
-def _document(runs: list[Path], messages: Messages, threads: int) -> Document:
+def _document(
+    runs: list[Path], path: Path, messages: Messages, threads: int, *, force: bool
+) -> Document:
+    """Return the page of one run or of several.
+
+    Raises:
+        WouldOverwrite: the page there shows samples that cannot be had any more.
+    """
     if len(runs) > 1:
         from convcli.present.comparison import comparison_document
 
         return comparison_document(runs)
-    from convcli.present.run_page import run_document
+    from convcli.learn.rundata import load_run_data
+    from convcli.learn.rundir import RunDirectory
+    from convcli.present.run_page import has_samples, run_document
 
-    with messages.counted() as progress:
-        return run_document(runs[0], threads=threads, progress=progress)
+    data, missing = None, ""
+    try:
+        with messages.counted() as progress:
+            data = load_run_data(RunDirectory(runs[0]), progress)
+    except ConvcliError as problem:
+        missing = str(problem)
+        if path.exists() and not force and has_samples(path):
+            raise WouldOverwrite(
+                f"{path} shows samples that cannot be had now, so it was kept. {missing} "
+                "Use --force to replace it all the same, or another place with -o."
+            ) from None
+        messages.say(f"Without the samples: {missing}")
+    return run_document(runs[0], data, missing=missing, threads=threads)
 
 
 def _write(document: Document, path: Path, messages: Messages) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convcli.cli.console import Messages, emit
 from convcli.learn.fit import Epoch, StepDone
-from convcli.report import Column, Report
+from convcli.report import Report
 from convcli.report.curves import draw_curves
-from convcli.report.numbers import as_seconds, percent
+from convcli.report.numbers import as_seconds
 
 if TYPE_CHECKING:
     from convcli.learn.run import Run, RunResult
@@ -85,26 +85,17 @@ def epoch_line(epoch: Epoch, epochs: int) -> str:
 def result_report(run: Run, result: RunResult) -> Report:
     """Return the figures of a finished run, per class where test samples were read."""
     data = run.training.data
-    rows: list[tuple[Any, ...]] = []
+    table = Report("", (), ())
     if run.answers is not None and data.test is not None:
-        from convcli.learn.metrics import confusion_matrix, precision, recall
+        from convcli.learn.answers import class_figures
+        from convcli.learn.metrics import confusion_matrix
+        from convcli.present.class_table import class_report
 
         confusion = confusion_matrix(data.test.labels, run.answers.argmax(axis=1), data.classes)
-        shares = zip(
-            data.class_names, recall(confusion), precision(confusion), confusion.sum(axis=1),
-            strict=True,
-        )  # fmt: skip
-        rows = [(name, found, right, int(n)) for name, found, right, n in shares]
-    columns = (
-        Column("class", "class"),
-        Column("recall", "found", "right", percent),
-        Column("precision", "right when said", "right", percent),
-        Column("n", "test samples", "right"),
-    )
-    return Report(
+        table = class_report(class_figures(data.class_names, confusion), "test samples")
+    return replace(
+        table,
         title=headline(result),
-        columns=columns if rows else (),
-        rows=tuple(rows),
         notes=tuple(closing_notes(run, result)),
         document=asdict(result),
     )

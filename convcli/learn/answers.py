@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,23 +113,38 @@ def evaluate(
     labels = split.labels
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), data.classes)
     error, bins = metrics.calibration(probabilities, labels)
-    figures = zip(
-        data.class_names,
-        metrics.precision(confusion),
-        metrics.recall(confusion),
-        confusion.sum(axis=1).tolist(),
-        strict=True,
-    )
     return Evaluation(
         accuracy=float((probabilities.argmax(axis=1) == labels).mean()),
         loss=metrics.mean_cross_entropy(probabilities, labels),
         n=len(split),
         confusion=confusion,
-        classes=tuple(ClassFigures(*row) for row in figures),
+        classes=class_figures(data.class_names, confusion),
         calibration_error=error,
         bins=tuple(bins),
         worst=tuple(metrics.worst_mistakes(probabilities, labels, worst)),
     )
+
+
+def class_figures(
+    names: Sequence[str], confusion: npt.NDArray[np.int64]
+) -> tuple[ClassFigures, ...]:
+    """Return precision, recall and samples of each class.
+
+    Args:
+        names: of the classes.
+        confusion: counts, rows are true classes, columns the answers.
+
+    >>> class_figures(["cat", "dog"], np.array([[1, 1], [0, 2]]))[0]
+    ClassFigures(name='cat', precision=1.0, recall=0.5, n=2)
+    """
+    rows = zip(
+        names,
+        metrics.precision(confusion),
+        metrics.recall(confusion),
+        confusion.sum(axis=1).tolist(),
+        strict=True,
+    )
+    return tuple(ClassFigures(*row) for row in rows)
 
 
 def check_same(model: TrainedModel, data: Dataset) -> None:

@@ -63,10 +63,16 @@ def is_run_page(path: Path) -> bool:
         return False
 
 
+def has_samples(path: Path) -> bool:
+    """Tell whether a page has the sections that need the samples of the run."""
+    return b"<h2>Confusion</h2>" in path.read_bytes()
+
+
 def run_document(
     place: Path | str,
     data: Dataset | None = None,
     *,
+    missing: str = "",
     threads: int = 0,
     progress: ProgressCallback | None = None,
 ) -> Document:
@@ -75,6 +81,7 @@ def run_document(
     Args:
         place: the run directory.
         data: what it was trained with, parted; read again where left out.
+        missing: why the data cannot be had, where that is known; they are not looked for then.
         threads: 0 for all there are.
         progress: called while reading the data takes long.
 
@@ -89,7 +96,7 @@ def run_document(
             Section("Result", (_result_report(facts),)),
             Section("Network", _network_blocks(facts)),
             Section("Learning curves", curve_blocks(facts)),
-            *_sections_of_the_model(facts, data, threads, progress),
+            *_sections_of_the_model(facts, data, missing, threads, progress),
             Section("Recipe", _recipe_blocks(facts)),
             Section("Environment", _environment_blocks(facts)),
         ),
@@ -211,6 +218,7 @@ def epochs_report(history: History) -> Report:
 def _sections_of_the_model(
     facts: RunFacts,
     data: Dataset | None,
+    missing: str,
     threads: int,
     progress: ProgressCallback | None,
 ) -> tuple[Section, ...]:
@@ -224,6 +232,8 @@ def _sections_of_the_model(
         reason = f"There is no model to look at: {problem}"
         return (Section("Answers", (reason,)),)
     try:
+        if missing:
+            raise InputProblem(missing)
         data = data or _data_again(facts, progress)
         answers = sample_sections(facts, trained, data, threads)
     except ConvcliError as problem:

@@ -16,12 +16,15 @@ STYLE = """
 :root { color-scheme: light dark; --ground: #fbfaf8; --ink: #1d1d22; --soft: #6a6a74;
   --line: #d9d7d0; --card: #ffffff; }
 @media (prefers-color-scheme: dark) { :root { --ground: #16171b; --ink: #ececf0; --soft: #a0a0ac;
-  --line: #34353d; --card: #1f2026; } }
+  --line: #34353d; --card: #1f2026; }
+  .chart polyline, .chart circle, .chart text[style*=fill] { filter: brightness(1.5); } }
+@media (max-width: 600px) { th, td { white-space: normal !important; } }
 @page { margin: 14mm 12mm; }
 @media print { :root { color-scheme: light; --ground: #fff; --ink: #000; --soft: #444;
   --line: #bbb; --card: #fff; } nav { display: none; } body { max-width: none; padding: 0;
   font-size: 10pt; } .scroll { overflow: visible; } h2, caption { break-after: avoid; }
-  figure, tr, p.note { break-inside: avoid; } th, td { white-space: normal; } }
+  figure, tr, p.note { break-inside: avoid; } th, td { white-space: normal; }
+  .chart * { filter: none !important; } }
 body { margin: 0 auto; max-width: 1060px; padding: 1.5rem; background: var(--ground);
   color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; }

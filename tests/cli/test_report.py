@@ -60,6 +60,24 @@ def test_a_file_that_is_no_page_of_ours_is_kept(
     check_page(page.read_text(encoding="utf-8"))
 
 
+def test_a_page_is_not_replaced_by_a_poorer_one(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data, place = write_quadrants(tmp_path), tmp_path / "run"
+    words = ["train", "input 8x8x1, gap, dense 4 softmax", "--data", str(data), "--epochs", "1"]
+    assert run([*words, "--quiet", "-o", str(place)]) == 0
+    before = (place / "report.html").read_bytes()
+    data.unlink()
+    assert run(["report", str(place)]) == 4
+    assert "cannot be had now, so it was kept" in capfd.readouterr().err
+    assert (place / "report.html").read_bytes() == before
+    assert run(["report", str(place), "--force"]) == 0
+    assert "Without the samples: There is no data set or file" in capfd.readouterr().err
+    page = check_page((place / "report.html").read_text(encoding="utf-8"))
+    assert "Confusion" not in page.headings
+    assert run(["report", str(place)]) == 0, "there is nothing more to lose"
+
+
 def test_several_runs_are_compared(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "both.html"
     assert run(["report", str(folder / "runs"), "-o", str(target)]) == 0
