@@ -5,6 +5,7 @@ Standard library only, so that every room that writes may use it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import threading
@@ -16,6 +17,17 @@ from convcli.errors import InputProblem, UsageMistake, WouldOverwrite
 
 _UMASK = threading.Lock()
 """The mask is read by setting it, for the whole process: one thread at a time."""
+
+_unfinished: set[Path] = set()
+"""Temporary files that threads are still writing."""
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    """Remove what threads did not finish when a second Ctrl-C ends the process."""
+    for temporary in list(_unfinished):
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def check_target(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -65,6 +77,7 @@ def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) ->
     except OSError as problem:
         raise InputProblem(f"Cannot write {path}: {problem.strerror}.") from problem
     temporary = Path(name)
+    _unfinished.add(temporary)
     try:
         yield temporary
         _publish(temporary, path, force=force)
@@ -75,6 +88,7 @@ def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) ->
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+        _unfinished.discard(temporary)
 
 
 def write_text(path: Path, text: str, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:

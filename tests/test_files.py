@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,6 +55,30 @@ def test_a_failure_in_the_middle_leaves_the_old_file(
         raise failure
     assert [child.name for child in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
+
+
+ENDS_WHILE_A_THREAD_WRITES = """
+import sys, threading
+from pathlib import Path
+from convcli.cli.app import main
+from convcli.files import new_file
+begun = threading.Event()
+def write():
+    with new_file(Path(sys.argv[1])) as temporary:
+        temporary.write_text("half")
+        begun.set()
+        threading.Event().wait()
+threading.Thread(target=write, daemon=True).start()
+begun.wait()
+main(["--version"])
+"""
+
+
+def test_a_process_that_ends_leaves_nothing_of_its_threads(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDS_WHILE_A_THREAD_WRITES, str(tmp_path / "a.txt")]
+    got = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert got.stdout.startswith("convcli ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_file_needs_force(tmp_path: Path) -> None:
