@@ -37,8 +37,7 @@ def explain_pixel(
     """Print the explanation of one output pixel of one input.
 
     Raises:
-        UsageMistake: several inputs, or a place that is not ROW,COL.
-        InputProblem: the place lies outside the output.
+        UsageMistake: several inputs, or a place that is not ROW,COL of the output.
     """
     sources = find_sources(inputs)
     if len(sources) != 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.borders import OUTSIDE, Axis, correlation_axis
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import UsageMistake
 from convcli.imaging.filtering import FilteredFrame, before_last, filter_frame, offset_scale
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
@@ -94,8 +94,8 @@ def explain_frame(
     -5.0
 
     Raises:
-        InputProblem: the place lies outside the output.
-        UsageMistake: a gradient's direction, which is no sum.
+        UsageMistake: the place lies outside the output, or a gradient's direction, which is no
+            sum, is asked for.
     """
     if options.gradient != "magnitude":
         raise UsageMistake("--explain shows sums; leave out --gradient direction and both.")
@@ -191,7 +191,7 @@ class _Place:
             for axis in (0, 1)
         )
         if not (0 <= row < rows.size and 0 <= column < columns.size):
-            raise InputProblem(
+            raise UsageMistake(
                 f"--explain {row},{column} lies outside the output of {rows.size} x "
                 f"{columns.size}: rows go from 0 to {rows.size - 1}, columns from 0 to "
                 f"{columns.size - 1}."

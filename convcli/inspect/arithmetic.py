@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convcli.errors import InputProblem
+from convcli.errors import InputProblem, UsageMistake
 from convcli.geometry import Window, effective_kernel, output_size
 
 Matrix = Sequence[Sequence[float]]
@@ -369,13 +369,13 @@ def check_place(place: Place, shape: tuple[int, ...], whole: str) -> None:
     """Refuse a place outside `shape`, naming the range.
 
     Raises:
-        InputProblem: an index is negative or too large.
+        UsageMistake: an index is negative or too large.
     """
     if all(0 <= index < size for index, size in zip(place, shape, strict=True)):
         return
     given = ",".join(map(str, place))
     sizes = "x".join(map(str, shape))
     first, last = ",".join("0" * len(shape)), ",".join(str(size - 1) for size in shape)
-    raise InputProblem(
+    raise UsageMistake(
         f"{given} lies outside {whole} of {sizes}. Places run from {first} to {last}."
     )

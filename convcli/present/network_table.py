@@ -251,7 +251,8 @@ def _summary(trace: Trace) -> list[str]:
     sentences = [
         f"Parameters: {totals.params:,}{kept}{still}; weights take "
         f"{as_bytes(totals.weight_bytes)} as {trace.dtype}.",
-        f"One sample: {with_prefix(totals.macs)} MACs; {with_prefix(totals.flops)} FLOPs ({work}).",
+        f"One sample: {with_prefix(totals.macs)} MACs; {with_prefix(totals.flops)} FLOPs"
+        f"{f' ({work})' * bool(work)}.",
     ]
     if totals.receptive_field_min != totals.receptive_field:
         smallest, largest = map(sizes_text, (totals.receptive_field_min, totals.receptive_field))

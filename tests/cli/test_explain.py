@@ -98,7 +98,7 @@ def test_a_matrix_may_be_a_file(capfd: pytest.CaptureFixture[str], tmp_path: Pat
         (["conv", "1 x", "-k", "1"], 2, "'x' is not a number"),
         (["conv", "1 2", "-k", "sobl-x"], 2, "sobel-x"),
         (["conv", "1 2", "-k", "1", "--at", "0"], 2, "ROW,COL"),
-        (["conv", "1 2", "-k", "1", "--at", "0,2"], 3, "outside the output of 1x2"),
+        (["conv", "1 2", "-k", "1", "--at", "0,2"], 2, "outside the output of 1x2"),
         (["conv", "1 2", "-k", "sobel"], 2, "sobel-x"),
         (["adam", "-1 2"], 2, "a space inside the quotes"),
         (["dense", "1 2; 3 4", "--weights", "1 2"], 2, "one row of numbers"),

@@ -198,6 +198,10 @@ def test_the_table_of_operations_is_what_flops_counts(shape: Program) -> None:
         assert len(line) <= 80
 
 
+def test_layers_without_arithmetic_have_no_breakdown(shape: Program) -> None:
+    assert "0 MACs; 0 FLOPs." in shape.says("input 4x4x1, flatten")
+
+
 def test_conventions_rebuild_the_totals_of_other_tools(shape: Program) -> None:
     got = shape.json("resnet50", "--convention", "fvcore")["convention"]
     assert (got["unit"], round(got["work"] / 1e9, 3)) == ("MACs", 4.112)
