@@ -14,7 +14,10 @@ from html import escape
 
 from convcli.report.numbers import with_prefix
 
-PALETTE = ("#2f6fb0", "#c2571a", "#3c8a3f", "#8a4fa3", "#b3261e", "#6b6b18", "#1c8a8a", "#a3336b")
+PALETTE = (
+    *("#2f6fb0", "#c2571a", "#3c8a3f", "#8a4fa3", "#b3261e", "#6b6b18", "#1c8a8a", "#a3336b"),
+    *("#5a5f9e", "#7d4f2b"),
+)
 """Dark enough on white and light enough on black; lines also differ by their labels."""
 
 LABEL_LINE = 14

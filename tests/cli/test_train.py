@@ -159,6 +159,8 @@ def test_however_it_ends_it_goes_on_to_the_same_bits(
     else:
         assert cut.returncode == 130
         assert f"convcli train --resume {tmp_path / 'cut'}" in said
+        page = (tmp_path / "cut" / "report.html").read_text(encoding="utf-8")
+        assert "This run was interrupted after" in page
     epochs_done = json.loads((tmp_path / "cut" / "run.json").read_text())["epochs_done"]
     assert 2 <= epochs_done < 60
     assert run(["train", "--resume", str(tmp_path / "cut"), "--quiet", "--threads", "1"]) == 0
