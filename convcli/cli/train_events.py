@@ -69,6 +69,6 @@ def _note_filters(log: EventLog, run: Run, number: int) -> None:
     if first is None or first.op == "dense":
         return
     filters = filters_of(model.trace, model.parameters, first.name)[:MOST_FILTERS]
-    sheet = contact_sheet(filter_cells(filters), width=800, cell_width=88)
+    sheet = contact_sheet(filter_cells(filters), width=1200, cell_width=132)
     png = encoded("PNG", Picture((Frame(sheet),)))
     log.picture(f"filters/{first.name}", png, (sheet.shape[0], sheet.shape[1]), number)

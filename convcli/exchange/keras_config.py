@@ -334,7 +334,9 @@ def class_and_config(value: object, what: str) -> tuple[str, Mapping[str, Any]]:
 def _reads(entry: Mapping[str, Any], name: str) -> list[str]:
     """Return the names of the layers that an entry of a Functional model reads."""
     calls = entry.get("inbound_nodes") or []
-    if not isinstance(calls, list) or len(calls) > 1:
+    if not isinstance(calls, list):
+        raise InputProblem(f"Keras layer {name!r}: what it reads is no list, as Keras writes it.")
+    if len(calls) > 1:
         raise InputProblem(
             f"Keras layer {name!r} is called {len(calls)} times with the same weights. Shared "
             "weights cannot be said here."

@@ -432,4 +432,7 @@ def layers_of(layer: KerasLayer) -> list[Layer]:
     if rule is None:
         raise layer.problem("no layer of the notation does this, so its figures would be wrong.")
     layer.channels_last()
-    return rule(layer)
+    try:
+        return rule(layer)
+    except (TypeError, ValueError) as problem:  # a list where a number belongs, and the like
+        raise layer.problem(f"a setting is of the wrong kind: {problem}.") from problem

@@ -21,6 +21,9 @@ MAX_BYTES = 2 * 2**30
 
 INPUT = "input"
 
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+"""What attributes of the wrong type or number end in; the checker of ONNX does not see them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class OnnxNetwork:
@@ -84,7 +87,10 @@ class _Reader:
         for tensor in graph.initializer:
             if tensor.external_data:
                 raise InputProblem(f"the weights of {tensor.name} lie in another file.")
-            self.graph.constants[tensor.name] = numpy_helper.to_array(tensor)
+            try:
+                self.graph.constants[tensor.name] = numpy_helper.to_array(tensor)
+            except (ValueError, TypeError, KeyError, OverflowError) as problem:
+                raise InputProblem(f"the stored array {tensor.name} is malformed.") from problem
         self.nodes = self.graph.nodes
         self.output = graph.output[0].name
         self.input_shape = self._take_input(graph)
@@ -108,17 +114,20 @@ class _Reader:
     def _follow(self, position: int, node: Any) -> None:
         from onnx import numpy_helper
 
-        if node.op_type == "Constant":
-            self.graph.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-            return
         read = OPERATORS.get(node.op_type)
         where = f"operator {position + 1} {node.op_type}" + (f" {node.name}" if node.name else "")
-        if read is None:
+        if read is None and node.op_type != "Constant":
             raise InputProblem(f"{where}: the notation has no such layer.")
         try:
+            if read is None:
+                value = numpy_helper.to_array(node.attribute[0].t)
+                self.graph.constants[node.output[0]] = value
+                return
             self.graph.values[node.output[0]] = read(Operator(self.graph, node, f"n{position}"))
         except InputProblem as problem:
             raise InputProblem(f"{where}: {problem}") from problem
+        except MALFORMED as problem:
+            raise InputProblem(f"{where}: it is malformed ({problem}).") from problem
 
     def result(self, name: str, texts: dict[str, str]) -> OnnxNetwork:
         """Return the network on the way from the input to the first output, and its arrays."""

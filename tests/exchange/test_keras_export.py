@@ -33,6 +33,7 @@ LEAVING = {name: NETWORKS[name] for name in (
 }  # fmt: skip
 
 
+@pytest.mark.slow  # Keras takes seconds to load
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("notation", LEAVING.values(), ids=LEAVING)
 def test_keras_gives_our_numbers(notation: str, suffix: str, tmp_path: Path) -> None:

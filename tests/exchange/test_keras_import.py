@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import ConvcliError, InputProblem, UsageMistake
 from convcli.exchange.export import export_model
 from convcli.exchange.importing import import_model
 from convcli.exchange.keras_arrays import open_arrays
@@ -124,6 +124,7 @@ def saved(make: Any, path: Path) -> Any:
     return model
 
 
+@pytest.mark.slow  # Keras takes seconds to load
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("name", MODELS)
 def test_our_engine_gives_what_keras_gave(name: str, suffix: str, tmp_path: Path) -> None:
@@ -278,3 +279,41 @@ def test_notes_that_lie_are_passed_over(tmp_path: Path) -> None:
     got = import_model(tmp_path / "m.keras").model
     assert got.class_names == ("0", "1", "2")
     assert got.preprocessing.scale == (1.0,)
+
+
+HOSTILE = [None, -1, 3, 1e9, 10**30, "", "x", [], {}, [1, 2, 3], [[1, 2], [3, 4]], True, "conv1"]
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Any:
+    """Yield the way to every entry of a decoded JSON document."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in pairs:
+        yield (*way, key)
+        if isinstance(part, dict | list):
+            yield from places(part, (*way, key))
+
+
+def test_any_damage_to_the_configuration_ends_in_a_sentence(tmp_path: Path) -> None:
+    text = "input 6x5x2, conv 3 2 relu, bn eps=1e-3, flatten, dense 2"
+    export_model(trained(text), tmp_path / "m.keras")
+    with ZipFile(tmp_path / "m.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    ways = list(places(json.loads(parts["config.json"])))
+    told: list[str] = []
+    for number, way in enumerate(ways):
+        document = json.loads(parts["config.json"])
+        inner = document
+        for key in way[:-1]:
+            inner = inner[key]
+        for value in (HOSTILE[number % len(HOSTILE)], HOSTILE[(5 * number + 3) % len(HOSTILE)]):
+            inner[way[-1]] = value
+            with ZipFile(tmp_path / "h.keras", "w") as archive:
+                for name, content in parts.items():
+                    changed = json.dumps(document).encode() if name == "config.json" else content
+                    archive.writestr(name, changed)
+            try:
+                import_model(tmp_path / "h.keras")
+            except ConvcliError as problem:
+                told.append(str(problem))
+    assert len(told) > len(ways)
+    assert all("h.keras" in sentence for sentence in told)

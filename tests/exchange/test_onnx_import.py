@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import ConvcliError, InputProblem
 from convcli.exchange.onnx_export import onnx_model
 from convcli.exchange.onnx_import import network_from_onnx, read_onnx
 from convcli.network import network, parse_notation, to_notation
@@ -106,3 +106,21 @@ def test_hostile_files_get_a_sentence(tmp_path: Path) -> None:
             read_onnx(path)
     with pytest.raises(InputProblem, match="No such file"):
         read_onnx(tmp_path / "missing.onnx")
+
+
+def test_any_damage_ends_in_a_sentence() -> None:
+    trace = parse_notation(RETURNING["plain"]).trace()
+    whole = onnx_model(trace, arrays_for(trace))
+    random = np.random.default_rng(8)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in random.integers(0, len(whole), 4):
+            damaged[place] = random.integers(256)
+        for place in random.integers(0, 600, 2):
+            damaged[place] = random.integers(256)
+        try:
+            network_from_onnx(bytes(damaged))
+        except ConvcliError:
+            refused += 1
+    assert refused > 100
