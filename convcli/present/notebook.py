@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvcliError
 from convcli.report import Column, Report
-from convcli.report.document import render_blocks, render_table
+from convcli.report.document import in_cell, render_blocks, render_table
 
 if TYPE_CHECKING:
     from convcli.kernels import AnyKernel, Kernel
@@ -35,7 +35,7 @@ def html_of(value: object) -> str | None:
     if card is None:
         return None
     try:
-        return card(value)
+        return in_cell(card(value))
     except ConvcliError:  # such as layers that do not fit; the repr still says what it is
         return None
 

@@ -47,6 +47,13 @@ nav { margin-top: .8rem; line-height: 1.9; } main p { max-width: 60rem; }
 """
 
 
+CELL_STYLE = """
+.convcli table { border-collapse: collapse; } .convcli caption { text-align: left;
+  font-weight: 600; } .convcli th, .convcli td { text-align: left; padding: .15rem .7rem .15rem 0; }
+.convcli th.right, .convcli td.right { text-align: right; } .convcli figure { margin: .5rem 0; }
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A picture with its caption; `content` is SVG text or the bytes of a PNG file."""
@@ -140,6 +147,11 @@ def render_document(document: Document) -> str:
 def render_blocks(blocks: Sequence[Block]) -> str:
     """Return paragraphs, tables and figures as HTML, without a page around them."""
     return "".join(_block(block) for block in blocks)
+
+
+def in_cell(html: str) -> str:
+    """Return tables and figures for a notebook's cell, with a style that reaches nothing else."""
+    return f'<div class="convcli"><style>{CELL_STYLE}</style>{html}</div>'
 
 
 def _block(block: Block) -> str:

@@ -68,9 +68,9 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return the tables as HTML, for a notebook."""
-        from convcli.report.document import render_table
+        from convcli.report.document import in_cell, render_table
 
-        return render_table(self)
+        return in_cell(render_table(self))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as dictionaries from column key to cell."""

@@ -87,7 +87,13 @@ def test_models_and_evaluations(shown: Any, training: Any) -> None:
 
 def test_reports_and_documents(shown: Any) -> None:
     report = Report("T", (Column("n", "<N>", "right"),), ((1234,),))
-    assert Page(shown(report)["text/html"]).cells == [["<N>"], ["1,234"]]
+    html = shown(report)["text/html"]
+    assert Page(html).cells == [["<N>"], ["1,234"]]
+    rules = html.partition("<style>")[2].partition("</style>")[0].split("}")
+    selectors = [one for rule in rules[:-1] for one in rule.partition("{")[0].split(",")]
+    assert all(one.strip().startswith(".convcli ") for one in selectors), (
+        "the notebook keeps its own"
+    )
     frame = shown(Document("A page", "", (Section("One", ('He said "no" & left.',)),)))["text/html"]
     assert frame.startswith("<iframe srcdoc=")
     assert " sandbox " in frame
