@@ -82,6 +82,8 @@ def import_(
     from convcli.files import check_target
 
     place = output or source.with_suffix(".safetensors")
+    if place.suffix.lower() != ".safetensors":
+        raise UsageMistake(f"{place}: a model file ends in .safetensors.")
     check_target(place, force=force, inputs=[source])
     imported = import_model(
         source,

@@ -248,6 +248,11 @@ def _add(operator: Operator) -> Tensor:
 
 def _multiply(operator: Operator) -> Tensor:
     """X times sigmoid(x) is silu; a value times its own gate is a scale block."""
+    if operator.is_constant(0) or operator.is_constant(1):
+        raise InputProblem(
+            "it multiplies by a stored array, which the notation cannot say. If it prepares the "
+            "input, export the file without that and give --scale and --offset."
+        )
     first, second = operator.tensor(0), operator.tensor(1)
     for plain, gate in ((first, second), (second, first)):
         node = operator.graph.nodes.get(gate.node)

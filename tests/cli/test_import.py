@@ -108,6 +108,15 @@ def test_an_onnx_file_of_pytorch_gives_pytorch_s_numbers(folder: Path) -> None:
     np.testing.assert_allclose(ref, model.predict(samples), atol=1e-5)
 
 
+def test_an_onnx_file_with_preprocessing_inside_says_what_to_do(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx", reason="writes the file; extra [onnx]")
+    export_model(trained(scale=(0.5,)), "m.onnx", with_preprocessing=True)
+    assert run(["import", "m.onnx"]) == 3
+    assert "export the file without that and give --scale and --offset" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -122,7 +131,9 @@ def test_an_onnx_file_of_pytorch_gives_pytorch_s_numbers(folder: Path) -> None:
         (["w.pt"], 2, "A pickle may run any code"),
         (["w.kears"], 2, "Did you mean .keras"),
         (["there.npz", *WORDS], 3, "No such file"),
-        (["w.npz", *WORDS, "-o", "w.npz", "--force"], 2, "w.npz is an input"),
+        (["kept.safetensors", *WORDS, "--force"], 2, "kept.safetensors is an input"),
+        (["w.npz", *WORDS, "-o", "-"], 2, "a model file ends in .safetensors"),
+        (["w.npz", *WORDS, "-o", "w.npz", "--force"], 2, "a model file ends in .safetensors"),
         (["w.npz", *WORDS, "-o", "kept.safetensors"], 4, "kept.safetensors exists"),
     ],
 )
