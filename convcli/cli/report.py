@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
+from convcli.cli.options import ForceOption, QuietOption, Style, ThreadsOption
 from convcli.errors import ConvcliError, InputProblem, UsageMistake, WouldOverwrite
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.report.document import Document
 
-HELP = """Write a run as one HTML page, or several runs side by side on one.
-
-The page of one run goes into its directory and replaces the one that training left there. A
-folder stands for all runs in it. With --format the runs' figures are printed, and a page is
-written only where -o says so. A page needs no network and no script, and prints well.
-"""
+HELP = (
+    "Write a run as one HTML page, or several runs side by side on one.\n\n"
+    "The page of one run goes into its directory, in place of the one that training left there. "
+    "A folder stands for all runs in it. A page needs no network and no script, and prints well."
+)
 
 EXAMPLES = """Examples:
 
@@ -51,11 +50,18 @@ def report(
             "-o",
             "--output",
             help="Where the page goes.",
-            show_default="report.html in the run, comparison.html here for several",
+            show_default="report.html in the run; of several: comparison.html",
         ),
     ] = None,
     threads: ThreadsOption = 0,
-    style: FormatOption = None,
+    style: Annotated[
+        Style | None,
+        typer.Option(
+            "--format",
+            help="Print the runs' figures in this form instead of writing a page; with -o both.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: QuietOption = False,
     force: ForceOption = False,
 ) -> None:

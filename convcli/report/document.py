@@ -30,7 +30,8 @@ body { margin: 0 auto; max-width: 1060px; padding: 1.5rem; background: var(--gro
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; }
 p.lead { color: var(--soft); margin: 0; } nav a { margin-right: 1rem; } a { color: inherit; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums;
-  font-size: .9rem; } caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+  font-size: .9rem; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; white-space: nowrap; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line);
   white-space: nowrap; } th.right, td.right { text-align: right; } tfoot td { font-weight: 700; }
 figure { margin: 1rem 1.5rem 1rem 0; display: inline-block; vertical-align: top; max-width: 100%; }
@@ -49,7 +50,8 @@ nav { margin-top: .8rem; line-height: 1.9; } main p { max-width: 60rem; }
 
 CELL_STYLE = """
 .convcli table { border-collapse: collapse; } .convcli caption { text-align: left;
-  font-weight: 600; } .convcli th, .convcli td { text-align: left; padding: .15rem .7rem .15rem 0; }
+  font-weight: 600; white-space: nowrap; } .convcli tfoot td { font-weight: 700; }
+.convcli th, .convcli td { text-align: left; padding: .15rem .7rem .15rem 0; }
 .convcli th.right, .convcli td.right { text-align: right; } .convcli figure { margin: .5rem 0; }
 """
 
