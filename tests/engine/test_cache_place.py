@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ def nothing_writable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A package in a tree, and a home, that this user may only read (root may write anything)."""
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     may = os.access
     forbidden = tmp_path / "package", tmp_path / "home"
     for folder in forbidden:
