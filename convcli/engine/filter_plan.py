@@ -353,7 +353,7 @@ def _transform_pays(rows: Axis, kernels: Any, terms: Any, proof: _Proof) -> bool
         transformed *= 2
     direct = 71.0 + _taps(kernels, terms)
     if terms[0] is not None:
-        direct = 60 + 100 * (len(terms[0]) - 1) + 2.6 * _taps(kernels, terms)
+        direct = 50 + 110 * (len(terms[0]) - 1) + 2.3 * _taps(kernels, terms)
     return bool(transformed < direct)
 
 
