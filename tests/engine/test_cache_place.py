@@ -14,7 +14,7 @@ from convcli.engine.cache_place import ensure_cache_place
 @pytest.fixture
 def nothing_writable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A package in a tree, and a home, that this user may only read (root may write anything)."""
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")  # what the test sets is taken back at its end
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     may = os.access
@@ -43,4 +43,4 @@ def test_a_cache_of_the_user_or_beside_the_sources_is_preferred(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other" / "cache"))
     assert ensure_cache_place(nothing_writable) is None
     assert ensure_cache_place(tmp_path) is None
-    assert "NUMBA_CACHE_DIR" not in os.environ
+    assert not os.environ["NUMBA_CACHE_DIR"]
