@@ -34,12 +34,12 @@ GRAVITY = {
 
 
 def activity_rows(
-    people: int = 8, seconds: int = 40, seed: int = 0
+    people: int = 10, seconds: int = 30, seed: int = 0
 ) -> Iterator[tuple[object, ...]]:
     """Yield a header, then rows: person, time in s, nine signals, activity.
 
     Each person does every activity for `seconds` at 50 Hz. Steps are a sine and its first
-    harmonic, each person's with a rate, strength and phase of their own; the rest is noise.
+    harmonic, with each person's own rate and strength; the rest is noise.
     """
     random = np.random.Generator(np.random.Philox(seed))
     yield ("person", "time", *SENSORS, "activity")
@@ -60,14 +60,14 @@ def _person(
     rate = STEPS_A_SECOND.get(activity, 0.0) * random.normal(1, 0.06)
     strength = 0.3 * random.uniform(0.7, 1.3) if rate else 0.0
     turn = 2 * np.pi * rate * time
-    phases = random.uniform(0, 2 * np.pi, 6)
+    phases = np.arange(6) + random.normal(0, 0.3, 6) + random.uniform(0, 2 * np.pi)
     harmonic = {"upstairs": 0.2, "downstairs": 0.9}.get(activity, 0.5)
     moving = np.stack(
         [strength * (np.sin(turn + p) + harmonic * np.sin(2 * turn + 2 * p)) for p in phases],
         axis=1,
     )
     moving += random.normal(0, 0.04, moving.shape)
-    gravity = np.array(GRAVITY[activity]) + random.normal(0, 0.08, 3)
+    gravity = np.array(GRAVITY[activity]) + random.normal(0, 0.05, 3)
     return np.concatenate([moving, moving[:, :3] + gravity], axis=1)
 
 
@@ -121,7 +121,7 @@ def volumes(count: int = 240, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray
             1: (along < 4.5) & ((across**2).sum(axis=0) < 1.7**2),
             2: (along < 1.2) & (across.max(axis=0) < 3.8),
         }[label]
-        shade = 110 * inside + random.normal(70, 25, inside.shape)
+        shade = 110 * inside + random.normal(70, 12, inside.shape)
         made[place, ..., 0] = np.clip(shade, 0, 255)
     return made, labels
 

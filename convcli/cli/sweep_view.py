@@ -139,9 +139,10 @@ def _notes(
     if sweep.rounds and sweep.rounds[0].epochs is not None:
         steps = [f"{len(rung.trials)} trials x {rung.epochs} epochs" for rung in sweep.rounds]
         notes.append(f"Rungs, each trained anew: {', then '.join(steps)}.")
+    unread = "; the test samples were not read" if sweep.has_test else ""
     notes.append(
-        "Figures are of each training's best epoch, on all training and all validation samples; "
-        "the test samples were not read."
+        "Figures are of each training's best epoch, on all training and all validation "
+        f"samples{unread}."
     )
     failed = [summary for summary in sweep.summaries.values() if summary.problems]
     if failed:
@@ -152,8 +153,8 @@ def _notes(
     if best is not None:
         notes += [
             "",
-            f"Best: trial {best.trial.number}, {told(best.trial)}. Train it and read the test "
-            "samples:",
+            f"Best: trial {best.trial.number}, {told(best.trial)}. Train it"
+            f"{' and read the test samples' if sweep.has_test else ''}:",
             f"  {_command(sweep, plan, place, best)}",
         ]
     return notes

@@ -53,7 +53,10 @@ def _with_outputs(network: Network, outputs: int) -> Network:
         layer = network.layers[place]
         changed: Dense | Conv
         if isinstance(layer, Dense):
+            yes_or_no = layer.units == 1 and layer.activation == "sigmoid"
             changed = replace(layer, units=outputs)
+            if yes_or_no:  # one output for two classes becomes one for each
+                changed = replace(changed, activation="softmax")
         elif isinstance(layer, Conv):
             changed = replace(layer, filters=outputs)
         elif getattr(layer, "row_op", layer.op) in PASSED_OVER:

@@ -60,6 +60,7 @@ class Sweep:
         directory: keeps each finished training; None for nothing kept.
         summaries: of the finished trials; of a trial on several rungs, that of the last.
         rounds: those begun.
+        has_test: the data brought test samples, which were put aside.
     """
 
     recipe: Recipe
@@ -70,11 +71,13 @@ class Sweep:
     directory: SweepDirectory | None = None
     summaries: dict[int, Summary] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
+    has_test: bool = False
     _next: tuple[Round, list[list[Job]]] | None = None
 
     def __post_init__(self) -> None:
         if self.data.validation is None:
             raise UsageMistake("A sweep compares by validation samples; leave --val 0 out.")
+        self.has_test = self.data.test is not None
         self.data = dataclasses.replace(self.data, test=None)
         self._next = self._prepare(next(self.search))
 
