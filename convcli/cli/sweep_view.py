@@ -98,8 +98,7 @@ def _split_spreads(seeds: int) -> list[Column]:
     columns = []
     for figure in FIGURES:
         text = percent if figure.endswith("accuracy") else _loss
-        part, what = figure.split("_")
-        columns.append(Column(figure, f"{HEADERS[part]} {what}", "right", text))
+        columns.append(Column(figure, figure.replace("_", " "), "right", text))
         if seeds > 1:
             key = f"{figure}_deviation"
             columns.append(Column(key, key.replace("_", " "), "right", text))
@@ -109,9 +108,8 @@ def _split_spreads(seeds: int) -> list[Column]:
 def _joined_spreads(seeds: int) -> list[Column]:
     columns = []
     for figure in FIGURES:
-        part, what = figure.split("_")
-        text = _accuracy_spread if what == "accuracy" else _loss_spread
-        columns.append(Column(figure, f"{HEADERS[part]} {what}", "right", text))
+        text = _accuracy_spread if figure.endswith("accuracy") else _loss_spread
+        columns.append(Column(figure, figure.replace("_", " "), "right", text))
     return columns
 
 
