@@ -101,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: words after the program's name; those of this process when left out.
     """
     code = run(arguments)
+    if not {"joblib", "distributed"}.isdisjoint(sys.modules):
+        sys.exit(code)  # their worker processes are dismissed on the slow way out
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
