@@ -72,6 +72,7 @@ def train(
     val: options.ValOption = None,
     patience: options.PatienceOption = None,
     freeze: options.FreezeOption = None,
+    layer_rate: options.LayerRateOption = None,
     init: options.InitOption = None,
     resume: options.ResumeOption = None,
     out: options.OutOption = None,
@@ -106,6 +107,7 @@ def train(
         "validation": val,
         "patience": patience,
         "freeze": tuple(freeze) if freeze else None,
+        "layer_rates": tuple(map(_layer_rate, layer_rate)) if layer_rate else None,
     }
     modes = {"--folds": folds, "--seeds": seeds, "--overfit": overfit, "--dry-run": dry_run or None}
     _refuse_together(modes | {"--resume": resume})
@@ -163,6 +165,17 @@ def _carry_out(order: Order, modes: dict[str, Any]) -> None:
             train_series.dry_run(order)
         case _:
             train_run.train_one(order)
+
+
+def _layer_rate(text: str) -> tuple[str, float]:
+    """Return PATTERN=FACTOR as the two that it names."""
+    pattern, _, factor = text.rpartition("=")
+    try:
+        return pattern, float(factor)
+    except ValueError:
+        raise UsageMistake(
+            f"--layer-rate {text}: write PATTERN=FACTOR, as in --layer-rate 'conv*=0.1'."
+        ) from None
 
 
 def _refuse_together(modes: dict[str, Any]) -> None:

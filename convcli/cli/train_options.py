@@ -123,6 +123,15 @@ FreezeOption = Annotated[
         show_default=False,
     ),
 ]
+LayerRateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer-rate",
+        metavar="PATTERN=FACTOR",
+        help="Layers that learn slower or faster, such as 'conv*=0.1'; may be given again.",
+        show_default=False,
+    ),
+]
 InitOption = Annotated[
     Path | None,
     typer.Option(

@@ -166,7 +166,12 @@ class Training(Shown):
         self.augmentation = read_augmentation(recipe.augment)
         self.optimiser = recipe.read_optimiser()
         self.schedule = recipe.read_schedule()
-        self.spans = trainable_spans(model, recipe.freeze, decay=self.optimiser.weight_decay > 0)
+        self.spans = trainable_spans(
+            model,
+            recipe.freeze,
+            decay=self.optimiser.weight_decay > 0,
+            layer_rates=recipe.layer_rates,
+        )
         self.progress = progress or Progress(
             memory=np.zeros((self.optimiser.slots_per_weight, model.flat.size), np.float32),
             average=None if recipe.average is None else model.flat.copy(),

@@ -23,11 +23,14 @@ class Span:
         start: index of the first in the flat vector.
         stop: index after the last.
         decays: weight decay applies; it does to kernels and matrices, not to biases and norms.
+        rate_factor: the schedule's rate is multiplied by this (discriminative rates, Howard and
+            Ruder 2018).
     """
 
     start: int
     stop: int
     decays: bool
+    rate_factor: float = 1.0
 
 
 class Optimiser(Protocol):
@@ -289,7 +292,7 @@ def apply_step(
             weights[part],
             gradient[part],
             memory[:, part],
-            rate=rate,
+            rate=rate * span.rate_factor,
             decay=optimiser.weight_decay if span.decays else 0.0,
             scale=scale,
             count=count,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,31 +81,59 @@ def batch_order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     return np.random.Generator(np.random.Philox(key=key)).permutation(samples)
 
 
-def trainable_spans(model: Model, freeze: tuple[str, ...], *, decay: bool = True) -> list[Span]:
+def trainable_spans(
+    model: Model,
+    freeze: tuple[str, ...],
+    *,
+    decay: bool = True,
+    layer_rates: tuple[tuple[str, float], ...] = (),
+) -> list[Span]:
     """Return the runs of the flat vector that are trained; neighbours treated alike are one run.
 
     Args:
         model: whose vector it is.
         freeze: patterns of layer names that keep their weights.
         decay: kernels and matrices decay; without it nothing does, and the runs are few.
+        layer_rates: patterns of layer names and what their rate is multiplied by.
 
     Raises:
         UsageMistake: a pattern matches no layer, or nothing is left to train.
     """
-    frozen = frozen_steps(model, freeze)
+    frozen, factors = frozen_steps(model, freeze), rate_factors(model, layer_rates)
     spans: list[Span] = []
     for name, slot in model.slots.items():
         step, _, _ = name.rpartition(".")
         if step in frozen:
             continue
-        start, stop, decays = slot.offset, slot.offset + slot.size, decay and len(slot.shape) > 1
-        if spans and spans[-1].decays == decays and start - spans[-1].stop < LINE:
-            spans[-1] = Span(spans[-1].start, stop, decays)
+        alike = decay and len(slot.shape) > 1, factors.get(step, 1.0)
+        stop = slot.offset + slot.size
+        last = spans[-1] if spans else None
+        if last and (last.decays, last.rate_factor) == alike and slot.offset - last.stop < LINE:
+            spans[-1] = Span(last.start, stop, *alike)
         else:
-            spans.append(Span(start, stop, decays))
+            spans.append(Span(slot.offset, stop, *alike))
     if not spans:
         raise UsageMistake("Nothing is left to train: every layer with weights is frozen.")
     return spans
+
+
+def rate_factors(model: Model, layer_rates: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    """Return what the rate of each named layer is multiplied by; the last pattern that fits holds.
+
+    Raises:
+        UsageMistake: a pattern matches no layer with weights.
+    """
+    steps = [step.name for step in model.network.trace().steps if step.params]
+    factors: dict[str, float] = {}
+    for pattern, factor in layer_rates:
+        named = fnmatch.filter(steps, pattern)
+        if not named:
+            raise UsageMistake(
+                f"--layer-rate {pattern}={factor:g}: the pattern matches no layer with weights; "
+                f"there are {', '.join(steps)}."
+            )
+        factors |= dict.fromkeys(named, factor)
+    return factors
 
 
 def frozen_steps(model: Model, freeze: tuple[str, ...]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,7 @@ class Recipe:
             bring no validation split.
         patience: epochs without a better validation accuracy before stopping, None for never.
         freeze: patterns of layer names that keep their weights.
+        layer_rates: patterns of layer names, and what their learning rate is multiplied by.
     """
 
     network: str = "mnist"
@@ -78,6 +80,7 @@ class Recipe:
     validation: float = 0.1
     patience: int | None = None
     freeze: tuple[str, ...] = ()
+    layer_rates: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)
@@ -93,6 +96,12 @@ class Recipe:
                 raise UsageMistake("--patience needs validation samples; leave --val 0 out.")
         _one_of("loss", self.loss, LOSSES)
         _one_of("class-weights", self.class_weights, CLASS_WEIGHTS)
+        for pattern, factor in self.layer_rates:
+            if not 0 < factor < math.inf:
+                raise UsageMistake(
+                    f"--layer-rate {pattern}={factor:g}: the factor must be above 0; to keep the "
+                    f"weights use --freeze {pattern!r}."
+                )
         self.read_optimiser()
         self.read_schedule()
 
@@ -179,6 +188,8 @@ def read_recipe(record: dict[str, Any]) -> Recipe:
         raise UsageMistake(f"A recipe has no field {unknown[0]!r}. It has: {', '.join(names)}.")
     values = dict(record)
     values["freeze"] = tuple(values.get("freeze", ()))
+    rates = values.get("layer_rates", ())
+    values["layer_rates"] = tuple((pattern, factor) for pattern, factor in rates)
     try:
         return Recipe(**values)
     except TypeError as problem:

@@ -206,6 +206,20 @@ def test_init_and_freeze_keep_the_first_layer(data: Path, tmp_path: Path) -> Non
     assert (ref["dense1.kernel"] != got["dense1.kernel"]).any()
 
 
+def test_layers_may_learn_at_rates_of_their_own(data: Path, tmp_path: Path) -> None:
+    assert train(data, tmp_path / "first", "--epochs", "1", "--quiet") == 0
+    words = ["--init", str(tmp_path / "first"), "--epochs", "1", "--val", "0", "--quiet"]
+    words += ["--optimizer", "sgd:momentum=0", "--schedule", "constant", "--batch", "9999"]
+    assert train(data, tmp_path / "plain", *words) == 0
+    slower = ["--layer-rate", "*=0.5", "--layer-rate", "conv*=0.1"]
+    assert train(data, tmp_path / "slower", *words, *slower) == 0
+    start, plain, got = (weights(tmp_path / name) for name in ("first", "plain", "slower"))
+    for name, factor in (("conv1.kernel", 0.1), ("dense1.kernel", 0.5)):
+        step = plain[name] - start[name]
+        assert abs(step).max() > 1e-5
+        np.testing.assert_allclose(factor * step, got[name] - start[name], atol=1e-7)
+
+
 def test_a_time_limit_ends_the_training(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -310,6 +324,9 @@ MISTAKES = {
     "augment": ([NETWORK, "--augment", "rotat=3"], 2, "Did you mean rotate"),
     "loss": ([NETWORK, "--loss", "hinge"], 2, "cross-entropy, mse"),
     "freeze": ([NETWORK, "--freeze", "cnov*"], 2, "matches no layer"),
+    "rate": ([NETWORK, "--layer-rate", "conv*"], 2, "PATTERN=FACTOR"),
+    "rated": ([NETWORK, "--layer-rate", "cnov*=0.1"], 2, "matches no layer with weights"),
+    "still": ([NETWORK, "--layer-rate", "conv*=0"], 2, "--freeze 'conv*'"),
     "frozen": ([NETWORK, "--freeze", "*"], 2, "Nothing is left to train"),
     "together": ([NETWORK, "--folds", "2", "--dry-run"], 2, "cannot go together"),
     "folds": ([NETWORK, "--folds", "1"], 2, "at least 2"),
