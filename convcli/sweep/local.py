@@ -38,7 +38,12 @@ class LocalEngine:
                 yield job, train_job(job, data, threads)
             return
         watch = {"initializer": _attend_parent, "initargs": (os.getpid(),)}
-        with parallel_config("loky", n_jobs=count, inner_max_num_threads=threads, **watch):
+        with (
+            parallel_config("loky", n_jobs=count, inner_max_num_threads=threads, **watch),
+            warnings.catch_warnings(),
+        ):
+            # that an interruption drops orders is no news here
+            warnings.filterwarnings("ignore", r".*tasks (which were|have been)", UserWarning)
             # pre_dispatch keeps few orders in the pipes, so that an interruption finds few
             work = Parallel(return_as="generator_unordered", pre_dispatch=count)
             outcomes = work(delayed(_train)(job, data, threads) for job in jobs)
@@ -50,9 +55,7 @@ class LocalEngine:
                     "finished is kept; go on with --resume, and fewer --jobs."
                 ) from problem
             finally:
-                with warnings.catch_warnings():  # that orders were dropped is no news here
-                    warnings.simplefilter("ignore")
-                    outcomes.close()
+                outcomes.close()
 
 
 def _train(job: Job, data: Dataset, threads: int) -> tuple[Job, Outcome]:
