@@ -1,7 +1,10 @@
 # One entry point for every task; PYTHON may name another interpreter.
 PYTHON ?= python
 
-.PHONY: check lint types test quick nojit bench docs format
+.PHONY: help check lint types test quick nojit bench docs format
+
+help: ## the tasks
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/  /'
 
 check: lint types test ## everything that must pass before a commit
 
@@ -26,7 +29,7 @@ nojit: ## the engine's tests with compilation off
 	NUMBA_DISABLE_JIT=1 $(PYTHON) -m pytest -q tests/engine
 
 bench: ## speed against peers; needs the extra [bench]
-	$(PYTHON) -m tests.bench
+	$(PYTHON) -m tests.bench $(NAME)
 
 docs: ## the API reference, into docs/api (ignored by git)
 	$(PYTHON) -m pdoc --output-directory docs/api convcli '!convcli.__main__'
