@@ -107,7 +107,7 @@ def _fetch(url: str, part: Path, progress: ProgressCallback | None, patience: Pa
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        with urllib.request.urlopen(request, timeout=patience.seconds) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=patience.seconds) as answer:  # noqa: S310  (as above)
             resumed = answer.status == http.client.PARTIAL_CONTENT
             if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
                 part.unlink()

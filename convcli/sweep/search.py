@@ -16,8 +16,6 @@ from convcli.sweep.summary import Summary, ranked
 SEARCHES = ("grid", "random", "halving", "optuna")
 TRIALS = 20
 """Of a search by chance, unless said otherwise."""
-FACTOR = 3
-"""One of so many trials goes on to the next rung, for so many times the epochs."""
 
 
 @dataclass(frozen=True, slots=True)
