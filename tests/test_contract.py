@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"learn", "data", "network", "files"},
         {"numpy", "joblib", "dask", "distributed", "optuna"},
     ),
-    "report": (set(), set()),
+    "report": (set(), {"rich"}),  # draws tables where a terminal asks for them
     "present": (
         {"report", "inspect", "learn", "data", "imaging", "kernels", "network", "layers", "files"},
         {"numpy"},

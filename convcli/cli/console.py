@@ -112,11 +112,9 @@ def emit(report: Report, style: str | None) -> None:
     if chosen != "table":
         sys.stdout.write(render(report, chosen))
         return
-    from shutil import get_terminal_size
+    from convcli.report.table import print_table, terminal
 
-    from convcli.report.table import draw_table
-
-    sys.stdout.write(draw_table(report, get_terminal_size().columns, colour=has_colour()))
+    print_table(report, terminal())
 
 
 def has_colour() -> bool:

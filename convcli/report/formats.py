@@ -1,4 +1,4 @@
-"""A `Report` as text: plain columns, JSON, CSV, Markdown, LaTeX; `table` draws it with Rich."""
+"""A `Report` as text: plain columns, JSON, CSV, Markdown, LaTeX."""
 
 from __future__ import annotations
 
@@ -159,6 +159,14 @@ _LATEX_ESCAPES = str.maketrans(
 )
 
 
+PAGE = 45
+"""Rows of a LaTeX table that fit on a page; a longer one breaks over pages, its header repeated."""
+
+
+def _tex(text: str) -> str:
+    return text.translate(_LATEX_ESCAPES)
+
+
 def _latex(report: Report) -> str:
     """Return a table in the style of the LaTeX package booktabs; words alone stay verbatim."""
     below = "".join("\n" + _latex(part) for part in report.parts)
@@ -170,20 +178,23 @@ def _latex(report: Report) -> str:
     body, totals = _text_rows(report)
 
     def line(cells: list[str]) -> str:
-        return " & ".join(cell.translate(_LATEX_ESCAPES) for cell in cells) + r" \\"
+        return " & ".join(_tex(cell) for cell in cells) + r" \\"
 
-    out = [r"% \usepackage{booktabs}", r"\begin{table}", r"\centering"]
-    if report.title:
-        out.append(r"\caption{" + report.title.translate(_LATEX_ESCAPES) + "}")
-    columns = "".join("r" if column.align == "right" else "l" for column in report.columns)
-    out += [r"\begin{tabular}{" + columns + "}", r"\toprule"]
-    out += [line([column.header for column in report.columns]), r"\midrule"]
-    out += [line(cells) for cells in body]
-    if totals is not None:
-        out += [r"\midrule", line(totals)]
-    out += [r"\bottomrule", r"\end{tabular}"]
-    out += [r"\par " + note.translate(_LATEX_ESCAPES) for note in report.notes if note]
-    return "\n".join([*out, r"\end{table}"]) + "\n" + below
+    head = [r"\toprule", line([column.header for column in report.columns]), r"\midrule"]
+    foot = [*([r"\midrule", line(totals)] if totals is not None else []), r"\bottomrule"]
+    columns = "{" + "".join("r" if c.align == "right" else "l" for c in report.columns) + "}"
+    caption = [r"\caption{" + _tex(report.title) + "}"] if report.title else []
+    notes = [r"\par " + _tex(note) for note in report.notes if note]
+    rows = [line(cells) for cells in body]
+    if len(rows) > PAGE:
+        ended = [text + r" \\" for text in caption]
+        out = [r"% \usepackage{booktabs,longtable}", r"\begin{longtable}" + columns, *ended, *head]
+        out += [r"\endhead", *rows, *foot, r"\end{longtable}", *notes]
+    else:
+        out = [r"% \usepackage{booktabs}", r"\begin{table}", r"\centering", *caption]
+        out += [r"\begin{tabular}" + columns, *head, *rows, *foot, r"\end{tabular}"]
+        out += [*notes, r"\end{table}"]
+    return "\n".join(out) + "\n" + below
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {

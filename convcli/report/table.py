@@ -1,160 +1,213 @@
-"""A `Report` as a table on a terminal, fitted to its width.
-
-Drawn here rather than by Rich: for the 175 rows of ResNet-50 Rich needs 20 ms to load and 70 ms
-to lay out, more than everything else that `convcli shape` does; this needs 2 ms.
-"""
+"""A `Report` as Rich tables on a terminal: the theme, and what gives way when it is narrow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from unicodedata import east_asian_width
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from itertools import islice
+from typing import Any, TextIO
+
+from rich.box import HORIZONTALS, Box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
 
 from convcli.report.value import Column, Report
 
+THEME = Theme(
+    {
+        "report.title": "bold",
+        "report.header": "bold",
+        "report.name": "cyan",
+        "report.shape": "magenta",
+        "report.number": "green",
+        "report.words": "none",
+        "report.missing": "dim",
+        "report.total": "bold",
+        "report.note": "dim",
+    }
+)
+"""The colors of all tables: the sixteen that every terminal has, readable on black and white."""
+
+PLAIN_BOX = Box(" -- \n    \n -- \n    \n -- \n -- \n    \n -- \n", ascii=True)
+"""`HORIZONTALS` for terminals without box drawing letters."""
+
+NARROWEST, NAMES = 12, 22
+"""Columns of words are not folded below this; the first one, of names, not below that."""
 GAP = 2
 """Blanks between columns."""
-NARROWEST = 6
-"""A column of words is not folded below this."""
-
-BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
-def draw_table(report: Report, width: int, *, colour: bool) -> str:
-    """Return `report` and its parts as lines of at most `width` letters, each with its newline.
+def terminal(stream: TextIO | None = None, **settings: Any) -> Console:
+    """Return a Rich console with the theme of all tables; NO_COLOR, FORCE_COLOR and TERM count."""
+    return Console(
+        file=stream,
+        theme=THEME,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        **settings,
+    )
 
-    Args:
-        report: what to draw.
-        width: letters in a line of the terminal.
-        colour: bold and dim letters by escape codes.
+
+def draw_table(report: Report, width: int, *, color: bool = False) -> str:
+    """Return what `print_table` prints on a terminal of `width` letters."""
+    out = StringIO()
+    console = terminal(
+        out, width=width, force_terminal=color, color_system="standard" if color else None
+    )
+    print_table(report, console)
+    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+
+
+def print_table(report: Report, console: Console) -> None:
+    """Print a report and its parts: titles, tables, totals and notes.
+
+    A table that is too wide first folds its words, then leaves out columns from the right (the
+    first one stays) and names them; where more than a third would go, rows become columns.
     """
-    lines = list(_lines(report, width, colour))
-    for part in report.parts:
-        lines += ["", *draw_table(part, width, colour=colour).splitlines()]
-    return "".join(line.rstrip() + "\n" for line in lines)
-
-
-def _lines(report: Report, width: int, colour: bool) -> Iterator[str]:
-    """Yield the title, the rows under their header, the totals and the notes."""
     if report.title:
-        for line in _folded(report.title, width):
-            yield _styled(line, BOLD, colour)
+        console.print(Text(report.title, "report.title"))
     if report.columns:
-        yield from _body(report, width, colour)
+        _print_body(report, console)
     for note in report.notes:
-        yield from _folded(note, width)
+        console.print(_note(note, "report.note" if report.columns else "report.words"))
+    for part in report.parts:
+        console.print()
+        print_table(part, console)
 
 
-def _body(report: Report, width: int, colour: bool) -> Iterator[str]:
-    columns = report.columns
-    texts = [_texts(columns, row) for row in report.rows]
-    header = [column.header for column in columns]
-    totals = None
-    if report.totals is not None:
-        filled = zip(columns, report.totals, strict=True)
-        totals = ["" if cell is None else column.text(cell) for column, cell in filled]
-    everything = [header, *texts, *([totals] if totals else [])]
-    natural = [max(_width(line[k]) for line in everything) for k in range(len(columns))]
-    widths = _fitted([column.align for column in columns], natural, width)
-    rule = "─" * (sum(widths) + GAP * (len(widths) - 1))
-    thin = _styled("┈" * len(rule), DIM, colour)
-    yield from _row(header, columns, widths, BOLD, colour)
-    yield _styled(rule, DIM, colour)
-    for number, line in enumerate(texts):
-        if number in report.sections and number:
-            yield thin
-        yield from _row(line, columns, widths, "", colour)
-    if totals:
-        yield _styled(rule, DIM, colour)
-        yield from _row(totals, columns, widths, BOLD, colour)
+def _note(text: str, style: str) -> Text:
+    """Return a sentence whose further lines keep the indentation of its first."""
+    return Text(text, style, tab_size=len(text) - len(text.lstrip()))
 
 
-def _texts(columns: Sequence[Column], row: Sequence[object]) -> list[str]:
-    return [column.text(cell) for column, cell in zip(columns, row, strict=True)]
+@dataclass(frozen=True)
+class _Cells:
+    """A table's texts with their styles, before anyone decides how they are laid out."""
+
+    columns: tuple[Column, ...]
+    header: list[Text]
+    rows: list[list[Text]]
+    totals: list[Text] | None
+
+    @staticmethod
+    def of(report: Report) -> _Cells:
+        columns = report.columns
+        rows = [
+            [
+                _cell(column, cell, number)
+                for number, (column, cell) in enumerate(_pairs(columns, row))
+            ]
+            for row in report.rows
+        ]
+        totals = None
+        if report.totals is not None:
+            totals = [
+                Text("" if cell is None else column.text(cell), "report.total")
+                for column, cell in _pairs(columns, report.totals)
+            ]
+        header = [Text(column.header, "report.header") for column in columns]
+        return _Cells(columns, header, rows, totals)
+
+    def widths(self) -> list[int]:
+        """Return the letters that each column would like to have."""
+        lines = [self.header, *self.rows, *([self.totals] if self.totals else [])]
+        return [max(cell_len(line[k].plain) for line in lines) for k in range(len(self.columns))]
+
+    def least(self) -> list[int]:
+        """Return the letters that each column needs: words can be folded, figures cannot.
+
+        In a table of three columns at most anything can: none of them is left out.
+        """
+        if len(self.columns) <= 3:
+            return [1] * len(self.columns)
+        return [
+            width if column.align == "right" else min(width, NARROWEST if number else NAMES)
+            for number, (column, width) in enumerate(_pairs(self.columns, self.widths()))
+        ]
 
 
-def _row(
-    texts: Sequence[str],
-    columns: Sequence[Column],
-    widths: Sequence[int],
-    style: str,
-    colour: bool,
-) -> Iterator[str]:
-    """Yield the lines of one row; a cell wider than its column is folded."""
-    cells = [_folded(text, room) for text, room in zip(texts, widths, strict=True)]
-    for number in range(max(map(len, cells))):
-        parts = []
-        for cell, column, room in zip(cells, columns, widths, strict=True):
-            text = cell[number] if number < len(cell) else ""
-            blanks = " " * (room - _width(text))
-            faint = DIM if text == "-" and not style else style
-            text = _styled(text, faint, colour) if text else text
-            parts.append(blanks + text if column.align == "right" else text + blanks)
-        yield (" " * GAP).join(parts)
+def _pairs(columns: Sequence[Column], row: Sequence[Any]) -> list[tuple[Column, Any]]:
+    return list(zip(columns, row, strict=True))
 
 
-def _fitted(aligns: Sequence[str], natural: Sequence[int], width: int) -> list[int]:
-    """Return column widths that fit: the widest column of words gives way first, then figures."""
-    widths = list(natural)
-    room = max(width - GAP * (len(widths) - 1), len(widths))
-    for floor, allowed in ((NARROWEST, {"left"}), (1, {"left", "right"})):
-        while sum(widths) > room:
-            open_ = [k for k, align in enumerate(aligns) if align in allowed and widths[k] > floor]
-            if not open_:
-                break
-            widest = max(open_, key=lambda k: widths[k])
-            widths[widest] -= 1
+def _cell(column: Column, cell: object, number: int) -> Text:
+    text = column.text(cell)
+    if text in {"-", ""}:
+        return Text(text, "report.missing")
+    if isinstance(cell, tuple):
+        return Text(text, "report.shape")
+    if column.align == "right":
+        return Text(text, "report.number")
+    return Text(text, "report.name" if number == 0 else "report.words")
+
+
+def _print_body(report: Report, console: Console) -> None:
+    cells = _Cells.of(report)
+    count = len(cells.columns)
+    least = cells.least()
+    fits = (n for n in range(count, 0, -1) if sum(least[:n]) <= _room(console, n))
+    kept = next(fits, 1)
+    if 3 * (count - kept) > count:
+        _print_turned(cells, console)
+        return
+    table = _empty(console)
+    table.show_footer = cells.totals is not None
+    for number, width in enumerate(_fitted(cells, kept, _room(console, kept))):
+        table.add_column(
+            cells.header[number],
+            cells.totals[number] if cells.totals else "",
+            justify=cells.columns[number].align,
+            overflow="fold",
+            width=width,
+        )
+    for number, row in enumerate(cells.rows):
+        table.add_row(*row[:kept], end_section=number + 1 in report.sections)
+    console.print(table)
+    if kept < count:
+        missing = ", ".join(column.header for column in cells.columns[kept:])
+        console.print(Text(f"Too narrow for: {missing} (--format plain has them).", "report.note"))
+
+
+def _room(console: Console, columns: int) -> int:
+    """Return the letters that `columns` columns share, without the gaps and the two edges."""
+    return console.width - GAP * columns - 1
+
+
+def _fitted(cells: _Cells, kept: int, room: int) -> list[int]:
+    """Return the widths of the first columns; the widest column of words gives way first."""
+    widths, least = cells.widths()[:kept], cells.least()
+    words = [k for k in range(kept) if cells.columns[k].align == "left"]
+    while sum(widths) > room:
+        spare = [k for k in words if widths[k] > max(least[k], 6)]
+        spare = spare or [k for k in range(kept) if widths[k] > least[k]]
+        if not spare:
+            break
+        widths[max(spare, key=lambda k: widths[k])] -= 1
     return widths
 
 
-def _folded(text: str, width: int) -> list[str]:
-    """Return the text in lines of at most `width`, broken at blanks where there are any.
-
-    >>> _folded("conv 64 3 same relu", 12)
-    ['conv 64 3', 'same relu']
-    >>> _folded("concat1.concat1.conv1", 18), _folded("parameters", 4)
-    (['concat1.concat1.', 'conv1'], ['para', 'mete', 'rs'])
-    >>> _folded("  height: floor((13 - 3) / 1) + 1 = 11", 24)
-    ['  height: floor((13 - 3)', '  / 1) + 1 = 11']
-    """
-    if _width(text) <= width:
-        return [text]
-    indent = text[: len(text) - len(text.lstrip(" "))]
-    if indent and len(indent) < width - NARROWEST:
-        return [indent + line for line in _folded(text.lstrip(" "), width - len(indent))]
-    lines: list[str] = []
-    line = ""
-    for word in text.split(" "):
-        joined = f"{line} {word}" if line else word
-        if _width(joined) <= width:
-            line = joined
-            continue
-        if line:
-            lines.append(line)
-        while _width(word) > width:  # a word longer than the column
-            cut = _cut(word, width)
-            lines.append(word[:cut])
-            word = word[cut:]  # noqa: PLW2901  (what is left of it)
-        line = word
-    return [*lines, line]
+def _print_turned(cells: _Cells, console: Console) -> None:
+    """Print rows as columns, as many beside each other as the terminal has room for."""
+    records = iter([*cells.rows, *([cells.totals] if cells.totals else [])])
+    room = console.width - max(cell_len(text.plain) for text in cells.header)
+    widest = max(cells.widths())
+    beside = max(1, room // (min(widest, room) + GAP))
+    while group := list(islice(records, beside)):
+        table = _empty(console)
+        table.show_header = False
+        table.add_column(no_wrap=True)
+        for _ in group:
+            table.add_column(overflow="fold")
+        for number, header in enumerate(cells.header):
+            table.add_row(header, *(record[number] for record in group))
+        console.print(table)
 
 
-def _cut(word: str, width: int) -> int:
-    """Return how many letters of a word fit, up to its last dot where it has one."""
-    taken, fits = 0, 0
-    for letter in word:
-        taken += _width(letter)
-        if taken > width:
-            break
-        fits += 1
-    return word.rfind(".", 0, fits) + 1 or max(1, fits)
-
-
-def _width(text: str) -> int:
-    """Return the cells that a text takes on a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(2 if east_asian_width(letter) in {"W", "F"} else 1 for letter in text)
-
-
-def _styled(text: str, style: str, colour: bool) -> str:
-    return f"{style}{text}{PLAIN}" if colour and style else text
+def _empty(console: Console) -> Table:
+    box = PLAIN_BOX if console.options.ascii_only else HORIZONTALS
+    return Table(box=box, padding=(0, 1, 0, 0), border_style="report.missing")

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from convcli.report import FORMATS, Column, Report, render
-from convcli.report.table import draw_table
+from convcli.report.table import draw_table, print_table, terminal
 
 REPORT = Report(
     title="Two layers",
@@ -57,38 +57,113 @@ def test_latex_escapes_what_tex_would_read() -> None:
     assert got.count(r"\begin") == got.count(r"\end") == 2
 
 
-@pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_table_fits_its_terminal(width: int) -> None:
-    lines = draw_table(REPORT, width, colour=False).splitlines()
+def test_a_long_latex_table_breaks_over_pages() -> None:
+    rows = tuple((f"conv{k}", k) for k in range(100))
+    got = render(Report("Many", REPORT.columns, rows), "latex")
+    assert got.count(r"\begin{longtable}{lr}") == got.count(r"\end{longtable}") == 1
+    assert got.index(r"\midrule") < got.index(r"\endhead") < got.index("conv0")
+    assert "tabular" not in got
+
+
+WIDE = Report(
+    "network on 32x32x3",
+    (
+        Column("name", "Name"),
+        Column("layer", "Layer"),
+        Column("output", "Output"),
+        *(Column(key, key.upper(), "right") for key in ("params", "macs", "flops", "memory")),
+    ),
+    (
+        ("residual1.conv1", "conv 64 3 same relu", (56, 56, 64), 36928, 115_605_504, 5, None),
+        ("relu1", "relu", (56, 56, 64), None, None, 7, 1),
+    ),
+    ("total", "2 rows", None, 36928, 115_605_504, 12, 1),
+    ("A note.",),
+    sections=frozenset({1}),
+)
+
+
+def words_of(text: str) -> set[str]:
+    return set(text.split())
+
+
+@pytest.mark.parametrize("report", [REPORT, WIDE], ids=["small", "wide"])
+@pytest.mark.parametrize("width", [12, 20, 30, 45, 60, 80, 120, 200])
+def test_the_table_fits_its_terminal(report: Report, width: int) -> None:
+    lines = draw_table(report, width).splitlines()
     assert max(map(len, lines)) <= width
-    assert any("1,234,567" in line for line in lines)
 
 
-@pytest.mark.parametrize("width", [12, 20, 30, 45])
-def test_a_narrow_table_folds_words_before_it_folds_figures(width: int) -> None:
+def test_words_are_folded_and_figures_are_not() -> None:
     columns = (Column("layer", "Layer"), Column("params", "Parameters", "right"))
-    report = Report("", columns, (("conv 64 3 same relu", 36928), ("dense 1000", 4097000)))
-    got = draw_table(report, width, colour=False)
-    assert max(map(len, got.splitlines())) <= width
-    assert "".join(got.split()).count("conv643samerelu" if width > 30 else "relu") == 1
-    assert width < 20 or "4,097,000" in got
+    report = Report("", columns, (("conv 64 3 same relu nobias", 36928), ("dense 10", 4097000)))
+    got = draw_table(report, 36)
+    assert words_of(got) >= {"conv", "nobias", "36,928", "4,097,000"}
+    assert len(got.splitlines()) == len(draw_table(report, 80).splitlines()) + 1
 
 
-def test_colour_is_escape_codes_and_nothing_else() -> None:
-    got = draw_table(REPORT, 60, colour=True)
-    assert "\x1b[1mLayer" in got
-    assert re.sub("\x1b\\[[0-9]m", "", got) == draw_table(REPORT, 60, colour=False)
+def test_columns_that_find_no_room_leave_from_the_right_and_are_named() -> None:
+    got = draw_table(WIDE, 64)
+    assert "Too narrow for: FLOPS, MEMORY (--format plain has them)." in got
+    assert words_of(got) >= {"Name", "PARAMS", "MACS", "115,605,504"}
+    assert "Too narrow" not in draw_table(WIDE, 120)
 
 
-def test_a_section_begins_with_a_thin_rule() -> None:
-    report = Report("", REPORT.columns, REPORT.rows, sections=frozenset({0, 1}))
-    lines = draw_table(report, 60, colour=False).splitlines()
-    assert [line[0] for line in lines] == ["L", "─", "c", "┈", "a"]
+def test_a_table_far_too_wide_turns_on_its_side_and_loses_nothing() -> None:
+    got = draw_table(WIDE, 50)
+    assert words_of(render(WIDE, "plain")) <= words_of(got)
+    assert [line.split()[0] for line in got.splitlines() if "PARAMS" in line] == ["PARAMS"] * 2
+
+
+def test_color_is_escape_codes_and_nothing_else() -> None:
+    got = draw_table(REPORT, 60, color=True)
+    assert "\x1b[36mconv_1" in got  # names
+    assert "\x1b[32m 1,234,567" in got  # numbers
+    plain = re.sub("\x1b\\[[0-9;]*m", "", got)
+    assert words_of(plain) == words_of(draw_table(REPORT, 60))
+
+
+def test_text_that_looks_like_markup_is_printed_as_it_is() -> None:
+    report = Report("[bold]x[/]", REPORT.columns, (("[red]conv :smile:", 1),), notes=("[dim]n",))
+    assert words_of(draw_table(report, 60)) >= {"[bold]x[/]", "[red]conv", ":smile:", "[dim]n"}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_no_letter_is_printed_that_the_terminal_lacks(encoding: str) -> None:
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding, write_through=True) as out:
+        print_table(WIDE, terminal(out, width=60))
+        got = raw.getvalue().decode(encoding)
+    assert ("─" in got) == (encoding == "utf-8")
+    assert "36,928" in got
+
+
+@pytest.mark.parametrize(
+    ("variables", "colored"),
+    [({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False), ({"FORCE_COLOR": "1"}, True), ({}, False)],
+)
+def test_the_environment_decides_on_color(
+    variables: dict[str, str], colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    out = io.StringIO()
+    print_table(REPORT, terminal(out, width=60))
+    assert ("\x1b[36m" in out.getvalue()) == colored
+
+
+def test_a_section_begins_with_a_rule() -> None:
+    report = Report("", REPORT.columns, REPORT.rows, sections=frozenset({1}))
+    lines = [line.split()[0][0] for line in draw_table(report, 60).splitlines()]
+    assert lines == ["─", "L", "─", "c", "─", "a", "─"]
 
 
 def test_wide_letters_take_two_cells() -> None:
     report = Report("", REPORT.columns, (("卷积", 1), ("conv", 22)))
-    _, _, wide, narrow = draw_table(report, 60, colour=False).splitlines()
+    wide, narrow = draw_table(report, 60).splitlines()[3:5]
     assert len(narrow) - len(wide) == 2
 
 
