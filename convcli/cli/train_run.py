@@ -142,6 +142,8 @@ def run_to_end(run: Run, order: Order) -> RunResult:
         raise KeyboardInterrupt
     if run.training.stopped_because:
         messages.say(run.training.stopped_because)
+    if run.training.doubt:
+        messages.say(run.training.doubt)
     result = run.finish()
     write_page(run, messages)
     return result

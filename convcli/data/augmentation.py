@@ -185,7 +185,8 @@ def read_augmentation(text: str) -> Augmentation:
         try:
             values[name] = float(figure)
         except ValueError as problem:
+            example = min(2.0, _MOST[name] / 2)
             raise UsageMistake(
-                f"augmentation: {word.strip()!r} needs a number, such as {name}=2."
+                f"augmentation: {word.strip()!r} needs a number, such as {name}={example:g}."
             ) from problem
     return Augmentation(**values)

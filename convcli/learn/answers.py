@@ -49,7 +49,7 @@ class Evaluation(Shown):
 
     Attributes:
         accuracy: share of right answers.
-        loss: mean cross-entropy.
+        loss: mean of the loss that the model was trained with.
         n: samples.
         confusion: counts, rows are true classes, columns the answers.
         classes: figures of each class.
@@ -113,9 +113,10 @@ def evaluate(
     labels = split.labels
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), data.classes)
     error, bins = metrics.calibration(probabilities, labels)
+    loss, accuracy = metrics.scores(probabilities, labels, model.loss)
     return Evaluation(
-        accuracy=float((probabilities.argmax(axis=1) == labels).mean()),
-        loss=metrics.mean_cross_entropy(probabilities, labels),
+        accuracy=accuracy,
+        loss=loss,
         n=len(split),
         confusion=confusion,
         classes=class_figures(data.class_names, confusion),

@@ -17,7 +17,7 @@ from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimise
 from convcli.errors import InputProblem
 from convcli.learn.adapt import adapted
-from convcli.learn.metrics import scores
+from convcli.learn.metrics import guessing_loss, scores
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.optimisers import Span, Vector, apply_step
@@ -37,6 +37,10 @@ from convcli.learn.trainer import Trainer
 from convcli.network import Network
 from convcli.network import network as find_network
 from convcli.shown import Shown
+
+
+BLOWN_UP = 1000.0
+"""An epoch whose mean loss is so many times that of guessing has diverged, though it is finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +224,22 @@ class Training(Shown):
         return math.ceil(len(self.data.train) / self.recipe.batch)
 
     @property
+    def guessing_loss(self) -> float:
+        """The loss of one who gives every class the same probability: what is to be beaten."""
+        return guessing_loss(self.data.classes, self.recipe.loss)
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence when the last epoch was no better than guessing, else None."""
+        if not self.history or self.history[-1].train_loss < self.guessing_loss:
+            return None
+        return (
+            f"Nothing was learned: the loss of the last epoch is "
+            f"{self.history[-1].train_loss:.3g}, that of guessing {self.guessing_loss:.3g}. "
+            "Use more --epochs or another --lr; convcli lr-find suggests one."
+        )
+
+    @property
     def history(self) -> list[Epoch]:
         """The finished epochs."""
         return self.progress.history
@@ -338,7 +358,10 @@ class Training(Shown):
             step=self.progress.step,
             steps=self.recipe.epochs * self.steps_per_epoch,
             steps_per_epoch=self.steps_per_epoch,
-            losses=[epoch.val_loss or epoch.train_loss for epoch in self.history],
+            losses=[
+                epoch.train_loss if epoch.val_loss is None else epoch.val_loss
+                for epoch in self.history
+            ],
         )
         return self.recipe.full_rate * self.schedule.factor(place)
 
@@ -347,12 +370,18 @@ class Training(Shown):
         now = self.progress
         if not np.isfinite(self.model.flat).all():
             raise self._diverged("A weight is no longer a number")
+        train_loss = now.loss_sum / max(1, now.seen)
+        if train_loss > BLOWN_UP * self.guessing_loss:
+            raise self._diverged(
+                f"The mean loss of the epoch is {train_loss:.3g}; guessing has "
+                f"{self.guessing_loss:.3g}. The training blew up"
+            )
         val_loss = val_accuracy = None
         if self.data.validation is not None:
             val_loss, val_accuracy = self.evaluate(self.data.validation)
         epoch = Epoch(
             number=len(now.history) + 1,
-            train_loss=now.loss_sum / max(1, now.seen),
+            train_loss=train_loss,
             train_accuracy=now.correct / max(1, now.seen),
             val_loss=val_loss,
             val_accuracy=val_accuracy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,15 @@ def scores(probabilities: Probabilities, labels: Labels, loss: str) -> tuple[flo
         return mean_cross_entropy(probabilities, labels), accuracy
     truth = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
     return float(((probabilities - truth) ** 2).mean(dtype=np.float64)), accuracy
+
+
+def guessing_loss(classes: int, loss: str) -> float:
+    """Return the mean loss of one who gives every class the same probability.
+
+    >>> round(guessing_loss(10, "cross-entropy"), 3), guessing_loss(10, "mse")
+    (2.303, 0.09)
+    """
+    return math.log(classes) if loss != "mse" else (1 - 1 / classes) / classes
 
 
 def calibration(

@@ -50,6 +50,13 @@ class TrainedModel(Shown):
         """The network as a value."""
         return self.model.network
 
+    @property
+    def loss(self) -> str:
+        """The loss it was trained with: `mse` or `cross-entropy`, also where nothing is noted."""
+        recipe = self.training.get("recipe")
+        noted = recipe.get("loss") if isinstance(recipe, dict) else None
+        return "mse" if noted == "mse" else "cross-entropy"
+
     def predict(self, images: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the probability of each class, (N, classes), for a stack of samples.
 

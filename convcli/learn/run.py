@@ -25,7 +25,7 @@ from convcli.learn.checkpoint import (
 )
 from convcli.learn.environment import environment
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
-from convcli.learn.metrics import mean_cross_entropy
+from convcli.learn.metrics import scores
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.plan import Parting, predict_split
@@ -51,7 +51,7 @@ class RunResult:
         compile_seconds: spent before the first step.
         val_accuracy: of the best epoch, None without validation samples.
         test_accuracy: of the model, None without test samples.
-        test_loss: mean cross-entropy, None without test samples.
+        test_loss: mean of the loss that was trained with, None without test samples.
         samples_per_second: training samples a second, over the whole training.
         model: the model file.
     """
@@ -129,8 +129,7 @@ class Run:
         if training.data.test is not None:
             test = training.data.test
             self.answers = predict_split(best.model, best.preprocessing, test, training.threads)
-            test_accuracy = float((self.answers.argmax(axis=1) == test.labels).mean())
-            test_loss = mean_cross_entropy(self.answers, test.labels)
+            test_loss, test_accuracy = scores(self.answers, test.labels, training.recipe.loss)
             best = dataclasses.replace(
                 best,
                 metrics=best.metrics | {"test_accuracy": test_accuracy, "test_loss": test_loss},

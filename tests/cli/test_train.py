@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import convcli
 from convcli.cli.app import run
 from convcli.network.modelheader import network_text
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
@@ -312,6 +313,28 @@ def test_a_loss_that_is_no_number_stops_with_good_weights(
     assert re.search(r"no longer a number, in epoch 1, step \d+, at the learning rate 1e\+30", said)
     assert all(np.isfinite(array).all() for array in weights(tmp_path / "run").values())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "diverged"
+
+
+def test_a_finite_explosion_ends_with_a_sentence(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", "--lr", "1e9", "--epochs", "2", "--quiet") == 3
+    assert re.search(r"guessing has 1.39. The training blew up", capfd.readouterr().err)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "diverged"
+
+
+def test_the_test_loss_is_the_loss_that_was_trained_with(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--loss", "mse", "--epochs", "4", "--format", "json", "--quiet"]
+    assert train(data, tmp_path / "run", *words) == 0
+    got = result(capfd)
+    x, y = quadrants(40, seed=1)
+    told = convcli.load(tmp_path / "run" / "model.safetensors").predict(x)
+    ref = ((told - np.eye(4, dtype=np.float32)[y]) ** 2).mean()
+    assert got["test_loss"] == pytest.approx(ref, rel=1e-5)
+    assert run(["evaluate", str(tmp_path / "run"), "--format", "json"]) == 0
+    assert result(capfd)["loss"] == pytest.approx(ref, rel=1e-5)
 
 
 MISTAKES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -132,3 +133,37 @@ def test_mistakes() -> None:
     one_class = dataclasses.replace(DATA, class_names=("a",))
     with pytest.raises(InputProblem):
         list(convcli.fit("input 8x8x1, flatten, dense 1 softmax", one_class, epochs=1))
+
+
+def test_the_squared_error_is_trained_with_validated_with_and_counted() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=6, loss="mse", **FIGURES)
+    epochs = list(training)
+    assert epochs[-1].train_accuracy > 0.9
+    told = training.model.predict(training.data.validation.samples)
+    truth = np.eye(4, dtype=np.float32)[training.data.validation.labels]
+    assert epochs[-1].val_loss == pytest.approx(((told - truth) ** 2).mean(), rel=1e-5)
+
+
+def test_a_validation_loss_of_zero_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=2, **FIGURES)
+    monkeypatch.setattr(type(training), "evaluate", lambda *_: (0.0, 1.0))
+    list(training)
+    seen = []
+    monkeypatch.setattr(training.schedule.__class__, "factor", lambda _, now: seen.append(now) or 1)
+    training.learning_rate()
+    assert list(seen[0].losses) == [0.0, 0.0]
+
+
+def test_a_finite_explosion_is_a_divergence() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=2, batch=16, learning_rate=1e9)
+    with pytest.raises(Diverged, match=r"mean loss of the epoch is .*; guessing has 1\.39.*--lr"):
+        list(training)
+
+
+def test_a_training_that_learns_nothing_says_so() -> None:
+    training = convcli.fit(NETWORK, DATA, epochs=1, batch=144, learning_rate=1e-9)
+    list(training)
+    assert re.search(r"Nothing was learned: .* that of guessing 1\.39", training.doubt)
+    training = convcli.fit(NETWORK, DATA, epochs=4, **FIGURES)
+    list(training)
+    assert training.doubt is None

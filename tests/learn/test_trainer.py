@@ -83,6 +83,16 @@ def test_squared_error_of_a_line() -> None:
     np.testing.assert_array_equal(gradient[:2], [1, 1])  # d/dw of the mean: 2 * 1 * x / 2
 
 
+def test_squared_error_counts_right_answers() -> None:
+    model = Model.initialise(parse_notation("input 3, dense 3"), 0)
+    model.parameters["dense1.kernel"][:] = np.eye(3)
+    x_NI = np.array([[1, 0, 0], [0, 2, 1], [0, 0, 3], [5, 0, 5]], np.float32)
+    target_NO = np.eye(3, dtype=np.float32)[[0, 2, 2, 0]]
+    got = Trainer(model, SquaredError(), batch=4).gradients(x_NI, target_NO)[1]
+    ref = int((x_NI.argmax(axis=1) == target_NO.argmax(axis=1)).sum())
+    assert got == ref == 3
+
+
 def test_what_explainers_ask_of_a_model() -> None:
     images, _ = samples(3)
     model = Model.initialise(parse_notation(SMALL), 3, (1 / 255, 0.0))

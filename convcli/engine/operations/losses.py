@@ -55,7 +55,8 @@ def cross_entropy(bases, row, first, count):
 def squared_error(bases, row, first, count):
     """Mean squared error: the mean over outputs and samples.
 
-    row: gradient 0, output 3, constants 9, outputs 12. TARGET holds float32 rows.
+    row: gradient 0, output 3, constants 9, outputs 12. TARGET holds float32 rows. The largest
+    output is the answer, as it is to every reader of the model; a single one answers nothing.
     """
     constants, sums = operand(bases, row, 9, 0), floats_at(bases[5])
     targets, weights = floats_at(bases[8]), floats_at(bases[9])
@@ -65,8 +66,16 @@ def squared_error(bases, row, first, count):
         place = bases[11] + sample
         weight = weights[place] / np.float32(outputs)
         loss = np.float32(0.0)
+        answer, truth = 0, place * outputs
         for i in range(outputs):
-            error = output[i] - targets[place * outputs + i]
+            target = place * outputs + i
+            error = output[i] - targets[target]
             loss += error * error
             slope[i] = np.float32(2.0) * weight * constants[0] * error
+            if output[i] > output[answer]:
+                answer = i
+            if targets[target] > targets[truth]:
+                truth = target
         sums[0] += weight * loss
+        if outputs > 1 and answer == truth - place * outputs:
+            sums[1] += np.float32(1.0)
