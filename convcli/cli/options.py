@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,6 +40,30 @@ EngineOption = Annotated[
     EngineName,
     typer.Option("--engine", help="Compiled, plain NumPy, or chosen from the amount of work."),
 ]
+
+
+def refuse_beside_resume(context: typer.Context, allowed: Collection[str], what: str) -> None:
+    """Refuse what was given beside `--resume` and would not hold, since the place decides it.
+
+    Args:
+        context: of the command.
+        allowed: names of the parameters that mean something all the same.
+        what: that is resumed.
+
+    Raises:
+        UsageMistake: something else was given, even with its default value.
+    """
+    given = [
+        max(parameter.opts, key=len) if parameter.param_type_name == "option" else "NETWORK"
+        for parameter in context.command.params
+        if parameter.name not in {*allowed, "resume"}
+        and (source := context.get_parameter_source(str(parameter.name))) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise UsageMistake(
+            f"--resume takes everything from the {what}; leave out: {', '.join(given)}."
+        )
 
 
 def refuse_without_effect(given: Mapping[str, object], where: str) -> None:

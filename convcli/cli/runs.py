@@ -111,6 +111,12 @@ def list_report(found: list[tuple[RunDirectory, dict[str, Any]]]) -> Report:
         title="",
         columns=columns,
         rows=tuple(rows),
+        notes=tuple(
+            f"{directory.path.as_posix()} died: go on with convcli train --resume "
+            f"{directory.path.as_posix()}"
+            for directory, record in found
+            if record.get("status") == "died"
+        ),
         document=[{"run": d.path.as_posix(), **record} for d, record in found],
     )
 
@@ -139,6 +145,8 @@ def comparison_report(directories: list[RunDirectory]) -> Report:
 def _flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in record.items():
+        if key == "process":
+            continue
         if isinstance(value, dict):
             flat |= _flattened(value, f"{prefix}{key}.")
         else:

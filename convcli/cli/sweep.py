@@ -9,8 +9,13 @@ import typer
 
 from convcli.cli import train_options as options
 from convcli.cli.console import Messages
-from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption
-from convcli.errors import UsageMistake
+from convcli.cli.options import (
+    ForceOption,
+    FormatOption,
+    QuietOption,
+    SeedOption,
+    refuse_beside_resume,
+)
 
 HELP = """Train a network with many settings and compare what comes of them.
 
@@ -43,6 +48,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sweep(
+    context: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -133,13 +139,7 @@ def sweep(
             figures={name: value for name, value in figures.items() if value is not None},
         )
     else:
-        given = {**figures, **shaping, "trials": trials, "data": source, "recipe": recipe}
-        changed = [name for name, value in given.items() if value is not None]
-        if words or changed or out or seed or seeds > 1 or search != "grid":
-            raise UsageMistake(
-                "--resume takes everything from the sweep; beside it go --jobs, --cluster, "
-                "--format and --quiet only."
-            )
+        refuse_beside_resume(context, ("jobs", "cluster", "style", "quiet"), "sweep")
         plan = read_plan(resume)
     from convcli.cli.sweep_run import sweep_all
 

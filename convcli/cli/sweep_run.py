@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import datetime
 from pathlib import Path
 
 from convcli.cli.console import Messages, emit
+from convcli.cli.interruption import handling
 from convcli.cli.sweep_plan import Plan
 from convcli.cli.sweep_view import finished_line, sweep_report, write_pictures
-from convcli.cli.train_order import Order
+from convcli.cli.train_order import Order, check_default_source, is_notation
 from convcli.learn.plan import with_validation
+from convcli.network import network
 from convcli.sweep.local import LocalEngine
 from convcli.sweep.search import Round, make_search
 from convcli.sweep.store import SweepDirectory, create_sweep_directory
@@ -42,6 +45,11 @@ def sweep_all(
         messages=messages,
     )
     recipe = order.recipe
+    if plan.source is None:
+        for axis in plan.read_axes():
+            for words in map(str, axis.points() if axis.name == "network" else ()):
+                if not is_notation(words):
+                    check_default_source(words, network(words))
     search = make_search(
         plan.search,
         plan.read_axes(),
@@ -57,7 +65,8 @@ def sweep_all(
     directory.clean()
     sweep.directory = directory
     try:
-        _run(sweep, messages)
+        with handling(signal.default_int_handler):
+            _run(sweep, messages)
     except KeyboardInterrupt:
         Messages().say(
             f"{directory.count()} finished trainings are kept. "

@@ -14,6 +14,7 @@ from convcli.cli.options import (
     QuietOption,
     SeedOption,
     ThreadsOption,
+    refuse_beside_resume,
 )
 from convcli.errors import UsageMistake
 
@@ -42,12 +43,18 @@ EXAMPLES = """Examples:
 """
 
 
+BESIDE_RESUME = (
+    "time_limit", "fail_under", "tensorboard", "threads", "style", "quiet", "force",
+)  # fmt: skip
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command("train", help=HELP, epilog=EXAMPLES)(train)
 
 
 def train(
+    context: typer.Context,
     words: options.NetworkWords = None,
     source: options.SourceOption = None,
     samples: options.SamplesOption = None,
@@ -145,7 +152,8 @@ def train(
         tensorboard=tensorboard,
     )
     if resume is not None:
-        _refuse_beside_resume(order)
+        # it takes everything from its checkpoint, or its bits would change
+        refuse_beside_resume(context, BESIDE_RESUME, "run")
     _carry_out(order, modes | {"--resume": resume})
 
 
@@ -182,18 +190,3 @@ def _refuse_together(modes: dict[str, Any]) -> None:
     chosen = [name for name, value in modes.items() if value is not None]
     if len(chosen) > 1:
         raise UsageMistake(f"{chosen[0]} and {chosen[1]} cannot go together; use one of them.")
-
-
-def _refuse_beside_resume(order: Order) -> None:
-    """A resumed run takes everything from its checkpoint, or its bits would change."""
-    given = [
-        name for name in ("words", "source", "recipe_name", "init", "out") if getattr(order, name)
-    ]
-    given += [*order.shaping, *order.figures]
-    if order.seed:
-        given.append("seed")
-    if given:
-        raise UsageMistake(
-            f"--resume takes everything from the run; leave out: {', '.join(given)}. "
-            "To change something, start anew with --init MODEL."
-        )

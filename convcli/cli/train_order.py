@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from convcli.cli.console import Messages
-from convcli.cli.learn_options import load_source
+from convcli.cli.learn_options import load_source, model_path
 from convcli.data import Dataset
+from convcli.errors import InputProblem, UsageMistake
+from convcli.layers.base import shape_text
 from convcli.learn.adapt import adapted
 from convcli.learn.recipes import Recipe, find_recipe
-from convcli.network import Network
+from convcli.network import Network, preset_data
 from convcli.network import network as find_network
 
 DEFAULT_SOURCE = "mnist"
@@ -41,8 +43,15 @@ class Order:
     def recipe(self) -> Recipe:
         """The named recipe with the figures of the command line."""
         base = find_recipe(self.recipe_name or "default")
-        network = {"network": self.words} if self.words else {}
+        network = {"network": self.network_words} if self.network_words else {}
         return base.changed(**self.figures, **network)
+
+    @property
+    def network_words(self) -> str:
+        """The network of the command line, or that of the model to begin with; may be empty."""
+        if self.words or self.init is None:
+            return self.words
+        return str(model_path(self.init).absolute())
 
     @property
     def data_source(self) -> str:
@@ -53,8 +62,13 @@ class Order:
         """Return the data, without a validation split unless they bring one.
 
         The network is read first, so that a mistake in it is told before a download.
+
+        Raises:
+            UsageMistake: no data are named, and the network is not for those that are meant then.
         """
-        find_network(self.recipe.network)
+        network = find_network(self.recipe.network)
+        if self.source is None and not is_notation(self.network_words):
+            check_default_source(self.recipe.network, network)
         return load_source(self.data_source, self.messages, seed=self.seed, **self.shaping)
 
     def network_for(self, data: Dataset) -> Network:
@@ -62,10 +76,44 @@ class Order:
         network = find_network(self.recipe.network)
         if is_notation(self.words):
             return network
-        network, change = adapted(network, data)
+        try:
+            network, change = adapted(network, data)
+        except InputProblem as problem:
+            raise self._misfit(network, data, problem) from None
         if change:
             self.messages.say(change)
         return network
+
+    def _misfit(self, network: Network, data: Dataset, problem: InputProblem) -> InputProblem:
+        """Return what to say of a network that the user did not spell out."""
+        shape = shape_text(data.sample_shape)
+        reads = shape_text(network.input_shape)
+        name = f"The network {network.name}" if self.network_words else "The default network"
+        if len(data.sample_shape) == len(network.input_shape):
+            fact = f"{name} cannot be made to fit samples of {shape}: {problem}"
+        else:
+            fact = f"{name} reads {reads}, and the samples of {data.name} are {shape}."
+        layers = "conv 16 3 same relu, gap" if len(data.sample_shape) > 1 else "dense 32 relu"
+        return InputProblem(
+            f"{fact} Name a network for them, such as: "
+            f"'input {shape}, {layers}, dense {data.classes} softmax'"
+        )
+
+
+def check_default_source(words: str, network: Network) -> None:
+    """Refuse to take the default data for a network that was made for others.
+
+    Raises:
+        UsageMistake: it takes no gray pictures.
+    """
+    shape = network.input_shape
+    if len(shape) == 3 and shape[-1] == 1:
+        return
+    wanted = preset_data(words) or "samples of that shape"
+    raise UsageMistake(
+        f"{network.name} takes {shape_text(shape)}, and {DEFAULT_SOURCE}'s digits are 28x28x1. "
+        f"Name its data: --data SOURCE, with {wanted}."
+    )
 
 
 def is_notation(text: str) -> bool:

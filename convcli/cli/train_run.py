@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
 
 from convcli.cli.console import Messages
+from convcli.cli.interruption import Interruption
 from convcli.cli.learn_options import model_path
 from convcli.cli.train_order import Order
 from convcli.cli.train_view import ProgressView, result_report, show_result
@@ -25,9 +21,6 @@ from convcli.learn.plan import Parting, parted
 from convcli.learn.recipes import Recipe
 from convcli.learn.run import Run, RunResult, checkpoint_path, resume, start
 from convcli.learn.rundir import create_run_directory
-
-if TYPE_CHECKING:
-    from convcli.learn.rundir import RunDirectory
 
 DIGIT_SOURCES = {"mnist", "digits"}
 """Sets of white digits on black, whose models find the digit in a photo first."""
@@ -91,12 +84,11 @@ def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, parti
     network = order.network_for(data)
     name = f"{network.name}-{Path(order.data_source).stem}"
     initial = load(model_path(order.init)) if order.init is not None else None
-    directory: RunDirectory = create_run_directory(place, name, force=order.force)
     return start(
         network,
         data,
         recipe,
-        directory,
+        lambda: create_run_directory(place, name, force=order.force),
         source=order.data_source,
         parting=parting,
         seed=order.seed,
@@ -117,7 +109,8 @@ def run_to_end(run: Run, order: Order) -> RunResult:
     """
     messages = order.messages
     messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
-    run.warm_up()
+    with run.directory.dropped_if_empty():
+        run.warm_up()
     with (
         Interruption() as interruption,
         ProgressView(run, messages) as view,
@@ -125,11 +118,11 @@ def run_to_end(run: Run, order: Order) -> RunResult:
     ):
         try:
             for event in run.events():
-                view.show(event)
                 watch(event)
-                if interruption.wanted:
+                if interruption.wanted:  # saved before a word, for the terminal may have gone
                     run.leave()
                     break
+                view.show(event)
         except Diverged:
             write_page(run, messages)
             raise
@@ -196,28 +189,3 @@ def finish_check(order: Order, measured: float | None) -> None:
         raise CheckFailed(
             f"The accuracy is {measured:.4f}, under the {order.fail_under:g} of --fail-under."
         )
-
-
-@dataclass(slots=True)
-class Interruption:
-    """Notes Ctrl-C and a polite kill, so that a step is finished first; a second one is obeyed."""
-
-    wanted: bool = False
-    _before: dict[signal.Signals, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> Interruption:
-        """Take the signals over; only the main thread may, others do without."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True

@@ -16,7 +16,7 @@ from convcli.learn.estimate import estimate
 from convcli.learn.holdout import folds
 from convcli.learn.plan import Parting, parted
 from convcli.learn.run import RunResult
-from convcli.learn.rundir import create_run_directory
+from convcli.learn.rundir import RunDirectory, create_run_directory
 from convcli.report import Column, Report
 from convcli.report.numbers import as_bytes, as_seconds, percent
 
@@ -29,11 +29,12 @@ def train_folds(order: Order, count: int) -> None:
     folds(data.train, count, order.seed)  # refuses too few samples before anything is written
     results = []
     parent = _parent(order, "folds")
-    for number in range(1, count + 1):
-        order.messages.say(f"Fold {number} of {count}:")
-        parting = Parting(order.seed, fold=number, folds=count)
-        run = begin(order, order.recipe, data, parent / f"fold{number}", parting)
-        results.append(run_to_end(run, order))
+    with parent.dropped_if_empty():
+        for number in range(1, count + 1):
+            order.messages.say(f"Fold {number} of {count}:")
+            parting = Parting(order.seed, fold=number, folds=count)
+            run = begin(order, order.recipe, data, parent.path / f"fold{number}", parting)
+            results.append(run_to_end(run, order))
     accuracies = [result.val_accuracy for result in results]
     _show(order, "fold", list(range(1, count + 1)), results, "val_accuracy", accuracies)
 
@@ -44,11 +45,12 @@ def train_seeds(order: Order, count: int) -> None:
     results = []
     seeds = list(range(order.seed, order.seed + count))
     parent = _parent(order, "seeds")
-    for seed in seeds:
-        order.messages.say(f"Seed {seed}:")
-        one = dataclasses.replace(order, seed=seed)
-        run = begin(one, order.recipe, data, parent / f"seed{seed}", Parting(order.seed))
-        results.append(run_to_end(run, order))
+    with parent.dropped_if_empty():
+        for seed in seeds:
+            order.messages.say(f"Seed {seed}:")
+            one = dataclasses.replace(order, seed=seed)
+            run = begin(one, order.recipe, data, parent.path / f"seed{seed}", Parting(order.seed))
+            results.append(run_to_end(run, order))
     key = "val_accuracy" if data.test is None else "test_accuracy"
     _show(order, "seed", seeds, results, key, [getattr(result, key) for result in results])
 
@@ -82,9 +84,9 @@ def dry_run(order: Order) -> None:
     emit(report, order.style)
 
 
-def _parent(order: Order, what: str) -> Path:
+def _parent(order: Order, what: str) -> RunDirectory:
     name = f"{what}-{Path(order.data_source).stem}"
-    return create_run_directory(order.out, name, force=order.force).path
+    return create_run_directory(order.out, name, force=order.force)
 
 
 def _show(

@@ -38,7 +38,6 @@ from convcli.network import Network
 from convcli.network import network as find_network
 from convcli.shown import Shown
 
-
 BLOWN_UP = 1000.0
 """An epoch whose mean loss is so many times that of guessing has diverged, though it is finite."""
 
@@ -158,7 +157,7 @@ class Training(Shown):
         time_limit: float | None = None,
         target_accuracy: float | None = None,
     ) -> None:
-        check_fit(model.network, data)
+        check_fit(model.network, data, recipe)
         self.model = model
         self.data = data
         self.recipe = recipe

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.data import Dataset, Split
+from convcli.data.augmentation import read_augmentation
 from convcli.errors import InputProblem, UsageMistake
 from convcli.layers.base import shape_text
 from convcli.learn.holdout import folds, hold_out
@@ -146,11 +147,12 @@ def frozen_steps(model: Model, freeze: tuple[str, ...]) -> set[str]:
     return {step.name for step in steps if step.params and not step.trainable}
 
 
-def check_fit(network: Network, data: Dataset) -> None:
-    """Compare the network's input and outputs with the samples and classes.
+def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
+    """Compare the network with samples, classes and loss, and the augmentation with the samples.
 
     Raises:
-        InputProblem: they differ.
+        InputProblem: the network does not fit.
+        UsageMistake: these samples cannot be changed so.
     """
     if network.input_shape != data.sample_shape:
         raise InputProblem(
@@ -164,6 +166,17 @@ def check_fit(network: Network, data: Dataset) -> None:
             f"The network gives {shape_text(shape)}, {data.name} has {data.classes} classes. "
             f"End the network with `dense {data.classes} softmax`."
         )
+    last = network.trace().steps[-1:]
+    if recipe.loss == "cross-entropy" and not any(
+        "softmax" in {step.activation, step.op} for step in last
+    ):
+        raise InputProblem(
+            "Cross-entropy needs a softmax at the end, and the network ends with "
+            f"{last[0].name if last else 'its input'}. "
+            f"Write `dense {data.classes} softmax` last, or use --loss mse."
+        )
+    if augmentation := read_augmentation(recipe.augment):
+        augmentation.figures(data.sample_shape, data.train.samples.dtype)
 
 
 def loss_for(recipe: Recipe, data: Dataset) -> Loss:

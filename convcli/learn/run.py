@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from convcli.learn.checkpoint import (
 )
 from convcli.learn.environment import environment
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
+from convcli.learn.liveness import this_process
 from convcli.learn.metrics import scores
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
@@ -95,6 +96,9 @@ class Run:
             Diverged: the loss is no longer a number; the last good weights are in the model file.
             InputProblem: a file cannot be written; those before it are whole.
         """
+        held = self.training.data.validation
+        if held is not None and held.indices is not None:
+            self.directory.write_held_out(held.indices.tolist())
         self._checkpoint("running")
         saved = time.monotonic()
         try:
@@ -114,7 +118,6 @@ class Run:
 
     def warm_up(self) -> float:
         """Compile what the training needs and return the seconds; they are not training time."""
-        self._checkpoint("running")
         self.compile_seconds = self.training.warm_up()
         return self.compile_seconds
 
@@ -184,6 +187,7 @@ class Run:
             {
                 "convcli": __version__,
                 "status": status,
+                "process": this_process(),
                 "started": self.started,
                 "data": self.setting.source,
                 "network": to_notation(self.setting.network),
@@ -202,7 +206,7 @@ def start(
     network: Network,
     data: Dataset,
     recipe: Recipe,
-    directory: RunDirectory,
+    make_directory: Callable[[], RunDirectory],
     *,
     source: str,
     parting: Parting,
@@ -213,13 +217,13 @@ def start(
     options: dict[str, Any] | None = None,
     **limits: Any,
 ) -> Run:
-    """Return a run about to take its first step; its checkpoint and record exist.
+    """Return a run about to take its first step; its directory exists and is empty.
 
     Args:
         network: fits the data.
         data: with a validation split, or without one for none; see `parted`.
         recipe: all other figures.
-        directory: empty, or to be taken over.
+        make_directory: called once all fits together, so that a refusal leaves nothing behind.
         source: the words that name the data.
         parting: how they came by their splits, so that `resume` can part them again.
         seed: of weights, order, dropout and augmentation.
@@ -250,11 +254,7 @@ def start(
         fingerprint(data),
         {"pictures": pictures, "parting": asdict(parting), **(options or {})},
     )
-    run = Run(training, directory, setting)
-    held = data.validation
-    if held is not None and held.indices is not None:
-        directory.write_held_out(held.indices.tolist())
-    return run
+    return Run(training, make_directory(), setting)
 
 
 def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run:

@@ -7,7 +7,8 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import InputProblem, WouldOverwrite
 from convcli.files import write_text
+from convcli.learn.liveness import has_ended
 
 if TYPE_CHECKING:
     from convcli.learn.fit import Epoch
@@ -65,7 +67,7 @@ class RunDirectory:
         write_text(self.path / HELD_OUT, "".join(f"{i}\n" for i in indices), force=True)
 
     def read_record(self) -> dict[str, Any]:
-        """Return what run.json says.
+        """Return what run.json says; the status of a run whose process has gone is `died`.
 
         Raises:
             InputProblem: it is missing or damaged.
@@ -79,6 +81,8 @@ class RunDirectory:
             raise InputProblem(f"{place} is no JSON; the run cannot be listed.") from problem
         if not isinstance(record, dict):
             raise InputProblem(f"{place} is no JSON object; the run cannot be listed.")
+        if record.get("status") == "running" and has_ended(record.get("process")):
+            record["status"] = "died"
         return record
 
     def read_history(self) -> list[dict[str, float | None]]:
@@ -95,6 +99,16 @@ class RunDirectory:
             raise InputProblem(f"Cannot read {place}: {problem.strerror}.") from problem
         except (ValueError, AttributeError, TypeError, csv.Error) as problem:
             raise InputProblem(f"{place} is no history of epochs: {problem}.") from problem
+
+    @contextmanager
+    def dropped_if_empty(self) -> Iterator[None]:
+        """Remove the directory if what is done here fails and has left nothing in it."""
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                self.path.rmdir()
+            raise
 
     def clean(self) -> None:
         """Remove the halves of files that a killed run was writing."""

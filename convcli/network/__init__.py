@@ -6,7 +6,13 @@ import sys
 from types import ModuleType
 
 from convcli.layers.base import Shape
-from convcli.network.lookup import network, network_variables, preset_names, preset_text
+from convcli.network.lookup import (
+    network,
+    network_variables,
+    preset_data,
+    preset_names,
+    preset_text,
+)
 from convcli.network.notation import parse_notation
 from convcli.network.trace import Step, Totals, Trace, trace
 from convcli.network.value import Network
@@ -20,6 +26,7 @@ __all__ = [
     "network",
     "network_variables",
     "parse_notation",
+    "preset_data",
     "preset_names",
     "preset_text",
     "to_notation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def network(
     text = source.lstrip()
     if _is_notation(text):
         return parse_notation(source, input_shape=input_shape, variables=variables)
-    if "," in text or "(" in text:
+    if ("," in text or "(" in text) and not os.path.isfile(source):  # noqa: PTH113  (of any length)
         first = text.split(maxsplit=1)[0].rstrip(",")
         raise UsageMistake(
             f"A network begins with its input, and this begins with {first!r}. "
@@ -122,6 +123,22 @@ def preset_text(name: str) -> str:
             f"A network in words begins with input: input 28x28x1, conv 16 3"
         )
     return place.read_text(encoding="utf-8")
+
+
+def preset_data(source: str) -> str | None:
+    """Return the data that the preset `source` is for, as its text says; None where it does not.
+
+    >>> preset_data("rps:n=1")
+    'a folder of pictures in the folders rock, paper and scissors, and --size 32x32'
+    """
+    name = source.partition(":")[0].strip()
+    if name not in preset_names():
+        return None
+    lines = preset_text(name).splitlines()
+    return next((line[len(_DATA) :] for line in lines if line.startswith(_DATA)), None)
+
+
+_DATA = "# Data: "
 
 
 def _from_preset(

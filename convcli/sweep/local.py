@@ -63,8 +63,10 @@ def _train(job: Job, data: Dataset, threads: int) -> tuple[Job, Outcome]:
 
 
 def _attend_parent(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end when it has gone, however it went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to all of a terminal to the parent, and end when it has gone."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -222,8 +222,16 @@ def test_resume_takes_nothing_but_the_directory(
     (tmp_path / "sweep.json").write_text('{"axes": 3}')
     assert run(["sweep", "--resume", str(tmp_path)]) == 3
     assert "is damaged" in capfd.readouterr().err
-    assert run(["sweep", "--resume", str(tmp_path), "n=2"]) == 2
-    assert "--resume takes everything from the sweep" in capfd.readouterr().err
+    for words, told in {
+        ("n=2",): "NETWORK",
+        ("--factor", "4"): "--factor",
+        ("--factor", "3"): "--factor",
+        ("--seeds", "1"): "--seeds",
+        ("--search", "grid", "--force"): "--search, --force",
+    }.items():
+        assert run(["sweep", "--resume", str(tmp_path), *words]) == 2
+        said = capfd.readouterr().err
+        assert f"--resume takes everything from the sweep; leave out: {told}." in said
 
 
 def results(place: Path) -> dict[str, str]:
@@ -231,6 +239,23 @@ def results(place: Path) -> dict[str, str]:
         path.name: json.loads(path.read_text())["outcome"]["weights"]
         for path in (place / "trainings").glob("trial*.json")
     }
+
+
+def test_a_polite_kill_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+    words = ["n=1,2,3,4", "lr=0.001,0.01", "--data", str(data), "--epochs", "400", "--batch", "4"]
+    with subprocess.Popen(
+        [
+            sys.executable, "-m", "convcli", "sweep", NETWORK, *words, "-o", str(tmp_path / "s"),
+            "--jobs", "1",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("trial"))
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert f"Go on with: convcli sweep --resume {tmp_path / 's'}" in said
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 import convcli
 from convcli.cli.app import run
+from convcli.learn.liveness import this_process
 from convcli.network.modelheader import network_text
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
@@ -356,6 +357,8 @@ MISTAKES = {
     "size": ([NETWORK, "--size", "8by8"], 2, "height x width"),
     "useless": ([NETWORK, "--window", "5", "--overlap", "0.5"], 2, "takes no window"),
     "resume": ([NETWORK, "--resume", "nowhere"], 2, "leave out"),
+    "softmax": (["input 8x8x1, flatten, dense 4"], 3, "softmax` last, or use --loss mse"),
+    "vectors": ([NETWORK, "--augment", "hflip=2"], 2, "hflip=2 is outside 0..1"),
 }
 
 
@@ -367,7 +370,147 @@ def test_a_mistake_gets_a_sentence_and_leaves_nothing(
     source = [] if case == "resume" else ["--data", str(data), "-o", str(tmp_path / "run")]
     assert run(["train", *words, *source]) == code
     assert says in capfd.readouterr().err
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def write_vectors(folder: Path) -> Path:
+    place = folder / "vectors.npz"
+    random = np.random.default_rng(0)
+    np.savez(place, x=random.random((40, 6), np.float32), y=np.arange(40) % 4)
+    return place
+
+
+@pytest.mark.parametrize("mode", [["--folds", "2"], ["--seeds", "2"], ["--overfit", "8"], []])
+def test_an_augmentation_that_does_not_fit_is_refused_before_anything_is_made(
+    mode: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "input 6, dense 4 softmax", "--data", str(write_vectors(tmp_path))]
+    changes = [] if "--overfit" in mode else ["--augment", "shift=1"]
+    if "--overfit" in mode:
+        words[1] = "input 6, dense 4"
+    out = tmp_path / "run"
+    assert run([*words, *changes, *mode, "-o", str(out)]) in {2, 3}
+    assert re.search("samples of 6 cannot be moved|needs a softmax", capfd.readouterr().err)
+    assert not out.exists()
+
+
+def test_a_network_that_nobody_wrote_is_not_blamed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{i},{i % 7},{i // 150}\n" for i in range(600))
+    (tmp_path / "walks.csv").write_text("x,y_axis,label\n" + rows)
+    words = ["train", "--data", str(tmp_path / "walks.csv"), "--window", "16"]
+    assert run([*words, "-o", str(tmp_path / "run")]) == 3
+    said = capfd.readouterr().err
+    assert "The default network reads 28x28x1, and the samples of walks are 16x2" in said
+    assert "layer 1" not in said
+    found = re.search(r"'(input .*)'", said)
+    assert found is not None
+    out = str(tmp_path / "run")
+    assert run(["train", found[1], *words[1:], "--epochs", "1", "-o", out, "--quiet"]) == 0
+
+
+def test_pictures_too_small_for_the_default_network_get_one_in_words(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", str(data), "-o", str(tmp_path / "run")]) == 3
+    said = capfd.readouterr().err
+    assert "The default network cannot be made to fit samples of 8x8x1" in said
+    assert "'input 8x8x1, conv 16 3 same relu, gap, dense 4 softmax'" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train", "har"], "UCI HAR Dataset"),
+        (["train", "har-lstm"], "UCI HAR Dataset"),
+        (["train", "rps"], "rock, paper and scissors"),
+        (["train", "rps:n=1", "--dry-run"], "rock, paper and scissors"),
+        (["train", "occupancy"], "UCI occupancy"),
+        (["train", "occupancy-lstm", "--folds", "2"], "UCI occupancy"),
+        (["train", "vgg16"], "takes 224x224x3"),
+        (["lr-find", "har"], "UCI HAR Dataset"),
+        (["sweep", "rps", "n=1,2"], "rock, paper and scissors"),
+        (["sweep", "network=har,har-lstm"], "UCI HAR Dataset"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_preset_names_the_data_that_it_wants(
+    words: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 2
+    said = capfd.readouterr().err
+    assert says in said
+    assert "--data" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_init_without_words_takes_the_network_of_its_model(data: Path, tmp_path: Path) -> None:
+    assert train(data, tmp_path / "first", "--epochs", "2", "--quiet") == 0
+    words = ["--data", str(data), "--epochs", "1", "--lr", "1e-9", "--quiet"]
+    for place in (tmp_path / "first", tmp_path / "first" / "model.safetensors"):
+        out = tmp_path / f"second-{place.suffix}"
+        assert run(["train", "--init", str(place), *words, "-o", str(out)]) == 0
+        assert network_text(out / "model.safetensors") == NETWORK
+        np.testing.assert_allclose(
+            weights(out)["conv1.kernel"], weights(tmp_path / "first")["conv1.kernel"], atol=1e-6
+        )
+
+
+def killed(data: Path, out: Path, how: signal.Signals, *before: str) -> subprocess.Popen[str]:
+    words = [
+        *before, sys.executable, "-m", "convcli", "train", NETWORK, "--data", str(data),
+        "-o", str(out), "--batch", "4", "--epochs", "4000",
+    ]  # fmt: skip
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as p:
+        assert p.stderr is not None
+        next(line for line in p.stderr if line.startswith("epoch "))
+        p.send_signal(how)
+        if how == signal.SIGINT and before:  # it is ignored, and goes on
+            next(line for line in p.stderr if line.startswith("epoch "))
+            assert p.poll() is None
+            p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=60)
+    return p
+
+
+def test_a_terminal_that_goes_is_a_polite_kill(data: Path, tmp_path: Path) -> None:
+    assert killed(data, tmp_path / "run", signal.SIGHUP).returncode == 130
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+
+
+def test_a_background_job_keeps_its_ignored_interrupt(data: Path, tmp_path: Path) -> None:
+    ignoring = [sys.executable, "-c", IGNORE_INTERRUPT]
+    assert killed(data, tmp_path / "run", signal.SIGINT, *ignoring).returncode == 130
+
+
+IGNORE_INTERRUPT = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def test_runs_tells_the_dead_from_the_living(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert killed(data, tmp_path / "run", signal.SIGKILL).returncode == -signal.SIGKILL
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "running"
+    for name, process in {
+        "living": this_process(), "elsewhere": {"host": "another", "pid": 1, "began": "1"}
+    }.items():  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps(record | {"process": process}))
+    assert run(["runs", str(tmp_path), "--format", "json"]) == 0
+    got = {Path(one["run"]).name: one["status"] for one in result(capfd)}
+    assert got == {"run": "died", "living": "running", "elsewhere": "running"}
+    assert run(["runs", str(tmp_path)]) == 0
+    assert f"--resume {tmp_path}/run" in capfd.readouterr().out
 
 
 def test_a_checkpoint_of_other_data_is_refused(

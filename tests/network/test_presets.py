@@ -267,3 +267,14 @@ def test_the_smallest_input_is_that_of_torchvision(name: str) -> None:
     network(name, input_shape=(ref, ref, 3)).trace()
     with pytest.raises(InputProblem, match="does not fit input"):
         network(name, input_shape=(ref - 1, ref - 1, 3)).trace()
+
+
+@pytest.mark.parametrize("name", ["a(1).net", "a,b.net"])
+def test_an_existing_file_is_no_notation_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "input 4, dense 2 softmax"
+    (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert to_notation(network(name)) == text
+    assert to_notation(network(str(tmp_path / name))) == text
