@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -79,3 +82,69 @@ def refuse_without_effect(given: Mapping[str, object], where: str) -> None:
     for option, value in given.items():
         if value is not None and value is not False and value != []:
             raise UsageMistake(f"{option} only means something {where}.")
+
+
+class Given:
+    """Asks `takes` for a dictionary of the options that were given, instead of a value."""
+
+    def __init__(self, group: type) -> None:
+        self.group = group
+
+
+def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of the dataclasses it names; it is called with their values.
+
+    An option that was not given leaves its field's default, and `Given(cls)` hands on a dictionary
+    of those that were. A field `tuple[T, ...]` may be given several times.
+    """
+    fields = [
+        (group, field, get_type_hints(cls)[field.name])
+        for group, asked in groups.items()
+        for cls in [asked.group if isinstance(asked, Given) else asked]
+        for field in dataclasses.fields(cls)
+        if "option" in field.metadata
+    ]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[name])
+            for name, parameter in inspect.signature(command).parameters.items()
+            if name not in groups
+        ]
+        shared = [
+            _parameter(f"{group}__{field.name}", field, hint) for group, field, hint in fields
+        ]
+
+        @wraps(command)
+        def called(**words: Any) -> Any:
+            given: dict[str, dict[str, Any]] = {group: {} for group in groups}
+            for group, field, _ in fields:
+                value = words.pop(f"{group}__{field.name}")
+                if value is not None and value != []:
+                    given[group][field.name] = tuple(value) if isinstance(value, list) else value
+            values = {
+                group: given[group] if isinstance(asked, Given) else asked(**given[group])
+                for group, asked in groups.items()
+            }
+            return command(**words, **values)
+
+        called.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
+        return called
+
+    return decorate
+
+
+def _parameter(name: str, field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
+    """Return a field as the parameter that the command line's library reads."""
+    flags, more = field.metadata["option"]
+    flags = flags or (f"--{field.name.replace('_', '-')}",)
+    if get_origin(hint) is tuple:
+        hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
+    shown = "" if field.default in (None, False, ()) else str(field.default)
+    told = {"show_default": shown or False, **more}
+    annotation = Annotated[Union[hint, None], typer.Option(*flags, **told)]  # noqa: UP007
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
