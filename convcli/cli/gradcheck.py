@@ -54,7 +54,10 @@ def gradcheck(
     )
     rows = tuple((c.layer, c.array, c.places, c.error, c.holds) for c in checks)
     wrong = [c for c in checks if not c.holds]
-    note = f"Central differences in float64; an error below {TOLERANCE:.0e} holds."
+    note = (
+        f"Central differences in float64; an error below {TOLERANCE:.0e} holds. Places where the "
+        f"network bends (a ReLU at zero, equal maxima) are passed over."
+    )
     emit(Report("Gradients against finite differences", columns, rows, notes=(note,)), style)
     if wrong:
         worst = max(wrong, key=lambda c: c.error)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
+
 from convcli.cli.app import run
 from convcli.learn import gradcheck
 
@@ -28,6 +31,25 @@ def test_a_wrong_gradient_is_exit_code_5(capsys, monkeypatch) -> None:
     monkeypatch.setitem(gradcheck.plain.RULES, "dense", wrong)
     assert run(["gradcheck", NETWORK, "--samples", "3", "--quiet"]) == 5
     assert "3 of 7 gradients do not hold" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equal_maxima_and_cut_cells_are_passed_over(capsys, seed: int) -> None:
+    """The first example of its help: behind a ReLU a window often holds nothing but zeros."""
+    assert run(["gradcheck", "mnist", "--seed", str(seed), "--format", "json"]) == 0
+    assert {row["places"] for row in json.loads(capsys.readouterr().out)} == {6}
+
+
+def test_a_gradient_that_goes_to_the_wrong_of_two_cells_is_found(capsys, monkeypatch) -> None:
+    right = gradcheck.plain.RULES["maxpool"]
+
+    def wrong(*arguments):
+        y, backward = right(*arguments)
+        return y, lambda dy: (np.roll(backward(dy)[0], 1, axis=1), {})
+
+    monkeypatch.setitem(gradcheck.plain.RULES, "maxpool", wrong)
+    assert run(["gradcheck", "mnist", "--quiet"]) == 5
+    assert "gradients do not hold" in capsys.readouterr().err
 
 
 def test_a_layer_on_paper_only_gets_a_sentence(capsys) -> None:
