@@ -108,7 +108,6 @@ def depthwise_conv(motion: Motion, step: Step, x: Value) -> Value:
     """One small kernel for each channel."""
     layer = cast(DepthwiseConv, step.layer)
     y = motion.value(step, x)
-    y.needed = None
     bias = motion.bias(step, step.output_shape[-1])
     half = _Channelwise(motion, step, x, y.map, "kernel", bias)
     inner = motion.activate(layer.activation, y)
@@ -127,7 +126,6 @@ def separable_conv(motion: Motion, step: Step, x: Value) -> Value:
     """A depthwise convolution, then a matrix on the channels."""
     layer = cast(SeparableConv, step.layer)
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     inputs = step.input_shapes[0][-1] * layer.multiplier
     middle = Map.whole(
         builder.region(prod(step.output_shape[:-1]) * inputs), (*step.output_shape[:-1], inputs)
@@ -165,7 +163,6 @@ def transposed_conv(motion: Motion, step: Step, x: Value) -> Value:
     """Each input cell spreads one kernel over the output."""
     layer = cast(TransposedConv, step.layer)
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     groups, channels = layer.groups, step.input_shapes[0][-1]
     taps = Taps(
         three(layer.kernel, 1), three(layer.stride, 1), three(layer.dilation, 1), groups,

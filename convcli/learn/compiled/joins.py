@@ -21,7 +21,6 @@ from convcli.network.trace import Step
 def add(motion: Motion, step: Step, *branches: Value) -> Value:
     """The sum of branches."""
     y = motion.value(step, *branches)
-    y.needed = None
     for number, branch in enumerate(branches):
         motion.builder.sample(
             copying.copy, y.place, branch.place, y.size, 1, 0, 0, 1, 0, 0, 1, 0, 0, int(number > 0)
@@ -39,7 +38,6 @@ def add(motion: Motion, step: Step, *branches: Value) -> Value:
 def concat(motion: Motion, step: Step, *branches: Value) -> Value:
     """The channels of branches, one after the other."""
     y = motion.value(step, *branches)
-    y.needed = None
     cells, channels = prod(y.shape[:-1]), y.shape[-1]
     builder, places, at = motion.builder, [], 0
     for branch in branches:
@@ -71,7 +69,6 @@ def concat(motion: Motion, step: Step, *branches: Value) -> Value:
 def multiply(motion: Motion, step: Step, x: Value, gate: Value) -> Value:
     """The input times its gate, broadcast over missing or single axes."""
     builder, y = motion.builder, motion.value(step, x, gate)
-    y.needed = None
     sizes = Map.whole(x.place, x.shape)
     missing = len(x.shape) - len(gate.shape)
     gate_map = Map.whole(gate.place, (1,) * missing + gate.shape)
@@ -100,7 +97,6 @@ def multiply(motion: Motion, step: Step, x: Value, gate: Value) -> Value:
 def prelu(motion: Motion, step: Step, x: Value) -> Value:
     """A leaky ReLU with learned slopes."""
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     cells, channels = prod(x.shape[:-1]), x.shape[-1]
     slope = motion.weight(step, "slope")
     builder.sample(joins.prelu_forward, y.place, x.place, slope, cells, channels)
@@ -126,7 +122,6 @@ def prelu(motion: Motion, step: Step, x: Value) -> Value:
 def pad(motion: Motion, step: Step, x: Value) -> Value:
     """Zeros around the map."""
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     before = three(tuple(pair[0] for pair in cast(Pad, step.layer).cells), 0)
     source = x.map
     size = (source.depth, source.height, source.width)
@@ -144,7 +139,6 @@ def pad(motion: Motion, step: Step, x: Value) -> Value:
 def crop(motion: Motion, step: Step, x: Value) -> Value:
     """Cells cut off around the map."""
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     before = three(tuple(pair[0] for pair in cast(Crop, step.layer).cells), 0)
     out = y.map
     size = (out.depth, out.height, out.width)
@@ -166,7 +160,6 @@ def crop(motion: Motion, step: Step, x: Value) -> Value:
 def shuffle(motion: Motion, step: Step, x: Value) -> Value:
     """Channels of groups dealt out in turn."""
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     groups, channels = cast(ChannelShuffle, step.layer).groups, x.shape[-1]
     width, cells = channels // groups, prod(x.shape[:-1])
     builder.sample(
@@ -192,7 +185,6 @@ def upsample(motion: Motion, step: Step, x: Value) -> Value:
     """An enlargement by whole factors; the same weighted neighbours both ways."""
     layer = cast(Upsample, step.layer)
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     source, out = x.map, y.map
     neighbours: list[int] = []
     shares: list[float] = []

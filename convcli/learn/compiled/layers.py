@@ -55,7 +55,7 @@ def conv(motion: Motion, step: Step, x: Value) -> Value:
         channels // layer.groups,
         layer.filters // layer.groups,
     )
-    builder, y = motion.builder, motion.value(step, x)
+    builder, y = motion.builder, motion.value(step, x, honors_extent=True)
     room = products.padded(builder, x.map, before, after)
     kernel, fused = motion.weight(step, "kernel"), layer.activation == "relu"
     bias = motion.bias(step, layer.filters)
@@ -212,7 +212,7 @@ def dense(motion: Motion, step: Step, x: Value) -> Value:
         return dense_rows(motion, step, x, inputs, layer.units)
     one = (1, 1, 1)
     taps, none = Taps(one, one, one, 1, inputs, layer.units), (0, 0, 0)
-    builder, y = motion.builder, motion.value(step, x)
+    builder, y = motion.builder, motion.value(step, x, honors_extent=True)
     kernel, fused = motion.weight(step, "kernel"), layer.activation == "relu"
     bias = motion.bias(step, layer.units)
     products.convolve(builder, y.map, x.map, kernel, taps, bias, relu=fused)

@@ -42,7 +42,7 @@ class Value:
     """Whether its layer can read its gradient as a list, see `engine.operations.pooled`."""
     pooled: Pooled | None = None
     """A max-pooling that leaves its backward to the convolution before it."""
-    needed: tuple[int, int, int] | None = None
+    used_extent: tuple[int, int, int] | None = None
     """Cells that the only consumer reads, from the first; None: all."""
 
     @property
@@ -52,9 +52,9 @@ class Value:
 
     @property
     def map(self) -> Map:
-        """The value as a map, as far as it is needed."""
+        """The value as a map, as far as it is used."""
         whole = Map.whole(self.place, self.shape)
-        return whole.inside((0, 0, 0), self.needed) if self.needed else whole
+        return whole.inside((0, 0, 0), self.used_extent) if self.used_extent else whole
 
 
 class Motion:
@@ -119,15 +119,20 @@ class Motion:
             self.buffers[key] = self.builder.shared_place(prod(step.buffer_shapes[name]))
         return self.buffers[key]
 
-    def value(self, step: Step, *sources: Value) -> Value:
-        """Return a fresh value for what the step computes."""
+    def value(self, step: Step, *sources: Value, honors_extent: bool = False) -> Value:
+        """Return a fresh value for what the step computes.
+
+        A rule that `honors_extent` writes and reads the value and its gradient as maps, which end
+        where the only consumer stops reading; all others get the whole value.
+        """
         needs = self.learns(step) or any(source.needs_gradient for source in sources)
         place = self.builder.region(prod(step.output_shape))
         value = Value(step.output_shape, place, needs)
-        value.needed = self._needed(step)
+        if honors_extent:
+            value.used_extent = self._used_extent(step)
         return value
 
-    def _needed(self, step: Step) -> tuple[int, int, int] | None:
+    def _used_extent(self, step: Step) -> tuple[int, int, int] | None:
         """Return how many cells the only reader, a pooling without padding, reads of each axis."""
         reader = self.only_reader(step)
         windows = getattr(reader.layer, "windows", None) if reader else None
@@ -158,9 +163,9 @@ class Motion:
         return value.slope
 
     def slope_map(self, value: Value) -> Map:
-        """Return the gradient as a map, as far as the value is needed."""
+        """Return the gradient as a map, as far as the value is used."""
         whole = Map.whole(self.slope_of(value), value.shape)
-        return whole.inside((0, 0, 0), value.needed) if value.needed else whole
+        return whole.inside((0, 0, 0), value.used_extent) if value.used_extent else whole
 
     def send(self, value: Value, write: Callable[[Place], None]) -> None:
         """Let `write` append rows that write a gradient of `value`; later ones are added up."""

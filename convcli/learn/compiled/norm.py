@@ -18,7 +18,6 @@ def batch_norm(motion: Motion, step: Step, x: Value) -> Value:
     """Batch norm: by the batch's statistics where it learns, else by the running ones."""
     layer = cast(BatchNorm, step.layer)
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     channels, cells = x.shape[-1], prod(x.shape[:-1])
     statistics = builder.shared_place(2 * channels + 1)
     figures = builder.constant(np.array([layer.eps, layer.momentum], np.float32))
@@ -73,7 +72,6 @@ def sample_norm(motion: Motion, step: Step, x: Value) -> Value:
     """Layer norm and group norm: each sample by itself."""
     layer = cast(LayerNorm | GroupNorm, step.layer)
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     channels, cells = x.shape[-1], prod(x.shape[:-1])
     if isinstance(layer, GroupNorm):
         width = channels // layer.groups

@@ -52,7 +52,6 @@ def _are_disjoint(axes: list[list[Triple]], extents: Triple) -> bool:
 def pool(motion: Motion, step: Step, x: Value) -> Value:
     """Max, average, global and adaptive pooling."""
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     largest = isinstance(step.layer, MaxPool) or step.op == "gmp"
     axes = window_triples(step)
     source = x.map

@@ -18,7 +18,6 @@ def lstm(motion: Motion, step: Step, x: Value) -> Value:
     """An LSTM over a series, back through all its steps."""
     layer = cast(LSTM, step.layer)
     builder, y = motion.builder, motion.value(step, x)
-    y.needed = None
     (length, inputs), units = x.shape, layer.units
     wide = 4 * units
     one = (1, 1, 1)

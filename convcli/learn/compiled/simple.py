@@ -39,7 +39,6 @@ def activation(motion: Motion, step: Step, x: Value) -> Value:
     """An activation in a row of its own."""
     layer = cast(Activation, step.layer)
     y = motion.value(step, x)
-    y.needed = None
     last = (x.shape[-1],) if layer.kind == "softmax" else ()
     forward, back = elements.FORWARD[layer.kind], elements.BACKWARD[layer.kind]
     motion.builder.sample(forward, y.place, x.place, x.size, *last)
@@ -65,7 +64,6 @@ def drop(motion: Motion, step: Step, x: Value) -> Value:
     if not motion.training or layer.rate == 0 or step.name in motion.frozen:
         return same_numbers(motion, step, x)
     y = motion.value(step, x)
-    y.needed = None
     channels = x.shape[-1] if layer.whole_channels else 0
     figures = (x.size, step.index, round(layer.rate * 2**32), channels)
     motion.builder.sample(dropout.dropout, y.place, x.place, *figures)
