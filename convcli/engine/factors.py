@@ -6,6 +6,9 @@ split in integers, so that nothing is rounded; others by elimination.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,34 @@ LARGEST_RANK = 12
 
 NEGLIGIBLE = 2.0**-30
 """Of the largest weight: what a split may leave out; float32 sums carry errors of 2**-24."""
+
+
+LARGEST_DENOMINATOR = 10**6
+"""Decimals of six digits; larger denominators make sums that no longer fit single precision."""
+
+
+def over_common_denominator(kernels: Sequence[Any]) -> tuple[tuple[Any, ...], int]:
+    """Return integer kernels and what divides them, or the kernels as they are and 1.
+
+    A weight is a fraction when the fraction's double is that weight: 0.1 means 1/10, so that sums
+    over integer pixels are exact and what lies half-way between two pixel values is seen as such.
+
+    >>> over_common_denominator([np.array([[0.1, 0.25]])])
+    ((array([[2., 5.]]),), 20)
+    >>> over_common_denominator([np.array([[2.0, 1 / 3]])])
+    ((array([[6., 1.]]),), 3)
+    >>> over_common_denominator([np.array([[math.pi]])])[1]
+    1
+    """
+    shared = 1
+    for weight in np.unique(np.concatenate([kernel.ravel() for kernel in kernels])).tolist():
+        if not math.isfinite(weight):
+            return tuple(kernels), 1
+        nearest = Fraction(weight).limit_denominator(LARGEST_DENOMINATOR)
+        shared = math.lcm(shared, nearest.denominator)
+        if float(nearest) != weight or shared > LARGEST_DENOMINATOR:
+            return tuple(kernels), 1
+    return tuple(np.rint(kernel * shared) for kernel in kernels), shared
 
 
 def integer_kernel(kernel: Any) -> bool:

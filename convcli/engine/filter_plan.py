@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.borders import Axis, correlation_axis
-from convcli.engine.factors import FLOAT32_EXACT, integer_factors, integer_kernel, low_rank, reach
+from convcli.engine.factors import (
+    FLOAT32_EXACT,
+    integer_factors,
+    integer_kernel,
+    low_rank,
+    over_common_denominator,
+    reach,
+)
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 
 MAPPINGS = ("clip", "abs", "raw")
@@ -197,9 +204,13 @@ def plan_filter(
         for place, (length, taps) in enumerate(zip(shape_hwc, (taps_h, taps_w), strict=False))
     )
     outside = cval if (rows.source < 0).any() or (columns.source < 0).any() else 0.0
-    proof = _Proof(
-        matrices, dtype, output_dtype, float(outside), float(divisor), float(offset), norm
-    )
+    rest = (dtype, output_dtype, float(outside))
+    proof = _Proof(matrices, *rest, float(divisor), float(offset), norm)
+    if not proof.integers:
+        fractions, shared = over_common_denominator(matrices)
+        exact = _Proof(fractions, *rest, float(divisor) * shared, float(offset), norm)
+        if exact.exact:
+            matrices, divisor, proof = fractions, divisor * shared, exact
     small = proof.codelet and rows.stride == columns.stride == 1
     terms, path, why = _choose_path(matrices, proof, small, columns.dilation == 1)
     if path in {"dense", "separable", "low-rank"} and _transform_pays(rows, matrices, terms, proof):

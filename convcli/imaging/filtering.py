@@ -13,6 +13,7 @@ import numpy as np
 
 from convcli.engine import filter as engine
 from convcli.engine.borders import correlation_axis
+from convcli.engine.factors import over_common_denominator
 from convcli.engine.filter import Statistics
 from convcli.engine.filter_twin import converted, extended
 from convcli.errors import InputProblem, UsageMistake
@@ -299,7 +300,7 @@ def _raw_values(
     if step.channels is None:
         return engine.apply(planes, _weights(step), threads=options.threads, **raw).values
     found = 1 if planes.ndim == 2 else planes.shape[2]
-    weights = step.weights[0]
+    (weights,), shared_divisor = over_common_denominator(step.weights)
     if found != step.channels:
         names = ", ".join(CHANNEL_NAMES.get(found, ()))
         raise InputProblem(
@@ -314,7 +315,7 @@ def _raw_values(
         kernel = weights[:, :, found - 1 - channel if options.convolve else channel]
         plane = np.ascontiguousarray(stack[..., channel])
         total = total + engine.apply(plane, kernel, threads=options.threads, **shared).values
-    return (total / settings["divisor"] + settings["offset"]).astype(dtype)
+    return (total / (settings["divisor"] * shared_divisor) + settings["offset"]).astype(dtype)
 
 
 def to_range(values: Any, value_range: str, dtype: Any) -> tuple[Any, Statistics]:

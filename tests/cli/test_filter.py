@@ -361,3 +361,35 @@ def test_the_first_compilation_is_announced_and_the_second_run_is_silent(
 
     assert said() == "Compiling for this machine, only this once...\n"
     assert said() == ""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@pytest.mark.parametrize("form", ["rows", "csv", "npy", "planes"])
+def test_decimals_are_the_fractions_they_mean(
+    form: str, engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of these sums end in exactly .5: any rounding on the way shows as another pixel."""
+    tenths = np.array([[1, 2, 1], [-3, 0, 2], [1, 0, 1]])
+    pixels = np.random.default_rng(4).integers(0, 256, (60, 70)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    rows = [" ".join(str(weight / 10) for weight in line) for line in tenths]
+    kernel = {"rows": "; ".join(rows)}.get(form, str(tmp_path / f"kernel.{form}"))
+    if form == "npy":
+        np.save(kernel, tenths / 10)
+    elif form == "planes":
+        kernel = str(tmp_path / "kernel.txt")
+        Path(kernel).write_text("\n\n".join(["\n".join(rows)] * 3))
+        Image.fromarray(np.dstack([pixels] * 3)).save(tmp_path / "in.png")
+        tenths = 3 * tenths
+    elif form == "csv":
+        Path(kernel).write_text("\n".join(rows).replace(" ", ","))
+    target = tmp_path / "out.png"
+    words = ["filter", str(tmp_path / "in.png"), "-k", kernel, "-o", str(target)]
+    assert run([*words, "--border", "symmetric", "--engine", engine]) == 0
+    capsys.readouterr()
+    padded = np.pad(pixels.astype(int), 1, mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    whole, rest = np.divmod((windows * tenths).sum((2, 3)), 10)
+    assert (rest == 5).any()
+    ref = whole + ((rest > 5) | ((rest == 5) & (whole % 2 == 1)))
+    assert np.array_equal(np.asarray(Image.open(target)), ref.clip(0, 255))
