@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 from convcli import __version__
+from convcli.errors import UsageMistake
 
 NEEDED = ("typer", "rich", "numpy", "numba", "pillow", "safetensors", "platformdirs", "isal")
 """Packages of the base install."""
@@ -28,6 +29,8 @@ def package_version(name: str) -> str | None:
     >>> package_version("no-such-package") is None
     True
     """
+    from importlib import metadata  # 10 ms, which a count of threads does not need
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -44,14 +47,40 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def usable_processors() -> int:
-    """Return how many processors this process may use.
+def thread_count(wanted: int | None = None) -> int:
+    """Return `wanted`, or for None and 0 NUMBA_NUM_THREADS, or the processors left to this process.
 
-    >>> usable_processors() >= 1
+    Those are what its affinity and its control group (a container's share of time) leave it.
+
+    >>> thread_count(3)
+    3
+    >>> thread_count() == thread_count(0) >= 1
     True
+
+    Raises:
+        UsageMistake: less than no thread.
     """
+    if wanted:
+        if wanted < 0:
+            raise UsageMistake(f"{wanted} threads cannot do anything; use 1 or more.")
+        return wanted
+    told = os.environ.get("NUMBA_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(usable, _processor_quota() or usable)
+
+
+def _processor_quota(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return the processors' worth of time that the control group grants, rounded up, or None."""
+    try:
+        quota, period = (groups / "cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):  # another system, an older kernel, or no limit of its own
+        return None
+    if not (quota.isdecimal() and period.isdecimal() and int(period)):
+        return None
+    return max(1, math.ceil(int(quota) / int(period)))
 
 
 def environment() -> dict[str, str | int]:
@@ -67,5 +96,5 @@ def environment() -> dict[str, str | int]:
         **versions,
         "system": platform.platform(),
         "processor": processor_name(),
-        "processors": usable_processors(),
+        "processors": thread_count(),
     }

@@ -25,10 +25,10 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "layers": ({"geometry", "frozen"}, set()),
     "network": ({"layers", "geometry", "frozen", "shown"}, set()),
     "kernels": ({"shown"}, set()),
-    "engine": (set(), {"numpy", "numba", "llvmlite"}),
+    "engine": ({"environment"}, {"numpy", "numba", "llvmlite"}),
     "imaging": ({"kernels", "engine", "files"}, {"numpy", "PIL", "isal"}),
     # isal unpacks a gzipped idx file in a third of zlib's time
-    "data": ({"imaging", "engine", "files"}, {"numpy", "platformdirs", "isal"}),
+    "data": ({"imaging", "engine", "files", "environment"}, {"numpy", "platformdirs", "isal"}),
     "learn": (
         {
             "network",
@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "imaging",
             "files",
             "shown",
+            "environment",
         },  # photos to predict
         {"numpy", "safetensors"},
     ),
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "onnx", "google", "h5py", "tensorboard"},
     ),
     "sweep": (
-        {"learn", "data", "network", "files"},
+        {"learn", "data", "network", "files", "environment"},
         {"numpy", "joblib", "dask", "distributed", "optuna"},
     ),
     "report": (set(), {"rich"}),  # draws tables where a terminal asks for them

@@ -12,7 +12,7 @@ from pathlib import Path
 from convcli.cli.console import Messages, emit
 from convcli.cli.picture_far import FarRun
 from convcli.cli.picture_reports import files_report, matrices_text
-from convcli.engine.threads import thread_count
+from convcli.environment import thread_count
 from convcli.errors import ConvcliError, ExitCode, UsageMistake
 from convcli.files import check_target
 from convcli.imaging.apply import (
@@ -103,7 +103,7 @@ class PictureRun:
         inputs = [source.path for source, _ in jobs if source.path is not None]
         if self.far is not None:
             return self.far.outcomes(self, jobs, inputs)
-        total = thread_count(self.threads or None)
+        total = thread_count(self.threads)
 
         def work(job: tuple[Source, Path | None]) -> FileReport:
             source, target = job

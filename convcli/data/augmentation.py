@@ -116,7 +116,8 @@ class Augmentation:
             UsageMistake: as `figures`.
         """
         from convcli.engine.augment import augment_batch
-        from convcli.engine.threads import each_part, thread_count
+        from convcli.engine.threads import each_part
+        from convcli.environment import thread_count
 
         shape = samples.shape[1:]
         figures = self.figures(shape, samples.dtype)
@@ -128,7 +129,7 @@ class Augmentation:
                 augment_batch(pictures, indices[part], seed, epoch, figures, out[part])
 
         parts = [slice(at, at + _PART) for at in range(0, len(indices), _PART)]
-        each_part(work, parts, thread_count(threads or None))
+        each_part(work, parts, thread_count(threads))
         return out.reshape(len(indices), *shape)
 
 

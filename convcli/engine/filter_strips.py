@@ -18,7 +18,8 @@ from convcli.engine import (
 )
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import FilterPlan, transform_size
-from convcli.engine.threads import each_part, thread_count
+from convcli.engine.threads import each_part
+from convcli.environment import thread_count
 
 NORM_CODES = {
     "none": -1,

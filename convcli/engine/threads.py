@@ -1,4 +1,4 @@
-"""One pool of threads for the whole process, and how many of them a job takes."""
+"""One pool of threads for the whole process."""
 
 from __future__ import annotations
 
@@ -7,32 +7,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from convcli.errors import UsageMistake
-
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 _pools: dict[int, ThreadPoolExecutor] = {}
-
-
-def thread_count(wanted: int | None = None) -> int:
-    """Return `wanted`, or NUMBA_NUM_THREADS, or the processors that this process may use.
-
-    >>> thread_count(3)
-    3
-
-    Raises:
-        UsageMistake: less than one thread.
-    """
-    if wanted is not None:
-        if wanted < 1:
-            raise UsageMistake(f"{wanted} threads cannot do anything; use 1 or more.")
-        return wanted
-    told = os.environ.get("NUMBA_NUM_THREADS", "")
-    if told.isdecimal() and int(told) > 0:
-        return int(told)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def each_part(

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from convcli.engine.threads import thread_count
+from convcli.environment import thread_count
 
 
 def environment(threads: int = 0) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def environment(threads: int = 0) -> dict[str, Any]:
     >>> environment(threads=2)["threads"]
     2
     """
-    return {**_unchanging(), "threads": thread_count(threads or None)}
+    return {**_unchanging(), "threads": thread_count(threads)}
 
 
 @cache

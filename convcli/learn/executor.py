@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from convcli.engine.calls import BASES, Base, add_lanes, aligned, run
 from convcli.engine.team import Team
+from convcli.environment import thread_count
 from convcli.learn.arrays import Array, Integers
 from convcli.learn.compiled.motion import Motion
 from convcli.learn.compiled.program import LINE, Place, Row
@@ -61,7 +60,7 @@ class Executor:
         self.gradient_size = gradient
         self.lanes = self._count_lanes(batch, gradient)
         self.lane_size = -(-batch // self.lanes)
-        self.threads = min(threads or os.cpu_count() or 1, self.lanes)
+        self.threads = min(thread_count(threads), self.lanes)
         fits = max(1, NEAREST_CACHE // (4 * self.kept))
         self.chunk = min(self.lane_size, LARGEST_CHUNK, fits)
         self.whole_batch = layout.whole_batch

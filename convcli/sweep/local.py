@@ -10,10 +10,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from convcli.data import Dataset
+from convcli.environment import thread_count
 from convcli.errors import InputProblem
 from convcli.sweep.trial import Job, Outcome, train_job
 
@@ -30,7 +31,7 @@ class LocalEngine:
 
     def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
         """Yield each job with its outcome when it is done; see `Engine`."""
-        cores = cpu_count()
+        cores = thread_count()
         count = min(self.processes or cores, len(jobs))
         threads = max(1, cores // count)
         if count == 1:

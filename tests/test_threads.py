@@ -1,0 +1,87 @@
+"""One place says how many threads work, and whatever takes time asks it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from convcli.environment import _processor_quota, thread_count
+from convcli.errors import UsageMistake
+from tests.cli.learning import NETWORK
+
+WORK = f"""
+import sys, threading
+import numpy as np
+import convcli
+from convcli.data import make_dataset
+from convcli.data.dataset import Split
+from tests.cli.learning import quadrants
+if sys.argv[2] == "affinity":
+    import os
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+data = make_dataset("quadrants", {{"train": Split(*quadrants(64)), "test": Split(*quadrants(8))}})
+if sys.argv[1] == "train":
+    for _ in convcli.fit({NETWORK!r}, data, epochs=1, batch=32):
+        pass
+elif sys.argv[1] == "predict":
+    training = convcli.fit({NETWORK!r}, data, epochs=1, batch=32, threads=1)
+    training.model.predict(quadrants(64)[0])
+elif sys.argv[1] == "filter":
+    convcli.correlate(np.ones((400, 400), np.uint8), np.ones((3, 3)), engine="numba")
+print(threading.active_count())
+"""
+
+
+@pytest.mark.parametrize("work", ["train", "predict", "filter"])
+@pytest.mark.parametrize("told", ["NUMBA_NUM_THREADS", "affinity"])
+def test_no_more_threads_work_than_the_process_may_use(work: str, told: str) -> None:
+    if told == "affinity" and not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system binds no process to processors")
+    setting = {"NUMBA_NUM_THREADS": "1"} if told == "NUMBA_NUM_THREADS" else {}
+    got = subprocess.run(
+        [sys.executable, "-c", WORK, work, told],
+        env={**os.environ, **setting},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert got.stdout == "1\n"
+
+
+def test_a_sweep_takes_as_many_processes_as_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convcli.sweep import local
+
+    class Refused:
+        def __init__(self, *_: object, **__: object) -> None:
+            raise AssertionError("another process, where one thread is allowed")
+
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    monkeypatch.setattr(local, "Parallel", Refused)
+    monkeypatch.setattr(local, "train_job", lambda job, data, threads: (job, threads))
+    done = list(local.LocalEngine().run(["first", "second"], None))  # type: ignore[list-item,arg-type]
+    assert done == [("first", ("first", 1)), ("second", ("second", 1))]
+
+
+def test_what_is_wanted_comes_before_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "5")
+    assert thread_count() == thread_count(0) == 5
+    assert thread_count(2) == 2
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "many")
+    assert thread_count() <= (os.cpu_count() or 1)
+    with pytest.raises(UsageMistake, match="-1 threads"):
+        thread_count(-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [("max 100000", None), ("150000 100000", 2), ("5000 100000", 1), ("", None), ("1 0", None)],
+)
+def test_a_containers_share_of_time(text: str, quota: int | None, tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text(text)
+    assert _processor_quota(tmp_path) == quota
+    assert _processor_quota(tmp_path / "nowhere") is None
