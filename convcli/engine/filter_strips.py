@@ -135,6 +135,9 @@ class _Job:
         self.weights = _weights(plan, self.number)
         self.parameters, self.variety = conversion(plan)
         self.codelet = _codelet(plan)
+        self.loudest = math.inf
+        if plan.path == "transform" and not plan.whole_sums:
+            self.loudest = filter_transform.largest_sample(planes, self.number)
         self.tables = [
             np.ascontiguousarray(plan.rows.source[first :: plan.rows.dilation])
             for first in range(plan.rows.dilation)
@@ -277,6 +280,7 @@ class _Job:
         row_width = filter_transform.ROW_VECTORS * self.lanes
         planes = _aligned(2 * size * step, self.number).reshape(2, -1)
         whole, largest = self.plan.whole_sums, np.finfo(self.number).max
+        loudest = largest if whole else self.loudest
 
         def run(part: Part, tally: _Tally) -> None:
             begin = part.begin
@@ -284,8 +288,8 @@ class _Job:
                 begin = filter_transform.transform_strip(
                     *self._picture(part), *self._border(), begin, part.end, taps.reshape(-1),
                     turns.reshape(-1), self.offsets, self.reach, taps_h, taps_w, whole, largest,
-                    self.parameters, tally.extremes, tally.counts, planes, step, size, columns,
-                    self.lanes, row_width, self.variety,
+                    loudest, self.parameters, tally.extremes, tally.counts, planes, step, size,
+                    columns, self.lanes, row_width, self.variety,
                 )  # fmt: skip
                 if begin < part.end:
                     end = min(begin + columns, part.end)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import convcli
+from convcli.engine.filter_plan import plan_filter
 from convcli.errors import InputProblem, UsageMistake
 
 ndimage = pytest.importorskip("scipy.ndimage", reason="scipy is the oracle of the filters")
@@ -157,3 +158,25 @@ def test_mistakes_are_told() -> None:
         convcli.correlate(image * 1j, np.ones((3, 3)))
     with pytest.raises(UsageMistake, match=r"origin \(1, 2, 3\)"):
         convcli.correlate(image, np.ones((3, 3)), origin=(1, 2, 3))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("data", [(0.2, 1.0), (0.0, 9000.0)], ids=["photo", "elevations"])
+@pytest.mark.parametrize("nodata", [-3.4e38, -9999.0, np.inf])
+def test_a_value_that_means_no_data_stays_inside_its_window(dtype, data, nodata) -> None:
+    """Large kernels run by a transform, which spreads its rounding errors over whole columns."""
+    draw = np.random.default_rng(5)
+    image = draw.uniform(*data, (300, 500)).astype(dtype)
+    kernel = draw.normal(size=(33, 31))
+    plan = plan_filter(image.shape, dtype, kernel, output_dtype=dtype)
+    assert plan.path == "transform"
+    image[120:150, 70:75] = image[0, 499] = nodata
+    near = ndimage.maximum_filter(image == nodata, size=kernel.shape)
+    got = convcli.correlate(image, kernel, engine="numba")
+    ref = ndimage.correlate(image.astype(np.float64), kernel)
+    scale = np.abs(kernel).sum() * data[1]
+    np.testing.assert_allclose(got[~near], ref[~near], rtol=0, atol=2e-6 * scale)
+    image[...] = 0
+    image[150, 250] = nodata
+    rest = convcli.correlate(image, kernel, engine="numba")[:100]
+    assert np.abs(rest).max() <= (1.0 if abs(nodata) < 1e4 else 0.0)
