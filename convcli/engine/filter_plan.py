@@ -261,7 +261,7 @@ class _Proof:
         if dtype == np.float64 or (dtype.itemsize > 2 and dtype.kind in "iu"):
             self.accumulator = self.finish = "float64"
             self.reason = f"{dtype} pictures are added in double precision"
-        elif not self.integers and output_dtype == np.float64:
+        elif output_dtype == np.float64 and not (self.integers and plain):
             self.accumulator = self.finish = "float64"
             self.reason = "results in double precision are added in double precision"
         elif not self.integers:
