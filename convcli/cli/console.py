@@ -117,6 +117,12 @@ def emit(report: Report, style: str | None) -> None:
     print_table(report, terminal())
 
 
+def emit_summary(report: Report, style: str | None, messages: Messages) -> None:
+    """Print what a command says of the files it wrote; when quiet only in a form asked for."""
+    if style is not None or not messages.quiet:
+        emit(report, style)
+
+
 def has_colour() -> bool:
     """Tell whether stdout shows bold and dim letters; https://no-color.org asks for the first."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

@@ -41,7 +41,7 @@ def convolutionalize_model(
     quiet: QuietOption = False,
 ) -> None:
     """Parse, call, render."""
-    from convcli.cli.console import emit
+    from convcli.cli.console import emit_summary
     from convcli.cli.learn_options import model_path
     from convcli.cli.show_output import find_target
     from convcli.report import Column, Report
@@ -83,5 +83,5 @@ def convolutionalize_model(
         "stride": list(how.stride),
         "exact": how.exact,
     }
-    emit(Report("", columns, rows, None, tuple(notes), document), style)
+    emit_summary(Report("", columns, rows, None, tuple(notes), document), style, target.messages)
     target.messages.say(f"{target.path}: {converted.model.trace.totals.params:,} parameters.")

@@ -91,7 +91,7 @@ def data(
     force: ForceOption = False,
 ) -> None:
     """Parse, call, render."""
-    from convcli.cli.console import Messages, emit
+    from convcli.cli.console import Messages, emit, emit_summary
     from convcli.cli.data_reports import description, names_report
 
     if source is None:
@@ -127,8 +127,11 @@ def data(
             progress=progress,
         )
     findings = _findings(loaded, source) if check else None
-    emit(description(loaded, findings), style)
-    if output is not None:
+    report = description(loaded, findings)
+    if output is None:
+        emit(report, style)
+    else:
+        emit_summary(report, style, messages)
         _keep(loaded, output, Path(source), messages, sheet=sheet, force=force)
     failed = [finding for finding in findings or () if finding.failed]
     if failed:

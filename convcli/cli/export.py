@@ -53,7 +53,7 @@ def export(
     force: ForceOption = False,
 ) -> None:
     """Parse, call, render."""
-    from convcli.cli.console import Messages, emit
+    from convcli.cli.console import Messages, emit_summary
     from convcli.cli.learn_options import model_path
     from convcli.exchange.export import SUFFIXES, export_model, format_for, preprocessing_words
     from convcli.learn.modelfile import load
@@ -70,11 +70,12 @@ def export(
         force=force,
         inputs=[source],
     )
+    messages = Messages(quiet=quiet)
     if exported.preprocessing == "outside":
-        Messages(quiet=quiet).say(
+        messages.say(
             f"Its input is {preprocessing_words(trained)}; --with-preprocessing puts that inside."
         )
-    emit(export_report(exported), style)
+    emit_summary(export_report(exported), style, messages)
 
 
 def export_report(exported: Exported) -> Report:

@@ -72,7 +72,7 @@ def features(
     force: ForceOption = False,
 ) -> None:
     """Parse, call, render."""
-    from convcli.cli.console import Messages, emit
+    from convcli.cli.console import Messages, emit_summary
     from convcli.cli.learn_options import load_source, model_path
     from convcli.exchange.features import FeatureExtractor
     from convcli.files import check_target
@@ -97,7 +97,7 @@ def features(
     )
     found = computed(extractor, data, messages)
     write(found, place, force=force, inputs=inputs)
-    emit(features_report(extractor, found, place), style)
+    emit_summary(features_report(extractor, found, place), style, messages)
 
 
 def computed(extractor: FeatureExtractor, data: Dataset, messages: Messages) -> Dataset:

@@ -77,7 +77,7 @@ def import_(
 ) -> None:
     """Parse, call, render."""
     factors, summands = figures("--scale", scale), figures("--offset", offset)
-    from convcli.cli.console import Messages, emit
+    from convcli.cli.console import Messages, emit_summary
     from convcli.exchange.importing import import_model
     from convcli.files import check_target
 
@@ -99,7 +99,7 @@ def import_(
         messages.say(note)
     if _is_plain(imported.model):
         messages.say("Samples are taken as they are; --scale 1/255 brings bytes to 0..1.")
-    emit(import_report(imported.model, place), style)
+    emit_summary(import_report(imported.model, place), style, messages)
 
 
 def figures(option: str, text: str | None) -> tuple[float, ...] | None:

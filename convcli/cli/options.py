@@ -25,7 +25,11 @@ FormatOption = Annotated[
     ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", help="No messages and no progress; results and errors only.")
+    bool,
+    typer.Option(
+        "--quiet",
+        help="No messages, no progress, no report on files written unless --format asks for it.",
+    ),
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace an existing output file (never an input).")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from convcli.cli.console import Messages, emit
+from convcli.cli.console import Messages, emit_summary
 from convcli.cli.picture_far import FarRun
 from convcli.cli.picture_reports import files_report, matrices_text
 from convcli.environment import thread_count
@@ -129,7 +129,7 @@ class PictureRun:
 
     def _tell(self, sources: list[Source], outcomes: list[FileReport | ConvcliError]) -> int:
         done = [outcome for outcome in outcomes if isinstance(outcome, FileReport)]
-        emit(files_report(done, self.kernel), self.style)
+        emit_summary(files_report(done, self.kernel), self.style, Messages(quiet=self.quiet))
         self._draw([report.result for report in done])
         return _tell_failed(sources, outcomes)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convcli.cli.console import emit
+from convcli.cli.console import emit_summary
 from convcli.cli.options import ForceOption, FormatOption, QuietOption
 from convcli.cli.show_output import PictureOption, find_target
 from convcli.errors import InputProblem
@@ -59,9 +59,9 @@ def show_curves(
 
     rows = directory.read_history()
     write_text(target.path, _curves_svg(rows), force=target.force)
-    if style in {None, "table", "plain"}:
+    if style in {"table", "plain"} or (style is None and not quiet):
         sys.stdout.write(_curves_text(rows))
-    emit(_curves_report(rows), style)
+    emit_summary(_curves_report(rows), style, target.messages)
     target.messages.say(f"{target.path}: {len(rows)} epochs.")
 
 

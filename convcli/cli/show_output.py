@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.console import Messages, emit, has_colour
+from convcli.cli.console import Messages, emit_summary, has_colour
 from convcli.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def show_cells(
         columns=columns,
         title=title,
     )
-    if (style or ("table" if sys.stdout.isatty() else "plain")) == "table":
+    drawn_by_default = sys.stdout.isatty() and not target.messages.quiet
+    if style == "table" or (style is None and drawn_by_default):
         from shutil import get_terminal_size
 
         from convcli.imaging.terminal_sheet import draw_cells
@@ -131,7 +132,7 @@ def show_cells(
             cells, columns=size.columns, rows=size.lines, colour=has_colour(), title=title
         )
         sys.stdout.write(drawn + "\n")
-    emit(report, style)
+    emit_summary(report, style, target.messages)
     target.messages.say(f"{target.path}: {width} x {height} pixels.")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.console import emit
+from convcli.cli.console import emit_summary
 from convcli.cli.evaluate import SplitName
 from convcli.cli.learn_options import DataOption, ModelArgument, SizeOption
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
@@ -74,7 +74,7 @@ def show_confusion(
 
         picture = Picture((Frame(matrix_picture(title, counts, names)),))
         write_picture(target.path, picture, force=target.force, inputs=target.inputs)
-    emit(_confusion_report(title, found, names), style)
+    emit_summary(_confusion_report(title, found, names), style, target.messages)
     target.messages.say(f"{target.path}: {len(names)} classes.")
 
 
@@ -98,7 +98,7 @@ def show_errors(
     wrong = found.n - int(found.confusion.trace())
     report = _errors_report(found, data, samples, f"{wrong:,} of {found.n:,} {name} samples wrong")
     if not found.worst:
-        emit(report, style)
+        emit_summary(report, style, target.messages)
         target.messages.say("There is no mistake to draw; nothing was written.")
         return
     show_cells(

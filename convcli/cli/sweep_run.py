@@ -6,7 +6,7 @@ import signal
 from datetime import datetime
 from pathlib import Path
 
-from convcli.cli.console import Messages, emit
+from convcli.cli.console import Messages, emit_summary
 from convcli.cli.interruption import handling
 from convcli.cli.sweep_plan import Plan
 from convcli.cli.sweep_view import finished_line, sweep_report, write_pictures
@@ -74,7 +74,7 @@ def sweep_all(
         )
         raise
     pictures = write_pictures(sweep, plan.read_axes(), directory.path)
-    emit(sweep_report(sweep, plan, directory.path, pictures, style), style)
+    emit_summary(sweep_report(sweep, plan, directory.path, pictures, style), style, messages)
 
 
 def _engine(processes: int, cluster: str | None) -> Engine:

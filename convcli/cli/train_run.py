@@ -169,7 +169,7 @@ def write_page(run: Run, messages: Messages) -> None:
 
 def finish(order: Order, run: Run, result: RunResult) -> None:
     """Show the figures; hold them against `--fail-under`."""
-    show_result(result_report(run, result), run, order.style)
+    show_result(result_report(run, result), run, order.style, order.messages)
     finish_check(
         order, result.val_accuracy if result.test_accuracy is None else result.test_accuracy
     )

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from convcli.cli.console import emit
+from convcli.cli.console import emit, emit_summary
 from convcli.cli.train_order import Order
 from convcli.cli.train_run import begin, finish_check, run_to_end
 from convcli.errors import UsageMistake
@@ -126,5 +126,5 @@ def _show(
             "of": key,
         },
     )
-    emit(report, order.style)
+    emit_summary(report, order.style, order.messages)
     finish_check(order, mean)

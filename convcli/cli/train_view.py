@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from convcli.cli.console import Messages, emit
+from convcli.cli.console import Messages, emit_summary
 from convcli.learn.fit import Epoch, StepDone
 from convcli.report import Report
 from convcli.report.curves import draw_curves
@@ -129,9 +129,9 @@ def closing_notes(run: Run, result: RunResult) -> list[str]:
     ]
 
 
-def show_result(report: Report, run: Run, style: str | None) -> None:
+def show_result(report: Report, run: Run, style: str | None, messages: Messages) -> None:
     """Print curves, where people read, and the report."""
-    readable = style in {None, "table", "plain"}
+    readable = style in {"table", "plain"} or (style is None and not messages.quiet)
     history = run.training.history
     if readable and len(history) > 1:
         losses: Curves = {"training": [epoch.train_loss for epoch in history]}
@@ -141,4 +141,4 @@ def show_result(report: Report, run: Run, style: str | None) -> None:
             accuracies["validation"] = [epoch.val_accuracy for epoch in history]
         sys.stdout.write(draw_curves(losses, title="loss by epoch", logarithmic=True) + "\n\n")
         sys.stdout.write(draw_curves(accuracies, title="accuracy by epoch", text="{:.1%}") + "\n\n")
-    emit(report, style)
+    emit_summary(report, style, messages)

@@ -145,21 +145,6 @@ def test_pointing_shows_the_sum_and_the_field(browser: Any, tmp_path: Path) -> N
     assert page.evaluate("Math.max(...convcli.state.levels)") == 0
 
 
-@pytest.mark.slow
-def test_a_frame_takes_less_than_a_thirtieth_of_a_second(browser: Any, tmp_path: Path) -> None:
-    model = trained(NETWORKS["lenet5"])
-    model.save(tmp_path / "model.safetensors")
-    assert run(["page", str(tmp_path / "model.safetensors"), "-o", str(tmp_path / "p.html")]) == 0
-    page = opened(browser, tmp_path / "p.html")
-    draw(page, SEVEN)
-    milliseconds = page.evaluate(
-        "(() => {const levels = convcli.state.levels; const start = performance.now();"
-        "for (let i = 0; i < 20; i++) convcli.network.run(levels);"
-        "return (performance.now() - start) / 20})()"
-    )
-    assert milliseconds < 33
-
-
 def test_the_page_stands_alone_and_replaces_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -228,7 +228,7 @@ def test_a_time_limit_ends_the_training(
     words = ["--epochs", "1000000", "--time-limit", "0.2", "--format", "json"]
     assert train(data, tmp_path / "run", *words) == 0
     said = capfd.readouterr()
-    assert 0.2 <= json.loads(said.out)["train_seconds"] < 1
+    assert json.loads(said.out)["epochs"] < 1_000_000
     assert "the time limit of 0.2 s was reached" in said.err
 
 

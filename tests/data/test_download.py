@@ -191,10 +191,8 @@ def test_a_wrong_part_is_thrown_away_after_the_checksum(tmp_path: Path, address:
 def test_each_failure_is_named_and_the_next_mirror_tried(
     tmp_path: Path, address: str, manner: str, sentence: str
 ) -> None:
-    began = time.monotonic()
     with pytest.raises(InputProblem, match=sentence):
         fetch(tmp_path, f"{address}{manner}/")
-    assert time.monotonic() - began < 30
     assert not (tmp_path / "data").exists()
     assert fetch(tmp_path, f"{address}{manner}/", f"{address}good/") == CONTENT
 

@@ -57,8 +57,10 @@ def samples_for(trace: Trace, count: int = 256) -> Any:
     return np.random.default_rng(2).normal(size=shape).astype(np.float32)
 
 
-def run_onnx(content: bytes, samples: Any) -> Any:
+def run_onnx(trace: Trace, arrays: dict[str, Any], samples: Any, *scaling: Scaling) -> Any:
+    pytest.importorskip("onnx", reason="writes the file; extra [onnx]")
     runtime = pytest.importorskip("onnxruntime", reason="ONNX files are run by it; extra [bench]")
+    content = onnx_model(trace, arrays, *scaling)
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return session.run(None, {"input": samples})[0]
 
@@ -78,7 +80,7 @@ def run_torch(source: str, tensors: dict[str, Any], samples: Any) -> Any:
 def test_both_programs_give_the_same_numbers(notation: str) -> None:
     trace = parse_notation(notation).trace()
     arrays, samples = arrays_for(trace), samples_for(trace)
-    ref = run_onnx(onnx_model(trace, arrays), samples)
+    ref = run_onnx(trace, arrays, samples)
     module = torch_module(trace, arrays)
     got = run_torch(module.source, module.tensors, samples)
     assert ref.shape == (256, trace.output_shape[-1], *trace.output_shape[:-1])
@@ -94,7 +96,7 @@ def test_presets_leave_too(preset: str) -> None:
     arrays, samples = arrays_for(trace), samples_for(trace, count=1)
     module = torch_module(trace, arrays)
     got = run_torch(module.source, module.tensors, samples)
-    np.testing.assert_allclose(run_onnx(onnx_model(trace, arrays), samples), got, atol=1e-5)
+    np.testing.assert_allclose(run_onnx(trace, arrays, samples), got, atol=1e-5)
 
 
 def test_preprocessing_may_travel_inside() -> None:
@@ -103,8 +105,8 @@ def test_preprocessing_may_travel_inside() -> None:
     levels = np.random.default_rng(3).integers(0, 256, (7, 5, 4, 3)).astype(np.float32)
     scaling = Scaling(scale=(1 / 255, 1 / 100, 1 / 50), offset=(0.0, -0.5, 1.0))
     prepared = levels * np.float32(scaling.scale) + np.float32(scaling.offset)
-    ref = run_onnx(onnx_model(trace, arrays), np.ascontiguousarray(np.moveaxis(prepared, -1, 1)))
-    got = run_onnx(onnx_model(trace, arrays, scaling), levels)
+    ref = run_onnx(trace, arrays, np.ascontiguousarray(np.moveaxis(prepared, -1, 1)))
+    got = run_onnx(trace, arrays, levels, scaling)
     np.testing.assert_allclose(ref, got, atol=1e-5)
     module = torch_module(trace, arrays, scaling)
     np.testing.assert_allclose(ref, run_torch(module.source, module.tensors, levels), atol=1e-5)
@@ -136,10 +138,14 @@ def test_every_layer_has_a_writer_or_is_known_not_to() -> None:
     assert rows - set(TORCH_WRITERS) == set()
 
 
-def test_what_has_no_counterpart_is_named() -> None:
+def test_what_pytorch_lacks_is_named() -> None:
     trace = parse_notation("input 9x9x1, avgpool 2 same").trace()
     with pytest.raises(InputProblem, match=r"Layer 1 avgpool1 `avgpool 2 same`.*countpad"):
         torch_module(trace, {})
+
+
+def test_what_onnx_lacks_is_named() -> None:
+    pytest.importorskip("onnx", reason="writes the file; extra [onnx]")
     trace = parse_notation("input 9x9x1, avgpool 2 ceil countpad").trace()
     with pytest.raises(InputProblem, match=r"Layer 1 avgpool1: ceil together with countpad"):
         onnx_model(trace, {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from convcli.errors import ConvcliError, InputProblem, UsageMistake
 from convcli.layers import Conv, Residual
 from convcli.layers.registry import BLOCKS, WORDS
 from convcli.network import Network, network, parse_notation, to_notation
+from tests.effort import at_most_calls
 
 
 def complaint(text: str) -> str:
@@ -193,20 +193,16 @@ def test_the_edit_that_is_advised_helps(text: str, mended: str) -> None:
     ids=range(26),
 )  # fmt: skip
 def test_hostile_text_ends_in_a_sentence_quickly(text: str) -> None:
-    start = time.perf_counter()
-    with pytest.raises(ConvcliError):
+    with at_most_calls(2_000_000), pytest.raises(ConvcliError):
         parse_notation(text).trace()
-    assert time.perf_counter() - start < 2
 
 
 def test_wide_windows_cost_nothing() -> None:
-    start = time.perf_counter()
     for layer in ("adaptavg 999999937", "conv 1 999999999", "upconv 1 900000000 s7",
                   "maxpool 500000000 s1", "upsample 1000000 bilinear", "lrn 1000000000",
                   "conv 999999999 1 g3", "shuffle 999999999"):  # fmt: skip
-        with contextlib.suppress(ConvcliError):
+        with at_most_calls(10_000), contextlib.suppress(ConvcliError):
             parse_notation(f"input 999999999x3, {layer}").trace()
-    assert time.perf_counter() - start < 2
 
 
 WORDS_OF_NETWORKS = st.sampled_from(
