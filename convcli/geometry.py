@@ -104,7 +104,7 @@ def transposed_size(
 
     >>> transposed_size(14, 3, stride=2, before=1, after=1, output_padding=1)
     28
-    >>> transposed_size(4, 2, stride=3)  # Keras says 12, see `keras_output_padding`
+    >>> transposed_size(4, 2, stride=3)  # Keras says 12, see `keras_transposed`
     11
     """
     spread = (size - 1) * stride + effective_kernel(kernel, dilation)
@@ -124,15 +124,27 @@ def transposed_same(kernel: int, stride: int, dilation: int = 1) -> tuple[int, i
     return total // 2, total - total // 2, max(0, -surplus)
 
 
-def keras_output_padding(kernel: int, stride: int, dilation: int = 1) -> int:
-    """Return what Keras adds to a valid transposed output when the kernel is below the stride.
+def keras_transposed(
+    kernel: int, stride: int, dilation: int, extra: int | None, *, same: bool
+) -> tuple[int, int, int]:
+    """Return (before, after, output padding) as Keras crops a transposed output.
 
-    Keras: `size * stride + max(kernel - stride, 0)`, so that a stride is never cut short.
+    Without a number as output padding a stride is never cut short (`valid`), or the output is
+    `size * stride` (`same`). With one, 0 too, it is `(size - 1) * stride + kernel + extra`
+    (`valid`) or `(size - 1) * stride + kernel % 2 + extra` (`same`, cropped at both ends alike).
 
-    >>> transposed_size(4, 2, stride=3, output_padding=keras_output_padding(2, 3))
-    12
+    Source: keras/src/backend/common/backend_utils.py, _get_output_shape_given_tf_padding.
+
+    >>> keras_transposed(2, 3, 1, None, same=False), keras_transposed(2, 3, 1, 0, same=False)
+    ((0, 0, 1), (0, 0, 0))
+    >>> keras_transposed(3, 2, 1, 1, same=True)
+    (1, 1, 1)
     """
-    return max(0, stride - effective_kernel(kernel, dilation))
+    span = effective_kernel(kernel, dilation)
+    if same:
+        half = span // 2
+        return transposed_same(kernel, stride, dilation) if extra is None else (half, half, extra)
+    return 0, 0, max(0, stride - span) if extra is None else extra
 
 
 def adaptive_window(size: int, count: int, cell: int) -> range:
@@ -224,7 +236,8 @@ class Enlarge(Frozen):
     def reads(self, cell: int) -> range:
         """Return the input cells that output `cell` reads.
 
-        Linear puts output centre `(cell + 1/2) / factor - 1/2` between its two neighbours.
+        Linear puts output centre `(cell + 1/2) / factor - 1/2` between its two neighbours; at
+        the ends of the map, where one is missing, the other stands for both.
 
         >>> [list(Enlarge(2).reads(cell)) for cell in range(3)]
         [[0], [0], [1]]

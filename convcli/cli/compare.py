@@ -141,7 +141,7 @@ def _ratio_text(ratio: float | None) -> str:
 
 
 Pair = tuple[str, "Step | None", "Step | None"]
-"""A mark and the layers of both: `=` same words, `~` changed, `-` gone, `+` new."""
+"""A mark and the layers of both: `=` words and parameters, `~` changed, `-` gone, `+` new."""
 
 
 def aligned(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
@@ -155,7 +155,9 @@ def aligned(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
     pairs: list[Pair] = []
     for same, xs, ys in _matched(a, b, layer_words):
         if same:
-            pairs += [("=", x, y) for x, y in zip(xs, ys, strict=True)]
+            pairs += [
+                ("=" if x.params == y.params else "~", x, y) for x, y in zip(xs, ys, strict=True)
+            ]
             continue
         for _, left, right in _matched(xs, ys, lambda step: step.op):
             for x, y in zip_longest(left, right):
@@ -193,5 +195,8 @@ def _layers(pairs: list[tuple[str, Step | None, Step | None]], names: tuple[str,
         title="Layers",
         columns=tuple(columns),
         rows=tuple((mark, *cells(x), *cells(y)) for mark, x, y in pairs),
-        notes=("= the same words, ~ changed, - only in the first, + only in the second.",),
+        notes=(
+            "= the same words and parameters, ~ changed, - only in the first, "
+            "+ only in the second.",
+        ),
     )

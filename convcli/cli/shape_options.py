@@ -9,7 +9,7 @@ import typer
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16", "int8"]
 Dialect = Literal["torch", "keras", "onnx"]
-Convention = Literal["paper", "torchinfo", "fvcore", "ptflops", "keras", "deepspeed"]
+Convention = Literal["paper", "torchinfo", "fvcore", "ptflops", "keras", "deepspeed", "calflops"]
 
 NETWORK, QUESTIONS, TABLE = "The network", "Other questions", "The table"
 """Under which headings the help lists the options."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convcli.errors import InputProblem
-from convcli.geometry import Padding, effective_kernel, keras_output_padding
+from convcli.geometry import keras_transposed
 from convcli.layers import (
     LSTM,
     Activation,
@@ -33,6 +33,7 @@ from convcli.layers import (
     TransposedConv,
     Upsample,
 )
+from convcli.layers.conv import output_padding
 
 Config = Mapping[str, Any]
 
@@ -195,25 +196,22 @@ def _transposed(layer: KerasLayer) -> list[Layer]:
     """Return the layer with Keras' output size written out, so that it holds in any dialect."""
     kernel, stride = layer.axes("kernel_size"), layer.axes("strides")
     dilation = layer.axes("dilation_rate")
-    word: Padding = layer.padding()
-    extra = layer.config.get("output_padding")
-    if extra is not None:
-        output_padding = layer.axes("output_padding")
-        if word == "same":
-            halves = (effective_kernel(k, d) // 2 for k, d in zip(kernel, dilation, strict=True))
-            word = tuple((half, half) for half in halves)
-    elif word == "same":
-        output_padding = (0,)
-    else:
-        each = zip(kernel, stride, dilation, strict=True)
-        output_padding = tuple(keras_output_padding(*axis) for axis in each)
+    padding = layer.padding()
+    told = layer.config.get("output_padding") is not None
+    extra: tuple[int | None, ...] = layer.axes("output_padding") if told else (None,)
+    extra = extra * (len(kernel) // len(extra))
+    crops = [
+        keras_transposed(*axis, same=padding == "same")
+        for axis in zip(kernel, stride, dilation, extra, strict=True)
+    ]
+    cropped = told or padding == "valid"
     return [
         TransposedConv(
             filters=layer.number("filters"),
             kernel=kernel,
             stride=stride,
-            padding=word,
-            output_padding=output_padding,
+            padding=tuple((before, after) for before, after, _ in crops) if cropped else "same",
+            output_padding=output_padding(extra for *_, extra in crops) if cropped else (),
             dilation=dilation,
             bias=layer.flag("use_bias"),
             activation=layer.activation(),

@@ -36,6 +36,7 @@ from convcli.layers import (
     TransposedConv,
 )
 from convcli.layers.base import Join, Shape, shape_text
+from convcli.layers.conv import output_padding
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -190,7 +191,7 @@ def _transposed(operator: Operator) -> Tensor:
         filters=weight.shape[1] * groups,
         groups=groups,
         bias=bool(bias),
-        output_padding=tuple(operator.number("output_padding", [0] * rank)),
+        output_padding=output_padding(operator.number("output_padding", [0] * rank)),
         **fields,
     )
     arrays = {"kernel": np.moveaxis(weight, (0, 1), (-2, -1))} | bias

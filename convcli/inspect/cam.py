@@ -39,6 +39,9 @@ def spread(
 ) -> Values:
     """Return a map at every input cell, linear between the centres of its receptive fields.
 
+    A cell speaks for half a stride around its centre; beyond the outermost ones nothing is known
+    and the map is 0.
+
     Args:
         values: (h, w).
         out_hw: height and width of the input.
@@ -46,7 +49,7 @@ def spread(
         stride: input cells from one centre to the next, on each axis.
 
     >>> spread(np.array([[0.0, 4.0]]), (1, 6), first=(0, 1), stride=(1, 2))
-    array([[0., 0., 2., 4., 4., 4.]])
+    array([[0., 0., 2., 4., 4., 0.]])
     """
     rows = _shares(values.shape[0], out_hw[0], first[0], stride[0])
     columns = _shares(values.shape[1], out_hw[1], first[1], stride[1])
@@ -56,6 +59,8 @@ def spread(
 
 def _shares(cells: int, size: int, first: float, stride: float) -> Values:
     """Return the weight of each of `cells` centres at each of `size` places."""
-    at = np.clip((np.arange(size) - first) / stride, 0, cells - 1)
+    place = (np.arange(size) - first) / stride
+    at = np.clip(place, 0, cells - 1)
     shares: Values = np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(cells)[None, :]))
+    shares[np.abs(place - at) > 0.5] = 0.0
     return shares

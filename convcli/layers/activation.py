@@ -25,6 +25,11 @@ STEPS_PER_ELEMENT = {
 OPS_PER_ELEMENT = {kind: steps.count(",") + 1 for kind, steps in STEPS_PER_ELEMENT.items()}
 """Operations for one element; exp, erf, tanh and a division count 1 each."""
 
+KEEPS = dict.fromkeys(STEPS_PER_ELEMENT, "input") | dict.fromkeys(
+    ("relu", "tanh", "sigmoid", "softmax"), "output"
+)
+"""What the gradient of an activation is computed from."""
+
 KINDS = tuple(kind for kind in OPS_PER_ELEMENT if kind != "prelu")
 """Activations without weights: rows of their own, and suffixes of a layer."""
 
@@ -80,6 +85,11 @@ class Activation(Layer):
         """The kind."""
         return self.kind
 
+    @property
+    def keeps(self) -> str:  # type: ignore[override]  # its kind decides
+        """What its gradient reads again, by `KEEPS`."""
+        return KEEPS[self.kind]
+
     def flops(self, input_shape: Shape) -> Work:
         """Return the operations by `OPS_PER_ELEMENT`."""
         return {"activation": activation_flops(self.kind, input_shape)}
@@ -94,6 +104,7 @@ class PReLU(Layer):
     """
 
     op = "prelu"
+    keeps = "input"
 
     def weights(self, input_shape: Shape) -> dict[str, Shape]:
         """Return slope (in_channels,)."""

@@ -75,6 +75,10 @@ class Layer(Frozen):
     """Fields with one (before, after) per axis."""
     positive_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that are at least 1."""
+    keeps: ClassVar[str] = ""
+    """What its gradient reads again, as in PyTorch: `input`, `output`, or nothing."""
+    is_view: ClassVar[bool] = False
+    """Whether the output is the input's memory under another shape."""
 
     def __post_init__(self) -> None:
         for name in self.positive_fields:
@@ -119,7 +123,7 @@ class Layer(Frozen):
         changes = {}
         for name in (*self.axes_fields, *self.pads_fields):
             value = getattr(self, name)
-            if isinstance(value, str) or len(value) == rank:
+            if isinstance(value, str) or not value or len(value) == rank:
                 continue
             if len(value) != 1:
                 told = padding_text(value) if isinstance(value[0], tuple) else shape_text(value)
@@ -151,6 +155,10 @@ class Layer(Frozen):
     def buffers(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the arrays that are kept but not learned by gradients: name to shape."""
         return {}
+
+    def keeps_besides(self, input_shape: Shape) -> tuple[int, int]:
+        """Return how many further numbers, and how many 8-byte indices, its gradient reads."""
+        return 0, 0
 
     def macs(self, input_shape: Shape) -> int:
         """Return the multiply-accumulates of one sample, no bias."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -124,6 +125,7 @@ class Conv(Sliding):
     """What stands in the padding: zeros, or reflect, replicate, circular (not in the notation)."""
 
     op = "conv"
+    keeps = "input"
     positive_fields = ("filters", "groups")
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -188,6 +190,7 @@ class DepthwiseConv(Sliding):
     bias: bool = True
 
     op = "dwconv"
+    keeps = "input"
     positive_fields = ("multiplier",)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -224,6 +227,7 @@ class SeparableConv(Sliding):
     bias: bool = True
 
     op = "sepconv"
+    keeps = "input"
     positive_fields = ("filters", "multiplier")
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -246,6 +250,11 @@ class SeparableConv(Sliding):
         middle = input_shape[-1] * self.multiplier
         return cells * middle * (prod(self.kernel) + self.filters)
 
+    def keeps_besides(self, input_shape: Shape) -> tuple[int, int]:
+        """Return the map between the two convolutions."""
+        cells = elements(self.output_shape(input_shape)[:-1])
+        return cells * input_shape[-1] * self.multiplier, 0
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class TransposedConv(ActivatedLayer):
@@ -259,7 +268,8 @@ class TransposedConv(ActivatedLayer):
     kernel: tuple[int, ...]
     stride: tuple[int, ...] = (1,)
     padding: Padding = "valid"
-    output_padding: tuple[int, ...] = (0,)
+    output_padding: tuple[int, ...] = ()
+    """Cells more at the end; Keras tells 0 from nothing."""
     dilation: tuple[int, ...] = (1,)
     groups: int = 1
     bias: bool = True
@@ -267,6 +277,7 @@ class TransposedConv(ActivatedLayer):
     """Cells a framework adds by itself at the end (Keras, kernel below stride)."""
 
     op = "upconv"
+    keeps = "input"
     needs_map = True
     axes_fields = ("kernel", "stride", "dilation")
     pads_fields = ("padding", "output_padding", "fill")
@@ -283,7 +294,7 @@ class TransposedConv(ActivatedLayer):
         """Return (before, after, output padding) in cells for every axis."""
         crops = []
         for axis, kernel in enumerate(self.kernel):
-            extra = self.output_padding[axis] + self.fill[axis]
+            extra = (self.output_padding[axis] if self.output_padding else 0) + self.fill[axis]
             if self.padding == "same":
                 before, after, needed = transposed_same(
                     kernel, self.stride[axis], self.dilation[axis]
@@ -301,7 +312,7 @@ class TransposedConv(ActivatedLayer):
         spatial = []
         for axis, (before, after, extra) in enumerate(self.crops()):
             stride, dilation = self.stride[axis], self.dilation[axis]
-            written = self.output_padding[axis]
+            written = self.output_padding[axis] if self.output_padding else 0
             if written and written >= max(stride, dilation):
                 raise Misfit(
                     f"output padding {written} is not below stride {stride} or dilation "
@@ -338,6 +349,16 @@ class TransposedConv(ActivatedLayer):
             Spread(kernel, self.stride[axis], self.dilation[axis], crops[axis][0])
             for axis, kernel in enumerate(self.kernel)
         )
+
+
+def output_padding(cells: Iterable[int]) -> tuple[int, ...]:
+    """Return the field of that name from another tool's numbers, where 0 means nothing.
+
+    >>> output_padding([0, 0]), output_padding([0, 1])
+    ((), (0, 1))
+    """
+    extra = tuple(cells)
+    return extra if any(extra) else ()
 
 
 def padding_words(padding: Padding) -> str:

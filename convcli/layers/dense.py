@@ -20,6 +20,7 @@ class Dense(ActivatedLayer):
     bias: bool = True
 
     op = "dense"
+    keeps = "input"
     positive_fields = ("units",)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -50,6 +51,7 @@ class Flatten(Layer):
     """
 
     op = "flatten"
+    is_view = True
 
     def output_rank(self, rank: int) -> int:
         """Return 0: a vector."""
@@ -84,3 +86,7 @@ class Dropout(Layer):
     def row_op(self) -> str:
         """`dropout`, or `dropout2d` for whole channels."""
         return "dropout2d" if self.whole_channels else "dropout"
+
+    def keeps_besides(self, input_shape: Shape) -> tuple[int, int]:
+        """Return the mask: one number for each cell, or for each channel."""
+        return elements(input_shape[-1:] if self.whole_channels else input_shape), 0

@@ -80,6 +80,7 @@ class Multiply(Join):
     """
 
     op = "scale"
+    keeps = "input"
 
     def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
         """Return the first shape; the second is broadcast over its axes."""

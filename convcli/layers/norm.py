@@ -30,6 +30,7 @@ class BatchNorm(Layer):
     momentum: float = 0.1
 
     op = "bn"
+    keeps = "input"
 
     def __post_init__(self) -> None:
         check_eps(self.eps)
@@ -64,6 +65,7 @@ class LayerNorm(Layer):
     eps: float = 1e-5
 
     op = "ln"
+    keeps = "input"
 
     def __post_init__(self) -> None:
         check_eps(self.eps)
@@ -91,6 +93,7 @@ class GroupNorm(Layer):
     eps: float = 1e-5
 
     op = "gn"
+    keeps = "input"
     positive_fields = ("groups",)
 
     def __post_init__(self) -> None:
@@ -131,6 +134,7 @@ class LocalResponseNorm(Layer):
     k: float = 1.0
 
     op = "lrn"
+    keeps = "input"
     positive_fields = ("size",)
 
     def flops(self, input_shape: Shape) -> Work:

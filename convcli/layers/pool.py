@@ -67,10 +67,15 @@ class MaxPool(Pool):
     ceil: bool = False
 
     op = "maxpool"
+    keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
         """Return window - 1 comparisons for each output cell."""
         return {"pooling": elements(self.output_shape(input_shape)) * (prod(self.kernel) - 1)}
+
+    def keeps_besides(self, input_shape: Shape) -> tuple[int, int]:
+        """Return where each maximum stood."""
+        return 0, elements(self.output_shape(input_shape))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -88,6 +93,7 @@ class AveragePool(Pool):
     count_padding: bool = False
 
     op = "avgpool"
+    keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
         """Return window - 1 additions and a division for each output cell."""
@@ -136,10 +142,15 @@ class GlobalMaxPool(GlobalPool):
     """
 
     op = "gmp"
+    keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
         """Return one comparison for each cell but the first."""
         return {"pooling": elements(input_shape) - input_shape[-1]}
+
+    def keeps_besides(self, input_shape: Shape) -> tuple[int, int]:
+        """Return where each maximum stood."""
+        return 0, elements(self.output_shape(input_shape))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -153,6 +164,7 @@ class AdaptiveAveragePool(Layer):
     size: tuple[int, ...]
 
     op = "adaptavg"
+    keeps = "input"
     needs_map = True
     axes_fields = ("size",)
 

@@ -19,6 +19,7 @@ class Reshape(Layer):
     shape: Shape
 
     op = "reshape"
+    is_view = True
     axes_fields = ("shape",)
 
     def __post_init__(self) -> None:
@@ -140,8 +141,11 @@ class Upsample(Layer):
         return {"elementwise": elements(self.output_shape(input_shape)) * (2 * neighbours - 1)}
 
     def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
-        """Return the enlargements."""
-        return tuple(Enlarge(factor, self.bilinear) for factor in self.factor)
+        """Return the enlargements; a single cell has no neighbor to mix with."""
+        return tuple(
+            Enlarge(factor, self.bilinear and size > 1)
+            for size, factor in zip(input_shape, self.factor, strict=False)
+        )
 
 
 @dataclass(slots=True, eq=False, repr=False)

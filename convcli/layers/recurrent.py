@@ -23,6 +23,7 @@ class LSTM(Layer):
     biases: int = 1
 
     op = "lstm"
+    keeps = "input"
     positive_fields = ("units",)
 
     def output_rank(self, rank: int) -> int:

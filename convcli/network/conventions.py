@@ -1,6 +1,6 @@
 """Other tools' counting, as functions of the trace, so that their totals can be rebuilt.
 
-ResNet-50 is 4.089, 4.111, 4.134, 8.178 or 8.211 thousand million by tool; each of them counts
+ResNet-50 is 4.089, 4.112, 4.132, 8.178 or 8.211 thousand million by tool; each of them counts
 something else. None of these figures is wrong; they answer different questions.
 """
 
@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from convcli.errors import UsageMistake, did_you_mean
+from convcli.geometry import output_size
 from convcli.layers.base import elements
+from convcli.layers.conv import TransposedConv
+from convcli.layers.norm import LocalResponseNorm
 from convcli.network.trace import Step, Trace
 
 StepCount = Callable[[Step], int]
@@ -47,7 +50,7 @@ def count(trace: Trace, name: str) -> Counted:
     >>> from convcli.network import network
     >>> trace = network("resnet50").trace()
     >>> [round(count(trace, name).work / 1e9, 3) for name in ("paper", "fvcore", "ptflops")]
-    [4.089, 4.112, 4.134]
+    [4.089, 4.112, 4.132]
 
     Raises:
         UsageMistake: there is no such convention.
@@ -95,56 +98,101 @@ def _fvcore(step: Step) -> int:
     return 0 if step.op == "lstm" else step.macs
 
 
-_PTFLOPS_TWICE = {"relu", "prelu", "elu", "relu6", "gelu"}
+_PTFLOPS_TWICE = {"relu", "prelu", "elu", "gelu"}
 """Counted by the module's hook, and again when the module calls the patched function."""
 
-_PTFLOPS_ONCE = {"leakyrelu", "silu", "softmax"}
+_PTFLOPS_ONCE = {"relu6", "leakyrelu", "silu", "softmax"}
+
+_POOLS = {"maxpool", "avgpool", "gap", "gmp", "adaptavg"}
 
 
 def _ptflops_activation(op: str | None, cells: int) -> int:
-    if op in _PTFLOPS_TWICE:
-        return 2 * cells
-    return cells if op in _PTFLOPS_ONCE else 0
+    return cells * ((op in _PTFLOPS_TWICE) * 2 + (op in _PTFLOPS_ONCE))
 
 
 def _ptflops(step: Step) -> int:
     """Multiply-accumulates and biases; modules that call a patched function count twice."""
     inputs, outputs = elements(step.input_shapes[0]), elements(step.output_shape)
-    activation = _ptflops_activation(step.activation, outputs)
-    bias = outputs if "bias" in step.weights else 0
-    if step.op in {"conv", "dwconv", "sepconv"}:
-        return step.macs + bias + activation
-    if step.op == "upconv":  # on the output grid, unlike everyone else
-        return step.macs * prod(step.output_shape[:-1]) // prod(step.input_shapes[0][:-1]) + (
-            bias + activation
-        )
-    if step.op == "dense":
-        return 2 * (step.macs + step.weights["kernel"][-1] * ("bias" in step.weights)) + activation
-    if step.op in {"maxpool", "avgpool", "gap", "gmp", "adaptavg"}:
+    if step.op == "lstm":
+        return step.macs + _gates(step)
+    if step.macs:
+        activation = _ptflops_activation(step.activation, outputs)
+        return step.macs + outputs * ("bias" in step.weights) + activation
+    if step.op in _POOLS or step.op == "gn":
         return 2 * inputs
-    if step.op in {"bn", "ln", "gn"}:
-        return 2 * inputs
-    return _ptflops_activation(step.op, outputs)
+    if step.op == "bn":
+        return inputs * (2 if step.weights else 1)
+    if step.op == "ln":  # its module has no `affine`
+        return inputs
+    if step.op == "upsample":
+        return 2 * outputs
+    return _lrn(step) if step.op == "lrn" else _ptflops_activation(step.op, outputs)
+
+
+def _gates(step: Step) -> int:
+    """Return what both families of profilers add to an LSTM's products: biases and 10 a unit."""
+    (length, _), units = step.input_shapes[0], step.output_shape[-1]
+    biases = sum(elements(shape) for name, shape in step.weights.items() if "bias" in name)
+    return length * (10 * units + biases)
+
+
+def _lrn(step: Step) -> int:
+    """Return the patched calls of PyTorch's function: two products, a sum, a pool over padding."""
+    *cells, channels = step.input_shapes[0]
+    window = cast(LocalResponseNorm, step.layer).size
+    return prod(cells) * (4 * channels + window - 1)
 
 
 def _two_per_mac(step: Step) -> int:
     return 2 * step.macs
 
 
+_PROFILED = {"relu", "prelu", "elu", "gelu", "silu", "leakyrelu", "softmax"}
+"""Activations whose functions DeepSpeed and calflops patch; ReLU6 runs another one."""
+
+
 def _deepspeed(step: Step) -> int:
-    """Two for each multiply-accumulate; bias, normalisation, activations and pools by element."""
+    """Two for each multiply-accumulate; bias, normalization, activations and pools by element."""
     inputs, outputs = elements(step.input_shapes[0]), elements(step.output_shape)
-    activation = outputs if step.activation in {"relu", "relu6", "elu", "gelu", "silu"} else 0
+    if step.op == "lstm":
+        length, units = step.input_shapes[0][0], step.output_shape[-1]
+        return 2 * step.macs - 8 * length * units + _gates(step)
     if step.macs:
         bias = outputs if "bias" in step.weights and step.op != "dense" else 0
-        return 2 * step.macs + bias + activation
+        return 2 * step.macs + bias + outputs * (step.activation in _PROFILED)
     if step.op == "bn":
-        return 2 * inputs
+        return inputs * (2 if step.weights else 1)
     if step.op in {"ln", "gn"}:
         return 5 * inputs
-    pools = {"maxpool", "avgpool", "gap", "gmp", "adaptavg"}
-    activations = {"relu", "relu6", "prelu", "elu", "gelu", "silu", "leakyrelu", "softmax"}
-    return inputs if step.op in pools | activations else 0
+    if step.op == "upsample":
+        return outputs
+    if step.op == "lrn":
+        return _lrn(step)
+    return inputs if step.op in _POOLS | _PROFILED else 0
+
+
+def _calflops(step: Step) -> int:
+    """DeepSpeed's rules before their mends: enlargements, and transposed groups and bias."""
+    if step.op == "upsample":
+        return elements(step.input_shapes[0])
+    if step.op == "upconv":
+        return _calflops_transposed(step)
+    return _deepspeed(step)
+
+
+def _calflops_transposed(step: Step) -> int:
+    """Products divided by the groups twice; biases as if the window slid over the input."""
+    layer = cast(TransposedConv, step.layer)
+    slid = (
+        output_size(size, kernel, stride, before, before, dilation)
+        for size, kernel, stride, (before, *_), dilation in zip(
+            step.input_shapes[0], layer.kernel, layer.stride, layer.crops(), layer.dilation,
+            strict=False,
+        )
+    )  # fmt: skip
+    bias = layer.filters // layer.groups * prod(slid) * layer.bias
+    activation = elements(step.output_shape) * (step.activation in _PROFILED)
+    return 2 * (step.macs // layer.groups) + bias + activation
 
 
 CONVENTIONS = {
@@ -159,33 +207,39 @@ CONVENTIONS = {
         Convention(
             "torchinfo",
             "MACs",
-            "torchinfo, LayerInfo.calculate_macs: weights and biases times output positions",
+            "torchinfo 1.8.0, LayerInfo.calculate_macs: weights and biases times output positions",
             _torchinfo,
         ),
         Convention(
             "fvcore",
             "MACs",
-            "fvcore, FlopCountAnalysis: one per fused multiply-add; batch norm 2 per element",
+            "fvcore 0.1.5, FlopCountAnalysis: one per fused multiply-add; batch norm 2 per element",
             _fvcore,
         ),
         Convention(
             "ptflops",
             "MACs",
-            "ptflops 0.7, PyTorch back end: hooks and patched functions, some work twice",
+            "ptflops 0.7.5, PyTorch back end: hooks and patched functions, some work twice",
             _ptflops,
         ),
         Convention(
             "keras",
             "FLOPs",
-            "Keras counts running statistics as parameters; two FLOPs per multiply-accumulate",
+            "Keras 3: running statistics count as parameters; two FLOPs per multiply-accumulate",
             _two_per_mac,
             buffers_are_params=True,
         ),
         Convention(
             "deepspeed",
             "FLOPs",
-            "DeepSpeed's and calflops' profiler: two per multiply-accumulate, one per element",
+            "DeepSpeed 0.19.8, flops profiler: two per multiply-accumulate, one per element",
             _deepspeed,
+        ),
+        Convention(
+            "calflops",
+            "FLOPs",
+            "calflops 0.3.2: DeepSpeed's rules, but enlargements and transposed convolutions",
+            _calflops,
         ),
     )
 }

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from convcli.errors import ConvcliError, UsageMistake, did_you_mean
-from convcli.geometry import keras_output_padding
+from convcli.geometry import keras_transposed
 from convcli.layers.base import Layer, Misfit
 from convcli.layers.blocks import Block, Branch, Concat, Residual
+from convcli.layers.conv import Conv, TransposedConv
 from convcli.network.value import Network
 
 DIALECTS = ("torch", "keras", "onnx")
@@ -17,8 +18,9 @@ DIALECTS = ("torch", "keras", "onnx")
 def in_dialect(network: Network, dialect: str) -> Network:
     """Return the network as a framework would build it from the same words.
 
-    `keras`: a valid transposed convolution never cuts a stride short; no `ceil`, and no numbers as
-    padding of a transposed convolution.
+    `keras`: a valid transposed convolution never cuts a stride short unless `op` says so, and with
+    `op` a `same` one is cropped at both ends alike; no `ceil`, no stride together with a dilation,
+    and no numbers as padding of a transposed convolution.
     `torch`, `onnx`: an LSTM has two biases. `torch` refuses `same` with a stride and for pools,
     `causal`, and padding that differs before and after.
 
@@ -98,16 +100,27 @@ def _torch(layer: Layer) -> Layer:
 def _keras(layer: Layer) -> Layer:
     if getattr(layer, "ceil", False):
         return _refused(layer, "Keras has no `ceil`. Write `pad 0:1` before it, or `same`.")
-    if layer.op != "upconv":
+    if isinstance(layer, Conv | TransposedConv) and min(max(layer.stride), max(layer.dilation)) > 1:
+        return _refused(layer, "Keras has no stride together with a dilation. Use one of them.")
+    if not isinstance(layer, TransposedConv):
         return layer
-    if not isinstance(layer.padding, str):  # type: ignore[attr-defined]  # a TransposedConv
+    if not isinstance(layer.padding, str):
         return _refused(layer, "Keras has `valid` and `same` here. Write `crop` behind it.")
-    kernel, stride = layer.kernel, layer.stride  # type: ignore[attr-defined]  # a TransposedConv
-    dilation, extra = layer.dilation, layer.output_padding  # type: ignore[attr-defined]  # same
-    fill = tuple(map(keras_output_padding, kernel, stride, dilation))
-    if layer.padding == "same" or any(extra) or not any(fill):  # type: ignore[attr-defined]  # same
-        return layer
-    return replace(layer, fill=fill)  # type: ignore[call-arg]  # same
+    crops = [
+        keras_transposed(*axis, same=layer.padding == "same")
+        for axis in zip(
+            layer.kernel,
+            layer.stride,
+            layer.dilation,
+            layer.output_padding or (None,) * len(layer.kernel),
+            strict=True,
+        )
+    ]
+    ends = tuple((before, after) for before, after, _ in crops)
+    fill = tuple(extra for *_, extra in crops)
+    if any(extra >= step for extra, step in zip(layer.output_padding, layer.stride, strict=False)):
+        return _refused(layer, "Keras wants output padding below the stride.")
+    return replace(layer, padding=ends, output_padding=(), fill=fill)
 
 
 def _onnx(layer: Layer) -> Layer:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import gcd, lcm
 
 from convcli.frozen import Frozen
-from convcli.geometry import AxisMap, Window
+from convcli.geometry import AxisMap, Enlarge, Window
 
 Span = tuple[int, int]
 """First and last input cell that one output cell depends on."""
@@ -37,6 +37,8 @@ class AxisField(Frozen):
     spans: tuple[Span, ...]
     drifting: bool = False
     """Branches of different scale were merged: the period is the whole axis."""
+    clamped: bool = False
+    """Behind a linear enlargement: border cells read fewer cells, none before the input."""
 
     @property
     def size(self) -> int:
@@ -58,8 +60,9 @@ class AxisField(Frozen):
 
     @property
     def padding(self) -> int | None:
-        """Cells by which the field of output cell 0 begins before the input."""
-        return None if self.drifting or self.spans[0] == HOLE else -self.spans[0][0]
+        """Cells by which the field of output cell 0 begins before the input; None if not known."""
+        known = not self.drifting and not self.clamped and self.spans[0] != HOLE
+        return -self.spans[0][0] if known else None
 
     def span(self, cell: int) -> Span:
         """Return the interval of any cell, also of one in the padding."""
@@ -77,14 +80,16 @@ class AxisField(Frozen):
             (first, last), jump = self.spans[0], self.advance
             lowest = -axis.before
             highest = lowest + (axis.kernel - 1) * axis.dilation
-            return AxisField(jump * axis.stride, ((first + lowest * jump, last + highest * jump),))
+            span = first + lowest * jump, last + highest * jump
+            return AxisField(jump * axis.stride, (span,), clamped=self.clamped)
         repeats = len(self.spans) // gcd(len(self.spans), axis.advance)
         period = axis.period * repeats
         if period > MAX_PHASES:
             return None
         advance = axis.advance * repeats // len(self.spans) * self.advance
         spans = tuple(self._hull(axis.reads(cell)) for cell in range(period))
-        return AxisField(advance, spans, self.drifting).shortened()
+        clamped = self.clamped or (isinstance(axis, Enlarge) and axis.linear)
+        return AxisField(advance, spans, self.drifting, clamped).shortened()
 
     def _hull(self, cells: range) -> Span:
         """Return the interval that covers the fields of `cells`.
@@ -105,7 +110,7 @@ class AxisField(Frozen):
             advance, rest = divmod(self.advance * period, count)
             if count % period or rest:
                 continue
-            shorter = AxisField(advance, self.spans[:period], self.drifting)
+            shorter = AxisField(advance, self.spans[:period], self.drifting, self.clamped)
             if all(shorter.span(cell) == self.spans[cell] for cell in range(period, count)):
                 return shorter
         return self
@@ -120,7 +125,7 @@ def union(fields: list[AxisField], extent: int) -> tuple[AxisField | None, bool]
     branches are aligned: centred on the same input cells.
 
     >>> union([AxisField(1, ((-1, 1),)), POINT], extent=28)
-    (AxisField(advance=1, spans=((-1, 1),), drifting=False), True)
+    (AxisField(advance=1, spans=((-1, 1),), drifting=False, clamped=False), True)
     """  # noqa: D205  (the sentence is one)
     first = fields[0]
     if all(field == first for field in fields):
@@ -134,7 +139,7 @@ def union(fields: list[AxisField], extent: int) -> tuple[AxisField | None, bool]
     if period > MAX_PHASES:
         return None, False
     spans = tuple(_cover([field.span(cell) for field in fields]) for cell in range(period))
-    merged = AxisField(max(paces), spans, drifting)
+    merged = AxisField(max(paces), spans, drifting, any(field.clamped for field in fields))
     centres = {sum(sum(field.span(cell)) for cell in range(period)) for field in fields}
     return (merged if drifting else merged.shortened()), not drifting and len(centres) == 1
 

@@ -63,9 +63,10 @@ def network(
         return parse_notation(source, input_shape=input_shape, variables=variables)
     if ("," in text or "(" in text) and not os.path.isfile(source):  # noqa: PTH113  (of any length)
         first = text.split(maxsplit=1)[0].rstrip(",")
+        sized = first.replace("x", "").isdecimal()
         raise UsageMistake(
             f"A network begins with its input, and this begins with {first!r}. "
-            f"Write: input 28x28x1, {text[:40]}"
+            f"Write: input {'' if sized else '28x28x1, '}{text[:40]}"
         )
     if _is_file(text):
         return _from_file(Path(source), input_shape, variables)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from convcli.errors import UsageMistake
+from convcli.layers.activation import KEEPS
 from convcli.layers.base import elements
 from convcli.network.trace import BYTES, Trace
 
@@ -26,7 +27,7 @@ class Memory(NamedTuple):
     inference_bytes: int
     """Weights, statistics and the peak of the activations."""
     kept_bytes: int
-    """Activations that training keeps for the way back: the input and every output."""
+    """What the gradients read again, as PyTorch keeps it: see `_kept`."""
     gradient_bytes: int
     optimiser_bytes: int
     training_bytes: int
@@ -34,7 +35,7 @@ class Memory(NamedTuple):
 
 
 def memory(trace: Trace, optimiser: str = "adam") -> Memory:
-    """Return the bytes a network needs; work space of an engine comes on top.
+    """Return the bytes a network needs; work space and gradients of activations come on top.
 
     >>> from convcli.network import parse_notation
     >>> figures = memory(parse_notation("input 8x8x1, conv 4 3, conv 8 3").trace())
@@ -53,7 +54,7 @@ def memory(trace: Trace, optimiser: str = "adam") -> Memory:
     input_bytes = elements(trace.network.input_shape) * cell_bytes * trace.batch
     peak, index = _peak(trace, input_bytes)
     buffer_bytes = totals.buffers * cell_bytes
-    kept = input_bytes + totals.activation_bytes
+    kept = sum(_kept(trace).values())
     gradients = totals.trainable * cell_bytes
     copies = gradients * OPTIMISER_COPIES[optimiser]
     return Memory(
@@ -69,6 +70,37 @@ def memory(trace: Trace, optimiser: str = "adam") -> Memory:
         optimiser_bytes=copies,
         training_bytes=totals.weight_bytes + buffer_bytes + kept + gradients + copies,
     )
+
+
+def _kept(trace: Trace) -> dict[int, int]:
+    """Return the bytes that PyTorch's autograd keeps between forward and backward, by step.
+
+    Each layer names what its gradient reads: its input or its output, each kept once however many
+    readers it has; the positions of maxima are 8-byte integers, a dropout's mask is one number a
+    cell. Sums, stacks, paddings and views keep nothing. Weights, and the few numbers per channel
+    that a normalization saves, are left out.
+    """
+    kept: dict[int, int] = {}
+    home = {0: 0}
+    shapes = [trace.network.input_shape, *(step.output_shape for step in trace.steps)]
+    number = BYTES[trace.dtype] * trace.batch
+    for step in trace.steps:
+        index, layer = step.index, step.layer
+        home[index] = home[step.sources[0]] if layer.is_view else index
+        by_result = layer.keeps == "output"
+        numbers, indices = layer.keeps_besides(step.input_shapes[0])
+        if step.activation:
+            by_result = KEEPS[step.activation] == "output"
+            numbers += 0 if by_result else elements(step.output_shape)
+        if numbers or indices:
+            kept[-index] = numbers * number + indices * 8 * trace.batch
+        read = [home[source] for source in step.sources] if layer.keeps == "input" else []
+        for tensor in [*read, index] if by_result else read:
+            kept[tensor] = elements(shapes[tensor]) * number
+    by_step: dict[int, int] = {}
+    for tensor, size in kept.items():
+        by_step[abs(tensor)] = by_step.get(abs(tensor), 0) + size
+    return by_step
 
 
 def _peak(trace: Trace, input_bytes: int) -> tuple[int, int]:
@@ -113,11 +145,12 @@ def memory_advice(trace: Trace, limit_bytes: int, optimiser: str = "adam") -> li
         if fitting > 0
         else f"No batch fits: weights, gradients and the optimiser alone need {fixed:,} bytes.",
     ]
-    if trace.steps:
-        worst = max(trace.steps, key=lambda step: step.activation_bytes)
-        share = worst.activation_bytes / figures.kept_bytes
+    by_step = {index: size for index, size in _kept(trace).items() if index}
+    if by_step:
+        index, size = max(by_step.items(), key=lambda pair: pair[1])
+        share = size / figures.kept_bytes
         advice.append(
-            f"Layer {worst.index} {worst.name} keeps most, {worst.activation_bytes:,} bytes "
+            f"Layer {index} {trace.steps[index - 1].name} keeps most, {size:,} bytes "
             f"({share:.0%} of the activations): an earlier stride or fewer filters there help."
         )
     if BYTES[trace.dtype] > 2:

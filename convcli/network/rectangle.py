@@ -20,7 +20,7 @@ def input_rectangle(trace: Trace, which: int | str, cell: tuple[int, ...]) -> Re
     """Return the input cells, per axis, that one output cell of a step depends on.
 
     Unlike the field of `Step`, which is the same for every cell, this is clipped at each layer's
-    borders: cells of the padding depend on nothing.
+    borders: cells of the padding depend on nothing. Gates by the whole map are left out, as there.
 
     Args:
         trace: the network followed.
@@ -62,6 +62,8 @@ def _input_cells(trace: Trace, step: Step, axis: int, place: int) -> Cells:
         if not cells:
             continue
         for source, shape in zip(current.sources, current.input_shapes, strict=True):
+            if source and trace.steps[source - 1].fields is None:
+                continue  # a gate, see `GATED`
             read = cells
             if current.reads:
                 read = _read(cells, current.reads[axis], shape[axis])

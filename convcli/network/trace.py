@@ -26,6 +26,11 @@ BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 JOINS: dict[type, Join] = {Residual: Add(), Concat: ConcatChannels(), Scale: Multiply()}
 """The row that closes each kind of block."""
 
+GATED = (
+    "The gates of scale see the whole input; receptive fields behind them are those of the maps "
+    "they weigh."
+)
+
 Fields = tuple[AxisField, ...] | None
 """One field per spatial axis; None: every cell sees the whole input."""
 
@@ -131,7 +136,7 @@ class Trace(Shown):
         for step in steps:
             for kind, flops in step.flops_breakdown.items():
                 breakdown[kind] += flops
-        last = next((step for step in reversed(steps) if step.stride is not None), None)
+        last = next((step for step in reversed(steps) if _has_places(step)), None)
         seen = _whole(self.network.input_shape)
         return Totals(
             params=params,
@@ -350,6 +355,8 @@ class _Fold:
         if isinstance(layer, Join):
             branches = [self.fields_of(source) for source in sources]
             known = [fields for fields in branches if fields is not None]
+            if isinstance(layer, Multiply) and branches[0] and not branches[1]:
+                return branches[0], True  # a gate by the whole map; `remark` says so
             if len(known) < len(branches):
                 return None, True
             merged = [
@@ -428,6 +435,8 @@ class _Fold:
                 f"layer {step.index} {step.name} works on the channels of each cell of the map "
                 f"{shape_text(step.input_shapes[0])}. Put `flatten` before it if that is not meant."
             )
+        if step.op == "scale" and step.fields and self.fields_of(step.sources[1]) is None:
+            self.notes = [note for note in self.notes if note != GATED] + [GATED]
         if not step.aligned:
             self.notes.append(
                 f"layer {step.index} {step.name} joins branches whose receptive fields are not "
@@ -441,6 +450,11 @@ def _check_rank(layer: Layer, shape: Shape) -> None:
         layer.at_rank(len(shape) - 1)
     except Misfit as problem:
         raise Misfit(f"{problem} Its input is {shape_text(shape)}.") from None
+
+
+def _has_places(step: Step) -> bool:
+    """Return whether cells of the output lie at places of the input, or all see all of it."""
+    return step.stride is not None or elements(step.output_shape[:-1]) > 1
 
 
 def _all_known(fields: list[AxisField | None]) -> Fields:

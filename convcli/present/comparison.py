@@ -47,6 +47,7 @@ def figures_report(runs: Sequence[RunFacts]) -> Report:
     """
     columns = (
         Column("run", "run"),
+        *((Column("data", "data"),) if len(by_data(runs)) > 1 else ()),
         Column("params", "parameters", "right"),
         Column("epochs", "epochs", "right"),
         Column("best_epoch", "best", "right"),
@@ -75,15 +76,30 @@ def differing_settings(runs: Sequence[RunFacts]) -> dict[str, list[Any]]:
 
 
 def _lead(runs: Sequence[RunFacts]) -> str:
-    """Return which run did best."""
-    measured = [(one, one.best.get("val_accuracy")) for one in runs]
-    known = [(accuracy, one) for one, accuracy in measured if accuracy is not None]
-    if not known:
-        return "No run has a validation accuracy."
-    accuracy, best = max(known, key=lambda pair: pair[0])
-    test = best.result("test_accuracy")
-    tested = "" if test is None else f", {percent(test)} on its test samples"
-    return f"Best on validation samples: {best.name} with {percent(accuracy)}{tested}."
+    """Return which run did best on each data set; figures of two do not compare."""
+    sets = by_data(runs)
+    found = []
+    for data, members in sets.items():
+        known = [(one.best.get("val_accuracy"), one) for one in members]
+        measured = [(accuracy, one) for accuracy, one in known if accuracy is not None]
+        if not measured:
+            continue
+        accuracy, best = max(measured, key=lambda pair: pair[0])
+        test = best.result("test_accuracy")
+        tested = "" if test is None else f", {percent(test)} on its test samples"
+        where = f" of {data}" if len(sets) > 1 else ""
+        found.append(
+            f"Best on validation samples{where}: {best.name} with {percent(accuracy)}{tested}."
+        )
+    return " ".join(found) or "No run has a validation accuracy."
+
+
+def by_data(runs: Sequence[RunFacts]) -> dict[str, list[RunFacts]]:
+    """Return the runs of each data set, in order of appearance."""
+    sets: dict[str, list[RunFacts]] = {}
+    for one in runs:
+        sets.setdefault(str(one.record.get("data")), []).append(one)
+    return sets
 
 
 def _figures(run: RunFacts) -> dict[str, Any]:
@@ -91,6 +107,7 @@ def _figures(run: RunFacts) -> dict[str, Any]:
     number = best.get("number")
     return {
         "run": run.name,
+        "data": run.record.get("data"),
         "status": run.record.get("status"),
         "params": run.params,
         "epochs": len(run.history),
@@ -192,9 +209,11 @@ def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
     if len(sizes) < 2:
         return ("All networks have the same number of parameters; there is nothing to draw.",)
     blocks: list[Block] = []
+    sets = by_data(runs)
     for what in ("accuracy", "loss"):
         lines = [
-            Line(name, *_means_by_size(runs, reader))
+            Line(f"{name}, {data}" if len(sets) > 1 else name, *_means_by_size(members, reader))
+            for data, members in sets.items()
             for name, reader in (
                 ("training", _last_of(f"train_{what}")),
                 ("validation", _last_of(f"val_{what}")),

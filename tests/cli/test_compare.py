@@ -38,10 +38,10 @@ def marks(a: str, b: str) -> str:
     ("a", "b", "ref"),
     [
         ("conv 4 3, bn, relu", "conv 4 3, bn, relu", "==="),
-        ("conv 4 3, bn, relu", "conv 8 3, bn, relu", "~=="),
+        ("conv 4 3, bn, relu", "conv 8 3, bn, relu", "~~="),
         ("conv 4 3, relu", "conv 4 3, bn, relu", "=+="),
         ("conv 4 3, bn, relu, gap", "conv 4 3, relu, gap", "=-=="),
-        ("conv 4 3, conv 8 3", "conv 8 3, conv 4 3", "+=-"),
+        ("conv 4 3, conv 8 3", "conv 8 3, conv 4 3", "+~-"),
     ],
 )
 def test_layers_are_matched_by_words_and_then_by_op(a: str, b: str, ref: str) -> None:
@@ -87,3 +87,14 @@ def test_both_get_the_same_options(compare: Any) -> None:
     assert got["a"] == got["b"]
     assert (got["a"]["input"], got["a"]["batch"], got["a"]["dtype"]) == ([32, 32, 1], 4, "float16")
     assert all(row["same"] for row in got["layers"])
+
+
+def test_equal_words_on_other_inputs_are_no_equal_layers(compare: Any) -> None:
+    """A dense layer of 1,000 units behind 512 and behind 1,280 features."""
+    a = "input 7x7x512, relu, gap, dense 1000"
+    b = "input 7x7x1280, relu, gap, dense 1000"
+    got = json.loads(compare(a, b, "--format", "json"))
+    assert [row["same"] for row in got["layers"]] == [True, True, False]
+    plain = compare(a, b, "--format", "plain").splitlines()
+    (row,) = (line for line in plain if line.count("dense 1000") == 2)
+    assert row.split() == ["~", "dense", "1000", "513,000", "dense", "1000", "1,281,000"]

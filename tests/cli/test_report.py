@@ -167,3 +167,23 @@ def test_runs_without_anything_to_draw(tmp_path: Path) -> None:
     assert "No run has finished an epoch" in text
     assert "there is nothing to draw" in text
     assert run(["report", str(tmp_path / "a"), "-o", str(tmp_path / "one.html")]) == 0
+
+
+def test_runs_on_two_data_sets_are_not_ranked_against_each_other(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One best run for each data set, and no line from one data set to another."""
+    (tmp_path / "other").mkdir()
+    data = str(write_quadrants(tmp_path / "other", count=120))
+    words = ["train", "input 8x8x1, conv 4 3 relu, gap, dense 4 softmax", "--data", data]
+    assert run([*words, "--epochs", "1", "--quiet", "-o", str(tmp_path / "n4")]) == 0
+    capfd.readouterr()
+    page = tmp_path / "two.html"
+    runs = [str(folder / "runs" / "n1"), str(folder / "runs" / "n8"), str(tmp_path / "n4")]
+    assert run(["report", *runs, "-o", str(page), "--format", "json"]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("Best on validation samples of ") == 2
+    for name in ("training", "validation"):
+        assert f"{name}, {data}" in text
+    got = json.loads(capfd.readouterr().out)
+    assert [one["data"] for one in got] == [one["data"] for one in records(folder)] + [data]

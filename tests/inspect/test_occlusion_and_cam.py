@@ -139,7 +139,16 @@ def test_spreading_is_linear_between_the_centres() -> None:
             ref = (1 - a) * ((1 - b) * values[i, j] + b * values[i, j + 1]) + a * (
                 (1 - b) * values[i + 1, j] + b * values[i + 1, j + 1]
             )
-            assert got[y, x] == pytest.approx(ref)
+            known = -0.5 <= (y - 1.5) / 4 <= 1.5 and -0.5 <= (x - 2) / 2.5 <= 2.5
+            assert got[y, x] == pytest.approx(ref if known else 0)
+
+
+def test_nothing_is_claimed_where_no_cell_is_centred() -> None:
+    """One window of 20 on a picture of 60: its answer stands at its centre, not everywhere."""
+    got = spread(np.array([[1.0]]), (60, 60), first=(9.5, 9.5), stride=(20.0, 20.0))
+    assert got[:20, :20].all()
+    assert not got[20:].any()
+    assert not got[:, 20:].any()
 
 
 def test_a_layer_without_places_is_refused() -> None:

@@ -40,7 +40,8 @@ def naive_reads(step: Step, cell: int, size: int) -> list[int]:
             ]
         case "upsample" if layer.bilinear:
             place = (cell + 0.5) / layer.factor[0] - 0.5
-            return sorted({floor(place), ceil(place)})
+            around = sorted({floor(place), ceil(place)})
+            return around if size > 1 else [cell // layer.factor[0]]
         case "upsample":
             return [cell // layer.factor[0]]
         case "adaptavg":
@@ -207,11 +208,59 @@ def test_branches_of_different_scale_are_reported_and_covered() -> None:
         assert step.fields[0].span(cell) == (min(ref), max(ref))
 
 
-def test_gating_by_the_whole_map_sees_the_whole_input() -> None:
-    trace = parse_notation("input 8x8x4, conv 4 3 same, scale(gap, dense 4 sigmoid)").trace()
-    assert trace.steps[-1].receptive_field == (8, 8)
-    assert trace.steps[-1].stride is None
-    assert trace.totals.receptive_field == (3, 3)  # of the last spatial layer
+def test_a_gate_by_the_whole_map_leaves_the_field_of_the_map() -> None:
+    trace = parse_notation(
+        "input 8x8x4, conv 4 3 same, scale(gap, dense 4 sigmoid), conv 4 3 same, "
+        "scale(gap, dense 4 sigmoid)"
+    ).trace()
+    assert [step.receptive_field[0] for step in trace.steps] == [3, 8, 8, 3, 5, 8, 8, 5]
+    assert trace.totals.receptive_field == (5, 5)
+    assert input_rectangle(trace, trace.steps[-1].index, (0, 4)) == ((0, 2), (2, 6))
+    (note,) = trace.notes
+    assert "gates of scale see the whole input" in note
+
+
+def test_a_gate_of_places_widens_the_field() -> None:
+    trace = parse_notation("input 8x8x4, scale(conv 4 3 same sigmoid)").trace()
+    assert trace.totals.receptive_field == (3, 3)
+    assert trace.notes == ()
+
+
+def test_efficientnet_b0_without_its_gates() -> None:
+    """Tan and Le 2019, table 1; 851 as tools print it that take the gates for pointwise."""
+    stages = [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
+              (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)]  # fmt: skip
+    words, channels = ["input 224x224x3", "conv 32 3 s2 p1"], 32
+    for factor, filters, count, stride, kernel in stages:
+        for place in range(count):
+            wide = channels * factor
+            body = f"dwconv {kernel} p{kernel // 2} s{stride if not place else 1}"
+            body = f"conv {wide} 1, {body}, scale(gap, dense 8, dense {wide}), conv {filters} 1"
+            words.append(f"residual({body})" if place else body)
+            channels = filters
+    text = ", ".join([*words, "conv 1280 1, gap, dense 1000"])
+    assert parse_notation(text).trace().totals.receptive_field == (851, 851)
+
+
+def test_a_map_that_sees_everything_counts() -> None:
+    """Behind a branch of the whole map, and in a decoder behind a dense layer."""
+    pyramid = "input 8x8x4, conv 4 3 same, concat( | gap, dense 64, reshape 8x8x1), conv 1 1"
+    for text in (pyramid, "input 8x8x4, conv 4 3 same, flatten, dense 16, reshape 4x4x1"):
+        assert parse_notation(text).trace().totals.receptive_field == (8, 8)
+    head = "input 8x8x4, conv 4 3 same, gap, reshape 1x1x4, conv 2 1, flatten"
+    assert parse_notation(head).trace().totals.receptive_field == (3, 3)
+
+
+def test_a_linear_enlargement_claims_no_cells_beyond_the_input() -> None:
+    """Its first and last cells read one cell, where a window would reach into the padding."""
+    trace = parse_notation("input 8x8x1, upsample 2 bilinear, conv 1 3 p1").trace()
+    assert trace.steps[0].receptive_field == (2, 2)
+    assert [step.padding for step in trace.steps] == [(None, None)] * 2
+    assert input_rectangle(trace, "upsample1", (0, 1)) == ((0, 0), (0, 1))
+    one = parse_notation("input 8x8x1, maxpool 8, upsample 4 bilinear").trace()
+    assert one.totals.receptive_field == (8, 8)
+    nearest = parse_notation("input 8x8x1, upsample 2").trace()
+    assert nearest.steps[0].padding == (0, 0)
 
 
 def test_too_many_phases_count_as_the_whole_input() -> None:
