@@ -17,8 +17,10 @@ PACKAGE = Path(__file__).parent.parent / "convcli"
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "files": (set(), set()),
+    "arrayfiles": (set(), {"numpy"}),  # one reader of .npy and .npz for four rooms
     "environment": (set(), set()),
     "option": (set(), set()),  # fields that are options; anyone may have them
+    "records": (set(), set()),
     "frozen": (set(), set()),  # the base of values; cheaper to define than frozen dataclasses
     "shown": (set(), set()),  # the base of values that notebooks show; names its renderer as text
     "geometry": ({"frozen"}, set()),
@@ -26,9 +28,12 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "network": ({"layers", "geometry", "frozen", "shown"}, set()),
     "kernels": ({"shown"}, set()),
     "engine": ({"environment"}, {"numpy", "numba", "llvmlite"}),
-    "imaging": ({"kernels", "engine", "files"}, {"numpy", "PIL", "isal"}),
+    "imaging": ({"kernels", "engine", "files", "arrayfiles"}, {"numpy", "PIL", "isal"}),
     # isal unpacks a gzipped idx file in a third of zlib's time
-    "data": ({"imaging", "engine", "files", "environment"}, {"numpy", "platformdirs", "isal"}),
+    "data": (
+        {"imaging", "engine", "files", "arrayfiles", "environment"},
+        {"numpy", "platformdirs", "isal"},
+    ),
     "learn": (
         {
             "network",
@@ -38,6 +43,8 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "data",
             "imaging",
             "files",
+            "records",
+            "arrayfiles",
             "shown",
             "environment",
         },  # photos to predict
@@ -45,11 +52,11 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "inspect": ({"learn", "network", "layers", "geometry", "imaging", "engine"}, {"numpy"}),
     "exchange": (
-        {"learn", "network", "layers", "geometry", "files"},
+        {"learn", "network", "layers", "geometry", "files", "arrayfiles"},
         {"numpy", "onnx", "google", "h5py", "tensorboard"},
     ),
     "sweep": (
-        {"learn", "data", "network", "files", "environment"},
+        {"learn", "data", "network", "files", "records", "environment"},
         {"numpy", "joblib", "dask", "distributed", "optuna"},
     ),
     "report": (set(), {"rich"}),  # draws tables where a terminal asks for them

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from convcli.errors import InputProblem, UsageMistake
+from convcli.records import checked, from_record
 from convcli.sweep.space import SETTINGS, Axis, Listed, is_axis, parse_axes
 
 DEFAULT_NETWORK = "mnist"
@@ -37,6 +38,26 @@ class Plan:
             UsageMistake: an unknown name or malformed values.
         """
         return parse_axes(self.axes, _variables(self.network, self.axes))
+
+    def check(self) -> None:
+        """Refuse values that no command line could have given.
+
+        Raises:
+            UsageMistake: of the axes, or of the recipe and its figures.
+            ValueError: of the others.
+        """
+        from convcli.data.shaping import load_shaped
+        from convcli.learn.recipes import find_recipe, read_recipe
+
+        self.read_axes()
+        find_recipe(self.recipe or "default")
+        read_recipe(self.figures)
+        checked(self.shaping, get_type_hints(load_shaped))
+        least = {"trials": 1, "factor": 2, "seeds": 1, "seed": 0}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise ValueError(f"{name} is {value:,}; it must be at least {lowest}")
 
     def record(self) -> dict[str, Any]:
         """Return the plan for a file."""
@@ -81,15 +102,14 @@ def read_plan(place: Path) -> Plan:
 
     path = place / "sweep.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        plan = Plan(**{**record, "axes": tuple(record["axes"])})
-        plan.read_axes()
+        plan = from_record(Plan, json.loads(path.read_text(encoding="utf-8")))
+        plan.check()
     except OSError as problem:
         raise InputProblem(
             f"There is no sweep in {place}: {path}: {problem.strerror}. --resume takes the "
             "directory of a sweep."
         ) from None
-    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+    except (ValueError, RecursionError, UsageMistake) as problem:
         raise InputProblem(f"{path} is damaged: {problem}. Sweep anew.") from None
     return plan
 

@@ -131,8 +131,13 @@ def make_dataset(
     for split_name, split in splits.items():
         _check_split(f"{name} ({split_name})", split)
     train = splits["train"]
+    classes = int(train.labels.max()) + 1 if class_names is None else len(class_names)
+    if classes > MAX_CLASSES:
+        raise InputProblem(
+            f"{name}: the largest label is {classes - 1:,}; at most {MAX_CLASSES:,} classes."
+        )
     if class_names is None:
-        class_names = tuple(str(label) for label in range(int(train.labels.max()) + 1))
+        class_names = tuple(str(label) for label in range(classes))
     for split_name, split in splits.items():
         _check_labels(f"{name} ({split_name})", split.labels, len(class_names))
         if split.samples.shape[1:] != train.samples.shape[1:]:
@@ -247,10 +252,6 @@ def _check_split(place: str, split: Split) -> None:
 
 
 def _check_labels(place: str, labels: NDArray[np.int64], classes: int) -> None:
-    if classes > MAX_CLASSES:
-        raise InputProblem(
-            f"{place}: the largest label is {classes - 1:,}; at most {MAX_CLASSES:,} classes."
-        )
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise InputProblem(

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
-from convcli.data.idx import MAX_BYTES
 from convcli.errors import InputProblem
 
 _SPLIT_FOLDERS = {

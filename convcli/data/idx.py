@@ -16,14 +16,11 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
+from convcli.arrayfiles import MAX_BYTES, MAX_DEFLATE_RATIO, fill
 from convcli.errors import InputProblem
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_AXES = 5
-MAX_BYTES = 8 * 2**30
-"""The most that one array read from a file may take in memory."""
-MAX_DEFLATE_RATIO = 1032
-"""Deflate cannot pack more: 258 bytes in two bits (zlib's technical details)."""
 DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     zlib.error,
@@ -88,7 +85,7 @@ def _read(path: Path, stream: BinaryIO, most: int) -> NDArray[np.generic]:
             f"{path}: {sizes} values are {promised:,} bytes; at most {MAX_BYTES:,} are read."
         )
     values = np.empty(shape, dtype)
-    found = _fill(stream, memoryview(values.reshape(-1).view(np.uint8).data))
+    found = fill(stream, memoryview(values.reshape(-1).view(np.uint8).data))
     if found < promised:
         raise InputProblem(
             f"{path} is cut off: the header promises {sizes} values, {promised:,} bytes, "
@@ -117,14 +114,3 @@ def _read_header(path: Path, stream: BinaryIO) -> tuple[np.dtype[np.generic], tu
     if len(sizes) < 4 * axes:
         raise InputProblem(f"{path} is cut off inside its header, after {4 + len(sizes)} bytes.")
     return np.dtype(_DTYPES[kind]), struct.unpack(f">{axes}I", sizes)
-
-
-def _fill(stream: BinaryIO, room: memoryview) -> int:
-    """Fill `room` from `stream`; return how many bytes there were."""
-    done = 0
-    while done < len(room):
-        count = stream.readinto(room[done:])  # type: ignore[attr-defined]  # both kinds of file have it
-        if not count:
-            break
-        done += count
-    return done

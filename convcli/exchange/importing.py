@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convcli.arrayfiles import read_npz
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.exchange.networks import open_network
 from convcli.exchange.scaling import Scaling
@@ -125,10 +126,12 @@ def _read(path: Path, network: str | None) -> _Read:
 
 
 def _read_arrays(path: Path, network: str | None) -> _Read:
-    from convcli.exchange.named_arrays import arrays_by_name, read_npz
+    from convcli.exchange.named_arrays import arrays_by_name
 
     if path.suffix.lower() == ".npz":
-        given, texts = read_npz(path)
+        found = read_npz(path)
+        texts = {name: str(array) for name, array in found.items() if array.dtype.kind == "U"}
+        given = {name: array for name, array in found.items() if name not in texts}
     else:
         header, given = read_tensors(path)
         texts = header.texts
@@ -138,11 +141,11 @@ def _read_arrays(path: Path, network: str | None) -> _Read:
             "'input 28x28x1, conv 16 3 relu, ...'"
         )
     try:  # a note in a file is notation and never names another file
-        found = open_network(network).network if network else parse_notation(texts["network"])
-        arrays = arrays_by_name(found.trace(), given, rows_channels_last="network" in texts)
+        built = open_network(network).network if network else parse_notation(texts["network"])
+        arrays = arrays_by_name(built.trace(), given, rows_channels_last="network" in texts)
     except InputProblem as problem:
         raise InputProblem(f"{path}: {problem}") from problem
-    return _Read(found, arrays, texts)
+    return _Read(built, arrays, texts)
 
 
 def _fitting(name: str, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -39,32 +37,8 @@ from convcli.network import Step, Trace
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 
-MAX_BYTES = 4 * 2**30
-"""Of all arrays of an .npz file, unpacked."""
-
 BATCHES = ".num_batches_tracked"
 """PyTorch's count of batches that a norm has seen; it plays no part in the outputs."""
-
-
-def read_npz(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the arrays of an `.npz` file, and the texts in it.
-
-    Raises:
-        InputProblem: no such file, damaged, with pickles, or too large.
-    """
-    try:
-        with ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise InputProblem(f"{path} unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read.")
-        with np.load(path, allow_pickle=False) as held:
-            found = {name: held[name] for name in held.files}
-    except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
-    except (BadZipFile, ValueError, KeyError, EOFError, RuntimeError, SyntaxError) as problem:
-        raise InputProblem(f"{path} is no .npz file of plain arrays.") from problem
-    texts = {name: str(array) for name, array in found.items() if array.dtype.kind == "U"}
-    return {name: found[name] for name in found if name not in texts}, texts
 
 
 def arrays_by_name(trace: Trace, given: Arrays, *, rows_channels_last: bool) -> dict[str, Array]:

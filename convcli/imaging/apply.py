@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.filter import Statistics, total_statistics
 from convcli.errors import InputProblem, UsageMistake
 from convcli.files import check_target, new_file
 from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
 from convcli.imaging.matrices import (
     MATRIX_SUFFIXES,
-    NPY_MAGIC,
     encode_matrix,
     is_matrix_name,
     read_matrix,

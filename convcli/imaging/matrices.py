@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.arrayfiles import NPY_MAGIC, read_npy
 from convcli.errors import InputProblem
 from convcli.imaging.picture import DEFAULT_MAX_PIXELS, check_pixel_count
 
 TEXT_SUFFIXES = frozenset({".csv", ".txt"})
 MATRIX_SUFFIXES = TEXT_SUFFIXES | {".npy"}
-NPY_MAGIC = b"\x93NUMPY"
 
 Matrix = NDArray[np.float64]
 
@@ -62,11 +62,8 @@ def read_matrix(
 
 
 def _from_npy(data: bytes, name: str, max_pixels: int) -> NDArray[Any]:
-    try:
-        array: Any = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as problem:
-        raise InputProblem(f"{name}: no NPY file of plain numbers ({problem}).") from problem
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "uifb":
+    array = read_npy(data, name)
+    if array.dtype.kind not in "uifb":
         raise InputProblem(f"{name}: the array holds no real numbers.")
     if array.ndim == 1:
         array = array[None]

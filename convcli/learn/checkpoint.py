@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,12 @@ from convcli.learn.modelfile import Tensors, read_tensors, write_tensors
 from convcli.learn.recipes import Recipe, read_recipe
 from convcli.network import Network, parse_notation, to_notation
 from convcli.network.modelheader import read_model_header
+from convcli.records import checked, from_record
 
 COUNTERS = ("step", "step_in_epoch", "loss_sum", "correct", "seen", "epoch_seconds")
 """The figures of `Progress` that are noted as they are."""
+NOTED = ("source", "seed", "fingerprint", "options")
+"""The fields of `Setting` that are noted as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +91,16 @@ def read_setting(path: Path) -> Setting:
         InputProblem: the file is damaged or no checkpoint.
     """
     texts = read_model_header(path).texts
-    record = _record(path, texts)
+    record, hints = _record(path, texts), get_type_hints(Setting)
     try:
         return Setting(
             network=parse_notation(texts["network"]),
             recipe=read_recipe(record["recipe"]),
-            source=str(record["source"]),
-            seed=int(record["seed"]),
-            fingerprint=str(record["fingerprint"]),
-            options=dict(record["options"]),
+            **checked(
+                {name: record[name] for name in NOTED}, {name: hints[name] for name in NOTED}
+            ),
         )
-    except (KeyError, TypeError, ValueError, ConvcliError) as problem:
+    except (KeyError, ValueError, ConvcliError) as problem:
         raise _unusable(path, problem) from problem
 
 
@@ -119,13 +121,16 @@ def restore(path: Path, training: Training) -> None:
         if now.average is not None:
             _fill(now.average, tensors["average"])
         _restore_best(now, training, tensors)
-        for name in COUNTERS:
-            kind = type(getattr(now, name))
-            setattr(now, name, kind(record[name]))
-        now.history[:] = [Epoch(**epoch) for epoch in record["history"]]
+        hints = {name: type(getattr(now, name)) for name in COUNTERS}
+        counters = checked({name: record[name] for name in COUNTERS}, hints)
+        for name, kind in hints.items():
+            setattr(now, name, kind(counters[name]))
+        if not isinstance(record["history"], list):
+            raise ValueError("its history is no list")
+        now.history[:] = [from_record(Epoch, epoch) for epoch in record["history"]]
         if now.history and now.best_weights is None:
             raise ValueError("the weights of the best epoch are missing")
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, ValueError) as problem:
         raise _unusable(path, problem) from problem
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from convcli.arrayfiles import NPY_MAGIC, read_npy
 from convcli.errors import InputProblem
 from convcli.imaging.matrices import is_matrix_name, read_matrix
 from convcli.imaging.picture import Frame
@@ -62,9 +62,12 @@ def samples_from_source(
     Raises:
         InputProblem: it cannot be read, or does not fit the network.
     """
-    numpy_bytes = isinstance(source, bytes) and source.startswith(b"\x93NUMPY")
+    numpy_bytes = isinstance(source, bytes) and source.startswith(NPY_MAGIC)
     if numpy_bytes or (isinstance(source, Path) and source.suffix.lower() == ".npy"):
-        return _from_array(_read_array(source, name), name, preprocessing)
+        array = read_npy(source, name)
+        if array.dtype.kind not in "uifb" or not array.size:
+            raise InputProblem(f"{name}: the array holds no numbers.")
+        return _from_array(array, name, preprocessing)
     if isinstance(source, Path) and is_matrix_name(source):
         return _from_array(read_matrix(source, name=name), name, preprocessing)
     picture = read_picture(source, name=name)
@@ -72,20 +75,6 @@ def samples_from_source(
         return np.stack([sample_from_frame(frame, preprocessing) for frame in picture.frames])
     except InputProblem as problem:
         raise InputProblem(f"{name}: {problem}") from None
-
-
-def _read_array(source: Path | bytes, name: str) -> npt.NDArray[Any]:
-    try:
-        array: Any = np.load(
-            io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False
-        )
-    except OSError as problem:
-        raise InputProblem(f"Cannot read {name}: {problem.strerror or problem}.") from problem
-    except (ValueError, EOFError) as problem:
-        raise InputProblem(f"{name}: no NPY file of plain numbers ({problem}).") from problem
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "uifb" or not array.size:
-        raise InputProblem(f"{name}: the array holds no numbers.")
-    return array
 
 
 def _from_array(

@@ -10,6 +10,7 @@ from typing import Any
 from convcli.errors import UsageMistake, did_you_mean
 from convcli.learn.optimisers import Optimiser, read_optimiser
 from convcli.learn.schedules import Schedule, read_schedule
+from convcli.records import from_record
 
 LOSSES = ("cross-entropy", "mse")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -182,15 +183,7 @@ def read_recipe(record: dict[str, Any]) -> Recipe:
     Raises:
         UsageMistake: a field is unknown or its value cannot be used.
     """
-    names = {field.name for field in dataclasses.fields(Recipe)}
-    unknown = sorted(set(record) - names)
-    if unknown:
-        raise UsageMistake(f"A recipe has no field {unknown[0]!r}. It has: {', '.join(names)}.")
-    values = dict(record)
-    values["freeze"] = tuple(values.get("freeze", ()))
-    rates = values.get("layer_rates", ())
-    values["layer_rates"] = tuple((pattern, factor) for pattern, factor in rates)
     try:
-        return Recipe(**values)
-    except TypeError as problem:
+        return from_record(Recipe, record)
+    except ValueError as problem:
         raise UsageMistake(f"A recipe cannot be read: {problem}.") from problem

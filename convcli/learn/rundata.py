@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_type_hints
 
 from convcli.data import Dataset, ProgressCallback
 from convcli.data.shaping import load_shaped
@@ -10,6 +11,7 @@ from convcli.errors import InputProblem
 from convcli.learn.checkpoint import Setting, fingerprint, read_setting
 from convcli.learn.plan import Parting, parted
 from convcli.learn.rundir import RunDirectory
+from convcli.records import checked, from_record
 
 
 def load_run_data(directory: RunDirectory, progress: ProgressCallback | None = None) -> Dataset:
@@ -26,10 +28,11 @@ def load_run_data(directory: RunDirectory, progress: ProgressCallback | None = N
     """
     setting = read_setting(directory.last)
     try:
-        seed, shaping = int(setting.options["data_seed"]), dict(setting.options["shaping"])
-        data = load_shaped(setting.source, seed=seed, progress=progress, **shaping)
+        noted = {"seed": setting.options["data_seed"], **setting.options["shaping"]}
+        shaping = checked(noted, get_type_hints(load_shaped))
     except (KeyError, TypeError, ValueError) as problem:
         raise InputProblem(f"{directory.last} does not say how its data were read.") from problem
+    data = load_shaped(setting.source, progress=progress, **shaping)
     return data_again(directory.last, setting, data)
 
 
@@ -55,8 +58,8 @@ def noted_parting(path: Path, setting: Setting) -> Parting:
         InputProblem: its checkpoint does not say.
     """
     try:
-        return Parting(**setting.options["parting"])
-    except (KeyError, TypeError) as problem:
+        return from_record(Parting, setting.options["parting"])
+    except (KeyError, ValueError) as problem:
         raise InputProblem(
             f"{path} does not say how its data were parted; train anew."
         ) from problem

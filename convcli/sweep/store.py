@@ -10,6 +10,7 @@ from typing import Any
 
 from convcli.errors import InputProblem, WouldOverwrite
 from convcli.files import write_text
+from convcli.records import from_record
 from convcli.sweep.trial import Job, Outcome
 
 PLAN, TRAININGS = "sweep.json", "trainings"
@@ -45,8 +46,8 @@ class SweepDirectory:
         if record is None or record.get("data") != fingerprint or record.get("job") != _plain(job):
             return None
         try:
-            return Outcome(**record["outcome"])
-        except (KeyError, TypeError):
+            return from_record(Outcome, record.get("outcome"))
+        except ValueError:
             return None
 
     def count(self) -> int:

@@ -107,6 +107,7 @@ def npy_with_shape(shape: tuple[int, ...]) -> bytes:
 def test_a_header_that_promises_more_than_there_is(place: Path) -> None:
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("x.npy", npy_with_shape((10**6, 1000, 1000)) + b"abc")
+        archive.writestr("y.npy", npy_with_shape((3,)) + b"abc")
     with pytest.raises(InputProblem, match=r"promises 1000000x1000x1000 values.* and holds 3"):
         load_dataset(place)
 
@@ -137,3 +138,39 @@ def test_flipped_bytes_never_leave_as_anything_but_a_sentence(place: Path) -> No
         except InputProblem:
             continue
         assert data.train.samples.size == X.size
+
+
+def test_only_the_arrays_of_the_data_set_are_read(place: Path) -> None:
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, array in (("x", X), ("y", Y)):
+            with archive.open(f"{name}.npy", "w") as member:
+                np.save(member, array)
+        archive.writestr("weights.npy", b"no array at all")
+        archive.writestr("huge.npy", npy_with_shape((2**60,)))
+    assert len(load_dataset(place).train) == 2
+
+
+def test_one_wild_label_is_refused_before_names_are_made_for_all(place: Path) -> None:
+    np.savez(place, x=X, y=np.array([0, 2_000_000_000]))
+    with pytest.raises(InputProblem, match="largest label is 2,000,000,000; at most 10,000"):
+        load_dataset(place)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["{'descr': '|u1', 'shape': (2,", "{'descr': ''' ", "(", "{'descr': [], 'shape': ()}", "10**9"],
+)
+def test_a_header_that_is_no_python_is_named(place: Path, header: str) -> None:
+    text = f"{header:60}\n".encode()
+    npy = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("x.npy", npy)
+        archive.writestr("y.npy", npy)
+    with pytest.raises(InputProblem, match=r"x.npy is no \.npy file, or damaged"):
+        load_dataset(place)
+
+
+def test_arrays_come_in_the_machines_byte_order_and_c_order(place: Path) -> None:
+    turned = np.asfortranarray(X.astype(">u2"))
+    np.savez(place, x=turned, y=Y.astype(">i8"))
+    np.testing.assert_array_equal(load_dataset(place).train.samples[..., 0], X)

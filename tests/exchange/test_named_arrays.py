@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convcli.arrayfiles import read_npz
 from convcli.errors import InputProblem, UsageMistake
 from convcli.exchange.export import export_model
 from convcli.exchange.importing import import_model
@@ -109,22 +110,23 @@ def test_a_scale_that_noscale_forbids_is_named(tmp_path: Path) -> None:
         import_model(tmp_path / "w.npz", network="input 4x2, bn noscale")
 
 
-def test_hostile_npz_files_get_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_npz_files_get_a_sentence(tmp_path: Path) -> None:
     place = tmp_path / "w.npz"
     np.savez(place, allow_pickle=True, out=np.array([{"a": 1}], object))
     pickled = place.read_bytes()
     for content in (b"", b"PK\x03\x04", pickled, pickled[:60]):
         place.write_bytes(content)
-        with pytest.raises(InputProblem, match=r"w\.npz is no \.npz file of plain arrays"):
+        with pytest.raises(
+            InputProblem, match=r"w\.npz is no \.npz file, or damaged|holds Python objects"
+        ):
             import_model(place, network=NETWORK)
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("out.weight.npy", b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f4'}" + b"\n")
-    with pytest.raises(InputProblem, match=r"w\.npz is no \.npz file of plain arrays"):
+    with pytest.raises(InputProblem, match=r"out.weight.npy is no \.npy file, or damaged"):
         import_model(place, network=NETWORK)
-    monkeypatch.setattr("convcli.exchange.named_arrays.MAX_BYTES", 10)
     np.savez(place, **GOOD)
     with pytest.raises(InputProblem, match="at most 10 are read"):
-        import_model(place, network=NETWORK)
+        read_npz(place, max_bytes=10)
     with pytest.raises(InputProblem, match="No such file"):
         import_model(tmp_path / "missing.npz", network=NETWORK)
 

@@ -49,7 +49,7 @@ def test_lecture_is_the_lectures_network_batch_optimiser_and_epochs() -> None:
         ({"loss": "mean"}, "use one of cross-entropy, mse"),
         ({"class_weights": "balance"}, "Did you mean balanced"),
         ({"optimiser": "sgdd"}, "Did you mean sgd"),
-        ({"surprise": 1}, "no field 'surprise'"),
+        ({"surprise": 1}, "'surprise' is unknown"),
         ({"epochs": "ten"}, "cannot be read"),
     ],
 )
