@@ -16,6 +16,7 @@ NEEDED = ("typer", "rich", "numpy", "numba", "pillow", "safetensors", "platformd
 OPTIONAL = {
     "onnx": "ONNX files: pip install 'convcli[onnx]'",
     "h5py": "Keras weights: pip install 'convcli[keras]'",
+    "tifffile": "deep TIFF pictures: pip install 'convcli[tiff]'",
     "tensorboard": "TensorBoard event files: pip install 'convcli[tensorboard]'",
     "distributed": "several machines: pip install 'convcli[cluster]'",
     "optuna": "Optuna's search: pip install 'convcli[optuna]'",

@@ -6,7 +6,9 @@ Standard library only, so that every room that writes may use it.
 from __future__ import annotations
 
 import atexit
+import glob
 import os
+import platform
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -69,9 +71,10 @@ def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) ->
             full disk and the like.
     """
     check_target(path, force=force, inputs=inputs)
+    _remove_left_behind(path)
     try:
         descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.stem}.{_writer()}.", suffix=path.suffix, dir=path.parent
         )
         os.close(descriptor)
     except OSError as problem:
@@ -89,6 +92,29 @@ def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) ->
         with suppress(FileNotFoundError):
             temporary.unlink()
         _unfinished.discard(temporary)
+
+
+def _writer() -> str:
+    """Return the part of a temporary name that says who writes it."""
+    return f"{platform.node()}-{os.getpid()}"
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove what killed processes of this machine left beside `path`."""
+    if os.name != "posix":  # elsewhere signal 0 would end a process instead of asking for it
+        return
+    start = f".{path.stem}.{platform.node()}-"
+    for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(path.suffix)}"):
+        process, _, rest = left.name.removeprefix(start).partition(".")
+        if not process.isdigit() or "." in rest.removesuffix(path.suffix):
+            continue
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            with suppress(OSError):
+                left.unlink()
+        except (OSError, OverflowError):
+            continue
 
 
 def write_text(path: Path, text: str, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:

@@ -28,7 +28,10 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "network": ({"layers", "geometry", "frozen", "shown"}, set()),
     "kernels": ({"shown"}, set()),
     "engine": ({"environment"}, {"numpy", "numba", "llvmlite"}),
-    "imaging": ({"kernels", "engine", "files", "arrayfiles"}, {"numpy", "PIL", "isal"}),
+    "imaging": (
+        {"kernels", "engine", "files", "arrayfiles"},
+        {"numpy", "PIL", "isal", "tifffile", "imagecodecs"},
+    ),
     # isal unpacks a gzipped idx file in a third of zlib's time
     "data": (
         {"imaging", "engine", "files", "arrayfiles", "environment"},

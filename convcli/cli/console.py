@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
@@ -104,6 +105,12 @@ class Messages:
                 progress.update(tasks[what], completed=done, total=total)
 
             yield show
+
+
+@cache
+def standard_input() -> bytes:
+    """Return all of stdin, which can be read only once."""
+    return sys.stdin.buffer.read()
 
 
 def emit(report: Report, style: str | None) -> None:

@@ -62,7 +62,8 @@ def explain_conv(
     """One output cell of a convolution, the whole output, and the same as a matrix product."""
     from convcli.inspect.arithmetic import Sliding
 
-    slide = Sliding(_rows(matrix, "The matrix"), _kernel(kernel), stride, padding, dilation)
+    weights, offset = _kernel(kernel)
+    slide = Sliding(_rows(matrix, "The matrix"), weights, stride, padding, dilation, offset)
     row, column = _place(at, "--at")
     one = slide.cell(row, column)
     patches = slide.patches()
@@ -74,7 +75,7 @@ def explain_conv(
     }
     parts = [
         _grid("The whole output", slide.output(), mark=(row, column)),
-        _product_report(slide.output_hw, patches, document["kernel_column"]),
+        _product_report(slide.output_hw, patches, document["kernel_column"], offset),
     ]
     if backward:
         height, width = slide.output_hw
@@ -248,14 +249,15 @@ def _rows(text: str, what: str) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(number / divisor for number in line) for line in rows)
 
 
-def _kernel(text: str) -> tuple[tuple[float, ...], ...]:
-    """Return the rows of a kernel given by name or as rows."""
+def _kernel(text: str) -> tuple[tuple[tuple[float, ...], ...], float]:
+    """Return the rows and the offset of a kernel given by name or as rows."""
     from convcli.kernels import Kernel, find
 
     kernel = find(text)
     if not isinstance(kernel, Kernel):
         raise UsageMistake(f"{text} is made of several kernels; explain one, such as {text}-x.")
-    return tuple(tuple(number / kernel.divisor for number in line) for line in kernel.rows)
+    rows = tuple(tuple(number / kernel.divisor for number in line) for line in kernel.rows)
+    return rows, float(kernel.offset)
 
 
 def _numbers(text: str, what: str) -> tuple[float, ...]:
@@ -284,7 +286,10 @@ def _grid(title: str, rows: list[list[float]], mark: tuple[int, int]) -> Report:
 
 
 def _product_report(
-    output_hw: tuple[int, int], patches: list[list[float]], kernel_column: list[float]
+    output_hw: tuple[int, int],
+    patches: list[list[float]],
+    kernel_column: list[float],
+    offset: float,
 ) -> Report:
     """Return the convolution as a matrix product: unrolled patches times the kernel column."""
     _, width = output_hw
@@ -298,6 +303,7 @@ def _product_report(
     notes = (
         *((f"... and {left} more rows; --format json has all.",) if left else ()),
         "times the kernel as a column: " + "  ".join(f"{number:g}" for number in kernel_column),
+        *((f"plus the kernel's offset of {offset:g}, the bias",) if offset else ()),
     )
     length = len(kernel_column)
     title = f"The same as a matrix product: {len(patches)}x{length} times {length}x1"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from convcli.cli.console import emit
+from convcli.cli.console import emit, standard_input
 from convcli.errors import UsageMistake
 from convcli.imaging.apply import read_any
+from convcli.imaging.content import Limits
 from convcli.imaging.explanation import Component, Explanation, Term, channel_name, explain_frame
 from convcli.imaging.jobs import find_sources
 from convcli.imaging.matrices import number_text
@@ -31,7 +31,7 @@ def explain_pixel(
     steps: Sequence[Step],
     options: FilterOptions,
     *,
-    max_pixels: int,
+    limits: Limits,
     style: str | None,
 ) -> None:
     """Print the explanation of one output pixel of one input.
@@ -44,7 +44,7 @@ def explain_pixel(
         raise UsageMistake(f"--explain takes one input, not {len(sources)}.")
     row, column = parse_place(place)
     path = sources[0].path
-    picture, _ = read_any(path or sys.stdin.buffer.read(), max_pixels=max_pixels)
+    picture, _ = read_any(path or standard_input(), limits=limits)
     emit(explanation_report(explain_frame(picture.frames[0], steps, options, row, column)), style)
 
 

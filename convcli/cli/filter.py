@@ -11,7 +11,6 @@ from convcli.cli.options import (
     EngineOption,
     ForceOption,
     FormatOption,
-    OutputOption,
     QuietOption,
     ThreadsOption,
 )
@@ -39,6 +38,39 @@ CompressOption = Annotated[
 MaxPixelsOption = Annotated[
     int, typer.Option("--max-pixels", min=1, help="Refuse inputs with more pixels than this.")
 ]
+MemoryLimitOption = Annotated[
+    str,
+    typer.Option(
+        "--memory-limit", metavar="SIZE", help="Refuse inputs that would need more, such as 8GiB."
+    ),
+]
+PlaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="PLACE",
+        help="Where the result goes: a file, a folder (made with a / behind it), - for stdout, or "
+        "a pattern such as 'out/{stem}-{kernel}.{ext}' ({folder}: the input's).",
+        show_default=False,
+    ),
+]
+InPlaceOption = Annotated[
+    bool, typer.Option("--in-place", help="Replace the inputs themselves; needs --force.")
+]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave out inputs whose result exists already.")
+]
+QualityOption = Annotated[
+    int | None,
+    typer.Option(
+        "--quality",
+        min=1,
+        max=100,
+        help="Of JPEG, WebP and AVIF files.",
+        show_default="95 for JPEG, else lossless",
+    ),
+]
 GreyOption = Annotated[
     bool, typer.Option("--gray", "--grey", help="Brightness (Rec. 601) instead of colours.")
 ]
@@ -58,7 +90,7 @@ def filter_pictures(
             "Again for a chain.",
         ),
     ],
-    output: OutputOption = None,
+    output: PlaceOption = None,
     convolve: Annotated[
         bool,
         typer.Option(
@@ -119,8 +151,12 @@ def filter_pictures(
     ] = None,
     show: ShowOption = False,
     recursive: RecursiveOption = False,
+    in_place: InPlaceOption = False,
+    skip_existing: SkipOption = False,
     compress: CompressOption = False,
+    quality: QualityOption = None,
     max_pixels: MaxPixelsOption = 200_000_000,
+    memory_limit: MemoryLimitOption = "4GiB",
     engine: EngineOption = "auto",
     threads: ThreadsOption = 0,
     cluster: Annotated[
@@ -144,11 +180,16 @@ def filter_pictures(
     from convcli.cli.console import Messages
     from convcli.cli.picture_far import FarRun
     from convcli.cli.picture_run import PictureRun
+    from convcli.environment import thread_count
     from convcli.errors import UsageMistake
     from convcli.imaging.apply import filter_picture
+    from convcli.imaging.content import Limits
     from convcli.imaging.filtering import make_ready, make_steps
     from convcli.imaging.options import FilterOptions
+    from convcli.imaging.writing import Written
+    from convcli.present.network_table import byte_count
 
+    limits = Limits(max_pixels, byte_count(memory_limit))
     options = FilterOptions(
         convolve=convolve,
         border=border,
@@ -173,7 +214,7 @@ def filter_pictures(
             raise UsageMistake("--explain prints one pixel: leave out -o, --show and --recursive.")
         from convcli.cli.explain_pixel import explain_pixel
 
-        explain_pixel(inputs, explain, steps, options, max_pixels=max_pixels, style=style)
+        explain_pixel(inputs, explain, steps, options, limits=limits, style=style)
         return 0
     run = PictureRun(
         transform=lambda picture, is_matrix: filter_picture(picture, is_matrix, steps, options),
@@ -181,10 +222,11 @@ def filter_pictures(
         kernel=" ".join(step.name for step in steps),
         raw=value_range == "raw",
         output=output,
+        in_place=in_place,
+        skip_existing=skip_existing,
         force=force,
-        compress=compress,
-        max_pixels=max_pixels,
-        threads=threads,
+        how=Written(compress, quality, thread_count(threads or None)),
+        limits=limits,
         quiet=quiet,
         style=style,
         show=show,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convcli.cli.console import Messages
+from convcli.cli.console import Messages, standard_input
 from convcli.errors import ConvcliError, InputProblem
 from convcli.files import new_file
 from convcli.imaging.jobs import Source
@@ -83,13 +82,13 @@ class _Orders(Sequence["PictureOrder"]):
 
         source, target = self._jobs[place]
         return PictureOrder(
-            content=sys.stdin.buffer.read() if source.path is None else source.path.read_bytes(),
+            content=standard_input() if source.path is None else source.path.read_bytes(),
             source=source.name,
             output=str(target),
             steps=self._far.steps,
             options=replace(self._far.options, threads=1),
-            compress=self._run.compress,
-            max_pixels=self._run.max_pixels,
+            how=replace(self._run.how, threads=1),
+            limits=self._run.limits,
         )
 
 

@@ -39,38 +39,56 @@ def result_record(report: FileReport, kernel: str) -> dict[str, Any]:
         "range": report.result.value_range,
         "engine": report.result.engine,
         "seconds": round(report.seconds, 4),
+        "notes": [*_saturation([report]), *report.notes],
     }
 
 
-def files_report(reports: list[FileReport], kernel: str) -> Report:
-    """Return one row a file; min and max are the values before they became pixels."""
+def files_report(reports: list[FileReport], kernel: str, style: str | None = None) -> Report:
+    """Return one row a file; min and max are the values before they became pixels.
+
+    Notes stand under the table, said once for all files; in JSON and CSV each file has its own.
+    """
     records = [result_record(report, kernel) for report in reports]
-    notes: dict[str, None] = {}
+    columns = (*COLUMNS, Column("notes", "notes", text=" ".join)) if style == "csv" else COLUMNS
+    said: dict[str, list[str]] = {}
     for report in reports:
-        prefix = f"{report.source}: " if len(reports) > 1 else ""
-        for note in (*_saturation(report), *report.notes):
-            notes[prefix + note] = None
+        for note in report.notes:
+            said.setdefault(note, []).append(report.source)
+    notes = [
+        note if len(reports) == 1 else f"{_of(files, len(reports))}: {note}"
+        for note, files in said.items()
+    ]
     return Report(
         f"{kernel}: values before conversion",
-        COLUMNS,
-        tuple(tuple(record[column.key] for column in COLUMNS) for record in records),
-        notes=tuple(notes),
+        columns,
+        tuple(tuple(record[column.key] for column in columns) for record in records),
+        notes=(*_saturation(reports), *notes),
         document=records,
     )
 
 
-def _saturation(report: FileReport) -> list[str]:
+def _of(files: list[str], total: int) -> str:
+    """Return whom a note is about, in a few words."""
+    if len(files) == 1:
+        return files[0]
+    return f"All {total} files" if len(files) == total else f"{len(files)} of {total} files"
+
+
+def _saturation(reports: list[FileReport]) -> list[str]:
     """Say how many values the conversion cut, and what would have kept them."""
-    result, statistics = report.result, report.result.statistics
-    cut = statistics.below + statistics.above
-    if not cut:
+    below = sum(report.result.statistics.below for report in reports)
+    above = sum(report.result.statistics.above for report in reports)
+    if not below + above:
         return []
-    total = sum(frame.pixels.size for frame in result.picture.frames)
-    share = f"{cut:,} of {total:,} values ({100 * cut / total:.3g} %) saturated"
-    below, above = statistics.below, statistics.above
-    shifting = "offset, " if result.value_range == "clip" and below > above else ""
+    cut = [one for one in reports if one.result.statistics.below + one.result.statistics.above]
+    total = sum(frame.pixels.size for one in reports for frame in one.result.picture.frames)
+    share = f"{below + above:,} of {total:,} values ({100 * (below + above) / total:.3g} %)"
+    where = f" in {len(cut)} of {len(reports)} files" if len(reports) > 1 else ""
+    clipped = any(one.result.value_range == "clip" for one in cut)
+    shifting = "offset, " if clipped and below > above else ""
     return [
-        f"{share}: {below:,} low, {above:,} high. Keep them with --range {shifting}stretch or raw."
+        f"{share} saturated{where}: {below:,} low, {above:,} high. Keep them with "
+        f"--range {shifting}stretch or raw."
     ]
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convcli.cli.console import Messages, emit_summary
+from convcli.cli.console import Messages, emit_summary, standard_input
 from convcli.cli.picture_far import FarRun
 from convcli.cli.picture_reports import files_report, matrices_text
-from convcli.environment import thread_count
-from convcli.errors import ConvcliError, ExitCode, UsageMistake
+from convcli.errors import ConvcliError, ExitCode, InputProblem, UsageMistake
 from convcli.files import check_target
 from convcli.imaging.apply import (
     FileReport,
@@ -23,12 +22,23 @@ from convcli.imaging.apply import (
     read_any,
     transform_file,
 )
-from convcli.imaging.jobs import Source, find_sources, name_outputs, run_all
+from convcli.imaging.content import Limits
+from convcli.imaging.jobs import (
+    Source,
+    check_last_word,
+    find_sources,
+    name_outputs,
+    run_all,
+    without_own_results,
+)
 from convcli.imaging.matrices import is_matrix_name
 from convcli.imaging.picture import Picture
-from convcli.imaging.reading import OnSize
-from convcli.imaging.writing import KINDS, kind_of
+from convcli.imaging.pillow import OnSize
+from convcli.imaging.steps import is_default_label
+from convcli.imaging.writing import KINDS, Written, kind_of
 from convcli.report import render
+
+Job = tuple[Source, Path | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +51,10 @@ class PictureRun:
         kernel: the field `kernel` of reports.
         raw: values are not made pixels, so that default outputs are NPY files.
         output: what `-o` named.
+        how: how results are written.
+        limits: what an input may become in memory.
         on_size: told the size of a single picture before it is unpacked.
-        force, compress, max_pixels, threads, quiet, style, show: the options of that name.
+        in_place, skip_existing, force, quiet, style, show: the options of that name.
         far: where the work is done, if not on this machine.
     """
 
@@ -50,11 +62,12 @@ class PictureRun:
     label: str
     kernel: str
     raw: bool
-    output: Path | None
+    output: str | None
+    in_place: bool
+    skip_existing: bool
     force: bool
-    compress: bool
-    max_pixels: int
-    threads: int
+    how: Written
+    limits: Limits
     quiet: bool
     style: str | None
     show: bool
@@ -63,24 +76,51 @@ class PictureRun:
 
     def all(self, inputs: list[str], *, recursive: bool) -> int:
         """Do all inputs and report; return the exit code."""
-        sources = find_sources(inputs, recursive=recursive)
+        self._check_options()
+        found = find_sources(inputs, recursive=recursive)
+        sources, own = without_own_results(found, self.label, is_default_label)
+        if self.output is None and not self.in_place:
+            check_last_word(sources)
+        messages = Messages(quiet=self.quiet)
+        if own:
+            messages.say(f"{own} results of earlier runs were left out.")
         numeric = sum(map(_is_matrix, sources))
-        stays = self.show or self.output == Path("-") or (self.output is None and numeric)
-        if self.far is not None and stays:
+        printed = self.output is None and not self.in_place and numeric > 0
+        if self.far is not None and (self.show or self.output == "-" or printed):
             raise UsageMistake("--cluster writes files: name a place with -o, and no --show.")
-        if self.output is None and numeric:
+        if printed:
             if numeric < len(sources):
                 raise UsageMistake(
                     "Matrices are printed and pictures written: name one kind, or -o DIR for both."
                 )
             return self._print_matrices(sources)
-        outputs = name_outputs(sources, self.output, self.label, self._suffix)
-        if outputs == [None]:
+        jobs = self._jobs(sources)
+        if [target for _, target in jobs] == [None]:
             return self._to_stdout(sources[0])
-        jobs = list(zip(sources, outputs, strict=True))
+        if self.skip_existing:
+            wanted = [job for job in jobs if job[1] is None or not os.path.lexists(job[1])]
+            if len(wanted) < len(jobs):
+                messages.say(f"{len(jobs) - len(wanted)} results exist already and were skipped.")
+            jobs = wanted
         self._check_targets(jobs)
         outcomes = self._outcomes(jobs)
-        return self._tell(sources, outcomes)
+        return self._tell([source for source, _ in jobs], outcomes)
+
+    def _check_options(self) -> None:
+        if self.in_place and self.output is not None:
+            raise UsageMistake("--in-place writes over the inputs: leave out -o.")
+        if self.in_place and not self.force:
+            raise UsageMistake("--in-place loses the inputs: add --force to say that it may.")
+        if self.skip_existing and (self.force or self.output == "-"):
+            raise UsageMistake("--skip-existing keeps what --force replaces, and needs files.")
+
+    def _jobs(self, sources: list[Source]) -> list[Job]:
+        if not self.in_place:
+            outputs = name_outputs(sources, self.output, self.label, self._suffix)
+            return list(zip(sources, outputs, strict=True))
+        if any(source.path is None for source in sources):
+            raise UsageMistake("--in-place needs files; stdin is none.")
+        return [(source, source.path) for source in sources]
 
     def _suffix(self, path: Path) -> str:
         if self.raw:
@@ -88,24 +128,34 @@ class PictureRun:
         suffix = path.suffix.lower()
         return path.suffix if suffix in KINDS or is_matrix_name(path) else ".png"
 
-    def _check_targets(self, jobs: list[tuple[Source, Path | None]]) -> None:
+    def _check_targets(self, jobs: list[Job]) -> None:
         """Refuse before the first picture is read whatever would lose or fail at the end."""
-        inputs = [source.path for source, _ in jobs if source.path is not None]
-        for source, target in jobs:
+        inputs = self._kept_inputs(jobs)
+        for _, target in jobs:
             assert target is not None  # noqa: S101  (only a single job writes to stdout)
             if not is_matrix_name(target):
                 kind_of(target)
-            if self.output is not None and source.below != Path():
-                target.parent.mkdir(parents=True, exist_ok=True)
+        makes_folders = self.output is not None and (
+            "{" in self.output or Path(self.output) not in {target for _, target in jobs}
+        )
+        for _, target in jobs:
+            assert target is not None  # noqa: S101  (as above)
+            if makes_folders:
+                _make_folder(target.parent)
             check_target(target, force=self.force, inputs=inputs)
 
-    def _outcomes(self, jobs: list[tuple[Source, Path | None]]) -> list[FileReport | ConvcliError]:
-        inputs = [source.path for source, _ in jobs if source.path is not None]
+    def _kept_inputs(self, jobs: list[Job]) -> list[Path]:
+        """Return the files that no result may replace."""
+        if self.in_place:
+            return []
+        return [source.path for source, _ in jobs if source.path is not None]
+
+    def _outcomes(self, jobs: list[Job]) -> list[FileReport | ConvcliError]:
+        inputs = self._kept_inputs(jobs)
         if self.far is not None:
             return self.far.outcomes(self, jobs, inputs)
-        total = thread_count(self.threads)
 
-        def work(job: tuple[Source, Path | None]) -> FileReport:
+        def work(job: Job) -> FileReport:
             source, target = job
             assert target is not None  # noqa: S101  (as above)
             return transform_file(
@@ -114,9 +164,8 @@ class PictureRun:
                 self.transform,
                 force=self.force,
                 inputs=inputs,
-                compress=self.compress,
-                max_pixels=self.max_pixels,
-                threads=total if len(jobs) == 1 else 1,
+                how=self.how if len(jobs) == 1 else replace(self.how, threads=1),
+                limits=self.limits,
                 on_size=self.on_size if len(jobs) == 1 else None,
             )
 
@@ -125,11 +174,15 @@ class PictureRun:
                 return [work(jobs[0])]
         with Messages(quiet=self.quiet).progress() as progress:
             task = progress.add_task("pictures", total=len(jobs))
-            return run_all(jobs, work, threads=total, on_done=lambda: progress.advance(task))
+            return run_all(
+                jobs, work, threads=self.how.threads, on_done=lambda: progress.advance(task)
+            )
 
     def _tell(self, sources: list[Source], outcomes: list[FileReport | ConvcliError]) -> int:
         done = [outcome for outcome in outcomes if isinstance(outcome, FileReport)]
-        emit_summary(files_report(done, self.kernel), self.style, Messages(quiet=self.quiet))
+        emit_summary(
+            files_report(done, self.kernel, self.style), self.style, Messages(quiet=self.quiet)
+        )
         self._draw([report.result for report in done])
         return _tell_failed(sources, outcomes)
 
@@ -155,9 +208,7 @@ class PictureRun:
         outcomes: list[FilteredPicture | ConvcliError] = []
         for source in sources:
             try:
-                outcomes.append(
-                    self.transform(*read_any(_content(source), max_pixels=self.max_pixels))
-                )
+                outcomes.append(self.transform(*read_any(_content(source), limits=self.limits)))
             except ConvcliError as problem:
                 if len(sources) == 1:
                     raise
@@ -180,13 +231,15 @@ class PictureRun:
         start = time.perf_counter()
         messages = Messages(quiet=self.quiet)
         with messages.waiting(source.name):
-            result = self.transform(*read_any(_content(source), max_pixels=self.max_pixels))
-            data = encode_result(result, compress=self.compress)
+            result = self.transform(*read_any(_content(source), limits=self.limits))
+            data = encode_result(result, self.how)
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         seconds = time.perf_counter() - start
         report = FileReport(source.name, "-", result, result.notes, seconds)
-        messages.say(render(files_report([report], self.kernel), self.style or "plain").rstrip())
+        messages.say(
+            render(files_report([report], self.kernel, self.style), self.style or "plain").rstrip()
+        )
         return ExitCode.DONE
 
 
@@ -208,16 +261,17 @@ def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:
 
 
 def _content(source: Source) -> Path | bytes:
-    return _standard_input() if source.path is None else source.path
+    return standard_input() if source.path is None else source.path
 
 
-@cache
-def _standard_input() -> bytes:
-    """Return all of stdin, which can be read only once."""
-    return sys.stdin.buffer.read()
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputProblem(f"Cannot make the folder {folder}: {problem.strerror}.") from problem
 
 
 def _is_matrix(source: Source) -> bool:
     if source.path is None:
-        return bytes_are_matrix(_standard_input())
+        return bytes_are_matrix(standard_input())
     return is_matrix_name(source.path)

@@ -8,12 +8,17 @@ import typer
 
 from convcli.cli.filter import (
     CompressOption,
+    InPlaceOption,
     InputsArgument,
     MaxPixelsOption,
+    MemoryLimitOption,
+    PlaceOption,
+    QualityOption,
     RecursiveOption,
     ShowOption,
+    SkipOption,
 )
-from convcli.cli.options import ForceOption, FormatOption, OutputOption, QuietOption, ThreadsOption
+from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
 
 EXAMPLES = """Examples:\n
 convcli pool matrix.csv --max 2\n
@@ -33,11 +38,15 @@ def pool_pictures(
         str | None,
         typer.Option(metavar="S", help="Step between windows.", show_default="the window"),
     ] = None,
-    output: OutputOption = None,
+    output: PlaceOption = None,
     show: ShowOption = False,
     recursive: RecursiveOption = False,
+    in_place: InPlaceOption = False,
+    skip_existing: SkipOption = False,
     compress: CompressOption = False,
+    quality: QualityOption = None,
     max_pixels: MaxPixelsOption = 200_000_000,
+    memory_limit: MemoryLimitOption = "4GiB",
     threads: ThreadsOption = 0,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -49,8 +58,14 @@ def pool_pictures(
     In Python: convcli.imaging.pooling.pool(pixels, "max", (2, 2)).
     """
     from convcli.cli.picture_run import PictureRun
+    from convcli.environment import thread_count
     from convcli.errors import UsageMistake
+    from convcli.imaging.content import Limits
     from convcli.imaging.pooling import parse_size, pool_picture
+    from convcli.imaging.writing import Written
+    from convcli.present.network_table import byte_count
+
+    limits = Limits(max_pixels, byte_count(memory_limit))
 
     if (largest is None) == (mean is None):
         raise UsageMistake("Give one of --max K and --avg K.")
@@ -67,10 +82,11 @@ def pool_pictures(
         kernel=label,
         raw=False,
         output=output,
+        in_place=in_place,
+        skip_existing=skip_existing,
         force=force,
-        compress=compress,
-        max_pixels=max_pixels,
-        threads=threads,
+        how=Written(compress, quality, thread_count(threads or None)),
+        limits=limits,
         quiet=quiet,
         style=style,
         show=show,

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.filter import Statistics, total_statistics
 from convcli.errors import InputProblem, UsageMistake
 from convcli.files import check_target, new_file
+from convcli.imaging.content import DEFAULT_MAX_PIXELS, DEFAULT_MEMORY_LIMIT, Limits
 from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
 from convcli.imaging.matrices import (
     MATRIX_SUFFIXES,
@@ -24,9 +26,11 @@ from convcli.imaging.matrices import (
     read_matrix,
 )
 from convcli.imaging.options import FilterOptions
-from convcli.imaging.picture import DEFAULT_MAX_PIXELS, Frame, Picture
-from convcli.imaging.reading import OnSize, read_picture
+from convcli.imaging.picture import Frame, Picture, as_bytes
+from convcli.imaging.pillow import OnSize, from_pillow
+from convcli.imaging.reading import read_picture
 from convcli.imaging.steps import Step
+from convcli.imaging.writing import Written, check_fit, encoded, kind_of, write_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +72,22 @@ def filter_image(
     output: Path | str | None = None,
     force: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
     **options: Any,
 ) -> NDArray[Any]:
     """Filter a picture by the rules of `convcli filter`.
 
     Args:
         source: a path, or an array H x W or H x W x C (2: grey and alpha, 3: RGB, 4: RGB and
-            alpha). uint8, uint16 and float32 arrays are pictures and keep their dtype; others are
-            matrices and come out as float64, unconverted.
+            alpha), or a Pillow picture. uint8, uint16 and float32 arrays are pictures and keep
+            their dtype; others are matrices and come out as float64, unconverted. Asked for pixels
+            (`value_range`), a matrix of fractions within 0..1 is brightness, its white 1, and any
+            other one holds 8-bit levels.
         kernel: a name, family, rows, file or array, or a list of names: a chain.
         output: also write the result here; the ending chooses the format.
         force: replace an existing output.
         max_pixels: refuse files with more pixels.
+        memory_limit: refuse files that would need more bytes of memory.
         options: the fields of `FilterOptions`: `convolve`, `border`, `padding`, `stride`,
             `dilation`, `divisor`, `offset`, `normalize`, `value_range`, `grey`, `alpha`,
             `magnitude`, `gradient`, `engine`, `threads`.
@@ -99,7 +107,13 @@ def filter_image(
         WouldOverwrite: `output` exists and `force` is off.
     """
     pixels: NDArray[Any] = filter_result(
-        source, kernel, output=output, force=force, max_pixels=max_pixels, **options
+        source,
+        kernel,
+        output=output,
+        force=force,
+        max_pixels=max_pixels,
+        memory_limit=memory_limit,
+        **options,
     ).pixels
     return pixels
 
@@ -111,6 +125,7 @@ def filter_result(
     output: Path | str | None = None,
     force: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
     **options: Any,
 ) -> FilteredPicture:
     """Return what `filter_image` filters with its statistics; a notebook shows it as a picture.
@@ -128,7 +143,9 @@ def filter_result(
         check_target(Path(output), force=force, inputs=inputs)
     if isinstance(source, str | Path):
         getting_ready = partial(make_ready, steps=steps, options=choices)
-        picture, is_matrix = read_any(Path(source), max_pixels=max_pixels, on_size=getting_ready)
+        picture, is_matrix = read_any(
+            Path(source), limits=Limits(max_pixels, memory_limit), on_size=getting_ready
+        )
     else:
         picture, is_matrix = picture_of(source)
     done = filter_picture(picture, is_matrix, steps, choices)
@@ -138,13 +155,16 @@ def filter_result(
 
 
 def picture_of(array: Any) -> tuple[Picture, bool]:
-    """Return an array as a picture, and whether it counts as a matrix."""
+    """Return an array or a Pillow picture as a picture, and whether it counts as a matrix."""
+    if isinstance(array, Image.Image):
+        return from_pillow(array), False
     pixels = np.asarray(array)
     if pixels.dtype.kind not in "uifb" or pixels.ndim not in {2, 3} or pixels.size == 0:
         raise InputProblem(
             f"an array of {pixels.dtype}, shape {pixels.shape}: pictures are real numbers, "
             "H x W or H x W x C."
         )
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     is_picture = pixels.dtype in (np.uint8, np.uint16, np.float32)
     if not is_picture:
         pixels = pixels.astype(np.float64)
@@ -155,7 +175,7 @@ def picture_of(array: Any) -> tuple[Picture, bool]:
 def read_any(
     source: Path | bytes,
     *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
     on_size: OnSize | None = None,
 ) -> tuple[Picture, bool]:
     """Read a picture, or a matrix as a picture of one float64 frame; tell which it was."""
@@ -164,8 +184,8 @@ def read_any(
     else:
         is_matrix, name = bytes_are_matrix(source), "stdin"
     if not is_matrix:
-        return read_picture(source, name=name, max_pixels=max_pixels, on_size=on_size), False
-    matrix = read_matrix(source, name=name, max_pixels=max_pixels)
+        return read_picture(source, name=name, limits=limits, on_size=on_size), False
+    matrix = read_matrix(source, name=name, limits=limits)
     return Picture((Frame(matrix.astype(np.float64)),), kind="matrix"), True
 
 
@@ -184,6 +204,10 @@ def filter_picture(
     picture: Picture, is_matrix: bool, steps: Sequence[Step], options: FilterOptions
 ) -> FilteredPicture:
     """Filter every frame of a picture."""
+    if is_matrix and options.value_range not in {None, "raw"} and _is_brightness(picture):
+        frames = [replace(one, pixels=one.pixels.astype(np.float32)) for one in picture.frames]
+        said = (*picture.notes, "Fractions within 0..1 are taken for brightness: white is 1.")
+        picture = replace(picture, frames=tuple(frames), notes=said)
     done: list[FilteredFrame] = [filter_frame(frame, steps, options) for frame in picture.frames]
     figures = [
         (one.statistics.minimum, one.statistics.maximum, one.statistics.below, one.statistics.above)
@@ -204,6 +228,11 @@ def filter_picture(
     )
 
 
+def _is_brightness(matrix: Picture) -> bool:
+    pixels = matrix.frames[0].pixels
+    return bool(pixels.min() >= 0 and pixels.max() <= 1 and (pixels % 1).any())
+
+
 def _colours(frame: Frame) -> int:
     """Return the number of channels that are no transparency."""
     channels = 1 if frame.pixels.ndim == 2 else int(frame.pixels.shape[2])
@@ -216,8 +245,7 @@ def write_result(
     *,
     force: bool = False,
     inputs: Iterable[Path] = (),
-    compress: bool = False,
-    threads: int = 1,
+    how: Written = Written(),  # noqa: B008  (a frozen value)
 ) -> tuple[str, ...]:
     """Write a result as a picture or, by its ending, as numbers; return what was not kept.
 
@@ -225,8 +253,6 @@ def write_result(
         UsageMistake: an ending that cannot hold it, or `path` is an input.
         InputProblem, WouldOverwrite: as `convcli.files.new_file`.
     """
-    from convcli.imaging.writing import write_picture
-
     if is_matrix_name(path):
         check_matrix_fit(path, result)
         data = encode_matrix(result.pixels, path.suffix.lower())
@@ -238,24 +264,21 @@ def write_result(
         _with_known_depth(path, result),
         force=force,
         inputs=inputs,
-        compress=compress,
-        threads=threads,
+        how=how,
     )
 
 
-def encode_result(result: FilteredPicture, *, compress: bool = False) -> bytes:
+def encode_result(result: FilteredPicture, how: Written) -> bytes:
     """Return a result as the bytes of a file for a pipe: text for a matrix, else PNG or TIFF.
 
     Raises:
         InputProblem: float colours, which neither format holds.
     """
-    from convcli.imaging.writing import check_fit, encoded
-
     if result.is_matrix and result.pixels.dtype.kind == "f":
         return encode_matrix(result.pixels, ".txt")
     kind = "TIFF" if result.pixels.dtype.kind == "f" else "PNG"
     check_fit("stdout", kind, result.picture)
-    return encoded(kind, result.picture, compress=compress)
+    return encoded(kind, result.picture, how)
 
 
 def check_matrix_fit(path: Path, result: FilteredPicture) -> None:
@@ -270,6 +293,11 @@ def check_matrix_fit(path: Path, result: FilteredPicture) -> None:
 def _with_known_depth(path: Path, result: FilteredPicture) -> Picture:
     """Return the picture to write; raw numbers are no pixels except in a float TIFF."""
     picture = result.picture
+    if result.pixels.dtype == np.float32 and result.is_matrix and result.value_range != "raw":
+        if kind_of(path) == "TIFF":
+            return picture
+        frames = [replace(one, pixels=as_bytes(one.pixels)) for one in picture.frames]
+        return replace(picture, frames=tuple(frames))
     if result.pixels.dtype != np.float64:
         return picture
     if path.suffix.lower() in {".tif", ".tiff"}:
@@ -310,9 +338,8 @@ def transform_file(
     *,
     force: bool = False,
     inputs: Iterable[Path] = (),
-    compress: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    threads: int = 1,
+    how: Written = Written(),  # noqa: B008  (a frozen value)
+    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
     on_size: OnSize | None = None,
 ) -> FileReport:
     """Read one file, change it and write the result, whole or not at all.
@@ -323,11 +350,9 @@ def transform_file(
         UsageMistake, InputProblem, WouldOverwrite: as `read_any` and `write_result`.
     """
     start = time.perf_counter()
-    picture, is_matrix = read_any(source, max_pixels=max_pixels, on_size=on_size)
+    picture, is_matrix = read_any(source, limits=limits, on_size=on_size)
     result = transform(picture, is_matrix)
-    left_out = write_result(
-        output, result, force=force, inputs=inputs, compress=compress, threads=threads
-    )
+    left_out = write_result(output, result, force=force, inputs=inputs, how=how)
     name = str(source) if isinstance(source, Path) else "-"
     seconds = time.perf_counter() - start
     return FileReport(name, str(output), result, (*result.notes, *left_out), seconds)

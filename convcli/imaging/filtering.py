@@ -121,7 +121,7 @@ def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) ->
         return FilteredFrame(done, statistics, value_range, used, _notes(steps, options))
     colours = pixels[..., 0] if pixels.shape[2] == 2 else np.ascontiguousarray(pixels[..., :-1])
     values, statistics, used = _filter_planes(colours, steps, options, value_range)
-    alpha = _moved_alpha(pixels[..., -1], steps, options)
+    alpha = _moved(pixels[..., -1], steps, options)
     done = Frame(np.dstack([values, _as_depth(alpha, values.dtype)]), True, frame.seconds)
     return FilteredFrame(done, statistics, value_range, used, _notes(steps, options))
 
@@ -274,8 +274,9 @@ def raw_dtype(dtype: Any) -> Any:
 def before_last(planes: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
     """Return what the last kernel of a chain is laid on: the pixels, or unrounded values."""
     current = _as_integers(planes)
+    unstrided = replace(options, stride=1)
     for step in steps[:-1]:
-        settings = _settings(step, options, planes.dtype)
+        settings = _settings(step, unstrided, planes.dtype)
         current = _raw_values(current, step, options, settings, raw_dtype(planes.dtype))
     return current
 
@@ -354,6 +355,7 @@ def _premultiplied(
     """Filter colours weighted by their opacity, so that what is transparent lends no colour.
 
     colour = filtered(colour x alpha) / filtered(alpha) x gain; alpha = filtered(alpha) / gain.
+    Where the result is wholly transparent the colour stays what it was.
     Source: Porter and Duff, Compositing Digital Images, SIGGRAPH 1984.
     """
     white, gain = white_level(frame.pixels.dtype), _gain(steps)
@@ -367,7 +369,9 @@ def _premultiplied(
     sums, _, used = _filter_planes(planes, bare, clear, "raw")
     opacity = sums[..., -1:] / (gain * white)
     visible = opacity > 1e-6
-    colours = np.where(visible, sums[..., :-1] / np.where(visible, opacity, 1), 0) + offset
+    colours = sums[..., :-1] / np.where(visible, opacity, 1) + offset
+    if not visible.all():  # what cannot be seen keeps its color
+        np.copyto(colours, _moved(frame.pixels[..., :-1], steps, options), where=~visible)
     values, statistics = to_range(colours, value_range, _depth(frame, value_range))
     through = converted(opacity.clip(0, 1) * white_level(values.dtype), values.dtype, 0, white)
     done = Frame(np.concatenate([values, through], axis=2), True, frame.seconds)
@@ -379,27 +383,28 @@ def _depth(frame: Frame, value_range: str) -> Any:
     return np.dtype(np.float32) if value_range == "raw" else frame.pixels.dtype
 
 
-def _moved_alpha(alpha: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
-    """Return the unfiltered transparency where the result's pixels have their centre."""
-    for step in steps:
+def _moved(planes: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
+    """Return the unfiltered values where the result's pixels have their centre."""
+    for number, step in enumerate(steps, start=1):
+        stride = options.stride if number == len(steps) else 1
         for axis in (0, 1):
             taps = step.weights[0].shape[axis]
             extent = (taps - 1) * options.dilation + 1
             centre = (extent - 1) // 2 if options.convolve else extent // 2
             way = correlation_axis(
-                alpha.shape[axis],
+                planes.shape[axis],
                 taps,
                 mode="constant",
                 padding=options.padding,
-                stride=options.stride,
+                stride=stride,
                 dilation=options.dilation,
                 turned=options.convolve,
             )
             if options.padding == "valid":
-                way = replace(way, source=np.arange(alpha.shape[axis]))
-            places = way.source[np.arange(way.size) * options.stride + centre]
-            alpha = extended(alpha, axis, places, 0)
-    return alpha
+                way = replace(way, source=np.arange(planes.shape[axis]))
+            places = way.source[np.arange(way.size) * stride + centre]
+            planes = extended(planes, axis, places, 0)
+    return planes
 
 
 def _as_depth(alpha: Any, dtype: Any) -> Any:

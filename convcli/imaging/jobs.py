@@ -21,10 +21,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One input: a file and the folder (below `-o DIR`) that its result belongs in; or stdin."""
+    """One input: a file and the folder (below `-o DIR`) that its result belongs in; or stdin.
+
+    Attributes:
+        path: of the file, None for stdin.
+        below: the folder below the one that was searched.
+        is_found: it was not named, but found in a folder or by a pattern.
+    """
 
     path: Path | None
     below: Path = Path()
+    is_found: bool = False
 
     @property
     def name(self) -> str:
@@ -48,6 +55,49 @@ def find_sources(inputs: Sequence[str], *, recursive: bool = False) -> list[Sour
     return list(found.values())
 
 
+def check_last_word(sources: Sequence[Source]) -> None:
+    """Refuse a last input that is not there beside others that are: it was meant for a result.
+
+    Raises:
+        UsageMistake: it was.
+    """
+    *others, last = sources
+    if others and not _exists(last) and all(map(_exists, others)):
+        raise UsageMistake(
+            f"{last.name}: there is no such file. If the result belongs there: -o {last.name}"
+        )
+
+
+def _exists(source: Source) -> bool:
+    return source.path is None or os.path.lexists(source.path)
+
+
+def without_own_results(
+    sources: Sequence[Source], label: str, is_label: Callable[[str], bool]
+) -> tuple[list[Source], int]:
+    """Leave out what earlier runs made beside the pictures of a folder; say how many.
+
+    Args:
+        sources: the inputs.
+        label: of the kernels of this run.
+        is_label: whether the part behind a name's `_` is one that default outputs have.
+    """
+    stems = {(one.path.parent, one.path.stem) for one in sources if one.path}
+
+    def is_result(source: Source) -> bool:
+        if source.path is None or not source.is_found:
+            return False
+        folder, name = source.path.parent, source.path.stem
+        ends = (at for at, sign in enumerate(name) if sign == "_")
+        return any(
+            (folder, name[:at]) in stems and (name[at + 1 :] == label or is_label(name[at + 1 :]))
+            for at in ends
+        )
+
+    kept = [source for source in sources if not is_result(source)]
+    return kept, len(sources) - len(kept)
+
+
 def _meant_by(word: str, recursive: bool) -> Iterator[Source]:
     if word == STANDARD_STREAM:
         yield Source(None)
@@ -67,7 +117,7 @@ def _meant_by(word: str, recursive: bool) -> Iterator[Source]:
     files = [Path(match) for match in matches if not Path(match).is_dir()]
     if not files:
         raise InputProblem(f"No file matches {word}.")
-    yield from map(Source, files)
+    yield from (Source(file, is_found=True) for file in files)
 
 
 def _pictures_in(folder: Path) -> Iterator[Source]:
@@ -78,61 +128,85 @@ def _pictures_in(folder: Path) -> Iterator[Source]:
             path = Path(here, name)
             if path.suffix.lower() in READABLE_SUFFIXES and not name.startswith("."):
                 count += 1
-                yield Source(path, path.parent.relative_to(folder))
+                yield Source(path, path.parent.relative_to(folder), is_found=True)
     if not count:
         raise InputProblem(f"{folder} holds no pictures ({' '.join(sorted(READABLE_SUFFIXES))}).")
 
 
 def name_outputs(
-    sources: Sequence[Source], output: Path | None, label: str, suffix_of: Callable[[Path], str]
+    sources: Sequence[Source], output: str | None, label: str, suffix_of: Callable[[Path], str]
 ) -> list[Path | None]:
     """Return where each result goes; None is stdout.
 
     Args:
         sources: the inputs.
-        output: what `-o` named: a file, a directory (then each result is `NAME_LABEL.EXT` in it),
-            `-`, or nothing: beside each input.
+        output: what `-o` named: a file; a directory, existing or with a `/` behind it (then each
+            result is `NAME_LABEL.EXT` in it); a pattern with `{stem}`, `{kernel}`, `{ext}` and
+            `{folder}`; `-`; or nothing: beside each input. Folders are not made here.
         label: the kernels' part of a default name.
         suffix_of: the ending of the default output of an input.
 
     Raises:
-        UsageMistake: two results would have one name, or stdin has none.
-        InputProblem: several inputs and no directory of that name.
+        UsageMistake: two results would have one name, stdin has none, or a pattern's word is not
+            known.
+        InputProblem: several inputs and one file.
     """
-    if output == Path(STANDARD_STREAM):
+    if output == STANDARD_STREAM:
         if len(sources) > 1:
             raise UsageMistake(f"{len(sources)} pictures do not fit into one stdout; use -o DIR.")
         return [None]
-    if output is not None and not output.is_dir() and len(sources) > 1:
-        folder = output.with_suffix("")
-        way = f"Name another: -o {folder}" if output.exists() else f"Make it: mkdir -p {folder}"
+    several = len(sources) > 1 or any(source.is_found for source in sources)
+    if output is not None and several and not _is_folder(output, several) and "{" not in output:
         raise InputProblem(
-            f"{len(sources)} inputs need a directory for -o; {output} is none. {way}"
+            f"{len(sources)} inputs need a directory for -o; {output} is none. Name another: "
+            f"-o {Path(output).with_suffix('')}/"
         )
     named: dict[Path, Source] = {}
     outputs: list[Path | None] = []
     for source in sources:
-        target = _output_of(source, output, label, suffix_of)
+        target = _output_of(source, output, label, suffix_of, several)
         if target is not None:
             if target in named:
                 raise UsageMistake(
                     f"{named[target].name} and {source.name} would both become {target}. "
-                    "Filter them one after the other into different directories."
+                    "Filter them into different directories, or name them: "
+                    "-o '{folder}/{stem}-{kernel}.{ext}'"
                 )
             named[target] = source
         outputs.append(target)
     return outputs
 
 
+def _is_folder(output: str, several: bool) -> bool:
+    path = Path(output)
+    is_new = not path.exists() and (output.endswith(("/", os.sep)) or (several and not path.suffix))
+    return path.is_dir() or is_new
+
+
 def _output_of(
-    source: Source, output: Path | None, label: str, suffix_of: Callable[[Path], str]
+    source: Source, output: str | None, label: str, suffix_of: Callable[[Path], str], several: bool
 ) -> Path | None:
-    if output is not None and not output.is_dir():
-        return output
-    if source.path is None:
-        return None if output is None else output / f"stdin_{label}.png"
-    folder = source.path.parent if output is None else output / source.below
-    return folder / f"{source.path.stem}_{label}{suffix_of(source.path)}"
+    path = source.path or Path("stdin.png")
+    if output is not None and "{" in output:
+        words = {
+            "stem": path.stem,
+            "kernel": label,
+            "ext": suffix_of(path).removeprefix("."),
+            "folder": str(path.parent),
+        }
+        try:
+            return Path(output.format(**words))
+        except (KeyError, IndexError, ValueError) as problem:
+            raise UsageMistake(
+                f"-o {output}: {problem} is no part of a name; there are "
+                f"{', '.join(f'{{{word}}}' for word in words)}."
+            ) from None
+    if output is not None and not _is_folder(output, several):
+        return Path(output)
+    if source.path is None and output is None:
+        return None
+    folder = path.parent if output is None else Path(output) / source.below
+    return folder / f"{path.stem}_{label}{suffix_of(path)}"
 
 
 def run_all(

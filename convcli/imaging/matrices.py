@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
 from convcli.errors import InputProblem
-from convcli.imaging.picture import DEFAULT_MAX_PIXELS, check_pixel_count
+from convcli.imaging.content import Limits
 
 TEXT_SUFFIXES = frozenset({".csv", ".txt"})
 MATRIX_SUFFIXES = TEXT_SUFFIXES | {".npy"}
@@ -27,7 +27,10 @@ def is_matrix_name(path: Path) -> bool:
 
 
 def read_matrix(
-    source: Path | bytes, *, name: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
 ) -> NDArray[Any]:
     """Read a matrix from a text or NPY file, or from the bytes of one.
 
@@ -51,17 +54,17 @@ def read_matrix(
     if not data.strip():
         raise InputProblem(f"{name}: the file is empty.")
     if data.startswith(NPY_MAGIC) or name.lower().endswith(".npy"):
-        return _from_npy(data, name, max_pixels)
+        return _from_npy(data, name, limits)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise InputProblem(f"{name}: neither a picture nor text with numbers.") from problem
     matrix = parse_matrix(text, name)
-    check_pixel_count(name, matrix.shape[0], matrix.shape[1], max_pixels)
+    limits.check(name, matrix.shape[0], matrix.shape[1], matrix[0, 0].nbytes)
     return matrix
 
 
-def _from_npy(data: bytes, name: str, max_pixels: int) -> NDArray[Any]:
+def _from_npy(data: bytes, name: str, limits: Limits) -> NDArray[Any]:
     array = read_npy(data, name)
     if array.dtype.kind not in "uifb":
         raise InputProblem(f"{name}: the array holds no real numbers.")
@@ -71,7 +74,7 @@ def _from_npy(data: bytes, name: str, max_pixels: int) -> NDArray[Any]:
         raise InputProblem(
             f"{name}: an array of shape {array.shape}; H x W or H x W x C numbers are needed."
         )
-    check_pixel_count(name, array.shape[0], array.shape[1], max_pixels)
+    limits.check(name, array.shape[0], array.shape[1], array[0, 0].nbytes)
     if not np.isfinite(array).all():
         raise InputProblem(f"{name}: the array holds NaN or infinite values.")
     plain: NDArray[Any] = array.astype(np.uint8) if array.dtype.kind == "b" else array

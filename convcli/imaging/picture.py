@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem
-
 Pixels = NDArray[Any]
-
-DEFAULT_MAX_PIXELS = 200_000_000
-"""Pictures with more pixels than this are refused unless the caller allows more."""
 
 CHANNEL_NAMES = {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue")}
 CHANNEL_NAMES[4] = (*CHANNEL_NAMES[3], "alpha")
@@ -49,13 +44,21 @@ class Metadata:
         exif: an EXIF block without the `Exif` prefix, its orientation already reset to 1.
         icc: the colour profile.
         dots_per_inch: horizontal and vertical resolution.
-        loop: how often an animation repeats, 0 for ever; None when it is none.
+        loop: how often an animation repeats, 0 for ever; None when it does not, or is none.
+        xmp: Adobe's packet of XML.
+        iptc: the press's record.
+        text: comments and the like, each with its keyword.
+        dropped: sentences on what could not be kept.
     """
 
     exif: bytes | None = None
     icc: bytes | None = None
     dots_per_inch: tuple[float, float] | None = None
     loop: int | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    text: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,17 +94,54 @@ def white_level(dtype: Any) -> float:
     return float(np.iinfo(kind).max) if kind.kind in "ui" else 1.0
 
 
-def check_pixel_count(name: str, height: int, width: int, limit: int) -> None:
-    """Refuse a picture that is larger than allowed, before its pixels are unpacked.
+def as_bytes(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return pixels of any depth as 8 bits a channel, white at 255.
 
-    Raises:
-        InputProblem: height x width x frames is above `limit`.
+    >>> as_bytes(np.array([0, 257, 65535], np.uint16)), as_bytes(np.array([0.5, 1.2, -1]))
+    (array([  0,   1, 255], dtype=uint8), array([128, 255,   0], dtype=uint8))
     """
-    if height * width > limit:
-        raise InputProblem(
-            f"{name}: {width} x {height} = {height * width:,} pixels are more than the limit of "
-            f"{limit:,}. Allow more with --max-pixels {height * width}."
-        )
+    if pixels.dtype == np.uint8:
+        return pixels
+    shares = pixels.astype(np.float32) / white_level(pixels.dtype)
+    levels: NDArray[np.uint8] = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+    return levels
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Return the pixels as the EXIF orientation (1..8) wants them seen.
+
+    >>> upright(np.array([[1, 2, 3]], np.uint8), 6)  # turn clockwise
+    array([[1],
+           [2],
+           [3]], dtype=uint8)
+    """
+    if orientation in {5, 6, 7, 8}:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def to_sixteen_bits(values: Pixels, largest: int) -> tuple[Pixels, tuple[str, ...]]:
+    """Return numbers of fewer bits spread over 16, white at 65535, and a note if they were.
+
+    >>> to_sixteen_bits(np.array([0, 1, 4095], np.uint16), 4095)[0]
+    array([    0,    16, 65535], dtype=uint16)
+    """
+    if largest == 65535:
+        return values, ()
+    spread = (values.clip(0, largest) * (65535 / largest)).round().astype(np.uint16)
+    return spread, (f"Values of 0 to {largest} spread over 16 bits (0 to 65535).",)
+
+
+def cmyk_to_rgb(pixels: Pixels) -> Pixels:
+    """Return RGB of CMYK at any depth, without a colour profile: (1 - C) (1 - K) and so on."""
+    white = white_level(pixels.dtype)
+    paper = 1 - pixels / np.float64(white)
+    levels = paper[..., :3] * paper[..., 3:] * white
+    return (levels.round() if pixels.dtype.kind == "u" else levels).astype(pixels.dtype)
 
 
 def to_grey(frame: Frame) -> Frame:

@@ -37,7 +37,7 @@ def write_png(
     Args:
         file: open for writing bytes.
         pixels: H x W or H x W x C, C of 1 to 4; uint8 or uint16.
-        metadata: EXIF, colour profile and resolution to keep.
+        metadata: EXIF, colour profile, resolution, XMP and texts to keep.
         compress: search for the smallest file (each row's best filter, zlib level 9) instead of
             the fastest way (all rows minus the row above, ISA-L level 1).
         threads: strips deflated at the same time; the file does not depend on it.
@@ -72,6 +72,11 @@ def _metadata_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
         yield b"pHYs", struct.pack(">IIB", *per_metre, 1)
     if metadata.exif:
         yield b"eXIf", metadata.exif
+    if metadata.xmp:
+        yield b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp
+    for key, text in metadata.text:
+        keyword = key.encode("latin-1", "replace")[:79] or b"Comment"
+        yield b"iTXt", keyword + b"\0\0\0\0\0" + text.encode()
 
 
 def _rows_as_bytes(pixels: Pixels, top: int, bottom: int) -> Any:

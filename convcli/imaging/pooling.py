@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.engine.filter import Statistics, total_statistics
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.imaging.apply import FilteredPicture
-from convcli.imaging.picture import Picture
+from convcli.imaging.picture import Frame, Picture
 
 PoolName = Literal["max", "avg"]
 BLOCK_ROWS_BYTES = 1 << 22
@@ -33,6 +33,8 @@ def pool(
         window_hw: rows and columns of a window.
         stride_hw: steps between windows; the window's size when left out.
 
+    Transparency is a channel like the others here; `pool_picture` weights colors by it.
+
     Returns:
         floor((H - window) / stride) + 1 rows, columns alike; the dtype of `pixels`, means of
         integers rounded half to even.
@@ -46,8 +48,13 @@ def pool(
            [3.5 , 3.25]])
 
     Raises:
+        UsageMistake: `how` is neither max nor avg.
         InputProblem: the window does not fit.
     """
+    if how not in _RULES:
+        raise UsageMistake(
+            f"there is no pooling {how!r}; use {' or '.join(_RULES)}.{did_you_mean(how, _RULES)}"
+        )
     (window_h, window_w), (stride_h, stride_w) = window_hw, stride_hw or window_hw
     height, width = pixels.shape[:2]
     if window_h > height or window_w > width:
@@ -65,12 +72,12 @@ def pool(
             block[down::stride_h][: bottom - top, across::stride_w][:, :out_w]
             for down, across in product(range(window_h), range(window_w))
         )
-        out[top:bottom] = _largest(shifted) if how == "max" else _mean(shifted, out.dtype)
+        out[top:bottom] = _RULES[how](shifted, out.dtype)
     return out
 
 
-def _largest(shifted: Any) -> Any:
-    best = next(shifted).copy()
+def _largest(shifted: Any, dtype: Any) -> Any:
+    best = next(shifted).astype(dtype)
     for values in shifted:
         np.maximum(best, values, out=best)
     return best
@@ -85,6 +92,9 @@ def _mean(shifted: Any, dtype: Any) -> Any:
     return np.rint(means) if dtype.kind in "iu" else means
 
 
+_RULES = {"max": _largest, "avg": _mean}
+
+
 def pool_picture(
     picture: Picture,
     is_matrix: bool,
@@ -92,11 +102,22 @@ def pool_picture(
     window_hw: tuple[int, int],
     stride_hw: tuple[int, int] | None = None,
 ) -> FilteredPicture:
-    """Pool every frame of a picture, transparency like a colour."""
-    frames = tuple(
-        replace(frame, pixels=pool(frame.pixels, how, window_hw, stride_hw))
-        for frame in picture.frames
-    )
+    """Pool every frame of a picture; what is transparent lends no color to its window."""
+
+    def pooled_frame(frame: Frame) -> Frame:
+        pixels = pool(frame.pixels, how, window_hw, stride_hw)
+        if frame.has_alpha:
+            alpha = frame.pixels[..., -1:].astype(np.float32)
+            weights = alpha if how == "avg" else (alpha > 0).astype(np.float32)
+            seen = pool(frame.pixels[..., :-1] * weights, how, window_hw, stride_hw)
+            total = pool(weights, how, window_hw, stride_hw)
+            colors = seen / np.where(total > 0, total, 1)
+            if pixels.dtype.kind == "u":
+                colors = np.rint(colors)
+            np.copyto(pixels[..., :-1], colors, casting="unsafe", where=total > 0)
+        return replace(frame, pixels=pixels)
+
+    frames = tuple(map(pooled_frame, picture.frames))
     figures = [(float(one.pixels.min()), float(one.pixels.max()), 0, 0) for one in frames]
     statistics: Statistics = total_statistics(figures)
     pooled = replace(picture, frames=frames, notes=())

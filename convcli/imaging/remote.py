@@ -11,8 +11,10 @@ import numpy as np
 
 from convcli.errors import ConvcliError, InputProblem
 from convcli.imaging.apply import FileReport, filter_picture, transform_file
+from convcli.imaging.content import Limits
 from convcli.imaging.options import FilterOptions
 from convcli.imaging.steps import Step
+from convcli.imaging.writing import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class PictureOrder:
         output: name of the result; the ending chooses the format.
         steps: the kernels.
         options: how to filter.
-        compress: the smallest file instead of the fastest to write.
-        max_pixels: refuse inputs with more.
+        how: how the result is written.
+        limits: refuse inputs that would become larger.
     """
 
     content: bytes
@@ -34,8 +36,8 @@ class PictureOrder:
     output: str
     steps: tuple[Step, ...]
     options: FilterOptions
-    compress: bool
-    max_pixels: int
+    how: Written
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ def filter_order(order: PictureOrder) -> PictureResult | ConvcliError:
                 lambda picture, is_matrix: filter_picture(
                     picture, is_matrix, order.steps, order.options
                 ),
-                compress=order.compress,
-                max_pixels=order.max_pixels,
+                how=order.how,
+                limits=order.limits,
             )
             return _packed(order, report, output.read_bytes(), named)
         except ConvcliError as problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from convcli.errors import InputProblem, UsageMistake
 from convcli.imaging.matrices import is_matrix_name, read_matrix
-from convcli.kernels import Kernel, Magnitude, find
+from convcli.kernels import FAMILIES, Kernel, Magnitude, all_kernels, find
 
 GREY_LEVELS = 255.0
 """Kernels state offsets in levels of an 8-bit picture."""
@@ -57,6 +58,22 @@ class Step:
         total = math.fsum(self.weights[0].ravel())
         size = math.fsum(np.abs(self.weights[0]).ravel())
         return 0.0 if abs(total) <= 1e-9 * size else total / self.divisor
+
+
+def is_default_label(text: str) -> bool:
+    """Tell whether `text` is what default outputs are called by: slugs of kernels joined by `_`.
+
+    >>> is_default_label("gaussian-sigma2_sobel"), is_default_label("maxpool2")
+    (True, True)
+    >>> is_default_label("1")
+    False
+    """
+    names = {kernel.slug for kernel in all_kernels()} | {"custom"}
+    families = "|".join(map(re.escape, FAMILIES))
+    return all(
+        part in names or re.fullmatch(rf"(?:{families})-.*|(?:max|avg)pool\d.*", part)
+        for part in text.split("_")
+    )
 
 
 def load_kernel(spec: str) -> Kernel | Magnitude | Step:

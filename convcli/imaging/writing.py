@@ -1,37 +1,213 @@
-"""`Picture` values into files, as deep as they are; what a format cannot hold is refused."""
+"""`Picture` values into files: what a format cannot hold is refused (pixels) or said (the rest)."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import ConvcliError, InputProblem, UsageMistake, did_you_mean
 from convcli.files import new_file
-from convcli.imaging.picture import Frame, Metadata, Picture
+from convcli.imaging.jpeg2000 import write_deep_jpeg2000
+from convcli.imaging.metadata import jpeg_iptc, tiff_tags
+from convcli.imaging.netpbm import write_pfm, write_pnm
+from convcli.imaging.picture import Frame, Picture
 from convcli.imaging.png import write_png
+from convcli.imaging.tiff import add_tags, write_deep_tiff
 
-KINDS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-    ".gif": "GIF",
-    ".bmp": "BMP",
-    ".ppm": "PPM",
-    ".pgm": "PPM",
-    ".pnm": "PPM",
+DEFAULT_QUALITY = 95
+LARGEST_CLASSIC_TIFF = (1 << 32) - (1 << 20)
+"""Tags are added to files whose places fit into 32 bits."""
+
+SAID = {
+    "exif": "EXIF",
+    "icc": "color profile",
+    "dots_per_inch": "resolution",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "text": "comments",
 }
-"""What a file name's ending asks for."""
 
-WITHOUT_ALPHA = frozenset({"JPEG", "PPM", "BMP"})
-MANY_FRAMES = frozenset({"GIF", "TIFF", "WEBP"})
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How a picture is written.
+
+    Attributes:
+        compress: the smallest file instead of the fastest.
+        quality: of JPEG, WebP and AVIF, 1 to 100; None: 95 for JPEG, lossless where there is that.
+        threads: for large PNG files.
+    """
+
+    compress: bool = False
+    quality: int | None = None
+    threads: int = 1
+
+
+Encoder = Callable[[BinaryIO, Picture, Written], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a format is called and what it holds.
+
+    Attributes:
+        suffixes: of file names.
+        encode: writes all frames of a picture that fits.
+        depths: `u1`, `u2` and `f4`, as NumPy names numbers.
+        alpha: it has transparency.
+        frames: it holds several pictures.
+        channels: the most colors, or planes, that it holds.
+        metadata: what it keeps, fields of `Metadata`.
+        has_quality: it can be lossy.
+    """
+
+    suffixes: tuple[str, ...]
+    encode: Encoder
+    depths: str = "u1"
+    alpha: bool = False
+    frames: bool = False
+    channels: int = 3
+    metadata: frozenset[str] = frozenset()
+    has_quality: bool = False
+
+
+def _save(file: BinaryIO, kind: str, picture: Picture, options: dict[str, Any]) -> None:
+    """Save by Pillow; an animation with its times."""
+    first, *others = (Image.fromarray(frame.pixels) for frame in picture.frames)
+    if others:
+        options |= {"save_all": True, "append_images": others}
+        if kind != "TIFF":
+            options["duration"] = [round(1000 * (one.seconds or 0.1)) for one in picture.frames]
+            loop = picture.metadata.loop
+            if kind != "GIF" or loop is not None:  # a GIF without a count plays once
+                options["loop"] = 1 if loop is None else loop
+    first.save(file, kind, **options)
+
+
+def _kept(picture: Picture, **names: str) -> dict[str, Any]:
+    """Return what Pillow is told of the metadata: its option for each field that there is."""
+    fields = {field: getattr(picture.metadata, field) for field in names}
+    return {names[field]: value for field, value in fields.items() if value}
+
+
+def _png(file: BinaryIO, picture: Picture, how: Written) -> None:
+    if len(picture.frames) > 1:
+        from PIL.PngImagePlugin import PngInfo
+
+        told = PngInfo()
+        for key, text in picture.metadata.text:
+            told.add_itxt(key, text)
+        options = _kept(picture, exif="exif", icc="icc_profile", dots_per_inch="dpi")
+        _save(file, "PNG", picture, {**options, "pnginfo": told})
+        return
+    pixels = picture.frames[0].pixels
+    write_png(file, pixels, picture.metadata, compress=how.compress, threads=how.threads)
+
+
+def _jpeg(file: BinaryIO, picture: Picture, how: Written) -> None:
+    options = _kept(picture, icc="icc_profile", dots_per_inch="dpi", xmp="xmp")
+    metadata = picture.metadata
+    if metadata.exif:
+        options["exif"] = b"Exif\x00\x00" + metadata.exif
+    if metadata.iptc:
+        options["extra"] = jpeg_iptc(metadata.iptc)
+    if metadata.text:
+        options["comment"] = "\n".join(text for _, text in metadata.text)[:65000]
+    quality = how.quality or DEFAULT_QUALITY
+    sampling = {"subsampling": 0} if quality >= DEFAULT_QUALITY else {}
+    options |= {"quality": quality, "optimize": how.compress, **sampling}
+    _save(file, "JPEG", picture, options)
+
+
+def _webp(file: BinaryIO, picture: Picture, how: Written) -> None:
+    options = _kept(picture, exif="exif", icc="icc_profile", xmp="xmp")
+    if how.quality:
+        options |= {"quality": how.quality}
+    else:
+        options |= {"lossless": True, "quality": 100 if how.compress else 20, "exact": True}
+    _save(file, "WEBP", picture, options)
+
+
+def _avif(file: BinaryIO, picture: Picture, how: Written) -> None:
+    options = _kept(picture, exif="exif", icc="icc_profile", xmp="xmp")
+    quality = {"quality": how.quality or 100, "subsampling": "4:4:4"}
+    _save(file, "AVIF", picture, options | quality)
+
+
+def _tiff(file: BinaryIO, picture: Picture, how: Written) -> None:
+    frame, metadata = picture.frames[0], picture.metadata
+    colours = _channels(frame) - frame.has_alpha
+    if frame.pixels.dtype == np.uint8 and colours in {1, 3}:
+        options = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
+        packed = "tiff_adobe_deflate" if how.compress else "tiff_lzw"
+        _save(file, "TIFF", picture, options | {"compression": packed})
+    elif colours == 1 and not frame.has_alpha:
+        options = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
+        _save(file, "TIFF", picture, options | {"compression": "tiff_adobe_deflate"})
+    else:
+        write_deep_tiff(file, picture.frames, metadata, compress=how.compress)
+    file.seek(0)
+    tags = tiff_tags(metadata, file.read(2))
+    if tags is not None and file.seek(0, 2) < LARGEST_CLASSIC_TIFF:
+        add_tags(file, tags)
+
+
+def _gif(file: BinaryIO, picture: Picture, how: Written) -> None:
+    comment = "\n".join(text for _, text in picture.metadata.text).encode()
+    several = {"disposal": 2} if len(picture.frames) > 1 else {}
+    _save(file, "GIF", picture, several | ({"comment": comment} if comment else {}))
+
+
+def _bmp(file: BinaryIO, picture: Picture, how: Written) -> None:
+    _save(file, "BMP", picture, _kept(picture, dots_per_inch="dpi"))
+
+
+def _tga(file: BinaryIO, picture: Picture, how: Written) -> None:
+    _save(file, "TGA", picture, {"compression": "tga_rle"} if how.compress else {})
+
+
+def _jpeg2000(file: BinaryIO, picture: Picture, how: Written) -> None:
+    pixels = picture.frames[0].pixels
+    if pixels.dtype == np.uint16:
+        write_deep_jpeg2000(file, pixels)
+    else:
+        _save(file, "JPEG2000", picture, {"irreversible": False})
+
+
+def _pnm(file: BinaryIO, picture: Picture, how: Written) -> None:
+    write_pnm(file, picture.frames[0].pixels)
+
+
+def _pfm(file: BinaryIO, picture: Picture, how: Written) -> None:
+    write_pfm(file, picture.frames[0].pixels)
+
+
+_ADOBE = frozenset({"exif", "icc", "xmp"})
+FORMATS = {
+    "PNG": Format(
+        (".png", ".apng"), _png, "u1 u2", True, True, metadata=_ADOBE | {"dots_per_inch", "text"}
+    ),
+    "JPEG": Format((".jpg", ".jpeg"), _jpeg, metadata=frozenset(SAID), has_quality=True),
+    "TIFF": Format((".tif", ".tiff"), _tiff, "u1 u2 f4", True, True, 65535, frozenset(SAID)),
+    "WEBP": Format((".webp",), _webp, "u1", True, True, metadata=_ADOBE, has_quality=True),
+    "GIF": Format((".gif",), _gif, "u1", True, True, metadata=frozenset({"text"})),
+    "BMP": Format((".bmp",), _bmp, metadata=frozenset({"dots_per_inch"})),
+    "PPM": Format((".ppm", ".pgm", ".pnm"), _pnm, "u1 u2"),
+    "PFM": Format((".pfm",), _pfm, "f4"),
+    "JPEG2000": Format((".jp2", ".j2k"), _jpeg2000, "u1 u2", True),
+    "AVIF": Format((".avif",), _avif, "u1", True, metadata=_ADOBE, has_quality=True),
+    "TGA": Format((".tga",), _tga, "u1", True),
+}
+"""Every format that can be written; what one lacks is refused (pixels) or said (the rest)."""
+
+KINDS = {suffix: kind for kind, one in FORMATS.items() for suffix in one.suffixes}
+"""What a file name's ending asks for."""
 
 
 def kind_of(path: Path) -> str:
@@ -59,8 +235,7 @@ def write_picture(
     *,
     force: bool = False,
     inputs: Iterable[Path] = (),
-    compress: bool = False,
-    threads: int = 1,
+    how: Written = Written(),
 ) -> tuple[str, ...]:
     """Write a picture, whole or not at all; return sentences on what the format could not keep.
 
@@ -71,8 +246,7 @@ def write_picture(
         picture: all frames where the format holds several.
         force: replace an existing file.
         inputs: files that are never replaced.
-        compress: the smallest file instead of the fastest.
-        threads: for large PNG files.
+        how: size, quality, threads.
 
     Raises:
         UsageMistake: unknown ending, or `path` is an input.
@@ -82,29 +256,27 @@ def write_picture(
     kind = kind_of(path)
     check_fit(str(path), kind, picture)
     with new_file(path, force=force, inputs=inputs) as temporary, temporary.open("w+b") as file:
-        return encode(file, kind, picture, compress=compress, threads=threads)
+        return encode(file, kind, picture, how, str(path))
 
 
 def check_fit(name: str, kind: str, picture: Picture) -> None:
     """Refuse pixels that the format would silently change.
 
     Raises:
-        InputProblem: transparency, 16-bit or float pixels that `kind` does not hold.
+        InputProblem: transparency, depth or channels that `kind` does not hold.
     """
+    form = FORMATS[kind]
     frame = picture.frames[0]
     dtype, channels = frame.pixels.dtype, _channels(frame)
-    if frame.has_alpha and kind in WITHOUT_ALPHA:
+    if frame.has_alpha and not form.alpha:
         raise InputProblem(
             f"{name}: {kind} has no transparency and the picture has. Write a .png, .tif or .webp."
         )
-    if dtype == np.uint8:
+    colours = channels - frame.has_alpha
+    if dtype.str[1:] in form.depths.split() and (colours in {1, 3} or colours <= form.channels > 3):
         return
-    if dtype == np.uint16 and (kind == "PNG" or (kind in {"TIFF", "PPM"} and channels == 1)):
-        return
-    if dtype == np.float32 and kind == "TIFF" and channels == 1:
-        return
-    what = "16-bit" if dtype == np.uint16 else "floating-point"
-    way = ".png" if dtype == np.uint16 else (".tif or .npy" if channels == 1 else ".npy")
+    what = {"u1": "8-bit", "u2": "16-bit"}.get(dtype.str[1:], "floating-point")
+    way = ".png" if dtype == np.uint16 and colours in {1, 3} else ".tif or .npy"
     raise InputProblem(
         f"{name}: {kind} files cannot hold this {what} picture of {channels} "
         f"channel{'s' * (channels > 1)}. Write a {way} file."
@@ -112,71 +284,54 @@ def check_fit(name: str, kind: str, picture: Picture) -> None:
 
 
 def encode(
-    file: BinaryIO, kind: str, picture: Picture, *, compress: bool = False, threads: int = 1
+    file: BinaryIO,
+    kind: str,
+    picture: Picture,
+    how: Written = Written(),
+    name: str = "the picture",
 ) -> tuple[str, ...]:
-    """Write a picture in the format `kind` to an open file; return what was not kept."""
-    notes = []
-    frames = picture.frames
-    if len(frames) > 1 and kind not in MANY_FRAMES:
-        notes.append(f"{kind} holds one picture: the first of {len(frames)} frames was written.")
-        frames = frames[:1]
-    if kind == "PNG":
-        write_png(file, frames[0].pixels, picture.metadata, compress=compress, threads=threads)
-        return tuple(notes)
-    if kind == "GIF" and _channels(frames[0]) > 1:
+    """Write a picture in the format `kind` to an open file; return what was not kept.
+
+    Raises:
+        InputProblem: the encoder refuses the picture.
+    """
+    form, notes = FORMATS[kind], []
+    if len(picture.frames) > 1 and not _holds_frames(form, kind, picture):
+        said = f"{kind} holds one picture: the first of {len(picture.frames)} frames was written."
+        notes.append(said)
+        picture = Picture(picture.frames[:1], picture.metadata, picture.kind)
+    if kind == "GIF" and _channels(picture.frames[0]) > 1:
         notes.append("GIF holds 256 colours a frame: colours were rounded to them.")
-    images = [_to_pillow(frame) for frame in frames]
-    options = _options(kind, picture.metadata, images, compress)
-    if len(frames) > 1:
-        options |= _animation(kind, picture)
-    images[0].save(file, kind, **options)
-    if kind in {"BMP", "PPM", "GIF"} and (picture.metadata.exif or picture.metadata.icc):
-        notes.append(f"{kind} holds no EXIF and no colour profile: they were left out.")
+    try:
+        form.encode(file, picture, how)
+    except (ConvcliError, MemoryError):
+        raise
+    except OSError as problem:
+        if problem.errno is not None:  # a full disk is the file's, not the encoder's
+            raise
+        raise InputProblem(f"{name}: cannot be written as {kind} ({problem}).") from problem
+    except Exception as problem:  # encoders answer what they cannot do with anything
+        raise InputProblem(f"{name}: cannot be written as {kind} ({problem}).") from problem
+    lost = [
+        SAID[field]
+        for field in SAID
+        if getattr(picture.metadata, field) and field not in form.metadata
+    ]
+    if lost:
+        notes.append(f"{kind} holds no {', '.join(lost)}: left out.")
     return tuple(notes)
 
 
-def encoded(kind: str, picture: Picture, **options: Any) -> bytes:
+def _holds_frames(form: Format, kind: str, picture: Picture) -> bool:
+    return form.frames and (kind != "PNG" or picture.frames[0].pixels.dtype == np.uint8)
+
+
+def encoded(kind: str, picture: Picture, how: Written = Written()) -> bytes:
     """Return the bytes of a picture file."""
     file = io.BytesIO()
-    encode(file, kind, picture, **options)
+    encode(file, kind, picture, how)
     return file.getvalue()
 
 
 def _channels(frame: Frame) -> int:
-    return 1 if frame.pixels.ndim == 2 else frame.pixels.shape[2]
-
-
-def _to_pillow(frame: Frame) -> Image.Image:
-    return Image.fromarray(frame.pixels)
-
-
-def _options(
-    kind: str, metadata: Metadata, images: list[Image.Image], compress: bool
-) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if metadata.exif and kind in {"JPEG", "WEBP", "TIFF"}:
-        options["exif"] = (b"Exif\x00\x00" if kind == "JPEG" else b"") + metadata.exif
-    if metadata.icc and kind in {"JPEG", "WEBP", "TIFF"}:
-        options["icc_profile"] = metadata.icc
-    if metadata.dots_per_inch and kind in {"JPEG", "TIFF", "BMP"}:
-        options["dpi"] = metadata.dots_per_inch
-    if kind == "JPEG":
-        options |= {"quality": 95, "subsampling": 0, "optimize": compress}
-    elif kind == "WEBP":
-        options |= {"lossless": True, "quality": 100 if compress else 20, "exact": True}
-    elif kind == "TIFF":
-        options |= {"compression": "tiff_adobe_deflate" if compress else "tiff_lzw"}
-    return options
-
-
-def _animation(kind: str, picture: Picture) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "save_all": True,
-        "append_images": [_to_pillow(frame) for frame in picture.frames[1:]],
-    }
-    if kind in {"GIF", "WEBP"}:
-        options["duration"] = [round(1000 * (frame.seconds or 0.1)) for frame in picture.frames]
-        options["loop"] = picture.metadata.loop if picture.metadata.loop is not None else 0
-    if kind == "GIF":
-        options["disposal"] = 2
-    return options
+    return 1 if frame.pixels.ndim == 2 else int(frame.pixels.shape[2])

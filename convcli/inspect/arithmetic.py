@@ -58,6 +58,7 @@ class Sliding:
         kernel: rows of the kernel, laid on the image as printed (cross-correlation, as in CNNs).
         stride, dilation: cells, the same on both axes.
         padding: zeros on every side, in cells.
+        bias: added to every output, such as a kernel's offset.
     """
 
     image: Matrix
@@ -65,6 +66,7 @@ class Sliding:
     stride: int = 1
     padding: int = 0
     dilation: int = 1
+    bias: float = 0.0
 
     def __post_init__(self) -> None:
         sizes = zip(("rows", "columns"), self._image_hw, self._kernel_hw, strict=True)
@@ -131,7 +133,7 @@ class Sliding:
             Term(self._value(*place), weight, place if self._inside(*place) else None)
             for place, weight in zip(self._patch(row, column), self._weights(), strict=True)
         )
-        return Sum(f"output[{row},{column}]", terms)
+        return Sum(f"output[{row},{column}]", terms, self.bias)
 
     def output(self) -> list[list[float]]:
         """Return the whole output.

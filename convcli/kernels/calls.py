@@ -140,7 +140,13 @@ def _imagemagick(kernel: Kernel) -> str:
     cells = ", ".join(f"{cell + 0.0:.7g}" for line in kernel.weights for cell in line)
     bias = f" -define convolve:bias={kernel.offset / 2.55:.6g}%" if kernel.offset else ""
     written = _folded(f"    '{width}x{height}+{x}+{y}: {cells}' out.png")
-    return f"magick in.png -virtual-pixel mirror{bias} \\\n    -morphology Correlate \\\n{written}"
+    lines = (
+        "# ImageMagick 7; in version 6 the program is called convert",
+        f"magick in.png -virtual-pixel mirror{bias} \\",
+        "    -morphology Correlate \\",
+        written.replace("'\n", "' \\\n"),  # a line may end inside quotes, not behind them
+    )
+    return "\n".join(lines)
 
 
 def _pillow(kernel: Kernel) -> str:

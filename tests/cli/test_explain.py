@@ -130,3 +130,15 @@ def test_zeros_are_numbers_too(
 def test_a_mistake_names_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "conv", "1 2; 3", "-k", "1"]) == 2
     assert "The matrix: row 2 has 1 number, row 1 has 2" in capsys.readouterr().err
+
+
+def test_a_kernels_offset_is_part_of_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
+    ImageFilter = pytest.importorskip("PIL.ImageFilter", reason="the kernel is Pillow's")
+    pixels = np.array([[30, 0, 10], [10, 50, 80], [20, 70, 20]], np.uint8)
+    ref = int(np.asarray(Image.fromarray(pixels).filter(ImageFilter.EMBOSS))[1, 1])
+    words = ["explain", "conv", "30 0 10; 10 50 80; 20 70 20", "-k", "emboss-pillow"]
+    assert run([*words, "--format", "json"]) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert (got["bias"], got["sum"], got["output"]) == (128, ref, [[ref]])
+    assert run(words) == 0
+    assert "plus the kernel's offset of 128" in capsys.readouterr().out

@@ -234,3 +234,11 @@ def test_choices_that_mean_nothing(choice: dict[str, Any], said: str) -> None:
 def test_engines_agree() -> None:
     one, two = (convcli.filter_image(COLOUR, "sobel", engine=name) for name in ("numpy", "numba"))
     assert np.array_equal(one, two)
+
+
+def test_identity_keeps_the_colors_under_full_transparency() -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (9, 8, 4)).astype(np.uint8)
+    pixels[2:5, 3:6, 3] = 0
+    assert np.array_equal(pixels, convcli.filter_image(pixels, "identity"))
+    halved = convcli.filter_image(pixels, "identity", stride=2)
+    assert np.array_equal(pixels[::2, ::2], halved)

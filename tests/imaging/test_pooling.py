@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from convcli.errors import InputProblem, UsageMistake
-from convcli.imaging.pooling import parse_size, pool
+from convcli.imaging.picture import Frame, Picture
+from convcli.imaging.pooling import parse_size, pool, pool_picture
 
 
 @settings(deadline=None, max_examples=60)
@@ -47,3 +48,21 @@ def test_a_window_that_does_not_fit() -> None:
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(UsageMistake, match="write K or HEIGHTxWIDTH"):
         parse_size(text, "--max")
+
+
+def test_words_that_are_no_pooling_are_refused() -> None:
+    for word in ("median", "Max"):
+        with pytest.raises(UsageMistake, match=r"no pooling .*use max or avg"):
+            pool(np.eye(4), word, (2, 2))
+
+
+def test_hidden_colors_have_no_say_in_a_pool() -> None:
+    pixels = np.full((2, 4, 4), 255, np.uint8)
+    pixels[..., :3] = 100
+    pixels[0, 0] = (255, 0, 0, 0)  # red that nobody sees
+    pixels[:, 2:, 3] = 0
+    picture = Picture((Frame(pixels, True),))
+    averages = pool_picture(picture, False, "avg", (2, 2)).pixels
+    assert averages.tolist() == [[[100, 100, 100, 191], [100, 100, 100, 0]]]
+    largest = pool_picture(picture, False, "max", (2, 2)).pixels
+    assert largest[0, 0].tolist() == [100, 100, 100, 255]

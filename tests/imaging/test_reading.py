@@ -70,10 +70,12 @@ def test_sixteen_bit_colour_tiff_keeps_every_bit(tmp_path: Path, compression: in
     assert np.array_equal(ref, read_picture(path).frames[0].pixels)
 
 
-def test_sixteen_bit_colour_that_would_lose_bits_is_refused() -> None:
+def test_sixteen_bit_ppm_keeps_every_bit_and_other_depths_are_spread() -> None:
     data = b"P6 2 1 65535\n" + np.arange(6, dtype=">u2").tobytes()
-    with pytest.raises(InputProblem, match=r"16-bit colour in a PPM.*16-bit PNG first"):
-        read_picture(data)
+    assert read_picture(data).frames[0].pixels.tolist() == [[[0, 1, 2], [3, 4, 5]]]
+    got = read_picture(b"P5 2 1 # 12 bits\n4095\n" + np.array([1, 4095], ">u2").tobytes())
+    assert got.frames[0].pixels.tolist() == [[16, 65535]]
+    assert got.notes == ("Values of 0 to 4095 spread over 16 bits (0 to 65535).",)
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -144,12 +146,14 @@ def test_every_frame_of_an_animation_is_read() -> None:
     assert [frame.seconds for frame in got.frames] == [0.07] * 3
 
 
-def test_an_animated_png_says_that_only_its_first_frame_is_read() -> None:
-    frames = [Image.new("RGB", (4, 3), (60 * i, 0, 0)) for i in range(2)]
-    data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
-    got = read_picture(data)
-    assert len(got.frames) == 1
-    assert "first frame" in got.notes[0]
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_every_frame_of_an_animated_png_or_webp_is_read(kind: str) -> None:
+    frames = [Image.new("RGB", (4, 3), (60 * i, 0, 0)) for i in range(3)]
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    rest = {"save_all": True, "append_images": frames[1:], "duration": 70}
+    got = read_picture(saved(frames[0], kind, **rest, **lossless))
+    assert [frame.pixels[0, 0, 0] for frame in got.frames] == [0, 60, 120]
+    assert [frame.seconds for frame in got.frames] == [0.07] * 3
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF", "BMP", "PPM", "WEBP"])

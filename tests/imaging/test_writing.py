@@ -83,7 +83,8 @@ def test_exif_profile_and_resolution_are_kept(tmp_path: Path, suffix: str) -> No
     [
         (".jpg", np.zeros((2, 2, 4), np.uint8), True, "JPEG has no transparency"),
         (".jpg", np.zeros((2, 2), np.uint16), False, "JPEG files cannot hold this 16-bit"),
-        (".tif", np.zeros((2, 2, 3), np.float32), False, "TIFF files cannot hold this floating"),
+        (".webp", np.zeros((2, 2, 3), np.float32), False, "WEBP files cannot hold this floating"),
+        (".png", np.zeros((2, 2, 5), np.uint8), False, "PNG files cannot hold this 8-bit picture"),
         (".png", np.zeros((2, 2), np.float32), False, "PNG files cannot hold this floating"),
     ],
 )
@@ -111,5 +112,5 @@ def test_every_frame_is_written(tmp_path: Path, suffix: str) -> None:
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     frames = tuple(Frame(np.zeros((4, 5, 3), np.uint8)) for _ in range(3))
-    (said,) = write_picture(tmp_path / "one.png", Picture(frames))
-    assert said == "PNG holds one picture: the first of 3 frames was written."
+    (said,) = write_picture(tmp_path / "one.bmp", Picture(frames))
+    assert said == "BMP holds one picture: the first of 3 frames was written."

@@ -102,7 +102,11 @@ def imagemagick() -> str | None:
 def test_imagemagick_gives_our_pixels(name: str, image: np.ndarray, tmp_path: Path) -> None:
     kernel = find(name)
     assert isinstance(kernel, Kernel)
-    words = shlex.split(equivalent_calls(kernel)["ImageMagick"].replace("\\\n", " "))
+    said, call = equivalent_calls(kernel)["ImageMagick"].split("\n", 1)
+    assert said.startswith("# ImageMagick 7")
+    words = shlex.split(call.replace("\\\n", " "))
+    if "\n" in call.replace("\\\n", " ").split("'")[2]:
+        pytest.fail("a line that ends outside quotes needs a backslash")
     assert words[0] == "magick"
     Image.fromarray(image).save(tmp_path / "in.png")
     subprocess.run([str(imagemagick()), *words[1:]], cwd=tmp_path, check=True)
