@@ -65,7 +65,7 @@ def read_matrix(
 
 
 def _from_npy(data: bytes, name: str, limits: Limits) -> NDArray[Any]:
-    array = read_npy(data, name)
+    array = read_npy(data, name, max_bytes=limits.memory)
     if array.dtype.kind not in "uifb":
         raise InputProblem(f"{name}: the array holds no real numbers.")
     if array.ndim == 1:
