@@ -243,7 +243,8 @@ def crashes(kind: Kind, count: int, random: random.Random) -> Iterator[Crash]:
 
 def kinds(folder: Path) -> list[Kind]:
     """Write one sound file of every kind below `folder` and return them."""
-    return [*_arrays(folder), *_pictures(folder), *_texts(folder), *_learned(folder)]
+    written = [*_arrays(folder), *_pictures(folder), *_texts(folder), *_learned(folder)]
+    return [*written, *_exchanged(folder)]
 
 
 def _arrays(folder: Path) -> list[Kind]:
@@ -324,6 +325,20 @@ def _learned(folder: Path) -> list[Kind]:
         Kind("sweep.json", swept / "sweep.json", (again,), mutate_json),
         Kind("training", training, (again,), mutate_json),
     ]
+
+
+def _exchanged(folder: Path) -> list[Kind]:
+    """Return what other programs read, of those formats whose libraries are installed."""
+    mutations = {"onnx": None, "keras": mutate_zip, "h5": None}
+    found = []
+    for suffix, mutate in mutations.items():
+        path, made = folder / f"e.{suffix}", f"{folder}/back.safetensors"
+        with silence():
+            code = run(("export", f"{folder}/runs/one", "-o", str(path), "--quiet"))
+        if code == 0:
+            back = ("import", str(path), "-o", made, "--force", "--quiet")
+            found.append(Kind(suffix, path, (("shape", str(path)), back), mutate))
+    return found
 
 
 def seeded(seed: int, kind: Kind) -> random.Random:

@@ -39,6 +39,7 @@ from convcli.cli.show import register as register_show
 from convcli.cli.sweep import register as register_sweep
 from convcli.cli.train import register as register_train
 from convcli.errors import ConvcliError, ExitCode
+from convcli.report.printable import printable
 
 app = typer.Typer(
     name="convcli",
@@ -178,7 +179,7 @@ def _usage_text(problem: typer.TyperException) -> str:
 
 def _fail(text: str, code: ExitCode) -> ExitCode:
     with suppress(BrokenPipeError):
-        sys.stderr.write(f"convcli: {text}\n")
+        sys.stderr.write(f"convcli: {printable(text)}\n")
         sys.stderr.flush()
     return code
 

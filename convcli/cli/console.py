@@ -11,6 +11,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
 from convcli.report import Report, render
+from convcli.report.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -28,7 +29,7 @@ class Messages:
         """Write one line to stderr unless quiet."""
         if not self.quiet:
             stream = self._stream or sys.stderr
-            stream.write(text + "\n")
+            stream.write(printable(text) + "\n")
             stream.flush()
 
     def say_compiling(self) -> None:

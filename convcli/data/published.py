@@ -79,9 +79,9 @@ FASHION = Published(
         "Ankle boot",
     ),
     (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         # plain http: the bucket's web address has no other, and the checksum stands here
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
     (
         Wanted(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from convcli.report.printable import printable
 from convcli.report.value import Report
 
 
@@ -18,7 +19,7 @@ def render(report: Report, style: str) -> str:
     Raises:
         KeyError: `style` is not one of `FORMATS`.
     """
-    return FORMATS[style](report)
+    return printable(FORMATS[style](report))
 
 
 def to_json(document: Any, *, indent: int | None = 2) -> str:
@@ -164,7 +165,7 @@ PAGE = 45
 
 
 def _tex(text: str) -> str:
-    return text.translate(_LATEX_ESCAPES)
+    return printable(text).translate(_LATEX_ESCAPES)
 
 
 def _latex(report: Report) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from convcli.report.printable import printable
 from convcli.report.value import Column, Report
 
 THEME = Theme(
@@ -70,7 +71,7 @@ def print_table(report: Report, console: Console) -> None:
     first one stays) and names them; where more than a third would go, rows become columns.
     """
     if report.title:
-        console.print(Text(report.title, "report.title"))
+        console.print(_text(report.title, "report.title"))
     if report.columns:
         _print_body(report, console)
     for note in report.notes:
@@ -80,9 +81,13 @@ def print_table(report: Report, console: Console) -> None:
         print_table(part, console)
 
 
+def _text(text: str, style: str, **settings: Any) -> Text:
+    return Text(printable(text), style, **settings)
+
+
 def _note(text: str, style: str) -> Text:
     """Return a sentence whose further lines keep the indentation of its first."""
-    return Text(text, style, tab_size=len(text) - len(text.lstrip()))
+    return _text(text, style, tab_size=len(text) - len(text.lstrip()))
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,10 @@ class _Cells:
         totals = None
         if report.totals is not None:
             totals = [
-                Text("" if cell is None else column.text(cell), "report.total")
+                _text("" if cell is None else column.text(cell), "report.total")
                 for column, cell in _pairs(columns, report.totals)
             ]
-        header = [Text(column.header, "report.header") for column in columns]
+        header = [_text(column.header, "report.header") for column in columns]
         return _Cells(columns, header, rows, totals)
 
     def widths(self) -> list[int]:
@@ -138,12 +143,12 @@ def _pairs(columns: Sequence[Column], row: Sequence[Any]) -> list[tuple[Column, 
 def _cell(column: Column, cell: object, number: int) -> Text:
     text = column.text(cell)
     if text in {"-", ""}:
-        return Text(text, "report.missing")
+        return _text(text, "report.missing")
     if isinstance(cell, tuple):
-        return Text(text, "report.shape")
+        return _text(text, "report.shape")
     if column.align == "right":
-        return Text(text, "report.number")
-    return Text(text, "report.name" if number == 0 else "report.words")
+        return _text(text, "report.number")
+    return _text(text, "report.name" if number == 0 else "report.words")
 
 
 def _print_body(report: Report, console: Console) -> None:
@@ -170,7 +175,7 @@ def _print_body(report: Report, console: Console) -> None:
     console.print(table)
     if kept < count:
         missing = ", ".join(column.header for column in cells.columns[kept:])
-        console.print(Text(f"Too narrow for: {missing} (--format plain has them).", "report.note"))
+        console.print(_text(f"Too narrow for: {missing} (--format plain has them).", "report.note"))
 
 
 def _room(console: Console, columns: int) -> int:

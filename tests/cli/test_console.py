@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from convcli.cli.app import run
+from convcli.cli.console import Messages
 
 PROGRAM = """
 import time
@@ -43,3 +47,12 @@ def test_nothing_is_drawn_when_quiet_or_quick(quiet: bool, after: float) -> None
 def test_nothing_is_drawn_into_a_pipe() -> None:
     command = [sys.executable, "-c", PROGRAM.format(quiet=False, after=0.01)]
     assert subprocess.run(command, capture_output=True, check=True).stderr == b""
+
+
+def test_messages_and_errors_hold_no_control_characters(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Messages().say("a \x1b[31mred\nb")
+    assert capfd.readouterr().err == "a \\u001b[31mred\nb\n"
+    assert run(["filter", str(tmp_path / "\x1b]0;title\x07.png"), "-k", "box"]) == 3
+    assert "\\u001b]0;title\\u0007.png" in capfd.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -158,6 +160,17 @@ def test_the_page_stands_alone_and_replaces_nothing(
     assert run(["page", str(path), "-o", str(page)]) == 4
     assert run(["page", str(path), "-o", str(page), "--force"]) == 0
     assert run(["page", str(path), "-o", str(path), "--force"]) == 2
+
+
+def test_no_class_name_ends_or_blanks_the_page(tmp_path: Path) -> None:
+    """Within a script, `<!--<script>` keeps `</script>` from ending it (HTML, 13.2.5.20)."""
+    names = ("<!--<script>", "</script><b>", "&amp;")
+    model = dataclasses.replace(trained(NETWORKS["averages"]), class_names=names)
+    model.save(tmp_path / "m.safetensors")
+    assert run(["page", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "p.html")]) == 0
+    data = (tmp_path / "p.html").read_text().partition('id="network">')[2].partition("</script>")[0]
+    assert "<" not in data
+    assert tuple(json.loads(data)["classes"]) == names
 
 
 def test_the_directory_of_a_run_stands_for_its_model(tmp_path: Path) -> None:

@@ -189,3 +189,16 @@ def test_latex_says_the_notes_under_its_table() -> None:
 def test_a_row_of_the_wrong_width_is_a_bug() -> None:
     with pytest.raises(ValueError, match="1 cells in a report of 2 columns"):
         Report("", (Column("a", "A"), Column("b", "B")), ((1,),))
+
+
+WILD = "a\x1b[2J\x9b1m\u202e\udcffb"
+
+
+@pytest.mark.parametrize("style", [*FORMATS, "table"])
+def test_no_name_steers_the_terminal(style: str) -> None:
+    report = Report(WILD, (Column("name", WILD),), ((WILD,),), (WILD,), notes=(WILD,))
+    text = draw_table(report, 200) if style == "table" else render(report, style)
+    assert ("textbackslash{}u001b[2J" if style == "latex" else "\\u001b[2J") in text
+    assert not set(WILD) - set("ab[2J1m") & set(text)
+    if style == "json":
+        assert json.loads(text) == [{"name": WILD}]

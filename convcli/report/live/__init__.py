@@ -22,8 +22,8 @@ def build_page(title: str, summary: str, network: dict[str, Any]) -> str:
     def part(name: str) -> str:
         return (folder / name).read_text(encoding="utf-8")
 
-    # "</" would end the script element early, whatever stands in a class name
-    data = json.dumps(network, ensure_ascii=True, allow_nan=False).replace("</", "<\\/")
+    # "</script" ends the element and "<!--<script" keeps it from ending, even in a class name
+    data = json.dumps(network, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
     parts = {
         "title": html.escape(title),
         "summary": html.escape(summary),
