@@ -76,6 +76,8 @@ def fits(value: object, hint: Any) -> bool:
         return True
     if origin in {Union, types.UnionType}:
         return any(fits(value, part) for part in parts)
+    if origin is typing.Literal:
+        return value in parts
     if origin is tuple:
         if not isinstance(value, tuple):
             return False

@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     # isal unpacks a gzipped idx file in a third of zlib's time
     "data": (
-        {"imaging", "engine", "files", "arrayfiles", "environment"},
+        {"imaging", "engine", "files", "arrayfiles", "environment", "option", "records"},
         {"numpy", "platformdirs", "isal"},
     ),
     "learn": (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.learn_options import OverlapOption, SizeOption, WindowOption
-from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption
+from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption, takes
+from convcli.data.source import Shaping, Source
 from convcli.errors import CheckFailed, UsageMistake
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command("data", help=HELP, epilog=EXAMPLES)(data)
 
 
+@takes(shaping=Shaping)
 def data(
     source: Annotated[
         str | None,
@@ -70,20 +72,11 @@ def data(
             show_default=False,
         ),
     ] = None,
-    size: SizeOption = None,
-    window: WindowOption = None,
-    overlap: OverlapOption = None,
-    label: Annotated[
-        str | None,
-        typer.Option("--label", help="The column of labels.", show_default="found by name"),
-    ] = None,
-    label_rule: Annotated[
-        Literal["majority", "last"] | None,
-        typer.Option("--label-rule", help="Which rows name a window.", show_default="majority"),
-    ] = None,
+    *,
+    shaping: Shaping,
     count: Annotated[
         int | None,
-        typer.Option("--count", help="Training samples of digits.", show_default="60000"),
+        typer.Option("--count", help="The same as --samples, for digits.", show_default=False),
     ] = None,
     seed: SeedOption = 0,
     style: FormatOption = None,
@@ -108,24 +101,15 @@ def data(
         if not sheet:
             check_name(output)
         check_target(output, force=force, inputs=[Path(source)])
-    from convcli.data import load_dataset
-    from convcli.data.shaping import read_size
-
     messages = Messages(quiet=quiet)
     if source == "digits":
         messages.say("Making digits (compiles once on first use).")
+    if count is not None:
+        if source != "digits":
+            raise UsageMistake(f"{source} takes no count; use --samples.")
+        shaping = dataclasses.replace(shaping, samples=count)
     with messages.counted() as progress:
-        loaded = load_dataset(
-            source,
-            size=read_size(size),
-            window=window,
-            overlap=overlap,
-            label=label,
-            label_rule=label_rule,
-            seed=seed,
-            count=count,
-            progress=progress,
-        )
+        loaded = Source(name=source, **shaping.given()).load(seed=seed, progress=progress)
     findings = _findings(loaded, source) if check else None
     report = description(loaded, findings)
     if output is None:

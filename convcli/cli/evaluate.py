@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convcli.cli.learn_options import DataOption, ModelArgument, SizeOption
-from convcli.cli.options import FormatOption, QuietOption, ThreadsOption
+from convcli.cli.learn_options import ModelArgument
+from convcli.cli.options import FormatOption, QuietOption, ThreadsOption, takes
+from convcli.data.source import Source
 from convcli.errors import CheckFailed
 
 if TYPE_CHECKING:
     from convcli.data import Dataset, Split
     from convcli.learn.answers import Evaluation
-    from convcli.learn.modelfile import TrainedModel
+    from convcli.learn.rundata import Labelled
     from convcli.report import Report
 
 HELP = """Evaluate a model on labelled samples: accuracy, loss, confusion matrix, precision and
@@ -41,14 +42,16 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate", help=HELP, epilog=EXAMPLES)(evaluate)
 
 
+@takes(source=Source)
 def evaluate(
     model: ModelArgument,
-    source: DataOption = None,
+    *,
+    source: Source,
     split: Annotated[
         SplitName | None,
         typer.Option(
             "--split",
-            help="Which samples: test where there are any, else all.",
+            help="Which samples: test, else those held out of the training, else all.",
             show_default=False,
         ),
     ] = None,
@@ -61,75 +64,35 @@ def evaluate(
             "--fail-under", help="Exit with 5 under this accuracy (0..1).", show_default=False
         ),
     ] = None,
-    size: SizeOption = None,
     threads: ThreadsOption = 0,
     style: FormatOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit
-    from convcli.cli.learn_options import load_source, model_path
+    from convcli.cli.learn_options import load_labelled, model_path
     from convcli.learn import answers
     from convcli.learn.modelfile import load
 
     trained = load(model_path(model))
-    noted, shaping = known_data(trained, source)
-    if size is not None:
-        shaping["size"] = size
-    messages = Messages(quiet=quiet)
-    data = load_source(noted, messages, **shaping)
-    name, samples = chosen_split(data, split)
-    if name == "train" and noted == trained.training.get("data"):
-        messages.say("These samples are those the model was trained on; new ones tell more.")
-    found = answers.evaluate(trained, data, samples, worst=worst, threads=threads)
-    emit(evaluation_report(found, data, samples, name), style)
+    chosen = load_labelled(trained, source, split, Messages(quiet=quiet))
+    found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+    emit(evaluation_report(found, chosen), style)
     if fail_under is not None and found.accuracy < fail_under:
         raise CheckFailed(
             f"The accuracy is {found.accuracy:.4f}, under the {fail_under:g} of --fail-under."
         )
 
 
-def known_data(model: TrainedModel, source: str | None) -> tuple[str, dict[str, Any]]:
-    """Return which data to read and how, from the model's own notes where the user says nothing.
-
-    Raises:
-        UsageMistake: neither the user nor the model names any.
-    """
-    from convcli.errors import UsageMistake
-
-    noted, shaping = model.training.get("data"), model.training.get("shaping")
-    if source is not None and source != noted:
-        return source, {}
-    if not isinstance(noted, str):
-        raise UsageMistake("The model does not say what it was trained on; name --data SOURCE.")
-    known = shaping if isinstance(shaping, dict) else {}
-    return noted, {
-        key: known[key] for key in ("size", "window", "overlap", "label") if key in known
-    }
-
-
-def chosen_split(data: Dataset, name: str | None) -> tuple[str, Split]:
-    """Return the split of that name; without one the test samples, or else all there are.
-
-    Raises:
-        UsageMistake: the data have no such split.
-    """
-    from convcli.errors import UsageMistake
-
-    splits = data.splits()
-    name = name or ("test" if "test" in splits else "train")
-    if name not in splits:
-        raise UsageMistake(f"{data.name} has no {name} samples; it has {', '.join(splits)}.")
-    return name, splits[name]
-
-
-def evaluation_report(found: Evaluation, data: Dataset, split: Split, name: str) -> Report:
+def evaluation_report(found: Evaluation, chosen: Labelled) -> Report:
     """Return the figures as a report: classes, confusion, calibration, mistakes."""
     from convcli.present.class_table import class_report
 
+    data, split, name = chosen.data, chosen.samples, chosen.name
+
     return replace(
         class_report(found.classes, "samples"),
-        title=f"{data.name}, {name}: accuracy {found.accuracy:.2%}, loss {found.loss:.4f}, "
+        title=f"{chosen.title}: accuracy {found.accuracy:.2%}, loss {found.loss:.4f}, "
         f"{found.n:,} samples",
         document=_document(found, data, split, name),
         parts=(

@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.learn_options import (
-    SOURCES,
-    LabelOption,
-    ModelArgument,
-    OverlapOption,
-    SizeOption,
-    WindowOption,
-)
-from convcli.cli.options import ForceOption, FormatOption, OutputOption, QuietOption
+from convcli.cli.learn_options import ModelArgument
+from convcli.cli.options import ForceOption, FormatOption, OutputOption, QuietOption, takes
+from convcli.data.source import SOURCES, Shaping, Source
 from convcli.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -44,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command("features", help=HELP, epilog=EXAMPLES)(features)
 
 
+@takes(shaping=Shaping)
 def features(
     model: ModelArgument,
     source: Annotated[str, typer.Argument(metavar="DATA", help=f"The samples: {SOURCES}.")],
@@ -59,14 +54,8 @@ def features(
     pool: Annotated[
         bool, typer.Option("--pool", help="Average maps over their cells: one number a channel.")
     ] = False,
-    samples: Annotated[
-        int | None,
-        typer.Option("--samples", min=2, help="Take so many training samples.", show_default=False),
-    ] = None,
-    size: SizeOption = None,
-    window: WindowOption = None,
-    overlap: OverlapOption = None,
-    label: LabelOption = None,
+    *,
+    shaping: Shaping,
     style: FormatOption = None,
     quiet: QuietOption = False,
     force: ForceOption = False,
@@ -86,15 +75,7 @@ def features(
     check_target(place, force=force, inputs=inputs)
     extractor = FeatureExtractor(load(path), layer, pool=pool)
     messages = Messages(quiet=quiet)
-    data = load_source(
-        source,
-        messages,
-        size=size,
-        window=window,
-        overlap=overlap,
-        label=label,
-        samples=samples,
-    )
+    data = load_source(Source(name=source, **shaping.given()), messages)
     found = computed(extractor, data, messages)
     write(found, place, force=force, inputs=inputs)
     emit_summary(features_report(extractor, found, place), style, messages)

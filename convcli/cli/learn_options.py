@@ -9,75 +9,46 @@ import typer
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
-    from convcli.data import Dataset
+    from convcli.data import Dataset, Source
+    from convcli.learn.modelfile import TrainedModel
+    from convcli.learn.rundata import Labelled
 
-SOURCES = "mnist, fashion, digits, a folder of class folders, idx files, .npz, or .csv"
-
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        metavar="SOURCE",
-        help=f"The samples: {SOURCES}; those of the training when left out.",
-        show_default=False,
-    ),
-]
-SizeOption = Annotated[
-    str | None,
-    typer.Option("--size", help="Resize pictures to HxW, such as 64x64.", show_default=False),
-]
-WindowOption = Annotated[
-    int | None,
-    typer.Option("--window", min=1, help="Rows of one window of a .csv.", show_default=False),
-]
-OverlapOption = Annotated[
-    float | None,
-    typer.Option(
-        "--overlap", min=0, max=0.99, help="Share that windows of a .csv share.", show_default=False
-    ),
-]
-LabelOption = Annotated[
-    str | None,
-    typer.Option("--label", help="The column of labels of a .csv.", show_default=False),
-]
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model file, or the directory of a run.")
 ]
 
 
-def load_source(
-    source: str,
-    messages: Messages,
-    *,
-    seed: int = 0,
-    size: str | None = None,
-    window: int | None = None,
-    overlap: float | None = None,
-    label: str | None = None,
-    samples: int | None = None,
-) -> Dataset:
-    """Return the data set that `--data` names, with progress while that takes long.
+def load_source(source: Source, messages: Messages, *, seed: int = 0) -> Dataset:
+    """Return the data set of a source, with progress while that takes long; say its notes.
 
     Raises:
         UsageMistake: a malformed size, or a figure that the source has no use for.
         InputProblem: the data are not to be had, or cannot be used.
     """
-    from convcli.data.shaping import load_shaped
-
     with messages.counted() as progress:
-        data = load_shaped(
-            source,
-            size=size,
-            window=window,
-            overlap=overlap,
-            label=label,
-            samples=samples,
-            seed=seed,
-            progress=progress,
-        )
+        data = source.load(seed=seed, progress=progress)
     for note in data.notes:
         messages.say(note)
     return data
+
+
+def load_labelled(
+    model: TrainedModel, source: Source, split: str | None, messages: Messages
+) -> Labelled:
+    """Return the samples to judge a model by, with progress; say the data's notes.
+
+    Raises:
+        UsageMistake, InputProblem: as `labelled`.
+    """
+    from convcli.learn.rundata import labelled
+
+    with messages.counted() as progress:
+        found = labelled(model, source, split, progress=progress)
+    for note in found.data.notes:
+        messages.say(note)
+    if found.seen:
+        messages.say("These samples are those the model was trained on; new ones tell more.")
+    return found
 
 
 def model_path(place: Path) -> Path:

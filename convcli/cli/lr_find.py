@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convcli.cli import train_options as options
-from convcli.cli.options import FormatOption, QuietOption, SeedOption, ThreadsOption
+from convcli.cli.options import FormatOption, QuietOption, SeedOption, ThreadsOption, takes
+from convcli.data.source import Source
 
 if TYPE_CHECKING:
     from convcli.learn.ratefinder import RatePoint
@@ -33,14 +34,11 @@ def register(app: typer.Typer) -> None:
     app.command("lr-find", help=HELP, epilog=EXAMPLES)(lr_find)
 
 
+@takes(source=Source)
 def lr_find(
     words: options.NetworkWords = None,
-    source: options.SourceOption = None,
-    samples: options.SamplesOption = None,
-    size: options.SizeOption = None,
-    window: options.WindowOption = None,
-    overlap: options.OverlapOption = None,
-    label: options.LabelOption = None,
+    *,
+    source: Source,
     recipe: options.RecipeOption = None,
     batch: options.BatchOption = None,
     optimizer: options.OptimizerOption = None,
@@ -64,19 +62,11 @@ def lr_find(
 
     if not 0 < lowest < highest < float("inf"):
         raise UsageMistake(f"--from {lowest:g} --to {highest:g}: use 0 < from < to.")
-    shaping = {
-        "samples": samples,
-        "size": size,
-        "window": window,
-        "overlap": overlap,
-        "label": label,
-    }
     messages = Messages(quiet=quiet)
     order = Order(
         words=" ".join(words or ()),
         source=source,
         recipe_name=recipe,
-        shaping={name: value for name, value in shaping.items() if value is not None},
         figures={
             name: value
             for name, value in {"batch": batch, "optimiser": optimizer}.items()

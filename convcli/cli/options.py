@@ -98,6 +98,8 @@ class Given:
 def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the options of the dataclasses it names; it is called with their values.
 
+    They stand in the help where the command has the parameter of their group.
+
     An option that was not given leaves its field's default, and `Given(cls)` hands on a dictionary
     of those that were. A field `tuple[T, ...]` may be given several times.
     """
@@ -111,14 +113,16 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(command, include_extras=True)
-        own = [
-            parameter.replace(annotation=hints[name])
-            for name, parameter in inspect.signature(command).parameters.items()
-            if name not in groups
-        ]
-        shared = [
-            _parameter(f"{group}__{field.name}", field, hint) for group, field, hint in fields
-        ]
+        parameters: list[inspect.Parameter] = []
+        for name, parameter in inspect.signature(command).parameters.items():
+            if name not in groups:
+                named = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name])
+                parameters.append(named)
+            parameters += [
+                _parameter(f"{group}__{field.name}", field, hint)
+                for group, field, hint in fields
+                if group == name
+            ]
 
         @wraps(command)
         def called(**words: Any) -> Any:
@@ -133,8 +137,8 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
             }
             return command(**words, **values)
 
-        called.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-        called.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in parameters}
         return called
 
     return decorate

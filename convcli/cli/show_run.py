@@ -9,19 +9,25 @@ import typer
 
 from convcli.cli.console import emit_summary
 from convcli.cli.evaluate import SplitName
-from convcli.cli.learn_options import DataOption, ModelArgument, SizeOption
-from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
+from convcli.cli.learn_options import ModelArgument
+from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption, takes
 from convcli.cli.show_output import PictureOption, Target, find_target, show_cells
+from convcli.data.source import Source
 
 if TYPE_CHECKING:
     from convcli.data import Dataset, Split
     from convcli.learn.answers import Evaluation
     from convcli.learn.modelfile import TrainedModel
+    from convcli.learn.rundata import Labelled
     from convcli.report import Report
 
 SplitOption = Annotated[
     SplitName | None,
-    typer.Option("--split", help="Which samples.", show_default="test where there are any"),
+    typer.Option(
+        "--split",
+        help="Which samples: test, else those held out of the training, else all.",
+        show_default=False,
+    ),
 ]
 
 CONFUSION_EXAMPLES = """Examples:
@@ -44,11 +50,12 @@ def register(group: typer.Typer) -> None:
     group.command("errors", epilog=ERRORS_EXAMPLES)(show_errors)
 
 
+@takes(source=Source)
 def show_confusion(
     model: ModelArgument,
-    source: DataOption = None,
+    *,
+    source: Source,
     split: SplitOption = None,
-    size: SizeOption = None,
     output: PictureOption = None,
     threads: ThreadsOption = 0,
     style: FormatOption = None,
@@ -57,9 +64,9 @@ def show_confusion(
 ) -> None:
     """Draw which class is taken for which: counts, and their share of the true class."""
     target = _target(model, output, "confusion", (".png", ".svg"), force=force, quiet=quiet)
-    found, data, _, name, _ = _evaluated(target, model, source, split, size, threads, worst=0)
-    names = list(data.class_names)
-    title = f"{data.name}, {name}: {found.accuracy:.2%} of {found.n:,} right"
+    found, chosen, _ = _evaluated(target, model, source, split, threads, worst=0)
+    names = list(chosen.data.class_names)
+    title = f"{chosen.title}: {found.accuracy:.2%} of {found.n:,} right"
     counts = found.confusion.tolist()
     if target.path.suffix.lower() == ".svg":
         from convcli.files import write_text
@@ -78,11 +85,12 @@ def show_confusion(
     target.messages.say(f"{target.path}: {len(names)} classes.")
 
 
+@takes(source=Source)
 def show_errors(
     model: ModelArgument,
-    source: DataOption = None,
+    *,
+    source: Source,
     split: SplitOption = None,
-    size: SizeOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most samples shown.")] = 40,
     output: PictureOption = None,
     threads: ThreadsOption = 0,
@@ -92,9 +100,8 @@ def show_errors(
 ) -> None:
     """Draw the samples that the model got wrong, the surest mistakes first."""
     target = _target(model, output, "errors", (), force=force, quiet=quiet)
-    found, data, samples, name, trained = _evaluated(
-        target, model, source, split, size, threads, worst=limit
-    )
+    found, chosen, trained = _evaluated(target, model, source, split, threads, worst=limit)
+    data, samples, name = chosen.data, chosen.samples, chosen.name
     wrong = found.n - int(found.confusion.trace())
     report = _errors_report(found, data, samples, f"{wrong:,} of {found.n:,} {name} samples wrong")
     if not found.worst:
@@ -106,7 +113,7 @@ def show_errors(
         report,
         target,
         style,
-        title=f"{data.name}, {name}: the surest {len(found.worst)} of {wrong:,} mistakes",
+        title=f"{chosen.title}: the surest {len(found.worst)} of {wrong:,} mistakes",
         cell_width=112,
     )
 
@@ -131,27 +138,21 @@ def _target(
 def _evaluated(
     target: Target,
     model: Path,
-    source: str | None,
+    source: Source,
     split: SplitName | None,
-    size: str | None,
     threads: int,
     *,
     worst: int,
-) -> tuple[Evaluation, Dataset, Split, str, TrainedModel]:
+) -> tuple[Evaluation, Labelled, TrainedModel]:
     """Return how a model does on labelled samples, and what they are."""
-    from convcli.cli.evaluate import chosen_split, known_data
-    from convcli.cli.learn_options import load_source, model_path
+    from convcli.cli.learn_options import load_labelled, model_path
     from convcli.learn import answers
     from convcli.learn.modelfile import load
 
     trained = load(model_path(model))
-    noted, shaping = known_data(trained, source)
-    if size is not None:
-        shaping["size"] = size
-    data = load_source(noted, target.messages, **shaping)
-    name, samples = chosen_split(data, split)
-    found = answers.evaluate(trained, data, samples, worst=worst, threads=threads)
-    return found, data, samples, name, trained
+    chosen = load_labelled(trained, source, split, target.messages)
+    found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+    return found, chosen, trained
 
 
 def _confusion_report(title: str, found: Evaluation, names: list[str]) -> Report:

@@ -15,7 +15,9 @@ from convcli.cli.options import (
     QuietOption,
     SeedOption,
     refuse_beside_resume,
+    takes,
 )
+from convcli.data.source import Source
 
 HELP = """Train a network with many settings and compare what comes of them.
 
@@ -47,6 +49,7 @@ def register(app: typer.Typer) -> None:
     app.command("sweep", help=HELP, epilog=EXAMPLES)(sweep)
 
 
+@takes(source=Source)
 def sweep(
     context: typer.Context,
     words: Annotated[
@@ -75,11 +78,8 @@ def sweep(
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, help="Train each trial with so many seeds.")
     ] = 1,
-    source: options.SourceOption = None,
-    samples: options.SamplesOption = None,
-    size: options.SizeOption = None,
-    window: options.WindowOption = None,
-    overlap: options.OverlapOption = None,
+    *,
+    source: Source,
     recipe: options.RecipeOption = None,
     epochs: options.EpochsOption = None,
     batch: options.BatchOption = None,
@@ -123,7 +123,6 @@ def sweep(
         "validation": val,
         "patience": patience,
     }
-    shaping = {"samples": samples, "size": size, "window": window, "overlap": overlap}
     plan: Plan
     if resume is None:
         plan = make_plan(
@@ -133,8 +132,8 @@ def sweep(
             factor=factor,
             seeds=seeds,
             seed=seed,
-            source=source,
-            shaping={name: value for name, value in shaping.items() if value is not None},
+            source=source.name,
+            shaping=source.given(),
             recipe=recipe,
             figures={name: value for name, value in figures.items() if value is not None},
         )

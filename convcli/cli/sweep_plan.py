@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from convcli.errors import InputProblem, UsageMistake
-from convcli.records import checked, from_record
+from convcli.records import from_record
 from convcli.sweep.space import SETTINGS, Axis, Listed, is_axis, parse_axes
 
 DEFAULT_NETWORK = "mnist"
@@ -46,13 +46,13 @@ class Plan:
             UsageMistake: of the axes, or of the recipe and its figures.
             ValueError: of the others.
         """
-        from convcli.data.shaping import load_shaped
+        from convcli.data.source import Shaping
         from convcli.learn.recipes import find_recipe, read_recipe
 
         self.read_axes()
         find_recipe(self.recipe or "default")
         read_recipe(self.figures)
-        checked(self.shaping, get_type_hints(load_shaped))
+        from_record(Shaping, self.shaping)
         least = {"trials": 1, "factor": 2, "seeds": 1, "seed": 0}
         for name, lowest in least.items():
             value = getattr(self, name)

@@ -11,6 +11,7 @@ from convcli.cli.interruption import handling
 from convcli.cli.sweep_plan import Plan
 from convcli.cli.sweep_view import finished_line, sweep_report, write_pictures
 from convcli.cli.train_order import Order, check_default_source, is_notation
+from convcli.data import Source
 from convcli.learn.plan import with_validation
 from convcli.network import network
 from convcli.sweep.local import LocalEngine
@@ -37,8 +38,7 @@ def sweep_all(
     """
     order = Order(
         words=plan.network,
-        source=plan.source,
-        shaping=plan.shaping,
+        source=Source.noted(plan.source, plan.shaping),
         recipe_name=plan.recipe,
         figures=plan.figures,
         seed=plan.seed,

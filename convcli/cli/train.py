@@ -15,7 +15,9 @@ from convcli.cli.options import (
     SeedOption,
     ThreadsOption,
     refuse_beside_resume,
+    takes,
 )
+from convcli.data.source import Source
 from convcli.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -53,15 +55,12 @@ def register(app: typer.Typer) -> None:
     app.command("train", help=HELP, epilog=EXAMPLES)(train)
 
 
+@takes(source=Source)
 def train(
     context: typer.Context,
     words: options.NetworkWords = None,
-    source: options.SourceOption = None,
-    samples: options.SamplesOption = None,
-    size: options.SizeOption = None,
-    window: options.WindowOption = None,
-    overlap: options.OverlapOption = None,
-    label: options.LabelOption = None,
+    *,
+    source: Source,
     recipe: options.RecipeOption = None,
     epochs: options.EpochsOption = None,
     batch: options.BatchOption = None,
@@ -127,17 +126,6 @@ def train(
     order = Order(
         words=" ".join(words or ()),
         source=source,
-        shaping={
-            name: value
-            for name, value in {
-                "samples": samples,
-                "size": size,
-                "window": window,
-                "overlap": overlap,
-                "label": label,
-            }.items()
-            if value is not None
-        },
         recipe_name=recipe,
         figures={name: value for name, value in figures.items() if value is not None},
         init=init,

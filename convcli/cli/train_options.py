@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from convcli.cli import learn_options
-
 NetworkWords = Annotated[
     list[str] | None,
     typer.Argument(
@@ -17,23 +15,6 @@ NetworkWords = Annotated[
         show_default=False,
     ),
 ]
-SourceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        metavar="SOURCE",
-        help="mnist (default), fashion, digits, a folder of class folders, idx, .npz, .csv.",
-        show_default=False,
-    ),
-]
-SamplesOption = Annotated[
-    int | None,
-    typer.Option("--samples", min=2, help="Train on this many of them.", show_default=False),
-]
-SizeOption = learn_options.SizeOption
-WindowOption = learn_options.WindowOption
-OverlapOption = learn_options.OverlapOption
-LabelOption = learn_options.LabelOption
 RecipeOption = Annotated[
     str | None,
     typer.Option(

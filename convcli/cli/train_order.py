@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from convcli.cli.console import Messages
 from convcli.cli.learn_options import load_source, model_path
-from convcli.data import Dataset
+from convcli.data import Dataset, Source
 from convcli.errors import InputProblem, UsageMistake
 from convcli.layers.base import shape_text
 from convcli.learn.adapt import adapted
@@ -24,8 +25,7 @@ class Order:
     """What the user asked `convcli train` for; empty and None mean the recipe's."""
 
     words: str
-    source: str | None
-    shaping: dict[str, Any]
+    source: Source
     recipe_name: str | None
     figures: dict[str, Any]
     messages: Messages
@@ -56,7 +56,7 @@ class Order:
     @property
     def data_source(self) -> str:
         """The words after `--data`, or the default."""
-        return self.source or DEFAULT_SOURCE
+        return self.source.name or DEFAULT_SOURCE
 
     def load(self) -> Dataset:
         """Return the data, without a validation split unless they bring one.
@@ -67,9 +67,10 @@ class Order:
             UsageMistake: no data are named, and the network is not for those that are meant then.
         """
         network = find_network(self.recipe.network)
-        if self.source is None and not is_notation(self.network_words):
+        if self.source.name is None and not is_notation(self.network_words):
             check_default_source(self.recipe.network, network)
-        return load_source(self.data_source, self.messages, seed=self.seed, **self.shaping)
+        source = dataclasses.replace(self.source, name=self.data_source)
+        return load_source(source, self.messages, seed=self.seed)
 
     def network_for(self, data: Dataset) -> Network:
         """Return the network; one that the user did not spell out is made to fit the data."""

@@ -12,7 +12,7 @@ from convcli.cli.interruption import Interruption
 from convcli.cli.learn_options import model_path
 from convcli.cli.train_order import Order
 from convcli.cli.train_view import ProgressView, result_report, show_result
-from convcli.data import Dataset
+from convcli.data import Dataset, Source
 from convcli.errors import CheckFailed, UsageMistake
 from convcli.learn.checkpoint import read_setting
 from convcli.learn.fit import Diverged, Epoch, StepDone
@@ -40,9 +40,8 @@ def resume_one(order: Order, place: Path) -> None:
     setting = read_setting(path)
     loading = dataclasses.replace(
         order,
-        source=setting.source,
+        source=Source.noted(setting.source, setting.options["shaping"]),
         seed=setting.options["data_seed"],
-        shaping=setting.options["shaping"],
     )
     run = resume(path, loading.load(), threads=order.threads, time_limit=order.time_limit)
     order.messages.say(
@@ -95,7 +94,7 @@ def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, parti
         threads=order.threads,
         pictures="digit" if order.data_source in DIGIT_SOURCES else "resize",
         initial=initial,
-        options={"data_seed": parting.seed, "shaping": order.shaping},
+        options={"data_seed": parting.seed, "shaping": order.source.given()},
         time_limit=order.time_limit,
         target_accuracy=None if parting.by_heart is None else 1.0,
     )

@@ -15,8 +15,11 @@ from convcli.errors import InputProblem, UsageMistake
 
 WINDOW = 128
 OVERLAP = 0.5
+ROW_NOTE = "Each row is a sample"
 LABEL_RULES = ("majority", "last")
 _WINDOWS_A_BLOCK = 8
+_SHORT_STRETCH = 4
+"""A label that lasts fewer rows than this on average is that of a row, not of a time."""
 _FEWEST_BLOCKS = 20
 _TABLE_NAMES = {
     "train": ("train.csv", "datatraining.txt"),
@@ -52,7 +55,9 @@ def series_dataset(
     Args:
         place: a table (`.csv`, `.txt`), a folder with `train.csv`, `test.csv`, `val.csv` (or the
             UCI occupancy data's files), or the folder of the UCI smartphone data.
-        window: rows of a window; 128 when left out.
+        window: rows of a window; 0 makes each row a sample. When left out, a table with a column of
+            time is a series in windows of 128, one whose labels change from row to row has a
+            sample in each row, and any other is refused: it may be either.
         overlap: share of a window that the next one shares, from 0 to under 1; 0.5 when left out.
         label: the column of labels; see `read_table`.
         label_rule: a window is named after most of its rows (`majority`; the last row decides
@@ -73,16 +78,20 @@ def series_dataset(
                 "leave --window and --overlap out."
             )
         return _smartphone(root, progress)
-    size, share = WINDOW if window is None else window, OVERLAP if overlap is None else overlap
-    if size < 1 or not 0 <= share < 1:
-        raise UsageMistake(
-            f"--window {size} --overlap {share:g}: a window has at least 1 row, and the overlap is "
-            "from 0 to under 1."
-        )
     files = _tables(place)
     read = {
         name: [read_table(path, label=label) for path in paths] for name, paths in files.items()
     }
+    if window is None and overlap is None:
+        window = _meant_window(place, read["train"][0])
+    size, share = WINDOW if window is None else window, OVERLAP if overlap is None else overlap
+    if size == 0 and overlap is None:
+        share = 0.0
+    if size < 0 or not 0 <= share < 1 or (size == 0 and share):
+        raise UsageMistake(
+            f"--window {size} --overlap {share:g}: a window has at least 1 row, or 0 for one "
+            "sample a row without --overlap, and the overlap is from 0 to under 1."
+        )
     names = _class_names([text for table in read["train"] for text in table.labels])
     channels = read["train"][0].channel_names
     splits = {}
@@ -93,9 +102,13 @@ def series_dataset(
                     f"{path}: its channels are {', '.join(table.channel_names)}, those of train "
                     f"{', '.join(channels)}."
                 )
-        splits[name] = _windows(files[name], tables, names, size, share, label_rule)
+        if size:
+            splits[name] = _windows(files[name], tables, names, size, share, label_rule)
+        else:
+            splits[name] = _rows(files[name], tables, names)
     step = _step(size, share)
     rule = "most rows" if label_rule == "majority" else "the last row"
+    how = f"Windows of {size} rows every {step}; the label is that of {rule}."
     notes = dict.fromkeys(
         note for tables in read.values() for table in tables for note in table.notes
     )
@@ -104,8 +117,27 @@ def series_dataset(
         splits,
         class_names=names,
         provenance=f"read from {place}",
-        channel_names=channels,
-        notes=(*notes, f"Windows of {size} rows every {step}; the label is that of {rule}."),
+        channel_names=channels if size else (),
+        notes=(*notes, how if size else f"{ROW_NOTE}; --window {WINDOW} cuts a series instead."),
+    )
+
+
+def _meant_window(place: Path, table: Table) -> int:
+    """Return the window that a table asks for by itself; 0 for one sample a row.
+
+    Raises:
+        UsageMistake: it may be a series or have one sample a row.
+    """
+    if table.timed:
+        return WINDOW
+    changes = sum(one != other for one, other in pairwise(table.labels))
+    stretch = len(table.labels) / (changes + 1)
+    if stretch < _SHORT_STRETCH:
+        return 0
+    raise UsageMistake(
+        f"{place} has no column of time, and a label lasts {stretch:.0f} rows on average: is it a "
+        f"series, or is each row a sample? Use --window {WINDOW} for windows of a series, or "
+        "--window 0 for one sample a row."
     )
 
 
@@ -143,12 +175,7 @@ def _windows(
     samples, labels, groups = [], [], []
     blocks = 0
     for path, table in zip(paths, tables, strict=True):
-        unknown = sorted(set(table.labels) - set(names))
-        if unknown:
-            raise InputProblem(
-                f"{path}: the label {unknown[0]!r} does not occur in the training data "
-                f"({', '.join(names)})."
-            )
+        _check_known(path, table, names)
         people = {text: blocks + number for number, text in enumerate(dict.fromkeys(table.groups))}
         blocks += len(people)
         for start, stop in _blocks(table.segments, size):
@@ -167,6 +194,30 @@ def _windows(
             f"{longest:,}. Use --window {longest} or less."
         )
     return Split(np.stack(samples), np.array(labels, np.int64), np.array(groups, np.int64))
+
+
+def _rows(paths: list[Path], tables: list[Table], names: tuple[str, ...]) -> Split:
+    """Return the rows of one split's tables; those of one person form a group."""
+    groups: list[tuple[int, str]] = []
+    for number, (path, table) in enumerate(zip(paths, tables, strict=True)):
+        _check_known(path, table, names)
+        groups += [(number, text) for text in table.groups]
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    labels = [names.index(text) for table in tables for text in table.labels]
+    return Split(
+        np.concatenate([table.values for table in tables]),
+        np.array(labels, np.int64),
+        np.array([numbers[group] for group in groups], np.int64) if groups else None,
+    )
+
+
+def _check_known(path: Path, table: Table, names: tuple[str, ...]) -> None:
+    unknown = sorted(set(table.labels) - set(names))
+    if unknown:
+        raise InputProblem(
+            f"{path}: the label {unknown[0]!r} does not occur in the training data "
+            f"({', '.join(names)})."
+        )
 
 
 def _blocks(segments: NDArray[np.int64], size: int) -> list[tuple[int, int]]:

@@ -39,7 +39,7 @@ def load_dataset(
             pictures, or of idx files; the images' file of an idx pair, or both files with a comma
             between them; an `.npz` file; a table of series (`.csv`, `.txt`), or a folder of them.
         size: height and width that pictures from folders are brought to.
-        window: rows of a window of a series; 128 when left out.
+        window: rows of a window of a series, 0 for one sample a row; see `series_dataset`.
         overlap: share of a window that the next one shares; 0.5 when left out.
         label: the column of a table that holds the labels.
         label_rule: what names a window: `majority` of its rows (the default) or the `last` one.

@@ -45,6 +45,7 @@ class Table:
         groups: one text per row where the file says who or which recording, else empty.
         channel_names: of the columns of `values`.
         notes: what was assumed or passed over.
+        timed: whether a column says when each row was measured.
     """
 
     values: NDArray[np.float32]
@@ -53,6 +54,7 @@ class Table:
     groups: tuple[str, ...]
     channel_names: tuple[str, ...]
     notes: tuple[str, ...]
+    timed: bool
 
 
 class _Roles(NamedTuple):
@@ -116,6 +118,7 @@ def read_table(path: Path, *, label: str | None = None) -> Table:
         tuple(groups) if roles.group is not None else (),
         tuple(names[i] for i in roles.channels),
         tuple(notes),
+        any(name.lower() in TIME_NAMES for name in names),
     )
 
 

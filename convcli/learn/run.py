@@ -160,6 +160,9 @@ class Run:
         training = {
             "data": self.setting.source,
             "shaping": self.setting.options.get("shaping", {}),
+            "data_seed": self.setting.options.get("data_seed", 0),
+            "parting": self.setting.options["parting"],
+            "fingerprint": self.setting.fingerprint,
             "recipe": asdict(self.setting.recipe),
             "seed": self.setting.seed,
             "version": __version__,

@@ -227,6 +227,7 @@ def test_resume_takes_nothing_but_the_directory(
         ("--factor", "4"): "--factor",
         ("--factor", "3"): "--factor",
         ("--seeds", "1"): "--seeds",
+        ("--label", "x"): "--label",
         ("--search", "grid", "--force"): "--search, --force",
     }.items():
         assert run(["sweep", "--resume", str(tmp_path), *words]) == 2

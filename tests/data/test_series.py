@@ -150,7 +150,8 @@ def test_the_smartphone_data_are_read_as_they_are(smartphone: Path) -> None:
         (["label,name", "x,y", "u,v"], {}, "no column of numbers is left beside 'label'"),
         (["a,b", "0.5,0.5", "0.25,0.75"], {}, "which column holds the labels"),
         (["a,label", "1,x"], {"label": "labl"}, "no column 'labl'. Did you mean label?"),
-        (["a,label", "1,x"], {"window": 0}, "a window has at least 1 row"),
+        (["a,label", "1,x"], {"window": -1}, "a window has at least 1 row"),
+        (["a,label", "1,x"], {"window": 0, "overlap": 0.5}, "one sample a row without --overlap"),
         (["a,label", "1,x"], {"overlap": 1.0}, "from 0 to under 1"),
     ],
 )

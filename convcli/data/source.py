@@ -1,0 +1,155 @@
+"""Which samples: what every command that reads labelled data may be told, as one frozen value.
+
+Standard library only until the samples are loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from convcli.errors import InputProblem, UsageMistake
+from convcli.option import option
+from convcli.records import from_record
+
+if TYPE_CHECKING:
+    from convcli.data.dataset import Dataset, ProgressCallback
+
+LARGEST_SIDE = 4096
+"""Pictures are not brought to more than this; a data set would not fit any memory."""
+
+SOURCES = "mnist, fashion, digits, a folder of class folders, idx files, .npz, or .csv"
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """How samples are read from their source; None is what the source itself suggests.
+
+    Attributes:
+        samples: only so many training samples, the first; `digits` are made in that number.
+        size: `HxW`, see `read_size`.
+        window: as `load_dataset`.
+        overlap: as `load_dataset`.
+        label: as `load_dataset`.
+        label_rule: as `load_dataset`.
+    """
+
+    samples: int | None = option("Take this many training samples.", min=2)
+    size: str | None = option("Resize pictures to HxW, such as 64x64.")
+    window: int | None = option(
+        "Rows of one window of a .csv of series; 0: each row is a sample.", min=0
+    )
+    overlap: float | None = option("Share that windows of a .csv share.", min=0, max=0.99)
+    label: str | None = option("The column of labels of a .csv.")
+    label_rule: Literal["majority", "last"] | None = option("Which rows of a window name it.")
+
+    def given(self) -> dict[str, Any]:
+        """Return what is not left out, as plain values.
+
+        >>> Shaping(window=64, label="kind").given()
+        {'window': 64, 'label': 'kind'}
+        """
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(Shaping)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Named:
+    """Where samples come from.
+
+    Attributes:
+        name: as `load_dataset` takes it; None for what the command takes then.
+    """
+
+    name: str | None = option(
+        f"The samples: {SOURCES}. Left out: mnist to learn from, the training's own to judge by.",
+        "--data",
+        metavar="SOURCE",
+    )
+
+
+@dataclass(frozen=True)
+class Source(Shaping, Named):
+    """Labelled samples: where they come from and how they are read."""
+
+    @classmethod
+    def noted(cls, name: str | None, shaping: object) -> Source:
+        """Return the source that a run or a model file notes.
+
+        Raises:
+            InputProblem: the notes cannot be read.
+        """
+        try:
+            how = from_record(Shaping, shaping)
+        except ValueError as problem:
+            raise InputProblem(f"What is noted on the data cannot be read: {problem}.") from problem
+        return cls(name=name, **how.given())
+
+    def over(self, noted: Source) -> Source:
+        """Return this source, with what it leaves out from `noted` if both are one place.
+
+        >>> Source(size="8x8").over(Source(name="photos", samples=20))
+        Source(name='photos', samples=20, size='8x8', window=None, overlap=None, label=None, \
+label_rule=None)
+        >>> Source(name="other").over(Source(name="photos", samples=20)).samples
+        """
+        if self.name is not None and not _same_place(self.name, str(noted.name)):
+            return self
+        return dataclasses.replace(noted, **self.given())
+
+    def load(self, *, seed: int = 0, progress: ProgressCallback | None = None) -> Dataset:
+        """Return the data set, of that size and that many samples.
+
+        Args:
+            seed: of `digits`.
+            progress: called while something takes long.
+
+        Raises:
+            UsageMistake, InputProblem: as `load_dataset`; a malformed size.
+
+        >>> len(Source(name="digits", samples=60).load().train)
+        60
+        """
+        from convcli.data.sources import load_dataset
+
+        name = str(self.name)
+        data = load_dataset(
+            name,
+            size=read_size(self.size),
+            window=self.window,
+            overlap=self.overlap,
+            label=self.label,
+            label_rule=self.label_rule,
+            count=self.samples if name == "digits" else None,
+            seed=seed,
+            progress=progress,
+        )
+        if self.samples is not None and self.samples < len(data.train):
+            return dataclasses.replace(data, train=data.train.take(range(self.samples)))
+        return data
+
+
+def _same_place(one: str, other: str) -> bool:
+    return one == other or Path(one).resolve() == Path(other).resolve()
+
+
+def read_size(text: str | None) -> tuple[int, int] | None:
+    """Return height and width of `HxW`; one number is both.
+
+    Raises:
+        UsageMistake: it is malformed.
+
+    >>> read_size("48x64"), read_size("32"), read_size(None)
+    ((48, 64), (32, 32), None)
+    """
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UsageMistake(f"--size {text}: write height x width, such as 64x64.")
+    height, width = int(parts[0]), int(parts[-1])
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise UsageMistake(f"--size {text}: use 1 to {LARGEST_SIDE:,} pixels a side.")
+    return height, width
