@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
     from convcli.imaging.apply import filter_result as filter_result
     from convcli.learn.fit import fit as fit
     from convcli.learn.modelfile import load as load
-    from convcli.network.lookup import network as network
+    from convcli.net.lookup import network as network
     from convcli.present.comparison import comparison_document as comparison_document
     from convcli.present.run_page import run_document as run_document
     from convcli.present.run_page import write_run_page as write_run_page
@@ -40,7 +40,7 @@ _HOME: dict[str, str] = {
     "run_document": "convcli.present.run_page",
     "write_run_page": "convcli.present.run_page",
     "comparison_document": "convcli.present.comparison",
-    "network": "convcli.network",
+    "network": "convcli.net.lookup",
 }
 """Public name -> module that defines it."""
 
@@ -52,8 +52,7 @@ if not TYPE_CHECKING:  # checkers would take any name for one of ours
     def __getattr__(name: str) -> object:
         if name not in _HOME:
             raise AttributeError(f"module 'convcli' has no attribute {name!r}")
-        home = import_module(_HOME[name])
-        return globals().get(name) or getattr(home, name)  # `network` is its own room, and callable
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -16,7 +16,7 @@ from convcli.report import Column, Report
 from convcli.report.numbers import as_bytes, with_prefix
 
 if TYPE_CHECKING:
-    from convcli.network import Step, Trace
+    from convcli.net import Step, Trace
 
 HELP = """Compare two networks: totals with their ratio, and the layers side by side.
 
@@ -108,7 +108,7 @@ def _names(a: Trace, b: Trace) -> tuple[str, str]:
 
 def _totals(a: Trace, b: Trace) -> list[tuple[str, str, Any, Any, Any]]:
     """Return (key, label, of A, of B, how to show it) for each figure."""
-    from convcli.network.memory import memory
+    from convcli.net.memory import memory
     from convcli.present.network_table import sizes_text
 
     needs = memory(a), memory(b)

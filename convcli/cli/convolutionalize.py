@@ -53,8 +53,8 @@ def convolutionalize_model(
     from convcli.inspect.convolutionalize import convolutionalize, sliding
     from convcli.layers.base import shape_text
     from convcli.learn.modelfile import load
-    from convcli.network import to_notation
-    from convcli.network.writing import layer_text
+    from convcli.net import to_notation
+    from convcli.net.writing import layer_text
 
     trained = load(path)
     converted = convolutionalize(trained)

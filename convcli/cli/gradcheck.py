@@ -41,7 +41,7 @@ def gradcheck(
     """Parse, check, render."""
     from convcli.learn.gradcheck import TOLERANCE
     from convcli.learn.gradcheck import gradcheck as check_gradients
-    from convcli.network import network as look_up
+    from convcli.net import network as look_up
     from convcli.report import Column, Report
 
     checks = check_gradients(look_up(" ".join(network)), seed=seed, samples=samples)

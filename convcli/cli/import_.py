@@ -128,7 +128,7 @@ def _is_plain(model: TrainedModel) -> bool:
 def import_report(model: TrainedModel, place: Path) -> Report:
     """Return what was made of the file, in one row."""
     from convcli.layers.base import shape_text
-    from convcli.network import to_notation
+    from convcli.net import to_notation
     from convcli.report import Column, Report
 
     trace = model.network.trace()

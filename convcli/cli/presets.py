@@ -38,7 +38,7 @@ def presets(
     style: FormatOption = None,
 ) -> None:
     """Print the presets' totals, or one preset's text."""
-    from convcli.network import preset_text
+    from convcli.net import preset_text
 
     if name is None:
         emit(_listing(), style)
@@ -54,7 +54,7 @@ def presets(
 
 def _listing() -> Any:
     """Return all presets with the totals that their traces give."""
-    from convcli.network import network, preset_names
+    from convcli.net import network, preset_names
     from convcli.present.network_table import sizes_text
     from convcli.report import Column, Report
     from convcli.report.numbers import with_prefix

@@ -24,8 +24,8 @@ from convcli.errors import CheckFailed, UsageMistake
 if TYPE_CHECKING:
     from convcli.exchange.networks import OpenedNetwork
     from convcli.learn.timing import Timing
-    from convcli.network import Trace
-    from convcli.network.assertion import Verdict
+    from convcli.net import Trace
+    from convcli.net.assertion import Verdict
     from convcli.report import Report
 
 HELP = """Calculate a network on paper: output sizes, parameters, MACs, FLOPs, memory
@@ -180,7 +180,7 @@ def _answer_without_network(solve: str | None, style: str | None, *, flops_table
 def _run_selftest(style: str | None) -> None:
     """Print what was checked, and fail if anything does not hold."""
     from convcli.cli.shape_questions import selftest_report
-    from convcli.network.selftest import selftest
+    from convcli.net.selftest import selftest
 
     checks = selftest()
     emit(selftest_report(checks), style)
@@ -225,8 +225,8 @@ def read_shape(text: str | None) -> tuple[int, ...] | None:
     """
     if text is None:
         return None
-    from convcli.network.arithmetic import Unreadable
-    from convcli.network.words import sizes
+    from convcli.net.arithmetic import Unreadable
+    from convcli.net.words import sizes
 
     try:
         return sizes(text.strip())
@@ -253,7 +253,7 @@ def _table(
 
     counted = None
     if convention is not None:
-        from convcli.network.conventions import count
+        from convcli.net.conventions import count
 
         counted = count(traced, convention)
     limit = None if memory_limit is None else byte_count(memory_limit)
@@ -289,7 +289,7 @@ def _write_diagram(
 
 def _verdict(expression: str, traced: Trace) -> Verdict:
     """Return whether the expression holds for the network's totals."""
-    from convcli.network.assertion import assertion_values, check
+    from convcli.net.assertion import assertion_values, check
 
     return check(expression, assertion_values(traced))
 

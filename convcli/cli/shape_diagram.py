@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from convcli.network import Step, Trace
+from convcli.net import Step, Trace
 from convcli.present.network_table import layer_words, sizes_text
 from convcli.report.diagram import Box, FieldMark, draw
 from convcli.report.numbers import with_prefix

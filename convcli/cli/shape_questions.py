@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from convcli.errors import UsageMistake
-from convcli.network import Network, Trace
-from convcli.network.selftest import SelfCheck
+from convcli.net import Network, Trace
+from convcli.net.selftest import SelfCheck
 from convcli.report import Column, Report
 
 
 def dialects_report(network: Network) -> Report:
     """Return the layers on which frameworks make something else of the same words."""
-    from convcli.network.dialects import DIALECTS, compare_dialects
+    from convcli.net.dialects import DIALECTS, compare_dialects
 
     found = compare_dialects(network)
     columns = (Column("index", "#", "right"), Column("name", "Layer"))
@@ -41,7 +41,7 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
         place: `[LAYER:]ROW,COL` in the layer's output, zero-based; one number for a series.
         layer: the layer's name or number where `place` names none.
     """
-    from convcli.network.rectangle import input_rectangle
+    from convcli.net.rectangle import input_rectangle
 
     named, _, cell_text = place.rpartition(":")
     if named and layer:
@@ -95,7 +95,7 @@ def last_map(trace: Trace) -> int:
 
 def explained(trace: Trace, which: str) -> Report:
     """Return every figure of one layer, or of all if `which` is empty, with its numbers put in."""
-    from convcli.network.explain import explain
+    from convcli.net.explain import explain
 
     steps = [trace.step(which)] if which else list(trace.steps)
     told = {step.name: explain(trace, step.index) for step in steps}
@@ -113,7 +113,7 @@ def explained(trace: Trace, which: str) -> Report:
 
 def solutions(question: str) -> Report:
     """Return the settings that turn one size into another, such as `28 -> 14, kernel 3`."""
-    from convcli.network.solving import solve
+    from convcli.net.solving import solve
 
     found = solve(question)
     op = "upconv" if found[0].transposed else "conv, pool"
@@ -148,7 +148,7 @@ def solutions(question: str) -> Report:
 
 def input_sizes(network: Network) -> Report:
     """Return the smallest input, those at which no layer drops a cell, and flattened lengths."""
-    from convcli.network.solving import dropped, in_features, lossless_inputs, smallest_input
+    from convcli.net.solving import dropped, in_features, lossless_inputs, smallest_input
 
     trace = network.trace()
     smallest = smallest_input(network)
@@ -194,7 +194,7 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 def flops_report() -> Report:
     """Return the rules by which `flops` counts, one row for each kind of work."""
-    from convcli.network.operations import flops_table
+    from convcli.net.operations import flops_table
 
     return Report(
         title="Floating-point operations, by kind of work",

@@ -21,7 +21,7 @@ from convcli.cli.show_output import (
 
 if TYPE_CHECKING:
     from convcli.inspect.heatmap import Heatmap
-    from convcli.network import Network
+    from convcli.net import Network
     from convcli.report import Report
 
 RECEPTIVE_EXAMPLES = """Examples:
@@ -81,7 +81,7 @@ def show_receptive(
 ) -> None:
     """Draw the part of the input that one output cell depends on."""
     from convcli.cli.learn_options import model_path
-    from convcli.network import network as find_network
+    from convcli.net import network as find_network
 
     place = Path(model)
     is_model = place.is_dir() or place.suffix == ".safetensors"

@@ -116,8 +116,8 @@ def read_plan(place: Path) -> Plan:
 
 def _variables(network: str, axes: Sequence[str]) -> dict[str, int]:
     """Return the variables that every network of the sweep has."""
-    from convcli.network import network as find_network
-    from convcli.network import network_variables
+    from convcli.net import network as find_network
+    from convcli.net import network_variables
 
     named = parse_axes([axis for axis in axes if axis.startswith("network=")], {})
     names = [str(v) for axis in named for v in axis.points()] or [network]

@@ -13,7 +13,7 @@ from convcli.cli.sweep_view import finished_line, sweep_report, write_pictures
 from convcli.cli.train_order import Order, check_default_source, is_notation
 from convcli.data import Source
 from convcli.learn.plan import with_validation
-from convcli.network import network
+from convcli.net import network
 from convcli.sweep.local import LocalEngine
 from convcli.sweep.search import Round, make_search
 from convcli.sweep.store import SweepDirectory, create_sweep_directory

@@ -14,7 +14,7 @@ from convcli.cli.sweep_plan import Plan
 from convcli.cli.train_order import DEFAULT_SOURCE
 from convcli.files import write_text
 from convcli.learn.recipes import find_recipe
-from convcli.network import to_notation
+from convcli.net import to_notation
 from convcli.report import Column, Report
 from convcli.report.chart import Line, line_chart
 from convcli.report.numbers import as_seconds, percent

@@ -14,8 +14,8 @@ from convcli.errors import InputProblem, UsageMistake
 from convcli.layers.base import shape_text
 from convcli.learn.adapt import adapted
 from convcli.learn.recipes import Recipe, find_recipe
-from convcli.network import Network, preset_data
-from convcli.network import network as find_network
+from convcli.net import Network, preset_data
+from convcli.net import network as find_network
 
 DEFAULT_SOURCE = "mnist"
 

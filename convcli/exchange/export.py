@@ -15,7 +15,7 @@ from convcli.exchange.scaling import Scaling
 from convcli.files import check_target, new_file
 from convcli.layers.base import shape_text
 from convcli.learn.modelfile import TrainedModel, write_tensors
-from convcli.network import to_notation
+from convcli.net import to_notation
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".py", "keras": ".keras", "h5": ".h5", "npz": ".npz"}
 """Format -> the suffix that its files have."""

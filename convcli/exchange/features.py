@@ -20,7 +20,7 @@ from convcli.layers import Dropout
 from convcli.layers.base import shape_text
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
-from convcli.network import Step
+from convcli.net import Step
 
 BATCH = 1024
 """Samples at a time."""

@@ -18,7 +18,7 @@ from convcli.exchange.scaling import Scaling
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, read_tensors
 from convcli.learn.prepare import Preprocessing
-from convcli.network import Network, parse_notation
+from convcli.net import Network, parse_notation
 
 Array = npt.NDArray[Any]
 

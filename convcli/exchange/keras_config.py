@@ -16,7 +16,7 @@ from convcli.exchange.branches import Path as Way
 from convcli.exchange.keras_layers import KerasLayer, layers_of
 from convcli.layers import Concat, Layer, Residual, Scale
 from convcli.layers.blocks import Block
-from convcli.network import Network
+from convcli.net import Network
 
 MAX_BYTES = 64 * 2**20
 """A configuration is text of some kilobytes; beyond this it is something else."""

@@ -51,8 +51,8 @@ from convcli.layers import (
     TransposedConv,
     Upsample,
 )
-from convcli.network import Step, Trace
-from convcli.network.writing import layer_text
+from convcli.net import Step, Trace
+from convcli.net.writing import layer_text
 
 ACTIVATIONS = {
     "relu": "relu",
@@ -85,7 +85,7 @@ def keras_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) ->
     Raises:
         InputProblem: a layer that Keras does not have, or not with these settings.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> trace = parse_notation("input 4, dense 2 softmax").trace()
     >>> given = {"dense1.kernel": np.zeros((4, 2)), "dense1.bias": np.zeros(2)}
     >>> [entry.kind for entry in keras_model(trace, given).entries]

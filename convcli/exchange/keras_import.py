@@ -20,7 +20,7 @@ from convcli.exchange.keras_config import (
 )
 from convcli.exchange.scaling import Scaling
 from convcli.layers import PReLU, TransposedConv
-from convcli.network import Network, Step
+from convcli.net import Network, Step
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from convcli.network import Step
+from convcli.net import Step
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]

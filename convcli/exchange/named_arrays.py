@@ -32,7 +32,7 @@ from convcli.layers import (
     TransposedConv,
 )
 from convcli.layers.base import Shape
-from convcli.network import Step, Trace
+from convcli.net import Step, Trace
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -53,7 +53,7 @@ def arrays_by_name(trace: Trace, given: Arrays, *, rows_channels_last: bool) -> 
     Raises:
         InputProblem: an array is missing, has another shape, or has no place in the network.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> trace = parse_notation("input 3, dense 2 name=out").trace()
     >>> weight = np.array([[1, 2, 3], [4, 5, 6]])  # PyTorch: outputs x inputs
     >>> files = {"out.weight": weight, "out.bias": np.zeros(2)}

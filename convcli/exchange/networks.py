@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convcli.layers.base import Shape
-from convcli.network import Network, network
-from convcli.network.lookup import FILE_READERS
+from convcli.net import Network, network
+from convcli.net.lookup import FILE_READERS
 
 
 @dataclass(frozen=True, slots=True)

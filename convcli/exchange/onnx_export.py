@@ -46,8 +46,8 @@ from convcli.layers import (
     TransposedConv,
     Upsample,
 )
-from convcli.network import Step, Trace
-from convcli.network.writing import layer_text
+from convcli.net import Step, Trace
+from convcli.net.writing import layer_text
 
 OPSET = 13
 """Read by onnxruntime 1.7 (2021) and later; the newest operator used here has not changed since."""

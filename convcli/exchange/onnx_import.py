@@ -14,7 +14,7 @@ from convcli.exchange.onnx_operators import OPERATORS, Arrays, Graph, Operator, 
 from convcli.layers import ActivatedLayer, Activation, Concat, Layer, Residual, Scale
 from convcli.layers.base import Shape
 from convcli.layers.blocks import Block
-from convcli.network import Network
+from convcli.net import Network
 
 MAX_BYTES = 2 * 2**30
 """A protocol buffer cannot be larger."""

@@ -42,8 +42,8 @@ from convcli.layers import (
     TransposedConv,
     Upsample,
 )
-from convcli.network import Step
-from convcli.network.writing import layer_text
+from convcli.net import Step
+from convcli.net.writing import layer_text
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]

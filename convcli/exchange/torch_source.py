@@ -18,7 +18,7 @@ from convcli.exchange.torch_layers import (
     torch_shape,
 )
 from convcli.layers.base import shape_text
-from convcli.network import Trace
+from convcli.net import Trace
 
 
 @dataclass(frozen=True, slots=True)

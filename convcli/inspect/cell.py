@@ -17,7 +17,7 @@ from convcli.inspect.subject import Subject
 from convcli.layers import AveragePool
 from convcli.layers.base import shape_text
 from convcli.learn.rules.activation import apply
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 Values = NDArray[np.floating[Any]]
 

@@ -25,7 +25,7 @@ from convcli.layers import (
 )
 from convcli.layers.base import Shape, shape_text
 from convcli.layers.blocks import Block
-from convcli.network import Network
+from convcli.net import Network
 
 if TYPE_CHECKING:
     from convcli.learn.modelfile import TrainedModel
@@ -40,7 +40,7 @@ def convolutionalized(network: Network) -> Network:
     Arrays keep their numbers and their order: a dense layer that reads a flattened 5x5x32 map is a
     5x5 convolution, because flattening counts channels fastest, as the kernel's axes do.
 
-    >>> from convcli.network import parse_notation, to_notation
+    >>> from convcli.net import parse_notation, to_notation
     >>> dense = parse_notation("input 8x8x1, conv 4 3, flatten, dense 5 relu, dense 2 softmax")
     >>> to_notation(convolutionalized(dense))
     'input 8x8x1, conv 4 3, conv 5 6 relu, conv 2 1 softmax'
@@ -195,7 +195,7 @@ class Sliding:
 def sliding(network: Network) -> Sliding:
     """Return window and stride of a network whose output is a map.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> sliding(parse_notation("input 12x12x1, conv 4 3, maxpool 2, conv 2 5 softmax"))
     Sliding(window=(12, 12), stride=(2, 2), exact=True)
 

@@ -16,8 +16,8 @@ from convcli.inspect.maximise import Ascent, maximise
 from convcli.inspect.portrait import input_limits, sample_picture
 from convcli.inspect.subject import Subject
 from convcli.layers.base import shape_text
-from convcli.network.rectangle import input_rectangle
-from convcli.network.trace import Step
+from convcli.net.rectangle import input_rectangle
+from convcli.net.trace import Step
 
 Values = NDArray[np.floating[Any]]
 

@@ -17,7 +17,7 @@ from convcli.inspect.occlusion import occlusion_map
 from convcli.inspect.portrait import by_cell, check_is_picture, input_limits
 from convcli.inspect.subject import Subject
 from convcli.layers.base import shape_text
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]
 
@@ -179,7 +179,7 @@ def last_convolution(trace: Trace) -> Step:
 
     A map of one cell has no places to tell apart and is passed over where there is a larger one.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> last_convolution(network("mnist").trace()).name
     'conv2'
 

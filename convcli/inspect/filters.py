@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convcli.errors import InputProblem, UsageMistake
 from convcli.imaging.sheet import Cell, grey_levels
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]
 
@@ -36,7 +36,7 @@ class Filter:
 def layers_with_kernels(trace: Trace) -> list[Step]:
     """Return the steps whose weights can be drawn, in order.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> [step.name for step in layers_with_kernels(network("mnist").trace())]
     ['conv1', 'conv2', 'dense1', 'dense2']
     """

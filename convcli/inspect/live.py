@@ -25,8 +25,8 @@ from convcli.layers import (
     SeparableConv,
 )
 from convcli.learn.modelfile import TrainedModel
-from convcli.network import Step
-from convcli.network.writing import layer_text
+from convcli.net import Step
+from convcli.net.writing import layer_text
 
 PLAIN = {"dense", "gap", "gmp", "prelu", "add", "concat", "scale", "maxpool", "adaptavg"}
 """Rows that the page runs by their own word, with nothing but shapes and windows."""

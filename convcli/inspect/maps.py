@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convcli.imaging.sheet import Cell, Pixels, grey_levels
 from convcli.layers.base import shape_text
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]
 
@@ -97,7 +97,7 @@ def map_cells(
 def layer_heading(step: Step) -> str:
     """Return a layer's name, shape and receptive field.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> [layer_heading(step) for step in network("mnist").trace().steps[1:5:3]]
     ['maxpool1  13x13x16, field 4x4, every 2x2', 'flatten1  800, sees the whole input']
     """

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from convcli.errors import InputProblem
 from convcli.layers.base import shape_text
-from convcli.network.rectangle import Rectangle, input_rectangle
-from convcli.network.trace import Trace
+from convcli.net.rectangle import Rectangle, input_rectangle
+from convcli.net.trace import Trace
 
 Pixels = NDArray[np.uint8]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from convcli.errors import UsageMistake, did_you_mean
 from convcli.learn import plain
 from convcli.learn.modelfile import TrainedModel
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]
 
@@ -157,7 +157,7 @@ def _by_class(outputs: Values) -> Values:
 def without_softmax(trace: Trace) -> Trace:
     """Return the steps without a softmax at the end; names and numbers of the others stay.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> steps = without_softmax(parse_notation("input 4, dense 2 softmax").trace()).steps
     >>> [(step.name, step.activation) for step in steps]
     [('dense1', None)]

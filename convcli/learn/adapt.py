@@ -8,7 +8,7 @@ from convcli.data import Dataset
 from convcli.errors import InputProblem
 from convcli.layers import Conv, Dense
 from convcli.layers.base import shape_text
-from convcli.network import Network
+from convcli.net import Network
 
 PASSED_OVER = {"softmax", "sigmoid", "gap", "gmp", "flatten", "dropout", "adaptavg"}
 """Layers behind the one that decides the number of outputs."""
@@ -24,7 +24,7 @@ def adapted(network: Network, data: Dataset) -> tuple[Network, str]:
 
     >>> import numpy as np
     >>> from convcli.data import Split
-    >>> from convcli.network import parse_notation, to_notation
+    >>> from convcli.net import parse_notation, to_notation
     >>> data = Dataset("two", ("a", "b"), Split(np.zeros((2, 4, 4, 1)), np.array([0, 1])))
     >>> to_notation(adapted(parse_notation("input 9x9x1, flatten, dense 10 softmax"), data)[0])
     'input 4x4x1, flatten, dense 2 softmax'

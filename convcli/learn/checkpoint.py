@@ -17,8 +17,8 @@ from convcli.errors import ConvcliError, InputProblem
 from convcli.learn.fit import Epoch, Progress, Training
 from convcli.learn.modelfile import Tensors, read_tensors, write_tensors
 from convcli.learn.recipes import Recipe, read_recipe
-from convcli.network import Network, parse_notation, to_notation
-from convcli.network.modelheader import read_model_header
+from convcli.net import Network, parse_notation, to_notation
+from convcli.net.modelheader import read_model_header
 from convcli.records import checked, from_record
 
 COUNTERS = ("step", "step_in_epoch", "loss_sum", "correct", "seen", "epoch_seconds")

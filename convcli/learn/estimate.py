@@ -14,7 +14,7 @@ from convcli.learn.fit import Training
 from convcli.learn.model import Model
 from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import Recipe
-from convcli.network import Network
+from convcli.net import Network
 
 TIMED_STEPS = 5
 

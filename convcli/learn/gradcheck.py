@@ -10,8 +10,8 @@ import numpy as np
 from convcli.learn import plain
 from convcli.learn.arrays import Array
 from convcli.learn.initialise import first_buffers, first_weights
-from convcli.network.trace import Step
-from convcli.network.value import Network
+from convcli.net.trace import Step
+from convcli.net.value import Network
 
 STEPS = (1e-6, 1e-7)
 """Distances of the finite difference; its error is about step**2 plus 1e-16 / step."""
@@ -50,7 +50,7 @@ def gradcheck(network: Network, *, seed: int = 0, samples: int = 2) -> list[Chec
     Raises:
         InputProblem: a layer exists on paper only.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> checks = gradcheck(parse_notation("input 3, dense 2 tanh"))
     >>> [(check.layer, check.array, check.holds) for check in checks]
     [('dense1', 'kernel', True), ('dense1', 'bias', True), ('dense1', 'input', True)]

@@ -10,7 +10,7 @@ from convcli.layers.conv import DepthwiseConv, SeparableConv, TransposedConv
 from convcli.layers.norm import BatchNorm, GroupNorm, LayerNorm
 from convcli.layers.recurrent import LSTM
 from convcli.learn.arrays import Array
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 RECTIFIERS = frozenset({"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish"})
 FIRST_SLOPE = 0.25

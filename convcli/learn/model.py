@@ -18,8 +18,8 @@ from convcli.learn.compiled.walk import predicting
 from convcli.learn.executor import Executor
 from convcli.learn.initialise import first_buffers, first_weights
 from convcli.learn.parameters import Slot, parameter_shapes, slots, views
-from convcli.network.trace import Trace
-from convcli.network.value import Network
+from convcli.net.trace import Trace
+from convcli.net.value import Network
 
 PREDICTION_BATCH = 128
 
@@ -60,7 +60,7 @@ class Model:
     ) -> Model:
         """Return a model with first weights.
 
-        >>> from convcli.network import parse_notation
+        >>> from convcli.net import parse_notation
         >>> model = Model.initialise(parse_notation("input 4, dense 2 softmax"), seed=1)
         >>> {name: array.shape for name, array in model.parameters.items()}
         {'dense1.kernel': (4, 2), 'dense1.bias': (2,)}

@@ -17,8 +17,8 @@ from convcli.errors import ConvcliError, InputProblem
 from convcli.files import new_file
 from convcli.learn.model import Model
 from convcli.learn.prepare import Preprocessing
-from convcli.network import Network, parse_notation, to_notation
-from convcli.network.modelheader import ModelHeader, read_model_header
+from convcli.net import Network, parse_notation, to_notation
+from convcli.net.modelheader import ModelHeader, read_model_header
 from convcli.shown import Shown
 
 FORMAT = "convcli 1"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from convcli.learn.arrays import Array
-    from convcli.network.trace import Trace
+    from convcli.net.trace import Trace
 
 LINE = 16
 """Arrays begin on cache lines, 16 float32; the gaps are zeros and stay zeros."""

@@ -12,7 +12,7 @@ from convcli.errors import InputProblem
 from convcli.learn.arrays import Array
 from convcli.learn.rules import activation, conv, dense, joins, norm, pool, rearrange, recurrent
 from convcli.learn.rules.base import Context, Weights
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 RULES: dict[str, Callable[..., tuple[Array, Any]]] = {
     "conv": conv.conv,

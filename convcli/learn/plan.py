@@ -20,7 +20,7 @@ from convcli.learn.parameters import LINE
 from convcli.learn.prepare import Preprocessing
 from convcli.learn.recipes import Recipe
 from convcli.learn.trainer import CrossEntropy, Loss, SquaredError
-from convcli.network import Network
+from convcli.net import Network
 
 EVALUATION_BATCH = 2048
 """Samples prepared at a time for an evaluation; bounds its memory."""

@@ -34,7 +34,7 @@ from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import Recipe
 from convcli.learn.rundata import data_again, noted_parting
 from convcli.learn.rundir import HELD_OUT, LAST, RunDirectory
-from convcli.network import Network, to_notation
+from convcli.net import Network, to_notation
 
 CHECKPOINT_SECONDS = 30.0
 """A checkpoint is renewed this often, and after every epoch."""

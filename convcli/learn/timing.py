@@ -12,7 +12,7 @@ import numpy as np
 from convcli.errors import InputProblem
 from convcli.layers.base import Join, Layer, Shape
 from convcli.learn.model import Model
-from convcli.network import Network, Trace
+from convcli.net import Network, Trace
 
 RUNS = 5
 """A time is the median of at least so many runs."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from convcli.errors import ConvcliError, InputProblem
 from convcli.learn.rundir import HISTORY, RECORD, RunDirectory
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 History = list[dict[str, float | None]]
 

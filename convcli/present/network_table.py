@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageMistake, did_you_mean
-from convcli.network import Step, Trace
-from convcli.network.conventions import Counted
-from convcli.network.memory import Memory
-from convcli.network.writing import layer_text
+from convcli.net import Step, Trace
+from convcli.net.conventions import Counted
+from convcli.net.memory import Memory
+from convcli.net.writing import layer_text
 from convcli.report import Column, Report
 from convcli.report.numbers import as_bytes, with_prefix
 
@@ -195,7 +195,7 @@ def shape_report(
         limit: bytes that training may take; advice follows where it needs more.
         timing: measured times, to stand behind the other columns.
     """
-    from convcli.network.memory import memory
+    from convcli.net.memory import memory
 
     cells = [COLUMNS[name] for name in columns]
     if counted is not None:
@@ -316,7 +316,7 @@ def memory_notes(need: Memory, trace: Trace, limit: int | None) -> list[str]:
         f"{as_bytes(need.training_bytes)} to train with Adam."
     ]
     if limit is not None:
-        from convcli.network.memory import memory_advice
+        from convcli.net.memory import memory_advice
 
         notes += memory_advice(trace, limit) or [f"That is within {as_bytes(limit)}."]
     return notes
@@ -334,7 +334,7 @@ def convention_note(counted: Counted) -> str:
 
 def document_of(trace: Trace) -> dict[str, Any]:
     """Return the JSON document of a network; its field names are promised to scripts."""
-    from convcli.network.memory import memory
+    from convcli.net.memory import memory
 
     return _document(trace, memory(trace), None, None, trace.notes)
 

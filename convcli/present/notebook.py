@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from convcli.learn.answers import Evaluation
     from convcli.learn.fit import Epoch, Training
     from convcli.learn.modelfile import TrainedModel
-    from convcli.network import Network, Trace
+    from convcli.net import Network, Trace
 
 LARGEST_MATRIX = 15
 """Cells across and down of a kernel that is shown in full."""
@@ -25,7 +25,7 @@ LARGEST_MATRIX = 15
 def html_of(value: object) -> str | None:
     """Return a value as HTML, or None where there is no rendering for it or it cannot be made.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> "<td>dense 2</td>" in html_of(parse_notation("input 4, dense 2"))
     True
     >>> html_of(3) is None

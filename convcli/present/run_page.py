@@ -148,7 +148,7 @@ def _result_report(facts: RunFacts) -> Report:
 
 
 def _network_blocks(facts: RunFacts) -> tuple[Block, ...]:
-    from convcli.network import parse_notation
+    from convcli.net import parse_notation
 
     notation = str(facts.record.get("network", ""))
     freeze = facts.part("recipe").get("freeze") or ()

@@ -12,8 +12,8 @@ from convcli.errors import ConvcliError, InputProblem, UsageMistake
 from convcli.learn.adapt import adapted
 from convcli.learn.checkpoint import fingerprint
 from convcli.learn.recipes import Recipe
-from convcli.network import Network, network_variables, to_notation
-from convcli.network import network as find_network
+from convcli.net import Network, network_variables, to_notation
+from convcli.net import network as find_network
 from convcli.sweep.search import Round, Search
 from convcli.sweep.space import SETTINGS, Trial
 from convcli.sweep.store import SweepDirectory

@@ -15,7 +15,7 @@ from convcli.learn.model import Model
 from convcli.learn.plan import predict_split
 from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import Recipe
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from convcli.layers.dense import Dense, Dropout, Flatten
 from convcli.layers.norm import BatchNorm
 from convcli.layers.pool import AveragePool, GlobalAveragePool, MaxPool
 from convcli.layers.recurrent import LSTM
-from convcli.network.value import Network
+from convcli.net.value import Network
 
 ACTIVATIONS = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "silu": nn.SiLU, "gelu": nn.GELU,

@@ -76,7 +76,7 @@ def _write_module(folder: Path) -> None:
     import numpy as np
 
     from convcli.exchange.torch_source import torch_module
-    from convcli.network import network
+    from convcli.net import network
 
     trace = network("resnet50").trace()
     arrays = {

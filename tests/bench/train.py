@@ -16,7 +16,7 @@ import numpy as np
 from convcli.engine.optimise import adam
 from convcli.learn.model import Model
 from convcli.learn.trainer import CrossEntropy, Loss, SquaredError, Trainer
-from convcli.network import network, parse_notation
+from convcli.net import network, parse_notation
 
 THREADS = 2
 BATCH = 128

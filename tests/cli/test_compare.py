@@ -9,7 +9,7 @@ import pytest
 
 from convcli.cli import app as door
 from convcli.cli.compare import aligned
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from convcli.inspect.live import page_network
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, load
 from convcli.learn.prepare import Preprocessing
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -15,7 +15,7 @@ import pytest
 
 from convcli.cli.app import run
 from convcli.data import load_dataset
-from convcli.network import network
+from convcli.net import network
 from samples.series import (
     ACTIVITIES,
     activity_rows,

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from convcli.cli import app as door
-from convcli.network import network, selftest
-from convcli.network.selftest import SelfCheck
+from convcli.net import network, selftest
+from convcli.net.selftest import SelfCheck
 
 MNIST = "input 28x28x1, conv 16 3 relu, maxpool 2, conv 32 3 relu, maxpool 2, flatten, "
 MNIST += "dense 32 relu, dense 10 softmax"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from convcli.cli.shape_diagram import diagram, drawn_boxes
-from convcli.network import network, parse_notation, preset_names
+from convcli.net import network, parse_notation, preset_names
 
 
 @pytest.mark.parametrize("name", preset_names())

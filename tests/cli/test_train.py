@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 import convcli
 from convcli.cli.app import run
 from convcli.learn.liveness import this_process
-from convcli.network.modelheader import network_text
+from convcli.net.modelheader import network_text
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
 RESULT_KEYS = [

@@ -14,7 +14,7 @@ import pytest
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import Preprocessing
-from convcli.network import network
+from convcli.net import network
 from tests.exchange.test_export import arrays_for
 
 SMALL = (

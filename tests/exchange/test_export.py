@@ -16,7 +16,7 @@ from convcli.exchange.torch_layers import _WRITERS as TORCH_WRITERS
 from convcli.exchange.torch_source import torch_module
 from convcli.layers.base import Layer
 from convcli.layers.registry import WORDS
-from convcli.network import Trace, network, parse_notation
+from convcli.net import Trace, network, parse_notation
 
 NETWORKS = {
     "mnist": "input 12x10x1, conv 4 3 relu, maxpool 2, conv 5 2 relu, flatten, dense 7 relu, "

@@ -16,7 +16,7 @@ import pytest
 
 from convcli.errors import InputProblem
 from convcli.exchange.keras_config import network_from_keras, read_keras
-from convcli.network import parse_notation, to_notation
+from convcli.net import parse_notation, to_notation
 
 REFERENCE = json.loads(
     (Path(__file__).parent.parent / "reference" / "keras_configs.json").read_text()

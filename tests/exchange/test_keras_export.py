@@ -14,7 +14,7 @@ from convcli.exchange.keras_files import keras_hdf5, snake_case
 from convcli.layers import LocalResponseNorm
 from convcli.layers.base import Layer
 from convcli.layers.registry import WORDS
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 from tests.exchange.models import keras, run_keras, samples_last, trained
 from tests.exchange.test_export import NETWORKS, arrays_for
 

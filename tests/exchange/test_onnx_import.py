@@ -13,7 +13,7 @@ import pytest
 from convcli.errors import ConvcliError, InputProblem
 from convcli.exchange.onnx_export import onnx_model
 from convcli.exchange.onnx_import import network_from_onnx, read_onnx
-from convcli.network import network, parse_notation, to_notation
+from convcli.net import network, parse_notation, to_notation
 from tests.exchange.test_export import arrays_for, run_onnx, samples_for
 
 pytest.importorskip("onnx", reason="the package reads ONNX files; extra [onnx]")

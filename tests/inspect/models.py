@@ -12,7 +12,7 @@ from convcli.inspect.subject import Subject
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import Preprocessing
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 DIGITS = (
     "input 12x12x1, conv 4 3 relu, maxpool 2, conv 6 3 relu, flatten, dense 8 relu, dense 3 softmax"

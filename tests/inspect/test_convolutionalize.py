@@ -15,7 +15,7 @@ from convcli.inspect.heatmap import field_picture, heatmap
 from convcli.learn import plain
 from convcli.learn.modelfile import load
 from convcli.learn.prepare import Preprocessing
-from convcli.network import parse_notation, to_notation
+from convcli.net import parse_notation, to_notation
 from tests.inspect.models import DIGITS, model_of
 
 SLIDE = {

@@ -17,7 +17,7 @@ from convcli.inspect.maximise import Ascent, maximise
 from convcli.inspect.portrait import by_cell, input_limits, sample_picture
 from convcli.inspect.receptive import FRAME, draw_field, field_of
 from convcli.learn.prepare import Preprocessing
-from convcli.network import network, parse_notation
+from convcli.net import network, parse_notation
 from tests.inspect.models import DIGITS, some_inputs, subject_of
 
 

@@ -22,8 +22,8 @@ from convcli.layers import (
 from convcli.layers.activation import KINDS, OPS_PER_ELEMENT
 from convcli.layers.base import Shape
 from convcli.layers.registry import BLOCKS, PAPER_ONLY, WORDS
-from convcli.network import parse_notation
-from convcli.network.words import FLAGS
+from convcli.net import parse_notation
+from convcli.net.words import FLAGS
 
 NO_LAYERS = {"ActivatedLayer", "Join", "Layer", "Misfit"}
 JOINS = {"Add", "ConcatChannels", "Multiply"}

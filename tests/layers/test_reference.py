@@ -32,8 +32,8 @@ from convcli.layers import (
     Upsample,
 )
 from convcli.layers.base import Shape, elements
-from convcli.network import Network
-from convcli.network.dialects import in_dialect
+from convcli.net import Network
+from convcli.net.dialects import in_dialect
 
 CASES = json.loads((Path(__file__).parent.parent / "reference" / "layers.json").read_text())
 

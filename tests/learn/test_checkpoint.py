@@ -15,7 +15,7 @@ from convcli.cli.app import run
 from convcli.errors import InputProblem, WouldOverwrite
 from convcli.learn.checkpoint import read_setting
 from convcli.learn.rundir import RunDirectory, create_run_directory, find_runs, safe_name
-from convcli.network.modelheader import read_model_header
+from convcli.net.modelheader import read_model_header
 from tests.cli.learning import NETWORK, write_quadrants
 
 

@@ -14,7 +14,7 @@ from convcli.errors import InputProblem, WouldOverwrite
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, load
 from convcli.learn.prepare import Preprocessing
-from convcli.network import network
+from convcli.net import network
 
 NOTATION = "input 6x6x1, conv 3 3 nobias, bn, relu, flatten, dense 2 softmax"
 

@@ -13,7 +13,7 @@ from convcli.data.augmentation import read_augmentation
 from convcli.errors import InputProblem, UsageMistake
 from convcli.learn.adapt import adapted
 from convcli.learn.recipes import RECIPES, Recipe, find_recipe, read_recipe
-from convcli.network import network, parse_notation, to_notation
+from convcli.net import network, parse_notation, to_notation
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -9,7 +9,7 @@ from convcli.learn import plain
 from convcli.learn.gradcheck import gradcheck
 from convcli.learn.model import Model
 from convcli.learn.trainer import SquaredError, Trainer
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 NETWORKS = [
     "input 7x8x3, conv 5 3",

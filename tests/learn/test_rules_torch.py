@@ -7,7 +7,7 @@ import pytest
 
 from convcli.learn import plain
 from convcli.learn.model import Model
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 torch = pytest.importorskip("torch", reason="PyTorch is the peer of these tests")
 F = torch.nn.functional

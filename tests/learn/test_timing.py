@@ -8,7 +8,7 @@ from convcli.errors import InputProblem
 from convcli.learn import timing
 from convcli.learn.model import Model
 from convcli.learn.timing import time_network
-from convcli.network import Network, parse_notation
+from convcli.net import Network, parse_notation
 
 
 def test_more_work_takes_longer_and_equal_layers_are_measured_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 from convcli.errors import InputProblem
 from convcli.learn.model import Model
 from convcli.learn.trainer import CrossEntropy, SquaredError, Trainer
-from convcli.network import parse_notation
+from convcli.net import parse_notation
 
 SMALL = "input 12x12x1, conv 5 3 relu, maxpool 2, flatten, dropout 0.3, dense 4 softmax"
 

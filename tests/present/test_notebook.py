@@ -153,7 +153,7 @@ def test_what_is_not_finite_is_black_or_middle_grey() -> None:
 
 def test_nothing_is_loaded_before_a_value_is_asked() -> None:
     script = (
-        "import sys; from convcli.network import parse_notation\n"
+        "import sys; from convcli.net import parse_notation\n"
         "net = parse_notation('input 4, dense 2')\n"
         "before = 'convcli.report' in sys.modules\n"
         "html = net._repr_html_()\n"

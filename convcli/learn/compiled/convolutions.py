@@ -13,7 +13,7 @@ from convcli.learn.compiled.layers import three, window_taps
 from convcli.learn.compiled.motion import Motion, Value
 from convcli.learn.compiled.products import Map, Taps, Three
 from convcli.learn.compiled.program import Place
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 
 class _Channelwise:

@@ -15,7 +15,7 @@ from convcli.learn.compiled.products import Map, move
 from convcli.learn.compiled.program import Place
 from convcli.learn.compiled.simple import plain_copy
 from convcli.learn.rules.rearrange import weights_of_axis
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 
 def add(motion: Motion, step: Step, *branches: Value) -> Value:

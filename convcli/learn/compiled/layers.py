@@ -13,7 +13,7 @@ from convcli.learn.compiled.motion import Motion, Pooled, Value
 from convcli.learn.compiled.products import KernelOrder, Map, Taps, Three
 from convcli.learn.compiled.program import Place
 from convcli.learn.rules.conv import refuse_other_borders
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 
 def three(numbers: tuple[int, ...], fill: int) -> Three:

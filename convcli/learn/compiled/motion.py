@@ -13,7 +13,7 @@ from convcli.engine.operations import activation, copying
 from convcli.learn.compiled.products import Map
 from convcli.learn.compiled.program import Builder, Place, Region
 from convcli.learn.parameters import Slot
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from convcli.engine.operations import norm
 from convcli.layers.norm import BatchNorm, GroupNorm, LayerNorm
 from convcli.learn.compiled.motion import Motion, Value
 from convcli.learn.compiled.program import Place
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 
 def batch_norm(motion: Motion, step: Step, x: Value) -> Value:

@@ -10,7 +10,7 @@ from convcli.layers.pool import AdaptiveAveragePool, AveragePool, MaxPool, Pool
 from convcli.learn.compiled.motion import Motion, Pooled, Value
 from convcli.learn.compiled.products import Map
 from convcli.learn.compiled.program import Place
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 Triple = tuple[int, int, int]
 

@@ -11,7 +11,7 @@ from convcli.learn.compiled.motion import Motion, Value
 from convcli.learn.compiled.products import Map, Taps
 from convcli.learn.compiled.program import Place
 from convcli.learn.compiled.simple import plain_copy
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 
 def lstm(motion: Motion, step: Step, x: Value) -> Value:

@@ -10,7 +10,7 @@ from convcli.layers.activation import Activation
 from convcli.layers.dense import Dropout
 from convcli.learn.compiled.motion import Motion, Value
 from convcli.learn.compiled.program import Place
-from convcli.network.trace import Step
+from convcli.net.trace import Step
 
 
 def plain_copy(motion: Motion, to: Place, source: Place, size: int) -> None:

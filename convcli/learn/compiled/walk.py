@@ -21,7 +21,7 @@ from convcli.learn.compiled import (
 from convcli.learn.compiled.motion import Motion, Value
 from convcli.learn.parameters import Slot
 from convcli.learn.plain import not_in_motion
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 Rule = Callable[..., Value]
 

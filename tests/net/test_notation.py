@@ -6,7 +6,7 @@ import pytest
 
 from convcli.layers import Conv, Dense, Flatten, Repeat, Residual
 from convcli.layers.registry import BLOCKS, WORDS
-from convcli.network import Network, network, parse_notation, to_notation
+from convcli.net import Network, network, parse_notation, to_notation
 
 
 def test_the_lecture_network_has_the_printed_parameters() -> None:
@@ -149,8 +149,7 @@ def test_dense_on_a_map_gets_a_warning() -> None:
     assert trace.totals.macs == 25 * 160
 
 
-def test_the_room_itself_is_the_function() -> None:
+def test_the_public_call_is_that_function() -> None:
     import convcli
 
     assert convcli.network("mnist") == network("mnist")
-    assert convcli.network.parse_notation is parse_notation

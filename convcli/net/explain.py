@@ -10,8 +10,8 @@ from math import prod
 
 from convcli.geometry import Adaptive, AxisMap, Enlarge, Spread, Window, effective_kernel
 from convcli.layers.base import Join, Shape, elements, shape_text
-from convcli.network.trace import Step, Trace
-from convcli.network.writing import layer_text
+from convcli.net.trace import Step, Trace
+from convcli.net.writing import layer_text
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """Names of the spatial axes by their number."""
@@ -29,7 +29,7 @@ _WHOLE_REASON = {
 def explain(trace: Trace, which: int | str) -> tuple[str, ...]:
     """Return the figures of one step in words, one line for each.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> for line in explain(network("mnist").trace(), 1)[:3]:
     ...     print(line)
     layer 1 conv1: conv 16 3 relu

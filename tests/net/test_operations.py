@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from convcli.layers.activation import KINDS, OPS_PER_ELEMENT
-from convcli.network import parse_notation
-from convcli.network.operations import flops_table
+from convcli.net import parse_notation
+from convcli.net.operations import flops_table
 
 ELEMENTS = 6 * 6 * 4
 

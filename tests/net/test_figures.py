@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from convcli.errors import InputProblem, UsageMistake
-from convcli.network import network, parse_notation
-from convcli.network.assertion import assertion_values, check
-from convcli.network.conventions import CONVENTIONS, count
-from convcli.network.dialects import compare_dialects
-from convcli.network.memory import memory, memory_advice
+from convcli.net import network, parse_notation
+from convcli.net.assertion import assertion_values, check
+from convcli.net.conventions import CONVENTIONS, count
+from convcli.net.dialects import compare_dialects
+from convcli.net.memory import memory, memory_advice
 
 # Thousand millions, as the tools print them for torchvision's ResNet-50 at 224x224.
 RESNET50 = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from convcli.network import network, parse_notation
-from convcli.network.memory import memory
+from convcli.net import network, parse_notation
+from convcli.net.memory import memory
 
 torch = pytest.importorskip("torch", reason="the tensors are PyTorch's")
 nn = torch.nn

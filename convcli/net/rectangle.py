@@ -5,7 +5,7 @@ from __future__ import annotations
 from convcli.errors import UsageMistake
 from convcli.geometry import AxisMap
 from convcli.layers.base import shape_text
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 MAX_CELLS = 200_000
 """Above this many cells along an axis the exact set is replaced by its hull."""
@@ -27,7 +27,7 @@ def input_rectangle(trace: Trace, which: int | str, cell: tuple[int, ...]) -> Re
         which: index or name of the step.
         cell: zero-based place in that step's output, one number for each spatial axis.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> trace = parse_notation("input 28x28x1, conv 16 3, maxpool 2, conv 32 3 p1").trace()
     >>> input_rectangle(trace, "conv2", (0, 5))
     ((0, 5), (8, 15))

@@ -16,7 +16,7 @@ from convcli.geometry import output_size
 from convcli.layers.base import elements
 from convcli.layers.conv import TransposedConv
 from convcli.layers.norm import LocalResponseNorm
-from convcli.network.trace import Step, Trace
+from convcli.net.trace import Step, Trace
 
 StepCount = Callable[[Step], int]
 
@@ -47,7 +47,7 @@ class Counted(NamedTuple):
 def count(trace: Trace, name: str) -> Counted:
     """Return what the tool `name` prints for this network.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> trace = network("resnet50").trace()
     >>> [round(count(trace, name).work / 1e9, 3) for name in ("paper", "fvcore", "ptflops")]
     [4.089, 4.112, 4.132]

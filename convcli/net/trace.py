@@ -13,8 +13,8 @@ from convcli.layers.activation import activation_flops
 from convcli.layers.base import KINDS, MAX_EXTENT, Join, Layer, Misfit, Shape, elements, shape_text
 from convcli.layers.blocks import Branch, Concat, Repeat, Residual, Scale
 from convcli.layers.joins import Add, ConcatChannels, Multiply
-from convcli.network.field import POINT, AxisField, union
-from convcli.network.value import MAX_DEPTH, Network
+from convcli.net.field import POINT, AxisField, union
+from convcli.net.value import MAX_DEPTH, Network
 from convcli.shown import Shown
 
 MAX_STEPS = 20_000
@@ -172,7 +172,7 @@ def trace(
         dtype: of weights and activations: float64, float32, float16, bfloat16 or int8.
         freeze: patterns of names (`conv*`) whose parameters are not trained.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> steps = trace(parse_notation("input 28x28x1, conv 16 3 relu, maxpool 2")).steps
     >>> [(step.name, step.output_shape, step.params) for step in steps]
     [('conv1', (26, 26, 16), 160), ('maxpool1', (13, 13, 16), 0)]
@@ -186,7 +186,7 @@ def trace(
     if batch < 1:
         raise UsageMistake(f"A batch of {batch} holds nothing. Use at least 1.")
     if dialect is not None:
-        from convcli.network.dialects import in_dialect
+        from convcli.net.dialects import in_dialect
 
         network = in_dialect(network, dialect)
     fold = _Fold(network, batch * BYTES[dtype], freeze)
@@ -202,7 +202,7 @@ def partial_trace(
 
     With `accept` a step for which it is false ends the walk too.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> steps, problem = partial_trace(parse_notation("input 5x5x1, conv 4 3, maxpool 7"))
     >>> len(steps), str(problem)[:34]
     (1, 'layer 2 maxpool1 `maxpool 7`: wind')
@@ -305,7 +305,7 @@ class _Fold:
                 raise Misfit(f"the name {name} is taken. Use another, and none inside a repeat.")
             fields, aligned = self.fields_after(layer, figures, sources)
         except Misfit as problem:
-            from convcli.network.writing import layer_text
+            from convcli.net.writing import layer_text
 
             raise InputProblem(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
         self.names.add(name)

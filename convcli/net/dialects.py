@@ -10,7 +10,7 @@ from convcli.geometry import keras_transposed
 from convcli.layers.base import Layer, Misfit
 from convcli.layers.blocks import Block, Branch, Concat, Residual
 from convcli.layers.conv import Conv, TransposedConv
-from convcli.network.value import Network
+from convcli.net.value import Network
 
 DIALECTS = ("torch", "keras", "onnx")
 
@@ -24,7 +24,7 @@ def in_dialect(network: Network, dialect: str) -> Network:
     `torch`, `onnx`: an LSTM has two biases. `torch` refuses `same` with a stride and for pools,
     `causal`, and padding that differs before and after.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> net = parse_notation("input 4x4x1, upconv 1 2 s3")
     >>> [in_dialect(net, name).trace().output_shape for name in ("torch", "keras")]
     [(11, 11, 1), (12, 12, 1)]
@@ -163,7 +163,7 @@ def compare_dialects(network: Network) -> list[Difference]:
     A dialect that refuses a layer, or whose shapes no longer fit, says so at that layer and is
     silent about the rest.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> (found,) = compare_dialects(parse_notation("input 4x4x1, upconv 1 2 s3"))
     >>> found.said["torch"], found.said["keras"]
     ('11x11x1, 5 params', '12x12x1, 5 params')
@@ -181,7 +181,7 @@ def compare_dialects(network: Network) -> list[Difference]:
 def _said(network: Network, dialect: str) -> list[tuple[str, str]]:
     """Return (name, statement) for each layer, up to the one that does not work."""
     from convcli.layers.base import shape_text
-    from convcli.network.trace import partial_trace
+    from convcli.net.trace import partial_trace
 
     steps, problem = partial_trace(in_dialect(network, dialect))
     rows = [

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from convcli.errors import UsageMistake
 from convcli.layers.activation import KEEPS
 from convcli.layers.base import elements
-from convcli.network.trace import BYTES, Trace
+from convcli.net.trace import BYTES, Trace
 
 OPTIMISER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
 """Arrays of the size of the weights that an optimiser keeps for itself."""
@@ -37,7 +37,7 @@ class Memory(NamedTuple):
 def memory(trace: Trace, optimiser: str = "adam") -> Memory:
     """Return the bytes a network needs; work space and gradients of activations come on top.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> figures = memory(parse_notation("input 8x8x1, conv 4 3, conv 8 3").trace())
     >>> figures.peak_name, figures.peak_bytes  # (36 x 4 + 16 x 8) cells of 4 bytes
     ('conv2', 1088)
@@ -126,7 +126,7 @@ def _peak(trace: Trace, input_bytes: int) -> tuple[int, int]:
 def memory_advice(trace: Trace, limit_bytes: int, optimiser: str = "adam") -> list[str]:
     """Return what to do when training needs more than `limit_bytes`; nothing when it fits.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> memory_advice(network("mnist").trace(batch=128), 10**9)
     []
     >>> memory_advice(network("mnist").trace(batch=1000), 10**7)[0]

@@ -11,7 +11,7 @@ from convcli.layers.blocks import Block, Branch, Concat, Repeat, Scale
 from convcli.shown import Shown
 
 if TYPE_CHECKING:
-    from convcli.network.trace import Trace
+    from convcli.net.trace import Trace
 
 MAX_DEPTH = 50
 """Blocks inside blocks; deeper nesting is a mistake or an attack."""
@@ -46,8 +46,8 @@ class Network(Shown, Frozen):
         dtype: str = "float32",
         freeze: tuple[str, ...] = (),
     ) -> Trace:
-        """Return every step with its figures, see `convcli.network.trace.trace`."""
-        from convcli.network.trace import trace
+        """Return every step with its figures, see `convcli.net.trace.trace`."""
+        from convcli.net.trace import trace
 
         return trace(self, dialect=dialect, batch=batch, dtype=dtype, freeze=freeze)
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from convcli.errors import UsageMistake, did_you_mean
-from convcli.network.text import Token, mistake
-from convcli.network.trace import Trace
+from convcli.net.text import Token, mistake
+from convcli.net.trace import Trace
 
 MAX_LENGTH = 1000
 MAX_DEPTH = 20
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 def assertion_values(trace: Trace) -> dict[str, Number]:
     """Return the names an assertion may use; fields per axis count with their smaller axis.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> assertion_values(network("mnist").trace())["receptive_field"]
     10
     """

@@ -7,8 +7,8 @@ import contextlib
 import pytest
 
 from convcli.errors import InputProblem, UsageMistake
-from convcli.network import network, parse_notation
-from convcli.network.solving import dropped, in_features, lossless_inputs, smallest_input, solve
+from convcli.net import network, parse_notation
+from convcli.net.solving import dropped, in_features, lossless_inputs, smallest_input, solve
 from tests.effort import at_most_calls
 
 

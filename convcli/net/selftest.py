@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from convcli.errors import ConvcliError
-from convcli.network.dialects import in_dialect
-from convcli.network.lookup import network
-from convcli.network.trace import Totals, Trace
+from convcli.net.dialects import in_dialect
+from convcli.net.lookup import network
+from convcli.net.trace import Totals, Trace
 
 FACTS = Path(__file__).parent / "selftest.json"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.layers.base import Shape
-from convcli.network.notation import notation_variables, parse_notation
-from convcli.network.value import Network
+from convcli.net.notation import notation_variables, parse_notation
+from convcli.net.value import Network
 
 PRESETS = Path(__file__).parent / "presets"
 """Folder of the presets; importlib.resources would cost 8 ms for the same."""
@@ -21,7 +21,7 @@ FileReader = Callable[[Path], Network]
 
 
 def _from_model_file(path: Path) -> Network:
-    from convcli.network.modelheader import network_text  # JSON costs presets 2 ms otherwise
+    from convcli.net.modelheader import network_text  # JSON costs presets 2 ms otherwise
 
     try:
         return replace(parse_notation(network_text(path)), name=path.stem)

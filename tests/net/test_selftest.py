@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from convcli.network import selftest as module
-from convcli.network.selftest import FACTS, selftest
+from convcli.net import selftest as module
+from convcli.net.selftest import FACTS, selftest
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 

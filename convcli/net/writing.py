@@ -6,8 +6,8 @@ from convcli.errors import InputProblem
 from convcli.layers.base import Layer, padding_text, shape_text
 from convcli.layers.blocks import Block, Branch, Repeat, Residual, Scale
 from convcli.layers.registry import WORDS, Word
-from convcli.network.value import Network
-from convcli.network.words import FLAGS, SHORT
+from convcli.net.value import Network
+from convcli.net.words import FLAGS, SHORT
 
 _LETTER = {field: short for short, field in SHORT.items()}
 _FLAG = {field: flag for flag, field in FLAGS.items()}
@@ -16,7 +16,7 @@ _FLAG = {field: flag for flag, field in FLAGS.items()}
 def to_notation(network: Network) -> str:
     """Return the network in words; reading them gives an equal network.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> to_notation(parse_notation("input 8x8x3, maxpool 2x2 stride=2"))
     'input 8x8x3, maxpool 2'
 

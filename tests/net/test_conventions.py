@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from convcli.network import parse_notation
-from convcli.network.conventions import count
+from convcli.net import parse_notation
+from convcli.net.conventions import count
 
 MAP, ROWS, SERIES, VECTOR = (4, 9, 9), (9, 9, 4), (6, 12), (12,)
 

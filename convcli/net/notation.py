@@ -9,10 +9,10 @@ from convcli.layers.activation import KINDS
 from convcli.layers.base import Layer, Shape
 from convcli.layers.blocks import Block, Branch, Concat, Repeat, Residual, Scale
 from convcli.layers.registry import BLOCKS, WORDS
-from convcli.network.arithmetic import Unreadable, evaluate
-from convcli.network.text import Token, mistake, sentence, tokens
-from convcli.network.value import MAX_DEPTH, Network
-from convcli.network.words import FLAGS, PADDING_WORDS, SHORT, read_value, sizes
+from convcli.net.arithmetic import Unreadable, evaluate
+from convcli.net.text import Token, mistake, sentence, tokens
+from convcli.net.value import MAX_DEPTH, Network
+from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, read_value, sizes
 
 
 def parse_notation(

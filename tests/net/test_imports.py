@@ -12,16 +12,16 @@ UNNEEDED = {
     "importlib.resources",
     "convcli.layers.recurrent",
     "convcli.layers.rearrange",
-    "convcli.network.dialects",
-    "convcli.network.solving",
-    "convcli.network.modelheader",
+    "convcli.net.dialects",
+    "convcli.net.solving",
+    "convcli.net.modelheader",
 }
 
 
 def test_following_a_residual_network_loads_its_own_layers_alone() -> None:
     script = (
         "import sys\n"
-        "from convcli.network import network\n"
+        "from convcli.net import network\n"
         "assert network('resnet152').trace().totals.params == 60_192_808\n"
         f"print(sorted({UNNEEDED!r} & set(sys.modules)))\n"
     )

@@ -9,8 +9,8 @@ import pytest
 
 from convcli.errors import InputProblem
 from convcli.layers.base import Shape
-from convcli.network import network, parse_notation, preset_names, to_notation
-from convcli.network.trace import Trace
+from convcli.net import network, parse_notation, preset_names, to_notation
+from convcli.net.trace import Trace
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "networks.json").read_text())
 NETS = REFERENCE["nets"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from convcli.errors import InputProblem
-from convcli.network import parse_notation, to_notation
+from convcli.net import parse_notation, to_notation
 
 # kernel, stride, padding, output padding -> size, on 7x7; Keras 3.15.1
 SIZES = {

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from convcli.errors import InputProblem
-from convcli.network.lookup import network
-from convcli.network.modelheader import network_text, read_model_header
+from convcli.net.lookup import network
+from convcli.net.modelheader import network_text, read_model_header
 
 TENSORS = {
     "conv1.weights": np.zeros((3, 3, 1, 2), np.float32),

@@ -15,10 +15,10 @@ from convcli.geometry import (
     transposed_size,
 )
 from convcli.layers.base import Shape, shape_text
-from convcli.network.arithmetic import Unreadable
-from convcli.network.trace import Step, Trace, partial_trace
-from convcli.network.value import Network
-from convcli.network.words import whole
+from convcli.net.arithmetic import Unreadable
+from convcli.net.trace import Step, Trace, partial_trace
+from convcli.net.value import Network
+from convcli.net.words import whole
 
 MAX_KERNEL = 11
 """Largest kernel that is tried when none is given."""
@@ -194,7 +194,7 @@ def _nothing(size: int, out: int, fixed: dict[str, int]) -> str:
 def dropped(step: Step) -> tuple[int, ...]:
     """Return, per axis, how many cells at the end of its padded input a step never reads.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> dropped(parse_notation("input 224x224x3, conv 8 3 s2").trace().steps[0])
     (1, 1)
     """
@@ -215,7 +215,7 @@ def smallest_input(network: Network) -> Shape:
 
     Axes of equal length stay equal; others are tried one by one, the rest as they are.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> smallest_input(network("vgg16"))
     (32, 32, 3)
 
@@ -249,7 +249,7 @@ def lossless_inputs(network: Network, limit: int = 1024) -> tuple[int, ...]:
 
     Searched from the network's own shortest axis / 2 up to twice its longest, at most `limit`.
 
-    >>> from convcli.network import parse_notation
+    >>> from convcli.net import parse_notation
     >>> lossless_inputs(parse_notation("input 10x10x1, conv 4 3, maxpool 2"))
     (6, 8, 10, 12, 14, 16, 18, 20)
     """
@@ -271,7 +271,7 @@ def in_features(trace: Trace) -> tuple[tuple[str, int, str], ...]:
 
     It answers the question students search for most: which `in_features` follow a flatten.
 
-    >>> from convcli.network import network
+    >>> from convcli.net import network
     >>> in_features(network("mnist").trace())
     (('flatten1', 800, '5 x 5 x 32'),)
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from convcli.errors import UsageMistake
-from convcli.network import network, parse_notation, preset_names
-from convcli.network.explain import explain
+from convcli.net import network, parse_notation, preset_names
+from convcli.net.explain import explain
 
 
 def told(text: str, which: int | str = 1) -> str:

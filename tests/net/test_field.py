@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from convcli.errors import InputProblem, UsageMistake
 from convcli.layers import Layer
-from convcli.network import parse_notation
-from convcli.network.rectangle import input_rectangle
-from convcli.network.trace import Step, Trace
+from convcli.net import parse_notation
+from convcli.net.rectangle import input_rectangle
+from convcli.net.trace import Step, Trace
 
 
 def naive_reads(step: Step, cell: int, size: int) -> list[int]:
