@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
-from convcli.engine.ink import SIDE, deal_digits, write_digits
+from convcli.engine.stroke_renderer import SIDE, deal_digits, write_digits
 from convcli.errors import UsageMistake
 
 TRAIN_COUNT = 60_000
@@ -23,7 +23,7 @@ _CHUNK = 2_000
 _TEST_FROM = 10**12
 """Test samples are numbered from here, so that no count of training samples reaches them."""
 
-HABIT_VALUES = {
+VARIATION_VALUES = {
     "slant_mean": 0.14,
     "slant": 0.3,
     "turn": 0.10,
@@ -92,13 +92,13 @@ def make_digits(
 ) -> Split:
     """Return samples number `first` to `first + count` of the made digits of `seed`."""
     styles = _styles()
-    habits = np.array(list(HABIT_VALUES.values()))
+    variation = np.array(list(VARIATION_VALUES.values()))
     labels = np.empty(count, np.int64)
     deal_digits(seed, first, labels)
     pictures = np.empty((count, SIDE, SIDE), np.uint8)
     for low in range(0, count, _CHUNK):
         part = slice(low, min(low + _CHUNK, count))
-        write_digits(*styles, habits, seed, first + low, labels[part], pictures[part])
+        write_digits(*styles, variation, seed, first + low, labels[part], pictures[part])
         if progress:
             progress("digits made", part.stop, count)
     return Split(pictures[..., np.newaxis], labels)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from convcli.engine.compilation import compiled
-from convcli.engine.counter import bell, key_of, uniform
+from convcli.engine.rng import derive_key, normal, uniform
 
 # Places in the vector of figures; each is a largest amount, evenly drawn from both sides of zero.
 (
@@ -38,7 +38,7 @@ def augment_sample(source, key, figures, out):
 
     Args:
         source: uint8 or float32, height x width x channels.
-        key: uint64 of `counter.key_of(seed, epoch, sample)`.
+        key: uint64 of `rng.derive_key(seed, epoch, sample)`.
         figures: float64 (FIGURES,).
         out: float32, height x width x channels, in the units of `source`; written.
     """
@@ -84,7 +84,7 @@ def augment_sample(source, key, figures, out):
 def augment_batch(samples, indices, seed, epoch, figures, out):
     """Write `out[i]` from `samples[indices[i]]` (N x height x width x channels) for every i."""
     for i in range(indices.size):
-        augment_sample(samples[indices[i]], key_of(seed, epoch, indices[i]), figures, out[i])
+        augment_sample(samples[indices[i]], derive_key(seed, epoch, indices[i]), figures, out[i])
 
 
 @compiled
@@ -125,7 +125,7 @@ def _draw_knots(key, deviation, knots):
         for i in range(KNOTS):
             for j in range(KNOTS):
                 number = _ELASTIC_AT + (axis * KNOTS + i) * KNOTS + j
-                knots[axis, i, j] = deviation * bell(key, number)
+                knots[axis, i, j] = deviation * normal(key, number)
 
 
 @compiled
@@ -178,5 +178,5 @@ def _add_noise(key, deviation, out):
     for row in range(height):
         for col in range(width):
             for channel in range(channels):
-                out[row, col, channel] += np.float32(deviation * bell(key, number))
+                out[row, col, channel] += np.float32(deviation * normal(key, number))
                 number += 1

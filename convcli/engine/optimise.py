@@ -67,7 +67,7 @@ def rmsprop(weights, gradient, square, velocity, rate, alpha, epsilon, momentum,
 
 
 @compiled
-def follow(average, weights, keep):
+def ema_update(average, weights, keep):
     """Move the running average of the weights: a = keep * a + (1 - keep) * w."""
     rest = np.float32(1) - keep
     for i in range(weights.size):

@@ -10,7 +10,7 @@ unrolled copy of its input. The tile follows Goto and van de Geijn, "Anatomy of 
 Matrix Multiplication" (2008): sums stay in registers, one loaded vector of B serves all rows.
 
 `tile` is called from compiled code with pointers (see `pointer`); `product` is the same from
-Python with flat arrays. `convcli.engine.tile_twin` has the same names in NumPy.
+Python with flat arrays. `convcli.engine.reference` has the same names in NumPy.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-from convcli.engine import tile_twin
+from convcli.engine import reference
 from convcli.engine.host import host
-from convcli.engine.tile_twin import NO_BOUND
+from convcli.engine.reference import NO_BOUND
 
 HOST = host()
 LANES = HOST.lanes
@@ -309,4 +309,4 @@ def product(
 
 
 if config.DISABLE_JIT:  # vector code exists only compiled
-    product = tile_twin.product
+    product = reference.product

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convcli.engine.calls import BASES, Base, add_lanes, aligned, run
-from convcli.engine.team import Team
+from convcli.engine.threads import ThreadPool
 from convcli.environment import thread_count
 from convcli.learn.arrays import Array, Integers
 from convcli.learn.compiled.motion import Motion
@@ -77,7 +77,7 @@ class Executor:
         samples = batch if self.whole_batch else self.chunk
         self.memory = [aligned(samples * self.kept) for _ in range(arenas)]
         self.scratch = [aligned(layout.scratch) for _ in range(self.threads)]
-        self.team = Team(self.threads)
+        self.pool = ThreadPool(self.threads)
 
     @staticmethod
     def _count_lanes(batch: int, gradient: int) -> int:
@@ -126,7 +126,7 @@ class Executor:
                 code, per_thread[thread], count, thread, self.threads, self.lane_size, clear=first
             )
 
-        self.team.run(part)
+        self.pool.run(part)
 
     def _run(
         self,

@@ -213,7 +213,7 @@ class Training(Shown):
             count=1,
             clip=1.0,
         )
-        optimise.follow(nothing, nothing, np.float32(0))
+        optimise.ema_update(nothing, nothing, np.float32(0))
         self.model.predict(self.samples[:1], threads=self.threads)
         return time.perf_counter() - began
 
@@ -318,7 +318,7 @@ class Training(Shown):
         )
         if now.average is not None and self.recipe.average is not None:
             keep = min(self.recipe.average, (1 + now.step) / (10 + now.step))
-            optimise.follow(now.average, self.model.flat, np.float32(keep))
+            optimise.ema_update(now.average, self.model.flat, np.float32(keep))
         now.step_in_epoch += 1
         now.loss_sum += float(loss_sum)
         now.correct += int(correct)

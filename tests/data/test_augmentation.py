@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from convcli.data.augmentation import Augmentation, read_augmentation
-from convcli.engine import augment_twin, counter
+from convcli.engine import rng
 from convcli.errors import UsageMistake
+from tests.data import augment_reference
 
 # without compilation NumPy warns of the overflow that the counter is made of
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
@@ -26,19 +27,21 @@ def pictures() -> np.ndarray:
 
 def test_counted_numbers_are_those_of_unlimited_integers() -> None:
     for seed, epoch, sample in [(0, 0, 0), (1, 2, 3), (2**40, 9, 2**41 + 1)]:
-        key = np.uint64(counter.key_of(seed, epoch, sample))
-        assert int(key) == augment_twin.key_of(seed, epoch, sample)
+        key = np.uint64(rng.derive_key(seed, epoch, sample))
+        assert int(key) == augment_reference.derive_key(seed, epoch, sample)
         for n in (0, 1, 77, 2000):
-            assert counter.uniform(key, n) == augment_twin.uniform(int(key), n)
-            assert counter.bell(key, n) == pytest.approx(augment_twin.bell(int(key), n), abs=1e-12)
+            assert rng.uniform(key, n) == augment_reference.uniform(int(key), n)
+            assert rng.normal(key, n) == pytest.approx(
+                augment_reference.normal(int(key), n), abs=1e-12
+            )
 
 
 def test_counted_numbers_spread_as_they_should() -> None:
-    key = np.uint64(counter.key_of(1, 2, 3))
-    even = np.array([counter.uniform(key, n) for n in range(20_000)])
+    key = np.uint64(rng.derive_key(1, 2, 3))
+    even = np.array([rng.uniform(key, n) for n in range(20_000)])
     counts = np.histogram(even, bins=20, range=(0, 1))[0]
     assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-square, 19 degrees, 0.1 %
-    bells = np.array([counter.bell(key, n) for n in range(20_000)])
+    bells = np.array([rng.normal(key, n) for n in range(20_000)])
     assert abs(bells.mean()) < 0.03
     assert abs(bells.std() - 1) < 0.02
     assert abs(np.corrcoef(even[:-1], even[1:])[0, 1]) < 0.03
@@ -54,8 +57,8 @@ def test_the_compiled_loop_is_its_twin(pictures: np.ndarray, only: dict[str, flo
     indices = np.array([4, 0, 5])
     got = augmentation.apply(pictures, indices, seed=11, epoch=2)
     for place, index in enumerate(indices):
-        key = augment_twin.key_of(11, 2, int(index))
-        ref = augment_twin.augment_sample(pictures[index], key, figures)
+        key = augment_reference.derive_key(11, 2, int(index))
+        ref = augment_reference.augment_sample(pictures[index], key, figures)
         np.testing.assert_allclose(ref, got[place], atol=2e-3)
 
 
@@ -68,7 +71,7 @@ def test_a_turn_is_the_turn_of_scipy(pictures: np.ndarray) -> None:
     ndimage = pytest.importorskip("scipy.ndimage", reason="the oracle for turning pictures")
     square = pictures[:1, :9]
     got = Augmentation(rotate=30).apply(square, np.array([0]), seed=3, epoch=0)[0]
-    degrees = 30 * (2 * augment_twin.uniform(augment_twin.key_of(3, 0, 0), 2) - 1)
+    degrees = 30 * (2 * augment_reference.uniform(augment_reference.derive_key(3, 0, 0), 2) - 1)
     ref = ndimage.rotate(
         square[0].astype(np.float64), -degrees, reshape=False, order=1, mode="nearest"
     )

@@ -7,7 +7,7 @@ import pytest
 
 from convcli.data import load_dataset
 from convcli.data.digits import make_digits
-from convcli.engine import ink
+from convcli.engine import stroke_renderer as renderer
 from convcli.engine.filter_plan import compiled_code_runs
 from convcli.errors import UsageMistake
 
@@ -45,7 +45,7 @@ def test_a_straight_stroke_is_inked_by_its_distance() -> None:
     """A vertical pen stroke of radius 2 from (14, 6) to (14, 22): a box of width 4, round ends."""
     nodes = np.array([[14.0, 6.0, 2.0], [14.0, 22.0, 2.0]])
     canvas = np.empty((28, 28))
-    ink._ink(nodes, np.zeros(2, np.int64), 2, 1.0, canvas)
+    renderer._draw(nodes, np.zeros(2, np.int64), 2, 1.0, canvas)
     cols = np.abs(np.arange(28) + 0.5 - 14)
     np.testing.assert_allclose(canvas[14], np.clip(0.5 + 2 - cols, 0, 1))
     assert canvas[:, 14].sum() == pytest.approx(20, abs=0.2)
@@ -58,13 +58,13 @@ def test_compiled_loops_are_the_same_as_plain_python() -> None:
     key = np.uint64(12345)
     points = np.array([[0.0, 0.0], [0.5, 0.2], [1.0, 1.0]])
     for t in (0.0, 0.25, 1.0):
-        ref = ink._curve.py_func(0.0, 0.1, 0.7, 0.9, t)
-        assert ink._curve(0.0, 0.1, 0.7, 0.9, t) == pytest.approx(ref)
+        ref = renderer._curve.py_func(0.0, 0.1, 0.7, 0.9, t)
+        assert renderer._curve(0.0, 0.1, 0.7, 0.9, t) == pytest.approx(ref)
     got = np.empty((3, 2))
     ref = np.empty((3, 2))
-    habits = np.full(ink.HABITS, 0.1)
-    ink._bend(points, 0, 3, habits, key, got)
-    ink._bend.py_func(points, 0, 3, habits, key, ref)
+    variation = np.full(renderer.VARIATION, 0.1)
+    renderer._bend(points, 0, 3, variation, key, got)
+    renderer._bend.py_func(points, 0, 3, variation, key, ref)
     np.testing.assert_allclose(ref, got, rtol=1e-9)
 
 

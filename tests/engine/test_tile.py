@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli.engine import tile_twin
+from convcli.engine import reference
 from convcli.engine.tile import product
 
 OPERANDS = 4000
@@ -46,13 +46,13 @@ def small_integers(seed: int) -> np.ndarray:
     b_step=st.sampled_from([0, 1, 33, 70]),
     relu=st.booleans(),
 )
-@pytest.mark.parametrize("implementation", [product, tile_twin.product])
+@pytest.mark.parametrize("implementation", [product, reference.product])
 def test_every_size_and_stride_gives_the_sum(
     implementation, rows, columns, blocks, steps, a_row, b_step, relu
 ) -> None:
     a, b, bias = small_integers(1), small_integers(2), small_integers(3)
     c = small_integers(4)
-    lowest = np.float32(0.0) if relu else tile_twin.NO_BOUND
+    lowest = np.float32(0.0) if relu else reference.NO_BOUND
     call = (c, 7, 72, bias, 5, 0, a, 400, a_row, 40, 3, b, 11, 300, b_step)
     size = (rows, columns, blocks, steps, lowest)
     ref = naive_product(*call, *size)
@@ -60,7 +60,7 @@ def test_every_size_and_stride_gives_the_sum(
     np.testing.assert_array_equal(c, ref)
 
 
-@pytest.mark.parametrize("implementation", [product, tile_twin.product])
+@pytest.mark.parametrize("implementation", [product, reference.product])
 def test_start_at_the_result_accumulates(implementation) -> None:
     c = np.ones(6, np.float32)
     a = np.array([1, 2], np.float32)

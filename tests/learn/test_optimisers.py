@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.engine import optimise, optimise_twin
+from convcli.engine import optimise
 from convcli.errors import UsageMistake
 from convcli.learn.optimisers import OPTIMISERS, Span, apply_step, read_optimiser
+from tests.learn import optimise_reference
 
 SIZE = 37  # no multiple of a vector's width
 
@@ -40,7 +41,7 @@ def walk(choice: str, engine: object, rate: float, steps: int = 20) -> np.ndarra
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_compiled_steps_are_the_twins(choice: str) -> None:
-    ref = walk(choice, optimise_twin, rate=0.05)
+    ref = walk(choice, optimise_reference, rate=0.05)
     got = walk(choice, optimise, rate=0.05)
     np.testing.assert_allclose(got, ref, rtol=2e-5, atol=2e-6)
 
@@ -108,8 +109,8 @@ def test_biases_do_not_decay() -> None:
 def test_the_average_follows_the_weights() -> None:
     got, ref = np.arange(5, dtype=np.float32), np.arange(5, dtype=np.float32)
     weights = np.full(5, 3, np.float32)
-    optimise.follow(got, weights, np.float32(0.9))
-    optimise_twin.follow(ref, weights, np.float32(0.9))
+    optimise.ema_update(got, weights, np.float32(0.9))
+    optimise_reference.ema_update(ref, weights, np.float32(0.9))
     np.testing.assert_allclose(got, ref, rtol=1e-6)
 
 

@@ -23,7 +23,7 @@ _TO_DEVIATIONS = np.sqrt(3.0) / 65536.0
 
 
 @compiled
-def mixed(x):
+def mix(x):
     """Return a uint64 whose every bit depends on every bit of the uint64 `x`."""
     x = (x ^ (x >> _30)) * _FIRST
     x = (x ^ (x >> _27)) * _SECOND
@@ -31,26 +31,26 @@ def mixed(x):
 
 
 @compiled
-def key_of(seed, epoch, sample):
+def derive_key(seed, epoch, sample):
     """Return the uint64 key of one sample in one epoch."""
-    key = mixed(np.uint64(seed) + GOLDEN)
-    key = mixed(key + np.uint64(epoch) * GOLDEN + _ONE)
-    return mixed(key + np.uint64(sample) * GOLDEN + _ONE)
+    key = mix(np.uint64(seed) + GOLDEN)
+    key = mix(key + np.uint64(epoch) * GOLDEN + _ONE)
+    return mix(key + np.uint64(sample) * GOLDEN + _ONE)
 
 
 @compiled
 def uniform(key, n):
     """Return number `n` of `key`, evenly from [0, 1)."""
-    return np.float64(mixed(key + (np.uint64(n) + _ONE) * GOLDEN) >> _11) * _TO_UNIT
+    return np.float64(mix(key + (np.uint64(n) + _ONE) * GOLDEN) >> _11) * _TO_UNIT
 
 
 @compiled
-def bell(key, n):
+def normal(key, n):
     """Return number `n` of `key` from a bell curve of mean 0, deviation 1, within +-3.5.
 
     The sum of four even 16-bit numbers: near enough to the normal curve, without a logarithm, so
     that every processor gives the same bits.
     """
-    bits = mixed(key + (np.uint64(n) + _ONE) * GOLDEN)
+    bits = mix(key + (np.uint64(n) + _ONE) * GOLDEN)
     total = (bits & _LOW_16) + ((bits >> _16) & _LOW_16) + ((bits >> _32) & _LOW_16) + (bits >> _48)
     return (np.float64(total) - 131070.0) * _TO_DEVIATIONS

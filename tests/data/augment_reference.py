@@ -1,4 +1,4 @@
-"""The plain NumPy twin of `convcli.engine.augment`: whole arrays, and integers without limits."""
+"""The oracle of `convcli.engine.augment`: whole arrays, and integers without limits."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _LIMIT = 2**64
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-def key_of(seed: int, epoch: int, sample: int) -> int:
-    """Return the key of one sample in one epoch, as `counter.key_of`."""
-    key = _mixed(seed + _GOLDEN)
-    key = _mixed(key + epoch * _GOLDEN + 1)
-    return _mixed(key + sample * _GOLDEN + 1)
+def derive_key(seed: int, epoch: int, sample: int) -> int:
+    """Return the key of one sample in one epoch, as `rng.derive_key`."""
+    key = _mix(seed + _GOLDEN)
+    key = _mix(key + epoch * _GOLDEN + 1)
+    return _mix(key + sample * _GOLDEN + 1)
 
 
 def uniform(key: int, n: int) -> float:
-    """Return number `n` of `key` from [0, 1), as `counter.uniform`."""
-    return float((_mixed(key + (n + 1) * _GOLDEN) >> 11) / 2**53)
+    """Return number `n` of `key` from [0, 1), as `rng.uniform`."""
+    return float((_mix(key + (n + 1) * _GOLDEN) >> 11) / 2**53)
 
 
-def bell(key: int, n: int) -> float:
-    """Return number `n` of `key` from the bell curve, as `counter.bell`."""
-    bits = _mixed(key + (n + 1) * _GOLDEN)
+def normal(key: int, n: int) -> float:
+    """Return number `n` of `key` from the normal curve, as `rng.normal`."""
+    bits = _mix(key + (n + 1) * _GOLDEN)
     total = sum((bits >> shift) & 0xFFFF for shift in (0, 16, 32, 48))
     return float((total - 131070) * (np.sqrt(3.0) / 65536.0))
 
@@ -60,7 +60,7 @@ def augment_sample(
         before = int(uniform(key, 17) * width) - side // 2
         out[max(above, 0) : max(above + side, 0), max(before, 0) : max(before + side, 0)] = 0
     if figures[NOISE]:
-        noise = [bell(key, 1024 + n) for n in range(out.size)]
+        noise = [normal(key, 1024 + n) for n in range(out.size)]
         out += figures[NOISE] * np.reshape(noise, out.shape)
     result: NDArray[np.float32] = out.astype(np.float32)
     return result
@@ -84,7 +84,7 @@ def _places(
     cols, rows = np.meshgrid(np.arange(width), np.arange(height))
     place = (np.stack([cols, rows], axis=-1) - centre - move) @ back.T + centre
     if figures[ELASTIC]:
-        knots = [bell(key, 32 + n) for n in range(2 * KNOTS * KNOTS)]
+        knots = [normal(key, 32 + n) for n in range(2 * KNOTS * KNOTS)]
         field = np.reshape(knots, (2, KNOTS, KNOTS)) * figures[ELASTIC]
         place += np.moveaxis(_spline(height) @ field @ _spline(width).T, 0, -1)
     return np.clip(place[..., 0], 0, width - 1), np.clip(place[..., 1], 0, height - 1)
@@ -99,7 +99,7 @@ def _spline(cells: int) -> NDArray[np.float64]:
     return np.where(distance < 1, near, far)
 
 
-def _mixed(x: int) -> int:
+def _mix(x: int) -> int:
     x %= _LIMIT
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % _LIMIT
     x = (x ^ (x >> 27)) * 0x94D049BB133111EB % _LIMIT

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from convcli.engine.compilation import compiled
-from convcli.engine.counter import bell, key_of, uniform
+from convcli.engine.rng import derive_key, normal, uniform
 
 SIDE = 28
 BOX = 20.0
@@ -17,7 +17,7 @@ STEPS = 8  # straight pieces between two control points
 MAX_NODES = 512
 WAVES = 3
 
-# Places in the vector of habits, the deviations that `convcli.data.digits` sets.
+# Places in the vector of variation, the deviations that `convcli.data.digits` sets.
 (
     SLANT_MEAN,
     SLANT,
@@ -33,12 +33,12 @@ WAVES = 3
     REACH,
     SOFTNESS,
     DRIFT,
-    HABITS,
+    VARIATION,
 ) = range(15)
 
 
 @compiled
-def write_digits(styles, corners, starts, ends, weights, habits, seed, first, labels, pictures):
+def write_digits(styles, corners, starts, ends, weights, variation, seed, first, labels, pictures):
     """Draw one digit for each label, from the sample number `first` on.
 
     Args:
@@ -48,7 +48,7 @@ def write_digits(styles, corners, starts, ends, weights, habits, seed, first, la
         ends: int64, one past the last point of each stroke.
         weights: float64 (styles, 4): digit, cumulated share of its digit, first stroke, one past
             the last stroke.
-        habits: float64 (HABITS,), see the names above.
+        variation: float64 (VARIATION,), see the names above.
         seed: of the whole set.
         first: number of the first sample.
         labels: int64 (N,).
@@ -59,12 +59,12 @@ def write_digits(styles, corners, starts, ends, weights, habits, seed, first, la
     points = np.empty((MAX_NODES, 2))
     canvas = np.empty((SIDE, SIDE))
     for i in range(labels.size):
-        key = key_of(seed, 0, first + i)
+        key = derive_key(seed, 0, first + i)
         style = _choose(weights, labels[i], uniform(key, 0))
         low, high = int(weights[style, 2]), int(weights[style, 3])
-        _bend(styles, starts[low], ends[high - 1], habits, key, points)
-        count = _trace(points, corners, starts, ends, low, high, habits, key, nodes, breaks)
-        _ink(nodes, breaks, count, habits[SOFTNESS], canvas)
+        _bend(styles, starts[low], ends[high - 1], variation, key, points)
+        count = _trace(points, corners, starts, ends, low, high, variation, key, nodes, breaks)
+        _draw(nodes, breaks, count, variation[SOFTNESS], canvas)
         _centre(canvas, pictures[i])
 
 
@@ -75,7 +75,7 @@ def deal_digits(seed, first, labels):
     for i in range(labels.size):
         block, place = divmod(first + i, 10)
         if i == 0 or place == 0:
-            key = key_of(seed, 1, block)
+            key = derive_key(seed, 1, block)
             for n in range(10):
                 order[n] = n
             for n in range(9, 0, -1):  # Fisher and Yates
@@ -97,27 +97,27 @@ def _choose(weights, digit, at):
 
 
 @compiled
-def _bend(styles, low, high, habits, key, points):
+def _bend(styles, low, high, variation, key, points):
     """Write the control points low..high, moved as this hand moves them, into `points`."""
-    shear = habits[SLANT_MEAN] + habits[SLANT] * bell(key, 1)
-    angle = habits[TURN] * bell(key, 2)
-    stretch = np.exp(habits[ASPECT] * bell(key, 3))
-    power_y = np.exp(habits[SPLIT] * bell(key, 4))
-    power_x = np.exp(habits[SPLIT] * bell(key, 5))
-    taper = habits[TAPER] * bell(key, 6)
-    shake = habits[JITTER] * (0.4 + 1.2 * uniform(key, 7))
-    bend = habits[BEND] * (0.3 + 1.4 * uniform(key, 8))
+    shear = variation[SLANT_MEAN] + variation[SLANT] * normal(key, 1)
+    angle = variation[TURN] * normal(key, 2)
+    stretch = np.exp(variation[ASPECT] * normal(key, 3))
+    power_y = np.exp(variation[SPLIT] * normal(key, 4))
+    power_x = np.exp(variation[SPLIT] * normal(key, 5))
+    taper = variation[TAPER] * normal(key, 6)
+    shake = variation[JITTER] * (0.4 + 1.2 * uniform(key, 7))
+    bend = variation[BEND] * (0.3 + 1.4 * uniform(key, 8))
     cos, sin = np.cos(angle), np.sin(angle)
     for n in range(low, high):
-        x = styles[n, 0] + shake * bell(key, 100 + 2 * (n - low))
-        y = styles[n, 1] + shake * bell(key, 101 + 2 * (n - low))
+        x = styles[n, 0] + shake * normal(key, 100 + 2 * (n - low))
+        y = styles[n, 1] + shake * normal(key, 101 + 2 * (n - low))
         x = _power(x, power_x)
         y = _power(y, power_y)
         bent_x, bent_y = x, y
         for wave in range(WAVES):
             at = 20 + 6 * wave
-            u = 2.0 * np.pi * (0.9 * bell(key, at) * 0.7 * y + 0.5 * bell(key, at + 1) * x)
-            v = 2.0 * np.pi * (0.9 * bell(key, at + 2) * 0.7 * x + 0.5 * bell(key, at + 3) * y)
+            u = 2.0 * np.pi * (0.9 * normal(key, at) * 0.7 * y + 0.5 * normal(key, at + 1) * x)
+            v = 2.0 * np.pi * (0.9 * normal(key, at + 2) * 0.7 * x + 0.5 * normal(key, at + 3) * y)
             bent_x += bend * np.sin(u + 2.0 * np.pi * uniform(key, at + 4))
             bent_y += bend * np.sin(v + 2.0 * np.pi * uniform(key, at + 5))
         x = (bent_x - 0.5) * stretch * (1.0 + taper * (bent_y - 0.5))
@@ -136,7 +136,7 @@ def _power(value, power):
 
 
 @compiled
-def _trace(points, corners, starts, ends, low, high, habits, key, nodes, breaks):
+def _trace(points, corners, starts, ends, low, high, variation, key, nodes, breaks):
     """Write the nodes of the pen's way (x, y, radius in pixels); return how many.
 
     `breaks[n]` is 1 where the pen comes down anew.
@@ -145,8 +145,8 @@ def _trace(points, corners, starts, ends, low, high, habits, key, nodes, breaks)
     base = starts[low]
     for stroke in range(low, high):
         first, last = starts[stroke] - base, ends[stroke] - base - 1
-        drift_x = habits[DRIFT] * bell(key, 50 + 2 * (stroke - low))
-        drift_y = habits[DRIFT] * bell(key, 51 + 2 * (stroke - low))
+        drift_x = variation[DRIFT] * normal(key, 50 + 2 * (stroke - low))
+        drift_y = variation[DRIFT] * normal(key, 51 + 2 * (stroke - low))
         if stroke == low:
             drift_x = drift_y = 0.0
         for n in range(first, last):
@@ -162,8 +162,8 @@ def _trace(points, corners, starts, ends, low, high, habits, key, nodes, breaks)
                     nodes[count, 1] = y + drift_y
                     breaks[count] = 1 if n == first and step == 0 else 0
                     count += 1
-    _reach(nodes, count, habits[REACH] * bell(key, 60), habits[REACH] * bell(key, 61))
-    _fit(nodes, count, habits, key)
+    _reach(nodes, count, variation[REACH] * normal(key, 60), variation[REACH] * normal(key, 61))
+    _fit(nodes, count, variation, key)
     return count
 
 
@@ -193,10 +193,10 @@ def _reach(nodes, count, at_start, at_end):
 
 
 @compiled
-def _fit(nodes, count, habits, key):
+def _fit(nodes, count, variation, key):
     """Give each node its pen radius and scale the way so that its ink fits the box."""
-    pen = np.exp(habits[PEN_MEAN] + habits[PEN] * bell(key, 10))
-    swing = habits[PRESSURE] * bell(key, 11)
+    pen = np.exp(variation[PEN_MEAN] + variation[PEN] * normal(key, 10))
+    swing = variation[PRESSURE] * normal(key, 11)
     phase = uniform(key, 12)
     beats = 0.5 + 2.0 * uniform(key, 13)
     for n in range(count):
@@ -214,7 +214,7 @@ def _fit(nodes, count, habits, key):
 
 
 @compiled
-def _ink(nodes, breaks, count, softness, canvas):
+def _draw(nodes, breaks, count, softness, canvas):
     """Draw the way with a round pen: full ink inside, a ramp of `softness` pixels at the edge."""
     canvas[:] = 0.0
     for n in range(count - 1):

@@ -90,11 +90,11 @@ def rmsprop(
     weights -= rate * move
 
 
-def follow(average: Any, weights: Any, keep: float) -> None:
+def ema_update(average: Any, weights: Any, keep: float) -> None:
     """Move the running average of the weights.
 
     >>> average = np.array([1.0])
-    >>> follow(average, np.array([5.0]), 0.75)
+    >>> ema_update(average, np.array([5.0]), 0.75)
     >>> average
     array([2.])
     """
