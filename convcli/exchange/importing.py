@@ -116,7 +116,7 @@ def _read(path: Path, network: str | None) -> _Read:
         from convcli.exchange.onnx_import import read_onnx
 
         found = read_onnx(path)
-        return _Read(found.network, found.arrays, found.texts)
+        return _Read(found.network, found.arrays, found.texts, found.scaling, found.notes)
     if suffix in WHOLE:
         from convcli.exchange.keras_import import read_keras_trained
 

@@ -44,6 +44,11 @@ def open_network(source: str, input_shape: Shape | None = None) -> OpenedNetwork
 
         read = read_keras(Path(source.strip()), input_shape)
         return OpenedNetwork(read.network, read.frozen, read.notes)
+    if _suffix(source) == ".onnx":
+        from convcli.exchange.onnx_import import read_onnx
+
+        found = read_onnx(Path(source.strip()), input_shape, weights=False)
+        return OpenedNetwork(found.network, notes=found.notes)
     return OpenedNetwork(network(source, input_shape=input_shape))
 
 
@@ -55,22 +60,16 @@ def _suffix(source: str) -> str:
     return Path(source.strip()).suffix.lower()
 
 
-def _from_keras(path: Path) -> Network:
+def _opened(path: Path) -> Network:
     return open_network(str(path)).network
-
-
-def _from_onnx(path: Path) -> Network:
-    from convcli.exchange.onnx_import import read_onnx
-
-    return read_onnx(path).network
 
 
 FILE_READERS.update(
     {
-        ".keras": _from_keras,
-        ".json": _from_keras,
-        ".onnx": _from_onnx,
-        ".h5": _from_keras,
-        ".hdf5": _from_keras,
+        ".keras": _opened,
+        ".json": _opened,
+        ".onnx": _opened,
+        ".h5": _opened,
+        ".hdf5": _opened,
     }
 )

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from convcli.errors import InputProblem, missing_extra
+import numpy as np
+
+from convcli.errors import InputProblem
 from convcli.exchange.branches import Path as Way
 from convcli.exchange.branches import as_blocks
-from convcli.exchange.onnx_operators import OPERATORS, Arrays, Graph, Operator, Tensor
-from convcli.layers import ActivatedLayer, Activation, Concat, Layer, Residual, Scale
+from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph
+from convcli.exchange.onnx_layout import Arrays, Layers, Made, Value
+from convcli.exchange.onnx_operators import Affine, read
+from convcli.exchange.scaling import Scaling
+from convcli.layers import (
+    ActivatedLayer,
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Layer,
+    Residual,
+    Scale,
+    TransposedConv,
+)
 from convcli.layers.base import Shape
 from convcli.layers.blocks import Block
 from convcli.net import Network
 
-MAX_BYTES = 2 * 2**30
-"""A protocol buffer cannot be larger."""
-
 INPUT = "input"
-
-MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
-"""What attributes of the wrong type or number end in; the checker of ONNX does not see them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +44,24 @@ class OnnxNetwork:
         network: the layers on paper.
         arrays: by `step.weight`.
         texts: the file's notes by key.
+        scaling: what the graph does to its input first, if anything.
+        notes: sentences on what was read in another way.
     """
 
     network: Network
     arrays: Arrays
     texts: dict[str, str]
+    scaling: Scaling | None = None
+    notes: tuple[str, ...] = ()
 
 
-def read_onnx(path: Path) -> OnnxNetwork:
+def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = True) -> OnnxNetwork:
     """Return the network and the weights in the ONNX file at `path`.
+
+    Args:
+        path: the file; weights that it keeps in another one lie beside it.
+        input_shape: for sizes that the file leaves open; channels last, no batch.
+        weights: whether those of another file are read; on paper no network needs them.
 
     Raises:
         InputProblem: no such file, no ONNX, or an operator the notation does not have.
@@ -54,142 +74,217 @@ def read_onnx(path: Path) -> OnnxNetwork:
     if size > MAX_BYTES:
         raise InputProblem(f"{path} has {size:,} bytes; an ONNX file has at most {MAX_BYTES:,}.")
     try:
-        return network_from_onnx(content, name=path.stem)
+        graph = load_graph(content, path.parent, weights=weights)
+        return _network(graph, path.stem, input_shape)
     except InputProblem as problem:
         raise InputProblem(f"{path}: {problem}") from problem
 
 
 def network_from_onnx(content: bytes, name: str = "network") -> OnnxNetwork:
     """Return the network in the bytes of an ONNX file; see `read_onnx`."""
-    try:
-        import onnx
-    except ImportError:
-        raise missing_extra("onnx", "onnx", "ONNX files") from None
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load_model_from_string(content)
-    except DecodeError as problem:
-        raise InputProblem("this is no ONNX model.") from problem
-    if not model.graph.node:
-        raise InputProblem("this is no ONNX model, or one without operators.")
-    texts = {entry.key: entry.value for entry in model.metadata_props}
-    return _Reader(model.graph).result(name, texts)
+    return _network(load_graph(content, None), name, None)
 
 
-class _Reader:
-    """Follows the operators in order and collects our layers."""
-
-    def __init__(self, graph: Any) -> None:
-        from onnx import numpy_helper
-
-        self.graph = Graph()
-        for tensor in graph.initializer:
-            if tensor.external_data:
-                raise InputProblem(f"the weights of {tensor.name} lie in another file.")
-            try:
-                self.graph.constants[tensor.name] = numpy_helper.to_array(tensor)
-            except (ValueError, TypeError, KeyError, OverflowError) as problem:
-                raise InputProblem(f"the stored array {tensor.name} is malformed.") from problem
-        self.nodes = self.graph.nodes
-        self.output = graph.output[0].name
-        self.input_shape = self._take_input(graph)
-        for position, node in enumerate(graph.node):
-            self._follow(position, node)
-
-    def _take_input(self, graph: Any) -> Shape:
-        inputs = [value for value in graph.input if value.name not in self.graph.constants]
-        if len(inputs) != 1:
-            raise InputProblem(f"the graph has {len(inputs)} inputs; the notation has one.")
-        name = inputs[0].name
-        sizes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
-        if len(sizes) < 2 or min(sizes[1:]) < 1:
-            raise InputProblem(
-                f"the input {name} has the sizes {sizes}; all but the batch must be given."
-            )
-        shape = (*sizes[2:], sizes[1])
-        self.graph.values[name] = Tensor(INPUT, shape)
-        return shape
-
-    def _follow(self, position: int, node: Any) -> None:
-        from onnx import numpy_helper
-
-        read = OPERATORS.get(node.op_type)
-        where = f"operator {position + 1} {node.op_type}" + (f" {node.name}" if node.name else "")
-        if read is None and node.op_type != "Constant":
-            raise InputProblem(f"{where}: the notation has no such layer.")
+def _network(graph: Graph, name: str, input_shape: Shape | None) -> OnnxNetwork:
+    """Follow the operators in order and put our layers into nested blocks."""
+    layers = Layers()
+    first = _input(graph, input_shape)
+    values = {graph.input: first}
+    for node in graph.nodes:
         try:
-            if read is None:
-                value = numpy_helper.to_array(node.attribute[0].t)
-                self.graph.constants[node.output[0]] = value
-                return
-            self.graph.values[node.output[0]] = read(Operator(self.graph, node, f"n{position}"))
+            read(node, graph, values, layers)
         except InputProblem as problem:
-            raise InputProblem(f"{where}: {problem}") from problem
+            raise InputProblem(f"{node.where}: {problem}") from problem
         except MALFORMED as problem:
-            raise InputProblem(f"{where}: it is malformed ({problem}).") from problem
+            raise InputProblem(f"{node.where}: it is malformed ({problem}).") from problem
+    if graph.output not in values:
+        raise InputProblem(f"the output {graph.output} is not calculated from the input.")
+    try:
+        end = _ended(layers, values[graph.output])
+    except InputProblem as problem:
+        raise InputProblem(f"the output {graph.output}: {problem}") from problem
+    made = _needed(layers.made, end.node)
+    scaling, renamed = _absorbed(made, end.node)
+    end_key = _with_suffixes(made, renamed.get(end.node, end.node))
+    sources = {INPUT: (), **{k: tuple(v.node for v in m.sources) for k, m in made.items()}}
+    way = as_blocks(sources, INPUT, end_key)
+    network = Network(first.shape, tuple(_layers(made, way)), name)
+    arrays: Arrays = {}
+    for step, key in zip(network.trace().steps, _flat(way), strict=True):
+        given = made[key].arrays
+        arrays |= {f"{step.name}.{weight}": array for weight, array in given.items()}
+    return OnnxNetwork(network, arrays, graph.texts, scaling, tuple(graph.notes))
 
-    def result(self, name: str, texts: dict[str, str]) -> OnnxNetwork:
-        """Return the network on the way from the input to the first output, and its arrays."""
-        if self.output not in self.graph.values:
-            raise InputProblem(f"the output {self.output} is not calculated from the input.")
-        end = self._with_suffix_activations(self.graph.values[self.output].node)
-        sources = {INPUT: (), **{key: node.sources for key, node in self.nodes.items()}}
-        way = as_blocks(sources, INPUT, end)
-        network = Network(self.input_shape, tuple(self._layers(way)), name)
-        arrays: Arrays = {}
-        steps = network.trace().steps
-        for step, key in zip(steps, _flat(way), strict=True):
-            given = self.nodes[key].arrays
-            arrays |= {f"{step.name}.{weight}": array for weight, array in given.items()}
-        return OnnxNetwork(network, arrays, texts)
 
-    def _with_suffix_activations(self, end: str) -> str:
-        """Write each activation that alone reads a layer as that layer's suffix."""
-        readers: dict[str, int] = {}
-        for node in self.nodes.values():
-            for source in node.sources:
-                readers[source] = readers.get(source, 0) + 1
-        renamed: dict[str, str] = {}
-        for key, node in list(self.nodes.items()):
-            sources = tuple(renamed.get(source, source) for source in node.sources)
-            self.nodes[key] = replace(node, sources=sources)
-            if not isinstance(node.layer, Activation) or sources[0] == INPUT:
-                continue
-            before = self.nodes[sources[0]]
-            layer = before.layer
-            if not isinstance(layer, ActivatedLayer) or layer.activation:
-                continue
-            if readers[sources[0]] == 1:
-                fused = replace(layer, activation=node.layer.kind)
-                self.nodes[sources[0]] = replace(before, layer=fused)
-                readers[sources[0]] = readers.get(key, 0)
-                renamed[key] = sources[0]
-                del self.nodes[key]
-        return renamed.get(end, end)
+def _input(graph: Graph, input_shape: Shape | None) -> Value:
+    """Return the input as a value; its channels are last where the graph turns them first."""
+    sizes, last = graph.sizes, _channels_last(graph)
+    if len(sizes) < 2 or (input_shape and len(input_shape) != len(sizes) - 1):
+        has = f"{len(sizes) - 1} axes after the batch" if sizes else "no declared axes"
+        raise InputProblem(f"the input {graph.input} has {has}.")
+    rest = sizes[1:] if last else (*sizes[2:], sizes[1])
+    shape = input_shape or tuple(n for n in rest if n)
+    if len(shape) != len(rest):
+        told = "x".join("?" if n is None else str(n) for n in rest)
+        raise InputProblem(
+            f"the input {graph.input} leaves sizes open: {told}. Say them with --input, such as "
+            f"--input {told.replace('?', '224')}."
+        )
+    value = Value(INPUT, shape)
+    return replace(value, order=value.flat.reshape(1, *shape)) if last else value
 
-    def _layers(self, way: Way) -> Iterator[Layer | Block]:
-        for part in way:
-            if isinstance(part, str):
-                yield self.nodes[part].layer
-                continue
-            branches = tuple(tuple(self._layers(path)) for path in part.paths)
-            yield self._block(self.nodes[part.join].layer, branches)
 
-    def _block(self, join: Layer, branches: tuple[tuple[Layer | Block, ...], ...]) -> Block:
-        match join.op:
-            case "concat":
-                return Concat(branches)
-            case "add" if len(branches) == 2:
-                body, shortcut = branches if branches[0] else branches[::-1]
-                return Residual(body, shortcut)
-            case "scale" if () in branches:
-                return Scale(branches[0] or branches[1])
-        raise InputProblem(f"{join.op} of {len(branches)} branches has no block in the notation.")
+def _channels_last(graph: Graph) -> bool:
+    """Tell whether the input is turned to channels first, or its last axis read as channels."""
+    name, rank = graph.input, len(graph.sizes)
+    for node in graph.nodes:
+        if name not in node.inputs or rank < 3 or node.op == "Shape":
+            continue
+        if node.op in {"Add", "Sub", "Mul", "Div"}:
+            name = node.outputs[0]
+            continue
+        perm = list(node.get("perm", []))
+        turned = perm == [0, rank - 1, *range(1, rank - 1)] or perm == [1, 0, 2]
+        return turned or node.op in {"MatMul", "LayerNormalization"}
+    return False
+
+
+def _ended(layers: Layers, value: Value) -> Value:
+    """Return the output in our order, so that each number stands where the file has it."""
+    last = value.batch == 0 and value.theirs[1:] == value.shape
+    if last and np.array_equal(value.cells.ravel(), value.flat):
+        return value
+    return layers.as_row(value) if len(value.theirs) == 2 else layers.as_map(value)
+
+
+def _needed(made: dict[str, Made], end: str) -> dict[str, Made]:
+    """Return the layers that the output depends on, in the order of execution."""
+    waiting, found = [end], {INPUT}
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += [source.node for source in made[key].sources]
+    return {key: layer for key, layer in made.items() if key in found}
+
+
+def _readers(made: dict[str, Made], end: str) -> Counter[str]:
+    return Counter([end, *(source.node for one in made.values() for source in one.sources)])
+
+
+LINEAR = (Conv, DepthwiseConv, TransposedConv, Dense)
+
+
+def _absorbed(made: dict[str, Made], end: str) -> tuple[Scaling | None, dict[str, str]]:
+    """Take factors and summands of channels into the layer before them, or into the scaling."""
+    scaling, renamed = None, dict[str, str]()
+    for key, one in list(made.items()):
+        sources = tuple(replace(s, node=renamed.get(s.node, s.node)) for s in one.sources)
+        one.sources = sources
+        if not isinstance(one.layer, Affine):
+            continue
+        zeros, summand = np.zeros(one.sources[0].shape[-1], np.float32), one.arrays.get("summand")
+        factor = one.arrays.get("factor", zeros + 1).astype(np.float32)
+        summand = None if summand is None else summand.astype(np.float32)
+        alone = _readers(made, renamed.get(end, end))[sources[0].node] == 1
+        before = made.get(sources[0].node)
+        if before is None and alone:
+            held = scaling or Scaling((1.0,), (0.0,))
+            offset = factor * held.offset + (zeros if summand is None else summand)
+            scale = factor * held.scale
+            scaling = Scaling(_few(scale), _few(offset))
+        elif before is not None and alone and isinstance(before.layer, LINEAR):
+            _take_up(before, factor, summand)
+        elif len(sources[0].shape) > 1:
+            bias = {} if summand is None else {"bias": summand}
+            kernel = factor.reshape(*[1] * (len(sources[0].shape) - 1), -1, 1)
+            layer = DepthwiseConv((1,), bias=bool(bias)).at_rank(len(sources[0].shape) - 1)
+            one.layer, one.arrays = layer, {"kernel": kernel} | bias
+            continue
+        else:
+            _as_norm(one, factor, zeros if summand is None else summand)
+            continue
+        renamed[key] = sources[0].node
+        del made[key]
+    return scaling, renamed
+
+
+def _few(figures: np.ndarray) -> tuple[float, ...]:
+    """Return one figure where all are the same, with as few digits as their 32 bits need."""
+    told = tuple(float(str(np.float32(figure))) for figure in figures)
+    return told[:1] if len({*told}) == 1 else told
+
+
+def _take_up(before: Made, factor: np.ndarray, summand: np.ndarray | None) -> None:
+    """Multiply the outputs of a linear layer and add to them."""
+    layer, arrays = before.layer, before.arrays
+    if not isinstance(layer, LINEAR):
+        raise TypeError(type(layer))
+    kernel = arrays["kernel"]
+    if isinstance(layer, DepthwiseConv):
+        spread = factor.reshape(kernel.shape[-2:])
+    elif isinstance(layer, TransposedConv) and layer.groups > 1:
+        raise InputProblem(f"{before.where}: its grouped result is scaled, which cannot be said.")
+    else:
+        spread = factor
+    bias = arrays["bias"] * factor if layer.bias else None
+    if summand is not None:
+        layer, bias = replace(layer, bias=True), summand + (0 if bias is None else bias)
+    arrays = {"kernel": kernel * spread} | ({} if bias is None else {"bias": bias})
+    before.layer, before.arrays = layer, arrays
+
+
+def _as_norm(one: Made, factor: np.ndarray, summand: np.ndarray) -> None:
+    """A row scaled on its own is a batch norm whose statistics do nothing."""
+    layer, zeros = BatchNorm(), np.zeros_like(factor)
+    one.layer = layer
+    one.arrays = {
+        "scale": factor, "shift": summand, "mean": zeros, "variance": zeros + (1 - layer.eps)
+    }  # fmt: skip
+
+
+def _with_suffixes(made: dict[str, Made], end: str) -> str:
+    """Write each activation that alone reads a layer as that layer's suffix; return the end."""
+    readers, renamed = _readers(made, end), dict[str, str]()
+    for key, one in list(made.items()):
+        one.sources = tuple(replace(s, node=renamed.get(s.node, s.node)) for s in one.sources)
+        before = made.get(one.sources[0].node)
+        if not isinstance(one.layer, Activation) or before is None:
+            continue
+        layer, name = before.layer, one.sources[0].node
+        if isinstance(layer, ActivatedLayer) and not layer.activation and readers[name] == 1:
+            before.layer = replace(layer, activation=one.layer.kind)
+            readers[name], renamed[key] = readers[key], name
+            del made[key]
+    return renamed.get(end, end)
+
+
+def _layers(made: dict[str, Made], way: Way) -> Iterator[Layer | Block]:
+    for part in way:
+        if isinstance(part, str):
+            yield made[part].layer
+            continue
+        branches = tuple(tuple(_layers(made, path)) for path in part.paths)
+        yield _block(made[part.join], branches)
+
+
+def _block(join: Made, branches: tuple[tuple[Layer | Block, ...], ...]) -> Block:
+    match join.layer.op:
+        case "concat":
+            return Concat(branches)
+        case "add" if len(branches) == 2:
+            body, shortcut = branches if branches[0] else branches[::-1]
+            return Residual(body, shortcut)
+        case "scale" if () in branches:
+            return Scale(branches[0] or branches[1])
+    raise InputProblem(
+        f"{join.where}: a block `{join.layer.op}` of {len(branches)} branches is something the "
+        "notation cannot say."
+    )
 
 
 def _flat(way: Way) -> Iterator[str]:
-    """Yield nodes in the order of execution, joins after their branches."""
+    """Yield keys in the order of execution, joins after their branches."""
     for part in way:
         if isinstance(part, str):
             yield part

@@ -1,20 +1,21 @@
-"""ONNX' operators, each read as the layer that the notation has for it.
-
-Every value carries its shape in our order and, once it is a row, the order its cells were put in,
-so that the dense layer behind can be turned to ours.
-"""
+"""ONNX' operators, each read as the layer that the notation has for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convcli.errors import InputProblem
+from convcli.exchange.layouts import ours
+from convcli.exchange.onnx_graph import FOLDS, MOVES, Array, Graph, Node, folded
+from convcli.exchange.onnx_layout import Arrays, Layers, Value, moved
+from convcli.geometry import same_padding
 from convcli.layers import (
+    LSTM,
     Activation,
     Add,
     AveragePool,
@@ -24,408 +25,637 @@ from convcli.layers import (
     Dense,
     DepthwiseConv,
     Dropout,
-    Flatten,
     GlobalAveragePool,
     GlobalMaxPool,
+    GroupNorm,
     Layer,
+    LayerNorm,
     LocalResponseNorm,
     MaxPool,
     Multiply,
     Pad,
+    PixelShuffle,
     PReLU,
     TransposedConv,
+    Upsample,
 )
-from convcli.layers.base import Join, Shape, shape_text
+from convcli.layers.base import Shape, shape_text
 from convcli.layers.conv import output_padding
 
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
+WAY_OUT = (
+    "Export the network without it, or write the network in words and import its arrays alone: "
+    "convcli import weights.safetensors --network WORDS"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A value on its way: which node made it, its shape channels last, and how a row was made."""
+@dataclass(slots=True, eq=False, repr=False)
+class Affine(Layer):
+    """A factor and a summand for each channel, to be taken up by the layer before or the input."""
 
-    node: str
-    shape: Shape
-    row_of: Shape | None = None
-    """The channels-first map that was put in one row as it was; None for our own order."""
-    channels_last: bool = False
-
-
-@dataclass
-class Node:
-    """One of our layers with its arrays, and the nodes it reads."""
-
-    layer: Layer
-    sources: tuple[str, ...]
-    arrays: Arrays = field(default_factory=dict)
-
-
-@dataclass
-class Graph:
-    """What has been read so far: stored arrays, values on their way, and our layers."""
-
-    constants: Arrays = field(default_factory=dict)
-    values: dict[str, Tensor] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
+    op = "affine"
 
 
 class Operator:
     """One operator with its attributes and inputs, as the readers below ask for them."""
 
-    def __init__(self, graph: Graph, node: Any, key: str) -> None:
-        from onnx import helper
+    def __init__(self, node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> None:
+        self.node, self.graph, self.values, self.layers = node, graph, values, layers
 
-        self.graph, self.node, self.key = graph, node, key
-        self.attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-    @property
-    def source(self) -> Tensor:
-        """The first input, which must come from the network's input."""
-        return self.tensor(0)
-
-    def tensor(self, index: int) -> Tensor:
+    def value(self, index: int = 0) -> Value:
         """Return input `index` as a value that depends on the network's input."""
-        name = self.node.input[index]
-        if name not in self.graph.values:
+        name = self.node.inputs[index]
+        if name in self.graph.constants:
+            raise InputProblem(f"its input {name} is a stored array, which no layer reads.")
+        if name not in self.values:
             raise InputProblem(f"its input {name} does not come from the network's input.")
-        return self.graph.values[name]
+        return self.values[name]
 
-    def is_constant(self, index: int) -> bool:
-        """Tell whether input `index` is a stored array."""
-        return len(self.node.input) > index and self.node.input[index] in self.graph.constants
-
-    def constant(self, index: int) -> Array:
-        """Return input `index` as a stored array."""
-        if not self.is_constant(index):
-            raise InputProblem(f"its input {index + 1} is no stored array.")
-        return self.graph.constants[self.node.input[index]]
+    def map(self) -> Value:
+        """Return the first input as a map in our order."""
+        return self.layers.as_map(self.value())
 
     def optional(self, index: int) -> Array | None:
         """Return input `index` as a stored array, or None where it is left out."""
-        given = len(self.node.input) > index and self.node.input[index]
-        return self.constant(index) if given else None
+        given = self.node.inputs[index] if len(self.node.inputs) > index else ""
+        if given and given not in self.graph.constants:
+            raise InputProblem(f"its input {index + 1}, {given}, is no stored array.")
+        return self.graph.constants[given] if given else None
 
-    def number(self, name: str, default: Any) -> Any:
-        """Return an attribute or its default."""
-        return self.attributes.get(name, default)
+    def constant(self, index: int) -> Array:
+        """Return input `index` as a stored array."""
+        found = self.optional(index)
+        if found is None:
+            raise InputProblem(f"its input {index + 1} is left out.")
+        return found
 
-    def refuse_unless(self, holds: bool, fact: str) -> None:
+    def number(self, name: str, default: float) -> float:
+        """Return an attribute as a number, as few digits as its 32 bits need."""
+        return float(str(np.float32(self.node.get(name, default))))
+
+    def refuse_unless(self, holds: object, fact: str) -> None:
         """Raise with `fact` unless the notation can say what the operator does."""
         if not holds:
-            raise InputProblem(f"{fact}, which the notation cannot say.")
+            raise InputProblem(f"{fact}, which the notation cannot say. {WAY_OUT}")
 
-    def map_source(self) -> Tensor:
-        """Return the first input, which must be a channels-first map."""
-        source = self.source
-        self.refuse_unless(
-            len(source.shape) > 1 and not source.channels_last, "its input is no map of channels"
-        )
-        return source
+    def add(self, layer: Layer, *sources: Value, arrays: Arrays | None = None) -> Value:
+        """Add a layer and return its output."""
+        return self.layers.add(layer, *sources, arrays=arrays)
 
-    def add(self, layer: Layer, *sources: Tensor, arrays: Arrays | None = None) -> Tensor:
-        """Add a layer behind `sources` and return its output."""
-        reads = sources or (self.source,)
-        layer = layer.at_rank(len(reads[0].shape) - 1)
-        shapes = tuple(source.shape for source in reads)
-        if isinstance(layer, Join):
-            shape = layer.joined_shape(shapes)
-        else:
-            shape = layer.output_shape(shapes[0])
-        names = tuple(source.node for source in reads)
-        self.graph.nodes[self.key] = Node(layer, names, arrays or {})
-        return Tensor(self.key, shape)
+    def axis(self, default: int, value: Value) -> int:
+        """Return the attribute `axis`, counted from the front."""
+        return int(self.node.get("axis", default)) % len(value.theirs)
 
-    def window(self, rank: int, dilated: bool = True) -> dict[str, Any]:
-        """Return kernel, stride, padding and dilation as our fields."""
-        strides = tuple(self.number("strides", [1] * rank))
-        fields: dict[str, Any] = {
-            "kernel": tuple(self.number("kernel_shape", [1] * rank)),
-            "stride": strides,
-            "padding": self._padding(rank),
-        }
-        dilations = tuple(self.number("dilations", [1] * rank))
-        if dilated:
-            fields["dilation"] = dilations
-        else:
-            self.refuse_unless(set(dilations) == {1}, f"its dilation is {shape_text(dilations)}")
-        return fields
-
-    def _padding(self, rank: int) -> Any:
-        rule = self.number("auto_pad", b"NOTSET").decode()
+    def window(self, shape: Shape, kernel: Shape | None = None) -> dict[str, Any]:
+        """Return kernel, stride, padding and dilation for a map of `shape` as our fields."""
+        rank, get = len(shape) - 1, self.node.get
+        kernel = tuple(get("kernel_shape", kernel or ()))
+        stride, dilation = (tuple(get(n, [1] * rank)) for n in ("strides", "dilations"))
+        self.refuse_unless(len(kernel) == rank, f"its window {kernel} has not {rank} axes")
+        rule, pads = get("auto_pad", "NOTSET"), get("pads", [0] * 2 * rank)
+        padding: Any = tuple(zip(pads[:rank], pads[rank:], strict=True))
         if rule in {"SAME_UPPER", "VALID"}:
-            return "same" if rule == "SAME_UPPER" else "valid"
-        self.refuse_unless(rule == "NOTSET", f"its auto_pad is {rule}")
-        pads = self.number("pads", [0] * 2 * rank)
-        return tuple(zip(pads[:rank], pads[rank:], strict=True))
+            padding = "same" if rule == "SAME_UPPER" else "valid"
+        elif rule == "SAME_LOWER":
+            axes = zip(shape[:-1], kernel, stride, dilation, strict=True)
+            padding = tuple(same_padding(*axis)[::-1] for axis in axes)
+        return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+
+    def pool_window(self, shape: Shape) -> dict[str, Any]:
+        """Return the fields of a pool's window."""
+        fields = self.window(shape)
+        dilation = fields.pop("dilation")
+        self.refuse_unless(set(dilation) == {1}, f"its dilation is {shape_text(dilation)}")
+        return fields | {"ceil": bool(self.node.get("ceil_mode", 0))}
+
+    def per_channel(self, value: Value, array: Array) -> tuple[Value, Array]:
+        """Return the value, flat if need be, and an array as one number for each channel of it.
+
+        The array spreads over the tensor's axes as everywhere in ONNX.
+        """
+        if array.size == 1:
+            return value, np.full(value.shape[-1], array.item())
+        spread = np.broadcast_to(array, np.broadcast_shapes(array.shape, value.theirs))
+        self.refuse_unless(spread.shape == value.theirs, f"an array {array.shape} makes it grow")
+        if array.size != value.shape[-1] and len(value.theirs) == 2:
+            value = self.layers.flat(value)
+        numbers = np.empty(prod(value.shape), array.dtype)
+        numbers[value.cells] = spread
+        rows = numbers.reshape(-1, value.shape[-1])
+        self.refuse_unless((rows == rows[0]).all(), "it has a number for every place of the map")
+        return value, rows[0]
+
+    def along_channels(self, value: Value, axis: int = 1) -> tuple[Value, Array]:
+        """Return the value, flat if need be, and which channel each place along an axis is."""
+        found = value.channels(axis)
+        if found is None and len(value.theirs) == 2:
+            value = self.layers.flat(value)
+            found = value.channels(axis)
+        if found is None and axis == 1 and len(value.theirs) > 2:
+            value = self.layers.as_map(value)
+            found = value.channels(axis)
+        if found is None:
+            raise InputProblem(f"it runs over axis {axis} of {value.theirs}: no axis of channels.")
+        return value, found
 
 
-def _bias(operator: Operator, index: int) -> Arrays:
-    bias = operator.optional(index)
+Reader = Callable[[Operator], Value]
+
+
+def _put(array: Array, places: Array) -> Array:
+    """Return an array with its first axis in our order: entry i goes to `places[i]`."""
+    out = np.empty(array.shape, array.dtype)
+    if len(places) != len(array):
+        raise InputProblem(f"it has {len(array)} numbers for {len(places)} channels.")
+    out[places] = array
+    return out
+
+
+def _bias(operator: Operator) -> Arrays:
+    bias = operator.optional(2)
     return {} if bias is None else {"bias": bias.reshape(-1)}
 
 
-def _conv(operator: Operator) -> Tensor:
-    source, weight = operator.map_source(), operator.constant(1)
-    rank, groups = weight.ndim - 2, operator.number("group", 1)
-    fields, bias = operator.window(rank) | {"kernel": weight.shape[2:]}, _bias(operator, 2)
-    channels = source.shape[-1]
-    if groups == channels > 1 and weight.shape[1] == 1:
+def _conv(operator: Operator) -> Value:
+    source, weight, bias = operator.value(), operator.constant(1), _bias(operator)
+    groups, ones = operator.node.get("group", 1), {*weight.shape[2:], *source.theirs[2:]} == {1}
+    if len(source.shape) == groups == 1 and ones:
+        return _on_vector(operator, source, weight.reshape(weight.shape[:2]), bias)
+    source = operator.layers.as_map(source)
+    channels, fields = source.shape[-1], operator.window(source.shape, weight.shape[2:])
+    if fields["kernel"] != weight.shape[2:] or channels != weight.shape[1] * groups:
+        raise InputProblem(f"its weights {weight.shape} do not fit {channels} channels.")
+    if groups == channels > 1 and weight.shape[0] % channels == 0:
         multiplier = weight.shape[0] // channels
-        depthwise = DepthwiseConv(multiplier=multiplier, bias=bool(bias), **fields)
         parted = weight.reshape(channels, multiplier, *weight.shape[2:])
-        arrays = {"kernel": np.moveaxis(parted, (0, 1), (-2, -1))} | bias
-        return operator.add(depthwise, source, arrays=arrays)
+        depthwise = DepthwiseConv(multiplier=multiplier, bias=bool(bias), **fields)
+        return operator.add(depthwise, source, arrays={"kernel": ours("dwconv", parted)} | bias)
     layer = Conv(filters=weight.shape[0], groups=groups, bias=bool(bias), **fields)
-    arrays = {"kernel": np.moveaxis(weight, (0, 1), (-1, -2))} | bias
-    return operator.add(layer, source, arrays=arrays)
+    return operator.add(layer, source, arrays={"kernel": ours("conv", weight)} | bias)
 
 
-def _transposed(operator: Operator) -> Tensor:
-    source, weight = operator.map_source(), operator.constant(1)
-    rank, groups = weight.ndim - 2, operator.number("group", 1)
-    operator.refuse_unless("output_shape" not in operator.attributes, "it names its output_shape")
-    fields, bias = operator.window(rank) | {"kernel": weight.shape[2:]}, _bias(operator, 2)
+def _on_vector(operator: Operator, source: Value, weight: Array, bias: Arrays) -> Value:
+    """A 1x1 convolution of one cell, as in squeeze-and-excite, is a dense layer."""
+    if set(operator.node.get("pads", [0])) != {0}:
+        raise InputProblem("it pads a single cell.")
+    kernel = _put(weight.T, source.cells.ravel())
+    row = operator.add(Dense(len(weight), bool(bias)), source, arrays={"kernel": kernel} | bias)
+    ones = (1,) * (len(source.theirs) - 2)
+    return replace(row, order=row.flat.reshape(1, -1, *ones))
+
+
+def _transposed(operator: Operator) -> Value:
+    source, weight, bias = operator.map(), operator.constant(1), _bias(operator)
+    get, groups = operator.node.get, operator.node.get("group", 1)
+    operator.refuse_unless("output_shape" not in operator.node.attributes, "it names output_shape")
+    operator.refuse_unless(get("auto_pad", "NOTSET") != "SAME_LOWER", "its auto_pad is SAME_LOWER")
+    fields = operator.window(source.shape, weight.shape[2:])
+    if fields["kernel"] != weight.shape[2:] or source.shape[-1] != weight.shape[0]:
+        raise InputProblem(f"its weights {weight.shape} do not fit {source.shape[-1]} channels.")
     layer = TransposedConv(
         filters=weight.shape[1] * groups,
         groups=groups,
         bias=bool(bias),
-        output_padding=output_padding(operator.number("output_padding", [0] * rank)),
+        output_padding=output_padding(get("output_padding", [0] * (weight.ndim - 2))),
         **fields,
     )
-    arrays = {"kernel": np.moveaxis(weight, (0, 1), (-2, -1))} | bias
-    return operator.add(layer, source, arrays=arrays)
+    return operator.add(layer, source, arrays={"kernel": ours("upconv", weight)} | bias)
 
 
-def _rows_in_our_order(kernel: Array, source: Tensor) -> Array:
-    """Return dense weights (in, out) for cells that stand channels last."""
-    if source.row_of is None:
-        return kernel
-    *spatial, channels = source.row_of
-    parted = kernel.reshape(channels, *spatial, -1)
-    return np.moveaxis(parted, 0, -2).reshape(kernel.shape)
+def _gemm(operator: Operator) -> Value:
+    get = operator.node.get
+    operator.refuse_unless(not get("transA", 0), "it turns its input over")
+    weight = operator.constant(1) * np.float32(get("alpha", 1.0))
+    kernel = ours("dense", weight) if get("transB", 0) else weight
+    bias, units = operator.optional(2), kernel.shape[1]
+    if bias is None:
+        return _dense(operator, kernel, {})
+    whole = np.broadcast_to(bias.reshape(-1), (units,)) * np.float32(get("beta", 1.0))
+    return _dense(operator, kernel, {"bias": whole})
 
 
-def _gemm(operator: Operator) -> Tensor:
-    plain = operator.number("alpha", 1.0) == operator.number("beta", 1.0) == 1.0
-    plain = plain and not operator.number("transA", 0)
-    operator.refuse_unless(plain, "it scales or transposes its input")
-    weight = operator.constant(1)
-    return _dense(
-        operator, weight.T if operator.number("transB", 0) else weight, _bias(operator, 2)
-    )
+def _dense(operator: Operator, kernel: Array, bias: Arrays) -> Value:
+    """A row or the channels of every cell times a matrix whose rows stand in the tensor's order."""
+    source, units = operator.value(), kernel.shape[-1]
+    if kernel.ndim != 2 or source.batch or source.theirs[-1] != kernel.shape[0]:
+        raise InputProblem(f"it multiplies {source.theirs} by an array {kernel.shape}.")
+    if len(source.theirs) == 2:  # all cells in any order, or a part of them that a layer gives
+        whole = source.cells.size == prod(source.shape)
+        source = operator.layers.flat(source) if whole else operator.layers.as_row(source)
+    source, places = operator.along_channels(source, len(source.theirs) - 1)
+    arrays = {"kernel": _put(kernel, places)} | bias
+    out = operator.add(Dense(units, bool(bias)), source, arrays=arrays)
+    if len(source.theirs) == 2:
+        return out
+    first = source.cells[..., :1] // source.shape[-1] * units
+    return replace(out, order=first + np.arange(units))
 
 
-def _matmul(operator: Operator) -> Tensor:
+def _matmul(operator: Operator) -> Value:
+    if operator.node.inputs[0] in operator.graph.constants:
+        raise InputProblem("it multiplies a stored array by a value, which no layer does.")
     return _dense(operator, operator.constant(1), {})
 
 
-def _dense(operator: Operator, kernel: Array, bias: Arrays) -> Tensor:
-    source = operator.source
-    operator.refuse_unless(
-        kernel.ndim == 2 and len(source.shape) == 1, "it multiplies more than a row by a matrix"
+def _affine(operator: Operator, value: Value, **arrays: Array) -> Value:
+    """A factor or a summand for each channel, or both."""
+    for name, array in arrays.items():
+        value, arrays[name] = operator.per_channel(value, array)
+    return operator.layers.cellwise(Affine(), value, arrays)
+
+
+def _stored_side(operator: Operator) -> int | None:
+    stored = [i for i in (0, 1) if operator.node.inputs[i] in operator.graph.constants]
+    return stored[0] if stored else None
+
+
+def _sum(operator: Operator) -> Value:
+    side = _stored_side(operator) if len(operator.node.inputs) > 1 else None
+    if side is not None:
+        return _affine(operator, operator.value(1 - side), summand=operator.constant(side))
+    return _joined(operator, Add(), [operator.value(i) for i in range(len(operator.node.inputs))])
+
+
+def _difference(operator: Operator) -> Value:
+    side = _stored_side(operator)
+    if side == 1:
+        return _affine(operator, operator.value(), summand=-operator.constant(1))
+    operator.refuse_unless(side == 0, "it takes one value from another")
+    minus = {"factor": np.full(1, -1, np.float32), "summand": operator.constant(0)}
+    return _affine(operator, operator.value(1), **minus)
+
+
+def _quotient(operator: Operator) -> Value:
+    operator.refuse_unless(_stored_side(operator) == 1, "it divides by a value")
+    return _affine(operator, operator.value(), factor=1 / operator.constant(1))
+
+
+def _product(operator: Operator) -> Value:
+    """A value times a stored array, or times a gate of one number for each of its channels."""
+    side = _stored_side(operator)
+    if side is not None:
+        return _affine(operator, operator.value(1 - side), factor=operator.constant(side))
+    large, small = sorted((operator.value(0), operator.value(1)), key=lambda v: -prod(v.theirs))
+    if len(small.shape) == 1 and len(large.theirs) == len(small.theirs) > 2:
+        large, gate = operator.layers.as_map(large), small.channels(1)
+        if gate is not None and np.array_equal(gate, np.arange(len(gate))):
+            return operator.add(Multiply(), large, Value(small.node, small.shape))
+    return _joined(operator, Multiply(), [large, small])
+
+
+def _joined(operator: Operator, layer: Layer, values: list[Value]) -> Value:
+    """Join values cell by cell: as they stand where they stand alike, else each in our order."""
+    first = values[0]
+    alike = all(
+        v.shape == first.shape and v.batch == first.batch and _same_order(v, first) for v in values
     )
-    kernel = _rows_in_our_order(kernel, source)
-    layer = Dense(units=kernel.shape[1], bias=bool(bias))
-    return operator.add(layer, source, arrays={"kernel": kernel} | bias)
+    if not alike:
+        row = len(first.theirs) == 2
+        values = [(operator.layers.as_row if row else operator.layers.as_map)(v) for v in values]
+        return operator.add(layer, *values)
+    return replace(first, node=operator.add(layer, *values).node)
 
 
-def _add(operator: Operator) -> Tensor:
-    """A sum of two values joins branches; with a stored row it is the bias of the layer before."""
-    stored = [index for index in (0, 1) if operator.is_constant(index)]
-    if not stored:
-        return operator.add(Add(), *(operator.tensor(i) for i in range(len(operator.node.input))))
-    source, bias = operator.tensor(1 - stored[0]), operator.constant(stored[0])
-    node = operator.graph.nodes.get(source.node)
-    if node is None or not isinstance(node.layer, Dense) or node.layer.bias:
-        raise InputProblem("it adds a stored array to something but a dense layer without bias.")
-    layer = replace(node.layer, bias=True)
-    operator.refuse_unless(bias.size == layer.units, "its array has another size than the layer")
-    arrays = node.arrays | {"bias": bias.reshape(-1)}
-    operator.graph.nodes[source.node] = Node(layer, node.sources, arrays)
-    return source
+def _same_order(first: Value, second: Value) -> bool:
+    if first.order is None and second.order is None:
+        return True
+    return first.theirs == second.theirs and np.array_equal(first.cells, second.cells)
 
 
-def _multiply(operator: Operator) -> Tensor:
-    """X times sigmoid(x) is silu; a value times its own gate is a scale block."""
-    if operator.is_constant(0) or operator.is_constant(1):
+def _concat(operator: Operator) -> Value:
+    """Channels join channels; where each cell then stands follows from where it stood."""
+    layers, count = operator.layers, len(operator.node.inputs)
+    values = [operator.value(index) for index in range(count)]
+    if count == 1:
+        return values[0]
+    axis = operator.axis(1, values[0])
+    if len(values[0].theirs) > 2 and axis == 1 and not all(len(v.shape) == 1 for v in values):
+        return operator.add(ConcatChannels(), *map(layers.as_map, values))
+    if len({v.shape[:-1] for v in values}) > 1:
+        values = [layers.flat(value) for value in values]
+    total, begin, cells = sum(v.shape[-1] for v in values), 0, []
+    for value in values:
+        place, channel = np.divmod(value.cells, value.shape[-1])
+        cells.append(place * total + begin + channel)
+        begin += value.shape[-1]
+    out = operator.add(ConcatChannels(), *values)
+    order = np.concatenate(cells, axis=axis)
+    fits = order.size == prod(out.shape) and axis != values[0].batch
+    operator.refuse_unless(fits, f"it joins axis {axis}")
+    return replace(out, order=order, batch=values[0].batch)
+
+
+def _max_pool(operator: Operator) -> Value:
+    source = operator.map()
+    return operator.add(MaxPool(**operator.pool_window(source.shape)), source)
+
+
+def _average_pool(operator: Operator) -> Value:
+    source = operator.map()
+    fields = operator.pool_window(source.shape)
+    counted = bool(operator.node.get("count_include_pad", 0))
+    return operator.add(AveragePool(count_padding=counted, **fields), source)
+
+
+def _global(layer: Layer) -> Reader:
+    def read(operator: Operator) -> Value:
+        source = operator.value()
+        if len(source.shape) == 1 and set(source.theirs[2:]) == {1}:
+            return source  # one cell is its own mean
+        source = operator.map()
+        out = operator.add(layer, source)
+        return replace(out, order=out.flat.reshape(1, -1, *[1] * (len(source.shape) - 1)))
+
+    return read
+
+
+def _reduced(layer: Layer) -> Reader:
+    def read(operator: Operator) -> Value:
+        """The mean over all places of the map, in whatever order the tensor has them."""
+        source, given = operator.value(), operator.optional(1)
+        rank = len(source.theirs)
+        axes = {int(a) % rank for a in (range(rank) if given is None else np.ravel(given))}
+        rest = [axis for axis in range(rank) if axis not in {*axes, source.batch}]
+        found = source.channels(rest[0]) if len(rest) == 1 and len(source.shape) > 1 else None
+        fits = found is not None and source.batch not in axes
+        operator.refuse_unless(fits, f"it reduces the axes {sorted(axes)} of {source.theirs}")
+        out = operator.add(layer, Value(source.node, source.shape))
+        keep = operator.node.get("keepdims", 1)
+        kept = [1 if axis in axes or axis == source.batch else -1 for axis in range(rank)]
+        shape = kept if keep else [n for axis, n in enumerate(kept) if axis not in axes]
+        batch = source.batch - (0 if keep else sum(axis < source.batch for axis in axes))
+        return replace(out, order=np.asarray(found).reshape(shape), batch=batch)
+
+    return read
+
+
+def _batch_norm(operator: Operator) -> Value:
+    if operator.node.get("training_mode", 0):
         raise InputProblem(
-            "it multiplies by a stored array, which the notation cannot say. If it prepares the "
-            "input, export the file without that and give --scale and --offset."
+            "it normalizes by the statistics of each batch. Export the network in evaluation mode: "
+            "model.eval()"
         )
-    first, second = operator.tensor(0), operator.tensor(1)
-    for plain, gate in ((first, second), (second, first)):
-        node = operator.graph.nodes.get(gate.node)
-        if node and node.layer == Activation("sigmoid") and node.sources == (plain.node,):
-            del operator.graph.nodes[gate.node]
-            return operator.add(Activation("silu"), plain)
-    large, small = sorted((first, second), key=lambda value: -len(value.shape))
-    return operator.add(Multiply(), large, small)
-
-
-def _concat(operator: Operator) -> Tensor:
-    sources = [operator.tensor(index) for index in range(len(operator.node.input))]
-    last = len(sources[0].shape)
-    operator.refuse_unless(operator.number("axis", 1) in {1, -last}, "it joins another axis")
-    return operator.add(ConcatChannels(), *sources)
-
-
-def _pool(kind: type[MaxPool] | type[AveragePool]) -> Callable[[Operator], Tensor]:
-    def read(operator: Operator) -> Tensor:
-        source = operator.map_source()
-        fields = operator.window(len(source.shape) - 1, dilated=False)
-        if kind is AveragePool:
-            fields["count_padding"] = bool(operator.number("count_include_pad", 0))
-        return operator.add(kind(ceil=bool(operator.number("ceil_mode", 0)), **fields), source)
-
-    return read
-
-
-def _whole(layer: Layer) -> Callable[[Operator], Tensor]:
-    return lambda operator: operator.add(layer, operator.map_source())
-
-
-def _reduce_mean(operator: Operator) -> Tensor:
-    source = operator.map_source()
-    axes = operator.attributes.get("axes") or list(operator.constant(1))
-    spatial = {*range(2, len(source.shape) + 1)}
-    found = {axis % (len(source.shape) + 1) for axis in axes}
-    operator.refuse_unless(found == spatial, "it averages other axes than the map's")
-    return operator.add(GlobalAveragePool(), source)
-
-
-def _batch_norm(operator: Operator) -> Tensor:
+    operator.refuse_unless(operator.node.get("spatial", 1), "it normalizes every cell by itself")
+    source, places = operator.along_channels(operator.value())
     names = ("scale", "shift", "mean", "variance")
-    arrays = {name: operator.constant(index + 1) for index, name in enumerate(names)}
-    return operator.add(BatchNorm(eps=float(operator.number("epsilon", 1e-5))), arrays=arrays)
+    arrays = {name: _put(operator.constant(i), places) for i, name in enumerate(names, 1)}
+    return operator.layers.cellwise(BatchNorm(eps=operator.number("epsilon", 1e-5)), source, arrays)
 
 
-def _local_response(operator: Operator) -> Tensor:
+def _layer_norm(operator: Operator) -> Value:
+    source = operator.value()
+    rank = len(source.theirs)
+    given = operator.node.get("axes") or range(operator.axis(-1, source), rank)
+    axes = {int(axis) % rank for axis in given}
+    operator.refuse_unless(len(axes) == 1, f"it normalizes over the axes {sorted(axes)}")
+    source, places = operator.along_channels(source, axes.pop())
+    return _normalized(operator, LayerNorm(eps=operator.number("epsilon", 1e-5)), source, places)
+
+
+def _normalized(operator: Operator, layer: Layer, source: Value, places: Array) -> Value:
+    scale, shift = operator.constant(1), operator.optional(2)
+    given = (scale, np.zeros_like(scale) if shift is None else shift)
+    arrays = {
+        name: _put(np.broadcast_to(array.reshape(-1), (len(places),)), places)
+        for name, array in zip(("scale", "shift"), given, strict=True)
+    }
+    return operator.layers.cellwise(layer, source, arrays)
+
+
+def _group_norm(operator: Operator) -> Value:
+    """Also instance norm, in which every channel is a group of its own."""
+    source, places = operator.along_channels(operator.map())
+    groups = int(operator.node.get("num_groups", source.shape[-1]))
+    eps = operator.number("epsilon", 1e-5)
+    return _normalized(operator, GroupNorm(groups, eps=eps), source, places)
+
+
+def _local_response(operator: Operator) -> Value:
+    source, places = operator.along_channels(operator.map())
+    operator.refuse_unless(np.array_equal(places, np.arange(len(places))), "its channels are mixed")
     layer = LocalResponseNorm(
-        size=operator.number("size", 0),
-        alpha=float(operator.number("alpha", 1e-4)),
-        beta=float(operator.number("beta", 0.75)),
-        k=float(operator.number("bias", 1.0)),
+        size=operator.node.get("size", 0),
+        alpha=operator.number("alpha", 1e-4),
+        beta=operator.number("beta", 0.75),
+        k=operator.number("bias", 1.0),
     )
-    return operator.add(layer)
+    return operator.layers.cellwise(layer, source)
 
 
-def _activation(kind: str) -> Callable[[Operator], Tensor]:
-    return lambda operator: operator.add(Activation(kind))
+def _activation(kind: str, **settings: float | str) -> Reader:
+    """An activation whose attributes must be those, which are ONNX' defaults."""
 
-
-def _with_slope(kind: str, expected: float, default: float) -> Callable[[Operator], Tensor]:
-    def read(operator: Operator) -> Tensor:
-        slope = float(operator.number("alpha", default))
-        operator.refuse_unless(abs(slope - expected) < 1e-6, f"its alpha is {slope:g}")
-        return operator.add(Activation(kind))
+    def read(operator: Operator) -> Value:
+        for name, expected in settings.items():
+            given = operator.node.get(name, expected)
+            same = given == expected or (
+                not isinstance(given, str) and abs(given - float(expected)) < 1e-6
+            )
+            told = given if isinstance(given, str) else f"{given:g}"
+            operator.refuse_unless(same, f"its {name} is {told}, not {expected}")
+        return operator.layers.cellwise(Activation(kind), operator.value())
 
     return read
 
 
-def _clip(operator: Operator) -> Tensor:
-    limits = [
-        operator.constant(index).item() if operator.is_constant(index) else operator.number(name, 0)
-        for index, name in ((1, "min"), (2, "max"))
-    ]
-    operator.refuse_unless(limits == [0.0, 6.0], f"it clips to {limits[0]:g} and {limits[1]:g}")
-    return operator.add(Activation("relu6"))
+def _clip(operator: Operator) -> Value:
+    low, high = (operator.optional(index) for index in (1, 2))
+    limits = [None if limit is None else float(limit.item()) for limit in (low, high)]
+    if limits == [0.0, None]:
+        return operator.layers.cellwise(Activation("relu"), operator.value())
+    operator.refuse_unless(limits == [0.0, 6.0], f"it clips to {limits[0]} and {limits[1]}")
+    return operator.layers.cellwise(Activation("relu6"), operator.value())
 
 
-def _prelu(operator: Operator) -> Tensor:
-    channels, slope = operator.source.shape[-1], operator.constant(1)
-    operator.refuse_unless(slope.size in {1, channels}, "its slope is not one number per channel")
-    arrays = {"slope": np.broadcast_to(slope.reshape(-1), (channels,))}
-    return operator.add(PReLU(), arrays=arrays)
+def _prelu(operator: Operator) -> Value:
+    source, slope = operator.per_channel(operator.value(), operator.constant(1))
+    return operator.layers.cellwise(PReLU(), source, {"slope": slope})
 
 
-def _softmax(operator: Operator) -> Tensor:
-    axis = operator.number("axis", -1) % (len(operator.source.shape) + 1)
-    operator.refuse_unless(axis == 1, "it runs over another axis than the channels")
-    return operator.add(Activation("softmax"))
+def _softmax(operator: Operator) -> Value:
+    """Before operator set 13 it runs over all axes from its own on."""
+    source, old = operator.value(), operator.graph.opset < 13
+    axis = operator.axis(1 if old else -1, source)
+    if len(source.theirs) == 2:
+        source = operator.layers.flat(source)
+    over = prod(source.theirs[axis:]) if old else source.theirs[axis]
+    fits = source.channels(axis) is not None and over == source.shape[-1]
+    operator.refuse_unless(fits, f"it runs over axis {axis} of {source.theirs}")
+    return operator.layers.cellwise(Activation("softmax"), source)
 
 
-def _flatten(operator: Operator) -> Tensor:
-    operator.refuse_unless(operator.number("axis", 1) == 1, "its axis is not 1")
-    return _as_row(operator)
-
-
-def _as_row(operator: Operator) -> Tensor:
-    source = operator.source
-    if len(source.shape) == 1:
-        return source
-    row = operator.add(Flatten(), source)
-    one_cell = max(source.shape[:-1]) == 1
-    return row if source.channels_last or one_cell else replace(row, row_of=source.shape)
-
-
-def _reshape(operator: Operator) -> Tensor:
-    source, target = operator.source, [int(size) for size in operator.constant(1)]
-    total = int(np.prod(source.shape))
-    row = len(target) == 2 and target[1] in {-1, total}
-    operator.refuse_unless(row, f"it makes the shape {target}")
-    return _as_row(operator)
-
-
-def _transpose(operator: Operator) -> Tensor:
-    rank = len(operator.source.shape)
-    order = list(operator.number("perm", []))
-    to_last = order == [0, *range(2, rank + 1), 1]
-    operator.refuse_unless(to_last and not operator.source.channels_last, f"it reorders to {order}")
-    return replace(operator.source, channels_last=True)
-
-
-def _pad(operator: Operator) -> Tensor:
-    source = operator.map_source()
-    operator.refuse_unless(operator.number("mode", b"constant") == b"constant", "its mode is odd")
-    fill = operator.optional(2)
+def _pad(operator: Operator) -> Value:
+    source, mode = operator.value(), operator.node.get("mode", "constant")
+    fill, chosen, rank = operator.optional(2), operator.optional(3), len(source.theirs)
+    operator.refuse_unless(mode == "constant", f"its mode is {mode}")
     operator.refuse_unless(fill is None or not np.any(fill), "it pads with something but zeros")
-    pads = [int(cells) for cells in operator.constant(1)]
-    half = len(pads) // 2
-    pairs = list(zip(pads[:half], pads[half:], strict=True))
-    operator.refuse_unless(pairs[:2] == [(0, 0), (0, 0)], "it pads batch or channels")
-    return operator.add(Pad(cells=tuple(pairs[2:])), source)
+    axes = range(rank) if chosen is None else [int(axis) % rank for axis in chosen]
+    cells = operator.constant(1).reshape(2, len(axes)).T.tolist()
+    pairs = {axis: (before, after) for axis, (before, after) in zip(axes, cells, strict=True)}
+    if not any(map(any, pairs.values())):
+        return source
+    fixed = any(pairs.get(axis, (0, 0)) != (0, 0) for axis in (0, 1))
+    operator.refuse_unless(not fixed, "it pads batch or channels")
+    spatial = tuple(pairs.get(axis, (0, 0)) for axis in range(2, rank))
+    return operator.add(Pad(cells=spatial), operator.layers.as_map(source))
 
 
-def _dropout(operator: Operator) -> Tensor:
+def _dropout(operator: Operator) -> Value:
     rate = operator.optional(1)
-    given = operator.number("ratio", 0.5) if rate is None else float(rate)
-    return operator.add(Dropout(rate=round(float(given), 6)))
+    given = 0.5 if rate is None else float(rate)
+    return operator.layers.cellwise(Dropout(rate=round(given, 6)), operator.value())
 
 
-OPERATORS: dict[str, Callable[[Operator], Tensor]] = {
+def _resize(operator: Operator) -> Value:
+    source, get = operator.map(), operator.node.get
+    scales, sizes = operator.optional(len(operator.node.inputs[:3]) - 1), operator.optional(3)
+    before = source.theirs
+    if sizes is not None:
+        after = [int(size) for size in sizes]
+    else:
+        given = np.ones(len(before)) if scales is None else scales.astype(float)
+        after = [int(np.floor(n * s)) for n, s in zip(before, given, strict=True)]
+    whole = all(size % n == 0 for size, n in zip(after[2:], before[2:], strict=True))
+    grows = whole and after[1] == before[1] and min(after[2:]) > 0
+    operator.refuse_unless(grows, f"it brings {before[1:]} to {tuple(after[1:])}")
+    mode, where = get("mode", "nearest"), get("coordinate_transformation_mode", "half_pixel")
+    if operator.node.op == "Upsample":  # the older operator always counted from the corner
+        where = "asymmetric"
+    linear = mode == "linear" and where in {"half_pixel", "pytorch_half_pixel"}
+    corner = where == "asymmetric" and (
+        operator.node.op == "Upsample" or get("nearest_mode", "round_prefer_floor") == "floor"
+    )
+    center = where in {"half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"}
+    operator.refuse_unless(
+        linear or (mode == "nearest" and (corner or center)), f"its rule is {mode}, {where}"
+    )
+    factor = tuple(size // n for size, n in zip(after[2:], before[2:], strict=True))
+    return operator.add(Upsample(factor, bilinear=linear), source)
+
+
+def _depth_to_space(operator: Operator) -> Value:
+    mode = operator.node.get("mode", "DCR")
+    operator.refuse_unless(mode == "CRD", f"its mode is {mode}, not CRD (PyTorch's)")
+    return operator.add(PixelShuffle(operator.node.get("blocksize", 0)), operator.map())
+
+
+def _lstm(operator: Operator) -> Value:
+    """Its input is length, batch, channels; the gates i o f c become i f c o."""
+    source, get = operator.value(), operator.node.get
+    source = _as_series(operator, source)
+    operator.refuse_unless(get("direction", "forward") == "forward", "it runs backward too")
+    usual = ["Sigmoid", "Tanh", "Tanh"]
+    kinds = [k.decode() if isinstance(k, bytes) else k for k in get("activations", usual)]
+    plain = kinds == usual and not any(get(name, 0) for name in ("clip", "input_forget", "layout"))
+    operator.refuse_unless(plain, "it has activations or a layout of its own")
+    for index in (4, 5, 6, 7):
+        given = operator.optional(index)
+        zeros = given is None or not np.any(given) or (index == 4 and given.size == 1)
+        operator.refuse_unless(zeros, f"its input {index + 1} is not zero")
+    kernel, recurrent = operator.constant(1)[0], operator.constant(2)[0]
+    units, bias = recurrent.shape[1], operator.optional(3)
+    both = np.zeros(8 * units, np.float32) if bias is None else bias[0]
+
+    def gates(array: Array) -> Array:
+        i, o, f, c = np.split(array, 4)
+        return np.concatenate([i, f, c, o]).T
+
+    arrays = {
+        "kernel": gates(kernel),
+        "recurrent": gates(recurrent),
+        "bias": gates(both[: 4 * units]) + gates(both[4 * units :]),
+    }
+    every = operator.node.outputs[0] if operator.node.outputs else ""
+    read = {name for node in operator.graph.nodes for name in node.inputs} | {operator.graph.output}
+    sequence = every in read
+    out = operator.add(LSTM(units, sequence=sequence), source, arrays=arrays)
+    if sequence:
+        return replace(out, order=out.flat.reshape(-1, 1, 1, units), batch=2)
+    final = replace(out, order=out.flat.reshape(1, 1, units), batch=1)
+    operator.values[operator.node.outputs[1]] = final
+    return final
+
+
+def _as_series(operator: Operator, value: Value) -> Value:
+    """Return a tensor of length, batch, channels in our order."""
+    if len(value.theirs) != 3 or value.batch != 1:
+        raise InputProblem(f"its input has the axes {value.theirs}, not length, batch, channels.")
+    return operator.layers.arranged(value, value.cells[:, 0])
+
+
+READERS: dict[str, Reader] = {
     "Conv": _conv,
     "ConvTranspose": _transposed,
     "Gemm": _gemm,
     "MatMul": _matmul,
-    "Add": _add,
-    "Sum": _add,
-    "Mul": _multiply,
+    "Add": _sum,
+    "Sum": _sum,
+    "Sub": _difference,
+    "Mul": _product,
+    "Div": _quotient,
     "Concat": _concat,
-    "MaxPool": _pool(MaxPool),
-    "AveragePool": _pool(AveragePool),
-    "GlobalAveragePool": _whole(GlobalAveragePool()),
-    "GlobalMaxPool": _whole(GlobalMaxPool()),
-    "ReduceMean": _reduce_mean,
+    "MaxPool": _max_pool,
+    "AveragePool": _average_pool,
+    "GlobalAveragePool": _global(GlobalAveragePool()),
+    "GlobalMaxPool": _global(GlobalMaxPool()),
+    "ReduceMean": _reduced(GlobalAveragePool()),
+    "ReduceMax": _reduced(GlobalMaxPool()),
     "BatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
+    "GroupNormalization": _group_norm,
+    "InstanceNormalization": _group_norm,
     "LRN": _local_response,
     "Relu": _activation("relu"),
     "Tanh": _activation("tanh"),
     "Sigmoid": _activation("sigmoid"),
+    "Swish": _activation("silu", alpha=1.0),
     "HardSwish": _activation("hardswish"),
-    "LeakyRelu": _with_slope("leakyrelu", 0.01, 0.01),
-    "Elu": _with_slope("elu", 1.0, 1.0),
-    "Gelu": _activation("gelu"),
+    "LeakyRelu": _activation("leakyrelu", alpha=0.01),
+    "Elu": _activation("elu", alpha=1.0),
+    "Gelu": _activation("gelu", approximate="none"),
     "Clip": _clip,
     "PRelu": _prelu,
     "Softmax": _softmax,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Squeeze": _as_row,
-    "Transpose": _transpose,
     "Pad": _pad,
     "Dropout": _dropout,
-    "Identity": lambda operator: operator.source,
+    "Resize": _resize,
+    "Upsample": _resize,
+    "DepthToSpace": _depth_to_space,
+    "LSTM": _lstm,
 }
 """One reader for each operator that the notation has a word for."""
+
+
+def read(node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> None:
+    """Note what an operator gives: a stored array, cells in another order, or a layer of ours.
+
+    Raises:
+        InputProblem: the notation has no such layer.
+    """
+    stored = [name for name in node.inputs if name]
+    layers.where = node.where
+    if node.op == "Shape" and node.inputs[0] in values:
+        theirs = np.broadcast_to(0, values[node.inputs[0]].theirs)
+        graph.constants[node.outputs[0]] = folded(node, [theirs])
+    elif node.op in FOLDS and stored and all(name in graph.constants for name in stored):
+        given = [graph.constants[name] if name else None for name in node.inputs]
+        graph.constants[node.outputs[0]] = folded(node, given)
+    elif node.op in MOVES:
+        operator = Operator(node, graph, values, layers)
+        rest = [operator.optional(index) for index in range(1, len(node.inputs))]
+        values[node.outputs[0]] = moved(node, operator.value(), rest, graph.sizes[0] or 1)
+    elif node.op == "Split":
+        _split(Operator(node, graph, values, layers))
+    elif node.op in READERS:
+        values[node.outputs[0]] = READERS[node.op](Operator(node, graph, values, layers))
+    else:
+        raise InputProblem(f"the notation has no such layer. {WAY_OUT}")
+
+
+def _split(operator: Operator) -> None:
+    """Every output is a part of the same value's cells."""
+    value, sizes, names = operator.value(), operator.optional(1), operator.node.outputs
+    axis = operator.axis(0, value)
+    operator.refuse_unless(axis != value.batch, "it splits the batch")
+    cuts = len(names) if sizes is None else np.cumsum(sizes)[:-1]
+    for name, part in zip(names, np.array_split(value.cells, cuts, axis), strict=True):
+        operator.values[name] = Value(value.node, value.shape, part, value.batch)

@@ -1,0 +1,548 @@
+"""An ONNX file as a plain graph in one form, whichever exporter and operator set wrote it.
+
+Settings that later operator sets moved from attributes to inputs become inputs, what depends on
+stored arrays alone is calculated, and what exporters spell in many operators becomes one again.
+The same rules that fold arrays move the cells of a map: see `convcli.exchange.onnx_layout`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convcli.errors import InputProblem, missing_extra
+
+Array = npt.NDArray[Any]
+
+MAX_BYTES = 2 * 2**30
+"""A protocol buffer cannot be larger; weights beyond that lie in a file beside it."""
+
+MAX_CELLS = 2**28
+"""Numbers in one calculated array, at most."""
+
+MALFORMED = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError,
+    MemoryError, RecursionError, NotImplementedError,
+)  # fmt: skip
+"""What attributes of the wrong type or number end in; the checker of ONNX does not see them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator: its inputs and outputs by name, its place in the file from 1."""
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    place: int = 0
+    name: str = ""
+
+    @property
+    def where(self) -> str:
+        """The operator as the file names it."""
+        return f"operator {self.place} {self.op}" + (f" {self.name}" if self.name else "")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an attribute or its default."""
+        return self.attributes.get(name, default)
+
+
+@dataclass
+class Graph:
+    """Operators in the order of execution, stored arrays by name, the one input and the output."""
+
+    nodes: list[Node]
+    constants: dict[str, Array]
+    input: str
+    sizes: tuple[int | None, ...]
+    """Of the input as declared, the batch first; None for an open one."""
+    output: str
+    opset: int
+    texts: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+
+def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> Graph:
+    """Return the graph in the bytes of an ONNX file, in one form.
+
+    Args:
+        content: the file.
+        folder: where arrays lie that the file keeps beside itself.
+        weights: whether those are read; without, zeros of no size in memory stand for them.
+
+    Raises:
+        InputProblem: no ONNX, or one that is damaged or has several inputs.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise missing_extra("onnx", "onnx", "ONNX files") from None
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_model_from_string(content)
+        if model.functions:
+            from onnx.inliner import inline_local_functions
+
+            model = inline_local_functions(model)
+    except (DecodeError, RuntimeError, *MALFORMED) as problem:
+        raise InputProblem("this is no ONNX model.") from problem
+    if not model.graph.node:
+        raise InputProblem("this is no ONNX model, or one without operators.")
+    try:
+        graph = _plain(model, folder, weights=weights)
+        _fold(graph)
+        _fuse(graph)
+    except MALFORMED as problem:
+        raise InputProblem(f"the graph is malformed ({problem}).") from problem
+    return graph
+
+
+def _text(name: Any) -> str:
+    """Return a name; protobuf gives bytes for what is no UTF-8."""
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def _plain(model: Any, folder: Path | None, *, weights: bool) -> Graph:
+    """Return the graph with Python's values in it."""
+    source = model.graph
+    if not source.output:
+        raise InputProblem("the graph names no output.")
+    constants = {}
+    for tensor in source.initializer:
+        try:
+            constants[_text(tensor.name)] = _stored(tensor, folder, weights=weights)
+        except InputProblem:
+            raise
+        except MALFORMED as problem:
+            raise InputProblem(f"the stored array {_text(tensor.name)} is malformed.") from problem
+    inputs = [value for value in source.input if _text(value.name) not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(_text(value.name) for value in inputs[:4]) or "none"
+        raise InputProblem(f"the graph has {len(inputs)} inputs ({names}); the notation has one.")
+    axes = inputs[0].type.tensor_type.shape.dim
+    output = _text(source.output[0].name)
+    notes = [f"Of {len(source.output)} outputs only the first, {output}, is read."]
+    graph = Graph(
+        nodes=list(_modern(source.node, constants)),
+        constants=constants,
+        input=_text(inputs[0].name),
+        sizes=tuple(axis.dim_value if axis.dim_value > 0 else None for axis in axes),
+        output=output,
+        opset=max(
+            (s.version for s in model.opset_import if s.domain in {"", "ai.onnx"}), default=1
+        ),
+        texts={_text(entry.key): _text(entry.value) for entry in model.metadata_props},
+        notes=notes if len(source.output) > 1 else [],
+    )
+    folded = sum(_holds_batch_norm(node, model.producer_name) for node in source.node)
+    if folded:
+        layers = f"{folded} layers" if folded > 1 else "1 layer"
+        graph.notes.append(
+            f"The exporter folded batch norm into {layers}: parameters and operations are those of "
+            "the folded network, without the norms."
+        )
+    return graph
+
+
+def _holds_batch_norm(node: Any, producer: str) -> bool:
+    """Tell whether PyTorch's exporters wrote a batch norm into the weights of this layer.
+
+    The default one notes the rule by which it did; the classic one gives the new weights a number
+    in place of the module's name.
+    """
+    if any("FuseBatchNorm" in _text(entry.value) for entry in node.metadata_props):
+        return True
+    if producer != "pytorch" or len(node.input) < 3:
+        return False
+    return all(re.fullmatch(r"onnx::Conv\w*_\d+", _text(name)) for name in node.input[1:3])
+
+
+def _stored(tensor: Any, folder: Path | None, *, weights: bool) -> Array:
+    """Return a stored array; floats of every width as float32."""
+    from onnx import helper, numpy_helper
+
+    if tensor.data_location == tensor.EXTERNAL:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        shape = tuple(tensor.dims)
+        if not weights:
+            return np.broadcast_to(np.zeros((), np.float32), shape)
+        places = {entry.key: entry.value for entry in tensor.external_data}
+        array = _beside(folder, tensor.name, places, dtype, shape)
+    else:
+        array = numpy_helper.to_array(tensor)
+    return array.astype(np.float32) if array.dtype.kind not in "iub" else array
+
+
+def _beside(
+    folder: Path | None, name: str, places: Mapping[str, str], dtype: Any, shape: tuple[int, ...]
+) -> Array:
+    """Return an array from the file that the model names, which must lie in the same folder."""
+    location = places.get("location", "")
+    if folder is None or location in {"", ".."} or Path(location).name != location:
+        raise InputProblem(
+            f"the weights of {name} lie in the file {location[:80]!r}; only a file in the model's "
+            "own folder is read."
+        )
+    path = folder / location
+    try:
+        offset, stored = int(places.get("offset", 0)), path.stat().st_size
+        if path.is_symlink() or offset < 0 or offset + prod(shape) * dtype.itemsize > stored:
+            raise InputProblem(f"the weights of {name} go beyond the {stored:,} bytes of {path}.")
+        count = prod(shape)
+        return np.fromfile(path, dtype, count, offset=offset).reshape(shape)
+    except OSError as problem:
+        raise InputProblem(
+            f"the weights lie in {path}, which cannot be read: {problem.strerror}. Keep both files "
+            "together."
+        ) from problem
+
+
+SETTINGS = {
+    "Clip": ("min", "max"),
+    "Dropout": ("ratio",),
+    "Pad": ("pads", "value"),
+    "Reshape": ("shape",),
+    "Slice": ("starts", "ends", "axes", "steps"),
+    "Split": ("split",),
+    "Upsample": ("scales",),
+    **dict.fromkeys(
+        ("Squeeze", "Unsqueeze", "ReduceMean", "ReduceSum", "ReduceL2", "ReduceMax"), ("axes",)
+    ),
+}
+"""What older operator sets have as attributes and newer ones as inputs behind the first."""
+
+
+def _modern(nodes: Iterable[Any], constants: dict[str, Array]) -> Iterator[Node]:
+    """Yield nodes with Python's attributes; settings become inputs, as in the newest operators."""
+    from onnx import helper
+
+    for place, node in enumerate(nodes, 1):
+        try:
+            found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+            attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
+        except MALFORMED as problem:
+            where = f"operator {place} {_text(node.op_type)}"
+            raise InputProblem(f"{where}: it is malformed ({problem}).") from problem
+        inputs = [_text(name) for name in node.input]
+        for index, setting in enumerate(SETTINGS.get(node.op_type, ()), 1):
+            if setting in attributes:
+                name = f"{place}.{setting}"  # no two operators share it, and files number otherwise
+                constants[name] = np.asarray(attributes.pop(setting))
+                inputs += [""] * (index + 1 - len(inputs))
+                inputs[index] = name
+        yield Node(
+            op=_text(node.op_type),
+            inputs=tuple(inputs),
+            outputs=tuple(_text(name) for name in node.output),
+            attributes=attributes,
+            place=place,
+            name=_text(node.name)[:120],
+        )
+
+
+def _constant(node: Node) -> Array:
+    from onnx import numpy_helper
+
+    for kind in ("value_float", "value_int", "value_floats", "value_ints"):
+        if kind in node.attributes:
+            given = np.asarray(node.attributes[kind])
+            return given.astype(np.float32) if given.dtype.kind == "f" else given
+    return np.asarray(numpy_helper.to_array(node.attributes["value"]))
+
+
+def _filled(node: Node, shape: Array) -> Array:
+    from onnx import numpy_helper
+
+    value = node.get("value")
+    fill = np.zeros(1, np.float32) if value is None else numpy_helper.to_array(value)
+    return np.broadcast_to(fill, tuple(map(int, shape)))
+
+
+def _cast(node: Node, x: Array) -> Array:
+    from onnx import helper
+
+    dtype = helper.tensor_dtype_to_np_dtype(node.attributes["to"])
+    return x.astype(np.float32 if dtype.kind not in "iub" else dtype)
+
+
+def _reshaped(node: Node, x: Array, shape: Array) -> Array:
+    keep = not node.get("allowzero", 0)
+    target = [x.shape[i] if size == 0 and keep else int(size) for i, size in enumerate(shape)]
+    return x.reshape(target)
+
+
+def _axes(axes: Array | None) -> tuple[int, ...] | None:
+    return None if axes is None else tuple(int(axis) for axis in np.ravel(axes))
+
+
+def _squeezed(_: Node, x: Array, axes: Array | None = None) -> Array:
+    return np.squeeze(x, _axes(axes))
+
+
+def _unsqueezed(_: Node, x: Array, axes: Array) -> Array:
+    return np.expand_dims(x, _axes(axes) or ())
+
+
+def _flattened(node: Node, x: Array) -> Array:
+    axis = node.get("axis", 1)
+    axis += x.ndim if axis < 0 else 0
+    return x.reshape(prod(x.shape[:axis]), -1)
+
+
+def _sliced(
+    _: Node,
+    x: Array,
+    starts: Array,
+    ends: Array,
+    axes: Array | None = None,
+    steps: Array | None = None,
+) -> Array:
+    cuts = [slice(None)] * x.ndim
+    chosen = range(len(starts)) if axes is None else axes
+    strides = [1] * len(starts) if steps is None else steps
+    for axis, start, end, step in zip(chosen, starts, ends, strides, strict=True):
+        stop = None if end < -x.shape[int(axis)] else int(end)
+        cuts[int(axis)] = slice(int(start), stop, int(step))
+    return x[tuple(cuts)]
+
+
+def _reduced(function: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda node, x, axes=None: np.asarray(
+        function(x, axis=_axes(axes), keepdims=bool(node.get("keepdims", 1)))
+    )
+
+
+def _divided(_: Node, x: Array, y: Array) -> Array:
+    whole = x.dtype.kind in "iu"
+    return np.asarray(np.trunc(x / y).astype(x.dtype) if whole else x / y)
+
+
+MOVES: dict[str, Callable[..., Array]] = {
+    "Identity": lambda _, x: x,
+    "Transpose": lambda node, x: x.transpose(node.get("perm")),
+    "Reshape": _reshaped,
+    "Flatten": _flattened,
+    "Squeeze": _squeezed,
+    "Unsqueeze": _unsqueezed,
+    "Slice": _sliced,
+    "Gather": lambda node, x, i: np.take(x, i, axis=node.get("axis", 0)),
+}
+"""Operators that move numbers and calculate none: on stored arrays, and on the cells of maps."""
+
+FOLDS: dict[str, Callable[..., Array]] = {
+    **MOVES,
+    "Constant": _constant,
+    "ConstantOfShape": _filled,
+    "Cast": _cast,
+    "Shape": lambda node, x: np.array(x.shape[node.get("start", 0) : node.get("end")], np.int64),
+    "Size": lambda _, x: np.array(x.size),
+    "Concat": lambda node, *parts: np.concatenate(parts, axis=node.get("axis", 1)),
+    "Expand": lambda _, x, s: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(map(int, s)))),
+    "Range": lambda _, start, stop, step: np.arange(start, stop, step),
+    "Where": lambda _, holds, x, y: np.asarray(np.where(holds, x, y)),
+    "Equal": lambda _, x, y: x == y,
+    "Less": lambda _, x, y: x < y,
+    "Not": lambda _, x: ~x,
+    "Mod": lambda _, x, y: np.mod(x, y),
+    "Add": lambda _, x, y: x + y,
+    "Sub": lambda _, x, y: x - y,
+    "Mul": lambda _, x, y: x * y,
+    "Div": _divided,
+    "Pow": lambda _, x, y: np.asarray(np.power(x, y), x.dtype),
+    "Neg": lambda _, x: -x,
+    "Sqrt": lambda _, x: np.sqrt(x),
+    "Exp": lambda _, x: np.exp(x),
+    "Reciprocal": lambda _, x: 1 / x,
+    "Floor": lambda _, x: np.floor(x),
+    "Ceil": lambda _, x: np.ceil(x),
+    "ReduceSum": _reduced(np.sum),
+    "ReduceProd": _reduced(np.prod),
+    "ReduceMean": _reduced(np.mean),
+    "ReduceL2": _reduced(lambda x, **axes: np.sqrt(np.sum(x * x, **axes))),
+}
+"""Operators that are calculated at once where all they read is stored."""
+
+
+def folded(node: Node, given: list[Array | None]) -> Array:
+    """Return what an operator of `FOLDS` makes of stored arrays, None for those left out.
+
+    Raises:
+        InputProblem: the result would be absurdly large.
+    """
+    if _numbers(node.op, [part for part in given if part is not None]) > MAX_CELLS:
+        raise InputProblem(f"{node.where}: it makes more than {MAX_CELLS:,} numbers.")
+    with np.errstate(all="ignore"):
+        return np.asarray(FOLDS[node.op](node, *given))
+
+
+def _numbers(op: str, given: list[Array]) -> float:
+    """Return how many numbers an operator makes at most that may make more than it reads."""
+    if op == "ConstantOfShape":
+        return float(prod(map(int, given[0])))
+    if op == "Range":
+        start, stop, step = (float(np.ravel(part)[0]) for part in given)
+        return float(abs((stop - start) / step))
+    if op == "Expand":
+        return float(prod(np.broadcast_shapes(given[0].shape, tuple(map(int, given[1])))))
+    if op == "Gather":
+        return float(given[0].size * given[1].size // given[0].shape[0])
+    elementwise = op in {"Add", "Sub", "Mul", "Div", "Pow", "Where", "Equal", "Less", "Mod"}
+    return float(prod(np.broadcast_shapes(*(part.shape for part in given)))) if elementwise else 0
+
+
+def _fold(graph: Graph) -> None:
+    """Calculate what depends on stored arrays alone, and read past operators that do nothing."""
+    rest: list[Node] = []
+    renamed: dict[str, str] = {}
+    for given_node in graph.nodes:
+        inputs = tuple(renamed.get(name, name) for name in given_node.inputs)
+        node = replace(given_node, inputs=inputs)
+        constant = all(name in graph.constants for name in node.inputs if name)
+        if constant and node.op in FOLDS and (node.inputs or node.op == "Constant"):
+            given = [graph.constants[name] if name else None for name in node.inputs]
+            try:
+                graph.constants[node.outputs[0]] = folded(node, given)
+            except MALFORMED as problem:
+                raise InputProblem(f"{node.where}: it is malformed ({problem}).") from problem
+        elif node.op in {"Identity", "Cast"} and node.inputs and node.outputs:
+            renamed[node.outputs[0]] = node.inputs[0]
+        else:
+            rest.append(node)
+    graph.nodes = rest
+    graph.output = renamed.get(graph.output, graph.output)
+
+
+SPELLINGS = (
+    ("Swish", "Mul(x, Sigmoid(x))"),
+    ("HardSwish", "Mul(x, HardSigmoid(x, alpha=0.1666667, beta=0.5))"),
+    ("HardSwish", "Div(Mul(x, Clip(Add(x, 3), 0, 6)), 6)"),
+    ("HardSwish", "Mul(x, Div(Clip(Add(x, 3), 0, 6), 6))"),
+    ("Gelu", "Mul(Mul(x, 0.5), Add(Erf(Mul(x, 0.7071068)), 1))"),
+    ("Gelu", "Mul(Mul(x, 0.5), Add(Erf(Div(x, 1.4142136)), 1))"),
+    ("Gelu", "Mul(Mul(x, Add(Erf(Div(x, 1.4142136)), 1)), 0.5)"),
+    ("Gelu", "Mul(x, Mul(Add(Erf(Div(x, 1.4142136)), 1), 0.5))"),
+    *(("LayerNormalization", "Add(Mul(Div(Sub(x, ReduceMean(x, axes)), Sqrt(Add(ReduceMean("
+       f"{square}, axes), eps))), scale), shift)")
+      for square in ("Pow(Sub(x, ReduceMean(x, axes)), 2)",
+                     "Mul(Sub(x, ReduceMean(x, axes)), Sub(x, ReduceMean(x, axes)))")),
+    ("GroupNormalization", "Add(Mul(Reshape(InstanceNormalization(Reshape(x, _), ones, _), _), "
+     "scale), shift)"),
+)  # fmt: skip
+"""One operator, and how exporters spell it in several; a name stands for one value, `_` for any."""
+
+BOTH_WAYS = {"Add", "Mul"}
+
+Bound = dict[str, str]
+
+
+@cache
+def _pattern(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+def _fuse(graph: Graph) -> None:
+    """Write as one operator what is spelled in several; what nothing reads any more is left out.
+
+    A growing concatenation reads the shorter one before it, as in DenseNet: blocks then nest.
+    """
+    made = {output: node for node in graph.nodes for output in node.outputs}
+    needed, kept = {graph.output}, []
+    for node in reversed(graph.nodes):
+        if needed.isdisjoint(node.outputs):
+            continue
+        found = next(filter(None, (_fused(graph, made, node, *row) for row in SPELLINGS)), node)
+        kept.append(found)
+        needed.update(found.inputs)
+    graph.nodes = list(_nested(reversed(kept)))
+
+
+def _nested(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Yield nodes; a concatenation that begins as an earlier one does reads that one."""
+    joined: dict[tuple[str, ...], str] = {}
+    for node in nodes:
+        inputs = node.inputs
+        if node.op != "Concat":
+            yield node
+            continue
+        lengths = range(len(inputs) - 1, 1, -1)
+        known = next((length for length in lengths if inputs[:length] in joined), 0)
+        begin = (joined[inputs[:known]],) if known else ()
+        joined.setdefault(inputs, node.outputs[0])
+        yield replace(node, inputs=(*begin, *inputs[known:]))
+
+
+def _fused(graph: Graph, made: dict[str, Node], node: Node, op: str, text: str) -> Node | None:
+    """Return the one operator for which `node` ends the spelling `text`, if it does."""
+    bound = _match(graph, made, _pattern(text), node.outputs[0], {})
+    if bound is None or bound["x"] in graph.constants:
+        return None
+    stored = [bound[name] for name in ("scale", "shift") if name in bound]
+    if not all(name in graph.constants for name in stored):
+        return None
+    settings: dict[str, Any] = {}
+    if "axes" in bound:
+        settings["axes"] = _axes(graph.constants[bound["axes"]])
+        settings["epsilon"] = graph.constants[bound["eps"]].item()
+    if "ones" in bound:
+        inner = next(n for n in _upwards(made, node) if n.op == "InstanceNormalization")
+        settings = {"num_groups": graph.constants[bound["ones"]].size, **inner.attributes}
+        if not (graph.constants[bound["ones"]] == 1).all():
+            return None
+    return replace(node, op=op, inputs=(bound["x"], *stored), attributes=settings)
+
+
+def _upwards(made: dict[str, Node], node: Node) -> Iterator[Node]:
+    """Yield the operators behind the first inputs, one after the other."""
+    while node.inputs and node.inputs[0] in made:
+        node = made[node.inputs[0]]
+        yield node
+
+
+def _alike(graph: Graph, first: str, second: str) -> bool:
+    """Tell whether two names stand for equal stored arrays."""
+    stored = graph.constants
+    both = first in stored and second in stored
+    return both and np.array_equal(stored[first], stored[second])
+
+
+def _match(
+    graph: Graph, made: dict[str, Node], pattern: ast.expr, name: str, bound: Bound
+) -> Bound | None:
+    """Return what the names of a pattern stand for when it is to give the value `name`."""
+    if isinstance(pattern, ast.Name):
+        before = bound.get(pattern.id, name)
+        fits = pattern.id == "_" or before == name or _alike(graph, before, name)
+        return {**bound, pattern.id: name} if fits else None
+    if isinstance(pattern, ast.Constant):
+        array = graph.constants.get(name)
+        fits = array is not None and array.size == 1 and abs(array.item() - pattern.value) < 1e-5
+        return bound if fits else None
+    node, call = made.get(name), pattern
+    if not isinstance(call, ast.Call) or node is None or node.op != ast.unparse(call.func):
+        return None
+    if len(node.inputs) < len(call.args):
+        return None
+    defaults = {"alpha": 0.2, "beta": 0.5}  # of HardSigmoid, the one operator asked for them
+    for setting in call.keywords:
+        value = ast.literal_eval(setting.value)
+        if abs(node.get(setting.arg or "", defaults[setting.arg or ""]) - value) > 1e-5:
+            return None
+    orders = [call.args] + ([call.args[::-1]] if node.op in BOTH_WAYS else [])
+    for arguments in orders:
+        found: Bound | None = bound
+        for argument, given in zip(arguments, node.inputs, strict=False):
+            found = found if found is None else _match(graph, made, argument, given, found)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,267 @@
+"""Networks as PyTorch's two exporters write them, against onnxruntime on the same file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch exports; extra [bench]")
+pytest.importorskip("onnxruntime", reason="ONNX files are run by it; extra [bench]")
+
+from convcli.cli.app import run  # noqa: E402
+from convcli.errors import InputProblem  # noqa: E402
+from convcli.exchange.importing import import_model  # noqa: E402
+from convcli.exchange.networks import open_network  # noqa: E402
+from convcli.network import to_notation  # noqa: E402
+
+nn, F = torch.nn, torch.nn.functional
+Conv, Linear, Flatten = nn.Conv2d, nn.Linear, nn.Flatten
+
+
+class Written(nn.Module):  # type: ignore[misc]  # PyTorch carries no types here
+    """A network whose forward pass is a function of its parts."""
+
+    def __init__(self, forward: Callable[..., Any], **parts: Any) -> None:
+        super().__init__()
+        self.written = forward
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x: Any) -> Any:
+        return self.written(self, x)
+
+
+def stack(*layers: Any) -> Any:
+    return nn.Sequential(*layers)
+
+
+def grown(net: Any, x: Any) -> Any:
+    a = net.a(x)
+    b = net.b(torch.cat([x, a], 1))
+    return torch.cat([x, a, b, net.c(torch.cat([x, a, b], 1))], 1)
+
+
+def gated(net: Any, x: Any) -> Any:
+    y = net.a(x)
+    return y * torch.sigmoid(net.d(torch.relu(net.c(F.adaptive_avg_pool2d(y, 1)))))
+
+
+def convnext(net: Any, x: Any) -> Any:
+    y = net.norm(net.a(x).permute(0, 2, 3, 1))
+    return x + (net.scale * net.down(F.gelu(net.up(y)))).permute(0, 3, 1, 2)
+
+
+def shuffled(net: Any, x: Any) -> Any:
+    return net.b(net.a(x).view(-1, 2, 3, 6, 6).transpose(1, 2).reshape(-1, 6, 6, 6))
+
+
+MEAN, DEVIATION = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.6, 0.7])
+
+CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
+    "relu behind flatten": (
+        (2, 8, 6), lambda: stack(Conv(2, 3, 3), Flatten(), nn.ReLU(), Linear(72, 5)),
+        "conv 3 3 relu, flatten, dense 5"),
+    "norm behind flatten": (
+        (2, 8, 6),
+        lambda: stack(Conv(2, 3, 3), Flatten(), nn.Tanh(), nn.BatchNorm1d(72), nn.PReLU(72),
+                      Linear(72, 5)),
+        "conv 3 3 tanh, flatten, bn, prelu, dense 5"),
+    "layer norm behind flatten": (
+        (2, 8, 6), lambda: stack(Conv(2, 3, 3), Flatten(), nn.LayerNorm(72), Linear(72, 5)),
+        "conv 3 3, flatten, ln, dense 5"),
+    "ends in flatten": (
+        (2, 8, 6), lambda: stack(Conv(2, 3, 3), Flatten()), "conv 3 3, flatten, shuffle 24"),
+    "ends in flatten and softmax": (
+        (2, 8, 6), lambda: stack(Conv(2, 3, 3), Flatten(), nn.Softmax(1)),
+        "conv 3 3, flatten, softmax, shuffle 24"),
+    "joined rows": (
+        (2, 8, 6),
+        lambda: Written(lambda s, x: s.l(torch.relu(torch.cat([s.a(x).flatten(1),
+                                                              s.b(x).flatten(1)], 1))),
+                        a=Conv(2, 3, 3), b=Conv(2, 4, 5), l=Linear(104, 5)),
+        "concat(conv 3 3, flatten | conv 4 5, flatten), relu, dense 5"),
+    "a view by its own size": (
+        (2, 8, 6),
+        lambda: Written(lambda s, x: s.l(s.a(x).view(x.size(0), -1)), a=Conv(2, 3, 3),
+                        l=Linear(72, 5)),
+        "conv 3 3, flatten, dense 5"),
+    "rows from a map": (
+        (2, 8, 6),
+        lambda: Written(lambda s, x: s.b(s.a(x).flatten(2)), a=Conv(2, 3, 3),
+                        b=nn.Conv1d(3, 2, 3)),
+        "conv 3 3, reshape 24x3, conv 2 3"),
+    "a map from a row": (
+        (7,),
+        lambda: stack(Linear(7, 60), nn.ReLU(), nn.Unflatten(1, (4, 3, 5)),
+                      nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1, output_padding=1)),
+        "dense 60 relu, shuffle 4, reshape 3x5x4, upconv 3 3 s2 p1 op1"),
+    "channels last inside": (
+        (3, 8, 8),
+        lambda: Written(convnext, a=Conv(3, 3, 3, padding=1, groups=3), norm=nn.LayerNorm(3),
+                        up=Linear(3, 12), down=Linear(12, 3), scale=nn.Parameter(torch.ones(3))),
+        "residual(dwconv 3 p1, ln, dense 12 gelu, dense 3)"),
+    "channels last at the end": (
+        (3, 8, 6), lambda: Written(lambda s, x: s.a(x).permute(0, 2, 3, 1), a=Conv(3, 4, 3)),
+        "conv 4 3"),
+    "shuffled channels": (
+        (4, 8, 8), lambda: Written(shuffled, a=Conv(4, 6, 3), b=Conv(6, 4, 1)),
+        "conv 6 3, shuffle 2, conv 4 1"),
+    "squeeze and excite": (
+        (3, 8, 8), lambda: Written(gated, a=Conv(3, 8, 3), c=Conv(8, 2, 1), d=Conv(2, 8, 1)),
+        "conv 8 3, scale(gap, dense 2 relu, dense 8 sigmoid)"),
+    "squeezed axes": (
+        (3, 8, 8),
+        lambda: Written(lambda s, x: s.l(F.adaptive_avg_pool2d(s.a(x), 1).squeeze(-1).squeeze(-1)),
+                        a=Conv(3, 4, 3), l=Linear(4, 2)),
+        "conv 4 3, gap, dense 2"),
+    "means": (
+        (3, 8, 8),
+        lambda: Written(lambda s, x: s.l(torch.relu(s.a(x)).mean((2, 3))), a=Conv(3, 4, 3),
+                        l=Linear(4, 3)),
+        "conv 4 3 relu, gap, dense 3"),
+    "growing concatenations": (
+        (3, 8, 8),
+        lambda: Written(grown, a=Conv(3, 4, 3, padding=1), b=Conv(7, 4, 3, padding=1),
+                        c=Conv(11, 4, 3, padding=1)),
+        "concat( | conv 4 3 p1), concat( | conv 4 3 p1), concat( | conv 4 3 p1)"),
+    "sums of three": (
+        (3, 8, 8),
+        lambda: Written(lambda s, x: x + s.a(x) + s.b(x), a=Conv(3, 3, 3, padding=1),
+                        b=Conv(3, 3, 1)),
+        "residual(residual(conv 3 3 p1) | conv 3 1)"),
+    "input scaling": (
+        (3, 8, 8),
+        lambda: Written(lambda s, x: s.a((x - MEAN.view(1, 3, 1, 1)) / DEVIATION.view(3, 1, 1)),
+                        a=Conv(3, 4, 3, padding=1)),
+        "conv 4 3 p1"),
+    "activations": (
+        (3, 6, 6),
+        lambda: stack(Conv(3, 4, 3), nn.GELU(), Conv(4, 4, 1), nn.SiLU(), Conv(4, 4, 1),
+                      nn.Hardswish(), Conv(4, 4, 1), nn.ReLU6(), nn.LeakyReLU(), nn.ELU()),
+        "conv 4 3 gelu, conv 4 1 silu, conv 4 1 hardswish, conv 4 1 relu6, leakyrelu, elu"),
+    "group norm": (
+        (4, 6, 6), lambda: stack(Conv(4, 4, 3), nn.GroupNorm(2, 4)), "conv 4 3, gn 2"),
+    "weight norm": (
+        (3, 8, 8), lambda: stack(nn.utils.parametrizations.weight_norm(Conv(3, 4, 3)), nn.ReLU()),
+        "conv 4 3 relu"),
+    "enlargements": (
+        (3, 5, 5),
+        lambda: stack(Conv(3, 4, 3), nn.Upsample(scale_factor=2), Conv(4, 4, 3),
+                      nn.Upsample(scale_factor=2, mode="bilinear"), nn.Upsample(size=(16, 24))),
+        "conv 4 3, upsample 2, conv 4 3, upsample 2 bilinear, upsample 2x3"),
+    "a cut map": (
+        (3, 9, 9), lambda: Written(lambda s, x: s.a(x)[:, :, 1:-1, 2:], a=Conv(3, 4, 3)),
+        "conv 4 3, crop 1x2:0"),
+    "a volume": (
+        (2, 4, 6, 5),
+        lambda: stack(nn.Conv3d(2, 3, 3, padding=1), Flatten(), nn.Tanh(), Linear(360, 3)),
+        "conv 3 3 p1 tanh, flatten, dense 3"),
+    "the last step of an LSTM": (
+        (3, 20),
+        lambda: Written(lambda s, x: s.l(s.r(torch.relu(s.c(x)).transpose(1, 2))[0][:, -1]),
+                        c=nn.Conv1d(3, 6, 3), r=nn.LSTM(6, 5, batch_first=True), l=Linear(5, 4)),
+        "conv 6 3 relu, lstm 5, dense 4"),
+}  # fmt: skip
+
+
+def randomized(module: Any) -> Any:
+    """Return the network in evaluation mode, no norm and no slope left at its first values."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, array in [*module.named_parameters(), *module.named_buffers()]:
+            if array.ndim == 1 and array.is_floating_point():
+                array.uniform_(0.5, 2) if name.endswith("var") else array.normal_()
+    return module.eval()
+
+
+def exported(module: Any, shape: tuple[int, ...], path: Path, *, dynamo: bool) -> Any:
+    """Write a network as PyTorch does and return what onnxruntime makes of 3 samples, and those."""
+    import onnxruntime
+
+    samples = torch.randn(3, *shape)
+    settings: dict[str, Any] = {"dynamic_axes": {"input": {0: "batch"}}}
+    if dynamo:
+        pytest.importorskip("onnxscript", reason="the default exporter needs it; extra [bench]")
+        settings = {"dynamic_shapes": [{0: torch.export.Dim("batch")}], "verbose": False}
+    logging.getLogger("torch").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the other program's own
+        torch.onnx.export(
+            module, (samples,), path, input_names=["input"], dynamo=dynamo, **settings
+        )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": samples.numpy()})[0], samples.numpy()
+
+
+def raw_outputs(path: Path, samples: Any) -> Any:
+    """Return what the imported network makes of channels-first samples, a map channels first."""
+    model = import_model(path).model
+    ready = model.preprocessing.engine_samples(np.ascontiguousarray(np.moveaxis(samples, 1, -1)))
+    return model.model.predict(ready)
+
+
+@pytest.mark.parametrize("dynamo", [False, True], ids=["classic", "default"])
+@pytest.mark.parametrize("name", CASES)
+def test_what_torch_writes_is_read(name: str, dynamo: bool, tmp_path: Path) -> None:
+    shape, build, words = CASES[name]
+    path = tmp_path / "net.onnx"
+    ref, samples = exported(randomized(build()), shape, path, dynamo=dynamo)
+    got = raw_outputs(path, samples)
+    if got.ndim > 2 and name != "channels last at the end":
+        got = np.moveaxis(got, -1, 1)
+    assert got.shape == ref.shape
+    np.testing.assert_allclose(got, ref, atol=1e-5)
+    on_paper = open_network(str(path)).network
+    assert to_notation(on_paper).partition(", ")[2] == words
+    assert on_paper.trace().totals.params == import_model(path).model.model.trace.totals.params
+
+
+def test_shapes_need_no_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The default exporter keeps them in a file beside; `import` names it where it is missing."""
+    path = tmp_path / "net.onnx"
+    exported(randomized(stack(Conv(3, 64, 3), nn.BatchNorm2d(64))), (3, 9, 9), path, dynamo=True)
+    (tmp_path / "net.onnx.data").unlink()
+    assert run(["shape", str(path), "--assert", "params == 1792"]) == 0
+    assert "folded batch norm into 1 layer" in capfd.readouterr().out
+    assert run(["import", str(path)]) == 3
+    assert "net.onnx.data, which cannot be read: No such file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (lambda: nn.GELU(approximate="tanh"), r"operator \d Gelu .*: its approximate is tanh"),
+        (lambda: Written(lambda _, x: torch.sin(x)), r"operator \d Sin .*no such layer.*Export"),
+        (lambda: Written(lambda _, x: x.transpose(2, 3)), "the output .*: it reads numbers in"),
+        (lambda: Written(lambda _, x: x.reshape(-1, 9)), r"operator \d Reshape .*mixes samples"),
+        (lambda: Written(lambda _, x: x.mean(1)), r"operator \d ReduceMean .*reduces the axes"),
+        (lambda: Written(lambda _, x: x * torch.arange(9.0)), r"operator \d Mul .*every place"),
+    ],
+    ids=["gelu", "sin", "transposed picture", "mixed samples", "mean of channels", "position"],
+)
+def test_what_cannot_be_said_is_named(build: Any, sentence: str, tmp_path: Path) -> None:
+    exported(build().eval(), (2, 5, 9), tmp_path / "net.onnx", dynamo=False)
+    with pytest.raises(InputProblem, match=sentence):
+        import_model(tmp_path / "net.onnx")
+
+
+def test_statistics_of_the_batch_are_refused(tmp_path: Path) -> None:
+    import onnx
+
+    exported(nn.BatchNorm2d(2).eval(), (2, 5, 9), tmp_path / "net.onnx", dynamo=False)
+    model = onnx.load(tmp_path / "net.onnx")
+    norm = next(node for node in model.graph.node if node.op_type == "BatchNormalization")
+    kept = [entry for entry in norm.attribute if entry.name != "training_mode"]
+    del norm.attribute[:]
+    norm.attribute.extend([*kept, onnx.helper.make_attribute("training_mode", 1)])
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(InputProblem, match=r"BatchNormalization.*statistics of each batch"):
+        import_model(tmp_path / "net.onnx")
