@@ -13,7 +13,7 @@ import convcli
 from convcli.cli.app import run
 from convcli.exchange.export import export_model
 from tests.exchange.models import samples_last, trained
-from tests.exchange.test_export import run_onnx
+from tests.exchange.test_export import run_file
 
 
 def told(capfd: pytest.CaptureFixture[str]) -> Any:
@@ -104,7 +104,7 @@ def test_an_onnx_file_of_pytorch_gives_pytorch_s_numbers(folder: Path) -> None:
     assert run(["import", "t.onnx", "--quiet"]) == 0
     model = convcli.load("t.safetensors")
     samples = samples_last(model)
-    ref = run_onnx(content, np.ascontiguousarray(np.moveaxis(samples, -1, 1)))
+    ref = run_file(content, np.ascontiguousarray(np.moveaxis(samples, -1, 1)))
     np.testing.assert_allclose(ref, model.predict(samples), atol=1e-5)
 
 

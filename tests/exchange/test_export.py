@@ -59,8 +59,11 @@ def samples_for(trace: Trace, count: int = 256) -> Any:
 
 def run_onnx(trace: Trace, arrays: dict[str, Any], samples: Any, *scaling: Scaling) -> Any:
     pytest.importorskip("onnx", reason="writes the file; extra [onnx]")
+    return run_file(onnx_model(trace, arrays, *scaling), samples)
+
+
+def run_file(content: bytes, samples: Any) -> Any:
     runtime = pytest.importorskip("onnxruntime", reason="ONNX files are run by it; extra [bench]")
-    content = onnx_model(trace, arrays, *scaling)
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return session.run(None, {"input": samples})[0]
 

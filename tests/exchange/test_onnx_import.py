@@ -14,7 +14,7 @@ from convcli.errors import ConvcliError, InputProblem
 from convcli.exchange.onnx_export import onnx_model
 from convcli.exchange.onnx_import import network_from_onnx, read_onnx
 from convcli.net import network, parse_notation, to_notation
-from tests.exchange.test_export import arrays_for, run_onnx, samples_for
+from tests.exchange.test_export import arrays_for, run_file, run_onnx, samples_for
 
 pytest.importorskip("onnx", reason="the package reads ONNX files; extra [onnx]")
 
@@ -44,7 +44,7 @@ def test_what_left_comes_back(notation: str) -> None:
     assert ref == [(step.op, step.output_shape, step.params) for step in again.steps]
     samples = samples_for(trace, count=16)
     np.testing.assert_allclose(
-        run_onnx(content, samples), run_onnx(onnx_model(again, back.arrays), samples), atol=1e-6
+        run_file(content, samples), run_onnx(again, back.arrays, samples), atol=1e-6
     )
 
 
@@ -83,7 +83,7 @@ def test_pytorch_s_own_flatten_order_is_turned_to_ours() -> None:
     samples = samples_for(back.network.trace(), count=256)
     with torch.no_grad():
         ref = module(torch.tensor(samples)).numpy()
-    got = run_onnx(onnx_model(back.network.trace(), back.arrays), samples)
+    got = run_onnx(back.network.trace(), back.arrays, samples)
     np.testing.assert_allclose(ref, got, atol=1e-6)
 
 
