@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "layers": ({"geometry", "frozen"}, set()),
     "net": ({"layers", "geometry", "frozen", "shown"}, set()),
     "kernels": ({"shown"}, set()),
-    "engine": ({"environment"}, {"numpy", "numba", "llvmlite"}),
+    "engine": ({"environment"}, {"numpy", "numba", "llvmlite", "platformdirs"}),
     "imaging": (
         {"kernels", "engine", "files", "arrayfiles"},
         {"numpy", "PIL", "isal", "tifffile", "imagecodecs"},

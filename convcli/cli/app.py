@@ -120,6 +120,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         outcome = program(args=words, prog_name="convcli", standalone_mode=False)
         sys.stdout.flush()
     except BaseException as problem:
+        if isinstance(problem, typer.Abort) and isinstance(problem.__cause__, EOFError):
+            raise problem.__cause__ from None  # a bug of ours, which the parser takes for Ctrl-D
         if _pipe_was_closed(problem):
             return _leave_closed_pipe()
         told = _sentence(problem)

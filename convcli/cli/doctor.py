@@ -36,6 +36,7 @@ def doctor(
     from convcli.data.places import cache_folder
     from convcli.engine.compilation import compiled_code
     from convcli.engine.host import host
+    from convcli.engine.numba_cache import VARIABLES
     from convcli.environment import OPTIONAL, environment, package_version
 
     if warm:
@@ -49,12 +50,15 @@ def doctor(
         "compiled code": code.folder,
         "compiled functions": code.files,
         "compiled bytes": code.size_bytes,
+        "damaged and removed": code.mended,
         "data": str(cache_folder("mnist").parent),
     }
     extras = {name: package_version(name) for name in OPTIONAL}
     notes = tuple(
         f"{name} is not installed; {OPTIONAL[name]}" for name in extras if not extras[name]
     )
+    if code.problem:
+        notes = (f"{code.problem}. {VARIABLES[0]} names another folder.", *notes)
     rows = (*facts.items(), *((name, version) for name, version in extras.items()))
     columns = (Column("fact", "Fact"), Column("value", "Value"))
     emit(Report("", columns, rows, None, notes, facts | {"extras": extras}), style)

@@ -15,9 +15,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import cfunc, njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from convcli.engine.compilation import cfunc, njit
 from convcli.engine.tile import advance
 
 WORDS = types.CPointer(types.int64)

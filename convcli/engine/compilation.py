@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from numba import config, njit
+import numba
 from numba.core import event
+
+from convcli.engine.numba_cache import cache_folder, cache_root, damaged_files, install
 
 
 def _load_array_functions() -> None:
@@ -31,6 +33,8 @@ def _load_array_functions() -> None:
 
 
 _load_array_functions()
+install()
+cfunc, njit = numba.cfunc, numba.njit  # cached functions come through here, behind install()
 
 OPTIONS = {
     "cache": True,  # compiled once for each machine and release
@@ -83,15 +87,35 @@ def announced(callback: Callable[[], None] | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class CompiledCode:
-    """Where compiled code lies between runs, and how much of it there is."""
+    """Where compiled code lies between runs, and how much of it there is.
+
+    Attributes:
+        folder: where it is looked for.
+        files: of one compiled signature each.
+        size_bytes: of all of them.
+        mended: damaged files that were removed; they are compiled again at their next use.
+        problem: a sentence where the code cannot be kept, else None.
+    """
 
     folder: str
     files: int
     size_bytes: int
+    mended: int
+    problem: str | None
 
 
 def compiled_code() -> CompiledCode:
-    """Return what Numba's cache holds of the engine: NUMBA_CACHE_DIR, or beside the sources."""
-    folder = Path(config.CACHE_DIR or Path(__file__).parent)
+    """Return what there is of the engine's compiled code, and remove what is damaged."""
+    folder = cache_folder()
+    damaged, mended, problem = damaged_files(folder), 0, None
+    for path in damaged:
+        with suppress(OSError):
+            path.unlink()
+            mended += 1
+    if not folder.is_relative_to(cache_root()):
+        problem = f"{cache_root()} cannot be made: everything is compiled anew in every process"
+    elif not os.access(folder, os.W_OK):
+        problem = f"{folder} cannot be written: what is not in it is compiled in every process"
     files = [path for path in folder.rglob("*.nbc") if path.is_file()]
-    return CompiledCode(str(folder), len(files), sum(path.stat().st_size for path in files))
+    size_bytes = sum(path.stat().st_size for path in files)
+    return CompiledCode(str(folder), len(files), size_bytes, mended, problem)

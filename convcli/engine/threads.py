@@ -17,8 +17,10 @@ from typing import TypeVar
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from convcli.engine.compilation import njit
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")

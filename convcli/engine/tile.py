@@ -18,10 +18,11 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.extending import intrinsic
 
 from convcli.engine import reference
+from convcli.engine.compilation import njit
 from convcli.engine.host import host
 from convcli.engine.reference import NO_BOUND
 

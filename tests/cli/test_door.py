@@ -88,3 +88,15 @@ def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbours
     assert "shape" in capfd.readouterr().err
     names = {command.name for command in door.app.registered_commands}
     assert {"shape", "kernels"} <= names
+
+
+def test_an_unexpected_end_of_file_is_no_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr("convcli.cli.presets._listing", broken)
+    with pytest.raises(EOFError, match="Ran out of input"):
+        door.run(["presets"])
+    assert "Interrupted" not in capfd.readouterr().err
