@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -37,6 +38,15 @@ class Messages:
         if not self._said_compiling:
             self._said_compiling = True
             self.say("Compiling for this machine, only this once...")
+
+    @contextmanager
+    def warned(self, place: str) -> Iterator[None]:
+        """Say what is warned of inside, once each, as sentences on `place`."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            yield
+        for text in dict.fromkeys(str(warning.message) for warning in caught):
+            self.say(f"{place}: {text}")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

@@ -75,8 +75,10 @@ def evaluate(
     from convcli.learn.modelfile import load
 
     trained = load(model_path(model))
-    chosen = load_labelled(trained, source, split, Messages(quiet=quiet))
-    found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+    messages = Messages(quiet=quiet)
+    chosen = load_labelled(trained, source, split, messages)
+    with messages.warned(chosen.data.name):
+        found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
     emit(evaluation_report(found, chosen), style)
     if fail_under is not None and found.accuracy < fail_under:
         raise CheckFailed(

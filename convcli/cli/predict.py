@@ -99,7 +99,8 @@ def ask_all(
             except InputProblem as problem:
                 problems.append(str(problem))
                 continue
-            told = answers(model, samples, top=top, threshold=threshold)
+            with messages.warned(source.name):
+                told = answers(model, samples, top=top, threshold=threshold)
             for number, answer in enumerate(told):
                 name = source.name if len(told) == 1 else f"{source.name}[{number}]"
                 found.append((name, answer))

@@ -151,7 +151,8 @@ def _evaluated(
 
     trained = load(model_path(model))
     chosen = load_labelled(trained, source, split, target.messages)
-    found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+    with target.messages.warned(chosen.data.name):
+        found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
     return found, chosen, trained
 
 

@@ -108,6 +108,8 @@ def run_to_end(run: Run, order: Order) -> RunResult:
     """
     messages = order.messages
     messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
+    if note := run.training.preprocessing.note:
+        messages.say(note)
     with run.directory.dropped_if_empty():
         run.warm_up()
     with (

@@ -24,7 +24,8 @@ def sample_picture(subject: Subject, sample: Values) -> Pixels:
     """
     stored = subject.stored(sample)
     if _holds_bytes(subject):
-        levels = np.rint(np.clip(stored, 0, 255)).astype(np.uint8)
+        shown = stored * (255 / subject.trained.preprocessing.white)
+        levels: Pixels = np.rint(np.clip(shown, 0, 255)).astype(np.uint8)
     else:
         levels = grey_levels(stored)
     if levels.ndim == 3 and levels.shape[-1] == 3:
@@ -39,13 +40,14 @@ def input_limits(subject: Subject) -> tuple[Values, Values]:
         ones = np.ones(subject.input_shape, np.float32)
         return -2.5 * ones, 2.5 * ones
     zeros = np.zeros((1, *subject.input_shape), np.float32)
-    return subject.prepared(zeros)[0], subject.prepared(zeros + 255)[0]
+    white = subject.trained.preprocessing.white
+    return subject.prepared(zeros)[0], subject.prepared(zeros + white)[0]
 
 
 def _holds_bytes(subject: Subject) -> bool:
     """Tell whether samples are stored as bytes: they are divided by 255, others are centred."""
     rule = subject.trained.preprocessing
-    return set(rule.offset) == {0.0} and np.allclose(rule.scale, 1 / 255)
+    return set(rule.offset) == {0.0} and np.allclose(rule.scale, 1 / rule.white)
 
 
 def by_cell(values: Values, how: str) -> Values:

@@ -109,6 +109,7 @@ def evaluate(
         InputProblem: the data have other classes or another shape than the model.
     """
     check_same(model, data)
+    model.warn_of(split.samples)
     probabilities = predict_split(model.model, model.preprocessing, split, threads)
     labels = split.labels
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), data.classes)

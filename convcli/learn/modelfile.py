@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,20 @@ class TrainedModel(Shown):
             images: (N, *input shape) or one sample, as the training data were: bytes 0 to 255 for
                 pictures. A grey picture may leave its channel axis out.
 
+        Warns:
+            UserWarning: the model scales its samples, and these seem to be scaled already.
+
         Raises:
             InputProblem: the samples do not fit the network.
         """
         samples = self.preprocessing.stack(np.asarray(images))
+        self.warn_of(samples)
         return self.model.predict(self.preprocessing.engine_samples(samples))
+
+    def warn_of(self, samples: npt.NDArray[Any]) -> None:
+        """Warn the caller's caller where samples seem to be scaled already."""
+        if doubt := self.preprocessing.doubt(samples):
+            warnings.warn(doubt, UserWarning, stacklevel=3)
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the model file, whole or not at all.

@@ -42,7 +42,7 @@ def sample_from_frame(frame: Frame, preprocessing: Preprocessing) -> npt.NDArray
     height, width, channels = shape
     if preprocessing.pictures == "digit":
         return digit_picture(frame.pixels, height)[..., np.newaxis]
-    sample = as_sample(frame, (height, width))
+    sample = preprocessing.from_bytes(as_sample(frame, (height, width)))
     if channels == 3:
         return np.ascontiguousarray(np.broadcast_to(sample, shape))
     if sample.shape[-1] == 1:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from convcli.errors import InputProblem
 
+BYTE, HALF = 255, 128
 PICTURE_RULES = ("digit", "resize")
 """digit: found in the photo, drawn white on black, centred; resize: the whole picture, resized."""
 
@@ -23,13 +24,45 @@ class Preprocessing:
         scale: each channel is multiplied by its figure,
         offset: and then this is added.
         pictures: one of `PICTURE_RULES`: how a picture of another size is brought to `shape`.
-
+        white: what the largest value of a picture was in the training samples.
     """
 
     shape: tuple[int, ...]
     scale: tuple[float, ...]
     offset: tuple[float, ...]
     pictures: str = "resize"
+    white: int = BYTE
+
+    @property
+    def note(self) -> str | None:
+        """A sentence where samples are scaled otherwise than most bytes are, else None."""
+        if self.white == BYTE:
+            return None
+        return (
+            f"The samples reach {self.white} of {BYTE}: they are multiplied by 1/{self.white}, and "
+            f"a picture's white counts as {self.white}."
+        )
+
+    def doubt(self, samples: npt.NDArray[Any]) -> str | None:
+        """Return a sentence where samples seem to be scaled already, else None."""
+        scaled = len(self.scale) == 1 and 0 < self.scale[0] <= 1 / 2 and set(self.offset) == {0.0}
+        if not scaled or samples.dtype.kind != "f" or not samples.size:
+            return None
+        largest = float(np.abs(samples).max())
+        if not 0 < largest <= 1:
+            return None
+        return (
+            f"The samples reach {largest:.3g}, and the model multiplies them by "
+            f"1/{1 / self.scale[0]:.4g} itself: it was trained on values up to about "
+            f"{1 / self.scale[0]:.4g}. Give the samples as they were before they were scaled."
+        )
+
+    def from_bytes(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return a picture of 0 to 255 in the range of the training samples."""
+        if self.white == BYTE:
+            return picture
+        levels: npt.NDArray[np.uint8] = np.rint(picture * (self.white / BYTE)).astype(np.uint8)
+        return levels
 
     def stack(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return (N, *shape) for samples of that shape, or for one sample.
@@ -77,7 +110,10 @@ class Preprocessing:
 
     def record(self) -> dict[str, Any]:
         """Return the figures as plain values, for a file."""
-        return asdict(self)
+        record = asdict(self)
+        if self.white == BYTE:  # as files were before other whites were known
+            del record["white"]
+        return record
 
     @classmethod
     def from_record(cls, record: dict[str, Any], input_shape: tuple[int, ...]) -> Preprocessing:
@@ -91,11 +127,14 @@ class Preprocessing:
                 tuple(float(figure) for figure in record[key]) for key in ("scale", "offset")
             )
             shape, pictures = tuple(record["shape"]), record["pictures"]
+            white = int(record.get("white", BYTE))
         except (KeyError, TypeError, ValueError) as problem:
             raise InputProblem(
                 f"The preprocessing in the model file cannot be read: {record!r}."
             ) from problem
         channels = {1, *input_shape[-1:]}
+        if not 0 < white <= BYTE:
+            raise InputProblem(f"The model file takes {white} for white; it must be 1 to {BYTE}.")
         if shape != input_shape or pictures not in PICTURE_RULES:
             raise InputProblem(
                 f"The model file prepares samples of {shape} by {pictures!r}, "
@@ -103,22 +142,29 @@ class Preprocessing:
             )
         if not {len(scale), len(offset)} <= channels or not np.isfinite([*scale, *offset]).all():
             raise InputProblem("The preprocessing in the model file has malformed figures.")
-        return cls(shape, scale, offset, pictures)
+        return cls(shape, scale, offset, pictures, white)
 
 
 def preprocessing_for(samples: npt.NDArray[Any], *, pictures: str = "resize") -> Preprocessing:
     """Return how training samples are prepared: bytes by 1/255, others to mean 0 and deviation 1.
+
+    Bytes that reach less than half of their range, such as scikit-learn's digits of 0 to 16, are
+    divided by their largest value.
 
     Args:
         samples: (N, ...) training samples, channels last; their statistics are taken per channel.
         pictures: one of `PICTURE_RULES`.
 
     >>> preprocessing_for(np.array([[[1.0], [3.0]]], np.float32))
-    Preprocessing(shape=(2, 1), scale=(1.0,), offset=(-2.0,), pictures='resize')
+    Preprocessing(shape=(2, 1), scale=(1.0,), offset=(-2.0,), pictures='resize', white=255)
+    >>> preprocessing_for(np.array([[[0], [16]]], np.uint8)).scale
+    (0.0625,)
     """
     shape = samples.shape[1:]
     if samples.dtype == np.uint8:
-        return Preprocessing(shape, (1 / 255,), (0.0,), pictures)
+        largest = int(samples.max(initial=0))
+        white = largest if 0 < largest < HALF else BYTE
+        return Preprocessing(shape, (1 / white,), (0.0,), pictures, white)
     flat = samples.reshape(-1, shape[-1])
     mean = flat.mean(axis=0, dtype=np.float64)
     deviation = np.maximum(flat.std(axis=0, dtype=np.float64), 1e-6)
