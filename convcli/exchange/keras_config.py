@@ -15,7 +15,7 @@ from convcli.exchange.branches import Branches, as_blocks
 from convcli.exchange.branches import Path as Way
 from convcli.exchange.keras_layers import KerasLayer, layers_of
 from convcli.layers import Concat, Layer, Residual, Scale
-from convcli.layers.blocks import Block
+from convcli.layers.join import Block
 from convcli.net import Network
 
 MAX_BYTES = 64 * 2**20

@@ -30,7 +30,7 @@ from convcli.layers import (
     TransposedConv,
 )
 from convcli.layers.base import Shape
-from convcli.layers.blocks import Block
+from convcli.layers.join import Block
 from convcli.net import Network
 
 INPUT = "input"

@@ -24,7 +24,7 @@ from convcli.layers import (
     MaxPool,
 )
 from convcli.layers.base import Shape, shape_text
-from convcli.layers.blocks import Block
+from convcli.layers.join import Block
 from convcli.net import Network
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from convcli.errors import did_you_mean
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.registry import WORDS, Word, word
 
 STEPS_PER_ELEMENT = {
     "relu": "compare",
@@ -95,7 +96,10 @@ class Activation(Layer):
         return {"activation": activation_flops(self.kind, input_shape)}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+WORDS.update({kind: Word(kind, Activation, kind, {"kind": kind}) for kind in KINDS})
+
+
+@word("prelu", "prelu")
 class PReLU(Layer):
     """A leaky ReLU with one learned slope for each channel (He et al. 2015).
 
@@ -103,7 +107,6 @@ class PReLU(Layer):
     {'slope': (64,)}
     """
 
-    op = "prelu"
     keeps = "input"
 
     def weights(self, input_shape: Shape) -> dict[str, Shape]:

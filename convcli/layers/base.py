@@ -75,6 +75,8 @@ class Layer(Frozen):
     """Fields with one (before, after) per axis."""
     positive_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that are at least 1."""
+    unsaid: ClassVar[tuple[str, ...]] = ()
+    """Fields that the notation has no word for."""
     keeps: ClassVar[str] = ""
     """What its gradient reads again, as in PyTorch: `input`, `output`, or nothing."""
     is_view: ClassVar[bool] = False

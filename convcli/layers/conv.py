@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import prod
 
 from convcli.geometry import (
@@ -19,6 +18,7 @@ from convcli.geometry import (
 )
 from convcli.layers.activation import ActivatedLayer
 from convcli.layers.base import Misfit, Shape, Work, elements, shape_text
+from convcli.layers.registry import word
 
 
 def canonical_padding(padding: Padding) -> Padding:
@@ -105,7 +105,7 @@ class Sliding(ActivatedLayer):
         return self.windows(input_shape)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("conv", "conv 16 3 same relu")
 class Conv(Sliding):
     """A convolution over 1, 2 or 3 axes (cross-correlation, as in every framework).
 
@@ -124,7 +124,7 @@ class Conv(Sliding):
     padding_mode: str = "zeros"
     """What stands in the padding: zeros, or reflect, replicate, circular (not in the notation)."""
 
-    op = "conv"
+    unsaid = ("padding_mode",)
     keeps = "input"
     positive_fields = ("filters", "groups")
 
@@ -174,7 +174,7 @@ def check_groups(groups: int, in_channels: int, filters: int) -> None:
     )
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("dwconv", "dwconv 3 p1")
 class DepthwiseConv(Sliding):
     """One small kernel per channel, `multiplier` outputs each; no mixing of channels.
 
@@ -189,7 +189,6 @@ class DepthwiseConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
-    op = "dwconv"
     keeps = "input"
     positive_fields = ("multiplier",)
 
@@ -209,7 +208,7 @@ class DepthwiseConv(Sliding):
         return elements(self.output_shape(input_shape)) * prod(self.kernel)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("sepconv", "sepconv 64 3 same")
 class SeparableConv(Sliding):
     """A depthwise convolution and a 1x1 convolution in one row, with one bias at the end (Keras).
 
@@ -226,7 +225,6 @@ class SeparableConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
-    op = "sepconv"
     keeps = "input"
     positive_fields = ("filters", "multiplier")
 
@@ -256,7 +254,7 @@ class SeparableConv(Sliding):
         return cells * input_shape[-1] * self.multiplier, 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("upconv", "upconv 64 2 s2")
 class TransposedConv(ActivatedLayer):
     """A transposed convolution: every input cell spreads one kernel over the output.
 
@@ -276,7 +274,7 @@ class TransposedConv(ActivatedLayer):
     fill: tuple[int, ...] = (0,)
     """Cells a framework adds by itself at the end (Keras, kernel below stride)."""
 
-    op = "upconv"
+    unsaid = ("fill",)
     keeps = "input"
     needs_map = True
     axes_fields = ("kernel", "stride", "dilation")

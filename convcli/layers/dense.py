@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from convcli.layers.activation import ActivatedLayer
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.registry import WORDS, Word, word
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("dense", "dense 10 softmax")
 class Dense(ActivatedLayer):
     """Every output reads every input; on a map it acts on the channels of each cell.
 
@@ -19,7 +18,6 @@ class Dense(ActivatedLayer):
     units: int
     bias: bool = True
 
-    op = "dense"
     keeps = "input"
     positive_fields = ("units",)
 
@@ -42,7 +40,7 @@ class Dense(ActivatedLayer):
         return {"dense": 2 * self.macs(input_shape), "bias": bias}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("flatten", "flatten")
 class Flatten(Layer):
     """A map in one row, channels last: index (y * width + x) * channels + c.
 
@@ -50,7 +48,6 @@ class Flatten(Layer):
     (800,)
     """
 
-    op = "flatten"
     is_view = True
 
     def output_rank(self, rank: int) -> int:
@@ -65,7 +62,7 @@ class Flatten(Layer):
         """Return None: the whole input."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("dropout", "dropout 0.5", whole_channels=False)
 class Dropout(Layer):
     """In training, zeros at `rate`, of single cells or of `whole_channels`; else a pass-through.
 
@@ -75,8 +72,6 @@ class Dropout(Layer):
 
     rate: float
     whole_channels: bool = False
-
-    op = "dropout"
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
@@ -90,3 +85,6 @@ class Dropout(Layer):
     def keeps_besides(self, input_shape: Shape) -> tuple[int, int]:
         """Return the mask: one number for each cell, or for each channel."""
         return elements(input_shape[-1:] if self.whole_channels else input_shape), 0
+
+
+WORDS["dropout2d"] = Word("dropout2d", Dropout, "dropout2d 0.2", {"whole_channels": True})

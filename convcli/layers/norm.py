@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.registry import word
 
 STATISTICS_OPS = 7
 """Layer and group normalisation per element: mean 1, centre 1, square 1, sum 1, divide 1, scale 1,
@@ -17,7 +16,7 @@ def check_eps(eps: float) -> None:
         raise Misfit(f"eps is {eps}. Use a small positive number such as 1e-5.")
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("bn", "bn")
 class BatchNorm(Layer):
     """Scale and shift per channel by running statistics; `momentum` weighs the new ones (PyTorch).
 
@@ -29,7 +28,6 @@ class BatchNorm(Layer):
     eps: float = 1e-5
     momentum: float = 0.1
 
-    op = "bn"
     keeps = "input"
 
     def __post_init__(self) -> None:
@@ -54,7 +52,7 @@ class BatchNorm(Layer):
         return {"normalisation": 2 * elements(input_shape)}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("ln", "ln")
 class LayerNorm(Layer):
     """Normalise over the channels of each cell (Keras' default axis).
 
@@ -64,7 +62,6 @@ class LayerNorm(Layer):
 
     eps: float = 1e-5
 
-    op = "ln"
     keeps = "input"
 
     def __post_init__(self) -> None:
@@ -79,7 +76,7 @@ class LayerNorm(Layer):
         return {"normalisation": STATISTICS_OPS * elements(input_shape)}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("gn", "gn 8")
 class GroupNorm(Layer):
     """Normalise over all cells of each of `groups` groups of channels (Wu and He 2018).
 
@@ -92,7 +89,6 @@ class GroupNorm(Layer):
     groups: int
     eps: float = 1e-5
 
-    op = "gn"
     keeps = "input"
     positive_fields = ("groups",)
 
@@ -120,7 +116,7 @@ class GroupNorm(Layer):
         return {"normalisation": STATISTICS_OPS * elements(input_shape)}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("lrn", "lrn 5")
 class LocalResponseNorm(Layer):
     """Divide by `(k + alpha / size * sum of squares of `size` channels) ** beta` (AlexNet 2012).
 
@@ -133,7 +129,6 @@ class LocalResponseNorm(Layer):
     beta: float = 0.75
     k: float = 1.0
 
-    op = "lrn"
     keeps = "input"
     positive_fields = ("size",)
 

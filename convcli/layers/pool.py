@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import gcd, prod
 
 from convcli.geometry import Adaptive, AxisMap, Padding, Window, windows
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements
 from convcli.layers.conv import canonical_padding, check_padding, slide
+from convcli.layers.registry import word
 
 
 class Pool(Layer):
@@ -53,7 +53,7 @@ class Pool(Layer):
         return self.windows(input_shape)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("maxpool", "maxpool 2")
 class MaxPool(Pool):
     """The largest value of each window; the stride is the window unless given.
 
@@ -66,7 +66,6 @@ class MaxPool(Pool):
     padding: Padding = "valid"
     ceil: bool = False
 
-    op = "maxpool"
     keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
@@ -78,7 +77,7 @@ class MaxPool(Pool):
         return 0, elements(self.output_shape(input_shape))
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("avgpool", "avgpool 2")
 class AveragePool(Pool):
     """The mean of each window: of its real cells, or with `count_padding` of all its cells.
 
@@ -92,7 +91,6 @@ class AveragePool(Pool):
     ceil: bool = False
     count_padding: bool = False
 
-    op = "avgpool"
     keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
@@ -118,7 +116,7 @@ class GlobalPool(Layer):
         """Return None: the whole input."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("gap", "gap")
 class GlobalAveragePool(GlobalPool):
     """The mean of each channel.
 
@@ -126,14 +124,12 @@ class GlobalAveragePool(GlobalPool):
     (512,)
     """
 
-    op = "gap"
-
     def flops(self, input_shape: Shape) -> Work:
         """Return one addition for each cell but the first, and one division."""
         return {"pooling": elements(input_shape)}
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("gmp", "gmp")
 class GlobalMaxPool(GlobalPool):
     """The largest value of each channel.
 
@@ -141,7 +137,6 @@ class GlobalMaxPool(GlobalPool):
     (512,)
     """
 
-    op = "gmp"
     keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
@@ -153,7 +148,7 @@ class GlobalMaxPool(GlobalPool):
         return 0, elements(self.output_shape(input_shape))
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("adaptavg", "adaptavg 7")
 class AdaptiveAveragePool(Layer):
     """Means over as many uneven windows as the output shall have cells.
 
@@ -163,7 +158,6 @@ class AdaptiveAveragePool(Layer):
 
     size: tuple[int, ...]
 
-    op = "adaptavg"
     keeps = "input"
     needs_map = True
     axes_fields = ("size",)

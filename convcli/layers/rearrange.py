@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from convcli.geometry import AxisMap, Enlarge, Window, output_size
 from convcli.layers.base import Layer, Misfit, Shape, Work, elements, shape_text
+from convcli.layers.registry import word
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("reshape", "reshape 7x7x16")
 class Reshape(Layer):
     """The same numbers under another shape, channels last.
 
@@ -18,7 +19,6 @@ class Reshape(Layer):
 
     shape: Shape
 
-    op = "reshape"
     is_view = True
     axes_fields = ("shape",)
 
@@ -49,7 +49,7 @@ class Reshape(Layer):
         """Return None: the whole input."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("pad", "pad 1")
 class Pad(Layer):
     """Zeros around the map, (before, after) for every axis.
 
@@ -59,7 +59,6 @@ class Pad(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
-    op = "pad"
     needs_map = True
     pads_fields = ("cells",)
 
@@ -77,7 +76,7 @@ class Pad(Layer):
         return tuple(Window(1, before=before, after=after) for before, after in self.cells)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("crop", "crop 1")
 class Crop(Layer):
     """Cells cut off around the map, (before, after) for every axis.
 
@@ -87,7 +86,6 @@ class Crop(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
-    op = "crop"
     needs_map = True
     pads_fields = ("cells",)
 
@@ -113,7 +111,7 @@ class Crop(Layer):
         return tuple(Window(1, before=-before, after=-after) for before, after in self.cells)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("upsample", "upsample 2")
 class Upsample(Layer):
     """An enlargement by whole factors: nearest cell, or linear between cell centres.
 
@@ -124,7 +122,6 @@ class Upsample(Layer):
     factor: tuple[int, ...]
     bilinear: bool = False
 
-    op = "upsample"
     needs_map = True
     axes_fields = ("factor",)
 
@@ -148,7 +145,7 @@ class Upsample(Layer):
         )
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("shuffle", "shuffle 3")
 class ChannelShuffle(Layer):
     """Channels of `groups` groups dealt out in turn (ShuffleNet, Zhang et al. 2018).
 
@@ -158,7 +155,6 @@ class ChannelShuffle(Layer):
 
     groups: int
 
-    op = "shuffle"
     positive_fields = ("groups",)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -171,7 +167,7 @@ class ChannelShuffle(Layer):
         return input_shape
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("pixelshuffle", "pixelshuffle 2")
 class PixelShuffle(Layer):
     """Channels become space: (H, W, C * f * f) to (H * f, W * f, C) (Shi et al. 2016).
 
@@ -181,7 +177,6 @@ class PixelShuffle(Layer):
 
     factor: int
 
-    op = "pixelshuffle"
     needs_map = True
     positive_fields = ("factor",)
 
@@ -202,7 +197,7 @@ class PixelShuffle(Layer):
         return (Enlarge(self.factor),) * (len(input_shape) - 1)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("pixelunshuffle", "pixelunshuffle 2")
 class PixelUnshuffle(Layer):
     """Space becomes channels: (H, W, C) to (H / f, W / f, C * f * f).
 
@@ -212,7 +207,6 @@ class PixelUnshuffle(Layer):
 
     factor: int
 
-    op = "pixelunshuffle"
     needs_map = True
     positive_fields = ("factor",)
 

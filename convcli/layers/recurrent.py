@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from convcli.layers.base import Layer, Misfit, Shape, Work, shape_text
+from convcli.layers.registry import word
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@word("lstm", "lstm 64")
 class LSTM(Layer):
     """Long short-term memory over a series (length, channels); gates in the order i f g o.
 
@@ -22,7 +21,7 @@ class LSTM(Layer):
     sequence: bool = False
     biases: int = 1
 
-    op = "lstm"
+    unsaid = ("biases",)
     keeps = "input"
     positive_fields = ("units",)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from convcli.errors import ConvcliError, UsageMistake, did_you_mean
 from convcli.geometry import keras_transposed
 from convcli.layers.base import Layer, Misfit
-from convcli.layers.blocks import Block, Branch, Concat, Residual
 from convcli.layers.conv import Conv, TransposedConv
+from convcli.layers.join import Block, Branch, Concat, Residual
 from convcli.net.value import Network
 
 DIALECTS = ("torch", "keras", "onnx")

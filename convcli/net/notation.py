@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from convcli.errors import InputProblem, UsageMistake, did_you_mean, nearest_names
 from convcli.layers.activation import KINDS
 from convcli.layers.base import Layer, Shape
-from convcli.layers.blocks import Block, Branch, Concat, Repeat, Residual, Scale
-from convcli.layers.registry import BLOCKS, WORDS
+from convcli.layers.join import BLOCKS, Block, Branch, Concat, Repeat, Residual, Scale
+from convcli.layers.registry import WORDS
 from convcli.net.arithmetic import Unreadable, evaluate
 from convcli.net.text import Token, mistake, sentence, tokens
 from convcli.net.value import MAX_DEPTH, Network
@@ -246,7 +246,6 @@ class _Parser:
         word = WORDS.get(head.text)
         if word is None:
             raise self._wrong(head, _unknown_word(head.text))
-        cls = word.layer_class()
         values: dict[str, object] = dict(word.fixed)
         missing = list(word.positional)
         for token in words[1:]:
@@ -257,7 +256,7 @@ class _Parser:
                 values[field] = self._checked_name(token)
                 continue
             try:
-                values[field] = read_value(cls, field, text)
+                values[field] = read_value(word.layer, field, text)
             except Unreadable as problem:
                 raise self._wrong(token, sentence(problem)) from None
         missing = [field for field in missing if field not in values]
@@ -266,7 +265,7 @@ class _Parser:
                 head, f"{head.text} needs {' and '.join(missing)}. Example: {word.example}"
             )
         try:
-            return cls(**values)  # type: ignore[arg-type]  # fields come from the registry
+            return word.layer(**values)  # type: ignore[arg-type]  # fields come from the class
         except InputProblem as problem:
             raise self._wrong(head, str(problem)) from None
 

@@ -11,8 +11,16 @@ from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.geometry import AxisMap
 from convcli.layers.activation import activation_flops
 from convcli.layers.base import KINDS, MAX_EXTENT, Join, Layer, Misfit, Shape, elements, shape_text
-from convcli.layers.blocks import Branch, Concat, Repeat, Residual, Scale
-from convcli.layers.joins import Add, ConcatChannels, Multiply
+from convcli.layers.join import (
+    Add,
+    Branch,
+    Concat,
+    ConcatChannels,
+    Multiply,
+    Repeat,
+    Residual,
+    Scale,
+)
 from convcli.net.field import POINT, AxisField, union
 from convcli.net.value import MAX_DEPTH, Network
 from convcli.shown import Shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from convcli.frozen import Frozen
 from convcli.layers.base import Layer, Misfit, Shape
-from convcli.layers.blocks import Block, Branch, Concat, Repeat, Scale
+from convcli.layers.join import Block, Branch, Concat, Repeat, Scale
 from convcli.shown import Shown
 
 if TYPE_CHECKING:

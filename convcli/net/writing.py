@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convcli.errors import InputProblem
 from convcli.layers.base import Layer, padding_text, shape_text
-from convcli.layers.blocks import Block, Branch, Repeat, Residual, Scale
+from convcli.layers.join import Block, Branch, Repeat, Residual, Scale
 from convcli.layers.registry import WORDS, Word
 from convcli.net.value import Network
 from convcli.net.words import FLAGS, SHORT
@@ -66,7 +66,7 @@ def _text(item: Layer | Block) -> str:
 
 def _words(layer: Layer, word: Word) -> list[str]:
     fields = type(layer).__dataclass_fields__
-    words = [layer.row_op]
+    words = [word.text]
     words += [_value(layer, field) for field in word.positional]
     for field in word.options:
         value = getattr(layer, field)

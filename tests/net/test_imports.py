@@ -10,8 +10,6 @@ UNNEEDED = {
     "json",
     "random",
     "importlib.resources",
-    "convcli.layers.recurrent",
-    "convcli.layers.rearrange",
     "convcli.net.dialects",
     "convcli.net.solving",
     "convcli.net.modelheader",

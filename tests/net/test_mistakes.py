@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from convcli.errors import ConvcliError, InputProblem, UsageMistake
 from convcli.layers import Conv, Residual
-from convcli.layers.registry import BLOCKS, WORDS
+from convcli.layers.join import BLOCKS
+from convcli.layers.registry import WORDS
 from convcli.net import Network, network, parse_notation, to_notation
 from tests.effort import at_most_calls
 

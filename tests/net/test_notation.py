@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from convcli.layers import Conv, Dense, Flatten, Repeat, Residual
-from convcli.layers.registry import BLOCKS, WORDS
+from convcli.layers.join import BLOCKS
+from convcli.layers.registry import WORDS
 from convcli.net import Network, network, parse_notation, to_notation
 
 
