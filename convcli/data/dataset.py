@@ -74,6 +74,9 @@ class Dataset:
         provenance: one sentence on where the samples come from and what was checked.
         notes: sentences on what was skipped, resized or assumed on the way.
         channel_names: names of the last axis, where the source gives them.
+
+    Raises:
+        InputProblem: a class without a name that can be seen, or two of one name.
     """
 
     name: str
@@ -84,6 +87,21 @@ class Dataset:
     provenance: str = ""
     notes: tuple[str, ...] = ()
     channel_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        seen: dict[str, int] = {}
+        for number, name in enumerate(self.class_names):
+            if not any(sign.isprintable() and not sign.isspace() for sign in name):
+                raise InputProblem(
+                    f"{self.name}: class {number} is named {name!a}, which nobody can see. "
+                    "Give it a name."
+                )
+            if name in seen:
+                raise InputProblem(
+                    f"{self.name}: classes {seen[name]} and {number} are both named {name!r}. "
+                    "Give each class a name of its own."
+                )
+            seen[name] = number
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

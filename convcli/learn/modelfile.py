@@ -127,8 +127,6 @@ def load(path: Path | str) -> TrainedModel:
         raise InputProblem(
             f"{path}: {len(class_names)} class names for a network with {outputs} outputs."
         )
-    if not all(name.isprintable() for name in class_names):
-        raise InputProblem(f"{path}: a class name in it has characters that cannot be printed.")
     return TrainedModel(
         model=model,
         class_names=class_names,

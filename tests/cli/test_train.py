@@ -394,6 +394,43 @@ def test_an_augmentation_that_does_not_fit_is_refused_before_anything_is_made(
     assert not out.exists()
 
 
+NAMES = {
+    "empty": (["a", "", "c", "d"], r"class 1 is named '', which nobody can see"),
+    "a space": (["a", "b", "\u3000", "d"], r"class 2 is named '\\u3000'"),
+    "no width": (["a", "b", "c", "\u200b"], r"class 3 is named '\\u200b'"),
+    "twice": (["a", "b", "a", "d"], "classes 0 and 2 are both named 'a'"),
+}
+
+
+def named(data: Path, names: list[str]) -> Path:
+    with np.load(data) as arrays:
+        kept = dict(arrays)
+    np.savez(data.with_name("named.npz"), **kept, class_names=np.array(names))
+    return data.with_name("named.npz")
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_a_class_without_a_name_of_its_own_is_refused_at_the_start(
+    case: str, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names, says = NAMES[case]
+    assert train(named(data, names), tmp_path / "run", "--epochs", "1") == 3
+    assert re.search(says, capfd.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_name_that_is_trained_with_is_loaded(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a\u3000b", "c\u00a0d", "e\u200df", "\x1b[2Jg"]
+    place = named(data, names)
+    assert train(place, tmp_path / "run", "--epochs", "1") == 0
+    assert convcli.load(tmp_path / "run" / "model.safetensors").class_names == tuple(names)
+    assert run(["evaluate", str(tmp_path / "run"), "--data", str(place)]) == 0
+    said = capfd.readouterr()
+    assert "\x1b" not in said.out + said.err
+
+
 def test_a_network_that_nobody_wrote_is_not_blamed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

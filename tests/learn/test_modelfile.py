@@ -120,7 +120,6 @@ DAMAGED = {
     "no classes": (changed_text(classes=None), "missing or no JSON"),
     "three classes": (changed_text(classes='["a", "b", "c"]'), "3 class names"),
     "number classes": (changed_text(classes="[1, 2]"), "2 class names"),
-    "escapes": (changed_text(classes='["a", "\\u001b[2J"]'), "cannot be printed"),
     "deep classes": (changed_text(classes="[" * 10**5), "missing or no JSON"),
     "text metrics": (changed_text(metrics='"x"'), "is no dict"),
     "no preprocessing": (changed_text(preprocessing="{}"), "cannot be read"),
