@@ -6,6 +6,7 @@ into a box of 20x20 keeping its proportions, and its centre of mass goes to the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -141,13 +142,18 @@ def _ink(grey: Grey) -> Grey:
 
 
 def _is_light_on_dark(grey: Grey) -> bool:
-    """Tell whether the background, which most pixels of a neighbourhood show, is its dark side."""
-    balance = sum(
-        float(np.median(cell)) - (float(cell.min()) + float(cell.max())) / 2
-        for row in _cells(grey)
-        for cell in row
-    )
-    return balance < 0
+    """Tell whether the background, which most cells of a neighborhood show, is its dark side.
+
+    A cell that is all paper or all ink only says which it is beside its neighbors.
+    """
+    middle, low, high = (_per_cell(grey, figure) for figure in (np.median, np.min, np.max))
+    low = 1 - _widest(1 - low, reach=1, corners=True)
+    high = _widest(high, reach=1, corners=True)
+    return bool((middle - (low + high) / 2).sum() < 0)
+
+
+def _per_cell(grey: Grey, figure: Callable[[Grey], Any]) -> Grey:
+    return np.array([[figure(cell) for cell in row] for row in _cells(grey)], np.float32)
 
 
 def _cells(grey: Grey) -> list[list[Grey]]:
@@ -158,7 +164,7 @@ def _cells(grey: Grey) -> list[list[Grey]]:
 
 def _paper(grey: Grey) -> Grey:
     """Return the light on the paper: the bright level of coarse cells, joined smoothly."""
-    level = np.array([[np.quantile(cell, 0.9) for cell in row] for row in _cells(grey)])
+    level = _per_cell(grey, lambda cell: np.quantile(cell, 0.9))
     (height, width), (cells_h, cells_w) = grey.shape, level.shape
     padded = np.pad(level, 1, mode="edge")
     around = [padded[i : i + cells_h, j : j + cells_w] for i in range(3) for j in range(3)]

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from convcli.cli.app import run
 from convcli.errors import InputProblem
 from convcli.inspect.live import page_network
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, load
+from convcli.learn.pictures import samples_from_source
 from convcli.learn.prepare import Preprocessing
 from convcli.net import parse_notation
 
@@ -119,6 +121,51 @@ def test_the_page_answers_as_predict_does(notation: str, browser: Any, tmp_path:
     for step in model.network.trace().steps[:-1]:
         got = np.array(said["values"][step.index]).reshape(step.output_shape)
         np.testing.assert_allclose(activations[step.name][0], got, atol=1e-4, err_msg=step.name)
+
+
+def pictures_of_a_seven(folder: Path) -> Iterator[Path]:
+    """Draw it thin and thick, dark on light and light on dark, with dirt, large, and in color."""
+    for number, (side, pen, ink) in enumerate(
+        [(100, 6, 20), (128, 16, 20), (280, 18, 250), (700, 40, 20)]
+    ):
+        paper = 270 - ink
+        picture = Image.new("RGB", (side, side + 20), (paper, paper, paper))
+        brush = ImageDraw.Draw(picture)
+        line = [(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)]
+        brush.line([(x * side, y * side) for x, y in line], (ink, ink, 40), pen, "curve")
+        brush.point((3, 3), (ink, ink, ink))
+        picture.save(folder / f"{number}.png")
+        yield folder / f"{number}.png"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("notation", "rule"), [("mnist", "digit"), ("mnist", "resize"), ("blocks", "resize")]
+)
+def test_an_opened_picture_gets_predicts_answer(
+    notation: str, rule: str, browser: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trained(NETWORKS[notation], pictures=rule).save(tmp_path / "m.safetensors")
+    assert run(["page", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "p.html")]) == 0
+    page = opened(browser, tmp_path / "p.html")
+    for picture in pictures_of_a_seven(tmp_path):
+        page.set_input_files("#open", str(picture))
+        page.wait_for_function("convcli.state.opened !== null")
+        page.evaluate(NEXT_FRAME)
+        said = page.evaluate(LAST_FRAME)
+        model = load(tmp_path / "m.safetensors")
+        ref = samples_from_source(picture, picture.name, model.preprocessing)[0]
+        got = np.array(said["levels"]).reshape(ref.shape)
+        assert np.abs(got - ref.astype(int)).max() <= 1, picture
+        capfd.readouterr()
+        assert (
+            run(["predict", str(tmp_path / "m.safetensors"), str(picture), "--format", "json"]) == 0
+        )
+        (predicted,) = json.loads(capfd.readouterr().out)
+        answer = f"{predicted['label']}, {100 * predicted['probability']:.1f} %"
+        assert page.inner_text("#answer") == answer
+        page.locator("#clear").click()
+    assert page.complaints == []
 
 
 @pytest.mark.slow

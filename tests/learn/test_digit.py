@@ -60,6 +60,25 @@ def test_the_digit_fills_20_pixels_and_its_mass_is_in_the_middle(case: str) -> N
     assert top > 2 * bottom, "a seven has its bar at the top"
 
 
+@pytest.mark.parametrize("pen", [2, 6, 12, 16, 18, 30])
+@pytest.mark.parametrize("side", [100, 128, 280])
+def test_ink_is_what_lies_on_the_paper_however_thick_the_pen(side: int, pen: int) -> None:
+    if pen > side / 5:
+        return
+    scale = side / 300
+    lines = [(75, 60, 225, 60), (225, 60, 135, 255)]
+    ink = np.logical_or.reduce(
+        [stroke(*(scale * at for at in line), pen)[:side, :side] for line in lines]
+    )
+    page = np.where(ink, 20, 250).astype(np.uint8)
+    for photo_of_it in (page, 255 - page):
+        got = digit_picture(photo_of_it) > 128
+        first, last = np.flatnonzero(got.any(axis=1))[[0, -1]]
+        assert last - first in range(17, 21)
+        top, bottom = got[first : first + 4].sum(), got[last - 3 : last + 1].sum()
+        assert top > 1.4 * bottom, "a seven has its bar at the top"
+
+
 def test_mnists_own_pictures_are_left_alone() -> None:
     picture = np.zeros((28, 28), np.uint8)
     picture[5:20, 10:14] = 200

@@ -30,6 +30,7 @@ def build_page(title: str, summary: str, network: dict[str, Any]) -> str:
         "style": part("page.css"),
         "network": data,
         "engine": part("engine.js"),
+        "picture": part("picture.js"),
         "view": part("view.js"),
     }
     head, *rest = part("page.html").split("{{")

@@ -8,7 +8,7 @@
   const byId = (id) => document.getElementById(id);
   const pad = byId("pad"), pen = pad.getContext("2d", { willReadFrequently: true });
   const seen = byId("seen"), sumBox = byId("sum");
-  const state = { run: null, levels: null, pointed: null, drawn: false };
+  const state = { run: null, levels: null, opened: null, pointed: null, drawn: false };
 
   const shapeText = (shape) => shape.join("x");
   const number = (value) => (Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(2) : value.toFixed(3));
@@ -17,6 +17,7 @@
   const clearPad = () => {
     pen.fillStyle = "#000";
     pen.fillRect(0, 0, pad.width, pad.height);
+    state.opened = null;
     state.drawn = false;
   };
 
@@ -28,6 +29,7 @@
     pen.moveTo(from.x, from.y);
     pen.lineTo(to.x, to.y);
     pen.stroke();
+    state.opened = null;
     state.drawn = true;
   };
 
@@ -59,17 +61,36 @@
   byId("open").addEventListener("change", async (event) => {
     const [file] = event.target.files;
     if (!file) return;
+    const picture = await createImageBitmap(file).catch(() => null);
+    if (!picture) { byId("answer").textContent = `${file.name} is not a picture this browser can read.`; return; }
     try {
-      const picture = await createImageBitmap(file);
-      const scale = Math.min(pad.width / picture.width, pad.height / picture.height);
-      clearPad();
-      pen.drawImage(picture, (pad.width - picture.width * scale) / 2, (pad.height - picture.height * scale) / 2, picture.width * scale, picture.height * scale);
-      state.drawn = true;
-      schedule();
-    } catch {
-      byId("answer").textContent = `${file.name} is not a picture this browser can read.`;
+      showOpened(Picture.levels(pixelsOf(picture), description.input, description.preprocessing.centred));
+    } catch (problem) {
+      byId("answer").textContent = problem.message;
     }
   });
+
+  const pixelsOf = (picture) => {
+    const whole = document.createElement("canvas");
+    whole.width = picture.width;
+    whole.height = picture.height;
+    const brush = whole.getContext("2d");
+    brush.drawImage(picture, 0, 0);
+    return brush.getImageData(0, 0, picture.width, picture.height);
+  };
+
+  // What the network takes of a picture goes to the pad too, so that one can draw on in it.
+  const showOpened = (levels) => {
+    const image = smallPen.createImageData(width, height);
+    for (let i = 0; i < height * width; i++) {
+      for (let c = 0; c < 4; c++) image.data[4 * i + c] = c === 3 ? 255 : levels[i * channels + Math.min(c, channels - 1)];
+    }
+    smallPen.putImageData(image, 0, 0);
+    pen.drawImage(small, 0, 0, pad.width, pad.height);
+    state.opened = levels;
+    state.drawn = true;
+    schedule();
+  };
 
   // ---- pad -> network input -----------------------------------------------------------------
   const small = document.createElement("canvas");
@@ -96,6 +117,7 @@
   };
 
   const readLevels = () => {
+    if (state.opened) return state.opened;
     smallPen.fillStyle = "#000";
     smallPen.fillRect(0, 0, width, height);
     smallPen.imageSmoothingEnabled = true;
