@@ -164,7 +164,8 @@ def filter_pictures(
         typer.Option(
             "--cluster",
             metavar="ADDRESS",
-            help="Filter on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786.",
+            help="Filter on the workers of a Dask scheduler, such as tls://10.0.0.1:8786. It runs "
+            "code for whoever reaches its port: tcp:// only in a network that you trust.",
             show_default=False,
         ),
     ] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convcli.cli.filter import MemoryLimitOption
 from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import FormatOption, QuietOption
 from convcli.errors import InputProblem
@@ -54,6 +55,7 @@ def predict(
     show: Annotated[
         bool, typer.Option("--show", help="Draw what the network was fed (on stderr).")
     ] = False,
+    memory_limit: MemoryLimitOption = "2GiB",
     style: FormatOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -62,11 +64,21 @@ def predict(
     from convcli.cli.learn_options import model_path
     from convcli.imaging.jobs import find_sources
     from convcli.learn.modelfile import load
+    from convcli.present.network_table import byte_count
 
+    limit = byte_count(memory_limit)
     trained = load(model_path(model))
     sources = find_sources(inputs, recursive=True)
     messages = Messages(quiet=quiet)
-    found, problems = ask_all(trained, sources, messages, top=top, threshold=threshold, show=show)
+    found, problems = ask_all(
+        trained,
+        sources,
+        messages,
+        top=top,
+        threshold=threshold,
+        show=show,
+        memory_limit=limit,
+    )
     if found or not problems:
         emit(answers_report(found), style)
     if problems:
@@ -82,6 +94,7 @@ def ask_all(
     top: int,
     threshold: float,
     show: bool,
+    memory_limit: int,
 ) -> tuple[list[tuple[str, Answer]], list[str]]:
     """Return the answers by name, and what was wrong with the inputs that could not be used."""
     import sys
@@ -95,7 +108,9 @@ def ask_all(
         for source in progress.track(sources, description="pictures"):
             content = sys.stdin.buffer.read() if source.path is None else source.path
             try:
-                samples = samples_from_source(content, source.name, model.preprocessing)
+                samples = samples_from_source(
+                    content, source.name, model.preprocessing, memory_limit=memory_limit
+                )
             except InputProblem as problem:
                 problems.append(str(problem))
                 continue

@@ -104,7 +104,8 @@ def sweep(
         typer.Option(
             "--cluster",
             metavar="ADDRESS",
-            help="Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786.",
+            help="Train on the workers of a Dask scheduler, such as tls://10.0.0.1:8786. It runs "
+            "code for whoever reaches its port: tcp:// only in a network that you trust.",
             show_default=False,
         ),
     ] = None,

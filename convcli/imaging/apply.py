@@ -208,6 +208,12 @@ def filter_picture(
         frames = [replace(one, pixels=one.pixels.astype(np.float32)) for one in picture.frames]
         said = (*picture.notes, "Fractions within 0..1 are taken for brightness: white is 1.")
         picture = replace(picture, frames=tuple(frames), notes=said)
+    if options.value_range == "stretch" and len(picture.frames) > 1:
+        # one stretch for all frames: an animation must not flicker
+        raw = replace(options, value_range="raw")
+        seen = [filter_frame(frame, steps, raw).statistics for frame in picture.frames]
+        ends = min(one.minimum for one in seen), max(one.maximum for one in seen)
+        options = replace(options, stretch_from=ends)
     done: list[FilteredFrame] = [filter_frame(frame, steps, options) for frame in picture.frames]
     figures = [
         (one.statistics.minimum, one.statistics.maximum, one.statistics.below, one.statistics.above)

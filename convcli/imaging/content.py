@@ -45,10 +45,12 @@ class Limits:
     Attributes:
         pixels: of all frames together.
         memory: bytes, all copies together.
+        later_bytes: what becomes of it needs so many bytes more for each pixel.
     """
 
     pixels: int = DEFAULT_MAX_PIXELS
     memory: int = DEFAULT_MEMORY_LIMIT
+    later_bytes: int = 0
 
     def check(self, name: str, height: int, width: int, pixel_bytes: int) -> None:
         """Refuse a picture that is larger than allowed, before its pixels are unpacked.
@@ -68,7 +70,7 @@ class Limits:
                 f"{name}: {width} x {height} = {pixels:,} pixels are more than the limit of "
                 f"{self.pixels:,}. Allow more with --max-pixels {pixels}."
             )
-        needed = COPIES * pixels * pixel_bytes + EDGE_BYTES * (height + width)
+        needed = pixels * (COPIES * pixel_bytes + self.later_bytes) + EDGE_BYTES * (height + width)
         if needed > self.memory:
             raise InputProblem(
                 f"{name}: {width} x {height} pixels of {pixel_bytes} bytes need about "

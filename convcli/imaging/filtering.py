@@ -235,7 +235,7 @@ def _filter_planes(
         output = np.dtype(np.uint8)
     if last.channels is not None:
         values = _raw_values(current, last, options, settings, np.float64)
-        return *to_range(values, value_range, output), "numpy"
+        return *to_range(values, value_range, output, options.stretch_from), "numpy"
     if value_range == "stretch":
         done = engine.apply(
             current,
@@ -245,7 +245,7 @@ def _filter_planes(
             output_dtype=raw,
             **settings,
         )
-        return *to_range(done.values, value_range, output), done.plan.engine
+        return *to_range(done.values, value_range, output, options.stretch_from), done.plan.engine
     white = white_level(output)
     shift = (white + 1) // 2 if output.kind == "u" else white / 2
     settings["offset"] += shift if value_range == "offset" else 0
@@ -319,13 +319,16 @@ def _raw_values(
     return (total / (settings["divisor"] * shared_divisor) + settings["offset"]).astype(dtype)
 
 
-def to_range(values: Any, value_range: str, dtype: Any) -> tuple[Any, Statistics]:
+def to_range(
+    values: Any, value_range: str, dtype: Any, stretch_from: tuple[float, float] | None = None
+) -> tuple[Any, Statistics]:
     """Turn values into pixels and say what happened: the plain version of the engine's conversion.
 
     Args:
         values: floating point, any shape.
         value_range: clip, abs, offset, stretch (lowest to 0, highest to white) or raw.
         dtype: of the pixels.
+        stretch_from: what `stretch` takes for lowest and highest, instead of this frame's own.
 
     >>> pixels, statistics = to_range(np.array([-10.0, 300.0]), "clip", np.dtype(np.uint8))
     >>> pixels, statistics
@@ -341,7 +344,8 @@ def to_range(values: Any, value_range: str, dtype: Any) -> tuple[Any, Statistics
     elif value_range == "offset":
         mapped = values + ((white + 1) // 2 if dtype.kind == "u" else white / 2)
     elif value_range == "stretch":
-        mapped = (values - low) * (white / (high - low) if high > low else 0.0)
+        black, bright = stretch_from or (low, high)
+        mapped = (values - black) * (white / (bright - black) if bright > black else 0.0)
     whole = np.rint(mapped) if dtype.kind == "u" else mapped
     below, above = int((whole < 0).sum()), int((whole > white).sum())
     if value_range == "stretch":
@@ -372,7 +376,9 @@ def _premultiplied(
     colours = sums[..., :-1] / np.where(visible, opacity, 1) + offset
     if not visible.all():  # what cannot be seen keeps its color
         np.copyto(colours, _moved(frame.pixels[..., :-1], steps, options), where=~visible)
-    values, statistics = to_range(colours, value_range, _depth(frame, value_range))
+    values, statistics = to_range(
+        colours, value_range, _depth(frame, value_range), options.stretch_from
+    )
     through = converted(opacity.clip(0, 1) * white_level(values.dtype), values.dtype, 0, white)
     done = Frame(np.concatenate([values, through], axis=2), True, frame.seconds)
     notes = (*_notes(steps, options), "Colours weighted by their opacity (--alpha premultiply).")
@@ -444,7 +450,7 @@ def _gradient_picture(
     white = white_level(output)
     bright = np.where(strength > 0, white, 0)
     if options.gradient == "both":
-        bright, statistics = to_range(strength, value_range, output)
+        bright, statistics = to_range(strength, value_range, output, options.stretch_from)
     return _coloured(degrees, bright, output), statistics, parts[0].plan.engine
 
 

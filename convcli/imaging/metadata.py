@@ -31,6 +31,7 @@ def tiff_metadata(file: BinaryIO) -> tuple[Metadata, int]:
     tags = TiffImagePlugin.ImageFileDirectory_v2(header)
     file.seek(tags.next)
     tags.load(file)
+    stored = tags._tagdata  # as they stand in the file, before Pillow takes them for numbers
     exif = Image.Exif()
     for tag in DESCRIBING.intersection(tags):
         exif[tag] = tags[tag]
@@ -43,14 +44,14 @@ def tiff_metadata(file: BinaryIO) -> tuple[Metadata, int]:
     if X_DPI in tags and Y_DPI in tags and tags.get(DPI_UNIT, 2) in {2, CENTIMETRE}:
         inch = 2.54 if tags.get(DPI_UNIT, 2) == CENTIMETRE else 1.0
         dpi = float(tags[X_DPI]) * inch, float(tags[Y_DPI]) * inch
-    text = str(tags.get(DESCRIPTION, ""))
+    text = stored.get(DESCRIPTION, b"").rstrip(b"\0").decode("utf-8", "replace")
     converted = tags.get(262) in {5, 8}
     return Metadata(
         exif=exif_block(exif) if tells else None,
-        icc=None if converted else _raw(tags.get(ICC)),
+        icc=None if converted else stored.get(ICC),
         dots_per_inch=dpi if dpi and min(dpi) > 0 else None,
-        xmp=_raw(tags.get(XMP)),
-        iptc=_raw(tags.get(IPTC)),
+        xmp=stored.get(XMP),
+        iptc=stored.get(IPTC),
         text=(("Description", text),) if text and not text.startswith(PROGRAMS_OWN) else (),
         dropped=("The georeference (GeoTIFF tags) was left out.",)
         if GEOGRAPHIC.intersection(tags)
@@ -68,16 +69,28 @@ def _sub_directory(file: BinaryIO, header: bytes, place: Any, group: int) -> dic
 def exif_block(exif: Image.Exif) -> bytes:
     """Return an EXIF block, upright, without the prefix that JPEG has."""
     exif[ORIENTATION] = 1
+    for tag, value in dict(exif).items():
+        exif[tag] = _exact(value)
     return exif.tobytes().removeprefix(b"Exif\x00\x00")
 
 
-def _raw(value: Any) -> bytes | None:
-    """Return a tag's bytes; IPTC is often stored as numbers of four."""
-    if isinstance(value, tuple) and value and all(isinstance(one, int) for one in value):
-        value = struct.pack(f"<{len(value)}L", *value)
-    if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")
-    return value if isinstance(value, bytes) and value else None
+def without_orientation(block: bytes) -> bytes:
+    """Return an EXIF block for formats that keep the orientation elsewhere."""
+    exif = Image.Exif()
+    exif.load(block)
+    for tag, value in dict(exif).items():
+        exif[tag] = _exact(value)
+    exif.pop(ORIENTATION, None)
+    return exif.tobytes().removeprefix(b"Exif\x00\x00")
+
+
+def _exact(value: Any) -> Any:
+    """Return text as the bytes it was read from; Pillow writes ASCII only."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+
+
+def _as_bytes(value: Any) -> bytes | None:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 def picture_metadata(image: Any, count: int) -> tuple[Metadata, int]:
@@ -101,7 +114,7 @@ def picture_metadata(image: Any, count: int) -> tuple[Metadata, int]:
         icc=None if converted else info.get("icc_profile"),
         dots_per_inch=(float(dpi[0]), float(dpi[1])) if dpi else None,
         loop=info.get("loop") if count > 1 else None,
-        xmp=_raw(info.get("xmp")),
+        xmp=_as_bytes(info.get("xmp")),
         iptc=iptc,
         text=tuple(_texts(image)),
     ), orientation if count == 1 else 1
@@ -142,7 +155,7 @@ def tiff_tags(metadata: Metadata, order: bytes) -> TiffImagePlugin.ImageFileDire
         exif = Image.Exif()
         exif.load(metadata.exif)
         for tag in DESCRIBING.intersection(exif):
-            tags[tag] = exif[tag]
+            tags[tag] = _exact(exif[tag])
         for tag in (SUB_DIRECTORY, GPS):
             directory = {key: one for key, one in exif.get_ifd(tag).items() if key != INTEROP}
             if directory:
@@ -151,7 +164,7 @@ def tiff_tags(metadata: Metadata, order: bytes) -> TiffImagePlugin.ImageFileDire
             else:
                 tags.pop(tag, None)
     if metadata.text:
-        tags[DESCRIPTION] = "\n".join(text for _, text in metadata.text)
+        tags[DESCRIPTION] = "\n".join(text for _, text in metadata.text).encode()
     for tag, kind, raw in ((XMP, 1, metadata.xmp), (IPTC, 7, metadata.iptc)):
         if raw:
             tags.tagtype[tag] = kind

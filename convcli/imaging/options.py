@@ -40,6 +40,8 @@ class FilterOptions:
         offset: replaces the last kernel's own, in 8-bit levels.
         normalize: GIMP's rule for divisor and offset, for every kernel.
         value_range: how results become pixels; None chooses from the kernel and the pixels.
+        stretch_from: the values that `stretch` takes for black and white; None: the smallest and
+            largest of each frame.
         grey: brightness (ITU-R BT.601) instead of colours.
         alpha: keep, filter or premultiply; None chooses from the kernel.
         magnitude: how the components of a gradient become one number.
@@ -61,6 +63,7 @@ class FilterOptions:
     offset: float | None = None
     normalize: bool = False
     value_range: RangeName | None = None
+    stretch_from: tuple[float, float] | None = None
     grey: bool = False
     alpha: AlphaName | None = None
     magnitude: MagnitudeName = "l2"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,16 +59,14 @@ def _check_size(content: Content, image: Image.Image, count: int) -> None:
 
 def _open(content: Content) -> Image.Image:
     place = content.place if isinstance(content.place, Path) else content.open()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # size and metadata warnings; the sizes are checked below
-        try:
-            return _quick_open(place, content.head()) or Image.open(place, formats=FORMATS)
-        except UnidentifiedImageError as problem:
-            raise InputProblem(
-                f"{content.name}: not a picture that can be read ({', '.join(FORMATS)})."
-            ) from problem
-        except Image.DecompressionBombError as problem:
-            raise InputProblem(f"{content.name}: {problem}") from problem
+    try:
+        return _quick_open(place, content.head()) or Image.open(place, formats=FORMATS)
+    except UnidentifiedImageError as problem:
+        raise InputProblem(
+            f"{content.name}: not a picture that can be read ({', '.join(FORMATS)})."
+        ) from problem
+    except Image.DecompressionBombError as problem:
+        raise InputProblem(f"{content.name}: {problem}") from problem
 
 
 def _quick_open(place: Path | BinaryIO, head: bytes) -> Image.Image | None:
@@ -101,7 +98,7 @@ def _read_all(image: Image.Image, content: Content, count: int) -> Picture:
         frames.append(_frame(image, content, count))
     if kind == "TIFF":
         with content.open() as file:
-            metadata, orientation = tiff_metadata(file)
+            metadata, orientation = tiff_metadata(file)[0], 1  # Pillow has turned it already
     else:
         metadata, orientation = picture_metadata(image, count)
     if count == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,8 +58,10 @@ def read_picture(
         if not head:
             raise InputProblem(f"{name}: the file is empty.")
         reader = READERS.get(format_of(head))
-        picture = reader(content) if reader else None
-        return picture or read_with_pillow(content, on_size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes and tags; what matters is checked here
+            picture = reader(content) if reader else None
+            return picture or read_with_pillow(content, on_size)
     except ConvcliError:
         raise
     except MemoryError as problem:

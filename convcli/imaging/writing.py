@@ -14,7 +14,7 @@ from PIL import Image
 from convcli.errors import ConvcliError, InputProblem, UsageMistake, did_you_mean
 from convcli.files import new_file
 from convcli.imaging.jpeg2000 import write_deep_jpeg2000
-from convcli.imaging.metadata import jpeg_iptc, tiff_tags
+from convcli.imaging.metadata import jpeg_iptc, tiff_tags, without_orientation
 from convcli.imaging.netpbm import write_pfm, write_pnm
 from convcli.imaging.picture import Frame, Picture
 from convcli.imaging.png import write_png
@@ -135,7 +135,9 @@ def _webp(file: BinaryIO, picture: Picture, how: Written) -> None:
 
 
 def _avif(file: BinaryIO, picture: Picture, how: Written) -> None:
-    options = _kept(picture, exif="exif", icc="icc_profile", xmp="xmp")
+    options = _kept(picture, icc="icc_profile", xmp="xmp")
+    if picture.metadata.exif:
+        options["exif"] = without_orientation(picture.metadata.exif)
     quality = {"quality": how.quality or 100, "subsampling": "4:4:4"}
     _save(file, "AVIF", picture, options | quality)
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
 from convcli.errors import InputProblem
+from convcli.imaging.content import Limits
 from convcli.imaging.matrices import is_matrix_name, read_matrix
 from convcli.imaging.picture import Frame
 from convcli.imaging.reading import read_picture
@@ -17,6 +18,12 @@ from convcli.imaging.samples import as_sample
 from convcli.layers.base import shape_text
 from convcli.learn.digit import digit_picture
 from convcli.learn.prepare import Preprocessing
+
+DEFAULT_MEMORY_LIMIT = 2 << 30
+"""Pictures that would need more bytes than this are refused unless the caller allows more."""
+
+LATER_BYTES = 16
+"""Finding the ink and resizing count in floating point: so many bytes a pixel."""
 
 REC_601 = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in grey."""
@@ -52,12 +59,17 @@ def sample_from_frame(frame: Frame, preprocessing: Preprocessing) -> npt.NDArray
 
 
 def samples_from_source(
-    source: Path | bytes, name: str, preprocessing: Preprocessing
+    source: Path | bytes,
+    name: str,
+    preprocessing: Preprocessing,
+    *,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> npt.NDArray[Any]:
     """Return (N, *shape) samples of a picture file, a matrix file, or the bytes of either.
 
     An `.npy` file may hold one sample or a stack of them; text and `.npy` have the values of the
-    training samples. A picture has one sample, an animation or document one for each frame.
+    training samples. A picture has one sample, an animation or document one for each frame; one
+    that would need more than `memory_limit` bytes is refused.
 
     Raises:
         InputProblem: it cannot be read, or does not fit the network.
@@ -70,7 +82,8 @@ def samples_from_source(
         return _from_array(array, name, preprocessing)
     if isinstance(source, Path) and is_matrix_name(source):
         return _from_array(read_matrix(source, name=name), name, preprocessing)
-    picture = read_picture(source, name=name)
+    limits = Limits(memory=memory_limit, later_bytes=LATER_BYTES)
+    picture = read_picture(source, name=name, limits=limits)
     try:
         return np.stack([sample_from_frame(frame, preprocessing) for frame in picture.frames])
     except InputProblem as problem:

@@ -133,6 +133,12 @@ def test_predict_may_not_know(place: Path, capfd: pytest.CaptureFixture[str]) ->
     assert "don't know" in capfd.readouterr().out
 
 
+def test_predict_keeps_to_a_memory_limit(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = str(next((place / "pictures").iterdir()))
+    assert run(["predict", str(place / "run"), path, "--memory-limit", "100B"]) == 3
+    assert "Allow more with --memory-limit 1MB" in capfd.readouterr().err
+
+
 def test_predict_shows_what_was_fed(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = str(next((place / "pictures").iterdir()))
     assert run(["predict", str(place / "run"), path, "--show", "--quiet"]) == 0

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from convcli.cli.app import run
+from convcli.cli.console import standard_input
 from tests.sweep.cluster import running_cluster
 
 
@@ -80,3 +83,22 @@ def test_what_is_printed_stays_here(
     assert run(["filter", str(pictures / "p00.png"), "-o", "-", *far]) == 2
     assert run(["filter", str(pictures / "p00.png"), "--show", *far]) == 2
     assert capfd.readouterr().err.count("--cluster writes files") == 3
+
+
+def test_stdin_goes_to_a_cluster_whole(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def map_here(address: str, work: Any, orders: Any) -> Any:
+        return enumerate(map(work, orders))
+
+    data = (pictures / "p00.png").read_bytes()
+    standard_input.cache_clear()
+    monkeypatch.setattr("convcli.sweep.cluster.map_on_cluster", map_here)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    words = ["-k", "sobel", "--cluster", "tcp://here", "-o", str(tmp_path / "far.png"), "--quiet"]
+    assert run(["filter", "-", *words]) == 0
+    standard_input.cache_clear()
+    near = ["-k", "sobel", "-o", str(tmp_path / "near.png"), "--quiet"]
+    assert run(["filter", str(pictures / "p00.png"), *near]) == 0
+    far, here = (np.asarray(Image.open(tmp_path / name)) for name in ("far.png", "near.png"))
+    assert np.array_equal(far, here)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convcli
 from convcli.errors import InputProblem, UsageMistake
@@ -242,3 +244,18 @@ def test_identity_keeps_the_colors_under_full_transparency() -> None:
     assert np.array_equal(pixels, convcli.filter_image(pixels, "identity"))
     halved = convcli.filter_image(pixels, "identity", stride=2)
     assert np.array_equal(pixels[::2, ::2], halved)
+
+
+def test_all_frames_are_stretched_alike(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((6, 5), 40 * i, np.uint8)) for i in range(1, 4)]
+    frames[0].putpixel((2, 2), 0)
+    path = tmp_path / "a.tif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    out = tmp_path / "b.tif"
+    convcli.filter_image(path, "identity", value_range="stretch", output=out)
+    with Image.open(out) as image:
+        levels = []
+        for page in range(3):
+            image.seek(page)
+            levels.append(image.getpixel((0, 0)))
+    assert levels == [85, 170, 255]
