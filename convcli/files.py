@@ -118,9 +118,12 @@ def _remove_left_behind(path: Path) -> None:
 
 
 def write_text(path: Path, text: str, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all; errors as `new_file`."""
+    r"""Write `text` to `path` as UTF-8, whole or not at all; errors as `new_file`.
+
+    Bytes of file names that are no UTF-8 are spelled `\udcNN`, as JSON does.
+    """
     with new_file(path, force=force, inputs=inputs) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _publish(temporary: Path, path: Path, *, force: bool) -> None:

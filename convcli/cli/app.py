@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -36,6 +35,7 @@ from convcli.cli.report import register as register_report
 from convcli.cli.runs import register as register_runs
 from convcli.cli.shape import register as register_shape
 from convcli.cli.show import register as register_show
+from convcli.cli.streams import prepare_streams, write_whole
 from convcli.cli.sweep import register as register_sweep
 from convcli.cli.train import register as register_train
 from convcli.errors import ConvcliError, ExitCode
@@ -101,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: words after the program's name; those of this process when left out.
     """
+    write_whole()
     code = run(arguments)
     if not {"joblib", "distributed"}.isdisjoint(sys.modules):
         sys.exit(code)  # their worker processes are dismissed on the slow way out
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; only a bug leaves as an exception."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    _open_missing_streams()
+    prepare_streams()
     try:
         program = _called_alone(app, words)
         outcome = program(args=words, prog_name="convcli", standalone_mode=False)
@@ -190,14 +191,6 @@ def _pipe_was_closed(problem: BaseException) -> bool:
     """Tell whether the reader of stdout has gone; the parser reports that as SystemExit."""
     cause = problem.__context__ if isinstance(problem, SystemExit) else problem
     return isinstance(cause, BrokenPipeError)
-
-
-def _open_missing_streams() -> None:
-    """Give a process that was started with closed streams (`>&-`) somewhere to write to."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until exit)
-            setattr(sys, name, nowhere)
 
 
 def _leave_closed_pipe() -> ExitCode:

@@ -104,6 +104,9 @@ def ask_all(
 
     found: list[tuple[str, Answer]] = []
     problems = []
+    draws = show and sys.stderr.isatty()
+    if show and not draws:
+        messages.say("--show draws on a terminal only; stderr is none.")
     with messages.progress() as progress:
         for source in progress.track(sources, description="pictures"):
             content = sys.stdin.buffer.read() if source.path is None else source.path
@@ -119,7 +122,7 @@ def ask_all(
             for number, answer in enumerate(told):
                 name = source.name if len(told) == 1 else f"{source.name}[{number}]"
                 found.append((name, answer))
-                if show:
+                if draws:
                     sys.stderr.write(f"{name}\n{drawn(samples[number])}")
     return found, problems
 

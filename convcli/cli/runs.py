@@ -39,8 +39,8 @@ def runs(
         list[Path] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="A folder of runs [runs], or two and more runs to compare.",
-            show_default=False,
+            help="A folder of runs, or two and more runs to compare.",
+            show_default="runs",
         ),
     ] = None,
     sort: Annotated[SortKey, typer.Option("--sort", help="Which comes last.")] = "started",

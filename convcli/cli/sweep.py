@@ -89,7 +89,7 @@ def sweep(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", metavar="DIR", help="Directory [runs/DATE-sweep].", show_default=False
+            "-o", "--out", metavar="DIR", help="Directory.", show_default="runs/DATE-sweep"
         ),
     ] = None,
     resume: Annotated[

@@ -128,7 +128,7 @@ ResumeOption = Annotated[
 OutOption = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--out", metavar="DIR", help="Run directory [runs/DATE-NAME].", show_default=False
+        "-o", "--out", metavar="DIR", help="Run directory.", show_default="runs/DATE-NAME"
     ),
 ]
 LimitOption = Annotated[

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich import markup
 
 from convcli.cli.app import app
 
@@ -57,3 +58,10 @@ def test_every_option_has_a_test_and_a_sentence(name: str) -> None:
                     re.search(rf"{word}(?![\w-])", text_of_the_tests()) for word in spelled
                 )
                 assert tested, f"no test uses {name} {' '.join(spelled)}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_is_taken_for_markup(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        text = getattr(parameter, "help", None) or ""
+        assert markup.render(text).plain == text, f"{name} {parameter.name}"
