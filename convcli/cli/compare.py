@@ -54,7 +54,7 @@ def compare(
 ) -> None:
     """Print the totals and the layers of two networks."""
     from convcli.cli.shape import read_shape
-    from convcli.exchange.networks import open_network
+    from convcli.net.lookup import open_network
 
     traces = []
     for source in (a, b):

@@ -22,10 +22,10 @@ from convcli.cli.options import (
 from convcli.errors import CheckFailed, UsageMistake
 
 if TYPE_CHECKING:
-    from convcli.exchange.networks import OpenedNetwork
     from convcli.learn.timing import Timing
     from convcli.net import Trace
     from convcli.net.assertion import Verdict
+    from convcli.net.lookup import OpenedNetwork
     from convcli.report import Report
 
 HELP = """Calculate a network on paper: output sizes, parameters, MACs, FLOPs, memory
@@ -203,7 +203,7 @@ def _ask_one_thing(**asked: bool) -> str:
 
 def _opened(words: list[str], input_text: str | None) -> OpenedNetwork:
     """Return the network that the words name."""
-    from convcli.exchange.networks import open_network
+    from convcli.net.lookup import open_network
 
     source = " ".join(words)
     if not source.strip():

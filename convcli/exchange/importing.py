@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from convcli.arrayfiles import read_npz
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
-from convcli.exchange.networks import open_network
 from convcli.exchange.scaling import Scaling
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, read_tensors
 from convcli.learn.prepare import Preprocessing
 from convcli.net import Network, parse_notation
+from convcli.net.lookup import open_network
 
 Array = npt.NDArray[Any]
 

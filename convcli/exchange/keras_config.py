@@ -17,6 +17,7 @@ from convcli.exchange.keras_layers import KerasLayer, layers_of
 from convcli.layers import Concat, Layer, Residual, Scale
 from convcli.layers.join import Block
 from convcli.net import Network
+from convcli.net.lookup import OpenedNetwork
 
 MAX_BYTES = 64 * 2**20
 """A configuration is text of some kilobytes; beyond this it is something else."""
@@ -30,21 +31,6 @@ JOINS = {"Add": "residual", "Multiply": "scale", "Concatenate": "concat"}
 
 
 @dataclass(frozen=True, slots=True)
-class KerasNetwork:
-    """What a Keras configuration says, in our terms.
-
-    Attributes:
-        network: the layers on paper.
-        frozen: names of the layers that Keras would not train.
-        notes: where something was left out or read in another way, no figure being touched.
-    """
-
-    network: Network
-    frozen: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class KerasNode:
     """A layer, the layers it reads, and whether Keras would leave it as it is."""
 
@@ -53,7 +39,7 @@ class KerasNode:
     frozen: bool
 
 
-def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> KerasNetwork:
+def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> OpenedNetwork:
     """Return the network in a file of `model.to_json()` or a `.keras` archive.
 
     Args:
@@ -114,7 +100,7 @@ def _config_text(path: Path) -> str:
 
 def network_from_keras(
     document: object, input_shape: tuple[int, ...] | None = None, name: str = "network"
-) -> KerasNetwork:
+) -> OpenedNetwork:
     """Return the network that a decoded Keras configuration describes; see `read_keras`.
 
     >>> layer = {"class_name": "Dense", "config": {"name": "out", "units": 3}}
@@ -128,7 +114,7 @@ def network_from_keras(
 
 def network_of(
     graph: KerasGraph, input_shape: tuple[int, ...] | None = None, name: str = "network"
-) -> KerasNetwork:
+) -> OpenedNetwork:
     """Return the network that the layers of a graph make; see `read_keras`."""
     shape = input_shape or graph.input_shape()
     way = as_blocks(
@@ -144,7 +130,7 @@ def network_of(
         if node.frozen and node.layer.kind not in JOINS and layers_of(node.layer)
     )
     network = Network(name=graph.name or name, input_shape=shape, layers=layers)
-    return KerasNetwork(network, frozen, notes)
+    return OpenedNetwork(network, frozen, notes)
 
 
 def _items(way: Way, nodes: Mapping[str, KerasNode]) -> Iterator[Layer | Block]:

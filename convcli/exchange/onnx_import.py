@@ -32,6 +32,7 @@ from convcli.layers import (
 from convcli.layers.base import Shape
 from convcli.layers.join import Block
 from convcli.net import Network
+from convcli.net.lookup import OpenedNetwork
 
 INPUT = "input"
 
@@ -78,6 +79,12 @@ def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = T
         return _network(graph, path.stem, input_shape)
     except InputProblem as problem:
         raise InputProblem(f"{path}: {problem}") from problem
+
+
+def read_onnx_network(path: Path, input_shape: Shape | None = None) -> OpenedNetwork:
+    """Return what `read_onnx` reads, without the weights that another file keeps."""
+    found = read_onnx(path, input_shape, weights=False)
+    return OpenedNetwork(found.network, notes=found.notes)
 
 
 def network_from_onnx(content: bytes, name: str = "network") -> OnnxNetwork:

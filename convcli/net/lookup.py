@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
@@ -17,20 +18,30 @@ PRESETS = Path(__file__).parent / "presets"
 
 MAX_FILE_BYTES = 1_000_000
 
-FileReader = Callable[[Path], Network]
+READERS = {
+    ".safetensors": "convcli.net.modelheader:read_model_network",
+    ".onnx": "convcli.exchange.onnx_import:read_onnx_network",
+    ".keras": "convcli.exchange.keras_config:read_keras",
+    ".json": "convcli.exchange.keras_config:read_keras",
+    ".h5": "convcli.exchange.keras_config:read_keras",
+    ".hdf5": "convcli.exchange.keras_config:read_keras",
+}
+"""What reads a file of a suffix: module and function, loaded when such a file is opened."""
 
 
-def _from_model_file(path: Path) -> Network:
-    from convcli.net.modelheader import network_text  # JSON costs presets 2 ms otherwise
+@dataclass(frozen=True, slots=True)
+class OpenedNetwork:
+    """A network, and what its file says beyond it.
 
-    try:
-        return replace(parse_notation(network_text(path)), name=path.stem)
-    except UsageMistake as problem:
-        raise InputProblem(f"{path}: the network in it cannot be used. {problem}") from None
+    Attributes:
+        network: the layers on paper.
+        frozen: names of layers that the file marks as not trained.
+        notes: what was read in another way, no figure being touched.
+    """
 
-
-FILE_READERS: dict[str, FileReader] = {".safetensors": _from_model_file}
-"""Readers by suffix; the rooms that know further formats (`.onnx`) add theirs."""
+    network: Network
+    frozen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def network(
@@ -41,8 +52,9 @@ def network(
 ) -> Network:
     """Return the network that `source` names.
 
-    Text that begins with `input` or `let` is notation; with a slash or a suffix it is a file;
-    else a preset, with variables as in `rps:n=16`.
+    Text that begins with `input` or `let` is notation; with a slash or a suffix it is a file or the
+    directory of a run; else a preset, with variables as in `rps:n=16`. Files are notation (.net),
+    models of ours (.safetensors), ONNX, and what Keras writes (.keras, .h5, .json).
 
     Args:
         source: what the user wrote.
@@ -58,10 +70,20 @@ def network(
         UsageMistake: malformed notation, an unknown preset or variable.
         InputProblem: a file that cannot be read, or is no network.
     """
-    text = source.lstrip()
+    return open_network(source, input_shape, variables).network
+
+
+def open_network(
+    source: str,
+    input_shape: Shape | None = None,
+    variables: Mapping[str, int] | None = None,
+) -> OpenedNetwork:
+    """Return the network that `source` names with what its file says beyond it; see `network`."""
+    text = source.strip()
     if _is_notation(text):
-        return parse_notation(source, input_shape=input_shape, variables=variables)
-    if ("," in text or "(" in text) and not os.path.isfile(source):  # noqa: PTH113  (of any length)
+        found = parse_notation(source, input_shape=input_shape, variables=variables)
+        return OpenedNetwork(found)
+    if ("," in text or "(" in text) and not os.path.isfile(text):  # noqa: PTH113  (of any length)
         first = text.split(maxsplit=1)[0].rstrip(",")
         sized = first.replace("x", "").isdecimal()
         raise UsageMistake(
@@ -69,8 +91,8 @@ def network(
             f"Write: input {'' if sized else '28x28x1, '}{text[:40]}"
         )
     if _is_file(text):
-        return _from_file(Path(source), input_shape, variables)
-    return _from_preset(text.strip(), input_shape, variables)
+        return _from_file(Path(text), input_shape, variables)
+    return OpenedNetwork(_from_preset(text, input_shape, variables))
 
 
 def network_variables(source: str) -> dict[str, int]:
@@ -164,19 +186,24 @@ def _settings(name: str, settings: list[str]) -> Mapping[str, int]:
 
 def _from_file(
     path: Path, input_shape: Shape | None, variables: Mapping[str, int] | None
-) -> Network:
+) -> OpenedNetwork:
     suffix = path.suffix.lower()
-    if suffix in FILE_READERS:
-        if variables:
-            raise UsageMistake(f"{path} has no variables; {', '.join(variables)} cannot be set.")
-        found = FILE_READERS[suffix](path)
-        return found.with_input(input_shape) if input_shape else found
-    if suffix != ".net":
-        readable = ", ".join([".net", *FILE_READERS])
+    if path.is_dir() and suffix not in {".net", *READERS}:
+        path, suffix = path / "model.safetensors", ".safetensors"
+        if not path.is_file():
+            raise InputProblem(f"{path.parent} is no run with a model: it has no {path.name}.")
+    if suffix == ".net":
+        text = _read_text(path)
+        found = parse_notation(text, name=path.stem, input_shape=input_shape, variables=variables)
+        return OpenedNetwork(found)
+    if suffix not in READERS:
+        readable = ", ".join([".net", *READERS])
         raise UsageMistake(f"{path} is no network file; convcli reads {readable}.")
-    return parse_notation(
-        _read_text(path), name=path.stem, input_shape=input_shape, variables=variables
-    )
+    if variables:
+        raise UsageMistake(f"{path} has no variables; {', '.join(variables)} cannot be set.")
+    module, _, name = READERS[suffix].partition(":")
+    opened: OpenedNetwork = getattr(import_module(module), name)(path, input_shape)
+    return opened
 
 
 def _read_text(path: Path) -> str:

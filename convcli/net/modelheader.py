@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputProblem
+from convcli.errors import InputProblem, UsageMistake
+from convcli.net.lookup import OpenedNetwork
+from convcli.net.notation import parse_notation
 
 LONGEST_HEADER = 16 * 1024 * 1024
 """Headers over this many bytes are refused unread; a network of a thousand layers needs 100 KiB."""
@@ -98,6 +100,19 @@ def network_text(path: Path) -> str:
             "For weights of another program see: convcli import --help"
         )
     return texts["network"]
+
+
+def read_model_network(path: Path, input_shape: tuple[int, ...] | None) -> OpenedNetwork:
+    """Return the network that a model file holds.
+
+    Raises:
+        InputProblem: as `network_text`, or the network in it cannot be used.
+    """
+    try:
+        found = parse_notation(network_text(path), name=path.stem, input_shape=input_shape)
+    except UsageMistake as problem:
+        raise InputProblem(f"{path}: the network in it cannot be used. {problem}") from None
+    return OpenedNetwork(found)
 
 
 def _place(path: Path, name: str, entry: Any) -> TensorPlace:

@@ -16,7 +16,7 @@ from convcli.errors import ConvcliError, InputProblem, UsageMistake
 from convcli.exchange.export import export_model
 from convcli.exchange.importing import import_model
 from convcli.exchange.keras_arrays import open_arrays
-from convcli.exchange.networks import open_network
+from convcli.net.lookup import open_network
 from tests.exchange.models import asked, keras, samples_last, trained
 
 h5py = pytest.importorskip("h5py", reason="Keras' arrays are HDF5; extra [keras]")

@@ -19,8 +19,8 @@ pytest.importorskip("onnxruntime", reason="ONNX files are run by it; extra [benc
 from convcli.cli.app import run  # noqa: E402
 from convcli.errors import InputProblem  # noqa: E402
 from convcli.exchange.importing import import_model  # noqa: E402
-from convcli.exchange.networks import open_network  # noqa: E402
 from convcli.net import to_notation  # noqa: E402
+from convcli.net.lookup import open_network  # noqa: E402
 
 nn, F = torch.nn, torch.nn.functional
 Conv, Linear, Flatten = nn.Conv2d, nn.Linear, nn.Flatten
