@@ -52,7 +52,7 @@ def test_people_see_a_table_the_best_and_what_to_do_next(
     assert "the test samples were not read" in said.out
     assert said.err.count("\ntrial ") == 12
     command = next(line for line in said.out.splitlines() if line.startswith("  convcli train"))
-    assert run([*shlex.split(command)[1:], "-o", str(tmp_path / "best"), "--quiet"]) == 0
+    assert run([*shlex.split(command)[1:], "-o", str(tmp_path / "best")]) == 0
     trained = capfd.readouterr().out
     best = next(line for line in said.out.splitlines() if line.startswith("Best: trial"))
     number = int(best.split()[2].rstrip(","))
