@@ -3,51 +3,91 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from copy import copy
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
 from convcli import __version__
-from convcli.cli.compare import register as register_compare
-from convcli.cli.convolutionalize import register as register_convolutionalize
-from convcli.cli.data import register as register_data
-from convcli.cli.doctor import register as register_doctor
-from convcli.cli.evaluate import register as register_evaluate
-from convcli.cli.explain import explain
-from convcli.cli.export import register as register_export
-from convcli.cli.features import register as register_features
-from convcli.cli.filter import register as register_filter
-from convcli.cli.gradcheck import register as register_gradcheck
-from convcli.cli.import_ import register as register_import
-from convcli.cli.kernels import register as register_kernels
-from convcli.cli.lr_find import register as register_lr_find
-from convcli.cli.page import register as register_page
-from convcli.cli.pool import register as register_pool
-from convcli.cli.predict import register as register_predict
-from convcli.cli.presets import register as register_presets
-from convcli.cli.report import register as register_report
-from convcli.cli.runs import register as register_runs
-from convcli.cli.shape import register as register_shape
-from convcli.cli.show import register as register_show
 from convcli.cli.streams import prepare_streams, write_whole
-from convcli.cli.sweep import register as register_sweep
-from convcli.cli.train import register as register_train
 from convcli.errors import ConvcliError, ExitCode
 from convcli.report.printable import printable
 
-app = typer.Typer(
-    name="convcli",
-    help="Filter pictures with kernels, calculate convolutional layers, train and explain CNNs.",
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+PANELS: dict[str, dict[str, str]] = {
+    "Pictures": {"filter": "filter", "pool": "pool", "kernels": "kernels"},
+    "Networks on paper": {"shape": "shape", "compare": "compare", "presets": "presets"},
+    "Training": {
+        "train": "train",
+        "evaluate": "evaluate",
+        "predict": "predict",
+        "runs": "runs",
+        "sweep": "sweep",
+        "lr-find": "lr_find",
+        "data": "data",
+        "gradcheck": "gradcheck",
+    },
+    "Seeing": {"show": "show", "explain": "explain", "report": "report", "page": "page"},
+    "Exchange": {
+        "export": "export",
+        "import": "import_",
+        "features": "features",
+        "convolutionalize": "convolutionalize",
+    },
+    "Housekeeping": {"doctor": "doctor"},
+}
+"""The panels of `convcli --help`: each command and the module that registers it."""
+
+
+def program(command: str | None = None) -> typer.Typer:
+    """Return the program with one of its commands, or with all.
+
+    A command's module is imported only where it is asked for: all of them take 0.1 s.
+
+    Args:
+        command: the word after `convcli`; an unknown one gives the whole program, which knows the
+            nearest names.
+    """
+    app = typer.Typer(
+        name="convcli",
+        help="Filter pictures with kernels, calculate convolutional layers, train and explain "
+        "CNNs.",
+        epilog="`convcli help COMMAND` or `convcli COMMAND --help` says more, with examples.",
+        invoke_without_command=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_program)
+    known = {name for modules in PANELS.values() for name in modules}
+    for panel, modules in PANELS.items():
+        for name, module in modules.items():
+            if command in {name, None} or command not in known:
+                import_module(f"convcli.cli.{module}").register(app)
+                _describe(app, name, panel)
+    return app
+
+
+def _describe(app: typer.Typer, name: str, panel: str) -> None:
+    """Put a command into its panel, with its help's first sentence; lines of paragraphs join."""
+    for command in app.registered_commands:
+        if command.name == name:
+            text = command.help or inspect.getdoc(command.callback) or ""
+            command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip())
+            command.short_help = _first_sentence(command.help)
+            command.rich_help_panel = panel
+    for group in app.registered_groups:
+        if group.name == name and group.typer_instance is not None:
+            group.short_help = _first_sentence(str(group.typer_instance.info.help))
+            group.rich_help_panel = panel
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0]
 
 
 def _print_version(wanted: bool) -> None:
@@ -56,43 +96,21 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _program(
     context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+            "-V",
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and stop.",
         ),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-app.add_typer(explain, name="explain")
-register_filter(app)
-register_kernels(app)
-register_train(app)
-register_evaluate(app)
-register_predict(app)
-register_export(app)
-register_import(app)
-register_features(app)
-register_runs(app)
-register_report(app)
-register_lr_find(app)
-register_page(app)
-register_doctor(app)
-register_sweep(app)
-register_shape(app)
-register_compare(app)
-register_presets(app)
-register_data(app)
-register_gradcheck(app)
-register_pool(app)
-register_show(app)
-register_convolutionalize(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -117,8 +135,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
     try:
-        program = _called_alone(app, words)
-        outcome = program(args=words, prog_name="convcli", standalone_mode=False)
+        if words[:1] == ["help"]:
+            words = [*words[1:], "--help"]
+        called = program(words[0] if words and not words[0].startswith("-") else None)
+        outcome = called(args=words, prog_name="convcli", standalone_mode=False)
         sys.stdout.flush()
     except BaseException as problem:
         if isinstance(problem, typer.Abort) and isinstance(problem.__cause__, EOFError):
@@ -133,23 +153,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if code == ExitCode.INTERRUPTED:  # the parser turns Ctrl-C into an exit code of its own
         return _fail("Interrupted.", ExitCode.INTERRUPTED)
     return code
-
-
-def _called_alone(program: typer.Typer, words: Sequence[str]) -> typer.Typer:
-    """Return the program with the called command alone; without one, the whole.
-
-    Typer builds all options of all commands before it looks for the one that is called, about
-    1 ms for each command. An unknown word gets the whole program, which knows the nearest names.
-    """
-    if not words or words[0].startswith("-"):
-        return program
-    commands = [command for command in program.registered_commands if command.name == words[0]]
-    groups = [group for group in program.registered_groups if group.name == words[0]]
-    if not commands and not groups:
-        return program
-    alone = copy(program)
-    alone.registered_commands, alone.registered_groups = commands, groups
-    return alone
 
 
 def _sentence(problem: BaseException) -> tuple[str, ExitCode] | None:

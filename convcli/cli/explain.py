@@ -31,6 +31,11 @@ AtOption = Annotated[
 ]
 
 
+def register(app: typer.Typer) -> None:
+    """Add the group to the program."""
+    app.add_typer(explain, name="explain")
+
+
 @explain.command(
     "conv",
     epilog='Example: convcli explain conv "1 2 3; 4 5 6; 7 8 9" --kernel "1 0; 0 -1" --at 1,0',

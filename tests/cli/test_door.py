@@ -48,7 +48,7 @@ def test_each_error_has_its_exit_code(
     def fails(**_: object) -> None:
         raise problem
 
-    monkeypatch.setattr(door, "app", fails)
+    monkeypatch.setattr(door, "program", lambda _: fails)
     assert door.run([]) == code
     said = capfd.readouterr().err
     assert said.startswith("convcli: ")
@@ -59,7 +59,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(**_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(door, "app", fails)
+    monkeypatch.setattr(door, "program", lambda _: fails)
     with pytest.raises(ZeroDivisionError):
         door.run([])
 
@@ -86,8 +86,42 @@ def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbours
     assert door.run(["explain", "--help"]) == 0
     assert door.run(["shpae"]) == 2
     assert "shape" in capfd.readouterr().err
-    names = {command.name for command in door.app.registered_commands}
+    (alone,) = door.program("shape").registered_commands
+    assert alone.name == "shape"
+    names = {command.name for command in door.program().registered_commands}
     assert {"shape", "kernels"} <= names
+
+
+@pytest.mark.parametrize(
+    ("words", "ref"),
+    [
+        (["help", "pool"], ["pool", "--help"]),
+        (["help", "explain", "conv"], ["explain", "conv", "--help"]),
+        (["help"], ["--help"]),
+        (["-V"], ["--version"]),
+    ],
+    ids=" ".join,
+)
+def test_help_and_version_have_a_second_spelling(
+    words: list[str], ref: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert door.run(ref) == 0
+    wanted = capfd.readouterr().out
+    assert door.run(words) == 0
+    assert capfd.readouterr().out == wanted
+
+
+def test_commands_stand_in_panels_with_a_sentence_each(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert door.run(["--help"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    for panel, commands in door.PANELS.items():
+        (start,) = (number for number, line in enumerate(lines) if f" {panel} " in line)
+        rows = [line.strip("│ ") for line in lines[start + 1 : start + 1 + len(commands)]]
+        assert {row.split()[0] for row in rows} == set(commands)
+        assert all(row.endswith(".") for row in rows)
 
 
 def test_an_unexpected_end_of_file_is_no_ctrl_c(

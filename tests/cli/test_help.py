@@ -11,7 +11,7 @@ import pytest
 import typer
 from rich import markup
 
-from convcli.cli.app import app
+from convcli.cli.app import program
 
 TESTS = Path(__file__).parent.parent
 
@@ -25,7 +25,7 @@ def walk(command: Any, path: str = "") -> dict[str, Any]:
     return found
 
 
-COMMANDS = walk(typer.main.get_command(app))
+COMMANDS = walk(typer.main.get_command(program()))
 
 
 @cache

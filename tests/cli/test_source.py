@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 import convcli
-from convcli.cli.app import app, run
+from convcli.cli.app import program, run
 from convcli.data import Source
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
@@ -24,7 +24,7 @@ FLAGS = {
 
 
 def flags_of(command: str) -> set[str]:
-    found = get_command(app)
+    found = get_command(program())
     for word in command.split():
         found = found.commands[word]  # type: ignore[attr-defined]
     return {flag for parameter in found.params for flag in parameter.opts}
