@@ -198,7 +198,6 @@ def _pipe_was_closed(problem: BaseException) -> bool:
 
 def _leave_closed_pipe() -> ExitCode:
     """Point stdout at nothing, so that the interpreter's last flush stays silent."""
-    sys.stdout = sys.__stdout__ or sys.stdout
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, 1)  # whatever stands in sys.stdout by now writes there in the end
     return ExitCode.DONE
