@@ -11,6 +11,7 @@ from functools import cache
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
+from convcli.errors import InputProblem
 from convcli.report import Report, render
 from convcli.report.printable import printable
 
@@ -120,7 +121,13 @@ class Messages:
 
 @cache
 def standard_input() -> bytes:
-    """Return all of stdin, which can be read only once."""
+    """Return all of stdin, which can be read only once.
+
+    Raises:
+        InputProblem: it was closed from the start (`<&-`).
+    """
+    if sys.stdin is None:
+        raise InputProblem("stdin is closed, and - reads from it. Name a file, or use a pipe.")
     return sys.stdin.buffer.read()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.console import Messages, emit_summary, has_colour
+from convcli.cli.console import Messages, emit_summary, has_colour, standard_input
 from convcli.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def load_sample(subject: Subject, image: str) -> Any:
     """Return the first sample of a file, or of stdin, prepared: (1, *input shape)."""
     from convcli.learn.pictures import samples_from_source
 
-    content = sys.stdin.buffer.read() if image == STANDARD_STREAM else Path(image)
+    content = standard_input() if image == STANDARD_STREAM else Path(image)
     samples = samples_from_source(content, image, subject.trained.preprocessing)
     return subject.prepared(samples[:1])
 

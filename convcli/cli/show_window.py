@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convcli.cli.console import standard_input
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption
 from convcli.cli.show_output import (
     STANDARD_STREAM,
@@ -191,7 +191,7 @@ def _frame(image: str) -> Any:
     """Return the first frame of a picture file, or of stdin."""
     from convcli.imaging.reading import read_picture
 
-    content = sys.stdin.buffer.read() if image == STANDARD_STREAM else Path(image)
+    content = standard_input() if image == STANDARD_STREAM else Path(image)
     return read_picture(content, name=image).frames[0]
 
 

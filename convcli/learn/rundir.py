@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.errors import InputProblem, WouldOverwrite
 from convcli.files import write_text
 from convcli.learn.liveness import has_ended
+from convcli.records import fits
 
 if TYPE_CHECKING:
     from convcli.learn.fit import Epoch
@@ -81,6 +82,15 @@ class RunDirectory:
             raise InputProblem(f"{place} is no JSON; the run cannot be listed.") from problem
         if not isinstance(record, dict):
             raise InputProblem(f"{place} is no JSON object; the run cannot be listed.")
+        figures = record.get("result") or {}
+        if not isinstance(figures, dict):
+            raise InputProblem(f"{place} has a result without figures; the run cannot be listed.")
+        for name, figure in figures.items():
+            if not fits(figure, str if name == "model" else float | None):
+                raise InputProblem(
+                    f"{place}: {name} of its result is {str(figure)[:40]!r}, no figure; the run "
+                    "cannot be listed."
+                )
         if record.get("status") == "running" and has_ended(record.get("process")):
             record["status"] = "died"
         return record

@@ -80,6 +80,14 @@ def test_streams_closed_from_the_start_are_no_error(closed: str) -> None:
     assert (got.returncode, got.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("words", ["filter - -k box -o -", "pool - --max 2 -o -"])
+def test_a_closed_stdin_is_bad_input(words: str) -> None:
+    command = f"{sys.executable} -m convcli {words} <&-"
+    got = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert got.returncode == 3
+    assert got.stderr.startswith("convcli: stdin is closed")
+
+
 def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbours(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -83,3 +83,17 @@ def test_rates_in_the_wrong_order(place: Path, capfd: pytest.CaptureFixture[str]
     words = ["lr-find", NETWORK, "--data", str(place / "quadrants.npz")]
     assert run([*words, "--from", "1", "--to", "0.1"]) == 2
     assert "0 < from < to" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("figure", ["[0.9]", '{"a": 1}', '"x"', "true", "1" + 400 * "0"])
+def test_a_result_without_figures_is_named_and_the_others_are_listed(
+    figure: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, accuracy in (("good", "0.5"), ("bad", figure)):
+        (tmp_path / name).mkdir()
+        record = f'{{"status": "done", "result": {{"val_accuracy": {accuracy}}}}}'
+        (tmp_path / name / "run.json").write_text(record)
+    assert run(["runs", str(tmp_path)]) == 0
+    told = capfd.readouterr()
+    assert "50.00%" in told.out
+    assert "val_accuracy of its result is" in told.err
