@@ -31,6 +31,12 @@ EXAMPLES = """Examples:
 """
 
 Pictures = Literal["digit", "resize"]
+Outputs = Literal["classes", "values"]
+
+OUTPUTS_SAID = {
+    "classes": "Its outputs are taken for classes; --outputs values takes them as they are.",
+    "values": "Its outputs are taken for values, not classes; --outputs classes says otherwise.",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -71,6 +77,14 @@ def import_(
             show_default=False,
         ),
     ] = None,
+    outputs: Annotated[
+        Outputs | None,
+        typer.Option(
+            "--outputs",
+            help="classes, which get a softmax where the network has none, or plain values.",
+            show_default=False,
+        ),
+    ] = None,
     style: FormatOption = None,
     quiet: QuietOption = False,
     force: ForceOption = False,
@@ -92,11 +106,14 @@ def import_(
         scale=factors,
         offset=summands,
         pictures=pictures,
+        outputs=outputs,
     )
     imported.model.save(place, force=force)
     messages = Messages(quiet=quiet)
     for note in imported.notes:
         messages.say(note)
+    if imported.outputs_guessed:
+        messages.say(OUTPUTS_SAID[imported.model.outputs])
     if _is_plain(imported.model):
         messages.say("Samples are taken as they are; --scale 1/255 brings bytes to 0..1.")
     emit_summary(import_report(imported.model, place), style, messages)
@@ -148,6 +165,7 @@ def import_report(model: TrainedModel, place: Path) -> Report:
             "network": to_notation(model.network),
             "params": trace.totals.params,
             "classes": list(model.class_names),
+            "outputs": model.outputs,
             "scale": list(model.preprocessing.scale),
             "offset": list(model.preprocessing.offset),
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,6 +54,9 @@ def predict(
         float,
         typer.Option("--threshold", help="Under this probability the answer is: don't know."),
     ] = 0.0,
+    logits: Annotated[
+        bool, typer.Option("--logits", help="Show the raw outputs too, before any softmax.")
+    ] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Draw what the network was fed (on stderr).")
     ] = False,
@@ -63,6 +68,7 @@ def predict(
     from convcli.cli.console import Messages, emit
     from convcli.cli.learn_options import model_path
     from convcli.imaging.jobs import find_sources
+    from convcli.learn.answers import answers
     from convcli.learn.modelfile import load
     from convcli.present.network_table import byte_count
 
@@ -70,15 +76,8 @@ def predict(
     trained = load(model_path(model))
     sources = find_sources(inputs, recursive=True)
     messages = Messages(quiet=quiet)
-    found, problems = ask_all(
-        trained,
-        sources,
-        messages,
-        top=top,
-        threshold=threshold,
-        show=show,
-        memory_limit=limit,
-    )
+    asked = partial(answers, trained, top=top, threshold=threshold, logits=logits)
+    found, problems = ask_all(trained, sources, messages, asked, show=show, memory_limit=limit)
     if found or not problems:
         emit(answers_report(found), style)
     if problems:
@@ -90,16 +89,14 @@ def ask_all(
     model: TrainedModel,
     sources: list[Source],
     messages: Messages,
+    asked: Callable[[Any], list[Answer]],
     *,
-    top: int,
-    threshold: float,
     show: bool,
     memory_limit: int,
 ) -> tuple[list[tuple[str, Answer]], list[str]]:
     """Return the answers by name, and what was wrong with the inputs that could not be used."""
     import sys
 
-    from convcli.learn.answers import answers
     from convcli.learn.pictures import samples_from_source
 
     found: list[tuple[str, Answer]] = []
@@ -118,7 +115,7 @@ def ask_all(
                 problems.append(str(problem))
                 continue
             with messages.warned(source.name):
-                told = answers(model, samples, top=top, threshold=threshold)
+                told = asked(samples)
             for number, answer in enumerate(told):
                 name = source.name if len(told) == 1 else f"{source.name}[{number}]"
                 found.append((name, answer))
@@ -146,16 +143,23 @@ def answers_report(found: list[tuple[str, Answer]]) -> Report:
     def others(top: tuple[tuple[str, float], ...]) -> str:
         return ", ".join(f"{label} {probability:.1%}" for label, probability in top[1:]) or "-"
 
-    columns = (
+    columns = [
         Column("file", "file"),
         Column("label", "answer", "left", lambda label: "don't know" if label is None else label),
         Column("probability", "probability", "right", percent),
         Column("top", "then"),
-    )
+    ]
+    rows: list[list[Any]] = [[name, a.label, a.probability, others(a.top)] for name, a in found]
+    if any(answer.values is not None for _, answer in found):
+        columns = [Column("file", "file"), Column("values", "values", "left", _figures)]
+        rows = [[name, answer.values] for name, answer in found]
+    elif any(answer.logits is not None for _, answer in found):
+        columns.append(Column("logits", "logits", "left", _figures))
+        rows = [[*row, answer.logits] for row, (_, answer) in zip(rows, found, strict=True)]
     return Report(
         title="",
-        columns=columns,
-        rows=tuple((name, a.label, a.probability, others(a.top)) for name, a in found),
+        columns=tuple(columns),
+        rows=tuple(map(tuple, rows)),
         document=[
             {
                 "file": name,
@@ -163,6 +167,15 @@ def answers_report(found: list[tuple[str, Answer]]) -> Report:
                 "probability": answer.probability,
                 "top": [{"label": label, "probability": p} for label, p in answer.top],
             }
+            | ({} if answer.values is None else {"values": answer.values})
+            | ({} if answer.logits is None else {"logits": answer.logits})
             for name, answer in found
         ],
     )
+
+
+def _figures(values: list[Any] | None) -> str:
+    """Return numbers in a row; maps are told by their extent."""
+    if values and isinstance(values[0], list):
+        return f"a map of {len(values)} rows; --format json has them"
+    return " ".join(f"{value:.6g}" for value in values or [])

@@ -140,6 +140,7 @@ def notes_of(model: TrainedModel) -> dict[str, str]:
         "network": to_notation(model.network),
         "classes": json.dumps(model.class_names),
         "preprocessing": json.dumps(model.preprocessing.record()),
+        "outputs": model.outputs,
     }
 
 

@@ -15,9 +15,9 @@ from convcli.arrayfiles import read_npz
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.exchange.scaling import Scaling
 from convcli.learn.model import Model
-from convcli.learn.modelfile import TrainedModel, read_tensors
+from convcli.learn.modelfile import OUTPUTS, TrainedModel, read_tensors
 from convcli.learn.prepare import Preprocessing
-from convcli.net import Network, parse_notation
+from convcli.net import Network, Trace, parse_notation
 from convcli.net.lookup import open_network
 
 Array = npt.NDArray[Any]
@@ -36,10 +36,12 @@ class Imported:
     Attributes:
         model: ready to predict and to save.
         notes: sentences.
+        outputs_guessed: whether the network's end alone says what its outputs are.
     """
 
     model: TrainedModel
     notes: tuple[str, ...] = ()
+    outputs_guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def import_model(
     scale: tuple[float, ...] | None = None,
     offset: tuple[float, ...] | None = None,
     pictures: str | None = None,
+    outputs: str | None = None,
 ) -> Imported:
     """Return the model in another program's file.
 
@@ -72,6 +75,8 @@ def import_model(
         scale: samples are multiplied by it, one figure or one a channel,
         offset: and then this is added.
         pictures: how pictures of another size are prepared, see `Preprocessing`.
+        outputs: `classes`, which get a softmax where the network has none, or `values`; guessed
+            from the network's end.
 
     Raises:
         UsageMistake: an unknown suffix, or a network for a file that has its own.
@@ -81,12 +86,15 @@ def import_model(
     path = Path(path)
     read = _read(path, network)
     trace = read.network.trace()
-    outputs = trace.output_shape[-1]
-    names = classes or _class_names(read.texts, outputs)
-    if len(names) != outputs:
+    count = trace.output_shape[-1]
+    names = classes or _class_names(read.texts, count)
+    if len(names) != count:
         raise UsageMistake(
-            f"--classes has {len(names)} names, and the network in {path} has {outputs} outputs."
+            f"--classes has {len(names)} names, and the network in {path} has {count} outputs."
         )
+    said = outputs or read.texts.get("outputs")
+    guessed = said not in OUTPUTS
+    kind = _outputs(trace) if said is None or guessed else said
     try:
         preprocessing = _preprocessing(read, scale, offset, pictures)
         arrays = {  # all are checked before memory for the network is taken
@@ -100,7 +108,24 @@ def import_model(
     except InputProblem as problem:
         raise InputProblem(f"{path}: {problem}") from problem
     training = {"data": f"imported from {path.name}"}
-    return Imported(TrainedModel(model, names, preprocessing, {}, training), read.notes)
+    trained = TrainedModel(model, names, preprocessing, {}, training, kind)
+    return Imported(trained, read.notes, guessed)
+
+
+def _outputs(trace: Trace) -> str:
+    """Return what the outputs are by the network's end: a softmax or bare sums are classes.
+
+    >>> _outputs(parse_notation("input 4, dense 2").trace())
+    'classes'
+    >>> _outputs(parse_notation("input 4, dense 2 sigmoid").trace())
+    'values'
+    """
+    if not trace.steps:
+        return "values"
+    last = trace.steps[-1]
+    bare = last.op == "dense" and last.activation is None and len(last.output_shape) == 1
+    sums = bare and last.output_shape[0] > 1
+    return "classes" if sums or "softmax" in {last.op, last.activation} else "values"
 
 
 def _read(path: Path, network: str | None) -> _Read:

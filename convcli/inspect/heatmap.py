@@ -85,7 +85,7 @@ def heatmap(trained: TrainedModel, picture: Pixels, *, threads: int = 0) -> Heat
         trained.model.scaling,
     )
     samples = trained.preprocessing.engine_samples(picture[np.newaxis])
-    answers = model.predict(samples, threads=threads, batch=1)[0]
+    answers = trained.finished(model.predict(samples, threads=threads, batch=1)[0])
     return Heatmap(answers, how, picture)
 
 

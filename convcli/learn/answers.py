@@ -26,11 +26,15 @@ class Answer:
         label: the most probable class, or None where its probability is under the threshold.
         probability: of the most probable class.
         top: (class, probability), the most probable first.
+        values: the outputs of a model that gives no classes, which has no label; nested for a map.
+        logits: the raw outputs of a model of classes, where they were asked for.
     """
 
     label: str | None
-    probability: float
+    probability: float | None
     top: tuple[tuple[str, float], ...]
+    values: list[Any] | None = None
+    logits: list[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ def answers(
     *,
     top: int = 3,
     threshold: float = 0.0,
+    logits: bool = False,
 ) -> list[Answer]:
     """Return what the model says about each of (N, *shape) samples.
 
@@ -82,6 +87,7 @@ def answers(
         samples: as the training data were.
         top: classes to name.
         threshold: under this probability the answer is None: don't know.
+        logits: give the raw outputs of each sample too.
 
     Raises:
         UsageMistake: `top` or `threshold` is out of range.
@@ -91,12 +97,17 @@ def answers(
         raise UsageMistake(f"--top {top}: use at least 1.")
     if not 0 <= threshold <= 1:
         raise UsageMistake(f"--threshold {threshold:g}: use a probability from 0 to 1.")
+    found = model.predict(samples)
+    if model.outputs == "values":
+        return [Answer(None, None, (), values=row.tolist()) for row in found]
+    raw = model.predict(samples, logits=True).tolist() if logits else [None] * len(found)
     told = []
-    for row in model.predict(samples):
+    for row, outputs in zip(found, raw, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
         best = tuple((model.class_names[i], float(row[i])) for i in order)
         label, probability = best[0]
-        told.append(Answer(label if probability >= threshold else None, probability, best))
+        said = label if probability >= threshold else None
+        told.append(Answer(said, probability, best, logits=outputs))
     return told
 
 
@@ -110,7 +121,12 @@ def evaluate(
     """
     check_same(model, data)
     model.warn_of(split.samples)
-    probabilities = predict_split(model.model, model.preprocessing, split, threads)
+    if model.outputs == "values":
+        raise InputProblem(
+            "The model gives values and knows no classes, so its answers cannot be right or wrong. "
+            "If its outputs are classes, import it again with --outputs classes."
+        )
+    probabilities = model.finished(predict_split(model.model, model.preprocessing, split, threads))
     labels = split.labels
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), data.classes)
     error, bins = metrics.calibration(probabilities, labels)

@@ -27,6 +27,9 @@ FORMAT = "convcli 1"
 
 Tensors = dict[str, npt.NDArray[Any]]
 
+OUTPUTS = ("classes", "values")
+"""What a network's outputs are: one number for each class, or values such as a regression's."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel(Shown):
@@ -38,6 +41,7 @@ class TrainedModel(Shown):
         preprocessing: how samples become the network's input.
         metrics: what was measured, by name.
         training: how it came about: data, recipe, seed, version.
+        outputs: one of `OUTPUTS`; classes get their softmax where the network has none.
     """
 
     model: Model
@@ -45,6 +49,7 @@ class TrainedModel(Shown):
     preprocessing: Preprocessing
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    outputs: str = "classes"
 
     @property
     def network(self) -> Network:
@@ -58,12 +63,27 @@ class TrainedModel(Shown):
         noted = recipe.get("loss") if isinstance(recipe, dict) else None
         return "mse" if noted == "mse" else "cross-entropy"
 
-    def predict(self, images: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Return the probability of each class, (N, classes), for a stack of samples.
+    @property
+    def ends_in_softmax(self) -> bool:
+        """Whether the network's last step gives probabilities."""
+        steps = self.model.trace.steps
+        return bool(steps) and "softmax" in {steps[-1].op, steps[-1].activation}
+
+    def finished(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return probabilities for the network's outputs, or values as they are."""
+        if self.outputs == "values" or self.ends_in_softmax or self.loss == "mse":
+            return outputs
+        powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        shares: npt.NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
+        return shares
+
+    def predict(self, images: npt.ArrayLike, *, logits: bool = False) -> npt.NDArray[np.float32]:
+        """Return each class's probability, (N, classes), or the values, for a stack of samples.
 
         Args:
             images: (N, *input shape) or one sample, as the training data were: bytes 0 to 255 for
                 pictures. A grey picture may leave its channel axis out.
+            logits: return the raw outputs instead, before any softmax.
 
         Warns:
             UserWarning: the model scales its samples, and these seem to be scaled already.
@@ -71,9 +91,13 @@ class TrainedModel(Shown):
         Raises:
             InputProblem: the samples do not fit the network.
         """
-        samples = self.preprocessing.stack(np.asarray(images))
-        self.warn_of(samples)
-        return self.model.predict(self.preprocessing.engine_samples(samples))
+        stacked = self.preprocessing.stack(np.asarray(images))
+        self.warn_of(stacked)
+        samples = self.preprocessing.engine_samples(stacked)
+        if logits:
+            raw = self.model.logits if self.ends_in_softmax else self.model.predict
+            return raw(samples)
+        return self.finished(self.model.predict(samples))
 
     def warn_of(self, samples: npt.NDArray[Any]) -> None:
         """Warn the caller's caller where samples seem to be scaled already."""
@@ -96,6 +120,7 @@ class TrainedModel(Shown):
                 "preprocessing": json.dumps(self.preprocessing.record()),
                 "metrics": json.dumps(self.metrics),
                 "training": json.dumps(self.training),
+                "outputs": self.outputs,
             },
             force=force,
         )
@@ -127,12 +152,18 @@ def load(path: Path | str) -> TrainedModel:
         raise InputProblem(
             f"{path}: {len(class_names)} class names for a network with {outputs} outputs."
         )
+    outputs_are = header.texts.get("outputs", OUTPUTS[0])
+    if outputs_are not in OUTPUTS:
+        raise InputProblem(
+            f"{path}: its outputs are {outputs_are[:40]!r}, not {' or '.join(OUTPUTS)}."
+        )
     return TrainedModel(
         model=model,
         class_names=class_names,
         preprocessing=preprocessing,
         metrics=_json(path, header, "metrics", dict),
         training=_json(path, header, "training", dict),
+        outputs=outputs_are,
     )
 
 

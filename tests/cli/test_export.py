@@ -14,7 +14,7 @@ import pytest
 from convcli.cli.app import run
 from convcli.learn.modelfile import TrainedModel
 from tests.exchange.models import samples_last, trained
-from tests.exchange.test_export import run_onnx
+from tests.exchange.test_export import run_file
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -50,7 +50,7 @@ def test_onnx_by_suffix(model: TrainedModel, capfd: pytest.CaptureFixture[str]) 
     }  # fmt: skip
     assert "samples of 12x10x2 times 0.5 0.25 plus 0 1 per channel" in said.err
     samples = samples_last(model)
-    got = run_onnx(Path("m.onnx").read_bytes(), first(prepared(model, samples)))
+    got = run_file(Path("m.onnx").read_bytes(), first(prepared(model, samples)))
     np.testing.assert_allclose(model.predict(samples), got, atol=1e-5)
 
 
@@ -60,7 +60,7 @@ def test_onnx_with_preprocessing(model: TrainedModel, capfd: pytest.CaptureFixtu
     assert run(["export", "model.safetensors", *words]) == 0
     assert told(capfd)["input"] == [12, 10, 2]
     samples = samples_last(model)
-    got = run_onnx(Path("model.onnx").read_bytes(), samples)
+    got = run_file(Path("model.onnx").read_bytes(), samples)
     np.testing.assert_allclose(model.predict(samples), got, atol=1e-5)
 
 

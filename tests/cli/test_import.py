@@ -12,6 +12,7 @@ import pytest
 import convcli
 from convcli.cli.app import run
 from convcli.exchange.export import export_model
+from convcli.exchange.importing import import_model
 from tests.exchange.models import samples_last, trained
 from tests.exchange.test_export import run_file
 
@@ -39,7 +40,7 @@ def test_everything_said_is_in_the_model(folder: Path, capfd: pytest.CaptureFixt
     assert run(words) == 0
     assert told(capfd) == {
         "model": "m.safetensors", "network": WORDS[1], "params": 39, "classes": ["a", "b", "c"],
-        "scale": [1 / 255], "offset": [-0.5],
+        "outputs": "classes", "scale": [1 / 255], "offset": [-0.5],
     }  # fmt: skip
     model = convcli.load("m.safetensors")
     assert model.preprocessing.pictures == "digit"
@@ -148,3 +149,69 @@ def test_mistakes(
     assert said in capfd.readouterr().err
     assert sorted(path.name for path in folder.iterdir()) == before
     assert Path("kept.safetensors").read_text() == "kept"
+
+
+def softmax(logits: Any) -> Any:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_logits_get_their_softmax(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A network without one at its end, as PyTorch's classifiers are exported."""
+    words = ["--network", "input 3x4x1, flatten, dense 3", "--scale", "1"]
+    assert run(["import", "w.npz", "-o", "m.safetensors", *words]) == 0
+    assert "outputs are taken for classes; --outputs values" in capfd.readouterr().err
+    samples = np.random.default_rng(3).normal(size=(30, 3, 4, 1)).astype(np.float32) / 2
+    with np.load("w.npz") as held:
+        sums = samples.reshape(30, 12) @ held["dense1.kernel"] + held["dense1.bias"]
+    ref, labels = softmax(sums), np.arange(30) % 3
+    model = convcli.load("m.safetensors")
+    np.testing.assert_allclose(model.predict(samples), ref, atol=1e-5)
+    np.testing.assert_allclose(model.predict(samples, logits=True), sums, atol=1e-4)
+    np.save("one.npy", samples[0])
+    assert run(["predict", "m.safetensors", "one.npy", "--logits", "--format", "json"]) == 0
+    (answer,) = told(capfd)
+    assert answer["probability"] == pytest.approx(ref[0].max(), abs=1e-5)
+    assert answer["logits"] == pytest.approx(sums[0].tolist(), abs=1e-4)
+    assert run(["predict", "m.safetensors", "one.npy", "--logits"]) == 0
+    assert f"{answer['logits'][0]:.6g}" in capfd.readouterr().out
+    np.savez("data.npz", x_train=samples, y_train=labels, class_names=np.array(["0", "1", "2"]))
+    assert run(["evaluate", "m.safetensors", "--data", "data.npz", "--format", "json"]) == 0
+    loss = -np.log(ref[np.arange(30), labels]).mean()
+    assert told(capfd)["loss"] == pytest.approx(loss, abs=1e-4)
+
+
+def test_a_softmax_of_its_own_is_the_only_one(folder: Path) -> None:
+    assert run(["import", "w.npz", "-o", "m.safetensors", *WORDS, "--quiet"]) == 0
+    model = convcli.load("m.safetensors")
+    samples = np.random.default_rng(3).normal(size=(5, 3, 4, 1)).astype(np.float32)
+    logits = model.predict(samples, logits=True)
+    np.testing.assert_allclose(model.predict(samples), softmax(logits), atol=1e-6)
+
+
+def test_values_stay_values(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--network", "input 3x4x1, flatten, dense 3", "--outputs", "values"]
+    assert run(["import", "w.npz", "-o", "m.safetensors", *words]) == 0
+    assert "--outputs" not in capfd.readouterr().err
+    model = convcli.load("m.safetensors")
+    assert model.outputs == "values"
+    sample = np.full((3, 4, 1), 2, np.float32)
+    np.save("one.npy", sample)
+    assert run(["predict", "m.safetensors", "one.npy", "--format", "json"]) == 0
+    (answer,) = told(capfd)
+    assert answer["values"] == pytest.approx(model.predict(sample, logits=True)[0].tolist())
+    assert (answer["label"], answer["probability"], answer["top"]) == (None, None, [])
+    np.savez("data.npz", x_train=[sample] * 3, y_train=[0, 1, 2], class_names=["0", "1", "2"])
+    assert run(["evaluate", "m.safetensors", "--data", "data.npz"]) == 3
+    assert "gives values and knows no classes" in capfd.readouterr().err
+    export_model(model, "again.npz")
+    assert import_model("again.npz").model.outputs == "values"
+
+
+@pytest.mark.parametrize("end", ["dense 3 sigmoid", "dense 3 relu", "dense 3, tanh"])
+def test_an_activation_at_the_end_gives_values(
+    end: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["import", "w.npz", "--network", f"input 3x4x1, flatten, {end}"]) == 0
+    assert "outputs are taken for values" in capfd.readouterr().err
+    assert convcli.load("w.safetensors").outputs == "values"
