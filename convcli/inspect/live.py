@@ -50,11 +50,12 @@ def page_network(model: TrainedModel) -> dict[str, Any]:
     weights = _Weights({**model.model.parameters, **model.model.buffers})
     steps = [_step(step, weights) for step in model.network.trace().steps]
     preparation = model.preprocessing
+    of_bytes = tuple(figure * (preparation.white / 255) for figure in preparation.scale)
     return {
         "input": list(shape),
         "classes": list(model.class_names),
         "preprocessing": {
-            "scale": _per_channel(preparation.scale, shape[2]),
+            "scale": _per_channel(of_bytes, shape[2]),
             "offset": _per_channel(preparation.offset, shape[2]),
             "centred": preparation.pictures == "digit",
         },

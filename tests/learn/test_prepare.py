@@ -13,6 +13,7 @@ from PIL import Image
 import convcli
 from convcli.cli.app import run
 from convcli.data import Dataset, Split
+from convcli.inspect.live import page_network
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import Preprocessing, preprocessing_for
 from tests.cli.learning import NETWORK, quadrants
@@ -87,6 +88,11 @@ def test_a_picture_has_the_white_of_the_training(dim: Path, capfd: Captured) -> 
     ref = model.predict(x[:8]).max(axis=1)
     assert [int(one["label"]) for one in got] == y[:8].tolist()
     np.testing.assert_allclose([one["probability"] for one in got], ref, rtol=1e-6)
+
+
+def test_the_page_shows_whole_bytes(dim: Path) -> None:
+    model = convcli.load(dim / "run" / "model.safetensors")
+    assert page_network(model)["preprocessing"]["scale"] == [pytest.approx(1 / 255)]
 
 
 def test_commands_say_so_too(dim: Path, capfd: Captured) -> None:
