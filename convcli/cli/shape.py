@@ -24,7 +24,7 @@ from convcli.errors import CheckFailed, UsageMistake
 if TYPE_CHECKING:
     from convcli.learn.timing import Timing
     from convcli.net import Trace
-    from convcli.net.assertion import Verdict
+    from convcli.net.expression import Verdict
     from convcli.net.lookup import OpenedNetwork
     from convcli.report import Report
 
@@ -225,7 +225,7 @@ def read_shape(text: str | None) -> tuple[int, ...] | None:
     """
     if text is None:
         return None
-    from convcli.net.arithmetic import Unreadable
+    from convcli.net.expression import Unreadable
     from convcli.net.words import sizes
 
     try:
@@ -289,7 +289,7 @@ def _write_diagram(
 
 def _verdict(expression: str, traced: Trace) -> Verdict:
     """Return whether the expression holds for the network's totals."""
-    from convcli.net.assertion import assertion_values, check
+    from convcli.net.expression import assertion_values, check
 
     return check(expression, assertion_values(traced))
 

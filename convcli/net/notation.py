@@ -9,7 +9,7 @@ from convcli.layers.activation import KINDS
 from convcli.layers.base import Layer, Shape
 from convcli.layers.join import BLOCKS, Block, Branch, Concat, Repeat, Residual, Scale
 from convcli.layers.registry import WORDS
-from convcli.net.arithmetic import Unreadable, evaluate
+from convcli.net.expression import Unreadable, evaluate
 from convcli.net.text import Token, mistake, sentence, tokens
 from convcli.net.value import MAX_DEPTH, Network
 from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, read_value, sizes

@@ -15,7 +15,7 @@ from convcli.geometry import (
     transposed_size,
 )
 from convcli.layers.base import Shape, shape_text
-from convcli.net.arithmetic import Unreadable
+from convcli.net.expression import Unreadable
 from convcli.net.trace import Step, Trace, partial_trace
 from convcli.net.value import Network
 from convcli.net.words import whole

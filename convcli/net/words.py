@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcli.layers.base import MAX_EXTENT, Layer
-from convcli.net.arithmetic import Unreadable
+from convcli.net.expression import Unreadable
 
 SHORT = {
     "op": "output_padding",

@@ -6,9 +6,9 @@ import pytest
 
 from convcli.errors import InputProblem, UsageMistake
 from convcli.net import network, parse_notation
-from convcli.net.assertion import assertion_values, check
 from convcli.net.conventions import CONVENTIONS, count
 from convcli.net.dialects import compare_dialects
+from convcli.net.expression import assertion_values, check
 from convcli.net.memory import memory, memory_advice
 
 # Thousand millions, as the tools print them for torchvision's ResNet-50 at 224x224.

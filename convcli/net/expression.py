@@ -1,0 +1,186 @@
+"""Arithmetic and comparisons over named numbers: `{2*n}`, `params < 5e6 and macs > 0`.
+
+Python reads the text (`ast`); only the operators below have a value here, so no code can run.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from convcli.errors import did_you_mean
+from convcli.net.text import Token, mistake, sentence
+
+if TYPE_CHECKING:
+    from convcli.net.trace import Trace
+
+Number = int | float
+MAX_LENGTH, MAX_DEPTH, MAX_VALUE, MAX_CONSTANT = 1000, 100, 10**9, 10**18
+ARITHMETIC: dict[type, Callable[[Any, Any], Number]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+}  # fmt: skip
+COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+}  # fmt: skip
+
+
+class Unreadable(ValueError):
+    """A word or an expression has no value; the message says why, `node` where."""
+
+    def __init__(self, reason: str, node: ast.expr | None = None) -> None:
+        super().__init__(reason)
+        self.node = node
+
+
+class Verdict(NamedTuple):
+    """Whether an expression holds, and each comparison in it with its numbers."""
+
+    holds: bool
+    comparisons: tuple[tuple[str, bool], ...]
+    """`params 30762 < 5e6` and whether it holds."""
+
+
+def evaluate(text: str, variables: Mapping[str, int]) -> int:
+    """Return the value of a whole-number expression; `/` must divide exactly, `//` rounds down.
+
+    >>> evaluate("2*(n + 1)", {"n": 3})
+    8
+
+    Raises:
+        Unreadable: not an expression, an unknown variable, or a value beyond a thousand million.
+    """
+    value = _Reader(text, variables, whole=True).value()
+    if not isinstance(value, int):
+        raise Unreadable(f"{value} is no whole number")
+    if abs(value) > MAX_VALUE:
+        raise Unreadable(f"values go up to {MAX_VALUE:,}")
+    return value
+
+
+def check(expression: str, values: Mapping[str, Number]) -> Verdict:
+    """Return whether an expression of comparisons holds for these values.
+
+    >>> check("params < 5e6 and macs > 0", {"params": 30762, "macs": 680832}).holds
+    True
+    >>> check("params < 30000", {"params": 30762})
+    Verdict(holds=False, comparisons=(('params 30762 < 30000', False),))
+
+    Raises:
+        UsageMistake: not an expression of comparisons, or an unknown name; shows the place.
+    """
+    try:
+        reader = _Reader(expression, values, whole=False)
+        return Verdict(reader.holds(), tuple(reader.comparisons))
+    except Unreadable as problem:
+        text, node = expression.strip(), problem.node
+        word = Token(ast.get_source_segment(text, node) or "", node.col_offset) if node else None
+        raise mistake(text, word or Token(text, 0), sentence(problem)) from None
+
+
+def assertion_values(trace: Trace) -> dict[str, Number]:
+    """Return the names an assertion may use; fields per axis count with their smaller axis.
+
+    >>> from convcli.net import network
+    >>> assertion_values(network("mnist").trace())["receptive_field"]
+    10
+    """
+    totals = trace.totals._asdict()
+    values: dict[str, Number] = {
+        name: value for name, value in totals.items() if isinstance(value, int)
+    }
+    for name in ("receptive_field", "receptive_field_min"):
+        values[name] = min(totals[name])
+    return values | {"layers": len(trace.steps)}
+
+
+class _Reader:
+    def __init__(self, text: str, names: Mapping[str, Number], *, whole: bool) -> None:
+        self.text, self.names, self.whole = text.strip(), names, whole
+        self.comparisons: list[tuple[str, bool]] = []
+        if len(text) > MAX_LENGTH:
+            raise Unreadable(f"expressions hold at most {MAX_LENGTH} characters")
+        if not (self.text.isascii() and self.text):
+            raise Unreadable("a number or a variable is missing")
+        try:
+            with warnings.catch_warnings(action="ignore"):  # `1if` warns before it is refused
+                self.tree = ast.parse(self.text, mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise Unreadable("this is no expression: a number or a variable is missing") from None
+
+    def holds(self, node: ast.expr | None = None, depth: int = 0) -> bool:
+        node = self._shallow(node, depth)
+        match node:
+            case ast.BoolOp(op=ast.And()):
+                return min(self._each(node.values, depth))
+            case ast.BoolOp(op=ast.Or()):
+                return max(self._each(node.values, depth))
+            case ast.UnaryOp(op=ast.Not()):
+                return not self.holds(node.operand, depth + 1)
+            case ast.Compare():
+                return self._compared(node, depth)
+        raise Unreadable("a comparison is missing: < <= == != >= >", node)
+
+    def _each(self, parts: list[ast.expr], depth: int) -> list[bool]:
+        """Return all verdicts: every comparison is shown, also behind one that decides."""
+        return [self.holds(part, depth + 1) for part in parts]
+
+    def _compared(self, node: ast.Compare, depth: int) -> bool:
+        holds, left = True, node.left
+        for sign, right in zip(node.ops, node.comparators, strict=True):
+            if type(sign) not in COMPARISONS:
+                raise Unreadable("a comparison is one of < <= == != >= >", right)
+            a, b = self.value(left, depth + 1), self.value(right, depth + 1)
+            fine = COMPARISONS[type(sign)](a, b)
+            between = self.text[left.end_col_offset : right.col_offset].strip()
+            number = "" if isinstance(left, ast.Constant) else f" {a:.12g}"
+            told = f"{self._said(left)}{number} {between} {self._said(right)}"
+            self.comparisons.append((told, fine))
+            holds, left = holds and fine, right
+        return holds
+
+    def _said(self, node: ast.expr) -> str:
+        return ast.get_source_segment(self.text, node) or ""
+
+    def value(self, node: ast.expr | None = None, depth: int = 0) -> Number:
+        node = self._shallow(node, depth)
+        match node:
+            case ast.Constant(value=int() | float() as value) if self._is_plain(node):
+                if not abs(value) <= MAX_CONSTANT:
+                    raise Unreadable(f"numbers go up to {MAX_CONSTANT:,}", node)
+                return value
+            case ast.Name(id=name) if name in self.names:
+                return self.names[name]
+            case ast.Name(id=name):
+                known = ", ".join(sorted(self.names)) or "none; write `let n = 16` at the top"
+                hint = did_you_mean(name, self.names)
+                what = "variable" if self.whole else "name"
+                raise Unreadable(f"{what} {name!r} is unknown (known: {known}).{hint}", node)
+            case ast.UnaryOp(op=ast.USub()):
+                return -self.value(node.operand, depth + 1)
+            case ast.BinOp() if type(node.op) in ARITHMETIC:
+                return self._combined(node, depth)
+        raise Unreadable("only numbers, names and + - * / // % ( ) have a meaning here", node)
+
+    def _combined(self, node: ast.BinOp, depth: int) -> Number:
+        a, b = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
+        if b == 0 and isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod):
+            raise Unreadable("division by zero", node.right)
+        if self.whole and isinstance(node.op, ast.Div):
+            if a % b:
+                raise Unreadable(f"{a} / {b} is no whole number; // rounds down", node)
+            return a // b
+        return ARITHMETIC[type(node.op)](a, b)
+
+    def _is_plain(self, node: ast.expr) -> bool:
+        """Whether a number is written in decimal, without Python's underscores and prefixes."""
+        return not set(self._said(node)) - set("0123456789.eE+-")
+
+    def _shallow(self, node: ast.expr | None, depth: int) -> ast.expr:
+        if depth > MAX_DEPTH:
+            raise Unreadable(f"expressions are nested at most {MAX_DEPTH} deep", node)
+        return self.tree if node is None else node
