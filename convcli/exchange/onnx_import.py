@@ -75,8 +75,7 @@ def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = T
     if size > MAX_BYTES:
         raise InputProblem(f"{path} has {size:,} bytes; an ONNX file has at most {MAX_BYTES:,}.")
     try:
-        graph = load_graph(content, path.parent, weights=weights)
-        return _network(graph, path.stem, input_shape)
+        return _read(content, path.parent, path.stem, input_shape, weights=weights)
     except InputProblem as problem:
         raise InputProblem(f"{path}: {problem}") from problem
 
@@ -89,7 +88,19 @@ def read_onnx_network(path: Path, input_shape: Shape | None = None) -> OpenedNet
 
 def network_from_onnx(content: bytes, name: str = "network") -> OnnxNetwork:
     """Return the network in the bytes of an ONNX file; see `read_onnx`."""
-    return _network(load_graph(content, None), name, None)
+    return _read(content, None, name, None, weights=True)
+
+
+def _read(
+    content: bytes, folder: Path | None, name: str, input_shape: Shape | None, *, weights: bool
+) -> OnnxNetwork:
+    try:
+        with np.errstate(all="ignore"):  # numbers that are none are refused where weights are used
+            return _network(load_graph(content, folder, weights=weights), name, input_shape)
+    except InputProblem:
+        raise
+    except MALFORMED as problem:
+        raise InputProblem(f"the graph is malformed ({problem}).") from problem
 
 
 def _network(graph: Graph, name: str, input_shape: Shape | None) -> OnnxNetwork:

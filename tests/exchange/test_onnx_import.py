@@ -124,3 +124,16 @@ def test_any_damage_ends_in_a_sentence() -> None:
         except ConvcliError:
             refused += 1
     assert refused > 100
+
+
+def test_a_graph_without_outputs_or_inputs_gets_a_sentence() -> None:
+    import onnx
+
+    trace = parse_notation("input 4, dense 2").trace()
+    whole = onnx.load_model_from_string(onnx_model(trace, arrays_for(trace)))
+    for part, sentence in (("output", "names no output"), ("input", r"has 0 inputs \(none\)")):
+        damaged = onnx.ModelProto()
+        damaged.CopyFrom(whole)
+        damaged.graph.ClearField(part)
+        with pytest.raises(InputProblem, match=sentence):
+            network_from_onnx(damaged.SerializeToString())
