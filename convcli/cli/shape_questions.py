@@ -14,7 +14,8 @@ from convcli.report import Column, Report
 
 def dialects_report(network: Network) -> Report:
     """Return the layers on which frameworks make something else of the same words."""
-    from convcli.net.dialects import DIALECTS, compare_dialects
+    from convcli.net.dialects import DIALECTS
+    from convcli.net.differences import compare_dialects
 
     found = compare_dialects(network)
     columns = (Column("index", "#", "right"), Column("name", "Layer"))

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from convcli.frozen import Frozen
 from convcli.layers.base import Join, Layer, Misfit, Shape, Work, elements, shape_text
 
+MAX_DEPTH = 50
+"""Blocks inside blocks; deeper nesting is a mistake or an attack."""
+
 Branch = tuple["Layer | Block", ...]
 """Layers in order; an empty branch passes its input through."""
 

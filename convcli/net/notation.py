@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from convcli.errors import InputProblem, UsageMistake, did_you_mean, nearest_names
 from convcli.layers.activation import KINDS
 from convcli.layers.base import Layer, Shape
-from convcli.layers.join import BLOCKS, Block, Branch, Concat, Repeat, Residual, Scale
+from convcli.layers.join import BLOCKS, MAX_DEPTH, Block, Branch, Concat, Repeat, Residual, Scale
 from convcli.layers.registry import WORDS
 from convcli.net.expression import Unreadable, evaluate
 from convcli.net.text import Token, mistake, sentence, tokens
-from convcli.net.value import MAX_DEPTH, Network
+from convcli.net.value import Network
 from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, read_value, sizes
 
 

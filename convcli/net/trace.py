@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.errors import InputProblem, UsageMistake, did_you_mean
 from convcli.geometry import AxisMap
 from convcli.layers.activation import activation_flops
 from convcli.layers.base import KINDS, MAX_EXTENT, Join, Layer, Misfit, Shape, elements, shape_text
 from convcli.layers.join import (
+    MAX_DEPTH,
     Add,
     Branch,
     Concat,
@@ -21,9 +23,13 @@ from convcli.layers.join import (
     Residual,
     Scale,
 )
+from convcli.net.dialects import in_dialect
 from convcli.net.field import POINT, AxisField, union
-from convcli.net.value import MAX_DEPTH, Network
+from convcli.net.writing import layer_text
 from convcli.shown import Shown
+
+if TYPE_CHECKING:
+    from convcli.net.value import Network
 
 MAX_STEPS = 20_000
 """Rows of one network; the deepest preset has about 500."""
@@ -194,8 +200,6 @@ def trace(
     if batch < 1:
         raise UsageMistake(f"A batch of {batch} holds nothing. Use at least 1.")
     if dialect is not None:
-        from convcli.net.dialects import in_dialect
-
         network = in_dialect(network, dialect)
     fold = _Fold(network, batch * BYTES[dtype], freeze)
     fold.branch(network.layers, 0, _Scope(""), 0)
@@ -313,8 +317,6 @@ class _Fold:
                 raise Misfit(f"the name {name} is taken. Use another, and none inside a repeat.")
             fields, aligned = self.fields_after(layer, figures, sources)
         except Misfit as problem:
-            from convcli.net.writing import layer_text
-
             raise InputProblem(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
         self.names.add(name)
         self.steps.append(self.step(index, name, layer, sources, shapes, figures, fields, aligned))
@@ -421,8 +423,6 @@ class _Fold:
         )
 
     def frozen(self, name: str) -> bool:
-        from fnmatch import fnmatchcase
-
         matching = [pattern for pattern in self.freeze if fnmatchcase(name, pattern)]
         for pattern in matching:
             self.unmatched.pop(pattern, None)

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from convcli.frozen import Frozen
-from convcli.layers.base import Layer, Misfit, Shape
-from convcli.layers.join import Block, Branch, Concat, Repeat, Scale
+from convcli.layers.base import MAX_EXTENT, Layer, Misfit, Shape, shape_text
+from convcli.layers.join import MAX_DEPTH, Block, Branch, Concat, Repeat, Scale
+from convcli.net.trace import Trace, trace
 from convcli.shown import Shown
-
-if TYPE_CHECKING:
-    from convcli.net.trace import Trace
-
-MAX_DEPTH = 50
-"""Blocks inside blocks; deeper nesting is a mistake or an attack."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -47,8 +41,6 @@ class Network(Shown, Frozen):
         freeze: tuple[str, ...] = (),
     ) -> Trace:
         """Return every step with its figures, see `convcli.net.trace.trace`."""
-        from convcli.net.trace import trace
-
         return trace(self, dialect=dialect, batch=batch, dtype=dtype, freeze=freeze)
 
     def with_input(self, input_shape: Shape) -> Network:
@@ -62,8 +54,6 @@ def check_input(shape: Shape) -> None:
     Raises:
         Misfit: wrong number of axes, or an axis that is empty or absurdly long.
     """
-    from convcli.layers.base import MAX_EXTENT, shape_text
-
     if not 1 <= len(shape) <= 4:
         raise Misfit(
             f"input {shape_text(shape)} has {len(shape)} axes. "

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convcli.errors import InputProblem
 from convcli.layers.base import Layer, padding_text, shape_text
 from convcli.layers.join import Block, Branch, Repeat, Residual, Scale
 from convcli.layers.registry import WORDS, Word
-from convcli.net.value import Network
 from convcli.net.words import FLAGS, SHORT
+
+if TYPE_CHECKING:
+    from convcli.net.value import Network
 
 _LETTER = {field: short for short, field in SHORT.items()}
 _FLAG = {field: flag for flag, field in FLAGS.items()}

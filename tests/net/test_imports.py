@@ -10,7 +10,7 @@ UNNEEDED = {
     "json",
     "random",
     "importlib.resources",
-    "convcli.net.dialects",
+    "convcli.net.differences",
     "convcli.net.solving",
     "convcli.net.modelheader",
 }
