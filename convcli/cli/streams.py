@@ -41,8 +41,10 @@ def spelled(problem: UnicodeError) -> tuple[str, int]:
     >>> "\u2502 3×4…\u00e9".encode("ascii", ERRORS)
     b'| 3x4...\\u00e9'
     """
-    if not isinstance(problem, UnicodeEncodeError):
+    if isinstance(problem, UnicodeDecodeError):
         return "\ufffd", problem.end  # a stream that is read as well, as a test's is
+    if not isinstance(problem, UnicodeEncodeError):
+        raise problem
     text = problem.object[problem.start : problem.end]
     return "".join(map(_character, text)), problem.end
 
