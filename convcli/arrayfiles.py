@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 MAX_BYTES = 8 * 2**30
 """The most that the arrays read from one file may take in memory, unless another limit is given."""
@@ -43,7 +43,7 @@ def read_npy(source: Path | bytes, name: str, *, max_bytes: int = MAX_BYTES) -> 
     """Return the array in an `.npy` file, or in the bytes of one.
 
     Raises:
-        InputProblem: no such file, no `.npy`, Python objects, or sizes that are not true.
+        InputError: no such file, no `.npy`, Python objects, or sizes that are not true.
     """
     try:
         if isinstance(source, bytes):
@@ -51,7 +51,7 @@ def read_npy(source: Path | bytes, name: str, *, max_bytes: int = MAX_BYTES) -> 
         with source.open("rb") as stream:
             return _read(stream, source.stat().st_size, name, max_bytes)
     except OSError as problem:
-        raise InputProblem(f"Cannot read {name}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot read {name}: {problem.strerror or problem}.") from problem
 
 
 def read_npz(
@@ -68,7 +68,7 @@ def read_npz(
         max_bytes: that all chosen arrays may take together.
 
     Raises:
-        InputProblem: no zip file, no arrays, a chosen one of Python objects, or sizes that are not
+        InputError: no zip file, no arrays, a chosen one of Python objects, or sizes that are not
             true.
     """
     try:
@@ -79,7 +79,7 @@ def read_npz(
                 if item.filename.endswith(".npy")
             }
             if not members:
-                raise InputProblem(f"{path} holds no arrays (.npy members).")
+                raise InputError(f"{path} holds no arrays (.npy members).")
             chosen = {name: members[name] for name in choose(list(members))}
             _check_packed(path, chosen.values(), max_bytes)
             found = {}
@@ -89,9 +89,9 @@ def read_npz(
                     found[name] = _read(stream, item.file_size, where, max_bytes)
             return found
     except _BAD_ZIP as problem:
-        raise InputProblem(f"{path} is no .npz file, or damaged: {problem}.") from problem
+        raise InputError(f"{path} is no .npz file, or damaged: {problem}.") from problem
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
 
 
 def _check_packed(path: Path, members: Iterable[zipfile.ZipInfo], max_bytes: int) -> None:
@@ -102,12 +102,12 @@ def _check_packed(path: Path, members: Iterable[zipfile.ZipInfo], max_bytes: int
         if item.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} and (
             item.file_size > MAX_DEFLATE_RATIO * item.compress_size
         ):
-            raise InputProblem(
+            raise InputError(
                 f"{path}: {item.filename} promises {item.file_size:,} bytes from "
                 f"{item.compress_size:,} packed ones, more than they can hold."
             )
     if total > max_bytes:
-        raise InputProblem(
+        raise InputError(
             f"{path}: its arrays take {total:,} bytes in memory; at most {max_bytes:,} are read."
         )
 
@@ -116,33 +116,33 @@ def _read(stream: IO[bytes], size: int, name: str, max_bytes: int) -> NDArray[An
     """Return the array in a stream of `size` bytes."""
     shape, fortran_order, dtype = _read_header(stream, name)
     if dtype.hasobject:
-        raise InputProblem(
+        raise InputError(
             f"{name} holds Python objects, which only pickle could read, and a pickle can "
             "run code. Save plain numbers: numpy.stack the samples to one shape."
         )
     promised, stored = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if promised != stored or min(shape, default=0) < 0:
-        raise InputProblem(
+        raise InputError(
             f"{name} promises {'x'.join(map(str, shape)) or 'one'} values, {promised:,} bytes, "
             f"and holds {stored:,}."
         )
     if promised > max_bytes:
-        raise InputProblem(f"{name} is {promised:,} bytes; at most {max_bytes:,} are read.")
+        raise InputError(f"{name} is {promised:,} bytes; at most {max_bytes:,} are read.")
     try:
         values = np.empty(promised, np.uint8)
         if fill(stream, values.data) < promised:
-            raise InputProblem(f"{name} is cut off.")
+            raise InputError(f"{name} is cut off.")
         array: NDArray[Any] = np.ndarray(
             shape, dtype, values.data, order="F" if fortran_order else "C"
         )
     except _BAD_HEADER as problem:
-        raise InputProblem(f"{name} is damaged: {problem}.") from problem
+        raise InputError(f"{name} is damaged: {problem}.") from problem
     if dtype.kind == "U" and promised:  # NumPy hands out any 32 bits as a letter
         letters = np.ndarray(
             promised // 4, np.dtype(np.uint32).newbyteorder(dtype.byteorder), values.data
         )
         if int(letters.max()) > sys.maxunicode:
-            raise InputProblem(f"{name} is damaged: it holds letters beyond U+{sys.maxunicode:X}.")
+            raise InputError(f"{name} is damaged: it holds letters beyond U+{sys.maxunicode:X}.")
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -165,5 +165,5 @@ def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, n
         if version == (2, 0):
             return npy.read_array_header_2_0(stream)
     except _BAD_HEADER as problem:
-        raise InputProblem(f"{name} is no .npy file, or damaged: {problem}.") from problem
-    raise InputProblem(f"{name} has the unknown npy version {version[0]}.{version[1]}.")
+        raise InputError(f"{name} is no .npy file, or damaged: {problem}.") from problem
+    raise InputError(f"{name} has the unknown npy version {version[0]}.{version[1]}.")

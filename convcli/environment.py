@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 
 from convcli import __version__
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 NEEDED = ("typer", "rich", "numpy", "numba", "pillow", "safetensors", "platformdirs", "isal")
 """Packages of the base install."""
@@ -59,11 +59,11 @@ def thread_count(wanted: int | None = None) -> int:
     True
 
     Raises:
-        UsageMistake: less than no thread.
+        UsageError: less than no thread.
     """
     if wanted:
         if wanted < 0:
-            raise UsageMistake(f"{wanted} threads cannot do anything; use 1 or more.")
+            raise UsageError(f"{wanted} threads cannot do anything; use 1 or more.")
         return wanted
     told = os.environ.get("NUMBA_NUM_THREADS", "")
     if told.isdecimal() and int(told) > 0:

@@ -28,25 +28,25 @@ class ConvcliError(Exception):
     exit_code: ExitCode = ExitCode.INPUT
 
 
-class UsageMistake(ConvcliError):
+class UsageError(ConvcliError):
     """The call is wrong: unknown option, kernel or preset, malformed kernel or notation (2)."""
 
     exit_code = ExitCode.USAGE
 
 
-class InputProblem(ConvcliError):
+class InputError(ConvcliError):
     """What was read cannot be used: file contents, unfitting network, missing data or extra (3)."""
 
     exit_code = ExitCode.INPUT
 
 
-class WouldOverwrite(ConvcliError):
+class OutputExistsError(ConvcliError):
     """An existing file stands where the output should go (4)."""
 
     exit_code = ExitCode.OVERWRITE
 
 
-class CheckFailed(ConvcliError):
+class CheckError(ConvcliError):
     """Everything ran, and a check that was asked for did not hold (5)."""
 
     exit_code = ExitCode.CHECK
@@ -73,13 +73,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(names)}?" if names else ""
 
 
-def missing_extra(package: str, extra: str, purpose: str) -> InputProblem:
+def missing_extra(package: str, extra: str, purpose: str) -> InputError:
     """Return the error for an optional package that is not installed, with the way to get it.
 
     >>> print(missing_extra("onnx", "onnx", "ONNX files"))
     ONNX files need the package onnx, which is not installed. Run: pip install 'convcli[onnx]'
     """
-    return InputProblem(
+    return InputError(
         f"{purpose} need the package {package}, which is not installed. "
         f"Run: pip install 'convcli[{extra}]'"
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from convcli.errors import InputProblem, UsageMistake, WouldOverwrite
+from convcli.errors import InputError, OutputExistsError, UsageError
 
 _UMASK = threading.Lock()
 """The mask is read by setting it, for the whole process: one thread at a time."""
@@ -41,22 +41,24 @@ def check_target(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()
         inputs: files being read; none of them is ever replaced, forced or not.
 
     Raises:
-        UsageMistake: `path` is one of the inputs.
-        WouldOverwrite: `path` exists and `force` is off.
-        InputProblem: `path` is a directory, or its folder is missing or not writable.
+        UsageError: `path` is one of the inputs.
+        OutputExistsError: `path` exists and `force` is off.
+        InputError: `path` is a directory, or its folder is missing or not writable.
     """
     for source in inputs:
         if _same_file(path, source):
-            raise UsageMistake(f"{path} is an input; name another output with -o.")
+            raise UsageError(f"{path} is an input; name another output with -o.")
     if path.is_dir():
-        raise InputProblem(f"{path} is a directory; name a file in it.")
+        raise InputError(f"{path} is a directory; name a file in it.")
     if os.path.lexists(path) and not force:
-        raise WouldOverwrite(f"{path} exists. Use --force to replace it, or another name with -o.")
+        raise OutputExistsError(
+            f"{path} exists. Use --force to replace it, or another name with -o."
+        )
     folder = path.parent
     if not folder.is_dir():
-        raise InputProblem(f"The folder {folder} does not exist. Make it first: mkdir -p {folder}")
+        raise InputError(f"The folder {folder} does not exist. Make it first: mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
-        raise InputProblem(f"The folder {folder} is not writable. Choose another place with -o.")
+        raise InputError(f"The folder {folder} is not writable. Choose another place with -o.")
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) ->
     Without `force` the last step is an exclusive link, so a file that appeared meanwhile is kept.
 
     Raises:
-        UsageMistake, WouldOverwrite, InputProblem: as `check_target`; InputProblem also for a
+        UsageError, OutputExistsError, InputError: as `check_target`; InputError also for a
             full disk and the like.
     """
     check_target(path, force=force, inputs=inputs)
@@ -78,7 +80,7 @@ def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) ->
         )
         os.close(descriptor)
     except OSError as problem:
-        raise InputProblem(f"Cannot write {path}: {problem.strerror}.") from problem
+        raise InputError(f"Cannot write {path}: {problem.strerror}.") from problem
     temporary = Path(name)
     _unfinished.add(temporary)
     try:
@@ -87,7 +89,7 @@ def new_file(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) ->
     except OSError as problem:
         if isinstance(problem, BrokenPipeError):
             raise
-        raise InputProblem(f"Cannot write {path}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot write {path}: {problem.strerror or problem}.") from problem
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -138,7 +140,7 @@ def _publish(temporary: Path, path: Path, *, force: bool) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError as clash:
-        raise WouldOverwrite(f"{path} appeared while it was being made; it was kept.") from clash
+        raise OutputExistsError(f"{path} appeared while it was being made; it was kept.") from clash
     except OSError:  # file systems without hard links
         temporary.replace(path)
 

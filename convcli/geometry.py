@@ -221,7 +221,7 @@ class Spread(Frozen):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Enlarge(Frozen):
-    """One axis of an enlargement: nearest cell, or linear between cell centres."""
+    """One axis of an enlargement: nearest cell, or linear between cell centers."""
 
     factor: int
     linear: bool = False
@@ -236,7 +236,7 @@ class Enlarge(Frozen):
     def reads(self, cell: int) -> range:
         """Return the input cells that output `cell` reads.
 
-        Linear puts output centre `(cell + 1/2) / factor - 1/2` between its two neighbours; at
+        Linear puts output center `(cell + 1/2) / factor - 1/2` between its two neighbors; at
         the ends of the map, where one is missing, the other stands for both.
 
         >>> [list(Enlarge(2).reads(cell)) for cell in range(3)]

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 MATRICES = {
     "picture-6x6.txt": (
-        "# A picture of 6x6 grey levels. With the kernel edge-3x3.txt, --padding valid:\n"
+        "# A picture of 6x6 gray levels. With the kernel edge-3x3.txt, --padding valid:\n"
         "# the first sum is 3+1+2 - (1+8+2) = -5.\n"
         "3 0 1 2 7 4\n1 5 8 9 3 1\n2 7 2 5 1 3\n0 1 3 1 7 8\n4 2 1 6 2 8\n2 4 5 2 3 9\n"
     ),
@@ -35,16 +35,16 @@ def photo() -> NDArray[np.uint8]:
 
 
 def depth16() -> NDArray[np.uint16]:
-    """Return the scene small and grey, 192 x 256, with 16 bits a pixel."""
-    grey = render(256, 192) @ np.array([0.299, 0.587, 0.114])
-    return np.rint(65535 * grey).astype(np.uint16)
+    """Return the scene small and gray, 192 x 256, with 16 bits a pixel."""
+    gray = render(256, 192) @ np.array([0.299, 0.587, 0.114])
+    return np.rint(65535 * gray).astype(np.uint16)
 
 
 def chart() -> NDArray[np.uint8]:
     """Return a test chart, 384 x 512 x 3.
 
-    Above: a star of 36 spokes, a zone plate (rings ever finer), colour patches; below: bars of
-    8, 6, 4, 3, 2 and 1 pixels, a step wedge of 16 grey levels, a slanted edge and single dots.
+    Above: a star of 36 spokes, a zone plate (rings ever finer), color patches; below: bars of
+    8, 6, 4, 3, 2 and 1 pixels, a step wedge of 16 gray levels, a slanted edge and single dots.
     """
     height, width = 384, 512
     page = np.full((height, width, 3), 235, np.float64)
@@ -58,7 +58,7 @@ def chart() -> NDArray[np.uint8]:
     return np.rint(page).astype(np.uint8)
 
 
-def _centred(height: int, width: int, fine: int = 4) -> tuple[NDArray, NDArray]:
+def _centered(height: int, width: int, fine: int = 4) -> tuple[NDArray, NDArray]:
     """Return x and y from the middle, on a grid `fine` times as fine, in pixels."""
     y, x = np.mgrid[0 : height * fine, 0 : width * fine]
     return (x + 0.5) / fine - width / 2, (y + 0.5) / fine - height / 2
@@ -71,20 +71,20 @@ def _reduced(fine: NDArray, factor: int = 4) -> NDArray[np.float64]:
 
 
 def _star(side: int) -> NDArray[np.float64]:
-    x, y = _centred(side, side)
+    x, y = _centered(side, side)
     radius = np.hypot(x, y)
     spokes = np.where(np.sin(36 * np.arctan2(y, x)) > 0, 20.0, 245.0)
     return _reduced(np.where(radius < side * 0.47, spokes, 235.0))
 
 
 def _zone_plate(height: int, width: int) -> NDArray[np.float64]:
-    x, y = _centred(height, width)
+    x, y = _centered(height, width)
     finest = 0.45 * np.pi / (height / 2)  # almost a full swing from pixel to pixel at the edge
     return _reduced(127.5 + 120 * np.cos(finest * (x * x + y * y)))
 
 
 def _patches(height: int, width: int) -> NDArray[np.float64]:
-    colours = np.array(
+    colors = np.array(
         [
             [200, 30, 30],
             [30, 160, 50],
@@ -94,8 +94,8 @@ def _patches(height: int, width: int) -> NDArray[np.float64]:
             [30, 180, 190],
         ]
     )
-    rows = np.minimum(np.arange(height) * len(colours) // height, len(colours) - 1)
-    return np.repeat(colours[rows][:, None, :], width, axis=1).astype(np.float64)
+    rows = np.minimum(np.arange(height) * len(colors) // height, len(colors) - 1)
+    return np.repeat(colors[rows][:, None, :], width, axis=1).astype(np.float64)
 
 
 def _bars(height: int, width: int) -> NDArray[np.float64]:
@@ -108,7 +108,7 @@ def _bars(height: int, width: int) -> NDArray[np.float64]:
 
 
 def _slanted_edge(side: int) -> NDArray[np.float64]:
-    x, y = _centred(side, side)
+    x, y = _centered(side, side)
     return _reduced(np.where(x + 0.09 * y > 0, 220.0, 40.0))
 
 
@@ -121,9 +121,9 @@ def _dots(side: int) -> NDArray[np.float64]:
 
 
 def glass() -> NDArray[np.uint8]:
-    """Return coloured glass, 192 x 256 x 4: soft alpha, and bright colour hidden where it is 0.
+    """Return colored glass, 192 x 256 x 4: soft alpha, and bright color hidden where it is 0.
 
-    Blurring the channels without their alpha would drag the hidden colour into the edges.
+    Blurring the channels without their alpha would drag the hidden color into the edges.
     """
     height, width = 192, 256
     y, x = np.mgrid[0:height, 0:width] + 0.5
@@ -133,13 +133,13 @@ def glass() -> NDArray[np.uint8]:
         ((160, 80), (0.15, 0.55, 0.85)),
         ((126, 124), (0.95, 0.8, 0.2)),
     )
-    for (middle_x, middle_y), colour in discs:
+    for (middle_x, middle_y), color in discs:
         radius = np.hypot(x - middle_x, y - middle_y)
         alpha = 0.75 * np.clip((62 - radius) / 10, 0, 1)
         shade = 1 - 0.35 * np.clip((radius - 20) / 42, 0, 1)
         under = picture[..., 3] * (1 - alpha)
         total = alpha + under
-        mixed = alpha[..., None] * 255 * shade[..., None] * np.array(colour)
+        mixed = alpha[..., None] * 255 * shade[..., None] * np.array(color)
         mixed += under[..., None] * picture[..., :3]
         seen = total > 0
         picture[seen, :3] = mixed[seen] / total[seen, None]

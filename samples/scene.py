@@ -1,7 +1,7 @@
 """A small ray tracer: spheres and a sign on a stone floor under a cloudy sky.
 
 Everything is a function of the pixel: the same picture on every machine, up to rounding.
-Units are metres, y points up; colours are linear light, red green blue.
+Units are metres, y points up; colors are linear light, red green blue.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIELD_OF_VIEW = 0.62
 
 SUN = np.array([-0.62, 0.62, -0.36])
 SUN /= np.linalg.norm(SUN)
-SUN_COLOUR = np.array([3.3, 2.9, 2.3])
+SUN_COLOR = np.array([3.3, 2.9, 2.3])
 SKY_LIGHT = np.array([0.30, 0.38, 0.54])
 SUN_SPREAD = 0.07
 """Radius of the sun at distance 1, a good deal larger than the real one: soft shadows."""
@@ -71,22 +71,22 @@ class Sphere:
     """A ball with its surface.
 
     Attributes:
-        centre: its middle.
+        center: its middle.
         radius: in metres.
-        colour: of the surface at points given from the centre, in units of the radius.
+        color: of the surface at points given from the center, in units of the radius.
         mirror: share of light reflected head on.
         shine: exponent of the highlight.
     """
 
-    centre: Array
+    center: Array
     radius: float
-    colour: Callable[[Array], Array]
+    color: Callable[[Array], Array]
     mirror: float
     shine: float
 
     def hit(self, origin: Array, direction: Array) -> Array:
         """Return the distance along each ray to the surface, or FAR."""
-        to_eye = origin - self.centre
+        to_eye = origin - self.center
         b = np.einsum("ij,ij->i", to_eye, direction)
         c = np.einsum("ij,ij->i", to_eye, to_eye) - self.radius**2
         inside = b * b - c
@@ -95,18 +95,18 @@ class Sphere:
 
 
 def plain(red: float, green: float, blue: float) -> Callable[[Array], Array]:
-    """Return a surface of one colour."""
+    """Return a surface of one color."""
     return lambda points: np.broadcast_to(np.array([red, green, blue]), points.shape)
 
 
 def banded(points: Array) -> Array:
-    """Return a beach ball: six sectors in two colours, white caps."""
+    """Return a beach ball: six sectors in two colors, white caps."""
     angle = np.arctan2(points[:, 2], points[:, 0] * 0.9 + points[:, 1] * 0.43)
     sector = np.floor((angle / (2 * np.pi) + 0.5) * 6).astype(int) % 3
     palette = np.array([[0.80, 0.10, 0.06], [0.92, 0.88, 0.78], [0.95, 0.55, 0.05]])
-    colours = palette[sector]
+    colors = palette[sector]
     pole = np.abs(points @ np.array([-0.43, 0.9, 0.0])) > 0.95
-    return np.where(pole[:, None], 0.9, colours)
+    return np.where(pole[:, None], 0.9, colors)
 
 
 def marbled(points: Array) -> Array:
@@ -125,7 +125,7 @@ SPHERES = (
     Sphere(np.array([2.55, 0.22, -1.35]), 0.22, plain(0.75, 0.52, 0.06), 0.05, 60.0),
 )
 
-SIGN_CENTRE = np.array([1.45, 1.66, 0.45])
+SIGN_CENTER = np.array([1.45, 1.66, 0.45])
 SIGN_HALF = np.array([1.32, 0.69])
 SIGN_TURN = 0.16
 SIGN_RIGHT = np.array([np.cos(SIGN_TURN), 0.0, np.sin(SIGN_TURN)])
@@ -159,10 +159,10 @@ def sign_hit(origin: Array, direction: Array) -> tuple[Array, Array, Array]:
     """Return distance to the board or its posts, or FAR, and the place on it, right and up."""
     slope = direction @ SIGN_NORMAL
     with np.errstate(divide="ignore", invalid="ignore"):
-        distance = ((SIGN_CENTRE - origin) @ SIGN_NORMAL) / slope
+        distance = ((SIGN_CENTER - origin) @ SIGN_NORMAL) / slope
         point = origin + distance[:, None] * direction
-    right = (point - SIGN_CENTRE) @ SIGN_RIGHT
-    up = point[:, 1] - SIGN_CENTRE[1]
+    right = (point - SIGN_CENTER) @ SIGN_RIGHT
+    up = point[:, 1] - SIGN_CENTER[1]
     on_board = (np.abs(right) < SIGN_HALF[0]) & (np.abs(up) < SIGN_HALF[1])
     beside = np.abs(np.abs(right) - 0.8 * SIGN_HALF[0])
     on_post = (beside < POST_WIDTH) & (point[:, 1] > 0) & (up < 0)
@@ -170,7 +170,7 @@ def sign_hit(origin: Array, direction: Array) -> tuple[Array, Array, Array]:
     return np.where(hit, distance, FAR), right, up
 
 
-def sign_colour(right: Array, up: Array) -> Array:
+def sign_color(right: Array, up: Array) -> Array:
     """Return the paint of the board, or the wood of a post below it."""
     height, width = SIGN_FACE.shape[:2]
     column = np.clip((right / SIGN_HALF[0] + 1) / 2 * width, 0, width - 1).astype(int)
@@ -181,7 +181,7 @@ def sign_colour(right: Array, up: Array) -> Array:
     return np.where((np.abs(up) < SIGN_HALF[1])[:, None], weathered, wood)
 
 
-def floor_colour(x: Array, z: Array) -> Array:
+def floor_color(x: Array, z: Array) -> Array:
     """Return stone tiles, each of its own shade, with joints between."""
     size = 0.72
     across, along = x / size, z / size
@@ -201,26 +201,26 @@ def floor_colour(x: Array, z: Array) -> Array:
     return stone * joint[:, None] + (1 - joint[:, None]) * np.array([0.10, 0.09, 0.08])
 
 
-def sky_colour(direction: Array) -> Array:
+def sky_color(direction: Array) -> Array:
     """Return sky, clouds, the glow around the sun and a line of hills."""
     up = np.maximum(direction[:, 1], 0.0)
     zenith, horizon = np.array([0.07, 0.20, 0.62]), np.array([0.62, 0.73, 0.88])
     share = np.exp(-4.2 * up)[:, None]
-    colour = zenith * (1 - share) + horizon * share
+    color = zenith * (1 - share) + horizon * share
     flat_x, flat_z = direction[:, 0] / (up + 0.16), direction[:, 2] / (up + 0.16)
     cover = cloudy(flat_x * 1.1 + 3.2, flat_z * 1.1 + 9.1, 20, 6)
     cloud = (smoothstep(0.47, 0.75, cover) * smoothstep(0.0, 0.10, up))[:, None]
     under = cloudy(flat_x * 1.1 + 3.5, flat_z * 1.1 + 9.3, 20, 4)[:, None]
-    colour = colour * (1 - cloud) + cloud * (1.25 - 0.55 * under) * np.array([1.0, 0.98, 0.95])
+    color = color * (1 - cloud) + cloud * (1.25 - 0.55 * under) * np.array([1.0, 0.98, 0.95])
     toward_sun = np.maximum(direction @ SUN, 0.0)[:, None]
-    colour = colour + (0.5 * toward_sun**24 + 5.0 * toward_sun**900) * SUN_COLOUR / 2
+    color = color + (0.5 * toward_sun**24 + 5.0 * toward_sun**900) * SUN_COLOR / 2
     bearing = np.arctan2(direction[:, 0], direction[:, 2])
     for layer, (height, shade) in enumerate(((0.085, 0.55), (0.05, 0.25))):
         ridge = height * (0.35 + cloudy(bearing * (3 + 2 * layer) + 11 * layer, bearing * 0, 30))
         soil = np.array([0.16, 0.23, 0.22]) * (1 - shade) + horizon * shade
         below = smoothstep(-0.0015, 0.0015, ridge - direction[:, 1])[:, None]
-        colour = colour * (1 - below) + soil * below
-    return colour
+        color = color * (1 - below) + soil * below
+    return color
 
 
 @dataclass
@@ -230,7 +230,7 @@ class Surface:
     distance: Array
     point: Array
     normal: Array
-    colour: Array
+    color: Array
     mirror: Array
     shine: Array
 
@@ -246,19 +246,19 @@ def first_surface(origin: Array, direction: Array) -> Surface:
     distance = distances.min(axis=0)
     point = origin + np.minimum(distance, 1e4)[:, None] * direction
     normal = np.broadcast_to(np.array([0.0, 1.0, 0.0]), (count, 3)).copy()
-    colour, mirror, shine = np.zeros((count, 3)), np.full(count, 0.02), np.full(count, 30.0)
+    color, mirror, shine = np.zeros((count, 3)), np.full(count, 0.02), np.full(count, 30.0)
     on_floor = (nearest == 0) & (distance < FAR)
-    colour[on_floor] = floor_colour(point[on_floor, 0], point[on_floor, 2])
+    color[on_floor] = floor_color(point[on_floor, 0], point[on_floor, 2])
     on_sign = (nearest == 1) & (distance < FAR)
     facing = np.where((direction[on_sign] @ SIGN_NORMAL < 0)[:, None], SIGN_NORMAL, -SIGN_NORMAL)
     normal[on_sign] = facing
-    colour[on_sign] = sign_colour(right[on_sign], up[on_sign])
+    color[on_sign] = sign_color(right[on_sign], up[on_sign])
     for number, ball in enumerate(SPHERES, start=2):
         on_ball = (nearest == number) & (distance < FAR)
-        normal[on_ball] = (point[on_ball] - ball.centre) / ball.radius
-        colour[on_ball] = ball.colour(normal[on_ball])
+        normal[on_ball] = (point[on_ball] - ball.center) / ball.radius
+        color[on_ball] = ball.color(normal[on_ball])
         mirror[on_ball], shine[on_ball] = ball.mirror, ball.shine
-    return Surface(distance, point, normal, colour, mirror, shine)
+    return Surface(distance, point, normal, color, mirror, shine)
 
 
 def sunlight(point: Array, rays: int) -> Array:
@@ -293,7 +293,7 @@ def openness(point: Array, normal: Array) -> Array:
     """Return the share of the sky that the spheres leave free (Quilez, sphere occlusion)."""
     free = np.ones(len(point))
     for ball in SPHERES:
-        toward = ball.centre - point
+        toward = ball.center - point
         distance = np.linalg.norm(toward, axis=1)
         cosine = np.einsum("ij,ij->i", normal, toward) / distance
         outside = distance > ball.radius * 1.001
@@ -307,7 +307,7 @@ def radiance(origin: Array, direction: Array, bounces: int) -> Array:
     met = first_surface(origin, direction)
     light = np.zeros_like(direction)
     sky = met.distance >= FAR
-    light[sky] = sky_colour(direction[sky])
+    light[sky] = sky_color(direction[sky])
     solid = ~sky
     if solid.any():
         light[solid] = _shaded(direction[solid], _rows_of(met, solid), bounces)
@@ -326,14 +326,14 @@ def _shaded(direction: Array, met: Surface, bounces: int) -> Array:
     sun[lit] = sunlight(lifted[lit], SHADOW_RAYS if bounces else 4)
     sky = openness(met.point, met.normal) * (0.55 + 0.45 * met.normal[:, 1])
     bounced = 0.16 * np.maximum(-met.normal[:, 1] + 0.35, 0)
-    diffuse = (sun * facing)[:, None] * SUN_COLOUR + sky[:, None] * SKY_LIGHT
+    diffuse = (sun * facing)[:, None] * SUN_COLOR + sky[:, None] * SKY_LIGHT
     diffuse = diffuse + bounced[:, None] * np.array([1.0, 0.9, 0.75])
     along = np.einsum("ij,ij->i", direction, met.normal)
     reflected = direction - 2 * along[:, None] * met.normal
     reflected /= np.linalg.norm(reflected, axis=1, keepdims=True)
     glint = np.maximum(reflected @ SUN, 0.0) ** met.shine * sun
-    light = met.colour * diffuse * (1 - met.mirror)[:, None]
-    light += (glint * (0.15 + met.mirror) * met.shine / 60)[:, None] * SUN_COLOUR
+    light = met.color * diffuse * (1 - met.mirror)[:, None]
+    light += (glint * (0.15 + met.mirror) * met.shine / 60)[:, None] * SUN_COLOR
     if bounces:
         grazing = (1 - np.clip(-along, 0, 1)) ** 5
         share = met.mirror + (1 - met.mirror) * grazing * np.where(met.shine > 50, 0.6, 0.05)

@@ -112,8 +112,8 @@ def volumes(count: int = 240, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray
     grid = np.stack(np.meshgrid(*[np.arange(12.0)] * 3, indexing="ij"))
     made = np.empty((count, 12, 12, 12, 1), np.uint8)
     for place, label in enumerate(labels.tolist()):
-        centre = random.uniform(4, 7, 3)
-        away = np.abs(grid - centre[:, None, None, None])
+        center = random.uniform(4, 7, 3)
+        away = np.abs(grid - center[:, None, None, None])
         axis = int(random.integers(3))
         along, across = away[axis], np.delete(away, axis, axis=0)
         inside = {

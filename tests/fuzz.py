@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
 WRONG = (

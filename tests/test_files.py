@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from convcli.errors import InputProblem, UsageMistake, WouldOverwrite
+from convcli.errors import InputError, OutputExistsError, UsageError
 from convcli.files import new_file, write_text
 
 
@@ -60,7 +60,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file(
 ENDS_WHILE_A_THREAD_WRITES = """
 import sys, threading
 from pathlib import Path
-from convcli.cli.app import main
+from convcli.cli.main import main
 from convcli.files import new_file
 begun = threading.Event()
 def write():
@@ -84,7 +84,7 @@ def test_a_process_that_ends_leaves_nothing_of_its_threads(tmp_path: Path) -> No
 def test_an_existing_file_needs_force(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(WouldOverwrite, match="--force"):
+    with pytest.raises(OutputExistsError, match="--force"):
         write_text(path, "new")
     write_text(path, "new", force=True)
     assert path.read_text() == "new"
@@ -92,7 +92,7 @@ def test_an_existing_file_needs_force(tmp_path: Path) -> None:
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with pytest.raises(WouldOverwrite, match="appeared"), new_file(path) as temporary:
+    with pytest.raises(OutputExistsError, match="appeared"), new_file(path) as temporary:
         temporary.write_text("ours")
         path.write_text("theirs")
     assert path.read_text() == "theirs"
@@ -103,25 +103,25 @@ def test_an_input_is_never_replaced(tmp_path: Path) -> None:
     path.write_text("precious")
     alias = tmp_path / "alias.txt"
     alias.symlink_to(path)
-    with pytest.raises(UsageMistake, match="is an input"):
+    with pytest.raises(UsageError, match="is an input"):
         write_text(alias, "new", force=True, inputs=[path])
     assert path.read_text() == "precious"
 
 
 def test_a_missing_folder_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match="mkdir -p"):
+    with pytest.raises(InputError, match="mkdir -p"):
         write_text(tmp_path / "no" / "a.txt", "x")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(InputProblem, match="not writable"):
+    with pytest.raises(InputError, match="not writable"):
         write_text(tmp_path / "a.txt", "x")
 
 
 def test_a_symlink_loop_is_refused(tmp_path: Path) -> None:
     loop = tmp_path / "loop.txt"
     loop.symlink_to(loop)
-    with pytest.raises(WouldOverwrite):
+    with pytest.raises(OutputExistsError):
         write_text(loop, "x")

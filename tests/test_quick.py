@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import convcli
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.cli.learning import NETWORK, write_quadrants
 
 

@@ -59,7 +59,7 @@ def test_pictures_have_their_kind_and_are_small(
     assert (SAMPLES / name).stat().st_size < LARGEST_BYTES
 
 
-def test_the_glass_hides_colour_where_it_is_clear() -> None:
+def test_the_glass_hides_color_where_it_is_clear() -> None:
     with Image.open(SAMPLES / "glass.png") as picture:
         pixels = np.asarray(picture)
     clear = pixels[..., 3] == 0

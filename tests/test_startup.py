@@ -33,7 +33,7 @@ def loaded_by(words: tuple[str, ...]) -> set[str]:
     """Run the command line in a fresh interpreter and return the packages it imported."""
     script = (
         "import sys\n"
-        "from convcli.cli.app import run\n"
+        "from convcli.cli.main import run\n"
         f"code = run({list(words)!r})\n"
         "assert code == 0, code\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
@@ -65,7 +65,7 @@ def test_runs_are_compared_without_the_engine(tmp_path: Path) -> None:
 def test_a_mistake_in_a_sweep_is_told_before_anything_is_loaded() -> None:
     script = (
         "import sys\n"
-        "from convcli.cli.app import run\n"
+        "from convcli.cli.main import run\n"
         "assert run(['sweep', 'rps', 'n=1,2', 'learning=0.1']) == 2\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from convcli.environment import _processor_quota, thread_count
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from tests.cli.learning import NETWORK
 
 WORK = f"""
@@ -73,7 +73,7 @@ def test_what_is_wanted_comes_before_what_there_is(monkeypatch: pytest.MonkeyPat
     assert thread_count(2) == 2
     monkeypatch.setenv("NUMBA_NUM_THREADS", "many")
     assert thread_count() <= (os.cpu_count() or 1)
-    with pytest.raises(UsageMistake, match="-1 threads"):
+    with pytest.raises(UsageError, match="-1 threads"):
         thread_count(-1)
 
 

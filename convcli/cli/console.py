@@ -11,7 +11,7 @@ from functools import cache
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.report import Report, render
 from convcli.report.printable import printable
 
@@ -124,10 +124,10 @@ def standard_input() -> bytes:
     """Return all of stdin, which can be read only once.
 
     Raises:
-        InputProblem: it was closed from the start (`<&-`).
+        InputError: it was closed from the start (`<&-`).
     """
     if sys.stdin is None:
-        raise InputProblem("stdin is closed, and - reads from it. Name a file, or use a pipe.")
+        raise InputError("stdin is closed, and - reads from it. Name a file, or use a pipe.")
     return sys.stdin.buffer.read()
 
 
@@ -148,7 +148,7 @@ def emit_summary(report: Report, style: str | None, messages: Messages) -> None:
         emit(report, style)
 
 
-def has_colour() -> bool:
+def has_color() -> bool:
     """Tell whether stdout shows bold and dim letters; https://no-color.org asks for the first."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False

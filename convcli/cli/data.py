@@ -10,7 +10,7 @@ import typer
 
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption, takes
 from convcli.data.source import Shaping, Source
-from convcli.errors import CheckFailed, UsageMistake
+from convcli.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -89,11 +89,11 @@ def data(
 
     if source is None:
         if check or sheet or output is not None:
-            raise UsageMistake("Name a data set, such as: convcli data mnist")
+            raise UsageError("Name a data set, such as: convcli data mnist")
         emit(names_report(), style)
         return
     if sheet and output is None:
-        raise UsageMistake("--sheet needs a place for the picture: -o samples.png")
+        raise UsageError("--sheet needs a place for the picture: -o samples.png")
     if output is not None:
         from convcli.data.export import check_name
         from convcli.files import check_target
@@ -106,7 +106,7 @@ def data(
         messages.say("Making digits (compiles once on first use).")
     if count is not None:
         if source != "digits":
-            raise UsageMistake(f"{source} takes no count; use --samples.")
+            raise UsageError(f"{source} takes no count; use --samples.")
         shaping = dataclasses.replace(shaping, samples=count)
     with messages.counted() as progress:
         loaded = Source(name=source, **shaping.given()).load(seed=seed, progress=progress)
@@ -119,7 +119,7 @@ def data(
         _keep(loaded, output, Path(source), messages, sheet=sheet, force=force)
     failed = [finding for finding in findings or () if finding.failed]
     if failed:
-        raise CheckFailed(f"{source}: {' '.join(finding.text for finding in failed)}")
+        raise CheckError(f"{source}: {' '.join(finding.text for finding in failed)}")
 
 
 def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.report import Column, Report
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def names_report() -> Report:
 
 def description(data: Dataset, findings: tuple[Finding, ...] | None) -> Report:
     """Return what `data` holds, and what its checks found if they were made."""
-    from convcli.data.checks import summarise
+    from convcli.data.checks import summarize
 
-    summaries = summarise(data)
+    summaries = summarize(data)
     columns = (
         Column("class", "class"),
         *(Column(item.name, item.name, "right") for item in summaries),
@@ -123,18 +123,18 @@ def sheet_cells(data: Dataset, per_class: int) -> Iterator[Cell]:
     """Yield the first samples of each class as cells, a heading before each class.
 
     Raises:
-        UsageMistake: the samples are no pictures.
+        UsageError: the samples are no pictures.
     """
-    from convcli.imaging.sheet import Cell, grey_levels
+    from convcli.imaging.sheet import Cell, gray_levels
 
     split = data.train
     if split.samples.ndim != 4 or split.samples.shape[3] not in {1, 3}:
         shape = "x".join(map(str, data.sample_shape))
-        raise UsageMistake(f"--sheet draws pictures; samples of {data.name} are {shape}.")
+        raise UsageError(f"--sheet draws pictures; samples of {data.name} are {shape}.")
     for label, name in enumerate(data.class_names):
         heading = f"{name} ({int((split.labels == label).sum()):,})"
         for at in np.flatnonzero(split.labels == label)[:per_class].tolist():
             sample = split.samples[at]
-            pixels = sample if sample.dtype == np.uint8 else grey_levels(sample)
+            pixels = sample if sample.dtype == np.uint8 else gray_levels(sample)
             yield Cell("", pixels[..., 0] if pixels.shape[2] == 1 else pixels, heading)
             heading = ""

@@ -1,4 +1,4 @@
-"""`convcli evaluate`: how a trained model does on labelled samples."""
+"""`convcli evaluate`: how a trained model does on labeled samples."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import typer
 from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import FormatOption, QuietOption, ThreadsOption, takes
 from convcli.data.source import Source
-from convcli.errors import CheckFailed
+from convcli.errors import CheckError
 
 if TYPE_CHECKING:
     from convcli.data import Dataset, Split
     from convcli.learn.answers import Evaluation
-    from convcli.learn.rundata import Labelled
+    from convcli.learn.rundata import Labeled
     from convcli.report import Report
 
-HELP = """Evaluate a model on labelled samples: accuracy, loss, confusion matrix, precision and
+HELP = """Evaluate a model on labeled samples: accuracy, loss, confusion matrix, precision and
 recall of each class, calibration, and the worst mistakes.
 """
 
@@ -70,23 +70,23 @@ def evaluate(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit
-    from convcli.cli.learn_options import load_labelled, model_path
+    from convcli.cli.learn_options import load_labeled, model_path
     from convcli.learn import answers
     from convcli.learn.modelfile import load
 
     trained = load(model_path(model))
     messages = Messages(quiet=quiet)
-    chosen = load_labelled(trained, source, split, messages)
+    chosen = load_labeled(trained, source, split, messages)
     with messages.warned(chosen.data.name):
         found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
     emit(evaluation_report(found, chosen), style)
     if fail_under is not None and found.accuracy < fail_under:
-        raise CheckFailed(
+        raise CheckError(
             f"The accuracy is {found.accuracy:.4f}, under the {fail_under:g} of --fail-under."
         )
 
 
-def evaluation_report(found: Evaluation, chosen: Labelled) -> Report:
+def evaluation_report(found: Evaluation, chosen: Labeled) -> Report:
     """Return the figures as a report: classes, confusion, calibration, mistakes."""
     from convcli.present.class_table import class_report
 

@@ -11,7 +11,7 @@ from convcli.cli.console import emit
 from convcli.cli.explain_model import register as register_model
 from convcli.cli.options import FormatOption
 from convcli.cli.sum_reports import place_text, sum_document, sum_report
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.report import Column, Report
 
 explain = typer.Typer(
@@ -260,7 +260,7 @@ def _kernel(text: str) -> tuple[tuple[tuple[float, ...], ...], float]:
 
     kernel = find(text)
     if not isinstance(kernel, Kernel):
-        raise UsageMistake(f"{text} is made of several kernels; explain one, such as {text}-x.")
+        raise UsageError(f"{text} is made of several kernels; explain one, such as {text}-x.")
     rows = tuple(tuple(number / kernel.divisor for number in line) for line in kernel.rows)
     return rows, float(kernel.offset)
 
@@ -268,7 +268,7 @@ def _kernel(text: str) -> tuple[tuple[tuple[float, ...], ...], float]:
 def _numbers(text: str, what: str) -> tuple[float, ...]:
     rows = _rows(text, what)
     if len(rows) != 1:
-        raise UsageMistake(f"{what}: one row of numbers is needed; {len(rows)} rows were given.")
+        raise UsageError(f"{what}: one row of numbers is needed; {len(rows)} rows were given.")
     return rows[0]
 
 
@@ -276,7 +276,7 @@ def _place(text: str, option: str) -> tuple[int, int]:
     """Return ROW,COL as two integers."""
     words = text.split(",")
     if len(words) != 2 or not all(word.strip().isdigit() for word in words):
-        raise UsageMistake(f"{option} {text} is not ROW,COL: two whole numbers from 0, as in 2,3.")
+        raise UsageError(f"{option} {text} is not ROW,COL: two whole numbers from 0, as in 2,3.")
     return int(words[0]), int(words[1])
 
 

@@ -9,7 +9,7 @@ import typer
 from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import FormatOption
 from convcli.cli.show_output import ImageArgument
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 if TYPE_CHECKING:
     from convcli.inspect.arithmetic import PoolingWindow
@@ -95,7 +95,7 @@ def _asked(model: Any, image: str, at: str) -> tuple[Subject, Any, str, tuple[in
 
     layer, place = parse_place(at)
     if layer is None:
-        raise UsageMistake(f"--at {at} names no layer. Write LAYER:ROW,COL, such as conv1:{at}.")
+        raise UsageError(f"--at {at} names no layer. Write LAYER:ROW,COL, such as conv1:{at}.")
     subject = load_subject(model)
     return subject, load_sample(subject, image), layer, place
 

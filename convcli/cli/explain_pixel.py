@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convcli.cli.console import emit, standard_input
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.imaging.apply import read_any
 from convcli.imaging.content import Limits
 from convcli.imaging.explanation import Component, Explanation, Term, channel_name, explain_frame
@@ -37,11 +37,11 @@ def explain_pixel(
     """Print the explanation of one output pixel of one input.
 
     Raises:
-        UsageMistake: several inputs, or a place that is not ROW,COL of the output.
+        UsageError: several inputs, or a place that is not ROW,COL of the output.
     """
     sources = find_sources(inputs)
     if len(sources) != 1:
-        raise UsageMistake(f"--explain takes one input, not {len(sources)}.")
+        raise UsageError(f"--explain takes one input, not {len(sources)}.")
     row, column = parse_place(place)
     path = sources[0].path
     picture, _ = read_any(path or standard_input(), limits=limits)
@@ -55,11 +55,11 @@ def parse_place(text: str) -> tuple[int, int]:
     (3, 14)
 
     Raises:
-        UsageMistake: anything else.
+        UsageError: anything else.
     """
     match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
     if not match:
-        raise UsageMistake(f"{text!r} is no place; write ROW,COL from 0, such as 3,14.")
+        raise UsageError(f"{text!r} is no place; write ROW,COL from 0, such as 3,14.")
     return int(match[1]), int(match[2])
 
 

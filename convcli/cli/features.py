@@ -11,7 +11,7 @@ import typer
 from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import ForceOption, FormatOption, OutputOption, QuietOption, takes
 from convcli.data.source import SOURCES, Shaping, Source
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -69,7 +69,7 @@ def features(
 
     place = output or Path("features.npz")
     if place.suffix.lower() not in {".npz", ".csv"}:
-        raise UsageMistake(f"{place}: features are written as .npz or .csv.")
+        raise UsageError(f"{place}: features are written as .npz or .csv.")
     path = model_path(model)
     inputs = [path, Path(source)]
     check_target(place, force=force, inputs=inputs)

@@ -71,8 +71,8 @@ QualityOption = Annotated[
         show_default="95 for JPEG, else lossless",
     ),
 ]
-GreyOption = Annotated[
-    bool, typer.Option("--gray", "--grey", help="Brightness (Rec. 601) instead of colours.")
+GrayOption = Annotated[
+    bool, typer.Option("--gray", "--grey", help="Brightness (Rec. 601) instead of colors.")
 ]
 ShowOption = Annotated[
     bool, typer.Option("--show", help="Also draw the result in the terminal, in half blocks.")
@@ -117,22 +117,22 @@ def filter_pictures(
         float | None, typer.Option(help="Add this many 8-bit levels (last kernel).")
     ] = None,
     normalize: Annotated[
-        bool, typer.Option("--normalize", help="GIMP's rule: divide by the sum, or shift to grey.")
+        bool, typer.Option("--normalize", help="GIMP's rule: divide by the sum, or shift to gray.")
     ] = False,
     value_range: Annotated[
         Literal["clip", "abs", "offset", "stretch", "raw"] | None,
         typer.Option(
             "--range",
-            help="How values become pixels: cut, magnitude, plus middle grey, stretched, or not at "
+            help="How values become pixels: cut, magnitude, plus middle gray, stretched, or not at "
             "all.",
             show_default="clip, abs for zero-sum kernels, raw for matrices and float",
         ),
     ] = None,
-    grey: GreyOption = False,
+    gray: GrayOption = False,
     alpha: Annotated[
         Literal["keep", "filter", "premultiply"] | None,
         typer.Option(
-            help="Transparency: leave, filter like a colour, or weight colours by it.",
+            help="Transparency: leave, filter like a color, or weight colors by it.",
             show_default="premultiply, keep for zero-sum kernels",
         ),
     ] = None,
@@ -182,7 +182,7 @@ def filter_pictures(
     from convcli.cli.picture_far import FarRun
     from convcli.cli.picture_run import PictureRun
     from convcli.environment import thread_count
-    from convcli.errors import UsageMistake
+    from convcli.errors import UsageError
     from convcli.imaging.apply import filter_picture
     from convcli.imaging.content import Limits
     from convcli.imaging.filtering import make_ready, make_steps
@@ -201,7 +201,7 @@ def filter_pictures(
         offset=offset,
         normalize=normalize,
         value_range=value_range,
-        grey=grey,
+        gray=gray,
         alpha=alpha,
         magnitude=magnitude,
         gradient=gradient,
@@ -212,7 +212,7 @@ def filter_pictures(
     steps = make_steps(kernel, options)
     if explain is not None:
         if output is not None or show or recursive:
-            raise UsageMistake("--explain prints one pixel: leave out -o, --show and --recursive.")
+            raise UsageError("--explain prints one pixel: leave out -o, --show and --recursive.")
         from convcli.cli.explain_pixel import explain_pixel
 
         explain_pixel(inputs, explain, steps, options, limits=limits, style=style)

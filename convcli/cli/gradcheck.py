@@ -8,7 +8,7 @@ import typer
 
 from convcli.cli.console import Messages, emit
 from convcli.cli.options import FormatOption, QuietOption, SeedOption
-from convcli.errors import CheckFailed
+from convcli.errors import CheckError
 
 HELP = """Check the gradients of a network's layers against finite differences, in float64.
 
@@ -61,7 +61,7 @@ def gradcheck(
     emit(Report("Gradients against finite differences", columns, rows, notes=(note,)), style)
     if wrong:
         worst = max(wrong, key=lambda c: c.error)
-        raise CheckFailed(
+        raise CheckError(
             f"{len(wrong)} of {len(checks)} gradients do not hold; the worst is {worst.array} of "
             f"{worst.layer}: {worst.error:.1e}, and at most {TOLERANCE:.0e} is right."
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from convcli.cli.options import ForceOption, FormatOption, OutputOption, QuietOption
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 if TYPE_CHECKING:
     from convcli.learn.modelfile import TrainedModel
@@ -97,7 +97,7 @@ def import_(
 
     place = output or source.with_suffix(".safetensors")
     if place.suffix.lower() != ".safetensors":
-        raise UsageMistake(f"{place}: a model file ends in .safetensors.")
+        raise UsageError(f"{place}: a model file ends in .safetensors.")
     check_target(place, force=force, inputs=[source])
     imported = import_model(
         source,
@@ -126,14 +126,14 @@ def figures(option: str, text: str | None) -> tuple[float, ...] | None:
     (0.25, 0.5)
 
     Raises:
-        UsageMistake: something else.
+        UsageError: something else.
     """
     if text is None:
         return None
     try:
         return tuple(float(Fraction(part.strip())) for part in text.split(","))
     except (ValueError, ZeroDivisionError, OverflowError):
-        raise UsageMistake(
+        raise UsageError(
             f"{option} {text[:40]!r}: write numbers such as 1/255 or 0.5,0.25,1."
         ) from None
 

@@ -17,7 +17,7 @@ CELL_STYLES = frozenset({"csv", "markdown", "latex"})
 """Formats that others lay out."""
 
 
-def catalogue_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
+def catalog_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
     """Return the list of kernels, grouped; `families` adds the table of families."""
     columns = (
         Column("group", "Group"),
@@ -33,7 +33,7 @@ def catalogue_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
             ),
         ),
     )
-    rows = tuple(_catalogue_row(kernel) for kernel in kernels)
+    rows = tuple(_catalog_row(kernel) for kernel in kernels)
     return Report(
         f"{len(kernels)} kernels" if len(kernels) != 1 else "1 kernel",
         columns,
@@ -75,7 +75,7 @@ def _components(kernel: AnyKernel) -> tuple[Kernel, ...]:
     return kernel.components if isinstance(kernel, Magnitude) else (kernel,)
 
 
-def _catalogue_row(kernel: AnyKernel) -> tuple[Any, ...]:
+def _catalog_row(kernel: AnyKernel) -> tuple[Any, ...]:
     total = kernel.sum if isinstance(kernel, Kernel) else None
     rank = kernel.rank if isinstance(kernel, Kernel) else None
     return (kernel.group, kernel.name, kernel.size_hw, total, rank, " ".join(kernel.aliases))

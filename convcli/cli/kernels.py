@@ -66,7 +66,7 @@ def kernels(
         Path | None,
         typer.Option(
             "--sheet",
-            help="Apply the listed kernels to this picture: a labelled contact sheet (-o).",
+            help="Apply the listed kernels to this picture: a labeled contact sheet (-o).",
             show_default=False,
         ),
     ] = None,
@@ -77,7 +77,7 @@ def kernels(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import emit
-    from convcli.cli.kernel_reports import catalogue_report, kernel_report
+    from convcli.cli.kernel_reports import catalog_report, kernel_report
     from convcli.kernels import find
 
     if name is not None and sheet is None:
@@ -89,19 +89,19 @@ def kernels(
         _draw_sheet(chosen, sheet, output, quiet=quiet, force=force)
         return
     refuse_without_effect({"-o": output}, "with --sheet PICTURE")
-    emit(catalogue_report(chosen, families=group is None and search is None), style)
+    emit(catalog_report(chosen, families=group is None and search is None), style)
 
 
 def _draw_sheet(
     chosen: list[Any], picture: Path, output: Path | None, *, quiet: bool, force: bool
 ) -> None:
     from convcli.cli.console import Messages
-    from convcli.errors import UsageMistake
+    from convcli.errors import UsageError
     from convcli.files import check_target
     from convcli.imaging.kernel_sheet import kernel_cells, read_small, save_sheet
 
     if output is None:
-        raise UsageMistake("--sheet needs a place for the result: -o SHEET.png")
+        raise UsageError("--sheet needs a place for the result: -o SHEET.png")
     check_target(output, force=force, inputs=[picture])
     messages = Messages(quiet=quiet)
     small = read_small(picture)
@@ -116,14 +116,14 @@ def _draw_sheet(
 
 def _chosen(group: str | None, search: str | None) -> list[Any]:
     """Return the kernels of a group that have a word in their text."""
-    from convcli.errors import UsageMistake, did_you_mean
+    from convcli.errors import UsageError, did_you_mean
     from convcli.kernels import all_kernels
 
     kernels = list(all_kernels())
     groups = list(dict.fromkeys(kernel.group for kernel in kernels))
     if group is not None:
         if group not in groups:
-            raise UsageMistake(
+            raise UsageError(
                 f"There is no group {group!r}; there are {', '.join(groups)}."
                 f"{did_you_mean(group, groups)}"
             )
@@ -132,7 +132,7 @@ def _chosen(group: str | None, search: str | None) -> list[Any]:
         word = search.lower()
         kernels = [kernel for kernel in kernels if word in _searchable(kernel)]
         if not kernels:
-            raise UsageMistake(f"No kernel mentions {search!r}. List all: convcli kernels")
+            raise UsageError(f"No kernel mentions {search!r}. List all: convcli kernels")
     return kernels
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset, Source
     from convcli.learn.modelfile import TrainedModel
-    from convcli.learn.rundata import Labelled
+    from convcli.learn.rundata import Labeled
 
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model file, or the directory of a run.")
@@ -22,8 +22,8 @@ def load_source(source: Source, messages: Messages, *, seed: int = 0) -> Dataset
     """Return the data set of a source, with progress while that takes long; say its notes.
 
     Raises:
-        UsageMistake: a malformed size, or a figure that the source has no use for.
-        InputProblem: the data are not to be had, or cannot be used.
+        UsageError: a malformed size, or a figure that the source has no use for.
+        InputError: the data are not to be had, or cannot be used.
     """
     with messages.counted() as progress:
         data = source.load(seed=seed, progress=progress)
@@ -32,18 +32,18 @@ def load_source(source: Source, messages: Messages, *, seed: int = 0) -> Dataset
     return data
 
 
-def load_labelled(
+def load_labeled(
     model: TrainedModel, source: Source, split: str | None, messages: Messages
-) -> Labelled:
+) -> Labeled:
     """Return the samples to judge a model by, with progress; say the data's notes.
 
     Raises:
-        UsageMistake, InputProblem: as `labelled`.
+        UsageError, InputError: as `labeled`.
     """
-    from convcli.learn.rundata import labelled
+    from convcli.learn.rundata import labeled
 
     with messages.counted() as progress:
-        found = labelled(model, source, split, progress=progress)
+        found = labeled(model, source, split, progress=progress)
     for note in found.data.notes:
         messages.say(note)
     if found.seen:

@@ -53,7 +53,7 @@ def lr_find(
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit
     from convcli.cli.train_order import Order
-    from convcli.errors import UsageMistake
+    from convcli.errors import UsageError
     from convcli.learn.fit import Training
     from convcli.learn.model import Model
     from convcli.learn.prepare import preprocessing_for
@@ -61,7 +61,7 @@ def lr_find(
     from convcli.report.curves import draw_curves
 
     if not 0 < lowest < highest < float("inf"):
-        raise UsageMistake(f"--from {lowest:g} --to {highest:g}: use 0 < from < to.")
+        raise UsageError(f"--from {lowest:g} --to {highest:g}: use 0 < from < to.")
     messages = Messages(quiet=quiet)
     order = Order(
         words=" ".join(words or ()),
@@ -69,7 +69,7 @@ def lr_find(
         recipe_name=recipe,
         figures={
             name: value
-            for name, value in {"batch": batch, "optimiser": optimizer}.items()
+            for name, value in {"batch": batch, "optimizer": optimizer}.items()
             if value is not None
         },
         seed=seed,
@@ -78,7 +78,7 @@ def lr_find(
     )
     data = order.load()
     preprocessing = preprocessing_for(data.train.samples)
-    model = Model.initialise(order.network_for(data), seed, preprocessing.engine_scaling)
+    model = Model.initialize(order.network_for(data), seed, preprocessing.engine_scaling)
     training = Training(model, data, order.recipe, preprocessing, seed=seed, threads=threads)
     training.warm_up()
     with messages.progress() as progress:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
 EngineName = Literal["auto", "numba", "numpy"]
@@ -58,7 +58,7 @@ def refuse_beside_resume(context: typer.Context, allowed: Collection[str], what:
         what: that is resumed.
 
     Raises:
-        UsageMistake: something else was given, even with its default value.
+        UsageError: something else was given, even with its default value.
     """
     given = [
         max(parameter.opts, key=len) if parameter.param_type_name == "option" else "NETWORK"
@@ -68,7 +68,7 @@ def refuse_beside_resume(context: typer.Context, allowed: Collection[str], what:
         and source.name == "COMMANDLINE"
     ]
     if given:
-        raise UsageMistake(
+        raise UsageError(
             f"--resume takes everything from the {what}; leave out: {', '.join(given)}."
         )
 
@@ -81,11 +81,11 @@ def refuse_without_effect(given: Mapping[str, object], where: str) -> None:
         where: what they need, as in `only means something {where}`.
 
     Raises:
-        UsageMistake: one was given.
+        UsageError: one was given.
     """
     for option, value in given.items():
         if value is not None and value is not False and value != []:
-            raise UsageMistake(f"{option} only means something {where}.")
+            raise UsageError(f"{option} only means something {where}.")
 
 
 class Given:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convcli.cli.console import Messages, standard_input
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.files import new_file
 from convcli.imaging.jobs import Source
 from convcli.imaging.options import FilterOptions
@@ -42,7 +42,7 @@ class FarRun:
         """Filter all pictures; write each when it is back. A failed one does not stop the others.
 
         Raises:
-            InputProblem: the scheduler or its workers are not to be had, or are lost for good.
+            InputError: the scheduler or its workers are not to be had, or are lost for good.
         """
         from convcli.imaging.remote import filter_order
         from convcli.sweep.cluster import map_on_cluster
@@ -92,14 +92,14 @@ class _Orders(Sequence["PictureOrder"]):
         )
 
 
-def _unreadable(source: Source) -> InputProblem | None:
+def _unreadable(source: Source) -> InputError | None:
     """Return why a file cannot be read, before anything is sent."""
     if source.path is None:
         return None
     try:
         source.path.open("rb").close()
     except OSError as problem:
-        return InputProblem(f"Cannot read {source.path}: {problem.strerror}.")
+        return InputError(f"Cannot read {source.path}: {problem.strerror}.")
     return None
 
 

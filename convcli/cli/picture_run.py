@@ -12,7 +12,7 @@ from pathlib import Path
 from convcli.cli.console import Messages, emit_summary, standard_input
 from convcli.cli.picture_far import FarRun
 from convcli.cli.picture_reports import files_report, matrices_text
-from convcli.errors import ConvcliError, ExitCode, InputProblem, UsageMistake
+from convcli.errors import ConvcliError, ExitCode, InputError, UsageError
 from convcli.files import check_target
 from convcli.imaging.apply import (
     FileReport,
@@ -87,10 +87,10 @@ class PictureRun:
         numeric = sum(map(_is_matrix, sources))
         printed = self.output is None and not self.in_place and numeric > 0
         if self.far is not None and (self.show or self.output == "-" or printed):
-            raise UsageMistake("--cluster writes files: name a place with -o, and no --show.")
+            raise UsageError("--cluster writes files: name a place with -o, and no --show.")
         if printed:
             if numeric < len(sources):
-                raise UsageMistake(
+                raise UsageError(
                     "Matrices are printed and pictures written: name one kind, or -o DIR for both."
                 )
             return self._print_matrices(sources)
@@ -108,18 +108,18 @@ class PictureRun:
 
     def _check_options(self) -> None:
         if self.in_place and self.output is not None:
-            raise UsageMistake("--in-place writes over the inputs: leave out -o.")
+            raise UsageError("--in-place writes over the inputs: leave out -o.")
         if self.in_place and not self.force:
-            raise UsageMistake("--in-place loses the inputs: add --force to say that it may.")
+            raise UsageError("--in-place loses the inputs: add --force to say that it may.")
         if self.skip_existing and (self.force or self.output == "-"):
-            raise UsageMistake("--skip-existing keeps what --force replaces, and needs files.")
+            raise UsageError("--skip-existing keeps what --force replaces, and needs files.")
 
     def _jobs(self, sources: list[Source]) -> list[Job]:
         if not self.in_place:
             outputs = name_outputs(sources, self.output, self.label, self._suffix)
             return list(zip(sources, outputs, strict=True))
         if any(source.path is None for source in sources):
-            raise UsageMistake("--in-place needs files; stdin is none.")
+            raise UsageError("--in-place needs files; stdin is none.")
         return [(source, source.path) for source in sources]
 
     def _suffix(self, path: Path) -> str:
@@ -225,9 +225,9 @@ class PictureRun:
     def _to_stdout(self, source: Source) -> int:
         """Write one result to stdout; its report goes to stderr."""
         if self.output is None and sys.stdout.isatty():
-            raise UsageMistake("the result of stdin needs a place: -o FILE, or -o - for a pipe.")
+            raise UsageError("the result of stdin needs a place: -o FILE, or -o - for a pipe.")
         if self.show:
-            raise UsageMistake("--show draws on stdout, where the result goes; leave out one.")
+            raise UsageError("--show draws on stdout, where the result goes; leave out one.")
         start = time.perf_counter()
         messages = Messages(quiet=self.quiet)
         with messages.waiting(source.name):
@@ -268,7 +268,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise InputProblem(f"Cannot make the folder {folder}: {problem.strerror}.") from problem
+        raise InputError(f"Cannot make the folder {folder}: {problem.strerror}.") from problem
 
 
 def _is_matrix(source: Source) -> bool:

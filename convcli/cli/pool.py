@@ -59,7 +59,7 @@ def pool_pictures(
     """
     from convcli.cli.picture_run import PictureRun
     from convcli.environment import thread_count
-    from convcli.errors import UsageMistake
+    from convcli.errors import UsageError
     from convcli.imaging.content import Limits
     from convcli.imaging.pooling import parse_size, pool_picture
     from convcli.imaging.writing import Written
@@ -68,7 +68,7 @@ def pool_pictures(
     limits = Limits(max_pixels, byte_count(memory_limit))
 
     if (largest is None) == (mean is None):
-        raise UsageMistake("Give one of --max K and --avg K.")
+        raise UsageError("Give one of --max K and --avg K.")
     how: Literal["max", "avg"] = "avg" if largest is None else "max"
     size = largest or mean or ""
     window_hw = parse_size(size, f"--{how}")

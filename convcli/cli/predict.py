@@ -11,7 +11,7 @@ import typer
 from convcli.cli.filter import MemoryLimitOption
 from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import FormatOption, QuietOption
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HELP = """Ask a model about pictures: files, folders, patterns, - for stdin, or matrices.
 
 A model of MNIST's digits takes a photo of a digit on paper: it finds the ink, turns it white on
-black, and centres it as MNIST does. --show draws what the network was fed.
+black, and centers it as MNIST does. --show draws what the network was fed.
 """
 
 EXAMPLES = """Examples:
@@ -82,7 +82,7 @@ def predict(
         emit(answers_report(found), style)
     if problems:
         count = f"{len(problems)} of {len(sources)} inputs could not be used:\n  "
-        raise InputProblem((count if len(sources) > 1 else "") + "\n  ".join(problems))
+        raise InputError((count if len(sources) > 1 else "") + "\n  ".join(problems))
 
 
 def ask_all(
@@ -111,7 +111,7 @@ def ask_all(
                 samples = samples_from_source(
                     content, source.name, model.preprocessing, memory_limit=memory_limit
                 )
-            except InputProblem as problem:
+            except InputError as problem:
                 problems.append(str(problem))
                 continue
             with messages.warned(source.name):
@@ -125,7 +125,7 @@ def ask_all(
 
 
 def drawn(sample: Any) -> str:
-    """Return a sample as half blocks with colours, or a sentence where it is no picture."""
+    """Return a sample as half blocks with colors, or a sentence where it is no picture."""
     from convcli.imaging.half_blocks import half_blocks
     from convcli.imaging.picture import Frame
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convcli.cli.options import ForceOption, QuietOption, Style, ThreadsOption
-from convcli.errors import ConvcliError, InputProblem, UsageMistake, WouldOverwrite
+from convcli.errors import ConvcliError, InputError, OutputExistsError, UsageError
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -86,7 +86,7 @@ def runs_at(place: Path) -> list[Path]:
     """Return the run at a place, or all runs in a folder.
 
     Raises:
-        InputProblem: there is none.
+        InputError: there is none.
     """
     from convcli.learn.rundir import RECORD, find_runs
 
@@ -94,7 +94,7 @@ def runs_at(place: Path) -> list[Path]:
         return [place]
     found = sorted((directory.path for directory in find_runs(place)), key=_by_numbers)
     if not found:
-        raise InputProblem(f"There is no run in {place}. Train first: convcli train -o {place}")
+        raise InputError(f"There is no run in {place}. Train first: convcli train -o {place}")
     return found
 
 
@@ -114,7 +114,7 @@ def _check(path: Path, *, renewed: bool, force: bool) -> None:
     from convcli.present.run_page import is_run_page
 
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageMistake(f"{path}: the page is written as HTML; name it {path.stem}.html.")
+        raise UsageError(f"{path}: the page is written as HTML; name it {path.stem}.html.")
     check_target(path, force=force or (renewed and is_run_page(path)))
 
 
@@ -124,7 +124,7 @@ def _document(
     """Return the page of one run or of several.
 
     Raises:
-        WouldOverwrite: the page there shows samples that cannot be had any more.
+        OutputExistsError: the page there shows samples that cannot be had any more.
     """
     if len(runs) > 1:
         from convcli.present.comparison import comparison_document
@@ -141,7 +141,7 @@ def _document(
     except ConvcliError as problem:
         missing = str(problem)
         if path.exists() and not force and has_samples(path):
-            raise WouldOverwrite(
+            raise OutputExistsError(
                 f"{path} shows samples that cannot be had now, so it was kept. {missing} "
                 "Use --force to replace it all the same, or another place with -o."
             ) from None

@@ -49,7 +49,7 @@ def runs(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit
-    from convcli.errors import InputProblem
+    from convcli.errors import InputError
     from convcli.learn.rundir import RunDirectory, find_runs
 
     if places and len(places) > 1:
@@ -60,10 +60,10 @@ def runs(
     for directory in find_runs(folder):
         try:
             found.append((directory, directory.read_record()))
-        except InputProblem as problem:
+        except InputError as problem:
             Messages(quiet=quiet).say(str(problem))
     if not found:
-        raise InputProblem(f"There are no runs in {folder}. Train first: convcli train")
+        raise InputError(f"There are no runs in {folder}. Train first: convcli train")
     emit(list_report(sorted(found, key=lambda item: _sort_key(item[1], sort))), style)
 
 

@@ -19,7 +19,7 @@ from convcli.cli.options import (
     ThreadsOption,
     refuse_without_effect,
 )
-from convcli.errors import CheckFailed, UsageMistake
+from convcli.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
     from convcli.learn.timing import Timing
@@ -124,7 +124,7 @@ def shape(
         compare_dialects=compare_dialects,
     )
     if at is not None and trace is None:
-        raise UsageMistake("--at names the layer for --trace; give --trace ROW,COL too.")
+        raise UsageError("--at names the layer for --trace; give --trace ROW,COL too.")
     table_only = {"--columns": columns, "--convention": convention, "--time": time}
     figures_only = {"--assert": assertion, "--diagram": diagram, "--dialect": dialect}
     if asked:
@@ -187,7 +187,7 @@ def _run_selftest(style: str | None) -> None:
     failed = [check for check in checks if not check.holds]
     if failed:
         first = failed[0]
-        raise CheckFailed(
+        raise CheckError(
             f"{len(failed)} of {len(checks)} figures do not hold. {first.name} {first.figure}: "
             f"{first.got} where {first.source} says {first.expected}."
         )
@@ -197,7 +197,7 @@ def _ask_one_thing(**asked: bool) -> str:
     """Return the option that asks for a report of its own, or nothing; refuse two."""
     wanted = [f"--{name.replace('_', '-')}" for name, is_asked in asked.items() if is_asked]
     if len(wanted) > 1:
-        raise UsageMistake(f"Ask one thing at a time: {' or '.join(wanted)}.")
+        raise UsageError(f"Ask one thing at a time: {' or '.join(wanted)}.")
     return "".join(wanted)
 
 
@@ -207,7 +207,7 @@ def _opened(words: list[str], input_text: str | None) -> OpenedNetwork:
 
     source = " ".join(words)
     if not source.strip():
-        raise UsageMistake(
+        raise UsageError(
             "Which network? Give a preset, a file or words: "
             "convcli shape input 28x28x1, conv 16 3 relu"
         )
@@ -221,17 +221,17 @@ def read_shape(text: str | None) -> tuple[int, ...] | None:
     (28, 28, 1)
 
     Raises:
-        UsageMistake: no sizes.
+        UsageError: no sizes.
     """
     if text is None:
         return None
-    from convcli.net.expression import Unreadable
+    from convcli.net.expression import ParseError
     from convcli.net.words import sizes
 
     try:
         return sizes(text.strip())
-    except Unreadable as problem:
-        raise UsageMistake(f"--input {text[:40]!r}: {problem}. Write --input 28x28x1.") from problem
+    except ParseError as problem:
+        raise UsageError(f"--input {text[:40]!r}: {problem}. Write --input 28x28x1.") from problem
 
 
 def _table(
@@ -265,7 +265,7 @@ def _table(
 def _timed(traced: Trace, threads: int, messages: Messages) -> Timing:
     """Run the layers on the engine, with progress."""
     if traced.dtype != "float32":
-        raise UsageMistake(f"The engine runs float32, not {traced.dtype}. Leave out --dtype.")
+        raise UsageError(f"The engine runs float32, not {traced.dtype}. Leave out --dtype.")
     from convcli.learn.timing import time_network
 
     messages.say("Timing layer by layer; the first use of a layer compiles it, uncounted.")
@@ -282,7 +282,7 @@ def _write_diagram(
     from convcli.files import write_text
 
     if path.suffix.lower() != ".svg":
-        raise UsageMistake(f"The diagram is an SVG file; name it {path.with_suffix('.svg')}.")
+        raise UsageError(f"The diagram is an SVG file; name it {path.with_suffix('.svg')}.")
     write_text(path, diagram(traced), force=force, inputs=[Path(" ".join(words))])
     messages.say(f"Wrote {path}")
 
@@ -298,5 +298,5 @@ def _tell(verdict: Verdict, messages: Messages) -> None:
     """Say what was compared, or fail with it."""
     told = "; ".join(f"{said}: {'yes' if fine else 'no'}" for said, fine in verdict.comparisons)
     if not verdict.holds:
-        raise CheckFailed(f"The assertion does not hold. {told}")
+        raise CheckError(f"The assertion does not hold. {told}")
     messages.say(f"The assertion holds. {told}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.net import Network, Trace
 from convcli.net.selftest import SelfCheck
 from convcli.report import Column, Report
@@ -46,11 +46,9 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
 
     named, _, cell_text = place.rpartition(":")
     if named and layer:
-        raise UsageMistake(
-            f"--trace names the layer {named}, and --at the layer {layer}. Drop one."
-        )
+        raise UsageError(f"--trace names the layer {named}, and --at the layer {layer}. Drop one.")
     if not re.fullmatch(r"\d{1,9}(,\d{1,9}){0,2}", cell_text.replace(" ", "")):
-        raise UsageMistake(f"--trace {place[:60]!r} is no place. Write ROW,COL or LAYER:ROW,COL.")
+        raise UsageError(f"--trace {place[:60]!r} is no place. Write ROW,COL or LAYER:ROW,COL.")
     cell = tuple(int(part) for part in cell_text.replace(" ", "").split(","))
     step = trace.step(named or layer or last_map(trace))
     seen = input_rectangle(trace, step.index, cell)
@@ -91,7 +89,7 @@ def last_map(trace: Trace) -> int:
     for step in reversed(trace.steps):
         if step.stride is not None:
             return step.index
-    raise UsageMistake("No layer of this network is a map, so every cell sees the whole input.")
+    raise UsageError("No layer of this network is a map, so every cell sees the whole input.")
 
 
 def explained(trace: Trace, which: str) -> Report:

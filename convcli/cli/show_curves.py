@@ -11,7 +11,7 @@ import typer
 from convcli.cli.console import emit_summary
 from convcli.cli.options import ForceOption, FormatOption, QuietOption
 from convcli.cli.show_output import PictureOption, find_target
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 if TYPE_CHECKING:
     from convcli.report import Report
@@ -50,7 +50,7 @@ def show_curves(
     directory = RunDirectory(run if run.is_dir() else run.parent)
     history = directory.path / HISTORY
     if not history.is_file():
-        raise InputProblem(
+        raise InputError(
             f"{directory.path} has no {HISTORY}. Curves need a run's directory, such as runs/NAME."
         )
     beside = directory.path / "training.svg"

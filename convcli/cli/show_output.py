@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.console import Messages, emit_summary, has_colour, standard_input
-from convcli.errors import UsageMistake
+from convcli.cli.console import Messages, emit_summary, has_color, standard_input
+from convcli.errors import UsageError
 
 if TYPE_CHECKING:
     from convcli.imaging.sheet import Cell
@@ -80,7 +80,7 @@ def find_target(
         suffixes: endings that can be written, the default first; those of sheets when left out.
 
     Raises:
-        UsageMistake, InputProblem, WouldOverwrite: as `convcli.files.check_target`; also an ending
+        UsageError, InputError, OutputExistsError: as `convcli.files.check_target`; also an ending
             that is none of `suffixes`.
     """
     from convcli.files import check_target
@@ -93,7 +93,7 @@ def find_target(
 
         check_sheet_suffix(path)
     elif path.suffix.lower() not in suffixes:
-        raise UsageMistake(f"{path}: this is written as {' or '.join(suffixes)}.")
+        raise UsageError(f"{path}: this is written as {' or '.join(suffixes)}.")
     kept = tuple(Path(one) for one in inputs if str(one) != STANDARD_STREAM)
     check_target(path, force=force, inputs=kept)
     return Target(path, force, kept, Messages(quiet=quiet))
@@ -129,7 +129,7 @@ def show_cells(
 
         size = get_terminal_size()
         drawn = draw_cells(
-            cells, columns=size.columns, rows=size.lines, colour=has_colour(), title=title
+            cells, columns=size.columns, rows=size.lines, color=has_color(), title=title
         )
         sys.stdout.write(drawn + "\n")
     emit_summary(report, style, target.messages)
@@ -161,11 +161,11 @@ def parse_unit(text: str) -> tuple[str, int | None]:
     (('conv2', 7), ('conv2', None))
 
     Raises:
-        UsageMistake: it is malformed.
+        UsageError: it is malformed.
     """
     layer, colon, channel = text.partition(":")
     if not layer or (colon and not (channel.isascii() and channel.isdigit())):
-        raise UsageMistake(f"{text[:60]!r} is no unit. Write LAYER:CHANNEL, such as conv2:7.")
+        raise UsageError(f"{text[:60]!r} is no unit. Write LAYER:CHANNEL, such as conv2:7.")
     return layer, int(channel) if colon else None
 
 
@@ -176,10 +176,10 @@ def parse_place(text: str) -> tuple[str | None, tuple[int, ...]]:
     (('conv2', (3, 4)), (None, (3, 4)), ('dense1', (7,)))
 
     Raises:
-        UsageMistake: it is malformed.
+        UsageError: it is malformed.
     """
     layer, _, place = text.rpartition(":")
     words = [word.strip() for word in place.split(",")]
     if len(words) > 3 or not all(word.isascii() and word.isdigit() for word in words):
-        raise UsageMistake(f"{text[:60]!r} is no place. Write LAYER:ROW,COL, such as conv2:3,4.")
+        raise UsageError(f"{text[:60]!r} is no place. Write LAYER:ROW,COL, such as conv2:3,4.")
     return layer or None, tuple(map(int, words))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from convcli.data import Dataset, Split
     from convcli.learn.answers import Evaluation
     from convcli.learn.modelfile import TrainedModel
-    from convcli.learn.rundata import Labelled
+    from convcli.learn.rundata import Labeled
     from convcli.report import Report
 
 SplitOption = Annotated[
@@ -143,14 +143,14 @@ def _evaluated(
     threads: int,
     *,
     worst: int,
-) -> tuple[Evaluation, Labelled, TrainedModel]:
-    """Return how a model does on labelled samples, and what they are."""
-    from convcli.cli.learn_options import load_labelled, model_path
+) -> tuple[Evaluation, Labeled, TrainedModel]:
+    """Return how a model does on labeled samples, and what they are."""
+    from convcli.cli.learn_options import load_labeled, model_path
     from convcli.learn import answers
     from convcli.learn.modelfile import load
 
     trained = load(model_path(model))
-    chosen = load_labelled(trained, source, split, target.messages)
+    chosen = load_labeled(trained, source, split, target.messages)
     with target.messages.warned(chosen.data.name):
         found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
     return found, chosen, trained

@@ -69,9 +69,9 @@ def show_filters(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw a layer's kernels: in colour over a colour picture, else grey by input channel.
+    """Draw a layer's kernels: in color over a color picture, else gray by input channel.
 
-    Zero is middle grey; black and white are the largest weight of each kernel.
+    Zero is middle gray; black and white are the largest weight of each kernel.
     """
     target = find_target(
         output,
@@ -127,7 +127,7 @@ def show_maximize(
         inputs=[_file_of(model)],
     )
     from convcli.inspect.excitation import BATCH, excite, excited_cells, units_of
-    from convcli.inspect.maximise import Ascent
+    from convcli.inspect.maximize import Ascent
 
     subject = load_subject(model)
     units = units_of(subject, [parse_unit(one) for one in unit or ()], limit)
@@ -199,5 +199,5 @@ def _maximize_report(found: list[Excited]) -> Report:
         Column("after", "at the end", "right"),
     )
     rows = tuple((one.step.name, one.channel, one.before, one.after) for one in found)
-    note = "Before the activation; of a map, its middle cell. The start is a flat grey input."
+    note = "Before the activation; of a map, its middle cell. The start is a flat gray input."
     return Report("", columns, rows, None, (note,))

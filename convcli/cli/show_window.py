@@ -46,7 +46,7 @@ CELL_WIDTH, SHEET_WIDTH = 388, 1164
 MOST_CLASSES = 11
 """Classes drawn unless one is named, those found most surely."""
 GRID = (150, 170)
-"""Two greys of the cells where there is no picture."""
+"""Two grays of the cells where there is no picture."""
 
 
 def register(group: typer.Typer) -> None:
@@ -217,7 +217,7 @@ def _heatmap_report(found: Heatmap, names: tuple[str, ...], labels: list[int], n
     ]
     if not how.exact:
         notes.append(
-            "Its layers pad: inside a larger picture they see neighbours where the classifier saw "
+            "Its layers pad: inside a larger picture they see neighbors where the classifier saw "
             "zeros, so the values differ from the classifier's."
         )
     document = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.records import from_record
 from convcli.sweep.space import SETTINGS, Axis, Listed, is_axis, parse_axes
 
@@ -35,7 +35,7 @@ class Plan:
         """Return the axes as values.
 
         Raises:
-            UsageMistake: an unknown name or malformed values.
+            UsageError: an unknown name or malformed values.
         """
         return parse_axes(self.axes, _variables(self.network, self.axes))
 
@@ -43,7 +43,7 @@ class Plan:
         """Refuse values that no command line could have given.
 
         Raises:
-            UsageMistake: of the axes, or of the recipe and its figures.
+            UsageError: of the axes, or of the recipe and its figures.
             ValueError: of the others.
         """
         from convcli.data.source import Shaping
@@ -68,20 +68,20 @@ def make_plan(words: Sequence[str], *, figures: dict[str, Any], **choices: Any) 
     """Return the plan that the words of a command line mean.
 
     Raises:
-        UsageMistake: no axes, more than one network, or an axis that cannot be read.
-        InputProblem: the network's file cannot be read.
+        UsageError: no axes, more than one network, or an axis that cannot be read.
+        InputError: the network's file cannot be read.
     """
     axes = tuple(word for word in words if is_axis(word))
     networks = [word for word in words if not is_axis(word)]
     if len(networks) > 1:
-        raise UsageMistake(
+        raise UsageError(
             f"{networks[0]!r} and {networks[1]!r} are two networks. Put a network in words into "
             "quotes: 'input 28x28x1, conv 8 3 relu, ...'; several go behind network=."
         )
     if not axes:
-        raise UsageMistake("There is nothing to sweep; name an axis, such as lr=0.001,0.01.")
+        raise UsageError("There is nothing to sweep; name an axis, such as lr=0.001,0.01.")
     if networks and any(axis.startswith("network=") for axis in axes):
-        raise UsageMistake(f"network= names the networks; leave {networks[0]!r} out.")
+        raise UsageError(f"network= names the networks; leave {networks[0]!r} out.")
     plan = Plan(
         network=networks[0] if networks else DEFAULT_NETWORK,
         axes=axes,
@@ -96,7 +96,7 @@ def read_plan(place: Path) -> Plan:
     """Return the plan of an earlier sweep.
 
     Raises:
-        InputProblem: there is none, or it is damaged.
+        InputError: there is none, or it is damaged.
     """
     import json
 
@@ -105,12 +105,12 @@ def read_plan(place: Path) -> Plan:
         plan = from_record(Plan, json.loads(path.read_text(encoding="utf-8")))
         plan.check()
     except OSError as problem:
-        raise InputProblem(
+        raise InputError(
             f"There is no sweep in {place}: {path}: {problem.strerror}. --resume takes the "
             "directory of a sweep."
         ) from None
-    except (ValueError, RecursionError, UsageMistake) as problem:
-        raise InputProblem(f"{path} is damaged: {problem}. Sweep anew.") from None
+    except (ValueError, RecursionError, UsageError) as problem:
+        raise InputError(f"{path} is damaged: {problem}. Sweep anew.") from None
     return plan
 
 
@@ -132,8 +132,8 @@ def _refuse_twice(plan: Plan) -> None:
     for axis in plan.read_axes():
         field = SETTINGS.get(axis.name, ("", str))[0]
         if field in plan.figures:
-            raise UsageMistake(
+            raise UsageError(
                 f"{axis.name}= and --{axis.name} both set one thing; leave one of them out."
             )
         if isinstance(axis, Listed) and axis.name == "epochs" and plan.search == "halving":
-            raise UsageMistake("Halving chooses the epochs itself; leave epochs= out.")
+            raise UsageError("Halving chooses the epochs itself; leave epochs= out.")

@@ -18,7 +18,7 @@ from convcli.cli.options import (
     takes,
 )
 from convcli.data.source import Source
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 if TYPE_CHECKING:
     from convcli.cli.train_order import Order
@@ -100,7 +100,7 @@ def train(
         "epochs": epochs,
         "batch": batch,
         "learning_rate": rate,
-        "optimiser": optimizer,
+        "optimizer": optimizer,
         "momentum": momentum,
         "weight_decay": weight_decay,
         "schedule": schedule,
@@ -169,7 +169,7 @@ def _layer_rate(text: str) -> tuple[str, float]:
     try:
         return pattern, float(factor)
     except ValueError:
-        raise UsageMistake(
+        raise UsageError(
             f"--layer-rate {text}: write PATTERN=FACTOR, as in --layer-rate 'conv*=0.1'."
         ) from None
 
@@ -177,4 +177,4 @@ def _layer_rate(text: str) -> tuple[str, float]:
 def _refuse_together(modes: dict[str, Any]) -> None:
     chosen = [name for name, value in modes.items() if value is not None]
     if len(chosen) > 1:
-        raise UsageMistake(f"{chosen[0]} and {chosen[1]} cannot go together; use one of them.")
+        raise UsageError(f"{chosen[0]} and {chosen[1]} cannot go together; use one of them.")

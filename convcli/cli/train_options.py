@@ -40,7 +40,7 @@ OptimizerOption = Annotated[
     ),
 ]
 MomentumOption = Annotated[
-    float | None, typer.Option("--momentum", help="Of the optimiser.", show_default=False)
+    float | None, typer.Option("--momentum", help="Of the optimizer.", show_default=False)
 ]
 DecayOption = Annotated[
     float | None,

@@ -10,7 +10,7 @@ from typing import Any
 from convcli.cli.console import Messages
 from convcli.cli.learn_options import load_source, model_path
 from convcli.data import Dataset, Source
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn.adapt import adapted
 from convcli.learn.recipes import Recipe, find_recipe
@@ -64,7 +64,7 @@ class Order:
         The network is read first, so that a mistake in it is told before a download.
 
         Raises:
-            UsageMistake: no data are named, and the network is not for those that are meant then.
+            UsageError: no data are named, and the network is not for those that are meant then.
         """
         network = find_network(self.recipe.network)
         if self.source.name is None and not is_notation(self.network_words):
@@ -79,13 +79,13 @@ class Order:
             return network
         try:
             network, change = adapted(network, data)
-        except InputProblem as problem:
+        except InputError as problem:
             raise self._misfit(network, data, problem) from None
         if change:
             self.messages.say(change)
         return network
 
-    def _misfit(self, network: Network, data: Dataset, problem: InputProblem) -> InputProblem:
+    def _misfit(self, network: Network, data: Dataset, problem: InputError) -> InputError:
         """Return what to say of a network that the user did not spell out."""
         shape = shape_text(data.sample_shape)
         reads = shape_text(network.input_shape)
@@ -95,7 +95,7 @@ class Order:
         else:
             fact = f"{name} reads {reads}, and the samples of {data.name} are {shape}."
         layers = "conv 16 3 same relu, gap" if len(data.sample_shape) > 1 else "dense 32 relu"
-        return InputProblem(
+        return InputError(
             f"{fact} Name a network for them, such as: "
             f"'input {shape}, {layers}, dense {data.classes} softmax'"
         )
@@ -105,13 +105,13 @@ def check_default_source(words: str, network: Network) -> None:
     """Refuse to take the default data for a network that was made for others.
 
     Raises:
-        UsageMistake: it takes no gray pictures.
+        UsageError: it takes no gray pictures.
     """
     shape = network.input_shape
     if len(shape) == 3 and shape[-1] == 1:
         return
     wanted = preset_data(words) or "samples of that shape"
-    raise UsageMistake(
+    raise UsageError(
         f"{network.name} takes {shape_text(shape)}, and {DEFAULT_SOURCE}'s digits are 28x28x1. "
         f"Name its data: --data SOURCE, with {wanted}."
     )

@@ -13,7 +13,7 @@ from convcli.cli.learn_options import model_path
 from convcli.cli.train_order import Order
 from convcli.cli.train_view import ProgressView, result_report, show_result
 from convcli.data import Dataset, Source
-from convcli.errors import CheckFailed, UsageMistake
+from convcli.errors import CheckError, UsageError
 from convcli.learn.checkpoint import read_setting
 from convcli.learn.fit import Diverged, Epoch, StepDone
 from convcli.learn.modelfile import load
@@ -62,7 +62,7 @@ def overfit(order: Order, count: int) -> None:
     finish(order, run, result)
     if result.val_accuracy is not None and result.val_accuracy < 1:
         samples = len(run.training.data.train)
-        raise CheckFailed(
+        raise CheckError(
             f"The network learned {result.val_accuracy:.1%} of {samples} samples by heart in "
             f"{result.epochs} epochs, not all. Use more --epochs, another --lr, or more filters; "
             "or two equal samples have different labels."
@@ -180,13 +180,13 @@ def finish_check(order: Order, measured: float | None) -> None:
     """Hold an accuracy against `--fail-under`.
 
     Raises:
-        CheckFailed: it is lower.
+        CheckError: it is lower.
     """
     if order.fail_under is None:
         return
     if measured is None:
-        raise UsageMistake("--fail-under needs test or validation samples, and there are none.")
+        raise UsageError("--fail-under needs test or validation samples, and there are none.")
     if measured < order.fail_under:
-        raise CheckFailed(
+        raise CheckError(
             f"The accuracy is {measured:.4f}, under the {order.fail_under:g} of --fail-under."
         )

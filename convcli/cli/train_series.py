@@ -11,7 +11,7 @@ from typing import Any
 from convcli.cli.console import emit, emit_summary
 from convcli.cli.train_order import Order
 from convcli.cli.train_run import begin, finish_check, run_to_end
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.learn.estimate import estimate
 from convcli.learn.holdout import folds
 from convcli.learn.plan import Parting, parted
@@ -24,7 +24,7 @@ from convcli.report.numbers import as_bytes, as_seconds, percent
 def train_folds(order: Order, count: int) -> None:
     """Cross-validate: each sample validates once; the test samples are not read."""
     if "validation" in order.figures:
-        raise UsageMistake("--folds holds samples out by itself; leave --val out.")
+        raise UsageError("--folds holds samples out by itself; leave --val out.")
     data = order.load()
     folds(data.train, count, order.seed)  # refuses too few samples before anything is written
     results = []
@@ -70,7 +70,7 @@ def dry_run(order: Order) -> None:
             f"{figures.steps:,} = {order.recipe.epochs} epochs x {figures.steps_per_epoch:,}",
         ),
         ("memory: samples", as_bytes(figures.sample_bytes)),
-        ("memory: weights, gradients, optimiser", as_bytes(figures.weight_bytes)),
+        ("memory: weights, gradients, optimizer", as_bytes(figures.weight_bytes)),
         ("memory: activations of one batch", as_bytes(figures.activation_bytes)),
         ("time of one step", as_seconds(figures.step_seconds)),
         ("time of training, estimated", as_seconds(figures.train_seconds)),

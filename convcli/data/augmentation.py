@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Augmentation:
         for field in fields(self):
             value, most = getattr(self, field.name), _MOST[field.name]
             if not 0 <= value <= most:
-                raise UsageMistake(
+                raise UsageError(
                     f"augmentation: {field.name}={value:g} is outside 0..{most:g} "
                     f"({_UNITS[field.name]})."
                 )
@@ -63,16 +63,16 @@ class Augmentation:
             dtype: of the samples; noise is a share of 255 for uint8, of 1 otherwise.
 
         Raises:
-            UsageMistake: the samples have other axes, or are a series that is to be turned.
+            UsageError: the samples have other axes, or are a series that is to be turned.
         """
         if len(sample_shape) not in {2, 3}:
-            raise UsageMistake(
+            raise UsageError(
                 f"augmentation: samples of {'x'.join(map(str, sample_shape))} cannot be moved; "
                 "pictures (height x width x channels) and series (length x channels) can."
             )
         flat = [name for name in _PICTURES_ONLY if getattr(self, name)]
         if len(sample_shape) == 2 and flat:
-            raise UsageMistake(
+            raise UsageError(
                 f"augmentation: {flat[0]} needs pictures; a series takes "
                 "shift, scale, elastic, cutout, noise and hflip."
             )
@@ -113,7 +113,7 @@ class Augmentation:
             float32, len(indices) samples in the units of `samples`.
 
         Raises:
-            UsageMistake: as `figures`.
+            UsageError: as `figures`.
         """
         from convcli.engine.augment import augment_batch
         from convcli.engine.threads import each_part
@@ -165,7 +165,7 @@ def read_augmentation(text: str) -> Augmentation:
     """Return the augmentation in words such as `shift=2,rotate=10`; empty or `none` is none.
 
     Raises:
-        UsageMistake: an unknown word, no figure, or one out of range.
+        UsageError: an unknown word, no figure, or one out of range.
 
     >>> read_augmentation("shift=2,rotate=10").rotate
     10.0
@@ -177,17 +177,17 @@ def read_augmentation(text: str) -> Augmentation:
     for word in words:
         name, _, figure = (part.strip() for part in word.partition("="))
         if name not in _MOST:
-            raise UsageMistake(
+            raise UsageError(
                 f"Unknown augmentation {name!r}.{did_you_mean(name, _MOST)} "
                 f"There are: {', '.join(_MOST)}."
             )
         if name in values:
-            raise UsageMistake(f"augmentation: {name} is given twice in {text!r}.")
+            raise UsageError(f"augmentation: {name} is given twice in {text!r}.")
         try:
             values[name] = float(figure)
         except ValueError as problem:
             example = min(2.0, _MOST[name] / 2)
-            raise UsageMistake(
+            raise UsageError(
                 f"augmentation: {word.strip()!r} needs a number, such as {name}={example:g}."
             ) from problem
     return Augmentation(**values)

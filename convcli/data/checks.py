@@ -49,12 +49,12 @@ class Finding:
     text: str
 
 
-def summarise(data: Dataset) -> tuple[SplitSummary, ...]:
+def summarize(data: Dataset) -> tuple[SplitSummary, ...]:
     """Return the figures of each split.
 
     >>> from convcli.data import Split, make_dataset
     >>> part = Split(np.array([[[[0], [2]]], [[[4], [6]]]], np.uint8), np.array([0, 1]))
-    >>> summary = summarise(make_dataset("tiny", {"train": part}))[0]
+    >>> summary = summarize(make_dataset("tiny", {"train": part}))[0]
     >>> summary.counts, summary.means, round(summary.deviations[0], 3)
     ((1, 1), (3.0,), 2.236)
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 Samples = NDArray[np.uint8] | NDArray[np.float32]
 """Pictures N x H x W x C (uint8, or float32 as the source), series N x L x C, vectors N x D."""
@@ -63,7 +63,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Labelled samples in named splits.
+    """Labeled samples in named splits.
 
     Attributes:
         name: what people call it.
@@ -76,7 +76,7 @@ class Dataset:
         channel_names: names of the last axis, where the source gives them.
 
     Raises:
-        InputProblem: a class without a name that can be seen, or two of one name.
+        InputError: a class without a name that can be seen, or two of one name.
     """
 
     name: str
@@ -92,12 +92,12 @@ class Dataset:
         seen: dict[str, int] = {}
         for number, name in enumerate(self.class_names):
             if not any(sign.isprintable() and not sign.isspace() for sign in name):
-                raise InputProblem(
+                raise InputError(
                     f"{self.name}: class {number} is named {name!a}, which nobody can see. "
                     "Give it a name."
                 )
             if name in seen:
-                raise InputProblem(
+                raise InputError(
                     f"{self.name}: classes {seen[name]} and {number} are both named {name!r}. "
                     "Give each class a name of its own."
                 )
@@ -139,7 +139,7 @@ def make_dataset(
         channel_names: as in `Dataset`.
 
     Raises:
-        InputProblem: no samples, lengths that differ, a label out of range, fewer than two
+        InputError: no samples, lengths that differ, a label out of range, fewer than two
             classes, sample shapes that differ between splits, or values that are not finite.
 
     >>> part = Split(np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1]))
@@ -151,7 +151,7 @@ def make_dataset(
     train = splits["train"]
     classes = int(train.labels.max()) + 1 if class_names is None else len(class_names)
     if classes > MAX_CLASSES:
-        raise InputProblem(
+        raise InputError(
             f"{name}: the largest label is {classes - 1:,}; at most {MAX_CLASSES:,} classes."
         )
     if class_names is None:
@@ -159,13 +159,13 @@ def make_dataset(
     for split_name, split in splits.items():
         _check_labels(f"{name} ({split_name})", split.labels, len(class_names))
         if split.samples.shape[1:] != train.samples.shape[1:]:
-            raise InputProblem(
+            raise InputError(
                 f"{name}: samples of {split_name} are {_axes(split.samples.shape[1:])}, those of "
                 f"train {_axes(train.samples.shape[1:])}. All splits need one size."
             )
     present = np.unique(train.labels)
     if len(present) < 2:
-        raise InputProblem(
+        raise InputError(
             f"{name}: all {len(train):,} training samples have one class, "
             f"{class_names[int(present[0])]}. A classifier needs at least two."
         )
@@ -184,13 +184,13 @@ def as_labels(place: str, labels: NDArray[np.generic]) -> NDArray[np.int64]:
     """Return labels as one integer per sample; whole floats, columns and one-hot rows will do.
 
     Raises:
-        InputProblem: the values are no whole numbers, or the array has too many axes.
+        InputError: the values are no whole numbers, or the array has too many axes.
 
     >>> as_labels("y", np.array([[0.0, 1.0], [1.0, 0.0]])).tolist()
     [1, 0]
     """
     if labels.dtype.kind not in "biuf":
-        raise InputProblem(f"{place}: labels are of type {labels.dtype}; they must be integers.")
+        raise InputError(f"{place}: labels are of type {labels.dtype}; they must be integers.")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2 and bool(((labels == 0) | (labels == 1)).all()):
@@ -198,41 +198,41 @@ def as_labels(place: str, labels: NDArray[np.generic]) -> NDArray[np.int64]:
         if bool((ones == 1).all()):
             return np.asarray(labels.argmax(axis=1), dtype=np.int64)
         wrong = int(np.flatnonzero(ones != 1)[0])
-        raise InputProblem(
+        raise InputError(
             f"{place}: row {wrong} has {int(ones[wrong])} ones; a one-hot row has exactly 1."
         )
     if labels.ndim != 1:
-        raise InputProblem(
+        raise InputError(
             f"{place}: labels have the shape {_axes(labels.shape)}; give one integer per sample."
         )
     whole = labels.astype(np.int64) if _is_whole(labels) else None
     if whole is None:
-        raise InputProblem(f"{place}: labels are no whole numbers; give one integer per sample.")
+        raise InputError(f"{place}: labels are no whole numbers; give one integer per sample.")
     return whole
 
 
 def as_samples(place: str, samples: NDArray[np.generic], *, pictures: bool = False) -> Samples:
     """Return samples with a channel axis, as uint8 where their values are bytes, else float32.
 
-    Three axes are grey pictures when the values are bytes or `pictures` says so, and otherwise a
+    Three axes are gray pictures when the values are bytes or `pictures` says so, and otherwise a
     series N x L x C; two axes are vectors.
 
     Raises:
-        InputProblem: a type that is not numeric, a number of axes other than 2 to 5, or
+        InputError: a type that is not numeric, a number of axes other than 2 to 5, or
             channels that stand first.
 
     >>> as_samples("x", np.zeros((5, 8, 8), np.uint8)).shape
     (5, 8, 8, 1)
     """
     if samples.dtype.kind not in "biuf":
-        raise InputProblem(f"{place}: samples are of type {samples.dtype}; they must be numbers.")
+        raise InputError(f"{place}: samples are of type {samples.dtype}; they must be numbers.")
     if not 2 <= samples.ndim <= 5:
-        raise InputProblem(
+        raise InputError(
             f"{place}: samples have the shape {_axes(samples.shape)}; expected N x H x W x C "
-            "pictures, N x H x W grey pictures, N x L x C series or N x D vectors."
+            "pictures, N x H x W gray pictures, N x L x C series or N x D vectors."
         )
     if samples.ndim == 4 and samples.shape[1] in {1, 3} and samples.shape[3] > 4:
-        raise InputProblem(
+        raise InputError(
             f"{place}: the shape {_axes(samples.shape)} has its channels first. "
             "Put them last: numpy.moveaxis(x, 1, -1)."
         )
@@ -255,15 +255,15 @@ def _is_whole(values: NDArray[np.generic]) -> bool:
 def _check_split(place: str, split: Split) -> None:
     samples, labels = split.samples, split.labels
     if len(samples) != len(labels):
-        raise InputProblem(f"{place}: {len(samples):,} samples but {len(labels):,} labels.")
+        raise InputError(f"{place}: {len(samples):,} samples but {len(labels):,} labels.")
     if not len(labels):
-        raise InputProblem(f"{place}: there are no samples.")
+        raise InputError(f"{place}: there are no samples.")
     if not samples.size:
-        raise InputProblem(f"{place}: samples of {_axes(samples.shape[1:])} hold no values.")
+        raise InputError(f"{place}: samples of {_axes(samples.shape[1:])} hold no values.")
     if samples.dtype != np.uint8:
         finite = np.isfinite(samples.reshape(len(samples), -1)).all(axis=1)
         if not finite.all():
-            raise InputProblem(
+            raise InputError(
                 f"{place}: {int((~finite).sum()):,} of {len(samples):,} samples hold NaN or "
                 f"infinity, first sample {int(np.flatnonzero(~finite)[0])}."
             )
@@ -272,7 +272,7 @@ def _check_split(place: str, split: Split) -> None:
 def _check_labels(place: str, labels: NDArray[np.int64], classes: int) -> None:
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
-        raise InputProblem(
+        raise InputError(
             f"{place}: sample {int(wrong[0])} has the label {int(labels[wrong[0]])}, outside "
             f"0..{classes - 1}; {len(wrong):,} of {len(labels):,} labels are out of range."
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
 from convcli.engine.stroke_renderer import SIDE, deal_digits, write_digits
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 TRAIN_COUNT = 60_000
 TEST_COUNT = 10_000
@@ -69,13 +69,13 @@ def digits_dataset(
         progress: called after each 2,000 samples.
 
     Raises:
-        UsageMistake: a count under 10 or above 10,000,000, a seed outside 0..2**63 - 1.
+        UsageError: a count under 10 or above 10,000,000, a seed outside 0..2**63 - 1.
     """
     if not 0 <= seed < 2**63:
-        raise UsageMistake(f"--seed {seed} is outside 0..{2**63 - 1}.")
+        raise UsageError(f"--seed {seed} is outside 0..{2**63 - 1}.")
     for wanted in (count, test_count):
         if not 10 <= wanted <= MOST:
-            raise UsageMistake(f"{wanted:,} digits cannot be made; ask for 10 to {MOST:,}.")
+            raise UsageError(f"{wanted:,} digits cannot be made; ask for 10 to {MOST:,}.")
     splits = {
         "train": make_digits(count, seed=seed, progress=progress),
         "test": make_digits(test_count, seed=seed, first=_TEST_FROM, progress=progress),

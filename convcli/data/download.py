@@ -15,7 +15,7 @@ from pathlib import Path
 
 from convcli.data.dataset import ProgressCallback
 from convcli.data.idx import DAMAGED, open_gzip
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 MOST_BYTES = 128 * 2**20
 """More than any file that is fetched here has, packed or not; a longer answer is cut short."""
@@ -66,7 +66,7 @@ def obtain(
     from there. The file takes its name only after its checksum held.
 
     Raises:
-        InputProblem: no mirror gave the file; the sentence says what each did.
+        InputError: no mirror gave the file; the sentence says what each did.
     """
     target = folder / wanted.name
     if target.exists():
@@ -75,7 +75,7 @@ def obtain(
         folder.mkdir(parents=True, exist_ok=True)
         return _from_mirrors(wanted, target, mirrors, progress, patience or Patience())
     except OSError as problem:
-        raise InputProblem(f"Cannot write to {folder}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot write to {folder}: {problem.strerror or problem}.") from problem
 
 
 def _from_mirrors(
@@ -97,7 +97,7 @@ def _from_mirrors(
                 if str(failure) not in said:
                     said.append(str(failure))
         told.append(f"{mirror} {' and '.join(said)}")
-    raise InputProblem(f"{wanted.name}.gz could not be downloaded: {'; '.join(told)}.")
+    raise InputError(f"{wanted.name}.gz could not be downloaded: {'; '.join(told)}.")
 
 
 def _fetch(url: str, part: Path, progress: ProgressCallback | None, patience: Patience) -> None:

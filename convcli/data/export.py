@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from convcli.data.dataset import Dataset
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.files import new_file
 
 _SUFFIXES = {"train": "train", "validation": "val", "test": "test"}
@@ -18,10 +18,10 @@ def check_name(path: Path) -> None:
     """Refuse a name for a data set that does not end in `.npz`.
 
     Raises:
-        InputProblem: it does not.
+        InputError: it does not.
     """
     if path.suffix.lower() != ".npz":
-        raise InputProblem(f"{path}: a data set is written as .npz; give the name that suffix.")
+        raise InputError(f"{path}: a data set is written as .npz; give the name that suffix.")
 
 
 def save_npz(
@@ -30,9 +30,9 @@ def save_npz(
     """Write the splits as `x_train`, `y_train`, `x_val`, ... and the names as `class_names`.
 
     Raises:
-        InputProblem: the name does not end in `.npz`, or the place cannot be written to.
-        WouldOverwrite: the file exists and `force` is off.
-        UsageMistake: the file is one of `inputs`.
+        InputError: the name does not end in `.npz`, or the place cannot be written to.
+        OutputExistsError: the file exists and `force` is off.
+        UsageError: the file is one of `inputs`.
     """
     check_name(path)
     arrays = {"class_names": np.array(data.class_names)}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 _SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -30,7 +30,7 @@ def folders_dataset(
     """Return the pictures below `root` as a data set, N x H x W x C uint8.
 
     `root` holds one folder for each class, or the folders `train`, `val` and `test` that do. All
-    pictures become grey if all of them are, else RGB; transparency is laid on black. One that
+    pictures become gray if all of them are, else RGB; transparency is laid on black. One that
     cannot be read is skipped and named in the notes. Hidden files and other kinds are passed over.
 
     Args:
@@ -39,7 +39,7 @@ def folders_dataset(
         progress: called after each picture.
 
     Raises:
-        InputProblem: no pictures, fewer than two classes, a class without a readable picture,
+        InputError: no pictures, fewer than two classes, a class without a readable picture,
             mixed sizes without `size`, what `make_dataset` refuses.
     """
     trees = {
@@ -54,9 +54,9 @@ def folders_dataset(
     listed = {split: _list_tree(tree, classes) for split, tree in trees.items()}
     paths = [path for files in listed.values() for path, _ in files]
     pictures, skipped = _read_all(root, paths, size, progress)
-    colour = any(picture.shape[2] == 3 for picture in pictures.values())
+    color = any(picture.shape[2] == 3 for picture in pictures.values())
     splits = {
-        split: _stack(root, split, files, pictures, classes, colour=colour)
+        split: _stack(root, split, files, pictures, classes, color=color)
         for split, files in listed.items()
     }
     return make_dataset(
@@ -74,12 +74,12 @@ def _class_folders(tree: Path) -> tuple[str, ...]:
         sorted(item.name for item in tree.iterdir() if item.is_dir() and item.name[0] != ".")
     )
     if not classes:
-        raise InputProblem(
+        raise InputError(
             f"{tree} has no folders of classes. Put the pictures of each class in a folder of its "
             "own: CLASS/PICTURE.png."
         )
     if len(classes) < 2:
-        raise InputProblem(
+        raise InputError(
             f"{tree} has one class, {classes[0]}; a classifier needs at least two folders."
         )
     return classes
@@ -95,7 +95,7 @@ def _list_tree(tree: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
         if item.is_dir() and item.name[0] != "." and item.name not in classes
     )
     if unknown:
-        raise InputProblem(
+        raise InputError(
             f"{tree / unknown[0]} is a class that the training pictures do not have "
             f"({', '.join(classes)})."
         )
@@ -109,7 +109,7 @@ def _list_tree(tree: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
 
 
 def _read(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Return one picture, H x W x 1 (grey) or H x W x 3 (RGB) uint8."""
+    """Return one picture, H x W x 1 (gray) or H x W x 3 (RGB) uint8."""
     from convcli.imaging.reading import read_picture
     from convcli.imaging.samples import as_sample
 
@@ -129,7 +129,7 @@ def _read_all(
     for number, path in enumerate(paths, 1):
         try:
             picture = _read(path, size)
-        except InputProblem as problem:
+        except InputError as problem:
             skipped.append(str(problem))
         else:
             sizes[picture.shape[:2]] += 1
@@ -137,7 +137,7 @@ def _read_all(
                 pictures[path] = picture
             if picture.nbytes * len(paths) > MAX_BYTES:
                 height, width = picture.shape[:2]
-                raise InputProblem(
+                raise InputError(
                     f"{root}: {len(paths):,} pictures of {height}x{width} are more than "
                     f"{MAX_BYTES:,} bytes. Reduce them with --size, such as --size 64x64."
                 )
@@ -152,7 +152,7 @@ def _check_sizes(root: Path, sizes: Counter[tuple[int, ...]]) -> None:
         (height, width), _ = sizes.most_common(1)[0]
         named = [f"{h}x{w} ({count:,})" for (h, w), count in sizes.most_common(4)]
         rest = f" and {len(sizes) - 4:,} more" if len(sizes) > 4 else ""
-        raise InputProblem(
+        raise InputError(
             f"{root}: the pictures have {len(sizes):,} sizes, height x width: {', '.join(named)}"
             f"{rest}. Bring them to one with --size, such as --size {height}x{width}."
         )
@@ -165,7 +165,7 @@ def _stack(
     pictures: dict[Path, NDArray[np.uint8]],
     classes: tuple[str, ...],
     *,
-    colour: bool,
+    color: bool,
 ) -> Split:
     """Return one split of the pictures that could be read."""
     read = [(path, label) for path, label in files if path in pictures]
@@ -173,11 +173,11 @@ def _stack(
     empty = [name for label, name in enumerate(classes) if not counts[label]]
     if not read or (empty and split == "train"):
         what = f"in {split} " if split != "train" else ""
-        raise InputProblem(
+        raise InputError(
             f"{root}: no readable picture {what}of {', '.join(empty[:5])} "
             f"({len(files):,} files seen). Fill or remove the folder."
         )
-    channels = 3 if colour else 1
+    channels = 3 if color else 1
     samples = [
         np.broadcast_to(pictures[path], (*pictures[path].shape[:2], channels)) for path, _ in read
     ]

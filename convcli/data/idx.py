@@ -17,7 +17,7 @@ from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES, MAX_DEFLATE_RATIO, fill
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_AXES = 5
@@ -37,7 +37,7 @@ def read_idx(path: Path) -> NDArray[np.generic]:
     this allocate more than the file can hold.
 
     Raises:
-        InputProblem: the file cannot be opened, is no idx file, or its length is not what its
+        InputError: the file cannot be opened, is no idx file, or its length is not what its
             header promises.
     """
     try:
@@ -50,9 +50,9 @@ def read_idx(path: Path) -> NDArray[np.generic]:
             with open_gzip(raw) as stream:
                 return _read(path, stream, stored * MAX_DEFLATE_RATIO)
     except DAMAGED as problem:
-        raise InputProblem(f"{path}: the gzip data is damaged or cut off ({problem}).") from problem
+        raise InputError(f"{path}: the gzip data is damaged or cut off ({problem}).") from problem
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
 
 
 def open_gzip(raw: BinaryIO) -> BinaryIO:
@@ -76,23 +76,23 @@ def _read(path: Path, stream: BinaryIO, most: int) -> NDArray[np.generic]:
     promised = math.prod(shape) * dtype.itemsize
     sizes = "x".join(str(size) for size in shape)
     if promised > most:
-        raise InputProblem(
+        raise InputError(
             f"{path}: the header promises {sizes} values, {promised:,} bytes, "
             f"more than the file can hold ({most:,})."
         )
     if promised > MAX_BYTES:
-        raise InputProblem(
+        raise InputError(
             f"{path}: {sizes} values are {promised:,} bytes; at most {MAX_BYTES:,} are read."
         )
     values = np.empty(shape, dtype)
     found = fill(stream, memoryview(values.reshape(-1).view(np.uint8).data))
     if found < promised:
-        raise InputProblem(
+        raise InputError(
             f"{path} is cut off: the header promises {sizes} values, {promised:,} bytes, "
             f"and {found:,} follow."
         )
     if stream.read(1):
-        raise InputProblem(
+        raise InputError(
             f"{path}: more bytes follow than the {promised:,} that the header promises ({sizes})."
         )
     return values.astype(dtype.newbyteorder("="), copy=False)
@@ -101,16 +101,16 @@ def _read(path: Path, stream: BinaryIO, most: int) -> NDArray[np.generic]:
 def _read_header(path: Path, stream: BinaryIO) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise InputProblem(
+        raise InputError(
             f"{path} is no idx file: it begins with {magic.hex(' ') or 'nothing'} instead of 00 00."
         )
     kind, axes = magic[2], magic[3]
     if kind not in _DTYPES:
         known = ", ".join(f"{code:02x}" for code in _DTYPES)
-        raise InputProblem(f"{path}: unknown idx type {kind:02x}; known are {known}.")
+        raise InputError(f"{path}: unknown idx type {kind:02x}; known are {known}.")
     if not 1 <= axes <= _MAX_AXES:
-        raise InputProblem(f"{path}: the header names {axes} axes; 1 to {_MAX_AXES} make sense.")
+        raise InputError(f"{path}: the header names {axes} axes; 1 to {_MAX_AXES} make sense.")
     sizes = stream.read(4 * axes)
     if len(sizes) < 4 * axes:
-        raise InputProblem(f"{path} is cut off inside its header, after {4 + len(sizes)} bytes.")
+        raise InputError(f"{path} is cut off inside its header, after {4 + len(sizes)} bytes.")
     return np.dtype(_DTYPES[kind]), struct.unpack(f">{axes}I", sizes)

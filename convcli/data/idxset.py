@@ -6,7 +6,7 @@ from pathlib import Path
 
 from convcli.data.dataset import Dataset, Split, as_labels, as_samples, make_dataset
 from convcli.data.idx import is_idx, read_idx
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 _TEST_PREFIXES = ("t10k", "test")
 
@@ -24,7 +24,7 @@ def dataset_from_idx(
         class_names: names of the labels; numbers when left out.
 
     Raises:
-        InputProblem: a partner is missing, a file is damaged, what `make_dataset` refuses.
+        InputError: a partner is missing, a file is damaged, what `make_dataset` refuses.
     """
     if "," in str(place):
         images, _, labels = str(place).partition(",")
@@ -51,7 +51,7 @@ def _pairs_in(folder: Path) -> dict[str, tuple[Path, Path]]:
         pairs.setdefault(split, (path, _labels_beside(path)))
     if "train" not in pairs:
         found = ", ".join(path.name for path in images) or "none"
-        raise InputProblem(
+        raise InputError(
             f"{folder} has no training images (train-images-idx3-ubyte or the like); "
             f"idx files of images there: {found}."
         )
@@ -65,7 +65,7 @@ def _labels_beside(images: Path) -> Path:
     for name in (partner, f"{partner}.gz"):
         if name != images.name and (images.parent / name).exists():
             return images.parent / name
-    raise InputProblem(
+    raise InputError(
         f"{images} needs a file of labels beside it ({partner}), which is missing. "
         "Name both with a comma between them: IMAGES,LABELS."
     )

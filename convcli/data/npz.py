@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from convcli.arrayfiles import read_npz
 from convcli.data.dataset import Dataset, Split, as_labels, as_samples, make_dataset
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 _KEYS = {
     "train": (
@@ -32,14 +32,14 @@ def dataset_from_npz(path: Path) -> Dataset:
     `images` and `labels` (or `x` and `y`). `class_names` may name the labels.
 
     Raises:
-        InputProblem: as `read_npz`; no pair of samples and labels; what `make_dataset` refuses.
+        InputError: as `read_npz`; no pair of samples and labels; what `make_dataset` refuses.
     """
     pairs: dict[str, tuple[str, str]] = {}
 
     def choose(names: list[str]) -> list[str]:
         pairs.update(_pairs(names))
         if "train" not in pairs:
-            raise InputProblem(
+            raise InputError(
                 f"{path} holds {', '.join(sorted(names)[:20])}; expected x_train and y_train (and "
                 "x_test, y_test, x_val, y_val), or images and labels."
             )
@@ -64,11 +64,11 @@ def dataset_from_npz(path: Path) -> Dataset:
 
 def _texts(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
     if names.ndim != 1 or names.dtype.kind not in "US":
-        raise InputProblem(f"{path}: class_names must be one row of texts, not {names.dtype}.")
+        raise InputError(f"{path}: class_names must be one row of texts, not {names.dtype}.")
     try:
         return tuple(str(name) for name in names.astype(str))
     except UnicodeDecodeError as problem:
-        raise InputProblem(f"{path}: class_names hold bytes that are no ASCII.") from problem
+        raise InputError(f"{path}: class_names hold bytes that are no ASCII.") from problem
 
 
 def _pairs(names: list[str]) -> dict[str, tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 VARIABLE = "CONVCLI_DATA"
 
@@ -14,15 +14,13 @@ def own_folder(name: str) -> Path | None:
     """Return `$CONVCLI_DATA/name` if that folder exists.
 
     Raises:
-        InputProblem: the variable is set and names no folder.
+        InputError: the variable is set and names no folder.
     """
     root = os.environ.get(VARIABLE)
     if not root:
         return None
     if not Path(root).is_dir():
-        raise InputProblem(
-            f"{VARIABLE} is {root}, which is no folder. Unset it or make the folder."
-        )
+        raise InputError(f"{VARIABLE} is {root}, which is no folder. Unset it or make the folder.")
     folder = Path(root) / name
     return folder if folder.is_dir() else None
 

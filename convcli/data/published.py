@@ -10,7 +10,7 @@ from convcli.data.dataset import Dataset, ProgressCallback
 from convcli.data.download import Patience, Wanted, obtain
 from convcli.data.idxset import dataset_from_idx
 from convcli.data.places import VARIABLE, cache_folder, own_folder
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def load_published(
         patience: how long servers may take.
 
     Raises:
-        InputProblem: it cannot be had, or its files are damaged. It is never replaced by
+        InputError: it cannot be had, or its files are damaged. It is never replaced by
             other data.
     """
     folder = own_folder(what.name)
@@ -135,8 +135,8 @@ def load_published(
         try:
             for file in what.files:
                 obtain(file, folder, what.mirrors, progress=progress, patience=patience)
-        except InputProblem as problem:
-            raise InputProblem(
+        except InputError as problem:
+            raise InputError(
                 f"{what.title} is not to be had. {problem} "
                 f"Put its four files in a folder {what.name} and set {VARIABLE} to the folder "
                 "above it, or train on digits made on the spot: --data digits."

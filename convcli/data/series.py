@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
 from convcli.data.table import Table, read_table
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 
 WINDOW = 128
 OVERLAP = 0.5
@@ -65,15 +65,15 @@ def series_dataset(
         progress: called after each file.
 
     Raises:
-        UsageMistake: a window or overlap that makes no sense.
-        InputProblem: a series shorter than a window; what `read_table` and `make_dataset` refuse.
+        UsageError: a window or overlap that makes no sense.
+        InputError: a series shorter than a window; what `read_table` and `make_dataset` refuse.
     """
     if label_rule not in LABEL_RULES:
-        raise UsageMistake(f"Unknown label rule {label_rule!r}. There are: majority, last.")
+        raise UsageError(f"Unknown label rule {label_rule!r}. There are: majority, last.")
     root = _smartphone_root(place) if place.is_dir() else None
     if root is not None:
         if window not in {None, WINDOW} or overlap not in {None, OVERLAP}:
-            raise UsageMistake(
+            raise UsageError(
                 f"{place} comes in windows of {WINDOW} rows that overlap by half; "
                 "leave --window and --overlap out."
             )
@@ -88,7 +88,7 @@ def series_dataset(
     if size == 0 and overlap is None:
         share = 0.0
     if size < 0 or not 0 <= share < 1 or (size == 0 and share):
-        raise UsageMistake(
+        raise UsageError(
             f"--window {size} --overlap {share:g}: a window has at least 1 row, or 0 for one "
             "sample a row without --overlap, and the overlap is from 0 to under 1."
         )
@@ -98,7 +98,7 @@ def series_dataset(
     for name, tables in read.items():
         for path, table in zip(files[name], tables, strict=True):
             if table.channel_names != channels:
-                raise InputProblem(
+                raise InputError(
                     f"{path}: its channels are {', '.join(table.channel_names)}, those of train "
                     f"{', '.join(channels)}."
                 )
@@ -126,7 +126,7 @@ def _meant_window(place: Path, table: Table) -> int:
     """Return the window that a table asks for by itself; 0 for one sample a row.
 
     Raises:
-        UsageMistake: it may be a series or have one sample a row.
+        UsageError: it may be a series or have one sample a row.
     """
     if table.timed:
         return WINDOW
@@ -134,7 +134,7 @@ def _meant_window(place: Path, table: Table) -> int:
     stretch = len(table.labels) / (changes + 1)
     if stretch < _SHORT_STRETCH:
         return 0
-    raise UsageMistake(
+    raise UsageError(
         f"{place} has no column of time, and a label lasts {stretch:.0f} rows on average: is it a "
         f"series, or is each row a sample? Use --window {WINDOW} for windows of a series, or "
         "--window 0 for one sample a row."
@@ -189,7 +189,7 @@ def _windows(
         longest = max(
             int(np.unique(table.segments, return_counts=True)[1].max()) for table in tables
         )
-        raise InputProblem(
+        raise InputError(
             f"{paths[0]}: no window of {size} rows fits; the longest stretch without a gap has "
             f"{longest:,}. Use --window {longest} or less."
         )
@@ -214,7 +214,7 @@ def _rows(paths: list[Path], tables: list[Table], names: tuple[str, ...]) -> Spl
 def _check_known(path: Path, table: Table, names: tuple[str, ...]) -> None:
     unknown = sorted(set(table.labels) - set(names))
     if unknown:
-        raise InputProblem(
+        raise InputError(
             f"{path}: the label {unknown[0]!r} does not occur in the training data "
             f"({', '.join(names)})."
         )
@@ -265,11 +265,11 @@ def _smartphone(root: Path, progress: ProgressCallback | None) -> Dataset:
                 progress("signals read", number * len(_SIGNALS) + place + 1, 2 * len(_SIGNALS))
         lengths = {signal: len(rows) for signal, rows in zip(_SIGNALS, signals, strict=True)}
         if len(set(lengths.values())) > 1:
-            raise InputProblem(f"{root / split}: the signals differ in length: {lengths}.")
+            raise InputError(f"{root / split}: the signals differ in length: {lengths}.")
         labels = _numbers_in(root / split / f"y_{split}.txt", 1)[:, 0].astype(np.int64) - 1
         people = _numbers_in(root / split / f"subject_{split}.txt", 1)[:, 0].astype(np.int64)
         if len(people) != len(labels):
-            raise InputProblem(
+            raise InputError(
                 f"{root / split}: {len(labels):,} labels but {len(people):,} subjects."
             )
         splits[split] = Split(np.stack(signals, axis=-1).astype(np.float32), labels, people)
@@ -287,7 +287,7 @@ def _activities(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as problem:
-        raise InputProblem(f"Cannot read {path}: {problem}.") from problem
+        raise InputError(f"Cannot read {path}: {problem}.") from problem
     return tuple(lines[1::2])
 
 
@@ -296,9 +296,9 @@ def _numbers_in(path: Path, columns: int) -> NDArray[np.float64]:
     try:
         rows = np.loadtxt(path, ndmin=2)
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     except ValueError as problem:
-        raise InputProblem(f"{path}: {problem}.") from problem
+        raise InputError(f"{path}: {problem}.") from problem
     if rows.shape[1] != columns:
-        raise InputProblem(f"{path}: rows have {rows.shape[1]} numbers; expected {columns}.")
+        raise InputError(f"{path}: rows have {rows.shape[1]} numbers; expected {columns}.")
     return np.asarray(rows)

@@ -1,4 +1,4 @@
-"""Which samples: what every command that reads labelled data may be told, as one frozen value.
+"""Which samples: what every command that reads labeled data may be told, as one frozen value.
 
 Standard library only until the samples are loaded.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.option import option
 from convcli.records import from_record
 
@@ -72,19 +72,19 @@ class Named:
 
 @dataclass(frozen=True)
 class Source(Shaping, Named):
-    """Labelled samples: where they come from and how they are read."""
+    """Labeled samples: where they come from and how they are read."""
 
     @classmethod
     def noted(cls, name: str | None, shaping: object) -> Source:
         """Return the source that a run or a model file notes.
 
         Raises:
-            InputProblem: the notes cannot be read.
+            InputError: the notes cannot be read.
         """
         try:
             how = from_record(Shaping, shaping)
         except ValueError as problem:
-            raise InputProblem(f"What is noted on the data cannot be read: {problem}.") from problem
+            raise InputError(f"What is noted on the data cannot be read: {problem}.") from problem
         return cls(name=name, **how.given())
 
     def over(self, noted: Source) -> Source:
@@ -107,7 +107,7 @@ label_rule=None)
             progress: called while something takes long.
 
         Raises:
-            UsageMistake, InputProblem: as `load_dataset`; a malformed size.
+            UsageError, InputError: as `load_dataset`; a malformed size.
 
         >>> len(Source(name="digits", samples=60).load().train)
         60
@@ -139,7 +139,7 @@ def read_size(text: str | None) -> tuple[int, int] | None:
     """Return height and width of `HxW`; one number is both.
 
     Raises:
-        UsageMistake: it is malformed.
+        UsageError: it is malformed.
 
     >>> read_size("48x64"), read_size("32"), read_size(None)
     ((48, 64), (32, 32), None)
@@ -148,8 +148,8 @@ def read_size(text: str | None) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageMistake(f"--size {text}: write height x width, such as 64x64.")
+        raise UsageError(f"--size {text}: write height x width, such as 64x64.")
     height, width = int(parts[0]), int(parts[-1])
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
-        raise UsageMistake(f"--size {text}: use 1 to {LARGEST_SIDE:,} pixels a side.")
+        raise UsageError(f"--size {text}: use 1 to {LARGEST_SIDE:,} pixels a side.")
     return height, width

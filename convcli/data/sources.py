@@ -11,7 +11,7 @@ from convcli.data.idxset import dataset_from_idx
 from convcli.data.npz import dataset_from_npz
 from convcli.data.published import PUBLISHED, load_published
 from convcli.data.series import is_series_folder, series_dataset
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 
 NAMES = (*PUBLISHED, "digits")
 """The names that need no path."""
@@ -51,8 +51,8 @@ def load_dataset(
         a `Dataset` whose samples stay uint8 in memory where the source holds bytes.
 
     Raises:
-        InputProblem: unknown name, missing place, or contents that cannot be used.
-        UsageMistake: a figure that makes no sense, or that this source has no use for.
+        InputError: unknown name, missing place, or contents that cannot be used.
+        UsageError: a figure that makes no sense, or that this source has no use for.
 
     >>> data = load_dataset("digits", count=60)
     >>> data.train.samples.shape, data.train.samples.dtype, len(data.test)
@@ -72,7 +72,7 @@ def load_dataset(
         name for name, value in given.items() if value is not None and name not in _USES[kind]
     ]
     if useless:
-        raise UsageMistake(f"{source} is {_KINDS[kind]}, which takes no {useless[0]}.")
+        raise UsageError(f"{source} is {_KINDS[kind]}, which takes no {useless[0]}.")
     match kind:
         case "published":
             return load_published(PUBLISHED[str(source)], progress=progress)
@@ -120,7 +120,7 @@ def _kind_of(source: str) -> str:
     """Return which kind of source this is, one of `_KINDS`.
 
     Raises:
-        InputProblem: it is none of them, or is not there.
+        InputError: it is none of them, or is not there.
     """
     place = Path(source)
     if source in NAMES:
@@ -128,7 +128,7 @@ def _kind_of(source: str) -> str:
     if "," in place.name or is_idx(place):
         return "idx"
     if not place.exists():
-        raise InputProblem(
+        raise InputError(
             f"There is no data set or file {source}.{did_you_mean(source, NAMES)} "
             f"Names: {', '.join(NAMES)}; or give a path."
         )
@@ -139,7 +139,7 @@ def _kind_of(source: str) -> str:
     suffix = place.suffix.lower()
     if suffix != ".npz" and suffix not in TABLES:
         what = f"named *{suffix}" if suffix else "without a suffix"
-        raise InputProblem(
+        raise InputError(
             f"{place}: no data set is read from a file {what}; idx files, .npz, "
             f"{' and '.join(TABLES)} are, and folders of pictures."
         )

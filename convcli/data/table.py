@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 
 LABEL_NAMES = ("label", "class", "activity", "target", "occupancy", "y")
 TIME_NAMES = ("time", "timestamp", "date", "datetime", "seconds", "t")
@@ -72,8 +72,8 @@ def read_table(path: Path, *, label: str | None = None) -> Table:
             texts, or as a last column of few whole numbers, when left out.
 
     Raises:
-        InputProblem: no rows, no numbers, or more than 2 % of rows that cannot be read.
-        UsageMistake: `label` names no column, or no column looks like labels.
+        InputError: no rows, no numbers, or more than 2 % of rows that cannot be read.
+        UsageError: `label` names no column, or no column looks like labels.
     """
     names, extra, first = _columns(path)
     probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]
@@ -100,7 +100,7 @@ def read_table(path: Path, *, label: str | None = None) -> Table:
         segments.append(segment)
     total = len(values) + len(broken)
     if len(broken) > MOST_BROKEN * total:
-        raise InputProblem(
+        raise InputError(
             f"{path}: {len(broken):,} of {total:,} rows cannot be read as {len(names)} cells "
             f"with numbers in {', '.join(names[i] for i in roles.channels)}; first line "
             f"{broken[0]}."
@@ -129,7 +129,7 @@ def _columns(path: Path) -> tuple[list[str], int, int]:
     if start and all(_number(cell) is None for cell in start[0][1]):
         header = start.pop(0)[1]
     if not start:
-        raise InputProblem(f"{path}: there are no rows of measurements.")
+        raise InputError(f"{path}: there are no rows of measurements.")
     line, cells = start[0]
     if header is None:
         if (
@@ -140,7 +140,7 @@ def _columns(path: Path) -> tuple[list[str], int, int]:
             return list(_WISDM), 0, line
         return [f"column{i + 1}" for i in range(len(cells))], 0, line
     if len(cells) not in {len(header), len(header) + 1}:
-        raise InputProblem(
+        raise InputError(
             f"{path}: the header names {len(header)} columns and line {line} has {len(cells)}."
         )
     return header, len(cells) - len(header), line
@@ -154,11 +154,11 @@ def _rows(path: Path, first: int) -> Iterator[tuple[int, list[str]]]:
                 if number >= first and any(cells):
                     yield number, [cell.strip() for cell in cells]
     except UnicodeDecodeError as problem:
-        raise InputProblem(f"{path} is no text: byte {problem.start} is not UTF-8.") from problem
+        raise InputError(f"{path} is no text: byte {problem.start} is not UTF-8.") from problem
     except csv.Error as problem:
-        raise InputProblem(f"{path} is no table of comma separated values: {problem}.") from problem
+        raise InputError(f"{path} is no table of comma separated values: {problem}.") from problem
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
 
 
 def _lines(file: Iterator[str]) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _lines(file: Iterator[str]) -> Iterator[str]:
 def _find_roles(path: Path, names: list[str], rows: list[list[str]], label: str | None) -> _Roles:
     rows = [cells for cells in rows if len(cells) == len(names)]
     if not rows:
-        raise InputProblem(f"{path}: no row has the {len(names)} cells of the first.")
+        raise InputError(f"{path}: no row has the {len(names)} cells of the first.")
     numeric = [_mostly_numbers([cells[i] for cells in rows]) for i in range(len(names))]
     low = [name.lower() for name in names]
     time = [i for i, name in enumerate(low) if name in TIME_NAMES]
@@ -177,7 +177,7 @@ def _find_roles(path: Path, names: list[str], rows: list[list[str]], label: str 
     place = _label_column(path, names, rows, label, [*time, group], numeric)
     channels = tuple(i for i in range(len(names)) if numeric[i] and i not in {place, group, *time})
     if not channels:
-        raise InputProblem(f"{path}: no column of numbers is left beside {names[place]!r}.")
+        raise InputError(f"{path}: no column of numbers is left beside {names[place]!r}.")
     return _Roles(place, group, channels)
 
 
@@ -191,7 +191,7 @@ def _label_column(
 ) -> int:
     if label is not None:
         if label not in names:
-            raise UsageMistake(
+            raise UsageError(
                 f"{path} has no column {label!r}.{did_you_mean(label, names)} "
                 f"Columns: {', '.join(names)}."
             )
@@ -206,7 +206,7 @@ def _label_column(
     last = {cells[-1] for cells in rows}
     if not texts and len(last) <= MOST_LABELS and all(_is_whole(cell) for cell in last):
         return len(names) - 1
-    raise UsageMistake(
+    raise UsageError(
         f"{path}: which column holds the labels? Name it with --label. Columns: {', '.join(names)}."
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
 """The borders by scipy.ndimage's names: `d c b a | a b c d | d c b a`, `d c b | a b c d | c b a`,
@@ -37,11 +37,11 @@ def border_mode(name: str) -> str:
     ('reflect', 'wrap')
 
     Raises:
-        UsageMistake: no border has this name.
+        UsageError: no border has this name.
     """
     mode = ALIASES.get(name, name)
     if mode not in MODES:
-        raise UsageMistake(
+        raise UsageError(
             f"there is no border {name!r}; the borders are {', '.join(MODES)} "
             f"(also {', '.join(ALIASES)}).{did_you_mean(name, [*MODES, *ALIASES])}"
         )
@@ -108,7 +108,7 @@ def correlation_axis(
 ) -> Axis:
     """Return the axis of a correlation of `length` samples with `taps` taps.
 
-    The centre is scipy's: `size // 2 + origin` of the dilated kernel's size; for a kernel that is
+    The center is scipy's: `size // 2 + origin` of the dilated kernel's size; for a kernel that is
     `turned` by 180 degrees (a convolution) it is `(size - 1) // 2 - origin`. A stride takes every
     stride-th of the result, from the first.
 
@@ -118,28 +118,28 @@ def correlation_axis(
     (3, 7)
 
     Raises:
-        InputProblem: a kernel that must lie inside is larger than the axis.
-        UsageMistake: a padding, stride, dilation or origin that means nothing.
+        InputError: a kernel that must lie inside is larger than the axis.
+        UsageError: a padding, stride, dilation or origin that means nothing.
     """
     if padding not in PADDINGS:
-        raise UsageMistake(f"there is no padding {padding!r}; use {', '.join(PADDINGS)}.")
+        raise UsageError(f"there is no padding {padding!r}; use {', '.join(PADDINGS)}.")
     if stride < 1 or dilation < 1:
-        raise UsageMistake(f"stride {stride} and dilation {dilation} must both be 1 or more.")
+        raise UsageError(f"stride {stride} and dilation {dilation} must both be 1 or more.")
     extent = (taps - 1) * dilation + 1
-    centre = (extent - 1) // 2 - origin if turned else extent // 2 + origin
-    if not 0 <= centre < extent:
-        raise UsageMistake(f"origin {origin} lies outside a kernel of {extent} samples.")
+    center = (extent - 1) // 2 - origin if turned else extent // 2 + origin
+    if not 0 <= center < extent:
+        raise UsageError(f"origin {origin} lies outside a kernel of {extent} samples.")
     size = length
     if padding == "valid":
-        centre, size = 0, length - extent + 1
+        center, size = 0, length - extent + 1
         if size < 1:
-            raise InputProblem(
+            raise InputError(
                 f"a kernel of {extent} samples does not fit inside {length}. "
                 "Use padding 'same' or 'full', or a smaller kernel."
             )
     elif padding == "full":
-        centre, size = extent - 1, length + extent - 1
+        center, size = extent - 1, length + extent - 1
     outputs = -(-size // stride)
     reach = (outputs - 1) * stride + extent
-    source = extended_index(mode, length, np.arange(-centre, reach - centre))
-    return Axis(outputs, taps, stride, dilation, source, centre)
+    source = extended_index(mode, length, np.arange(-center, reach - center))
+    return Axis(outputs, taps, stride, dilation, source, center)

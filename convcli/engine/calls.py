@@ -143,7 +143,7 @@ def run(
     """Run a program on lanes `lane`, `lane + lane_step`, ... of a batch, chunk by chunk.
 
     A lane is a fixed run of samples with its own gradient and sums, so that what is added does not
-    depend on the number of threads. Neighbouring operations marked `per_sample` run sample by
+    depend on the number of threads. Neighboring operations marked `per_sample` run sample by
     sample, so that a sample's maps stay in the nearest cache. With `whole_batch` the memory KEPT
     holds every sample of the batch, else the samples of one chunk.
     """

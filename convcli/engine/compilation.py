@@ -48,7 +48,7 @@ compiled = njit(**OPTIONS)
 compiled_part = njit(**{**OPTIONS, "cache": False, "inline": "always"})
 """The decorator of functions that compiled loops call: they are cached with their callers.
 
-Inlined before types are known, so that they are optimised once, with their callers: the first use
+Inlined before types are known, so that they are optimized once, with their callers: the first use
 of a filter takes a quarter to a third less time.
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 from convcli.engine import filter as picture_filter
 from convcli.engine import filter_twin
 from convcli.engine.borders import border_mode, correlation_axis
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 
 PerAxis = int | Sequence[int]
 
@@ -32,14 +32,14 @@ def correlate(
 ) -> Any:
     """Lay the kernel on every place of an n-D array and add up the products.
 
-    The values are those of `scipy.ndimage.correlate`: the centre is `size // 2 + origin`.
+    The values are those of `scipy.ndimage.correlate`: the center is `size // 2 + origin`.
 
     Args:
         image: real array of any number of axes.
         kernel: real array of as many axes; its size counts the zeros that `dilation` puts between.
         mode: reflect, mirror, nearest, wrap, constant, an alias, or one for each axis.
         cval: the value behind a constant border.
-        origin: moves the centre, one number or one for each axis.
+        origin: moves the center, one number or one for each axis.
         output: dtype or array of the result. An integer one is rounded half to even and saturated.
             Without it the result is float32 for a float32 image, else float64.
         stride: every stride-th value of the result, from the first.
@@ -57,8 +57,8 @@ def correlate(
     array([20, 30], dtype=uint8)
 
     Raises:
-        UsageMistake: a word or number that means nothing, or a kernel of other axes.
-        InputProblem: an image that holds no real numbers, or is smaller than a `valid` kernel.
+        UsageError: a word or number that means nothing, or a kernel of other axes.
+        InputError: an image that holds no real numbers, or is smaller than a `valid` kernel.
     """
     return _correlation(
         image, kernel, mode, cval, origin, output, stride, dilation, padding, engine, threads, False
@@ -81,7 +81,7 @@ def convolve(
 ) -> Any:
     """Convolve an n-D array: `correlate` with the kernel turned by 180 degrees.
 
-    The values are those of `scipy.ndimage.convolve`, whose turned kernel has its centre at
+    The values are those of `scipy.ndimage.convolve`, whose turned kernel has its center at
     `(size - 1) // 2 - origin`. Arguments, result and errors are those of `correlate`.
 
     >>> convolve([1, 2, 3], [1, 0, 0], mode="constant")  # a flipped kernel moves to the left
@@ -97,13 +97,13 @@ def _correlation(
 ):  # fmt: skip
     samples = np.asarray(image)
     if samples.dtype.kind not in "uifb":
-        raise InputProblem(f"correlation takes real numbers, not {samples.dtype}.")
+        raise InputError(f"correlation takes real numbers, not {samples.dtype}.")
     weights = np.asarray(kernel)
     if weights.dtype.kind not in "uifb":
-        raise UsageMistake(f"a kernel holds real numbers, not {weights.dtype}.")
+        raise UsageError(f"a kernel holds real numbers, not {weights.dtype}.")
     weights = weights.astype(np.float64)
     if weights.ndim != samples.ndim or weights.size == 0:
-        raise UsageMistake(
+        raise UsageError(
             f"a kernel of {weights.ndim} axes (shape {weights.shape}) does not fit an image of "
             f"{samples.ndim} axes (shape {samples.shape}); both must have the same number."
         )
@@ -114,7 +114,7 @@ def _correlation(
         for value, name in ((origin, "origin"), (stride, "stride"), (dilation, "dilation"))
     )
     if len(modes) != axes:
-        raise UsageMistake(f"{len(modes)} modes for {axes} axes.")
+        raise UsageError(f"{len(modes)} modes for {axes} axes.")
     for name in modes:
         border_mode(name)
     if samples.size == 0:
@@ -168,7 +168,7 @@ def _as_picture(samples, weights, mode, settings, output, threads):
 def _per_axis(value: PerAxis, axes: int, name: str) -> tuple[int, ...]:
     values = (value,) * axes if isinstance(value, int | np.integer) else tuple(value)
     if len(values) != axes or any(int(number) != number for number in values):
-        raise UsageMistake(
+        raise UsageError(
             f"{name} {value!r} is neither one integer nor one for each of {axes} axes."
         )
     return tuple(int(number) for number in values)
@@ -190,6 +190,6 @@ def _in_output(values: Any, image_dtype: Any, output: Any) -> Any:
     if not isinstance(output, np.ndarray):
         return values
     if output.shape != values.shape:
-        raise UsageMistake(f"output has the shape {output.shape}, the result {values.shape}.")
+        raise UsageError(f"output has the shape {output.shape}, the result {values.shape}.")
     output[...] = values
     return output

@@ -19,7 +19,7 @@ from convcli.engine.factors import (
     over_common_denominator,
     reach,
 )
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 
 MAPPINGS = ("clip", "abs", "raw")
 NORMS = ("none", "l2", "l1", "max")
@@ -167,8 +167,8 @@ def plan_filter(
     True
 
     Raises:
-        UsageMistake: a word, kernel or number that means nothing.
-        InputProblem: a picture that is no H x W or H x W x C array of real numbers.
+        UsageError: a word, kernel or number that means nothing.
+        InputError: a picture that is no H x W or H x W x C array of real numbers.
     """
     for word, known, what in (
         (norm, NORMS, "norm"),
@@ -176,18 +176,18 @@ def plan_filter(
         (engine, ENGINES, "engine"),
     ):
         if word not in known:
-            raise UsageMistake(
+            raise UsageError(
                 f"there is no {what} {word!r}; use {', '.join(known)}.{did_you_mean(word, known)}"
             )
     dtype = np.dtype(dtype)
     shape_hwc = _picture_shape(shape, dtype)
     matrices = _kernel_list(kernels)
     if norm == "none" and len(matrices) > 1:
-        raise UsageMistake(f"{len(matrices)} kernels need a norm: l2, l1 or max.")
+        raise UsageError(f"{len(matrices)} kernels need a norm: l2, l1 or max.")
     if convolve:
         matrices = tuple(matrix[::-1, ::-1] for matrix in matrices)
     if divisor == 0 or not math.isfinite(divisor) or not math.isfinite(offset):
-        raise UsageMistake(f"divisor {divisor:g} and offset {offset:g} must be finite, not 0 / x.")
+        raise UsageError(f"divisor {divisor:g} and offset {offset:g} must be finite, not 0 / x.")
     output_dtype = np.dtype(dtype if output_dtype is None else output_dtype)
     taps_h, taps_w = matrices[0].shape
     rows, columns = (
@@ -406,9 +406,9 @@ def compiled_code_runs() -> bool:
 
 def _picture_shape(shape: Sequence[int], dtype: Any) -> tuple[int, int, int]:
     if dtype.kind not in "uifb":
-        raise InputProblem(f"pictures are arrays of real numbers, not {dtype}.")
+        raise InputError(f"pictures are arrays of real numbers, not {dtype}.")
     if len(shape) not in {2, 3} or 0 in shape:
-        raise InputProblem(
+        raise InputError(
             f"a picture is height x width or height x width x channels, "
             f"not an array of shape {tuple(shape)}."
         )
@@ -424,7 +424,7 @@ def _kernel_list(kernels: Any) -> tuple[Any, ...]:
     )
     shapes = {matrix.shape for matrix in matrices}
     if len(shapes) != 1 or matrices[0].ndim != 2 or matrices[0].size == 0:
-        raise UsageMistake(
+        raise UsageError(
             "kernels are matrices of one size, not "
             f"{' and '.join(str(shape) for shape in sorted(shapes)) or 'nothing'}."
         )

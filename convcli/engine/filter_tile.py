@@ -1,7 +1,7 @@
 """The inner loops of the filters, written as vectors: widen pixels, add up taps, convert sums.
 
 Each is a Numba intrinsic that emits LLVM vector code, because loops that round, cut and count are
-not vectorised from scalar code. They work on addresses (see `address`) in `float32` or `float64`.
+not vectorized from scalar code. They work on addresses (see `address`) in `float32` or `float64`.
 
 The tile is the register blocking of Goto and van de Geijn, "Anatomy of High-Performance Matrix
 Multiplication" (2008), turned to pictures: `rows` lines of output by some vectors stay in

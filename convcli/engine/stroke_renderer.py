@@ -1,7 +1,7 @@
 """Handwriting: strokes through control points, bent as a hand bends them, inked by a round pen.
 
-The picture is normalised as the MNIST digits are (LeCun, Bottou, Bengio and Haffner 1998): the ink
-fits a box of 20 x 20 pixels and its centre of mass stands in the middle of 28 x 28.
+The picture is normalized as the MNIST digits are (LeCun, Bottou, Bengio and Haffner 1998): the ink
+fits a box of 20 x 20 pixels and its center of mass stands in the middle of 28 x 28.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def write_digits(styles, corners, starts, ends, weights, variation, seed, first,
         _bend(styles, starts[low], ends[high - 1], variation, key, points)
         count = _trace(points, corners, starts, ends, low, high, variation, key, nodes, breaks)
         _draw(nodes, breaks, count, variation[SOFTNESS], canvas)
-        _centre(canvas, pictures[i])
+        _center(canvas, pictures[i])
 
 
 @compiled
@@ -239,8 +239,8 @@ def _draw(nodes, breaks, count, softness, canvas):
 
 
 @compiled
-def _centre(canvas, picture):
-    """Write the ink as bytes with its centre of mass in the middle, moved by whole pixels."""
+def _center(canvas, picture):
+    """Write the ink as bytes with its center of mass in the middle, moved by whole pixels."""
     mass = across = down = 0.0
     for row in range(SIDE):
         for col in range(SIDE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 MAX_DEPTH = 60
 """Blocks within blocks, at most; a graph beyond that is no network anyone drew."""
@@ -33,7 +33,7 @@ def as_blocks(sources: Mapping[str, tuple[str, ...]], start: str, end: str) -> P
         end: the output's name.
 
     Raises:
-        InputProblem: the graph is no nest of blocks, or nests too deeply.
+        InputError: the graph is no nest of blocks, or nests too deeply.
 
     >>> as_blocks({"in": (), "a": ("in",), "b": ("a",), "sum": ("b", "a")}, "in", "sum")
     ('a', Branches(join='sum', paths=(('b',), ())))
@@ -41,18 +41,18 @@ def as_blocks(sources: Mapping[str, tuple[str, ...]], start: str, end: str) -> P
     needed = _ancestors(sources, end)
     others = [node for node in needed if not sources[node] and node != start]
     if others:
-        raise InputProblem(f"{others[0]!r} is a second input. The notation has one input.")
+        raise InputError(f"{others[0]!r} is a second input. The notation has one input.")
     fork = _dominators({name: reads for name, reads in sources.items() if name in needed})
     used: dict[str, str] = {}
 
     def path(node: str, stop: str, join: str, depth: int) -> Path:
         """Walk backwards from `node` to `stop`, both within the block that ends at `join`."""
         if depth > MAX_DEPTH:
-            raise InputProblem(f"Blocks nest more than {MAX_DEPTH} deep at {node!r}.")
+            raise InputError(f"Blocks nest more than {MAX_DEPTH} deep at {node!r}.")
         steps: list[str | Branches] = []
         while node != stop:
             if node in used:
-                raise InputProblem(
+                raise InputError(
                     f"{node!r} feeds both {used[node]!r} and {join!r}, across the borders of "
                     "blocks. The notation has nested blocks only."
                 )

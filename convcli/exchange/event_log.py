@@ -21,7 +21,7 @@ def check_tensorboard() -> None:
     """Refuse before a training begins what could not be written during it.
 
     Raises:
-        InputProblem: the package tensorboard is missing.
+        InputError: the package tensorboard is missing.
     """
     if find_spec("tensorboard") is None:
         raise missing_extra("tensorboard", "tensorboard", "Event files")
@@ -82,7 +82,7 @@ class EventLog:
         self._add(number, tag=tag, histo=spread)
 
     def picture(self, tag: str, png: bytes, size_hw: tuple[int, int], number: int) -> None:
-        """Note a colour picture, the bytes of a PNG file."""
+        """Note a color picture, the bytes of a PNG file."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         height, width = size_hw

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 from convcli.exchange.scaling import Scaling
 from convcli.files import check_target, new_file
 from convcli.layers.base import shape_text
@@ -50,7 +50,7 @@ def format_for(path: Path | None, wanted: str | None) -> str:
     ('onnx', 'keras')
 
     Raises:
-        UsageMistake: neither says it, or they disagree.
+        UsageError: neither says it, or they disagree.
     """
     suffix = path.suffix.lower() if path else ""
     known = {end: name for name, end in SUFFIXES.items()} | ALSO
@@ -59,9 +59,9 @@ def format_for(path: Path | None, wanted: str | None) -> str:
         hint = did_you_mean(suffix, known)
         if suffix in {".pt", ".pth"}:
             hint = " PyTorch's own files are pickles; write its source and tensors: .py."
-        raise UsageMistake(f"Which format? Use --to {'|'.join(SUFFIXES)}, or such a suffix.{hint}")
+        raise UsageError(f"Which format? Use --to {'|'.join(SUFFIXES)}, or such a suffix.{hint}")
     if wanted is not None and path is not None and wanted != found:
-        raise UsageMistake(
+        raise UsageError(
             f"--to {wanted} writes {SUFFIXES[wanted]} files, and {path} has another suffix."
         )
     return wanted or found or ""
@@ -90,9 +90,9 @@ def export_model(
         inputs: files that must not be replaced.
 
     Raises:
-        UsageMistake: no known format, or preprocessing where a format has no place for it.
-        InputProblem: a layer that the other program does not have, or a missing extra.
-        WouldOverwrite: a file exists and `force` is off.
+        UsageError: no known format, or preprocessing where a format has no place for it.
+        InputError: a layer that the other program does not have, or a missing extra.
+        OutputExistsError: a file exists and `force` is off.
     """
     path, inputs = Path(path), tuple(inputs)
     kind = format_for(path, to)
@@ -100,7 +100,7 @@ def export_model(
     if kind == "torch":
         places.append(path.with_name(f"{path.stem}_weights.safetensors"))
     if kind == "npz" and with_preprocessing:
-        raise UsageMistake("An .npz file holds arrays only; its preprocessing is in its notes.")
+        raise UsageError("An .npz file holds arrays only; its preprocessing is in its notes.")
     for place in places:
         check_target(place, force=force, inputs=inputs)
     prepared = model.preprocessing

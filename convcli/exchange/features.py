@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.files import new_file
 from convcli.layers import Dropout
 from convcli.layers.base import shape_text
@@ -50,12 +50,12 @@ class FeatureExtractor:
             pool: average a map over its cells, which leaves one number for each channel.
 
         Raises:
-            UsageMistake: no such layer, or nothing to average.
+            UsageError: no such layer, or nothing to average.
         """
         trace = model.network.trace()
         self.step = trace.step(layer) if layer else _before_the_output(model)
         if pool and len(self.step.output_shape) == 1:
-            raise UsageMistake(
+            raise UsageError(
                 f"Layer {self.step.name} gives a row of {self.step.output_shape[0]} numbers; "
                 "--pool averages maps."
             )
@@ -68,11 +68,11 @@ class FeatureExtractor:
         """Yield (up to BATCH, length) rows for samples as the training data were.
 
         Raises:
-            InputProblem: the samples do not fit the network, or the rows would not fit memory.
+            InputError: the samples do not fit the network, or the rows would not fit memory.
         """
         size = len(samples) * self.length * 4
         if size > MAX_BYTES:
-            raise InputProblem(
+            raise InputError(
                 f"{len(samples):,} rows of {self.length:,} features are {size / 2**30:.1f} GiB, "
                 f"over {MAX_BYTES / 2**30:.0f}. Use --pool, or a later --layer."
             )
@@ -102,8 +102,8 @@ def features(
         pool: average maps over their cells.
 
     Raises:
-        UsageMistake: no such layer, or nothing to average.
-        InputProblem: samples that do not fit.
+        UsageError: no such layer, or nothing to average.
+        InputError: samples that do not fit.
     """
     extractor = FeatureExtractor(model, layer, pool=pool)
     rows = list(extractor.batches(samples))
@@ -121,7 +121,7 @@ def write_csv(
     """Write one row for each sample: split, class, and the features f0, f1, ...
 
     Raises:
-        WouldOverwrite, UsageMistake, InputProblem: as `convcli.files.new_file`.
+        OutputExistsError, UsageError, InputError: as `convcli.files.new_file`.
     """
     length = max(rows.shape[1] for rows, _ in splits.values())
     with (
@@ -143,7 +143,7 @@ def _before_the_output(model: TrainedModel) -> Step:
         last = steps[last.sources[0] - 1]
         if not isinstance(last.layer, Dropout):
             return last
-    raise UsageMistake(
+    raise UsageError(
         "The network has no layer before its output; name one with --layer: "
         f"{', '.join(step.name for step in steps[:8])}."
     )
@@ -159,7 +159,7 @@ def _beginning(model: Model, step: Step) -> Model | None:
             return None
         if reached == step.index:
             break
-    beginning = Model.initialise(part, scaling=model.scaling)
+    beginning = Model.initialize(part, scaling=model.scaling)
     for name, array in {**beginning.parameters, **beginning.buffers}.items():
         array[...] = model.parameters[name] if name in model.parameters else model.buffers[name]
     return beginning

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.arrayfiles import read_npz
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.exchange.scaling import Scaling
 from convcli.learn.model import Model
 from convcli.learn.modelfile import OUTPUTS, TrainedModel, read_tensors
@@ -79,8 +79,8 @@ def import_model(
             from the network's end.
 
     Raises:
-        UsageMistake: an unknown suffix, or a network for a file that has its own.
-        InputProblem: a damaged or hostile file, a layer that cannot be said here, or arrays that
+        UsageError: an unknown suffix, or a network for a file that has its own.
+        InputError: a damaged or hostile file, a layer that cannot be said here, or arrays that
             do not fit.
     """
     path = Path(path)
@@ -89,7 +89,7 @@ def import_model(
     count = trace.output_shape[-1]
     names = classes or _class_names(read.texts, count)
     if len(names) != count:
-        raise UsageMistake(
+        raise UsageError(
             f"--classes has {len(names)} names, and the network in {path} has {count} outputs."
         )
     said = outputs or read.texts.get("outputs")
@@ -102,11 +102,11 @@ def import_model(
             for step in trace.steps
             for name, shape in {**step.weights, **step.buffer_shapes}.items()
         }
-        model = Model.initialise(read.network, scaling=preprocessing.engine_scaling)
+        model = Model.initialize(read.network, scaling=preprocessing.engine_scaling)
         for name, place in {**model.parameters, **model.buffers}.items():
             place[...] = arrays[name]
-    except InputProblem as problem:
-        raise InputProblem(f"{path}: {problem}") from problem
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}") from problem
     training = {"data": f"imported from {path.name}"}
     trained = TrainedModel(model, names, preprocessing, {}, training, kind)
     return Imported(trained, read.notes, guessed)
@@ -134,9 +134,9 @@ def _read(path: Path, network: str | None) -> _Read:
         hint = did_you_mean(suffix, (*WHOLE, *BARE))
         if suffix in {".pt", ".pth", ".pkl"}:
             hint = " A pickle may run any code; in PyTorch use safetensors.torch.save_file."
-        raise UsageMistake(f"{path}: import reads {', '.join((*WHOLE, *BARE))}.{hint}")
+        raise UsageError(f"{path}: import reads {', '.join((*WHOLE, *BARE))}.{hint}")
     if suffix in WHOLE and network is not None:
-        raise UsageMistake(f"{path} holds its own network; leave --network out.")
+        raise UsageError(f"{path} holds its own network; leave --network out.")
     if suffix == ".onnx":
         from convcli.exchange.onnx_import import read_onnx
 
@@ -161,15 +161,15 @@ def _read_arrays(path: Path, network: str | None) -> _Read:
         header, given = read_tensors(path)
         texts = header.texts
     if network is None and "network" not in texts:
-        raise UsageMistake(
+        raise UsageError(
             f"{path} holds arrays and no network. Say which with --network: a preset, a file, or "
             "'input 28x28x1, conv 16 3 relu, ...'"
         )
     try:  # a note in a file is notation and never names another file
         built = open_network(network).network if network else parse_notation(texts["network"])
         arrays = arrays_by_name(built.trace(), given, rows_channels_last="network" in texts)
-    except InputProblem as problem:
-        raise InputProblem(f"{path}: {problem}") from problem
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}") from problem
     return _Read(built, arrays, texts)
 
 
@@ -178,9 +178,9 @@ def _fitting(name: str, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> 
     array = arrays.get(name)
     if array is None or array.shape != shape:
         has = "is missing" if array is None else f"has the shape {array.shape}"
-        raise InputProblem(f"the array {name} {has}; the network needs {shape}.")
+        raise InputError(f"the array {name} {has}; the network needs {shape}.")
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise InputProblem(f"the array {name} ({array.dtype}) holds something but finite numbers.")
+        raise InputError(f"the array {name} ({array.dtype}) holds something but finite numbers.")
     converted: Array = array.astype(np.float32)
     return converted
 
@@ -206,10 +206,10 @@ def _preprocessing(
         noted = Preprocessing.from_record(record, shape)
     inside = read.scaling or Scaling(noted.scale, noted.offset)
     if read.scaling is not None and (scale or offset):
-        raise UsageMistake("The file scales its input itself; leave --scale and --offset out.")
+        raise UsageError("The file scales its input itself; leave --scale and --offset out.")
     for option, given in (("--scale", scale), ("--offset", offset)):
         if given and len(given) not in {1, shape[-1]}:
-            raise UsageMistake(
+            raise UsageError(
                 f"{option} has {len(given)} figures, and samples have {shape[-1]} channels."
             )
     found = {

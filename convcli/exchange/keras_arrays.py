@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem, missing_extra
+from convcli.errors import InputError, missing_extra
 from convcli.exchange.keras_config import MODELS, class_and_config, layer_entries
 from convcli.exchange.keras_files import NOTES, snake_case
 
@@ -92,11 +92,11 @@ class ArrayStore:
             shapes: what they must have, checked before they are read.
 
         Raises:
-            InputProblem: another number of arrays, other shapes, or arrays that lie elsewhere.
+            InputError: another number of arrays, other shapes, or arrays that lie elsewhere.
         """
         found = self._by_name(leaf) if self.old else self._by_number(leaf)
         if len(found) != len(shapes):
-            raise InputProblem(
+            raise InputError(
                 f"{self.where}: Keras layer {leaf.name!r} ({leaf.kind}) has {len(found)} arrays "
                 f"in the file and needs {len(shapes)}."
             )
@@ -135,7 +135,7 @@ class ArrayStore:
             if not isinstance(group, h5py.Group) or part not in group:
                 return None
             if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-                raise InputProblem(f"{self.where}: {path} is a link to elsewhere; refused.")
+                raise InputError(f"{self.where}: {path} is a link to elsewhere; refused.")
             group = group[part]
         return group
 
@@ -144,11 +144,11 @@ class ArrayStore:
 
         name = f"{self.where}: an array of Keras layer {leaf.name!r} ({leaf.kind})"
         if not isinstance(dataset, h5py.Dataset):
-            raise InputProblem(f"{name} is missing.")
+            raise InputError(f"{name} is missing.")
         if dataset.external or dataset.is_virtual:
-            raise InputProblem(f"{name} lies in another file; refused.")
+            raise InputError(f"{name} lies in another file; refused.")
         if dataset.shape != shape or dataset.dtype.kind != "f":
-            raise InputProblem(
+            raise InputError(
                 f"{name} is {dataset.dtype} of shape {dataset.shape}; needed are floats of {shape}."
             )
         values: Array = np.asarray(dataset[()], np.float32)
@@ -160,7 +160,7 @@ def open_arrays(path: Path) -> Iterator[ArrayStore]:
     """Yield the arrays of a `.keras` or `.h5` file.
 
     Raises:
-        InputProblem: no such file, damaged, or h5py is missing.
+        InputError: no such file, damaged, or h5py is missing.
     """
     h5py = _h5py()
     source: Any = path
@@ -171,7 +171,7 @@ def open_arrays(path: Path) -> Iterator[ArrayStore]:
             yield ArrayStore(file, str(path))
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as problem:
         reason = "it cannot be opened" if path.exists() else "there is no such file"
-        raise InputProblem(f"{path} is no whole Keras file: {reason}.") from problem
+        raise InputError(f"{path} is no whole Keras file: {reason}.") from problem
 
 
 def notes_in_archive(path: Path) -> object:
@@ -187,14 +187,14 @@ def config_in_hdf5(path: Path) -> str:
     """Return the configuration in an `.h5` file.
 
     Raises:
-        InputProblem: no such file, damaged, or one of weights alone.
+        InputError: no such file, damaged, or one of weights alone.
     """
     with open_arrays(path) as store:
         text = store.file.attrs.get("model_config")
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     if not isinstance(text, str):
-        raise InputProblem(
+        raise InputError(
             f"{path} holds no network, perhaps weights alone. Save the whole in Keras: "
             "model.save('model.keras')."
         )
@@ -206,15 +206,15 @@ def _member(path: Path, name: str, limit: int) -> bytes:
         with ZipFile(path) as archive:
             entry = archive.getinfo(name)
             if entry.file_size > limit:
-                raise InputProblem(
+                raise InputError(
                     f"{name} in {path} says it has {entry.file_size:,} bytes; "
                     f"at most {limit:,} are read."
                 )
             return archive.read(entry)
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     except (BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as problem:
-        raise InputProblem(f"{path} is no Keras archive with a {name} in it.") from problem
+        raise InputError(f"{path} is no Keras archive with a {name} in it.") from problem
 
 
 def _list_attribute(group: Any, key: str) -> list[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.branches import Branches, as_blocks
 from convcli.exchange.branches import Path as Way
 from convcli.exchange.keras_layers import KerasLayer, layers_of
@@ -47,25 +47,25 @@ def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> Opened
         input_shape: channels last, no batch; for networks saved with open sizes.
 
     Raises:
-        InputProblem: no such file, not what Keras writes, or a network that cannot be said here.
+        InputError: no such file, not what Keras writes, or a network that cannot be said here.
     """
     document = read_document(path)
     try:
         return network_from_keras(document, input_shape, name=path.stem)
-    except InputProblem as problem:
-        raise InputProblem(f"{path}: {problem}") from problem
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}") from problem
 
 
 def read_document(path: Path) -> object:
     """Return the decoded configuration in a `.keras`, `.h5` or JSON file.
 
     Raises:
-        InputProblem: no such file, or not what Keras writes.
+        InputError: no such file, or not what Keras writes.
     """
     try:
         document: object = json.loads(_config_text(path))
     except (ValueError, RecursionError) as problem:
-        raise InputProblem(f"{path} is not JSON as Keras writes it: {problem}.") from problem
+        raise InputError(f"{path} is not JSON as Keras writes it: {problem}.") from problem
     return document
 
 
@@ -80,22 +80,22 @@ def _config_text(path: Path) -> str:
             with ZipFile(path) as archive:
                 entry = archive.getinfo("config.json")
                 if entry.file_size > MAX_BYTES:
-                    raise InputProblem(
+                    raise InputError(
                         f"config.json in {path} says it has {entry.file_size:,} bytes; "
                         f"at most {MAX_BYTES:,} are read."
                     )
                 return archive.read(entry).decode("utf-8")
         if path.stat().st_size > MAX_BYTES:
-            raise InputProblem(
+            raise InputError(
                 f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read."
             )
         return path.read_text(encoding="utf-8")
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     except UnicodeDecodeError as problem:
-        raise InputProblem(f"{path} is not text. Give what model.to_json() returns.") from problem
+        raise InputError(f"{path} is not text. Give what model.to_json() returns.") from problem
     except (BadZipFile, KeyError, NotImplementedError, RuntimeError) as problem:
-        raise InputProblem(f"{path} is no Keras archive with a config.json in it.") from problem
+        raise InputError(f"{path} is no Keras archive with a config.json in it.") from problem
 
 
 def network_from_keras(
@@ -122,7 +122,7 @@ def network_of(
     )
     layers = tuple(_items(way, graph.nodes))
     if not layers:
-        raise InputProblem("the Keras network has no layers.")
+        raise InputError("the Keras network has no layers.")
     notes = tuple(note for node in graph.nodes.values() for note in node.layer.notes)
     frozen = tuple(
         layer_word(name)
@@ -194,7 +194,7 @@ class KerasGraph:
         self.end = self._resolve(end)
         starts = [name for name, node in self.nodes.items() if node.layer.kind == "InputLayer"]
         if len(starts) != 1:
-            raise InputProblem(f"the Keras network has {len(starts)} inputs; one can be said here.")
+            raise InputError(f"the Keras network has {len(starts)} inputs; one can be said here.")
         self.start = starts[0]
         self._fill_ranks()
 
@@ -211,14 +211,12 @@ class KerasGraph:
         """Return the input's shape without the batch.
 
         Raises:
-            InputProblem: Keras leaves a size open.
+            InputError: Keras leaves a size open.
         """
         shape = self.nodes[self.start].layer.input_shape
         if not shape or None in shape:
             open_shape = "x".join("?" if size is None else str(size) for size in shape) or "nothing"
-            raise InputProblem(
-                f"the input's size is open: {open_shape}. Give it with --input HxWxC."
-            )
+            raise InputError(f"the input's size is open: {open_shape}. Give it with --input HxWxC.")
         return tuple(size for size in shape if size is not None)
 
     def _spread(
@@ -226,7 +224,7 @@ class KerasGraph:
     ) -> str:
         """Note the layers of a model that reads `source`; return the name of its output."""
         if depth > MAX_NESTING:
-            raise InputProblem(f"Keras models nest more than {MAX_NESTING} deep.")
+            raise InputError(f"Keras models nest more than {MAX_NESTING} deep.")
         chain = kind == "Sequential"
         last = source
         for entry in layer_entries(kind, config):
@@ -234,7 +232,7 @@ class KerasGraph:
             local = str(entry.get("name") or settings.get("name") or inner)
             name = prefix + local
             if name in self._found or name in self._stands_for:
-                raise InputProblem(f"Keras layer {name!r} is there twice.")
+                raise InputError(f"Keras layer {name!r} is there twice.")
             if chain and last is None and inner != "InputLayer":
                 last = self._add_input(config, settings)
             reads = _reads(entry, local)
@@ -243,7 +241,7 @@ class KerasGraph:
                 self._stands_for[name] = source
             elif inner in MODELS:
                 if len(sources) != 1:
-                    raise InputProblem(f"Keras model {name!r} reads {len(sources)} tensors, not 1.")
+                    raise InputError(f"Keras model {name!r} reads {len(sources)} tensors, not 1.")
                 end = self._spread(inner, settings, f"{name}_", sources[0], depth + 1)
                 self._stands_for[name] = end
             else:
@@ -254,9 +252,7 @@ class KerasGraph:
             return last
         outputs = list(_layer_names(config.get("output_layers")))
         if len(outputs) != 1:
-            raise InputProblem(
-                f"the Keras network has {len(outputs)} outputs; one can be said here."
-            )
+            raise InputError(f"the Keras network has {len(outputs)} outputs; one can be said here.")
         return prefix + outputs[0]
 
     def _add_input(self, config: Mapping[str, Any], first: Mapping[str, Any]) -> str:
@@ -272,7 +268,7 @@ class KerasGraph:
                 break
             name = self._stands_for[name]
         if name not in self._found:
-            raise InputProblem(f"a Keras layer reads {name!r}, which is not there.")
+            raise InputError(f"a Keras layer reads {name!r}, which is not there.")
         return name
 
     def _in_order(self) -> dict[str, KerasNode]:
@@ -281,7 +277,7 @@ class KerasGraph:
         try:
             order = list(TopologicalSorter(reads).static_order())
         except CycleError as problem:
-            raise InputProblem(f"Keras layers read each other in a circle: {problem}.") from problem
+            raise InputError(f"Keras layers read each other in a circle: {problem}.") from problem
         return {name: self._found[name] for name in order}
 
 
@@ -299,7 +295,7 @@ def layer_entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
     """Return the entries of a model's layers."""
     entries = config.get("layers")
     if not isinstance(entries, list) or not entries:
-        raise InputProblem(
+        raise InputError(
             f"the Keras model of class {kind!r} lists no layers. A class of one's own saves none: "
             "build the network as Sequential or Functional."
         )
@@ -307,23 +303,23 @@ def layer_entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def class_and_config(value: object, what: str) -> tuple[str, Mapping[str, Any]]:
-    """Return the class name and the settings of a serialised object."""
+    """Return the class name and the settings of a serialized object."""
     if isinstance(value, Mapping):
         kind, config = value.get("class_name"), value.get("config")
         if isinstance(kind, str) and isinstance(config, Mapping):
             return kind, config
         if kind == "Sequential" and isinstance(config, list):  # Keras before 2.3
             return kind, {"layers": config}
-    raise InputProblem(f"{what} is not as Keras writes it: class_name and config are missing.")
+    raise InputError(f"{what} is not as Keras writes it: class_name and config are missing.")
 
 
 def _reads(entry: Mapping[str, Any], name: str) -> list[str]:
     """Return the names of the layers that an entry of a Functional model reads."""
     calls = entry.get("inbound_nodes") or []
     if not isinstance(calls, list):
-        raise InputProblem(f"Keras layer {name!r}: what it reads is no list, as Keras writes it.")
+        raise InputError(f"Keras layer {name!r}: what it reads is no list, as Keras writes it.")
     if len(calls) > 1:
-        raise InputProblem(
+        raise InputError(
             f"Keras layer {name!r} is called {len(calls)} times with the same weights. Shared "
             "weights cannot be said here."
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.keras_model import (
     Arrays,
     KerasModel,
@@ -83,7 +83,7 @@ def keras_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) ->
         scaling: preprocessing to put before the first layer.
 
     Raises:
-        InputProblem: a layer that Keras does not have, or not with these settings.
+        InputError: a layer that Keras does not have, or not with these settings.
 
     >>> from convcli.net import parse_notation
     >>> trace = parse_notation("input 4, dense 2 softmax").trace()
@@ -126,9 +126,9 @@ def _step(step: Step, sources: list[str], writer: KerasWriter) -> str:
     return out
 
 
-def _problem(step: Step, fact: str) -> InputProblem:
+def _problem(step: Step, fact: str) -> InputError:
     text = layer_text(step.layer)
-    return InputProblem(f"Layer {step.index} {step.name} `{text}`: {fact}. Try --to onnx.")
+    return InputError(f"Layer {step.index} {step.name} `{text}`: {fact}. Try --to onnx.")
 
 
 def _rank(step: Step) -> int:

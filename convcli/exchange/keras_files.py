@@ -37,7 +37,7 @@ def keras_archive(model: KerasModel, notes: Mapping[str, str] | None = None) -> 
         notes: texts for the metadata, such as the classes.
 
     Raises:
-        InputProblem: the package h5py is missing.
+        InputError: the package h5py is missing.
     """
     metadata = {"keras_version": KERAS_VERSION, "date_saved": "", NOTES: dict(notes or {})}
     out = io.BytesIO()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.keras_arrays import ArrayStore, Leaf, leaves, notes_in_archive, open_arrays
 from convcli.exchange.keras_config import (
     KerasGraph,
@@ -48,7 +48,7 @@ def read_keras_trained(path: Path) -> KerasTrained:
     """Return the network and the weights in the `.keras` or `.h5` file at `path`.
 
     Raises:
-        InputProblem: no such file, not what Keras writes, a layer that cannot be said here or
+        InputError: no such file, not what Keras writes, a layer that cannot be said here or
             would answer otherwise, or arrays that do not fit.
     """
     document = read_document(path)
@@ -58,8 +58,8 @@ def read_keras_trained(path: Path) -> KerasTrained:
         scaling = _rescaling(graph)
         _refuse_inexact(graph)
         by_word = {layer_word(leaf.name): leaf for leaf in leaves(document)}
-    except InputProblem as problem:
-        raise InputProblem(f"{path}: {problem}") from problem
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}") from problem
     arrays: dict[str, Array] = {}
     with open_arrays(path) as store:
         for step in found.network.trace().steps:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.geometry import keras_transposed
 from convcli.layers import (
     LSTM,
@@ -74,9 +74,9 @@ class KerasLayer:
     notes: list[str] = field(default_factory=list)
     inexact: bool = False
 
-    def problem(self, fact: str) -> InputProblem:
+    def problem(self, fact: str) -> InputError:
         """Return the error that names this layer."""
-        return InputProblem(f"Keras layer {self.name!r} ({self.kind}): {fact}")
+        return InputError(f"Keras layer {self.name!r} ({self.kind}): {fact}")
 
     def number(self, key: str) -> int:
         """Return a whole number."""
@@ -118,7 +118,7 @@ class KerasLayer:
     def activation(self) -> str | None:
         """Return the activation's name here, None for a linear one."""
         value = self.config.get("activation")
-        if isinstance(value, Mapping):  # a layer used as an activation, or a serialised function
+        if isinstance(value, Mapping):  # a layer used as an activation, or a serialized function
             value = value.get("config") if isinstance(value.get("config"), str) else value
         if value is None or value == "linear":
             return None
@@ -141,7 +141,7 @@ class KerasLayer:
             self.notes.append(f"{self.name}: slope {slope} is read as 0.01; no figure changes.")
 
     def last_axis(self) -> None:
-        """Refuse a normalisation or a join over anything but the channels."""
+        """Refuse a normalization or a join over anything but the channels."""
         axis = self.config.get("axis", -1)
         axis = axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
         if axis not in {-1, len(self.input_shape) or -1}:
@@ -424,7 +424,7 @@ def layers_of(layer: KerasLayer) -> list[Layer]:
     """Return the layers on paper that stand for one Keras layer, all but the joins.
 
     Raises:
-        InputProblem: the layer or one of its settings cannot be said in the notation.
+        InputError: the layer or one of its settings cannot be said in the notation.
     """
     rule = RULES.get(layer.kind)
     if rule is None:

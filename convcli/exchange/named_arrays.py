@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.torch_layers import attribute
 from convcli.layers import (
     LSTM,
@@ -51,7 +51,7 @@ def arrays_by_name(trace: Trace, given: Arrays, *, rows_channels_last: bool) -> 
             channels last, as the modules that are written here do, or channels first, as others.
 
     Raises:
-        InputProblem: an array is missing, has another shape, or has no place in the network.
+        InputError: an array is missing, has another shape, or has no place in the network.
 
     >>> from convcli.net import parse_notation
     >>> trace = parse_notation("input 3, dense 2 name=out").trace()
@@ -72,17 +72,17 @@ def arrays_by_name(trace: Trace, given: Arrays, *, rows_channels_last: bool) -> 
             parts = _Parts(step, given, prefixes[step.index], used)
             read = _READERS.get(type(step.layer))
             if read is None:
-                raise InputProblem(f"layer {step.index} {step.name}: PyTorch has no such arrays.")
+                raise InputError(f"layer {step.index} {step.name}: PyTorch has no such arrays.")
             row = None if rows_channels_last else _flattened(trace, step)
             found |= {f"{step.name}.{key}": array for key, array in read(parts, row).items()}
     spare = [name for name in given if name not in used and not name.endswith(BATCHES)]
     if spare:
-        raise InputProblem(f"the network has no place for the array {spare[0]}.")
+        raise InputError(f"the network has no place for the array {spare[0]}.")
     for step in steps:
         for name, shape in _needed(step).items():
             array = found[f"{step.name}.{name}"]
             if array.shape != shape:
-                raise InputProblem(
+                raise InputError(
                     f"the array for {step.name}.{name} gives the shape {array.shape}, "
                     f"the network needs {shape}."
                 )
@@ -120,7 +120,7 @@ class _Parts:
         name = f"{self.prefix}{suffix}.{word}"
         if name not in self.given:
             has = ", ".join(list(self.given)[:6]) or "none"
-            raise InputProblem(
+            raise InputError(
                 f"layer {self.step.index} {self.step.name} needs an array {name} "
                 f"(or {self.step.name}.{next(iter(self.step.weights))}); the file has {has}, ... "
                 "Name the layers as the file does: `conv 16 3 name=NAME`."
@@ -135,7 +135,7 @@ class _Parts:
     def ranked(self, array: Array, rank: int) -> Array:
         """Return an array that must have so many axes."""
         if array.ndim != rank:
-            raise InputProblem(f"the array for {self.step.name} has {array.ndim} axes, not {rank}.")
+            raise InputError(f"the array for {self.step.name} has {array.ndim} axes, not {rank}.")
         return array
 
     @property
@@ -165,7 +165,7 @@ def _by_channel(parts: _Parts, weight: Array) -> Array:
     channels = parts.step.input_shapes[0][-1]
     weight = parts.ranked(weight, parts.axes + 2)
     if weight.shape[0] % channels or weight.shape[1] != 1:
-        raise InputProblem(f"the array for {parts.step.name} has the shape {weight.shape}.")
+        raise InputError(f"the array for {parts.step.name} has the shape {weight.shape}.")
     parted = weight.reshape(channels, -1, *weight.shape[2:])
     return np.moveaxis(parted, (0, 1), (-2, -1))
 
@@ -209,7 +209,7 @@ def _unit_scale(parts: _Parts) -> dict[str, Array]:
     name = f"{parts.prefix}.weight"
     spare = "scale" not in parts.step.weights and name in parts.given
     if spare and not (parts("weight") == 1).all():
-        raise InputProblem(f"{name} is not all ones, and {parts.step.name} is `noscale`.")
+        raise InputError(f"{name} is not all ones, and {parts.step.name} is `noscale`.")
     return {}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem, missing_extra
+from convcli.errors import InputError, missing_extra
 from convcli.exchange.scaling import Scaling
 from convcli.geometry import Window, adaptive_window
 from convcli.layers import (
@@ -77,7 +77,7 @@ def onnx_model(
         notes: texts for the file's metadata, such as the classes.
 
     Raises:
-        InputProblem: the package onnx is missing, or a layer has no ONNX counterpart here.
+        InputError: the package onnx is missing, or a layer has no ONNX counterpart here.
     """
     try:
         from onnx import TensorProto, checker, helper
@@ -176,7 +176,7 @@ def _step(step: Step, sources: list[str], graph: _Graph) -> str:
     """Append the nodes of one row, its suffix activation included; return the output's name."""
     writer = _WRITERS.get(type(step.layer))
     if writer is None or getattr(step.layer, "padding_mode", "zeros") != "zeros":
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.index} {step.name} `{layer_text(step.layer)}` has no ONNX form here."
         )
     rank = len(step.input_shapes[0]) - 1
@@ -211,7 +211,7 @@ def _activation(kind: str, x: str, graph: _Graph) -> str:
             gate = graph.node("Add", [graph.node("Erf", [scaled]), graph.constant(1.0)])
             half = graph.node("Mul", [x, graph.constant(0.5)])
             return graph.node("Mul", [half, gate])
-    raise InputProblem(f"The activation {kind} has no ONNX form here.")
+    raise InputError(f"The activation {kind} has no ONNX form here.")
 
 
 def _windows(step: Step) -> list[Window]:
@@ -294,7 +294,7 @@ def _maxpool(step: Step, _: Layer, sources: list[str], graph: _Graph) -> str:
 
 def _avgpool(step: Step, layer: AveragePool, sources: list[str], graph: _Graph) -> str:
     if layer.ceil and layer.count_padding:
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.index} {step.name}: ceil together with countpad has no ONNX form that "
             "runtimes agree on. Use one of them."
         )
@@ -345,11 +345,11 @@ def _scale_and_shift(step: Step, x: str, graph: _Graph) -> str:
 
 def _ln(step: Step, layer: LayerNorm, sources: list[str], graph: _Graph) -> str:
     mean = graph.node("ReduceMean", [sources[0]], axes=[1], keepdims=1)
-    centred = graph.node("Sub", [sources[0], mean])
-    square = graph.node("Mul", [centred, centred])
+    centered = graph.node("Sub", [sources[0], mean])
+    square = graph.node("Mul", [centered, centered])
     variance = graph.node("ReduceMean", [square], axes=[1], keepdims=1)
     raised = graph.node("Add", [variance, graph.constant(layer.eps)])
-    normal = graph.node("Div", [centred, graph.node("Sqrt", [raised])])
+    normal = graph.node("Div", [centered, graph.node("Sqrt", [raised])])
     return _scale_and_shift(step, normal, graph)
 
 

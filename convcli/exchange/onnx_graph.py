@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem, missing_extra
+from convcli.errors import InputError, missing_extra
 
 Array = npt.NDArray[Any]
 
@@ -81,7 +81,7 @@ def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> 
         weights: whether those are read; without, zeros of no size in memory stand for them.
 
     Raises:
-        InputProblem: no ONNX, or one that is damaged or has several inputs.
+        InputError: no ONNX, or one that is damaged or has several inputs.
     """
     try:
         import onnx
@@ -96,15 +96,15 @@ def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> 
 
             model = inline_local_functions(model)
     except (DecodeError, RuntimeError, *MALFORMED) as problem:
-        raise InputProblem("this is no ONNX model.") from problem
+        raise InputError("this is no ONNX model.") from problem
     if not model.graph.node:
-        raise InputProblem("this is no ONNX model, or one without operators.")
+        raise InputError("this is no ONNX model, or one without operators.")
     try:
         graph = _plain(model, folder, weights=weights)
         _fold(graph)
         _fuse(graph)
     except MALFORMED as problem:
-        raise InputProblem(f"the graph is malformed ({problem}).") from problem
+        raise InputError(f"the graph is malformed ({problem}).") from problem
     return graph
 
 
@@ -117,19 +117,19 @@ def _plain(model: Any, folder: Path | None, *, weights: bool) -> Graph:
     """Return the graph with Python's values in it."""
     source = model.graph
     if not source.output:
-        raise InputProblem("the graph names no output.")
+        raise InputError("the graph names no output.")
     constants = {}
     for tensor in source.initializer:
         try:
             constants[_text(tensor.name)] = _stored(tensor, folder, weights=weights)
-        except InputProblem:
+        except InputError:
             raise
         except MALFORMED as problem:
-            raise InputProblem(f"the stored array {_text(tensor.name)} is malformed.") from problem
+            raise InputError(f"the stored array {_text(tensor.name)} is malformed.") from problem
     inputs = [value for value in source.input if _text(value.name) not in constants]
     if len(inputs) != 1:
         names = ", ".join(_text(value.name) for value in inputs[:4]) or "none"
-        raise InputProblem(f"the graph has {len(inputs)} inputs ({names}); the notation has one.")
+        raise InputError(f"the graph has {len(inputs)} inputs ({names}); the notation has one.")
     axes = inputs[0].type.tensor_type.shape.dim
     output = _text(source.output[0].name)
     notes = [f"Of {len(source.output)} outputs only the first, {output}, is read."]
@@ -190,7 +190,7 @@ def _beside(
     """Return an array from the file that the model names, which must lie in the same folder."""
     location = places.get("location", "")
     if folder is None or location in {"", ".."} or Path(location).name != location:
-        raise InputProblem(
+        raise InputError(
             f"the weights of {name} lie in the file {location[:80]!r}; only a file in the model's "
             "own folder is read."
         )
@@ -198,11 +198,11 @@ def _beside(
     try:
         offset, stored = int(places.get("offset", 0)), path.stat().st_size
         if path.is_symlink() or offset < 0 or offset + prod(shape) * dtype.itemsize > stored:
-            raise InputProblem(f"the weights of {name} go beyond the {stored:,} bytes of {path}.")
+            raise InputError(f"the weights of {name} go beyond the {stored:,} bytes of {path}.")
         count = prod(shape)
         return np.fromfile(path, dtype, count, offset=offset).reshape(shape)
     except OSError as problem:
-        raise InputProblem(
+        raise InputError(
             f"the weights lie in {path}, which cannot be read: {problem.strerror}. Keep both files "
             "together."
         ) from problem
@@ -233,7 +233,7 @@ def _modern(nodes: Iterable[Any], constants: dict[str, Array]) -> Iterator[Node]
             attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
         except MALFORMED as problem:
             where = f"operator {place} {_text(node.op_type)}"
-            raise InputProblem(f"{where}: it is malformed ({problem}).") from problem
+            raise InputError(f"{where}: it is malformed ({problem}).") from problem
         inputs = [_text(name) for name in node.input]
         for index, setting in enumerate(SETTINGS.get(node.op_type, ()), 1):
             if setting in attributes:
@@ -378,10 +378,10 @@ def folded(node: Node, given: list[Array | None]) -> Array:
     """Return what an operator of `FOLDS` makes of stored arrays, None for those left out.
 
     Raises:
-        InputProblem: the result would be absurdly large.
+        InputError: the result would be absurdly large.
     """
     if _numbers(node.op, [part for part in given if part is not None]) > MAX_CELLS:
-        raise InputProblem(f"{node.where}: it makes more than {MAX_CELLS:,} numbers.")
+        raise InputError(f"{node.where}: it makes more than {MAX_CELLS:,} numbers.")
     with np.errstate(all="ignore"):
         return np.asarray(FOLDS[node.op](node, *given))
 
@@ -414,7 +414,7 @@ def _fold(graph: Graph) -> None:
             try:
                 graph.constants[node.outputs[0]] = folded(node, given)
             except MALFORMED as problem:
-                raise InputProblem(f"{node.where}: it is malformed ({problem}).") from problem
+                raise InputError(f"{node.where}: it is malformed ({problem}).") from problem
         elif node.op in {"Identity", "Cast"} and node.inputs and node.outputs:
             renamed[node.outputs[0]] = node.inputs[0]
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.branches import Path as Way
 from convcli.exchange.branches import as_blocks
 from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph
@@ -65,19 +65,19 @@ def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = T
         weights: whether those of another file are read; on paper no network needs them.
 
     Raises:
-        InputProblem: no such file, no ONNX, or an operator the notation does not have.
+        InputError: no such file, no ONNX, or an operator the notation does not have.
     """
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror}.") from problem
     if size > MAX_BYTES:
-        raise InputProblem(f"{path} has {size:,} bytes; an ONNX file has at most {MAX_BYTES:,}.")
+        raise InputError(f"{path} has {size:,} bytes; an ONNX file has at most {MAX_BYTES:,}.")
     try:
         return _read(content, path.parent, path.stem, input_shape, weights=weights)
-    except InputProblem as problem:
-        raise InputProblem(f"{path}: {problem}") from problem
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}") from problem
 
 
 def read_onnx_network(path: Path, input_shape: Shape | None = None) -> OpenedNetwork:
@@ -97,10 +97,10 @@ def _read(
     try:
         with np.errstate(all="ignore"):  # numbers that are none are refused where weights are used
             return _network(load_graph(content, folder, weights=weights), name, input_shape)
-    except InputProblem:
+    except InputError:
         raise
     except MALFORMED as problem:
-        raise InputProblem(f"the graph is malformed ({problem}).") from problem
+        raise InputError(f"the graph is malformed ({problem}).") from problem
 
 
 def _network(graph: Graph, name: str, input_shape: Shape | None) -> OnnxNetwork:
@@ -111,16 +111,16 @@ def _network(graph: Graph, name: str, input_shape: Shape | None) -> OnnxNetwork:
     for node in graph.nodes:
         try:
             read(node, graph, values, layers)
-        except InputProblem as problem:
-            raise InputProblem(f"{node.where}: {problem}") from problem
+        except InputError as problem:
+            raise InputError(f"{node.where}: {problem}") from problem
         except MALFORMED as problem:
-            raise InputProblem(f"{node.where}: it is malformed ({problem}).") from problem
+            raise InputError(f"{node.where}: it is malformed ({problem}).") from problem
     if graph.output not in values:
-        raise InputProblem(f"the output {graph.output} is not calculated from the input.")
+        raise InputError(f"the output {graph.output} is not calculated from the input.")
     try:
         end = _ended(layers, values[graph.output])
-    except InputProblem as problem:
-        raise InputProblem(f"the output {graph.output}: {problem}") from problem
+    except InputError as problem:
+        raise InputError(f"the output {graph.output}: {problem}") from problem
     made = _needed(layers.made, end.node)
     scaling, renamed = _absorbed(made, end.node)
     end_key = _with_suffixes(made, renamed.get(end.node, end.node))
@@ -139,12 +139,12 @@ def _input(graph: Graph, input_shape: Shape | None) -> Value:
     sizes, last = graph.sizes, _channels_last(graph)
     if len(sizes) < 2 or (input_shape and len(input_shape) != len(sizes) - 1):
         has = f"{len(sizes) - 1} axes after the batch" if sizes else "no declared axes"
-        raise InputProblem(f"the input {graph.input} has {has}.")
+        raise InputError(f"the input {graph.input} has {has}.")
     rest = sizes[1:] if last else (*sizes[2:], sizes[1])
     shape = input_shape or tuple(n for n in rest if n)
     if len(shape) != len(rest):
         told = "x".join("?" if n is None else str(n) for n in rest)
-        raise InputProblem(
+        raise InputError(
             f"the input {graph.input} leaves sizes open: {told}. Say them with --input, such as "
             f"--input {told.replace('?', '224')}."
         )
@@ -242,7 +242,7 @@ def _take_up(before: Made, factor: np.ndarray, summand: np.ndarray | None) -> No
     if isinstance(layer, DepthwiseConv):
         spread = factor.reshape(kernel.shape[-2:])
     elif isinstance(layer, TransposedConv) and layer.groups > 1:
-        raise InputProblem(f"{before.where}: its grouped result is scaled, which cannot be said.")
+        raise InputError(f"{before.where}: its grouped result is scaled, which cannot be said.")
     else:
         spread = factor
     bias = arrays["bias"] * factor if layer.bias else None
@@ -295,7 +295,7 @@ def _block(join: Made, branches: tuple[tuple[Layer | Block, ...], ...]) -> Block
             return Residual(body, shortcut)
         case "scale" if () in branches:
             return Scale(branches[0] or branches[1])
-    raise InputProblem(
+    raise InputError(
         f"{join.where}: a block `{join.layer.op}` of {len(branches)} branches is something the "
         "notation cannot say."
     )

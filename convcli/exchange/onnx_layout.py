@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.onnx_graph import MAX_CELLS, Array, Node, folded
 from convcli.layers import LSTM, ChannelShuffle, Crop, Flatten, Layer, Reshape
 from convcli.layers.base import Join, Shape
@@ -44,7 +44,7 @@ class Value:
         if self.order is not None:
             return self.order
         if prod(self.shape) > MAX_CELLS:
-            raise InputProblem(f"its input has more than {MAX_CELLS:,} cells, too many to reorder.")
+            raise InputError(f"its input has more than {MAX_CELLS:,} cells, too many to reorder.")
         return np.moveaxis(self.flat.reshape(self.shape), -1, 0)[np.newaxis]
 
     @property
@@ -114,7 +114,7 @@ class Layers:
         if value.order is None and len(value.shape) > 1:
             return value
         if len(value.theirs) < 3 or value.batch or value.theirs[0] != 1:
-            raise InputProblem(f"its input has the axes {value.theirs}, which are no map.")
+            raise InputError(f"its input has the axes {value.theirs}, which are no map.")
         return self.arranged(value, np.moveaxis(value.cells[0], 0, -1))
 
     def as_row(self, value: Value) -> Value:
@@ -127,7 +127,7 @@ class Layers:
         """Return a value whose layer gives the cells of `value` in the order and shape wanted.
 
         Raises:
-            InputProblem: no layer of the notation does that.
+            InputError: no layer of the notation does that.
         """
         wanted, flat = cells.ravel(), value.flat
         if np.array_equal(wanted, flat):
@@ -171,7 +171,7 @@ class Layers:
                 ends = zip(whole.shape, begin, cells.shape, strict=True)
                 crop = tuple((int(b), size - int(b) - n) for size, b, n in ends)[:-1]
                 return self.add(Crop(crop), Value(value.node, value.shape))
-        raise InputProblem(
+        raise InputError(
             "it reads numbers in an order, or a part of them, that no layer of the notation gives."
         )
 
@@ -180,7 +180,7 @@ def moved(node: Node, value: Value, constants: list[Array | None], samples: int 
     """Return what an operator of `MOVES` makes of a value: the same layer in another order.
 
     Raises:
-        InputProblem: it mixes the samples of a batch.
+        InputError: it mixes the samples of a batch.
     """
     if node.op == "Squeeze" and not any(part is not None for part in constants):
         sizes = enumerate(value.theirs)
@@ -195,7 +195,7 @@ def moved(node: Node, value: Value, constants: list[Array | None], samples: int 
     if node.op in {"Reshape", "Flatten"}:
         kept = kept and prod(cells.shape[:batch]) == prod(value.theirs[:batch])
     if batch is None or not kept:
-        raise InputProblem(f"it mixes samples: from {value.theirs} to {cells.shape}.")
+        raise InputError(f"it mixes samples: from {value.theirs} to {cells.shape}.")
     return Value(value.node, value.shape, cells, batch)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.layouts import ours
 from convcli.exchange.onnx_graph import FOLDS, MOVES, Array, Graph, Node, folded
 from convcli.exchange.onnx_layout import Arrays, Layers, Value, moved
@@ -65,9 +65,9 @@ class Operator:
         """Return input `index` as a value that depends on the network's input."""
         name = self.node.inputs[index]
         if name in self.graph.constants:
-            raise InputProblem(f"its input {name} is a stored array, which no layer reads.")
+            raise InputError(f"its input {name} is a stored array, which no layer reads.")
         if name not in self.values:
-            raise InputProblem(f"its input {name} does not come from the network's input.")
+            raise InputError(f"its input {name} does not come from the network's input.")
         return self.values[name]
 
     def map(self) -> Value:
@@ -78,14 +78,14 @@ class Operator:
         """Return input `index` as a stored array, or None where it is left out."""
         given = self.node.inputs[index] if len(self.node.inputs) > index else ""
         if given and given not in self.graph.constants:
-            raise InputProblem(f"its input {index + 1}, {given}, is no stored array.")
+            raise InputError(f"its input {index + 1}, {given}, is no stored array.")
         return self.graph.constants[given] if given else None
 
     def constant(self, index: int) -> Array:
         """Return input `index` as a stored array."""
         found = self.optional(index)
         if found is None:
-            raise InputProblem(f"its input {index + 1} is left out.")
+            raise InputError(f"its input {index + 1} is left out.")
         return found
 
     def number(self, name: str, default: float) -> float:
@@ -95,7 +95,7 @@ class Operator:
     def refuse_unless(self, holds: object, fact: str) -> None:
         """Raise with `fact` unless the notation can say what the operator does."""
         if not holds:
-            raise InputProblem(f"{fact}, which the notation cannot say. {WAY_OUT}")
+            raise InputError(f"{fact}, which the notation cannot say. {WAY_OUT}")
 
     def add(self, layer: Layer, *sources: Value, arrays: Arrays | None = None) -> Value:
         """Add a layer and return its output."""
@@ -154,7 +154,7 @@ class Operator:
             value = self.layers.as_map(value)
             found = value.channels(axis)
         if found is None:
-            raise InputProblem(f"it runs over axis {axis} of {value.theirs}: no axis of channels.")
+            raise InputError(f"it runs over axis {axis} of {value.theirs}: no axis of channels.")
         return value, found
 
 
@@ -165,7 +165,7 @@ def _put(array: Array, places: Array) -> Array:
     """Return an array with its first axis in our order: entry i goes to `places[i]`."""
     out = np.empty(array.shape, array.dtype)
     if len(places) != len(array):
-        raise InputProblem(f"it has {len(array)} numbers for {len(places)} channels.")
+        raise InputError(f"it has {len(array)} numbers for {len(places)} channels.")
     out[places] = array
     return out
 
@@ -183,7 +183,7 @@ def _conv(operator: Operator) -> Value:
     source = operator.layers.as_map(source)
     channels, fields = source.shape[-1], operator.window(source.shape, weight.shape[2:])
     if fields["kernel"] != weight.shape[2:] or channels != weight.shape[1] * groups:
-        raise InputProblem(f"its weights {weight.shape} do not fit {channels} channels.")
+        raise InputError(f"its weights {weight.shape} do not fit {channels} channels.")
     if groups == channels > 1 and weight.shape[0] % channels == 0:
         multiplier = weight.shape[0] // channels
         parted = weight.reshape(channels, multiplier, *weight.shape[2:])
@@ -196,7 +196,7 @@ def _conv(operator: Operator) -> Value:
 def _on_vector(operator: Operator, source: Value, weight: Array, bias: Arrays) -> Value:
     """A 1x1 convolution of one cell, as in squeeze-and-excite, is a dense layer."""
     if set(operator.node.get("pads", [0])) != {0}:
-        raise InputProblem("it pads a single cell.")
+        raise InputError("it pads a single cell.")
     kernel = _put(weight.T, source.cells.ravel())
     row = operator.add(Dense(len(weight), bool(bias)), source, arrays={"kernel": kernel} | bias)
     ones = (1,) * (len(source.theirs) - 2)
@@ -210,7 +210,7 @@ def _transposed(operator: Operator) -> Value:
     operator.refuse_unless(get("auto_pad", "NOTSET") != "SAME_LOWER", "its auto_pad is SAME_LOWER")
     fields = operator.window(source.shape, weight.shape[2:])
     if fields["kernel"] != weight.shape[2:] or source.shape[-1] != weight.shape[0]:
-        raise InputProblem(f"its weights {weight.shape} do not fit {source.shape[-1]} channels.")
+        raise InputError(f"its weights {weight.shape} do not fit {source.shape[-1]} channels.")
     layer = TransposedConv(
         filters=weight.shape[1] * groups,
         groups=groups,
@@ -237,7 +237,7 @@ def _dense(operator: Operator, kernel: Array, bias: Arrays) -> Value:
     """A row or the channels of every cell times a matrix whose rows stand in the tensor's order."""
     source, units = operator.value(), kernel.shape[-1]
     if kernel.ndim != 2 or source.batch or source.theirs[-1] != kernel.shape[0]:
-        raise InputProblem(f"it multiplies {source.theirs} by an array {kernel.shape}.")
+        raise InputError(f"it multiplies {source.theirs} by an array {kernel.shape}.")
     if len(source.theirs) == 2:  # all cells in any order, or a part of them that a layer gives
         whole = source.cells.size == prod(source.shape)
         source = operator.layers.flat(source) if whole else operator.layers.as_row(source)
@@ -252,7 +252,7 @@ def _dense(operator: Operator, kernel: Array, bias: Arrays) -> Value:
 
 def _matmul(operator: Operator) -> Value:
     if operator.node.inputs[0] in operator.graph.constants:
-        raise InputProblem("it multiplies a stored array by a value, which no layer does.")
+        raise InputError("it multiplies a stored array by a value, which no layer does.")
     return _dense(operator, operator.constant(1), {})
 
 
@@ -390,7 +390,7 @@ def _reduced(layer: Layer) -> Reader:
 
 def _batch_norm(operator: Operator) -> Value:
     if operator.node.get("training_mode", 0):
-        raise InputProblem(
+        raise InputError(
             "it normalizes by the statistics of each batch. Export the network in evaluation mode: "
             "model.eval()"
         )
@@ -578,7 +578,7 @@ def _lstm(operator: Operator) -> Value:
 def _as_series(operator: Operator, value: Value) -> Value:
     """Return a tensor of length, batch, channels in our order."""
     if len(value.theirs) != 3 or value.batch != 1:
-        raise InputProblem(f"its input has the axes {value.theirs}, not length, batch, channels.")
+        raise InputError(f"its input has the axes {value.theirs}, not length, batch, channels.")
     return operator.layers.arranged(value, value.cells[:, 0])
 
 
@@ -629,7 +629,7 @@ def read(node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> 
     """Note what an operator gives: a stored array, cells in another order, or a layer of ours.
 
     Raises:
-        InputProblem: the notation has no such layer.
+        InputError: the notation has no such layer.
     """
     stored = [name for name in node.inputs if name]
     layers.where = node.where
@@ -648,7 +648,7 @@ def read(node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> 
     elif node.op in READERS:
         values[node.outputs[0]] = READERS[node.op](Operator(node, graph, values, layers))
     else:
-        raise InputProblem(f"the notation has no such layer. {WAY_OUT}")
+        raise InputError(f"the notation has no such layer. {WAY_OUT}")
 
 
 def _split(operator: Operator) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.geometry import Window, output_size
 from convcli.layers import (
     LSTM,
@@ -107,7 +107,7 @@ def expression(step: Step, sources: list[str], writer: ModuleWriter) -> str:
     """Return the expression of one row, its suffix activation included."""
     write = _WRITERS.get(type(step.layer))
     if write is None or getattr(step.layer, "padding_mode", "zeros") != "zeros":
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.index} {step.name} `{layer_text(step.layer)}` has no PyTorch form here."
         )
     out = write(step, step.layer.at_rank(_rank(step)), sources, writer)
@@ -228,7 +228,7 @@ def _upconv(step: Step, layer: TransposedConv, sources: list[str], writer: Modul
     # PyTorch crops both sides alike: what more is cut at the end is sliced off
     surplus = [end - start for start, end in zip(before, after, strict=True)]
     if min(surplus) < 0 or any(cut and more for cut, more in zip(surplus, extra, strict=True)):
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.index} {step.name} `{layer_text(layer)}`: PyTorch has no transposed "
             "convolution with this padding. Use the same padding before and after."
         )
@@ -274,7 +274,7 @@ def _maxpool(step: Step, layer: MaxPool, sources: list[str], _: ModuleWriter) ->
 def _avgpool(step: Step, layer: AveragePool, sources: list[str], _: ModuleWriter) -> str:
     source, padding = _padded(step, sources[0])
     if source != sources[0] and not layer.count_padding:
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.index} {step.name} `{layer_text(step.layer)}`: PyTorch averages with the "
             "same padding on both sides only. Use such a padding, or countpad."
         )

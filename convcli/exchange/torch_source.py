@@ -46,7 +46,7 @@ def torch_module(
         classes: the name of each output.
 
     Raises:
-        InputProblem: a layer has no PyTorch form here.
+        InputError: a layer has no PyTorch form here.
     """
     writer = ModuleWriter(arrays)
     shape = torch_shape(trace.network.input_shape)

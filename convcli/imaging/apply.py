@@ -15,7 +15,7 @@ from PIL import Image
 
 from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.filter import Statistics, total_statistics
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.files import check_target, new_file
 from convcli.imaging.content import DEFAULT_MAX_PIXELS, DEFAULT_MEMORY_LIMIT, Limits
 from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
@@ -78,7 +78,7 @@ def filter_image(
     """Filter a picture by the rules of `convcli filter`.
 
     Args:
-        source: a path, or an array H x W or H x W x C (2: grey and alpha, 3: RGB, 4: RGB and
+        source: a path, or an array H x W or H x W x C (2: gray and alpha, 3: RGB, 4: RGB and
             alpha), or a Pillow picture. uint8, uint16 and float32 arrays are pictures and keep
             their dtype; others are matrices and come out as float64, unconverted. Asked for pixels
             (`value_range`), a matrix of fractions within 0..1 is brightness, its white 1, and any
@@ -89,7 +89,7 @@ def filter_image(
         max_pixels: refuse files with more pixels.
         memory_limit: refuse files that would need more bytes of memory.
         options: the fields of `FilterOptions`: `convolve`, `border`, `padding`, `stride`,
-            `dilation`, `divisor`, `offset`, `normalize`, `value_range`, `grey`, `alpha`,
+            `dilation`, `divisor`, `offset`, `normalize`, `value_range`, `gray`, `alpha`,
             `magnitude`, `gradient`, `engine`, `threads`.
 
     Returns:
@@ -102,9 +102,9 @@ def filter_image(
     array([[ 0., -9., -9.,  0.]], dtype=float32)
 
     Raises:
-        UsageMistake: unknown kernel or option.
-        InputProblem: a file or array that cannot be used.
-        WouldOverwrite: `output` exists and `force` is off.
+        UsageError: unknown kernel or option.
+        InputError: a file or array that cannot be used.
+        OutputExistsError: `output` exists and `force` is off.
     """
     pixels: NDArray[Any] = filter_result(
         source,
@@ -160,7 +160,7 @@ def picture_of(array: Any) -> tuple[Picture, bool]:
         return from_pillow(array), False
     pixels = np.asarray(array)
     if pixels.dtype.kind not in "uifb" or pixels.ndim not in {2, 3} or pixels.size == 0:
-        raise InputProblem(
+        raise InputError(
             f"an array of {pixels.dtype}, shape {pixels.shape}: pictures are real numbers, "
             "H x W or H x W x C."
         )
@@ -221,9 +221,9 @@ def filter_picture(
     ]
     notes = dict.fromkeys((*picture.notes, *(note for one in done for note in one.notes)))
     metadata = picture.metadata
-    if metadata.icc and _colours(done[0].frame) != _colours(picture.frames[0]):
+    if metadata.icc and _colors(done[0].frame) != _colors(picture.frames[0]):
         metadata = replace(metadata, icc=None)
-        notes["The colour profile describes other channels than the result's: left out."] = None
+        notes["The color profile describes other channels than the result's: left out."] = None
     return FilteredPicture(
         replace(picture, frames=tuple(one.frame for one in done), metadata=metadata, notes=()),
         is_matrix,
@@ -239,7 +239,7 @@ def _is_brightness(matrix: Picture) -> bool:
     return bool(pixels.min() >= 0 and pixels.max() <= 1 and (pixels % 1).any())
 
 
-def _colours(frame: Frame) -> int:
+def _colors(frame: Frame) -> int:
     """Return the number of channels that are no transparency."""
     channels = 1 if frame.pixels.ndim == 2 else int(frame.pixels.shape[2])
     return channels - frame.has_alpha
@@ -256,8 +256,8 @@ def write_result(
     """Write a result as a picture or, by its ending, as numbers; return what was not kept.
 
     Raises:
-        UsageMistake: an ending that cannot hold it, or `path` is an input.
-        InputProblem, WouldOverwrite: as `convcli.files.new_file`.
+        UsageError: an ending that cannot hold it, or `path` is an input.
+        InputError, OutputExistsError: as `convcli.files.new_file`.
     """
     if is_matrix_name(path):
         check_matrix_fit(path, result)
@@ -278,7 +278,7 @@ def encode_result(result: FilteredPicture, how: Written) -> bytes:
     """Return a result as the bytes of a file for a pipe: text for a matrix, else PNG or TIFF.
 
     Raises:
-        InputProblem: float colours, which neither format holds.
+        InputError: float colors, which neither format holds.
     """
     if result.is_matrix and result.pixels.dtype.kind == "f":
         return encode_matrix(result.pixels, ".txt")
@@ -288,9 +288,9 @@ def encode_result(result: FilteredPicture, how: Written) -> bytes:
 
 
 def check_matrix_fit(path: Path, result: FilteredPicture) -> None:
-    """Refuse colours in a text file, where planes would be hard to tell from rows."""
+    """Refuse colors in a text file, where planes would be hard to tell from rows."""
     if path.suffix.lower() != ".npy" and result.pixels.ndim == 3 and not result.is_matrix:
-        raise UsageMistake(
+        raise UsageError(
             f"{path}: text files hold one plane, the result has {result.pixels.shape[2]} channels. "
             "Use .npy, or --gray."
         )
@@ -309,7 +309,7 @@ def _with_known_depth(path: Path, result: FilteredPicture) -> Picture:
     if path.suffix.lower() in {".tif", ".tiff"}:
         frames = [replace(one, pixels=one.pixels.astype(np.float32)) for one in picture.frames]
         return replace(picture, frames=tuple(frames))
-    raise UsageMistake(
+    raise UsageError(
         f"{path}: the result is a matrix of raw numbers. Name a file in "
         f"{' '.join(sorted(MATRIX_SUFFIXES))} .tif, or add --range clip, abs, offset or stretch."
     )
@@ -353,7 +353,7 @@ def transform_file(
     `on_size` is told the size of an 8-bit picture before its pixels are unpacked.
 
     Raises:
-        UsageMistake, InputProblem, WouldOverwrite: as `read_any` and `write_result`.
+        UsageError, InputError, OutputExistsError: as `read_any` and `write_result`.
     """
     start = time.perf_counter()
     picture, is_matrix = read_any(source, limits=limits, on_size=on_size)

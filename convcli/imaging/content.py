@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 DEFAULT_MAX_PIXELS = 200_000_000
 """Pictures with more pixels than this are refused unless the caller allows more."""
@@ -62,17 +62,17 @@ class Limits:
             pixel_bytes: bytes of a pixel, all channels.
 
         Raises:
-            InputProblem: too many pixels, or too many bytes.
+            InputError: too many pixels, or too many bytes.
         """
         pixels = height * width
         if pixels > self.pixels:
-            raise InputProblem(
+            raise InputError(
                 f"{name}: {width} x {height} = {pixels:,} pixels are more than the limit of "
                 f"{self.pixels:,}. Allow more with --max-pixels {pixels}."
             )
         needed = pixels * (COPIES * pixel_bytes + self.later_bytes) + EDGE_BYTES * (height + width)
         if needed > self.memory:
-            raise InputProblem(
+            raise InputError(
                 f"{name}: {width} x {height} pixels of {pixel_bytes} bytes need about "
                 f"{_size(needed)} of memory, more than the limit of {_size(self.memory)}. "
                 f"Allow more with --memory-limit {-(-needed // 1_000_000)}MB."
@@ -107,7 +107,7 @@ class Content:
         if isinstance(self.place, bytes):
             return self.place[:HEAD_BYTES]
         if self.place.is_dir():
-            raise InputProblem(
+            raise InputError(
                 f"{self.place} is a directory; add --recursive to filter what is in it."
             )
         with self.place.open("rb") as file:

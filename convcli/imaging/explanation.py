@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.borders import OUTSIDE, Axis, correlation_axis
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.imaging.filtering import FilteredFrame, before_last, filter_frame, offset_scale
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
-from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_grey
+from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_gray
 from convcli.imaging.steps import Step
 
 
@@ -82,9 +82,9 @@ class Explanation:
 def explain_frame(
     frame: Frame, steps: Sequence[Step], options: FilterOptions, row: int, column: int
 ) -> tuple[Explanation, ...]:
-    """Explain an output pixel of the last kernel: one explanation for each channel of colour.
+    """Explain an output pixel of the last kernel: one explanation for each channel of color.
 
-    Transparency lends no term: colours are explained as `--alpha keep` filters them.
+    Transparency lends no term: colors are explained as `--alpha keep` filters them.
 
     >>> picture = Frame(np.array([[3, 0, 1], [1, 5, 8], [2, 7, 2]], np.uint8))
     >>> from convcli.imaging.filtering import make_steps
@@ -94,13 +94,13 @@ def explain_frame(
     -5.0
 
     Raises:
-        UsageMistake: the place lies outside the output, or a gradient's direction, which is no
+        UsageError: the place lies outside the output, or a gradient's direction, which is no
             sum, is asked for.
     """
     if options.gradient != "magnitude":
-        raise UsageMistake("--explain shows sums; leave out --gradient direction and both.")
-    if options.grey:
-        frame = to_grey(frame)
+        raise UsageError("--explain shows sums; leave out --gradient direction and both.")
+    if options.gray:
+        frame = to_gray(frame)
     pixels = frame.pixels[..., :-1] if frame.has_alpha else frame.pixels
     opaque = Frame(np.ascontiguousarray(pixels))
     done = filter_frame(opaque, steps, options)
@@ -191,7 +191,7 @@ class _Place:
             for axis in (0, 1)
         )
         if not (0 <= row < rows.size and 0 <= column < columns.size):
-            raise UsageMistake(
+            raise UsageError(
                 f"--explain {row},{column} lies outside the output of {rows.size} x "
                 f"{columns.size}: rows go from 0 to {rows.size - 1}, columns from 0 to "
                 f"{columns.size - 1}."

@@ -16,10 +16,10 @@ from convcli.engine.borders import correlation_axis
 from convcli.engine.factors import over_common_denominator
 from convcli.engine.filter import Statistics
 from convcli.engine.filter_twin import converted, extended
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.imaging.options import FilterOptions, parse_border
-from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_grey, white_level
-from convcli.imaging.steps import GREY_LEVELS, Step, make_step
+from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_gray, white_level
+from convcli.imaging.steps import GRAY_LEVELS, Step, make_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
     """Return the steps of a chain; divisor and offset are the last one's.
 
     Raises:
-        UsageMistake: as `make_step`, or a gradient's options without a gradient.
+        UsageError: as `make_step`, or a gradient's options without a gradient.
     """
     if not (isinstance(kernels, list | tuple) and kernels and isinstance(kernels[0], str | Step)):
         kernels = [kernels]
@@ -64,12 +64,12 @@ def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
     )
     name = steps[-1].name
     if options.gradient != "magnitude" and not steps[-1].is_gradient:
-        raise UsageMistake(
+        raise UsageError(
             f"--gradient {options.gradient} needs a gradient as the last kernel, such as sobel; "
             f"{name} has no two components."
         )
     if options.magnitude != "l2" and not any(step.is_gradient for step in steps):
-        raise UsageMistake(
+        raise UsageError(
             f"--magnitude {options.magnitude} joins the two components of a gradient such as "
             f"sobel; {name} has none."
         )
@@ -105,11 +105,11 @@ def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) ->
     Between the kernels of a chain values stay unrounded; the last one's become pixels.
 
     Raises:
-        InputProblem: a kernel with channels that do not match, or too large for `valid`.
-        UsageMistake: options that contradict each other.
+        InputError: a kernel with channels that do not match, or too large for `valid`.
+        UsageError: options that contradict each other.
     """
-    if options.grey:
-        frame = to_grey(frame)
+    if options.gray:
+        frame = to_gray(frame)
     pixels = frame.pixels
     value_range = default_range(steps, pixels.dtype, options)
     policy = _alpha_policy(frame, steps, options)
@@ -119,8 +119,8 @@ def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) ->
         values, statistics, used = _filter_planes(pixels, steps, options, value_range)
         done = Frame(values, frame.has_alpha, frame.seconds)
         return FilteredFrame(done, statistics, value_range, used, _notes(steps, options))
-    colours = pixels[..., 0] if pixels.shape[2] == 2 else np.ascontiguousarray(pixels[..., :-1])
-    values, statistics, used = _filter_planes(colours, steps, options, value_range)
+    colors = pixels[..., 0] if pixels.shape[2] == 2 else np.ascontiguousarray(pixels[..., :-1])
+    values, statistics, used = _filter_planes(colors, steps, options, value_range)
     alpha = _moved(pixels[..., -1], steps, options)
     done = Frame(np.dstack([values, _as_depth(alpha, values.dtype)]), True, frame.seconds)
     return FilteredFrame(done, statistics, value_range, used, _notes(steps, options))
@@ -160,7 +160,7 @@ def _notes(steps: Sequence[Step], options: FilterOptions) -> tuple[str, ...]:
     notes = [step.note for step in steps if step.note]
     if steps[-1].is_gradient and options.gradient != "magnitude":
         notes.append(
-            "Direction as a colour wheel: red where it gets brighter to the right, then "
+            "Direction as a color wheel: red where it gets brighter to the right, then "
             "counter-clockwise yellow-green up, cyan left, violet down."
         )
     return tuple(notes)
@@ -175,7 +175,7 @@ def _alpha_policy(frame: Frame, steps: Sequence[Step], options: FilterOptions) -
     smoothing = _gain(steps) > 0 and not any(step.is_gradient for step in steps)
     policy = options.alpha or ("premultiply" if smoothing else "keep")
     if policy == "premultiply" and not smoothing:
-        raise UsageMistake(
+        raise UsageError(
             f"--alpha premultiply divides by the filtered transparency, which needs a kernel with "
             f"a positive sum; {steps[-1].name} has none. Use --alpha keep or filter."
         )
@@ -216,7 +216,7 @@ def offset_scale(dtype: Any) -> float:
     >>> offset_scale(np.dtype(np.uint16)), offset_scale(np.dtype(np.float64))
     (257.0, 1.0)
     """
-    return 1.0 if dtype == np.float64 else white_level(dtype) / GREY_LEVELS
+    return 1.0 if dtype == np.float64 else white_level(dtype) / GRAY_LEVELS
 
 
 def _filter_planes(
@@ -304,7 +304,7 @@ def _raw_values(
     (weights,), shared_divisor = over_common_denominator(step.weights)
     if found != step.channels:
         names = ", ".join(CHANNEL_NAMES.get(found, ()))
-        raise InputProblem(
+        raise InputError(
             f"Kernel {step.name} is {' x '.join(map(str, weights.shape))}, with {step.channels} "
             f"channels, and the input has {found}{f' ({names})' * bool(names)}. A kernel needs as "
             f"many channels as its input: give it {found} planes, or one that is laid on each."
@@ -356,10 +356,10 @@ def to_range(
 def _premultiplied(
     frame: Frame, steps: Sequence[Step], options: FilterOptions, value_range: str
 ) -> FilteredFrame:
-    """Filter colours weighted by their opacity, so that what is transparent lends no colour.
+    """Filter colors weighted by their opacity, so that what is transparent lends no color.
 
-    colour = filtered(colour x alpha) / filtered(alpha) x gain; alpha = filtered(alpha) / gain.
-    Where the result is wholly transparent the colour stays what it was.
+    color = filtered(color x alpha) / filtered(alpha) x gain; alpha = filtered(alpha) / gain.
+    Where the result is wholly transparent the color stays what it was.
     Source: Porter and Duff, Compositing Digital Images, SIGGRAPH 1984.
     """
     white, gain = white_level(frame.pixels.dtype), _gain(steps)
@@ -373,15 +373,15 @@ def _premultiplied(
     sums, _, used = _filter_planes(planes, bare, clear, "raw")
     opacity = sums[..., -1:] / (gain * white)
     visible = opacity > 1e-6
-    colours = sums[..., :-1] / np.where(visible, opacity, 1) + offset
+    colors = sums[..., :-1] / np.where(visible, opacity, 1) + offset
     if not visible.all():  # what cannot be seen keeps its color
-        np.copyto(colours, _moved(frame.pixels[..., :-1], steps, options), where=~visible)
+        np.copyto(colors, _moved(frame.pixels[..., :-1], steps, options), where=~visible)
     values, statistics = to_range(
-        colours, value_range, _depth(frame, value_range), options.stretch_from
+        colors, value_range, _depth(frame, value_range), options.stretch_from
     )
     through = converted(opacity.clip(0, 1) * white_level(values.dtype), values.dtype, 0, white)
     done = Frame(np.concatenate([values, through], axis=2), True, frame.seconds)
-    notes = (*_notes(steps, options), "Colours weighted by their opacity (--alpha premultiply).")
+    notes = (*_notes(steps, options), "Colors weighted by their opacity (--alpha premultiply).")
     return FilteredFrame(done, statistics, value_range, used, notes)
 
 
@@ -390,13 +390,13 @@ def _depth(frame: Frame, value_range: str) -> Any:
 
 
 def _moved(planes: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
-    """Return the unfiltered values where the result's pixels have their centre."""
+    """Return the unfiltered values where the result's pixels have their center."""
     for number, step in enumerate(steps, start=1):
         stride = options.stride if number == len(steps) else 1
         for axis in (0, 1):
             taps = step.weights[0].shape[axis]
             extent = (taps - 1) * options.dilation + 1
-            centre = (extent - 1) // 2 if options.convolve else extent // 2
+            center = (extent - 1) // 2 if options.convolve else extent // 2
             way = correlation_axis(
                 planes.shape[axis],
                 taps,
@@ -408,13 +408,13 @@ def _moved(planes: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
             )
             if options.padding == "valid":
                 way = replace(way, source=np.arange(planes.shape[axis]))
-            places = way.source[np.arange(way.size) * stride + centre]
+            places = way.source[np.arange(way.size) * stride + center]
             planes = extended(planes, axis, places, 0)
     return planes
 
 
 def _as_depth(alpha: Any, dtype: Any) -> Any:
-    """Return alpha in the depth of the colours: 0..1 beside raw values."""
+    """Return alpha in the depth of the colors: 0..1 beside raw values."""
     if alpha.dtype == dtype:
         return alpha
     return (alpha / white_level(alpha.dtype) * white_level(dtype)).astype(dtype)
@@ -451,15 +451,15 @@ def _gradient_picture(
     bright = np.where(strength > 0, white, 0)
     if options.gradient == "both":
         bright, statistics = to_range(strength, value_range, output, options.stretch_from)
-    return _coloured(degrees, bright, output), statistics, parts[0].plan.engine
+    return _colored(degrees, bright, output), statistics, parts[0].plan.engine
 
 
 def _larger(one: Any, other: Any) -> Any:
     return np.maximum(abs(one), abs(other))
 
 
-def _coloured(degrees: Any, brightness: Any, dtype: Any) -> Any:
-    """Return full colours of the given hue: red 0, green 120, blue 240 degrees (HSV)."""
+def _colored(degrees: Any, brightness: Any, dtype: Any) -> Any:
+    """Return full colors of the given hue: red 0, green 120, blue 240 degrees (HSV)."""
     shift = np.array([5, 3, 1])
     place = (degrees[..., None] / 60 + shift) % 6
     share = 1 - np.clip(np.minimum(place, 4 - place), 0, 1)

@@ -1,4 +1,4 @@
-"""A picture in a terminal: two pixels a character, the upper half block coloured on both sides."""
+"""A picture in a terminal: two pixels a character, the upper half block colored on both sides."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ RESET = "\x1b[0m"
 
 
 def half_blocks(frame: Frame, columns: int, rows: int) -> str:
-    """Return lines of 24-bit colour escapes that draw the frame.
+    """Return lines of 24-bit color escapes that draw the frame.
 
     Args:
         frame: any depth; transparency is drawn on black, float values between their extremes.
         columns: width to fit into, one pixel a column.
         rows: height to fit into in pixels, two a line.
     """
-    colours = _as_rgb(frame, shrunk(frame.pixels, max(columns, 1), max(rows, 2)))
-    return "".join(line + "\n" for line in colour_lines(colours))
+    colors = _as_rgb(frame, shrunk(frame.pixels, max(columns, 1), max(rows, 2)))
+    return "".join(line + "\n" for line in color_lines(colors))
 
 
-def colour_lines(colours: Any) -> list[str]:
-    """Return one line for every two rows of (H, W, 3) uint8, as 24-bit colour escapes.
+def color_lines(colors: Any) -> list[str]:
+    """Return one line for every two rows of (H, W, 3) uint8, as 24-bit color escapes.
 
-    >>> [line.count(UPPER_HALF) for line in colour_lines(np.zeros((3, 5, 3), np.uint8))]
+    >>> [line.count(UPPER_HALF) for line in color_lines(np.zeros((3, 5, 3), np.uint8))]
     [5, 5]
     """
-    if len(colours) % 2:
-        colours = np.concatenate([colours, np.zeros_like(colours[:1])])
+    if len(colors) % 2:
+        colors = np.concatenate([colors, np.zeros_like(colors[:1])])
     lines = []
-    for upper, lower in zip(colours[0::2].tolist(), colours[1::2].tolist(), strict=True):
+    for upper, lower in zip(colors[0::2].tolist(), colors[1::2].tolist(), strict=True):
         cells = (
             f"\x1b[38;2;{a[0]};{a[1]};{a[2]};48;2;{b[0]};{b[1]};{b[2]}m{UPPER_HALF}"
             for a, b in zip(upper, lower, strict=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from convcli.errors import ConvcliError, InputProblem, UsageMistake
+from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.imaging.reading import READABLE_SUFFIXES
 
 STANDARD_STREAM = "-"
@@ -46,7 +46,7 @@ def find_sources(inputs: Sequence[str], *, recursive: bool = False) -> list[Sour
     directory, which is searched for pictures.
 
     Raises:
-        InputProblem: a pattern or directory without pictures; a directory without `recursive`.
+        InputError: a pattern or directory without pictures; a directory without `recursive`.
     """
     found: dict[str, Source] = {}
     for word in inputs:
@@ -59,11 +59,11 @@ def check_last_word(sources: Sequence[Source]) -> None:
     """Refuse a last input that is not there beside others that are: it was meant for a result.
 
     Raises:
-        UsageMistake: it was.
+        UsageError: it was.
     """
     *others, last = sources
     if others and not _exists(last) and all(map(_exists, others)):
-        raise UsageMistake(
+        raise UsageError(
             f"{last.name}: there is no such file. If the result belongs there: -o {last.name}"
         )
 
@@ -103,11 +103,11 @@ def _meant_by(word: str, recursive: bool) -> Iterator[Source]:
         yield Source(None)
         return
     if not word:
-        raise InputProblem("The name of an input is empty.")
+        raise InputError("The name of an input is empty.")
     path = Path(word)
     if path.is_dir():
         if not recursive:
-            raise InputProblem(f"{word} is a directory; add --recursive to filter what is in it.")
+            raise InputError(f"{word} is a directory; add --recursive to filter what is in it.")
         yield from _pictures_in(path)
         return
     if os.path.lexists(path) or not glob.has_magic(word):
@@ -116,7 +116,7 @@ def _meant_by(word: str, recursive: bool) -> Iterator[Source]:
     matches = sorted(glob.glob(word, recursive=recursive))  # noqa: PTH207  (patterns may be absolute)
     files = [Path(match) for match in matches if not Path(match).is_dir()]
     if not files:
-        raise InputProblem(f"No file matches {word}.")
+        raise InputError(f"No file matches {word}.")
     yield from (Source(file, is_found=True) for file in files)
 
 
@@ -130,7 +130,7 @@ def _pictures_in(folder: Path) -> Iterator[Source]:
                 count += 1
                 yield Source(path, path.parent.relative_to(folder), is_found=True)
     if not count:
-        raise InputProblem(f"{folder} holds no pictures ({' '.join(sorted(READABLE_SUFFIXES))}).")
+        raise InputError(f"{folder} holds no pictures ({' '.join(sorted(READABLE_SUFFIXES))}).")
 
 
 def name_outputs(
@@ -147,17 +147,17 @@ def name_outputs(
         suffix_of: the ending of the default output of an input.
 
     Raises:
-        UsageMistake: two results would have one name, stdin has none, or a pattern's word is not
+        UsageError: two results would have one name, stdin has none, or a pattern's word is not
             known.
-        InputProblem: several inputs and one file.
+        InputError: several inputs and one file.
     """
     if output == STANDARD_STREAM:
         if len(sources) > 1:
-            raise UsageMistake(f"{len(sources)} pictures do not fit into one stdout; use -o DIR.")
+            raise UsageError(f"{len(sources)} pictures do not fit into one stdout; use -o DIR.")
         return [None]
     several = len(sources) > 1 or any(source.is_found for source in sources)
     if output is not None and several and not _is_folder(output, several) and "{" not in output:
-        raise InputProblem(
+        raise InputError(
             f"{len(sources)} inputs need a directory for -o; {output} is none. Name another: "
             f"-o {Path(output).with_suffix('')}/"
         )
@@ -167,7 +167,7 @@ def name_outputs(
         target = _output_of(source, output, label, suffix_of, several)
         if target is not None:
             if target in named:
-                raise UsageMistake(
+                raise UsageError(
                     f"{named[target].name} and {source.name} would both become {target}. "
                     "Filter them into different directories, or name them: "
                     "-o '{folder}/{stem}-{kernel}.{ext}'"
@@ -197,7 +197,7 @@ def _output_of(
         try:
             return Path(output.format(**words))
         except (KeyError, IndexError, ValueError) as problem:
-            raise UsageMistake(
+            raise UsageError(
                 f"-o {output}: {problem} is no part of a name; there are "
                 f"{', '.join(f'{{{word}}}' for word in words)}."
             ) from None
@@ -230,9 +230,9 @@ def run_all(
         except ConvcliError as problem:
             return problem
         except MemoryError:
-            return InputProblem("not enough memory for this picture.")
+            return InputError("not enough memory for this picture.")
         except OSError as problem:
-            return InputProblem(f"{problem.strerror or problem}.")
+            return InputError(f"{problem.strerror or problem}.")
 
     pool = ThreadPoolExecutor(max(1, threads))
     try:

@@ -19,7 +19,7 @@ def read_deep_jpeg2000(content: Content) -> Picture | None:
     """Return a picture of more than 8 bits a channel; the others are left to Pillow.
 
     Raises:
-        InputProblem: imagecodecs is not installed.
+        InputError: imagecodecs is not installed.
     """
     data = content.data()
     at = data.find(SIZE_MARKER)
@@ -46,7 +46,7 @@ def write_deep_jpeg2000(file: BinaryIO, pixels: Pixels) -> None:
     """Write 16-bit pixels without loss.
 
     Raises:
-        InputProblem: imagecodecs is not installed.
+        InputError: imagecodecs is not installed.
     """
     try:
         import imagecodecs

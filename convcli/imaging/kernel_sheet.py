@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from convcli.engine.correlation import correlate
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.files import new_file
 from convcli.imaging.sheet import TALLEST, Cell, Pixels, contact_sheet
 from convcli.kernels import Kernel, Magnitude
@@ -26,10 +26,10 @@ SHEET_SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def read_small(path: Path, width: int = CELL_WIDTH) -> Pixels:
-    """Return a picture as grey levels, reduced to at most `width` pixels across (and twice down).
+    """Return a picture as gray levels, reduced to at most `width` pixels across (and twice down).
 
     Raises:
-        InputProblem: the file is missing, is no picture, or is too large to open.
+        InputError: the file is missing, is no picture, or is too large to open.
     """
     try:
         with warnings.catch_warnings():
@@ -38,20 +38,20 @@ def read_small(path: Path, width: int = CELL_WIDTH) -> Pixels:
             opened = Image.open(path)
         with opened:
             picture = ImageOps.exif_transpose(opened)
-            grey = _grey(picture)
+            gray = _gray(picture)
     except FileNotFoundError:
-        raise InputProblem(f"{path} does not exist.") from None
+        raise InputError(f"{path} does not exist.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as problem:
-        raise InputProblem(f"{path} cannot be read as a picture: {problem}.") from problem
-    share = min(1.0, width / grey.width, TALLEST * width / grey.height)
+        raise InputError(f"{path} cannot be read as a picture: {problem}.") from problem
+    share = min(1.0, width / gray.width, TALLEST * width / gray.height)
     if share < 1:
-        size = (max(1, round(grey.width * share)), max(1, round(grey.height * share)))
-        grey = grey.resize(size, Image.Resampling.BOX)
-    return np.asarray(grey, np.uint8)
+        size = (max(1, round(gray.width * share)), max(1, round(gray.height * share)))
+        gray = gray.resize(size, Image.Resampling.BOX)
+    return np.asarray(gray, np.uint8)
 
 
-def _grey(picture: Image.Image) -> Image.Image:
-    """Return 8-bit grey; 16-bit and float pictures are scaled, where Pillow would cut them off."""
+def _gray(picture: Image.Image) -> Image.Image:
+    """Return 8-bit gray; 16-bit and float pictures are scaled, where Pillow would cut them off."""
     if picture.mode.startswith(("I", "F")):
         values = np.asarray(picture, np.float64)
         top = 65535.0 if picture.mode.startswith("I") else float(values.max()) or 1.0
@@ -63,7 +63,7 @@ def _grey(picture: Image.Image) -> Image.Image:
 
 
 def filtered(picture: Pixels, kernel: Kernel | Magnitude) -> Pixels:
-    """Return a uint8 picture (grey or RGB) under a kernel, ready to be looked at.
+    """Return a uint8 picture (gray or RGB) under a kernel, ready to be looked at.
 
     Zero-sum kernels and magnitudes give magnitudes, stretched so that one value in 200 is white:
     at their own scale some would be all black and others all white. All others keep their scale
@@ -101,10 +101,10 @@ def check_sheet_suffix(path: Path) -> None:
     """Refuse a name that no sheet is written to.
 
     Raises:
-        InputProblem: an unknown suffix.
+        InputError: an unknown suffix.
     """
     if path.suffix.lower() not in SHEET_SUFFIXES:
-        raise InputProblem(
+        raise InputError(
             f"{path}: a sheet is written as {', '.join(SHEET_SUFFIXES)}; "
             f"{path.suffix or 'no suffix'} is none of them."
         )
@@ -123,8 +123,8 @@ def save_sheet(
     """Write a contact sheet as a picture and return its height and width.
 
     Raises:
-        InputProblem: an unknown suffix, or the folder is missing.
-        WouldOverwrite: the file exists and `force` is off.
+        InputError: an unknown suffix, or the folder is missing.
+        OutputExistsError: the file exists and `force` is off.
     """
     check_sheet_suffix(path)
     sheet = contact_sheet(list(cells), cell_width=cell_width, columns=columns, title=title)

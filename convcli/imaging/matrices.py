@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.content import Limits
 
 TEXT_SUFFIXES = frozenset({".csv", ".txt"})
@@ -41,24 +41,24 @@ def read_matrix(
         H x W or H x W x C; float64 from text, the file's own real numbers from NPY.
 
     Raises:
-        InputProblem: missing, empty, ragged, not numeric (row and column are named), too large, or
+        InputError: missing, empty, ragged, not numeric (row and column are named), too large, or
             an NPY file that holds something else than real numbers on 1 to 3 axes.
     """
     name = name or (str(source) if isinstance(source, Path) else "the input")
     try:
         data = source.read_bytes() if isinstance(source, Path) else source
     except FileNotFoundError as problem:
-        raise InputProblem(f"{name}: there is no such file.") from problem
+        raise InputError(f"{name}: there is no such file.") from problem
     except OSError as problem:
-        raise InputProblem(f"{name}: {problem.strerror}.") from problem
+        raise InputError(f"{name}: {problem.strerror}.") from problem
     if not data.strip():
-        raise InputProblem(f"{name}: the file is empty.")
+        raise InputError(f"{name}: the file is empty.")
     if data.startswith(NPY_MAGIC) or name.lower().endswith(".npy"):
         return _from_npy(data, name, limits)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise InputProblem(f"{name}: neither a picture nor text with numbers.") from problem
+        raise InputError(f"{name}: neither a picture nor text with numbers.") from problem
     matrix = parse_matrix(text, name)
     limits.check(name, matrix.shape[0], matrix.shape[1], matrix[0, 0].nbytes)
     return matrix
@@ -67,16 +67,16 @@ def read_matrix(
 def _from_npy(data: bytes, name: str, limits: Limits) -> NDArray[Any]:
     array = read_npy(data, name, max_bytes=limits.memory)
     if array.dtype.kind not in "uifb":
-        raise InputProblem(f"{name}: the array holds no real numbers.")
+        raise InputError(f"{name}: the array holds no real numbers.")
     if array.ndim == 1:
         array = array[None]
     if array.ndim not in {2, 3} or 0 in array.shape:
-        raise InputProblem(
+        raise InputError(
             f"{name}: an array of shape {array.shape}; H x W or H x W x C numbers are needed."
         )
     limits.check(name, array.shape[0], array.shape[1], array[0, 0].nbytes)
     if not np.isfinite(array).all():
-        raise InputProblem(f"{name}: the array holds NaN or infinite values.")
+        raise InputError(f"{name}: the array holds NaN or infinite values.")
     plain: NDArray[Any] = array.astype(np.uint8) if array.dtype.kind == "b" else array
     return plain
 
@@ -89,7 +89,7 @@ def parse_matrix(text: str, name: str = "the matrix") -> Matrix:
            [4., 5., 6.]])
 
     Raises:
-        InputProblem: ragged rows or a cell that is no finite number.
+        InputError: ragged rows or a cell that is no finite number.
     """
     planes: list[list[list[float]]] = [[]]
     for number, line in enumerate(text.splitlines(), start=1):
@@ -100,18 +100,18 @@ def parse_matrix(text: str, name: str = "the matrix") -> Matrix:
             continue
         row = [_cell(word, name, number, at) for at, word in enumerate(words, start=1)]
         if planes[-1] and len(row) != len(planes[-1][0]):
-            raise InputProblem(
+            raise InputError(
                 f"{name}, line {number}: {len(row)} number{'s' * (len(row) != 1)} where the first "
                 f"row has {len(planes[-1][0])}. All rows need the same length."
             )
         planes[-1].append(row)
     planes = [plane for plane in planes if plane]
     if not planes:
-        raise InputProblem(f"{name}: no numbers in it.")
+        raise InputError(f"{name}: no numbers in it.")
     shapes = {(len(plane), len(plane[0])) for plane in planes}
     if len(shapes) > 1:
         sizes = ", ".join(f"{len(plane)} x {len(plane[0])}" for plane in planes)
-        raise InputProblem(f"{name}: the planes between blank lines differ in size: {sizes}.")
+        raise InputError(f"{name}: the planes between blank lines differ in size: {sizes}.")
     stack = np.array(planes, np.float64)
     return stack[0] if len(stack) == 1 else np.ascontiguousarray(stack.transpose(1, 2, 0))
 
@@ -129,9 +129,9 @@ def _cell(word: str, name: str, line: int, column: int) -> float:
         value = float(word.replace("\N{MINUS SIGN}", "-"))
     except ValueError:
         shown = f"{word[:20]!r}" if word else "an empty cell"
-        raise InputProblem(f"{name}, line {line}, column {column}: {shown} is no number.") from None
+        raise InputError(f"{name}, line {line}, column {column}: {shown} is no number.") from None
     if not math.isfinite(value):
-        raise InputProblem(f"{name}, line {line}, column {column}: {word} is not finite.")
+        raise InputError(f"{name}, line {line}, column {column}: {word} is not finite.")
     return value
 
 

@@ -73,12 +73,12 @@ def _cell(
     cell: int,
     count: int,
     share: float,
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     small: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     shade = max(0.03, sqrt(share))  # the root keeps small shares visible
-    fill = tuple(round(255 + (level - 255) * shade) for level in colour)
+    fill = tuple(round(255 + (level - 255) * shade) for level in color)
     x, y = corner
     draw.rectangle((x, y, x + cell - 2, y + cell - 2), fill=fill)
     if not count:
@@ -101,7 +101,7 @@ def _turned(
     sheet: Image.Image,
     text: str,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
     place: tuple[int, int],
     *,
     up: bool = False,
@@ -109,7 +109,7 @@ def _turned(
     """Write text from below upwards: ending at `place` if `up`, else with its middle there."""
     width, height = round(font.getlength(text)) + 2, TEXT + 6
     strip = Image.new("RGB", (width, height), PAPER)
-    ImageDraw.Draw(strip).text((1, 1), text, colour, font)
+    ImageDraw.Draw(strip).text((1, 1), text, color, font)
     turned = strip.rotate(90, expand=True)
     x, y = place
     sheet.paste(turned, (x, y - turned.height if up else y - turned.height // 2))

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.content import Content
 from convcli.imaging.picture import Frame, Picture, Pixels, to_sixteen_bits
 
@@ -32,15 +32,15 @@ def read_deep_pnm(content: Content) -> Picture | None:
 
 
 def read_pfm(content: Content) -> Picture:
-    """Return a PFM, grey or colour, as float32; its scale's sign is the order of bytes.
+    """Return a PFM, gray or color, as float32; its scale's sign is the order of bytes.
 
     Raises:
-        InputProblem: no such header, or fewer numbers than it says.
+        InputError: no such header, or fewer numbers than it says.
     """
     data = content.data()
     found = _HEADER.match(data[:LONGEST_HEADER])
     if found is None:
-        raise InputProblem(f"{content.name}: the header of this PFM file is damaged.")
+        raise InputError(f"{content.name}: the header of this PFM file is damaged.")
     order = "<f4" if float(found[4]) < 0 else ">f4"
     pixels = _numbers(content, data, found, 3 if found[1] == b"PF" else 1, order)
     return Picture((Frame(np.ascontiguousarray(pixels[::-1], np.float32)),), kind="PFM")
@@ -54,7 +54,7 @@ def _numbers(
     content.limits.check(content.name, height, width, channels * size)
     start = found.end()
     if not count or len(data) - start < count * size:
-        raise InputProblem(
+        raise InputError(
             f"{content.name}: the file is damaged or cut off ({len(data) - start:,} bytes behind "
             f"the header, {count * size:,} are needed)."
         )
@@ -63,7 +63,7 @@ def _numbers(
 
 
 def write_pnm(file: BinaryIO, pixels: Pixels) -> None:
-    """Write grey or RGB pixels, 8 or 16 bits, as a binary PGM or PPM."""
+    """Write gray or RGB pixels, 8 or 16 bits, as a binary PGM or PPM."""
     height, width = pixels.shape[:2]
     magic, largest = "P5" if pixels.ndim == 2 else "P6", np.iinfo(pixels.dtype).max
     file.write(f"{magic}\n{width} {height}\n{largest}\n".encode())
@@ -71,7 +71,7 @@ def write_pnm(file: BinaryIO, pixels: Pixels) -> None:
 
 
 def write_pfm(file: BinaryIO, pixels: Pixels) -> None:
-    """Write grey or RGB float pixels as a PFM."""
+    """Write gray or RGB float pixels as a PFM."""
     height, width = pixels.shape[:2]
     file.write(f"{'Pf' if pixels.ndim == 2 else 'PF'}\n{width} {height}\n-1.0\n".encode())
     file.write(pixels[::-1].astype("<f4").tobytes())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from convcli.engine.borders import border_mode
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 
 RangeName = Literal["clip", "abs", "offset", "stretch", "raw"]
 AlphaName = Literal["keep", "filter", "premultiply"]
@@ -42,16 +42,16 @@ class FilterOptions:
         value_range: how results become pixels; None chooses from the kernel and the pixels.
         stretch_from: the values that `stretch` takes for black and white; None: the smallest and
             largest of each frame.
-        grey: brightness (ITU-R BT.601) instead of colours.
+        gray: brightness (ITU-R BT.601) instead of colors.
         alpha: keep, filter or premultiply; None chooses from the kernel.
         magnitude: how the components of a gradient become one number.
-        gradient: its magnitude, its direction as a colour, or both.
+        gradient: its magnitude, its direction as a color, or both.
         engine: auto, numba or numpy.
         threads: None for all processors.
         on_compile: called before code is compiled, on its first use on a machine.
 
     Raises:
-        UsageMistake: a word that is not one of those, or a number out of range.
+        UsageError: a word that is not one of those, or a number out of range.
     """
 
     convolve: bool = False
@@ -64,7 +64,7 @@ class FilterOptions:
     normalize: bool = False
     value_range: RangeName | None = None
     stretch_from: tuple[float, float] | None = None
-    grey: bool = False
+    gray: bool = False
     alpha: AlphaName | None = None
     magnitude: MagnitudeName = "l2"
     gradient: GradientName = "magnitude"
@@ -76,12 +76,12 @@ class FilterOptions:
         for field, words in _WORDS.items():
             word = getattr(self, field)
             if word is not None and word not in words:
-                raise UsageMistake(
+                raise UsageError(
                     f"there is no {field.replace('_', ' ')} {word!r}; use {', '.join(words)}."
                     f"{did_you_mean(str(word), words)}"
                 )
         if self.stride < 1 or self.dilation < 1:
-            raise UsageMistake(
+            raise UsageError(
                 f"stride {self.stride} and dilation {self.dilation} must both be 1 or more."
             )
         parse_border(self.border)
@@ -94,7 +94,7 @@ def parse_border(text: str) -> tuple[str, float]:
     (('nearest', 0.0), ('constant', 7.5))
 
     Raises:
-        UsageMistake: no such border, or a value where none belongs.
+        UsageError: no such border, or a value where none belongs.
     """
     word, colon, value = text.strip().lower().partition(":")
     mode = border_mode(word)
@@ -105,5 +105,5 @@ def parse_border(text: str) -> tuple[str, float]:
     except ValueError:
         number = math.nan
     if mode != "constant" or not math.isfinite(number):
-        raise UsageMistake(f"border {text!r}: only constant takes a value, as in constant:128.")
+        raise UsageError(f"border {text!r}: only constant takes a value, as in constant:128.")
     return mode, number

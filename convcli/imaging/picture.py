@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[Any]
 
-CHANNEL_NAMES = {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue")}
+CHANNEL_NAMES = {1: ("gray",), 2: ("gray", "alpha"), 3: ("red", "green", "blue")}
 CHANNEL_NAMES[4] = (*CHANNEL_NAMES[3], "alpha")
 
 
@@ -19,9 +19,9 @@ class Frame:
     """The pixels of one picture, or of one frame of an animation or page of a TIFF.
 
     Attributes:
-        pixels: H x W (grey) or H x W x C with C of 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha);
+        pixels: H x W (gray) or H x W x C with C of 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha);
             uint8, uint16 or float32. Black is 0; white is 255, 65535 or 1.0.
-        has_alpha: the last channel is transparency (0 is transparent), not colour.
+        has_alpha: the last channel is transparency (0 is transparent), not color.
         seconds: how long an animation shows this frame; None for a still.
     """
 
@@ -42,7 +42,7 @@ class Metadata:
 
     Attributes:
         exif: an EXIF block without the `Exif` prefix, its orientation already reset to 1.
-        icc: the colour profile.
+        icc: the color profile.
         dots_per_inch: horizontal and vertical resolution.
         loop: how often an animation repeats, 0 for ever; None when it does not, or is none.
         xmp: Adobe's packet of XML.
@@ -67,7 +67,7 @@ class Picture:
 
     Attributes:
         frames: one `Frame`, or several for an animation or a TIFF of several pages.
-        metadata: EXIF, colour profile, resolution.
+        metadata: EXIF, color profile, resolution.
         kind: the format in Pillow's word, such as `PNG`.
         notes: sentences on what reading changed (palette expanded, CMYK converted, ...).
     """
@@ -137,33 +137,33 @@ def to_sixteen_bits(values: Pixels, largest: int) -> tuple[Pixels, tuple[str, ..
 
 
 def cmyk_to_rgb(pixels: Pixels) -> Pixels:
-    """Return RGB of CMYK at any depth, without a colour profile: (1 - C) (1 - K) and so on."""
+    """Return RGB of CMYK at any depth, without a color profile: (1 - C) (1 - K) and so on."""
     white = white_level(pixels.dtype)
     paper = 1 - pixels / np.float64(white)
     levels = paper[..., :3] * paper[..., 3:] * white
     return (levels.round() if pixels.dtype.kind == "u" else levels).astype(pixels.dtype)
 
 
-def to_grey(frame: Frame) -> Frame:
-    """Return the brightness of a colour frame by ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
+def to_gray(frame: Frame) -> Frame:
+    """Return the brightness of a color frame by ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
 
-    Integer pictures are rounded to their own depth; transparency stays. Grey frames are returned
+    Integer pictures are rounded to their own depth; transparency stays. Gray frames are returned
     as they are.
 
-    >>> to_grey(Frame(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))).pixels
+    >>> to_gray(Frame(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))).pixels
     array([[ 76, 150,  29]], dtype=uint8)
     """
     pixels = frame.pixels
     if pixels.ndim == 2 or pixels.shape[2] < 3:
         return frame
-    grey = np.empty(pixels.shape[:2], pixels.dtype)
+    gray = np.empty(pixels.shape[:2], pixels.dtype)
     for top in range(0, len(pixels), 256):  # strips keep the temporary arrays in the cache
         strip = pixels[top : top + 256]
         if pixels.dtype.kind == "f":
-            grey[top : top + 256] = strip[..., :3] @ np.array([0.299, 0.587, 0.114], pixels.dtype)
+            gray[top : top + 256] = strip[..., :3] @ np.array([0.299, 0.587, 0.114], pixels.dtype)
         else:
             sums = strip[..., :3].astype(np.uint32) @ np.array([299, 587, 114], np.uint32)
-            grey[top : top + 256] = (sums + 500) // 1000
+            gray[top : top + 256] = (sums + 500) // 1000
     if not frame.has_alpha:
-        return Frame(grey, seconds=frame.seconds)
-    return Frame(np.dstack([grey, pixels[..., -1]]), True, frame.seconds)
+        return Frame(gray, seconds=frame.seconds)
+    return Frame(np.dstack([gray, pixels[..., -1]]), True, frame.seconds)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.content import Content
 from convcli.imaging.metadata import picture_metadata, tiff_metadata
 from convcli.imaging.picture import Frame, Picture, Pixels, upright
@@ -26,11 +26,11 @@ _SAME_MODES = {"L": False, "RGB": False, "LA": True, "RGBA": True}
 _TO_MODE = {"1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 _TO_MODE |= {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
 _SAID = {
-    "1": "1-bit picture promoted to 8-bit grey.",
+    "1": "1-bit picture promoted to 8-bit gray.",
     "RGBX": "A fourth channel without a meaning was left out.",
-    "P": "Palette expanded to colours.",
-    "PA": "Palette expanded to colours.",
-    "CMYK": "CMYK converted to RGB; its colour profile was dropped.",
+    "P": "Palette expanded to colors.",
+    "PA": "Palette expanded to colors.",
+    "CMYK": "CMYK converted to RGB; its color profile was dropped.",
 }
 
 
@@ -39,7 +39,7 @@ def read_with_pillow(content: Content, on_size: OnSize | None = None) -> Picture
     with _open(content) as image:
         count = getattr(image, "n_frames", 1)
         _check_size(content, image, count)
-        if on_size and image.mode in _SAME_MODES and not _deep_colour(image):
+        if on_size and image.mode in _SAME_MODES and not _deep_color(image):
             on_size((image.height, image.width, len(image.getbands())))
         return _read_all(image, content, count)
 
@@ -52,7 +52,7 @@ def from_pillow(image: Image.Image) -> Picture:
 
 def _check_size(content: Content, image: Image.Image, count: int) -> None:
     deep = 4 if image.mode in {"I", "F"} else 2 if ";16" in image.mode else 1
-    deep = 2 if _deep_colour(image) else deep
+    deep = 2 if _deep_color(image) else deep
     channels = 4 if image.mode == "P" else len(image.getbands())
     content.limits.check(content.name, image.height * count, image.width, channels * deep)
 
@@ -62,11 +62,11 @@ def _open(content: Content) -> Image.Image:
     try:
         return _quick_open(place, content.head()) or Image.open(place, formats=FORMATS)
     except UnidentifiedImageError as problem:
-        raise InputProblem(
+        raise InputError(
             f"{content.name}: not a picture that can be read ({', '.join(FORMATS)})."
         ) from problem
     except Image.DecompressionBombError as problem:
-        raise InputProblem(f"{content.name}: {problem}") from problem
+        raise InputError(f"{content.name}: {problem}") from problem
 
 
 def _quick_open(place: Path | BinaryIO, head: bytes) -> Image.Image | None:
@@ -84,7 +84,7 @@ def _quick_open(place: Path | BinaryIO, head: bytes) -> Image.Image | None:
 
 def _read_all(image: Image.Image, content: Content, count: int) -> Picture:
     kind, notes = image.format or "PNG", dict.fromkeys(_notes(image))
-    deep = count > 1 and kind == "PNG" and _deep_colour(image)
+    deep = count > 1 and kind == "PNG" and _deep_color(image)
     if deep:
         notes["Only the first frame of this 16-bit animated PNG is read."] = None
         count = 1
@@ -138,9 +138,9 @@ def _notes(image: Image.Image) -> Iterator[str]:
 
 def _pixels(image: Image.Image, content: Content) -> tuple[Pixels, bool]:
     """Return the pixels of the current frame and whether the last channel is alpha."""
-    if _deep_colour(image):
+    if _deep_color(image):
         key = image.info.get("transparency")
-        deep, has_alpha = _sixteen_bit_colour(image, content)
+        deep, has_alpha = _sixteen_bit_color(image, content)
         return (deep, has_alpha) if key is None else (_keyed(deep, key), True)
     if image.format == "PNG" and image.mode in _SAME_MODES and isinstance(content.place, Path):
         large = None
@@ -156,8 +156,8 @@ def _shallow_pixels(image: Image.Image, name: str) -> tuple[Pixels, bool]:
     key = image.info.get("transparency")
     mode = image.mode
     if mode.startswith("I;16"):
-        grey = _copied(image, np.uint16)
-        return (grey, False) if key is None else (_keyed(grey[..., None], [key]), True)
+        gray = _copied(image, np.uint16)
+        return (gray, False) if key is None else (_keyed(gray[..., None], [key]), True)
     if mode == "I":
         return _integers(image, name), False
     if mode == "F":
@@ -169,7 +169,7 @@ def _shallow_pixels(image: Image.Image, name: str) -> tuple[Pixels, bool]:
 
 
 def _keyed(deep: Pixels, key: Sequence[int]) -> Pixels:
-    """Return 16-bit pixels with transparency: none of the colour that a PNG declares clear.
+    """Return 16-bit pixels with transparency: none of the color that a PNG declares clear.
 
     >>> _keyed(np.array([[[7, 8, 9], [7, 8, 0]]], np.uint16), (7, 8, 9))[..., 3]
     array([[    0, 65535]], dtype=uint16)
@@ -203,11 +203,11 @@ def _integers(image: Image.Image, name: str) -> Pixels:
     if image.format in {"PNG", "PPM", "JPEG2000"}:
         return numbers.astype(np.uint16)
     if numbers.size and np.abs(numbers.astype(np.float64)).max() > 2**24:
-        raise InputProblem(f"{name}: 32-bit integers above 16,777,216 would lose digits.")
+        raise InputError(f"{name}: 32-bit integers above 16,777,216 would lose digits.")
     return numbers.astype(np.float32)
 
 
-def _deep_colour(image: Image.Image) -> bool:
+def _deep_color(image: Image.Image) -> bool:
     """Tell whether the file holds more than 8 bits per channel where Pillow would keep 8."""
     if image.mode not in _SAME_MODES or not isinstance(image, ImageFile.ImageFile):
         return False
@@ -226,15 +226,15 @@ def _raw_mode(tile: Any) -> str:
     return str(tile.args[0] if isinstance(tile.args, tuple) else tile.args)
 
 
-def _sixteen_bit_colour(image: Image.Image, content: Content) -> tuple[Pixels, bool]:
-    """Read 16-bit colour exactly, where Pillow alone keeps only the high byte of each number.
+def _sixteen_bit_color(image: Image.Image, content: Content) -> tuple[Pixels, bool]:
+    """Read 16-bit color exactly, where Pillow alone keeps only the high byte of each number.
 
     The decoder runs twice over the file: told that numbers are big-endian it keeps the first byte
     of each, told that they are little-endian the second.
     """
     if image.format != "PNG":
-        raise InputProblem(
-            f"{content.name}: 16-bit colour in a {image.format} file cannot be read in full. "
+        raise InputError(
+            f"{content.name}: 16-bit color in a {image.format} file cannot be read in full. "
             f"Save it as a 16-bit PNG first."
         )
     raw_mode = _raw_mode(getattr(image, "tile", [])[0])

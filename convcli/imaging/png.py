@@ -17,8 +17,8 @@ import numpy as np
 from convcli.imaging.picture import Metadata, Pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-"""Channels -> colour type of the header."""
+COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+"""Channels -> color type of the header."""
 
 STRIP_BYTES = 1 << 21
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
@@ -37,7 +37,7 @@ def write_png(
     Args:
         file: open for writing bytes.
         pixels: H x W or H x W x C, C of 1 to 4; uint8 or uint16.
-        metadata: EXIF, colour profile, resolution, XMP and texts to keep.
+        metadata: EXIF, color profile, resolution, XMP and texts to keep.
         compress: search for the smallest file (each row's best filter, zlib level 9) instead of
             the fastest way (all rows minus the row above, ISA-L level 1).
         threads: strips deflated at the same time; the file does not depend on it.
@@ -46,7 +46,7 @@ def write_png(
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     depth = 8 * pixels.dtype.itemsize
     file.write(SIGNATURE)
-    header = struct.pack(">IIBBBBB", width, height, depth, COLOUR_TYPES[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, COLOR_TYPES[channels], 0, 0, 0)
     _write_chunk(file, b"IHDR", header)
     for kind, data in _metadata_chunks(metadata or Metadata()):
         _write_chunk(file, kind, data)
@@ -141,7 +141,7 @@ def adler32_combine(first: int, second: int, second_size: int) -> int:
 
 
 def _smallest(pixels: Pixels) -> bytes:
-    """Return the smaller zlib stream of two: no filter (few colours), or each row's best one."""
+    """Return the smaller zlib stream of two: no filter (few colors), or each row's best one."""
     height = len(pixels)
     step = pixels.dtype.itemsize * (1 if pixels.ndim == 2 else pixels.shape[2])
     rows = max(1, STRIP_BYTES // (8 * (pixels.nbytes // height)))

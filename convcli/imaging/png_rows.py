@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.engine.filter_plan import compiled_code_runs
-from convcli.imaging.png import COLOUR_TYPES, SIGNATURE
+from convcli.imaging.png import COLOR_TYPES, SIGNATURE
 
 WORTH_PIXELS = 4_000_000
 """From here on loading compiled code costs less than it saves."""
 
 PIECE_BYTES = 1 << 20
-CHANNELS = {kind: channels for channels, kind in COLOUR_TYPES.items()}
+CHANNELS = {kind: channels for channels, kind in COLOR_TYPES.items()}
 PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs", b"iCCP", b"sRGB", b"gAMA", b"cHRM"})
 """A file with others before its end is left to Pillow, which knows what they mean."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.engine.filter import Statistics, total_statistics
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.imaging.apply import FilteredPicture
 from convcli.imaging.picture import Frame, Picture
 
@@ -48,17 +48,17 @@ def pool(
            [3.5 , 3.25]])
 
     Raises:
-        UsageMistake: `how` is neither max nor avg.
-        InputProblem: the window does not fit.
+        UsageError: `how` is neither max nor avg.
+        InputError: the window does not fit.
     """
     if how not in _RULES:
-        raise UsageMistake(
+        raise UsageError(
             f"there is no pooling {how!r}; use {' or '.join(_RULES)}.{did_you_mean(how, _RULES)}"
         )
     (window_h, window_w), (stride_h, stride_w) = window_hw, stride_hw or window_hw
     height, width = pixels.shape[:2]
     if window_h > height or window_w > width:
-        raise InputProblem(
+        raise InputError(
             f"a window of {window_h}x{window_w} does not fit into {height}x{width} (no padding). "
             f"Use a window of at most {min(height, width)}."
         )
@@ -131,10 +131,10 @@ def parse_size(text: str, what: str) -> tuple[int, int]:
     ((2, 2), (2, 3))
 
     Raises:
-        UsageMistake: anything else, or a size of 0.
+        UsageError: anything else, or a size of 0.
     """
     match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text.strip().lower())
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if min(size) < 1:
-        raise UsageMistake(f"{what} {text!r} is no size; write K or HEIGHTxWIDTH, from 1 on.")
+        raise UsageError(f"{what} {text!r} is no size; write K or HEIGHTxWIDTH, from 1 on.")
     return size

@@ -1,4 +1,4 @@
-"""Pixels as a PNG to look at: pictures as they are, numbers as grey levels, small ones enlarged."""
+"""Pixels as a PNG to look at: pictures as they are, numbers as gray levels, small ones enlarged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from convcli.imaging.picture import Frame, Pixels
 from convcli.imaging.png import write_png
 from convcli.imaging.samples import as_sample
-from convcli.imaging.sheet import grey_levels
+from convcli.imaging.sheet import gray_levels
 
 SMALLEST, LARGEST = 128, 1200
 """The longer side of a preview in pixels: enlarged by a whole factor below, reduced above."""
@@ -29,7 +29,7 @@ def png_bytes(pixels: Pixels) -> bytes:
 def preview_png(frame: Frame) -> bytes:
     """Return a frame as a PNG of a size to look at.
 
-    Numbers outside 0..1 are no colours: they are spread over the grey levels, zero in the middle
+    Numbers outside 0..1 are no colors: they are spread over the gray levels, zero in the middle
     where there are negative ones; what is not finite counts as 0.
 
     >>> import struct
@@ -38,12 +38,12 @@ def preview_png(frame: Frame) -> bytes:
     """
     pixels = frame.pixels
     if pixels.ndim == 3 and pixels.shape[2] not in ({2, 4} if frame.has_alpha else {1, 3}):
-        pixels = pixels.mean(axis=2)  # planes that are no colours
+        pixels = pixels.mean(axis=2)  # planes that are no colors
         frame = Frame(pixels)
     if pixels.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
         finite = np.where(np.isfinite(pixels), pixels, 0).astype(np.float64)
         if finite.min() < 0 or finite.max() > 1:
-            finite = grey_levels(finite, about_zero=bool(finite.min() < 0)) / 255
+            finite = gray_levels(finite, about_zero=bool(finite.min() < 0)) / 255
         frame = Frame(finite, frame.has_alpha)
     height, width = frame.pixels.shape[:2]
     longest = max(height, width)

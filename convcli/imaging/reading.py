@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.imaging.content import Content, Limits, format_of
 from convcli.imaging.jpeg2000 import read_deep_jpeg2000
 from convcli.imaging.netpbm import read_deep_pnm, read_pfm
@@ -38,7 +38,7 @@ def read_picture(
 ) -> Picture:
     """Read a picture file, or its bytes, with all frames, at its full depth.
 
-    The EXIF orientation is applied. Palettes become colours, 1-bit pictures grey, CMYK and the
+    The EXIF orientation is applied. Palettes become colors, 1-bit pictures gray, CMYK and the
     like RGB, each with a note.
 
     Args:
@@ -49,14 +49,14 @@ def read_picture(
             unpacked, so that other things can be made ready meanwhile.
 
     Raises:
-        InputProblem: missing, empty, truncated, too large or no picture that can be read in full.
+        InputError: missing, empty, truncated, too large or no picture that can be read in full.
     """
     name = name or (str(source) if isinstance(source, Path) else "the input")
     content = Content(source, name, limits)
     try:
         head = content.head()
         if not head:
-            raise InputProblem(f"{name}: the file is empty.")
+            raise InputError(f"{name}: the file is empty.")
         reader = READERS.get(format_of(head))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes and tags; what matters is checked here
@@ -65,13 +65,13 @@ def read_picture(
     except ConvcliError:
         raise
     except MemoryError as problem:
-        raise InputProblem(f"{name}: not enough memory for this picture.") from problem
+        raise InputError(f"{name}: not enough memory for this picture.") from problem
     except FileNotFoundError as problem:
-        raise InputProblem(f"{name}: there is no such file.") from problem
+        raise InputError(f"{name}: there is no such file.") from problem
     except OSError as problem:
-        raise InputProblem(f"{name}: {_reason(problem)}") from problem
+        raise InputError(f"{name}: {_reason(problem)}") from problem
     except Exception as problem:  # the libraries answer broken files with anything
-        raise InputProblem(f"{name}: damaged picture ({problem}).") from problem
+        raise InputError(f"{name}: damaged picture ({problem}).") from problem
 
 
 def _reason(problem: OSError) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.imaging.apply import FileReport, filter_picture, transform_file
 from convcli.imaging.content import Limits
 from convcli.imaging.options import FilterOptions
@@ -90,9 +90,9 @@ def filter_order(order: PictureOrder) -> PictureResult | ConvcliError:
         except ConvcliError as problem:
             return type(problem)(named(str(problem)))
         except MemoryError:
-            return InputProblem("not enough memory for this picture.")
+            return InputError("not enough memory for this picture.")
         except OSError as problem:
-            return InputProblem(f"{problem.strerror or problem}, on another machine.")
+            return InputError(f"{problem.strerror or problem}, on another machine.")
 
 
 def _packed(

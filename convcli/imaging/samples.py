@@ -1,4 +1,4 @@
-"""A picture as networks take it: bytes, grey or RGB, of one size."""
+"""A picture as networks take it: bytes, gray or RGB, of one size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Sample = NDArray[np.uint8]
 
 
 def as_sample(frame: Frame, size: tuple[int, int] | None = None) -> Sample:
-    """Return the pixels of `frame` as uint8, H x W x 1 (grey) or H x W x 3 (RGB).
+    """Return the pixels of `frame` as uint8, H x W x 1 (gray) or H x W x 3 (RGB).
 
     Transparency is laid on black. Deeper pictures are brought to 0..255.
 

@@ -1,4 +1,4 @@
-"""Contact sheets: a labelled grid of small pictures."""
+"""Contact sheets: a labeled grid of small pictures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Cell:
 
     Attributes:
         caption: written under it, shortened where it does not fit; line breaks are kept.
-        pixels: uint8, height x width (grey) or height x width x 3 (RGB).
+        pixels: uint8, height x width (gray) or height x width x 3 (RGB).
         heading: if given, a new row begins with this cell, under this heading.
     """
 
@@ -77,8 +77,8 @@ def contact_sheet(
         ValueError: no cells, or sizes below 1.
 
     >>> import numpy as np
-    >>> grey = np.zeros((8, 8), np.uint8)
-    >>> contact_sheet([Cell("one", grey), Cell("two", grey)], cell_width=64).shape
+    >>> gray = np.zeros((8, 8), np.uint8)
+    >>> contact_sheet([Cell("one", gray), Cell("two", gray)], cell_width=64).shape
     (111, 164, 3)
     """
     if not cells or cell_width < 1 or (columns is not None and columns < 1):
@@ -129,18 +129,18 @@ class _Row:
                 draw.text(place, _shortened(text, font, self.cell_width), INK, font)
 
 
-def grey_levels(values: NDArray[np.floating], *, about_zero: bool = False) -> Pixels:
-    """Return any real array as grey levels 0..255 that show it best.
+def gray_levels(values: NDArray[np.floating], *, about_zero: bool = False) -> Pixels:
+    """Return any real array as gray levels 0..255 that show it best.
 
     Args:
         values: finite numbers of any shape.
-        about_zero: map zero to the middle grey 128 and the largest magnitude to an end, so that
+        about_zero: map zero to the middle gray 128 and the largest magnitude to an end, so that
             signs can be told apart; else the smallest is black and the largest white.
 
     >>> import numpy as np
-    >>> grey_levels(np.array([-1.0, 0.0, 0.5]), about_zero=True).tolist()
+    >>> gray_levels(np.array([-1.0, 0.0, 0.5]), about_zero=True).tolist()
     [1, 128, 192]
-    >>> grey_levels(np.array([3.0, 4.0, 5.0])).tolist()
+    >>> gray_levels(np.array([3.0, 4.0, 5.0])).tolist()
     [0, 128, 255]
     """
     if values.size == 0:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.imaging.matrices import is_matrix_name, read_matrix
 from convcli.kernels import FAMILIES, Kernel, Magnitude, all_kernels, find
 
-GREY_LEVELS = 255.0
+GRAY_LEVELS = 255.0
 """Kernels state offsets in levels of an 8-bit picture."""
 
 
@@ -82,19 +82,19 @@ def load_kernel(spec: str) -> Kernel | Magnitude | Step:
     A file with several planes, or an array of three axes, is a kernel with channels.
 
     Raises:
-        UsageMistake: as `convcli.kernels.find`, or a file that holds no kernel.
+        UsageError: as `convcli.kernels.find`, or a file that holds no kernel.
     """
     path = Path(spec)
     if "\n" in spec or ";" in spec or not (is_matrix_name(path) or _is_file(path)):
         return find(spec)
     try:
         weights = read_matrix(path).astype(np.float64)
-    except InputProblem as problem:
-        raise UsageMistake(f"Kernel file {problem}") from problem
+    except InputError as problem:
+        raise UsageError(f"Kernel file {problem}") from problem
     if not weights.any():
-        raise UsageMistake(f"Kernel file {spec} is all zeros: every picture would become black.")
+        raise UsageError(f"Kernel file {spec} is all zeros: every picture would become black.")
     if max(weights.shape) > 1023:
-        raise UsageMistake(f"Kernel file {spec}: a side may have at most 1023 numbers.")
+        raise UsageError(f"Kernel file {spec}: a side may have at most 1023 numbers.")
     return Step(path.stem, path.stem, (weights,), (path.stem,))
 
 
@@ -125,12 +125,12 @@ def make_step(
     16.0
 
     Raises:
-        UsageMistake: no such kernel, a divisor of 0, or `normalize` beside a divisor or offset.
+        UsageError: no such kernel, a divisor of 0, or `normalize` beside a divisor or offset.
     """
     step = _plain_step(kernel)
     if normalize:
         if divisor is not None or offset is not None:
-            raise UsageMistake(
+            raise UsageError(
                 "--normalize chooses divisor and offset itself: leave it out, or leave out "
                 "--divisor and --offset."
             )
@@ -138,13 +138,13 @@ def make_step(
     divisor = step.divisor if divisor is None else divisor
     offset = step.offset if offset is None else offset
     if divisor == 0 or not math.isfinite(divisor) or not math.isfinite(offset):
-        raise UsageMistake(f"divisor {divisor:g}, offset {offset:g}: finite, and not divided by 0.")
+        raise UsageError(f"divisor {divisor:g}, offset {offset:g}: finite, and not divided by 0.")
     return _changed(step, divisor, offset)
 
 
 def _normalized(step: Step) -> Step:
     if step.is_gradient:
-        raise UsageMistake(f"{step.name} is a magnitude of two kernels; --normalize is for one.")
+        raise UsageError(f"{step.name} is a magnitude of two kernels; --normalize is for one.")
     total = step.gain * step.divisor
     if total > 0:
         divisor, offset, said = total, 0.0, f"sum {total:g} > 0: divided by it"
@@ -192,12 +192,12 @@ def _plain_step(kernel: Any) -> Step:
 
 def _step_of_array(array: Any) -> Step:
     if array.dtype.kind not in "uifb" or array.ndim not in {1, 2, 3} or array.size == 0:
-        raise UsageMistake(
+        raise UsageError(
             f"a kernel is a name, rows of numbers, or an array of 2 or 3 axes, not {array!r:.60}."
         )
     weights = np.atleast_2d(array).astype(np.float64)
     if not np.isfinite(weights).all():
-        raise UsageMistake("the kernel holds NaN or infinite numbers.")
+        raise UsageError("the kernel holds NaN or infinite numbers.")
     return Step("custom", "custom", (weights,), ("custom",))
 
 
@@ -210,7 +210,7 @@ def _gradient_step(magnitude: Magnitude) -> Step:
     weights = []
     for part in parts:
         rows = np.array(part.rows, np.float64) * (common / part.divisor)
-        top, left = height // 2 - part.centre[0], width // 2 - part.centre[1]
+        top, left = height // 2 - part.center[0], width // 2 - part.center[1]
         padded = np.zeros((height, width))
         padded[top : top + rows.shape[0], left : left + rows.shape[1]] = rows
         weights.append(padded)

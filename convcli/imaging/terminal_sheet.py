@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from convcli.imaging.half_blocks import colour_lines, shrunk
+from convcli.imaging.half_blocks import color_lines, shrunk
 from convcli.imaging.sheet import Cell, Pixels
 
 SHADES = " .:-=+*#%@"
-"""From dark to light, for terminals without colour: on a dark ground ink is light."""
+"""From dark to light, for terminals without color: on a dark ground ink is light."""
 
 GAP = 2
 NARROWEST, WIDEST = 14, 32
@@ -21,7 +21,7 @@ MANY, WIDEST_OF_MANY = 12, 18
 
 
 def draw_cells(
-    cells: Sequence[Cell], *, columns: int, rows: int, colour: bool, title: str = ""
+    cells: Sequence[Cell], *, columns: int, rows: int, color: bool, title: str = ""
 ) -> str:
     """Return the cells side by side as lines of at most `columns` letters.
 
@@ -29,11 +29,11 @@ def draw_cells(
         cells: as for `contact_sheet`; a heading begins a new row.
         columns: letters in a line of the terminal.
         rows: lines of the terminal; a single picture is kept lower than that.
-        colour: 24-bit colours in half blocks; else letters of different darkness.
+        color: 24-bit colors in half blocks; else letters of different darkness.
         title: first line.
 
     >>> black_and_white = Cell("edge", np.array([[0, 255], [0, 255]], np.uint8))
-    >>> print(draw_cells([black_and_white], columns=4, rows=9, colour=False))
+    >>> print(draw_cells([black_and_white], columns=4, rows=9, color=False))
       @@
       @@
     edge
@@ -45,7 +45,7 @@ def draw_cells(
     for row in _rows(cells, across):
         if row[0].heading:
             lines += [*([""] if lines else []), row[0].heading[:columns]]
-        lines += _row(row, width, 2 * max(rows - 4, 4), colour)
+        lines += _row(row, width, 2 * max(rows - 4, 4), color)
     return "\n".join(lines) + "\n"
 
 
@@ -68,10 +68,10 @@ def _rows(cells: Sequence[Cell], across: int) -> list[list[Cell]]:
     return rows
 
 
-def _row(cells: Sequence[Cell], width: int, tallest: int, colour: bool) -> list[str]:
+def _row(cells: Sequence[Cell], width: int, tallest: int, color: bool) -> list[str]:
     """Return the lines of some pictures side by side, their captions below."""
     pictures = [_fitted(cell.pixels, width, tallest) for cell in cells]
-    blocks = [colour_lines(p) if colour else _shade_lines(p) for p in pictures]
+    blocks = [color_lines(p) if color else _shade_lines(p) for p in pictures]
     height = max(map(len, blocks))
     lines = []
     for number in range(height):

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import TiffImagePlugin
 
-from convcli.errors import InputProblem, missing_extra
+from convcli.errors import InputError, missing_extra
 from convcli.imaging.content import Content
 from convcli.imaging.metadata import tiff_metadata
 from convcli.imaging.picture import (
@@ -24,7 +24,7 @@ from convcli.imaging.picture import (
     white_level,
 )
 
-GREY, PALETTE, CMYK, RGB = (0, 1), 3, 5, 2
+GRAY, PALETTE, CMYK, RGB = (0, 1), 3, 5, 2
 ASSOCIATED, UNASSOCIATED = 1, 2
 BITS, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 258, 262, 277, 284, 339
 LARGEST_EXACT = 1 << 24
@@ -35,7 +35,7 @@ def read_tiff(content: Content) -> Picture | None:
     """Return a TIFF with all pages at full depth; what Pillow reads exactly is left to it.
 
     Raises:
-        InputProblem: tifffile is not installed, or the file holds no picture.
+        InputError: tifffile is not installed, or the file holds no picture.
     """
     odd = _beyond_pillow(content)
     if odd is None:
@@ -95,7 +95,7 @@ def _kind_of_page(tags: Any) -> str:
 
 def _check_size(content: Content, pages: list[Any]) -> None:
     if not pages:
-        raise InputProblem(f"{content.name}: this TIFF holds no picture.")
+        raise InputError(f"{content.name}: this TIFF holds no picture.")
     widest = max(page.imagewidth for page in pages)
     rows = -(-sum(page.imagelength * page.imagewidth for page in pages) // max(widest, 1))
     deepest = max(page.samplesperpixel * page.bitspersample for page in pages)
@@ -107,14 +107,14 @@ def _frame(page: Any, name: str, notes: dict[str, None]) -> Frame:
     if "S" in axes:
         values = np.moveaxis(values, axes.index("S"), -1)
     if set(axes) - set("YXS") or values.ndim > 3 or not values.size:
-        raise InputProblem(f"{name}: a TIFF of shape {page.shape} ({axes}) is no flat picture.")
+        raise InputError(f"{name}: a TIFF of shape {page.shape} ({axes}) is no flat picture.")
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
     photometric = int(page.photometric)
     if photometric == PALETTE:
         values, photometric = page.colormap.T[values], RGB
-        notes["Palette expanded to colours."] = None
+        notes["Palette expanded to colors."] = None
         if not (values % 257).any():
             values = (values // 257).astype(np.uint8)
         return Frame(np.ascontiguousarray(values))
@@ -147,9 +147,9 @@ def _known_depth(values: Any, bits: int, name: str, notes: dict[str, None]) -> A
             notes["64-bit numbers rounded to float32."] = None
         return single
     if kind not in "iu":
-        raise InputProblem(f"{name}: a TIFF of {values.dtype} numbers is no picture.")
+        raise InputError(f"{name}: a TIFF of {values.dtype} numbers is no picture.")
     if max(abs(int(values.min())), abs(int(values.max()))) > LARGEST_EXACT:
-        raise InputProblem(f"{name}: {bits}-bit integers above 16,777,216 would lose digits.")
+        raise InputError(f"{name}: {bits}-bit integers above 16,777,216 would lose digits.")
     notes[f"{bits}-bit {'signed ' * (kind == 'i')}integers read as float32, exactly."] = None
     return values.astype(np.float32)
 
@@ -157,18 +157,18 @@ def _known_depth(values: Any, bits: int, name: str, notes: dict[str, None]) -> A
 def _known_channels(
     pixels: Pixels, page: Any, photometric: int, name: str, notes: dict[str, None]
 ) -> tuple[Pixels, bool]:
-    """Return grey or RGB, and whether the last channel is transparency."""
-    colours = {0: 1, 1: 1, RGB: 3, CMYK: 4, 6: 3}.get(photometric)
-    if colours is None or (photometric == 6 and int(page.compression) not in {6, 7}):
-        raise InputProblem(
+    """Return gray or RGB, and whether the last channel is transparency."""
+    colors = {0: 1, 1: 1, RGB: 3, CMYK: 4, 6: 3}.get(photometric)
+    if colors is None or (photometric == 6 and int(page.compression) not in {6, 7}):
+        raise InputError(
             f"{name}: a TIFF of {page.photometric.name} colors at {page.bitspersample} bits is not "
             "read; save it as RGB."
         )
     extra = [int(one) for one in page.extrasamples]
     found = 1 if pixels.ndim == 2 else pixels.shape[2]
-    has_alpha = found == colours + 1 and extra[:1] in ([ASSOCIATED], [UNASSOCIATED])
+    has_alpha = found == colors + 1 and extra[:1] in ([ASSOCIATED], [UNASSOCIATED])
     if photometric == CMYK:
-        notes["CMYK converted to RGB; its colour profile was dropped."] = None
+        notes["CMYK converted to RGB; its color profile was dropped."] = None
         alpha = pixels[..., 4:5] if has_alpha else pixels[..., :0]
         pixels = np.concatenate([cmyk_to_rgb(pixels[..., :4]), alpha], axis=2)
     if has_alpha and extra[0] == ASSOCIATED:
@@ -187,7 +187,7 @@ def write_deep_tiff(
     """Write frames of any depth and number of channels, losslessly packed.
 
     Raises:
-        InputProblem: tifffile is not installed.
+        InputError: tifffile is not installed.
     """
     tifffile = _tifffile("TIFF files of deep colors")
     options: dict[str, Any] = {

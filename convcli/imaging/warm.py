@@ -26,8 +26,8 @@ def warm_filters() -> Iterator[str]:
     yield "rows of a PNG"
     unfilter_rows(np.zeros(8, np.uint8), 2, 3, 3)
     for dtype in (np.uint8, np.uint16, np.float32):
-        for channels, colours in ((1, "grey"), (3, "colour")):
+        for channels, colors in ((1, "gray"), (3, "color")):
             picture = np.ones((64, 64, channels)[: 2 if channels == 1 else 3], dtype)
             for kernel in KERNELS:
-                yield f"{kernel}, {colours} {np.dtype(dtype).name}"
+                yield f"{kernel}, {colors} {np.dtype(dtype).name}"
                 filter_image(picture, kernel, engine="numba")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from convcli.errors import ConvcliError, InputProblem, UsageMistake, did_you_mean
+from convcli.errors import ConvcliError, InputError, UsageError, did_you_mean
 from convcli.files import new_file
 from convcli.imaging.jpeg2000 import write_deep_jpeg2000
 from convcli.imaging.metadata import jpeg_iptc, tiff_tags, without_orientation
@@ -144,12 +144,12 @@ def _avif(file: BinaryIO, picture: Picture, how: Written) -> None:
 
 def _tiff(file: BinaryIO, picture: Picture, how: Written) -> None:
     frame, metadata = picture.frames[0], picture.metadata
-    colours = _channels(frame) - frame.has_alpha
-    if frame.pixels.dtype == np.uint8 and colours in {1, 3}:
+    colors = _channels(frame) - frame.has_alpha
+    if frame.pixels.dtype == np.uint8 and colors in {1, 3}:
         options = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
         packed = "tiff_adobe_deflate" if how.compress else "tiff_lzw"
         _save(file, "TIFF", picture, options | {"compression": packed})
-    elif colours == 1 and not frame.has_alpha:
+    elif colors == 1 and not frame.has_alpha:
         options = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
         _save(file, "TIFF", picture, options | {"compression": "tiff_adobe_deflate"})
     else:
@@ -219,12 +219,12 @@ def kind_of(path: Path) -> str:
     'TIFF'
 
     Raises:
-        UsageMistake: the ending is missing or not known.
+        UsageError: the ending is missing or not known.
     """
     suffix = path.suffix.lower()
     if suffix not in KINDS:
         said = f"the ending {suffix!r}" if suffix else "a name without an ending"
-        raise UsageMistake(
+        raise UsageError(
             f"{path}: {said} is no picture format that can be written.{did_you_mean(suffix, KINDS)}"
             f" Use one of {' '.join(KINDS)}"
         )
@@ -241,7 +241,7 @@ def write_picture(
 ) -> tuple[str, ...]:
     """Write a picture, whole or not at all; return sentences on what the format could not keep.
 
-    JPEG is written with quality 95 and full colour resolution, WebP without loss.
+    JPEG is written with quality 95 and full color resolution, WebP without loss.
 
     Args:
         path: its ending chooses the format.
@@ -251,9 +251,9 @@ def write_picture(
         how: size, quality, threads.
 
     Raises:
-        UsageMistake: unknown ending, or `path` is an input.
-        InputProblem: the format cannot hold these pixels; folder missing or not writable.
-        WouldOverwrite: the file exists and `force` is off.
+        UsageError: unknown ending, or `path` is an input.
+        InputError: the format cannot hold these pixels; folder missing or not writable.
+        OutputExistsError: the file exists and `force` is off.
     """
     kind = kind_of(path)
     check_fit(str(path), kind, picture)
@@ -265,21 +265,21 @@ def check_fit(name: str, kind: str, picture: Picture) -> None:
     """Refuse pixels that the format would silently change.
 
     Raises:
-        InputProblem: transparency, depth or channels that `kind` does not hold.
+        InputError: transparency, depth or channels that `kind` does not hold.
     """
     form = FORMATS[kind]
     frame = picture.frames[0]
     dtype, channels = frame.pixels.dtype, _channels(frame)
     if frame.has_alpha and not form.alpha:
-        raise InputProblem(
+        raise InputError(
             f"{name}: {kind} has no transparency and the picture has. Write a .png, .tif or .webp."
         )
-    colours = channels - frame.has_alpha
-    if dtype.str[1:] in form.depths.split() and (colours in {1, 3} or colours <= form.channels > 3):
+    colors = channels - frame.has_alpha
+    if dtype.str[1:] in form.depths.split() and (colors in {1, 3} or colors <= form.channels > 3):
         return
     what = {"u1": "8-bit", "u2": "16-bit"}.get(dtype.str[1:], "floating-point")
-    way = ".png" if dtype == np.uint16 and colours in {1, 3} else ".tif or .npy"
-    raise InputProblem(
+    way = ".png" if dtype == np.uint16 and colors in {1, 3} else ".tif or .npy"
+    raise InputError(
         f"{name}: {kind} files cannot hold this {what} picture of {channels} "
         f"channel{'s' * (channels > 1)}. Write a {way} file."
     )
@@ -295,7 +295,7 @@ def encode(
     """Write a picture in the format `kind` to an open file; return what was not kept.
 
     Raises:
-        InputProblem: the encoder refuses the picture.
+        InputError: the encoder refuses the picture.
     """
     form, notes = FORMATS[kind], []
     if len(picture.frames) > 1 and not _holds_frames(form, kind, picture):
@@ -303,7 +303,7 @@ def encode(
         notes.append(said)
         picture = Picture(picture.frames[:1], picture.metadata, picture.kind)
     if kind == "GIF" and _channels(picture.frames[0]) > 1:
-        notes.append("GIF holds 256 colours a frame: colours were rounded to them.")
+        notes.append("GIF holds 256 colors a frame: colors were rounded to them.")
     try:
         form.encode(file, picture, how)
     except (ConvcliError, MemoryError):
@@ -311,9 +311,9 @@ def encode(
     except OSError as problem:
         if problem.errno is not None:  # a full disk is the file's, not the encoder's
             raise
-        raise InputProblem(f"{name}: cannot be written as {kind} ({problem}).") from problem
+        raise InputError(f"{name}: cannot be written as {kind} ({problem}).") from problem
     except Exception as problem:  # encoders answer what they cannot do with anything
-        raise InputProblem(f"{name}: cannot be written as {kind} ({problem}).") from problem
+        raise InputError(f"{name}: cannot be written as {kind} ({problem}).") from problem
     lost = [
         SAID[field]
         for field in SAID

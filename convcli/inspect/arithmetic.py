@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.geometry import Window, effective_kernel, output_size
 
 Matrix = Sequence[Sequence[float]]
@@ -73,7 +73,7 @@ class Sliding:
         for axis, size, kernel in sizes:
             extent = effective_kernel(kernel, self.dilation)
             if extent > size + 2 * self.padding:
-                raise InputProblem(
+                raise InputError(
                     f"The kernel covers {extent} {axis}, the input with padding {self.padding} has "
                     f"{size + 2 * self.padding}. Use a padding of at least "
                     f"{-(-(extent - size) // 2)}, or a smaller kernel."
@@ -202,7 +202,7 @@ class Sliding:
     def _check_gradient(self, output_gradient: Matrix) -> None:
         got = len(output_gradient), len(output_gradient[0])
         if got != self.output_hw:
-            raise InputProblem(
+            raise InputError(
                 f"The output gradient is {got[0]}x{got[1]}, the output is "
                 f"{self.output_hw[0]}x{self.output_hw[1]}. Give one number per output cell."
             )
@@ -257,7 +257,7 @@ def dense_unit(inputs: Sequence[float], weights: Sequence[float], bias: float) -
     1.5
     """
     if len(inputs) != len(weights):
-        raise InputProblem(
+        raise InputError(
             f"{len(inputs)} inputs meet {len(weights)} weights. "
             "A dense unit has one weight per input."
         )
@@ -371,13 +371,11 @@ def check_place(place: Place, shape: tuple[int, ...], whole: str) -> None:
     """Refuse a place outside `shape`, naming the range.
 
     Raises:
-        UsageMistake: an index is negative or too large.
+        UsageError: an index is negative or too large.
     """
     if all(0 <= index < size for index, size in zip(place, shape, strict=True)):
         return
     given = ",".join(map(str, place))
     sizes = "x".join(map(str, shape))
     first, last = ",".join("0" * len(shape)), ",".join(str(size - 1) for size in shape)
-    raise UsageMistake(
-        f"{given} lies outside {whole} of {sizes}. Places run from {first} to {last}."
-    )
+    raise UsageError(f"{given} lies outside {whole} of {sizes}. Places run from {first} to {last}.")

@@ -37,16 +37,16 @@ def spread(
     first: tuple[float, float],
     stride: tuple[float, float],
 ) -> Values:
-    """Return a map at every input cell, linear between the centres of its receptive fields.
+    """Return a map at every input cell, linear between the centers of its receptive fields.
 
-    A cell speaks for half a stride around its centre; beyond the outermost ones nothing is known
+    A cell speaks for half a stride around its center; beyond the outermost ones nothing is known
     and the map is 0.
 
     Args:
         values: (h, w).
         out_hw: height and width of the input.
-        first: centre of cell 0's receptive field on each axis, in input cells.
-        stride: input cells from one centre to the next, on each axis.
+        first: center of cell 0's receptive field on each axis, in input cells.
+        stride: input cells from one center to the next, on each axis.
 
     >>> spread(np.array([[0.0, 4.0]]), (1, 6), first=(0, 1), stride=(1, 2))
     array([[0., 0., 2., 4., 4., 0.]])
@@ -58,7 +58,7 @@ def spread(
 
 
 def _shares(cells: int, size: int, first: float, stride: float) -> Values:
-    """Return the weight of each of `cells` centres at each of `size` places."""
+    """Return the weight of each of `cells` centers at each of `size` places."""
     place = (np.arange(size) - first) / stride
     at = np.clip(place, 0, cells - 1)
     shares: Values = np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(cells)[None, :]))

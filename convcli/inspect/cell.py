@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.inspect.arithmetic import Place, PoolingWindow, Sum, Term
 from convcli.inspect.subject import Subject
 from convcli.layers import AveragePool
@@ -99,8 +99,8 @@ def forward_cell(
         channel: of a map; without meaning for a vector.
 
     Raises:
-        UsageMistake: there is no such layer or cell.
-        InputProblem: the layer makes no sum that could be spelled out.
+        UsageError: there is no such layer or cell.
+        InputError: the layer makes no sum that could be spelled out.
     """
     step, cell = _cell(subject, layer, place, channel)
     values = subject.run(inputs).values
@@ -129,7 +129,7 @@ def backward_cell(
         label: the class taken for the truth; the likeliest when left out.
 
     Raises:
-        UsageMistake, InputProblem: as `forward_cell`.
+        UsageError, InputError: as `forward_cell`.
     """
     forward = forward_cell(subject, inputs, layer, place, channel)
     logits = subject.logits(inputs[:1])[0].astype(np.float64)
@@ -151,13 +151,13 @@ def _cell(subject: Subject, layer: str, place: tuple[int, ...], channel: int) ->
     cell = (*place, channel) if len(shape) > 1 else place
     if len(cell) != len(shape):
         wanted = "UNIT" if len(shape) == 1 else ",".join(("DEPTH", "ROW", "COL")[-len(shape) + 1 :])
-        raise UsageMistake(
+        raise UsageError(
             f"Layer {step.name} gives {shape_text(shape)}; its cells are written "
             f"{step.name}:{wanted}, not {step.name}:{','.join(map(str, place))}."
         )
     for number, size in zip(cell, shape, strict=True):
         if not 0 <= number < size:
-            raise UsageMistake(
+            raise UsageError(
                 f"There is no cell {','.join(map(str, cell))} in layer {step.name} "
                 f"({shape_text(shape)}). Places run from 0 to {size - 1} on that axis."
             )
@@ -195,7 +195,7 @@ def _source(
     rule = RULES.get(step.layer.op)
     if rule is None:
         known = ", ".join(sorted(RULES))
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.name} ({step.op}) makes no sum that can be spelled out; "
             f"these do: {known}."
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.geometry import AxisMap, Window
 from convcli.layers import (
     AdaptiveAveragePool,
@@ -46,10 +46,10 @@ def convolutionalized(network: Network) -> Network:
     'input 8x8x1, conv 4 3, conv 5 6 relu, conv 2 1 softmax'
 
     Raises:
-        InputProblem: it takes no map, has nothing to convert, or a layer needs the whole picture.
+        InputError: it takes no map, has nothing to convert, or a layer needs the whole picture.
     """
     if len(network.input_shape) < 2:
-        raise InputProblem(
+        raise InputError(
             f"This network takes a vector of {network.input_shape[0]}; only one that begins with a "
             "map can slide over a larger one."
         )
@@ -58,12 +58,12 @@ def convolutionalized(network: Network) -> Network:
         before = replace(network, layers=network.layers[:index]).trace().output_shape
         rewrite.add(layer, before)
     if rewrite.window:
-        raise InputProblem(
+        raise InputError(
             f"The network ends with a flattened {shape_text(rewrite.window)} map, and no dense "
             "layer reads it. End it with: flatten, dense CLASSES softmax"
         )
     if rewrite.done == list(network.layers):
-        raise InputProblem(
+        raise InputError(
             "The network has no dense layer and no global pool: it is fully convolutional already."
         )
     return replace(network, layers=tuple(rewrite.done))
@@ -85,9 +85,9 @@ class _Rewrite:
     def add(self, layer: Layer | Block, before: Shape) -> None:
         """Append what `layer` becomes on an input of the shape `before`."""
         if self.vector and getattr(layer, "op", "") not in FITS_VECTORS:
-            raise InputProblem(
+            raise InputError(
                 f"`{layer.op}` behind a flattened map has no meaning for each cell of a map. "
-                "Only dense layers, activations, dropout and normalisation can stand there."
+                "Only dense layers, activations, dropout and normalization can stand there."
             )
         if not isinstance(layer, Layer):
             _refuse_global_views(layer, before)
@@ -101,7 +101,7 @@ class _Rewrite:
             self.done.append(_as_conv(layer, kernel))
             self.window = ()
         elif self.window and not _is_cell_by_cell(layer):
-            raise InputProblem(
+            raise InputError(
                 f"`{layer.row_op}` reads a flattened {shape_text(self.window)} map; put it before "
                 "`flatten` or behind the dense layer."
             )
@@ -124,7 +124,7 @@ class _Rewrite:
             case AdaptiveAveragePool():
                 return _fixed_pool(layer, before)
             case GroupNorm():
-                raise InputProblem(
+                raise InputError(
                     "`gn` takes its statistics from the whole picture, so that a window in a "
                     "larger one gets another answer. Use `bn`."
                 )
@@ -144,7 +144,7 @@ def _fixed_pool(layer: AdaptiveAveragePool, before: Shape) -> AveragePool:
     axes = layer.reads(before)
     windows = [axis for axis in axes if isinstance(axis, Window)]
     if len(windows) < len(axes):
-        raise InputProblem(
+        raise InputError(
             f"`adaptavg {shape_text(layer.size)}` cuts {shape_text(before[:-1])} into windows of "
             "different sizes, which do not slide. Use a size that divides the map."
         )
@@ -156,7 +156,7 @@ def _refuse_global_views(block: Block, before: Shape) -> None:
     """Refuse a block in which a layer reads the whole map, as squeeze-and-excite does."""
     for step in Network(before, (block,)).trace().steps:
         if step.fields is None or isinstance(step.layer, GroupNorm):
-            raise InputProblem(
+            raise InputError(
                 f"{step.name} inside a block reads the whole picture, so that a window in a larger "
                 "one gets another answer. A network without such a block can be converted."
             )
@@ -167,7 +167,7 @@ def convolutionalize(trained: TrainedModel) -> TrainedModel:
     from convcli.learn.model import Model
 
     network = convolutionalized(trained.network)
-    model = Model.initialise(network, scaling=trained.model.scaling)
+    model = Model.initialize(network, scaling=trained.model.scaling)
     for mine, theirs in (
         (model.parameters, trained.model.parameters),
         (model.buffers, trained.model.buffers),
@@ -200,17 +200,17 @@ def sliding(network: Network) -> Sliding:
     Sliding(window=(12, 12), stride=(2, 2), exact=True)
 
     Raises:
-        InputProblem: its output is a vector, or its cells are not evenly spaced.
+        InputError: its output is a vector, or its cells are not evenly spaced.
     """
     trace = network.trace()
     last = trace.steps[-1] if trace.steps else None
     if last is None or last.stride is None or len(last.output_shape) < 2:
-        raise InputProblem(
+        raise InputError(
             "The network answers with a vector, one answer for the whole picture. "
             "First: convcli convolutionalize MODEL -o FCN"
         )
     if any(not isinstance(step, int) for step in last.stride):
-        raise InputProblem("The cells of the network's output are not evenly spaced in the input.")
+        raise InputError("The cells of the network's output are not evenly spaced in the input.")
     stride = tuple(int(step or 1) for step in last.stride)
     exact = not any(_pads(axis) for step in trace.steps for axis in step.reads or ())
     return Sliding(network.input_shape[:-1], stride, exact)

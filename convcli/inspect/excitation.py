@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.imaging.sheet import Cell
-from convcli.inspect.maximise import Ascent, maximise
+from convcli.inspect.maximize import Ascent, maximize
 from convcli.inspect.portrait import input_limits, sample_picture
 from convcli.inspect.subject import Subject
 from convcli.layers.base import shape_text
@@ -43,7 +43,7 @@ class Excited:
         step: the layer.
         channel: of the layer.
         sample: the input, prepared, or the part of it that the unit sees.
-        before: the unit's value for a flat grey input, before its activation.
+        before: the unit's value for a flat gray input, before its activation.
         after: its value for the input found.
     """
 
@@ -66,19 +66,19 @@ def units_of(
         limit: most channels of a layer that is named without a channel.
 
     Raises:
-        UsageMistake: no such layer or channel.
-        InputProblem: the network has no layer with weights.
+        UsageError: no such layer or channel.
+        InputError: the network has no layer with weights.
     """
     if not wanted:
         wanted = [(step.name, None) for step in subject.trace.steps if "kernel" in step.weights]
         if not wanted:
-            raise InputProblem("The network has no layer with weights whose units could be shown.")
+            raise InputError("The network has no layer with weights whose units could be shown.")
     units = []
     for layer, channel in wanted:
         step = subject.trace.step(layer)
         count = step.output_shape[-1]
         if channel is not None and channel >= count:
-            raise UsageMistake(
+            raise UsageError(
                 f"Layer {step.name} ({shape_text(step.output_shape)}) has no channel {channel}. "
                 f"Use 0 to {count - 1}."
             )
@@ -124,7 +124,7 @@ def excite(
         def gradient(inputs: Values, seeds: Values = seeds) -> Values:
             return subject.slopes(inputs, step, seeds)
 
-        inputs = maximise(gradient, len(some), subject.input_shape, limits, ascent, on_step=on_step)
+        inputs = maximize(gradient, len(some), subject.input_shape, limits, ascent, on_step=on_step)
         values = subject.values(inputs, step)
         found += [
             Excited(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.inspect.attribution import integrated_gradient, plain_gradient, smooth_gradient
 from convcli.inspect.cam import grad_cam, spread
 from convcli.inspect.occlusion import occlusion_map
@@ -34,7 +34,7 @@ class Explained:
         label: index of the class.
         values: (h, w): for each input cell what it contributes.
         with_signs: negative values speak against the class; else there are none.
-        caption: what the colours mean.
+        caption: what the colors mean.
         note: a sentence on the figures, or empty.
         figures: further numbers by name.
     """
@@ -118,7 +118,7 @@ def occlusion(
         on_windows: called with the number of windows done, and of all.
 
     Raises:
-        InputProblem: the model takes no pictures, or the window does not fit.
+        InputError: the model takes no pictures, or the window does not fit.
     """
     check_is_picture(subject, "Occlusion")
     height, width = subject.input_shape[:2]
@@ -151,13 +151,13 @@ def class_activation(
         layer: name or number; the last convolution when left out.
 
     Raises:
-        InputProblem: the model takes no pictures, or the layer gives no map.
-        UsageMistake: there is no such layer.
+        InputError: the model takes no pictures, or the layer gives no map.
+        UsageError: there is no such layer.
     """
     check_is_picture(subject, "A class activation map")
     step = subject.trace.step(layer) if layer else last_convolution(subject.trace)
     if step.fields is None or len(step.output_shape) != 3:
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.name} gives {shape_text(step.output_shape)}, no map with places; "
             "choose a layer before `flatten` or the global pool."
         )
@@ -184,10 +184,10 @@ def last_convolution(trace: Trace) -> Step:
     'conv2'
 
     Raises:
-        InputProblem: the network has none.
+        InputError: the network has none.
     """
     steps = [step for step in trace.steps if step.op in CONVOLUTIONS and step.fields is not None]
     larger = [step for step in steps if prod(step.output_shape[:-1]) > 1]
     if steps:
         return (larger or steps)[-1]
-    raise InputProblem("The network has no convolution whose maps could be weighed.")
+    raise InputError("The network has no convolution whose maps could be weighed.")

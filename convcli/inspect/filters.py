@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem, UsageMistake
-from convcli.imaging.sheet import Cell, grey_levels
+from convcli.errors import InputError, UsageError
+from convcli.imaging.sheet import Cell, gray_levels
 from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]
@@ -24,7 +24,7 @@ class Filter:
         layer: name of its layer.
         filter: which output channel it makes.
         channel: which input channel it reads; None for all of them together.
-        weights: (h, w), or (h, w, 3) for the colours of a picture.
+        weights: (h, w), or (h, w, 3) for the colors of a picture.
     """
 
     layer: str
@@ -53,7 +53,7 @@ def filters_of(
 ) -> list[Filter]:
     """Return the kernels of a layer: whole where they can be seen whole, else by input channel.
 
-    A kernel with one input channel is grey, one over the three colours of the input is a colour
+    A kernel with one input channel is gray, one over the three colors of the input is a color
     picture. A dense layer behind a flattened map has a picture per unit and channel.
 
     Args:
@@ -64,8 +64,8 @@ def filters_of(
         channel: only this input channel.
 
     Raises:
-        UsageMistake: no such layer, filter or channel.
-        InputProblem: the layer, or the whole network, has no kernels.
+        UsageError: no such layer, filter or channel.
+        InputError: the layer, or the whole network, has no kernels.
     """
     step = _chosen(trace, layer)
     kernel = _as_pictures(trace, step, parameters[f"{step.name}.{_array_name(step)}"])
@@ -80,7 +80,7 @@ def filters_of(
 
 
 def filter_cells(filters: Sequence[Filter]) -> list[Cell]:
-    """Return one cell for each filter, zero as middle grey; a row for each that has several parts.
+    """Return one cell for each filter, zero as middle gray; a row for each that has several parts.
 
     >>> grid = Filter("conv1", 0, 0, np.array([[-1.0, 0.0, 0.5]]))
     >>> [(cell.caption, cell.pixels.tolist()) for cell in filter_cells([grid])]
@@ -93,7 +93,7 @@ def filter_cells(filters: Sequence[Filter]) -> list[Cell]:
         caption = f"from {one.channel}" if several else f"{one.filter}: {extremes}"
         first = several and (before is None or before.filter != one.filter)
         heading = f"{one.layer}, filter {one.filter}" if first else ""
-        cells.append(Cell(caption, grey_levels(one.weights, about_zero=True), heading))
+        cells.append(Cell(caption, gray_levels(one.weights, about_zero=True), heading))
     return cells
 
 
@@ -107,19 +107,19 @@ def _array_name(step: Step) -> str | None:
 def _chosen(trace: Trace, layer: str | None) -> Step:
     candidates = layers_with_kernels(trace)
     if not candidates:
-        raise InputProblem("The network has no layer with kernels.")
+        raise InputError("The network has no layer with kernels.")
     if layer is None:
         return candidates[0]
     step = trace.step(layer)
     if step not in candidates:
         names = ", ".join(one.name for one in candidates)
-        raise UsageMistake(f"Layer {step.name} has no kernels to draw. Use one of {names}.")
+        raise UsageError(f"Layer {step.name} has no kernels to draw. Use one of {names}.")
     return step
 
 
 def _check(step: Step, what: str, number: int | None, count: int) -> None:
     if number is not None and not 0 <= number < count:
-        raise UsageMistake(
+        raise UsageError(
             f"Layer {step.name} has no {what} {number}. It has {count}: 0 to {count - 1}."
         )
 

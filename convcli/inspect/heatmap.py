@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.picture import Frame
 from convcli.imaging.samples import as_sample
 from convcli.imaging.sheet import Cell, Pixels
 from convcli.inspect.cam import spread
-from convcli.inspect.colour import overlay
+from convcli.inspect.color import overlay
 from convcli.inspect.convolutionalize import Sliding, sliding
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
@@ -45,7 +45,7 @@ class Heatmap:
         return float(values[row, column]), (row * stride_h, column * stride_w)
 
     def over_picture(self, label: int) -> Values:
-        """Return a class' answers at every cell of the picture, each at its window's centre."""
+        """Return a class' answers at every cell of the picture, each at its window's center."""
         (window_h, window_w), (stride_h, stride_w) = self.sliding.window, self.sliding.stride
         height, width = self.picture.shape[:2]
         return spread(
@@ -65,7 +65,7 @@ def heatmap(trained: TrainedModel, picture: Pixels, *, threads: int = 0) -> Heat
         threads: 0 for all.
 
     Raises:
-        InputProblem: the network answers with a vector, or the picture is smaller than its input
+        InputError: the network answers with a vector, or the picture is smaller than its input
             or has other channels.
     """
     network = trained.network
@@ -74,7 +74,7 @@ def heatmap(trained: TrainedModel, picture: Pixels, *, threads: int = 0) -> Heat
     height, width = picture.shape[:2]
     if height < window_h or width < window_w or picture.shape[2] != channels:
         share = max(window_h / height, window_w / width)
-        raise InputProblem(
+        raise InputError(
             f"The picture is {height}x{width}x{picture.shape[2]}, the window {window_h}x{window_w}x"
             f"{channels}. Enlarge the picture with --scale {share + 0.005:.2f} or more."
         )
@@ -101,11 +101,11 @@ def field_picture(frame: Frame, trained: TrainedModel, *, scale: float = 1.0) ->
         scale: the picture is resized by this first.
 
     Raises:
-        InputProblem: the model takes no pictures of one or three channels.
+        InputError: the model takes no pictures of one or three channels.
     """
     shape = trained.network.input_shape
     if len(shape) != 3 or shape[-1] not in {1, 3}:
-        raise InputProblem("A heat map needs a model of grey or colour pictures.")
+        raise InputError("A heat map needs a model of gray or color pictures.")
     height, width = (max(1, round(size * scale)) for size in frame.pixels.shape[:2])
     picture = as_sample(frame, (height, width))
     if shape[-1] == 3:
@@ -118,23 +118,23 @@ def field_picture(frame: Frame, trained: TrainedModel, *, scale: float = 1.0) ->
 
 
 def _white_ink(picture: Pixels) -> tuple[Pixels, str]:
-    grey = picture.astype(np.float32)
-    paper = float(np.median(grey))
+    gray = picture.astype(np.float32)
+    paper = float(np.median(gray))
     note = ""
     if paper > 127:
-        grey, paper = 255 - grey, 255 - paper
+        gray, paper = 255 - gray, 255 - paper
         note = "Dark ink on light paper was turned into white on black."
-    span = float(grey.max()) - paper
+    span = float(gray.max()) - paper
     if span <= 0:
         return picture, note
-    inked = np.clip((grey - paper) * (255 / span), 0, 255)
+    inked = np.clip((gray - paper) * (255 / span), 0, 255)
     return np.rint(inked).astype(np.uint8), note
 
 
 def heatmap_cells(found: Heatmap, class_names: tuple[str, ...], labels: list[int]) -> list[Cell]:
     """Return the picture, and under each class' answers the picture again.
 
-    The strength of a colour is the answer itself, from 0 to 1.
+    The strength of a color is the answer itself, from 0 to 1.
     """
     rgb = np.ascontiguousarray(np.broadcast_to(found.picture, (*found.picture.shape[:2], 3)))
     cells = [Cell("what the network was fed", rgb)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.geometry import Window
 from convcli.layers import (
     Activation,
@@ -39,12 +39,12 @@ def page_network(model: TrainedModel) -> dict[str, Any]:
     """Return the description that the live page's engine runs.
 
     Raises:
-        InputProblem: the network does not classify pictures, or has a layer the page cannot run.
+        InputError: the network does not classify pictures, or has a layer the page cannot run.
     """
     shape = model.network.input_shape
     if len(shape) != 3 or shape[2] not in {1, 3}:
-        raise InputProblem(
-            f"The live page needs a network that classifies grey or colour pictures; this one "
+        raise InputError(
+            f"The live page needs a network that classifies gray or color pictures; this one "
             f"takes {'x'.join(map(str, shape))}."
         )
     weights = _Weights({**model.model.parameters, **model.model.buffers})
@@ -57,7 +57,7 @@ def page_network(model: TrainedModel) -> dict[str, Any]:
         "preprocessing": {
             "scale": _per_channel(of_bytes, shape[2]),
             "offset": _per_channel(preparation.offset, shape[2]),
-            "centred": preparation.pictures == "digit",
+            "centered": preparation.pictures == "digit",
         },
         "steps": steps,
         "weights": weights.text(),
@@ -135,7 +135,7 @@ def _settings(name: str, op: str, layer: Layer) -> dict[str, Any]:
             return {"op": "activation", "activation": layer.kind}
         case Pad():
             return {"op": op, "before": _per_axis([before for before, _ in layer.cells])}
-    raise InputProblem(f"The live page cannot run layer {name} `{layer_text(layer)}`.")
+    raise InputError(f"The live page cannot run layer {name} `{layer_text(layer)}`.")
 
 
 def _per_axis(sizes: Sequence[int]) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.imaging.sheet import Cell, Pixels, grey_levels
+from convcli.imaging.sheet import Cell, Pixels, gray_levels
 from convcli.layers.base import shape_text
 from convcli.net.trace import Step, Trace
 
@@ -54,7 +54,7 @@ def layer_maps(
         layers: names or numbers.
 
     Raises:
-        UsageMistake: there is no such layer.
+        UsageError: there is no such layer.
     """
     if layers:
         steps = [trace.step(name) for name in layers]
@@ -69,7 +69,7 @@ def map_cells(
     """Yield the cells of a sheet: a heading for each layer, then its channels.
 
     One scale holds for all channels of a layer: black is its smallest value, or where it has
-    negative ones, zero is the middle grey. A vector is one picture, row by row; the answers of the
+    negative ones, zero is the middle gray. A vector is one picture, row by row; the answers of the
     network are a cell for each class, the likeliest first.
 
     Args:
@@ -142,7 +142,7 @@ def _pictures(values: Values) -> list[tuple[str, Values]]:
 
 
 def _levels(whole: Values, pictures: Sequence[tuple[str, Values]]) -> list[tuple[str, Pixels]]:
-    """Return the pictures as grey levels on the scale of the whole layer."""
+    """Return the pictures as gray levels on the scale of the whole layer."""
     signed = bool(whole.size) and float(whole.min()) < 0
     scale = float(np.abs(whole).max()) if signed else float(whole.max(initial=0))
     shown = []
@@ -154,8 +154,8 @@ def _levels(whole: Values, pictures: Sequence[tuple[str, Values]]) -> list[tuple
 
 
 def _answer_cells(values: Values, names: Sequence[str], heading: str, text: str) -> Iterator[Cell]:
-    """Yield a grey cell for each class, lighter for larger answers."""
-    levels = grey_levels(values)
+    """Yield a gray cell for each class, lighter for larger answers."""
+    levels = gray_levels(values)
     for place, index in enumerate(np.argsort(-values, kind="stable")[:24].tolist()):
         pixels = np.full((4, 12), levels[index], np.uint8)
         caption = f"{names[index]}: {text.format(values[index])}"

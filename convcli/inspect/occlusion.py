@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 Values = NDArray[np.floating[Any]]
 Score = Callable[[Values], Values]
@@ -40,7 +40,7 @@ def occlusion_map(
         on_windows: called with the number of windows done, and of all.
 
     Raises:
-        InputProblem: the window is larger than the sample, or the step would leave cells out.
+        InputError: the window is larger than the sample, or the step would leave cells out.
 
     >>> brightness = lambda samples: samples.sum(axis=(1, 2, 3))
     >>> occlusion_map(brightness, np.array([[[5.0], [1.0], [1.0]]]), window=1)
@@ -48,11 +48,11 @@ def occlusion_map(
     """
     height, width = sample.shape[:2]
     if not 1 <= window <= min(height, width):
-        raise InputProblem(
+        raise InputError(
             f"A window of {window} does not fit {height}x{width}. Use 1 to {min(height, width)}."
         )
     if not 1 <= step <= window:
-        raise InputProblem(
+        raise InputError(
             f"Steps of {step} leave cells between windows of {window} uncovered. Use 1 to {window}."
         )
     corners = [(y, x) for y in _starts(height, window, step) for x in _starts(width, window, step)]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem
-from convcli.imaging.sheet import Cell, Pixels, grey_levels
-from convcli.inspect.colour import heat, overlay, signed
+from convcli.errors import InputError
+from convcli.imaging.sheet import Cell, Pixels, gray_levels
+from convcli.inspect.color import heat, overlay, signed
 from convcli.inspect.maps import near_square
 from convcli.inspect.subject import Subject
 from convcli.layers.base import shape_text
@@ -18,7 +18,7 @@ Values = NDArray[np.floating[Any]]
 
 
 def sample_picture(subject: Subject, sample: Values) -> Pixels:
-    """Return one prepared sample as it looks: (H, W, 3), or a series or vector as grey rows.
+    """Return one prepared sample as it looks: (H, W, 3), or a series or vector as gray rows.
 
     Bytes look as they are; other figures are spread from their smallest to their largest.
     """
@@ -27,11 +27,11 @@ def sample_picture(subject: Subject, sample: Values) -> Pixels:
         shown = stored * (255 / subject.trained.preprocessing.white)
         levels: Pixels = np.rint(np.clip(shown, 0, 255)).astype(np.uint8)
     else:
-        levels = grey_levels(stored)
+        levels = gray_levels(stored)
     if levels.ndim == 3 and levels.shape[-1] == 3:
         return levels
-    grey = np.rint(by_cell(levels.astype(np.float32), "mean")).astype(np.uint8)
-    return np.repeat(grey[..., np.newaxis], 3, axis=2)
+    gray = np.rint(by_cell(levels.astype(np.float32), "mean")).astype(np.uint8)
+    return np.repeat(gray[..., np.newaxis], 3, axis=2)
 
 
 def input_limits(subject: Subject) -> tuple[Values, Values]:
@@ -45,7 +45,7 @@ def input_limits(subject: Subject) -> tuple[Values, Values]:
 
 
 def _holds_bytes(subject: Subject) -> bool:
-    """Tell whether samples are stored as bytes: they are divided by 255, others are centred."""
+    """Tell whether samples are stored as bytes: they are divided by 255, others are centered."""
     rule = subject.trained.preprocessing
     return set(rule.offset) == {0.0} and np.allclose(rule.scale, 1 / rule.white)
 
@@ -64,14 +64,14 @@ def by_cell(values: Values, how: str) -> Values:
     (array([[4.]]), array([[-3.]]))
 
     Raises:
-        InputProblem: a volume.
+        InputError: a volume.
     """
     if values.ndim == 1:
         return near_square(values)
     if values.ndim == 2:
         return values.T
     if values.ndim > 3:
-        raise InputProblem(
+        raise InputError(
             f"Samples of {shape_text(values.shape)} are volumes; those cannot be drawn."
         )
     if how == "strongest":
@@ -85,10 +85,10 @@ def check_is_picture(subject: Subject, what: str) -> None:
     """Refuse a model of anything but pictures.
 
     Raises:
-        InputProblem: its samples are not H x W x C.
+        InputError: its samples are not H x W x C.
     """
     if len(subject.input_shape) != 3:
-        raise InputProblem(
+        raise InputError(
             f"{what} is made for pictures; this model takes {shape_text(subject.input_shape)}."
         )
 
@@ -96,7 +96,7 @@ def check_is_picture(subject: Subject, what: str) -> None:
 def attribution_cells(
     picture: Pixels, name: str, values: Values, *, with_signs: bool, heading: str = ""
 ) -> list[Cell]:
-    """Return the values as colours, and laid over the picture.
+    """Return the values as colors, and laid over the picture.
 
     Args:
         picture: (H, W, 3), the input.

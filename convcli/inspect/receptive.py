@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.layers.base import shape_text
 from convcli.net.rectangle import Rectangle, input_rectangle
 from convcli.net.trace import Trace
@@ -13,7 +13,7 @@ from convcli.net.trace import Trace
 Pixels = NDArray[np.uint8]
 
 FRAME = (214, 40, 40)
-"""Colour of the field's frame."""
+"""Color of the field's frame."""
 DIMMED = 0.35
 """Light that is left outside the field."""
 
@@ -22,17 +22,17 @@ def field_of(trace: Trace, layer: str, cell: tuple[int, ...]) -> Rectangle:
     """Return first and last input row and column that one output cell depends on.
 
     Raises:
-        InputProblem: the input is no picture, or the layer's output no map.
-        UsageMistake: no such layer or cell.
+        InputError: the input is no picture, or the layer's output no map.
+        UsageError: no such layer or cell.
     """
     step = trace.step(layer)
     if len(trace.network.input_shape) != 3:
-        raise InputProblem(
+        raise InputError(
             f"The input {shape_text(trace.network.input_shape)} is no picture; fields are drawn on "
             "pictures. For the figures: convcli shape"
         )
     if len(step.output_shape) != 3:
-        raise InputProblem(
+        raise InputError(
             f"Layer {step.index} {step.name} gives {shape_text(step.output_shape)}, no map: each "
             "of its units sees the whole input."
         )
@@ -47,8 +47,8 @@ def draw_field(picture: Pixels, field: Rectangle, scale: int) -> Pixels:
         field: first and last row, first and last column; None where only padding is seen.
         scale: pixels of the drawing for each cell of the input.
 
-    >>> grey = np.full((4, 4, 3), 200, np.uint8)
-    >>> drawn = draw_field(grey, ((1, 2), (0, 3)), scale=5)
+    >>> gray = np.full((4, 4, 3), 200, np.uint8)
+    >>> drawn = draw_field(gray, ((1, 2), (0, 3)), scale=5)
     >>> drawn.shape, drawn[0, 0].tolist(), drawn[10, 10].tolist(), drawn[5, 10].tolist()
     ((20, 20, 3), [70, 70, 70], [200, 200, 200], [214, 40, 40])
     """

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 from convcli.learn import plain
 from convcli.learn.modelfile import TrainedModel
 from convcli.net.trace import Step, Trace
@@ -132,7 +132,7 @@ class Subject:
         """Return the number of a class by name or number; the likeliest for the first sample.
 
         Raises:
-            UsageMistake: there is no such class.
+            UsageError: there is no such class.
         """
         if name is None:
             return int(self.logits(inputs[:1])[0].argmax())
@@ -177,13 +177,13 @@ def class_number(name: str, names: Sequence[str]) -> int:
     (1, 0)
 
     Raises:
-        UsageMistake: there is no such class; names the nearest.
+        UsageError: there is no such class; names the nearest.
     """
     if name in names:
         return names.index(name)
     if name.isascii() and name.isdigit() and int(name) < len(names):
         return int(name)
     listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-    raise UsageMistake(
+    raise UsageError(
         f"There is no class {name[:60]!r}. Classes: {listed}.{did_you_mean(name, names)}"
     )

@@ -1,6 +1,6 @@
 """The call that does the same in other programs, generated from a kernel's data.
 
-Each Python snippet reads `image`, a grey uint8 array (a Pillow picture for Pillow), and leaves
+Each Python snippet reads `image`, a gray uint8 array (a Pillow picture for Pillow), and leaves
 `result`; borders are reflected like here, where the program can.
 """
 
@@ -136,7 +136,7 @@ def _imagemagick(kernel: Kernel) -> str:
     """
     if not _is_shown_whole(kernel):
         return ""
-    (height, width), (y, x) = kernel.size_hw, kernel.centre
+    (height, width), (y, x) = kernel.size_hw, kernel.center
     cells = ", ".join(f"{cell + 0.0:.7g}" for line in kernel.weights for cell in line)
     bias = f" -define convolve:bias={kernel.offset / 2.55:.6g}%" if kernel.offset else ""
     written = _folded(f"    '{width}x{height}+{x}+{y}: {cells}' out.png")
@@ -154,7 +154,7 @@ def _pillow(kernel: Kernel) -> str:
     side = next((side for side in PILLOW_SIDES if side >= max(kernel.size_hw)), None)
     if side is None:
         return ""
-    rows = centred(kernel.rows, kernel.centre, side)
+    rows = centered(kernel.rows, kernel.center, side)
     cells = ", ".join(number(cell) for line in reversed(rows) for cell in line)
     more = f", scale={number(kernel.divisor)}, offset={number(kernel.offset)})"
     made = [
@@ -166,13 +166,13 @@ def _pillow(kernel: Kernel) -> str:
     return "\n".join(made)
 
 
-def centred(rows: Rows, centre: tuple[int, int], side: int) -> Rows:
-    """Return the matrix in a square of zeros, its centre in the middle.
+def centered(rows: Rows, center: tuple[int, int], side: int) -> Rows:
+    """Return the matrix in a square of zeros, its center in the middle.
 
-    >>> centred(((1, 2), (3, 4)), (1, 1), 3)
+    >>> centered(((1, 2), (3, 4)), (1, 1), 3)
     ((1, 2, 0), (3, 4, 0), (0, 0, 0))
     """
-    up, left = side // 2 - centre[0], side // 2 - centre[1]
+    up, left = side // 2 - center[0], side // 2 - center[1]
 
     def cell(y: int, x: int) -> Number:
         inside = 0 <= y - up < len(rows) and 0 <= x - left < len(rows[0])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 from convcli.kernels import formulas
 from convcli.kernels.parse import MAX_SIDE
 from convcli.kernels.table.compass import DIRECTIONS
@@ -61,7 +61,7 @@ class Family:
         """Return the kernel for parameters written as `sigma=2,radius=6`.
 
         Raises:
-            UsageMistake: an unknown, repeated or malformed parameter, or a value out of range.
+            UsageError: an unknown, repeated or malformed parameter, or a value out of range.
         """
         given = self._parse(written)
         values = {name: p.default for name, p in self.parameters.items()} | given
@@ -75,17 +75,17 @@ class Family:
             name, equals, text = (part.strip() for part in word.partition("="))
             name = name.lower()
             if not equals:
-                raise UsageMistake(
+                raise UsageError(
                     f"Kernel {self.name}: {word!r} is no parameter; write it as NAME=VALUE, "
                     f"for example {self.example}."
                 )
             if name not in self.parameters:
-                raise UsageMistake(
+                raise UsageError(
                     f"Kernel {self.name} has no parameter {name!r}; it has "
                     f"{', '.join(self.parameters)}.{did_you_mean(name, self.parameters)}"
                 )
             if name in given:
-                raise UsageMistake(f"Kernel {self.name}: {name} is given twice.")
+                raise UsageError(f"Kernel {self.name}: {name} is given twice.")
             given[name] = self._value(name, text)
         return given
 
@@ -93,19 +93,19 @@ class Family:
         parameter, place = self.parameters[name], f"Kernel {self.name}: {name}={text[:20]}"
         if parameter.words:
             if text.lower() not in parameter.words:
-                raise UsageMistake(f"{place} is none of {', '.join(parameter.words)}.")
+                raise UsageError(f"{place} is none of {', '.join(parameter.words)}.")
             return text.lower()
         try:
             value = float(text)
         except ValueError:
-            raise UsageMistake(f"{place} is not a number.") from None
+            raise UsageError(f"{place} is not a number.") from None
         if not parameter.low <= value <= parameter.high:  # false for NaN too
-            raise UsageMistake(
+            raise UsageError(
                 f"{place} is outside {_shown(parameter.low)} to {_shown(parameter.high)} "
                 f"({parameter.meaning})."
             )
         if parameter.whole and not value.is_integer():
-            raise UsageMistake(f"{place} must be a whole number ({parameter.meaning}).")
+            raise UsageError(f"{place} must be a whole number ({parameter.meaning}).")
         return int(value) if value.is_integer() else value
 
 
@@ -130,17 +130,17 @@ def _box(name: str, source: str, size: int) -> Kernel:
 
 def _log(name: str, source: str, sigma: float, radius: int | None) -> Kernel:
     rows = formulas.laplacian_of_gaussian(sigma, max(1, _radius_of(sigma, radius)))
-    return Kernel(name, matrix=rows, group="log", source=source, notes="Positive centre.")
+    return Kernel(name, matrix=rows, group="log", source=source, notes="Positive center.")
 
 
 def _dog(name: str, source: str, sigma: float, ratio: float) -> Kernel:
     if sigma * ratio > MAX_SIGMA:
-        raise UsageMistake(
+        raise UsageError(
             f"Kernel {name}: the wide Gaussian's sigma {sigma * ratio:g} is over {MAX_SIGMA:g}; "
             "use a smaller sigma or ratio."
         )
     rows = formulas.difference_of_gaussians(sigma, ratio, max(1, _radius_of(sigma * ratio, None)))
-    return Kernel(name, matrix=rows, group="log", source=source, notes="Positive centre.")
+    return Kernel(name, matrix=rows, group="log", source=source, notes="Positive center.")
 
 
 def _motion(name: str, source: str, length: float, angle: float) -> Kernel:
@@ -159,8 +159,8 @@ def _gabor(
 ) -> Kernel:
     radius = max(1, int(3 * sigma / min(aspect, 1.0) + 0.5))
     if radius > MAX_RADIUS:
-        raise UsageMistake(
-            f"Kernel {name} would reach {radius} pixels from its centre, {MAX_RADIUS} is the "
+        raise UsageError(
+            f"Kernel {name} would reach {radius} pixels from its center, {MAX_RADIUS} is the "
             "most; use a smaller sigma or a larger aspect."
         )
     rows = formulas.gabor_wave(sigma, angle, wavelength, aspect, phase, radius)
@@ -184,9 +184,7 @@ def _sobel(name: str, source: str, size: int) -> Magnitude:
 
 def _sobel_component(name: str, source: str, size: int) -> Kernel:
     if size % 2 == 0:
-        raise UsageMistake(
-            f"Kernel {name}: the size must be odd, such as {size - 1} or {size + 1}."
-        )
+        raise UsageError(f"Kernel {name}: the size must be odd, such as {size - 1} or {size + 1}.")
     smooth, slope = formulas.sobel_factors(size)
     across = name.startswith("sobel-x")
     column, row = (smooth, slope) if across else (slope, smooth)
@@ -207,7 +205,7 @@ def _line(name: str, source: str, angle: float) -> Kernel:
     from convcli.kernels.table.simple import LINE
 
     if angle % 45:
-        raise UsageMistake(
+        raise UsageError(
             f"Kernel {name}: a 3x3 line detector has only the angles 0, 45, 90 and 135; "
             "for others use gabor:angle=... or motion:angle=..."
         )
@@ -219,7 +217,7 @@ def _sigma(default: float) -> Parameter:
     return Parameter("width of the Gaussian in pixels", default, 0.1, MAX_SIGMA)
 
 
-_RADIUS = Parameter("cells on each side of the centre; 4 sigma unless given", None, 0, 510, True)
+_RADIUS = Parameter("cells on each side of the center; 4 sigma unless given", None, 0, 510, True)
 _ANGLE = "degrees counter-clockwise from the right"
 _SIZE = Parameter("side in cells, odd", 3, 3, MAX_OPENCV_SOBEL, True)
 
@@ -235,7 +233,7 @@ FAMILIES: dict[str, Family] = {
             "gaussian",
             {"sigma": _sigma(1), "radius": _RADIUS},
             _gaussian,
-            "sampled and normalised, as scipy.ndimage.gaussian_filter",
+            "sampled and normalized, as scipy.ndimage.gaussian_filter",
             "gaussian:sigma=2",
         ),
         Family(

@@ -22,7 +22,7 @@ def gaussian_taps(sigma: float, radius: int) -> tuple[float, ...]:
 
 
 def laplacian_of_gaussian(sigma: float, radius: int) -> Rows:
-    """Return the negated Laplacian of a Gaussian (positive centre), its mean taken off.
+    """Return the negated Laplacian of a Gaussian (positive center), its mean taken off.
 
     `(1 - r^2 / (2 sigma^2)) exp(-r^2 / (2 sigma^2)) / (pi sigma^4)` at whole coordinates; cutting
     it off leaves a small sum, which is spread over all cells so that flat pictures give zero
@@ -40,7 +40,7 @@ def laplacian_of_gaussian(sigma: float, radius: int) -> Rows:
 
 
 def difference_of_gaussians(sigma: float, ratio: float, radius: int) -> Rows:
-    """Return a normalised Gaussian minus one `ratio` times as wide; the sum is zero."""
+    """Return a normalized Gaussian minus one `ratio` times as wide; the sum is zero."""
     narrow, wide = gaussian_taps(sigma, radius), gaussian_taps(sigma * ratio, radius)
     return tuple(
         tuple(narrow[y] * narrow[x] - wide[y] * wide[x] for x in range(len(narrow)))
@@ -63,7 +63,7 @@ def unsharp_mask(sigma: float, amount: float, radius: int) -> Rows:
 def motion_line(length: float, degrees: float) -> Rows:
     """Return the path of a pixel that moves `length` pixels at an angle; the sum is 1.
 
-    A cell weighs one minus its distance from the segment of `length - 1` through the centre, which
+    A cell weighs one minus its distance from the segment of `length - 1` through the center, which
     is the idea of MATLAB's fspecial('motion'). The angle runs counter-clockwise from the right.
 
     >>> motion_line(3, 0)
@@ -113,7 +113,7 @@ def gabor_wave(
         wavelength: of the wave, in pixels.
         aspect: below 1 the envelope is longer along the stripes.
         phase: of the wave, in degrees.
-        radius: cells on each side of the centre.
+        radius: cells on each side of the center.
     """
     right, up = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     span = range(-radius, radius + 1)
@@ -153,14 +153,14 @@ def sobel_factors(size: int) -> tuple[Taps, Taps]:
     return binomial(size - 1), slope
 
 
-def ring_matrix(ring: Sequence[Number], centre: Number) -> Rows:
+def ring_matrix(ring: Sequence[Number], center: Number) -> Rows:
     """Return the 3x3 matrix with these eight cells clockwise from the upper left.
 
     >>> ring_matrix((1, 2, 3, 4, 5, 6, 7, 8), 0)
     ((1, 2, 3), (8, 0, 4), (7, 6, 5))
     """
     a, b, c, d, e, f, g, h = ring
-    return (a, b, c), (h, centre, d), (g, f, e)
+    return (a, b, c), (h, center, d), (g, f, e)
 
 
 def emboss_ring(degrees: float) -> tuple[Number, ...]:

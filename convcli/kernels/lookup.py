@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 from convcli.kernels.families import FAMILIES
 from convcli.kernels.parse import parse_rows
 from convcli.kernels.table import KERNELS, MAGNITUDES
@@ -27,7 +27,7 @@ def find(spec: str) -> AnyKernel:
             classic matrix; bare gradient operators are magnitudes.
 
     Raises:
-        UsageMistake: unknown name (with the nearest), wrong parameters, malformed rows.
+        UsageError: unknown name (with the nearest), wrong parameters, malformed rows.
 
     >>> find("sobel-x").rows
     ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))
@@ -39,7 +39,7 @@ def find(spec: str) -> AnyKernel:
     17
     """
     if not spec.strip():
-        raise UsageMistake("No kernel was given. List them: convcli kernels")
+        raise UsageError("No kernel was given. List them: convcli kernels")
     if ROWS.search(spec):
         return parse_rows(spec)
     word, colon, written = spec.strip().partition(":")
@@ -82,15 +82,13 @@ def _family_member(name: str, written: str) -> AnyKernel:
     if name in FAMILIES:
         return FAMILIES[name].build(written)
     if name in by_name():
-        raise UsageMistake(
-            f"The kernel {name} has no parameters; these have: {', '.join(FAMILIES)}."
-        )
+        raise UsageError(f"The kernel {name} has no parameters; these have: {', '.join(FAMILIES)}.")
     raise _unknown(name)
 
 
-def _unknown(name: str) -> UsageMistake:
+def _unknown(name: str) -> UsageError:
     shown = name if len(name) <= 40 else name[:40] + "..."
-    return UsageMistake(
+    return UsageError(
         f"There is no kernel called {shown!r}.{did_you_mean(name, names())} "
         "List them: convcli kernels"
     )

@@ -6,7 +6,7 @@ import math
 import re
 from fractions import Fraction
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.kernels.algebra import Number, Rows
 from convcli.kernels.value import Kernel
 
@@ -37,7 +37,7 @@ def parse_rows(text: str, name: str = "custom", source: str = "given as rows") -
         source: where the text comes from.
 
     Raises:
-        UsageMistake: no numbers, rows of unequal length, a cell that is no finite number (row and
+        UsageError: no numbers, rows of unequal length, a cell that is no finite number (row and
             column are named, from 1), all zero, or a side over 1023.
 
     >>> parse_rows("1 0 -1; 1 0 -1; 1 0 -1").rows
@@ -48,7 +48,7 @@ def parse_rows(text: str, name: str = "custom", source: str = "given as rows") -
     """
     rows, divisor = parse_numbers(text, _named(name))
     if not any(cell for line in rows for cell in line):
-        raise UsageMistake(f"{_named(name)} is all zeros: every picture would become black.")
+        raise UsageError(f"{_named(name)} is all zeros: every picture would become black.")
     return Kernel(name, matrix=rows, divisor=divisor, source=source)
 
 
@@ -60,7 +60,7 @@ def parse_numbers(text: str, what: str = "The matrix") -> tuple[Rows, int]:
         what: how the mistake's sentence begins.
 
     Raises:
-        UsageMistake: no numbers, rows of unequal length, a cell that is no finite number (row and
+        UsageError: no numbers, rows of unequal length, a cell that is no finite number (row and
             column are named, from 1), or a side over 1023.
 
     >>> parse_numbers("1/2 1; 0 0")
@@ -68,7 +68,7 @@ def parse_numbers(text: str, what: str = "The matrix") -> tuple[Rows, int]:
     """
     lines = _split_rows(text, what)
     if not lines:
-        raise UsageMistake(f"{what} has no numbers. Write rows like '1 0 -1; 2 0 -2; 1 0 -1'.")
+        raise UsageError(f"{what} has no numbers. Write rows like '1 0 -1; 2 0 -2; 1 0 -1'.")
     cells = [
         [_number(word, row, column, what) for column, word in enumerate(line, start=1)]
         for row, line in enumerate(lines, start=1)
@@ -89,7 +89,7 @@ def _split_rows(text: str, what: str) -> list[list[str]]:
     plain = re.sub(r"\]\s*,?\s*\[", ";", plain).replace("[", " ").replace("]", " ")
     lines = [line for line in plain.splitlines() if line.strip()]
     if len(lines) > 1 and any(";" in line.strip().rstrip(";") for line in lines):
-        raise UsageMistake(
+        raise UsageError(
             f"{what}: rows end with a line break or with ';', not both; part the numbers of a "
             "line with spaces or commas."
         )
@@ -112,14 +112,14 @@ def _number(word: str, row: int, column: int, what: str) -> Cell:
         else:
             value = int(word) if re.fullmatch(r"[+-]?\d+", word) else float(word)
     except ZeroDivisionError:
-        raise UsageMistake(f"{place}: {word} divides by zero.") from None
+        raise UsageError(f"{place}: {word} divides by zero.") from None
     except ValueError:
         shown = repr(word if len(word) <= 20 else word[:20] + "...")
-        raise UsageMistake(f"{place}: {shown} is not a number.") from None
+        raise UsageError(f"{place}: {shown} is not a number.") from None
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageMistake(f"{place}: {word} is not finite; finite numbers are needed.")
+        raise UsageError(f"{place}: {word} is not finite; finite numbers are needed.")
     if value > MAX_NUMBER or value < -MAX_NUMBER:
-        raise UsageMistake(f"{place}: the number is over {MAX_NUMBER:g}, the largest allowed.")
+        raise UsageError(f"{place}: the number is over {MAX_NUMBER:g}, the largest allowed.")
     return value
 
 
@@ -127,12 +127,12 @@ def _check_shape(cells: list[list[Cell]], what: str) -> None:
     width = len(cells[0])
     for row, line in enumerate(cells, start=1):
         if len(line) != width:
-            raise UsageMistake(
+            raise UsageError(
                 f"{what}: row {row} has {len(line)} number{'s' * (len(line) != 1)}, "
                 f"row 1 has {width}. All rows need the same length."
             )
     if max(width, len(cells)) > MAX_SIDE:
-        raise UsageMistake(
+        raise UsageError(
             f"{what} is {len(cells)}x{width}; a side may have at most {MAX_SIDE} numbers."
         )
 

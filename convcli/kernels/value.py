@@ -18,7 +18,7 @@ class Kernel(Shown):
     """A kernel in correlation orientation: laid on the picture as printed.
 
     `output(y, x) = offset + sum_ij rows[i][j] / divisor * input(y + i - c_y, x + j - c_x)`
-    with the centre (c_y, c_x) at half the height and width, rounded down.
+    with the center (c_y, c_x) at half the height and width, rounded down.
 
     A kernel is given by its `matrix` or, when it is defined as a product, by the one-dimensional
     factors `column` and `row`; `rows` and `factors` answer for both kinds.
@@ -97,7 +97,7 @@ class Kernel(Shown):
         return len(self.rows), len(self.rows[0])
 
     @property
-    def centre(self) -> tuple[int, int]:
+    def center(self) -> tuple[int, int]:
         """The cell that lies on the output pixel: scipy's and OpenCV's rule."""
         height, width = self.size_hw
         return height // 2, width // 2

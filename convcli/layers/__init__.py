@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcli.layers.activation import ActivatedLayer, Activation, PReLU
-from convcli.layers.base import Join, Layer, Misfit
+from convcli.layers.base import Join, Layer, ShapeError
 from convcli.layers.conv import Conv, DepthwiseConv, SeparableConv, TransposedConv
 from convcli.layers.dense import Dense, Dropout, Flatten
 from convcli.layers.join import Add, Concat, ConcatChannels, Multiply, Repeat, Residual, Scale
@@ -54,7 +54,6 @@ __all__ = [
     "LayerNorm",
     "LocalResponseNorm",
     "MaxPool",
-    "Misfit",
     "Multiply",
     "PReLU",
     "Pad",
@@ -65,6 +64,7 @@ __all__ = [
     "Residual",
     "Scale",
     "SeparableConv",
+    "ShapeError",
     "TransposedConv",
     "Unfold",
     "Upsample",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from convcli.errors import did_you_mean
-from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.registry import WORDS, Word, word
 
 STEPS_PER_ELEMENT = {
@@ -48,10 +48,10 @@ def check_kind(kind: str) -> None:
     """Refuse an unknown activation.
 
     Raises:
-        Misfit: names the nearest known one.
+        ShapeError: names the nearest known one.
     """
     if kind not in KINDS:
-        raise Misfit(f"activation {kind!r} is unknown.{did_you_mean(kind, KINDS)}")
+        raise ShapeError(f"activation {kind!r} is unknown.{did_you_mean(kind, KINDS)}")
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import ClassVar, Self
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.frozen import Frozen
 from convcli.geometry import AxisMap, Padding
 
@@ -16,13 +16,13 @@ Shape = tuple[int, ...]
 Work = dict[str, int]
 """Floating-point operations of one sample by kind, see `KINDS`."""
 
-KINDS = ("conv", "dense", "bias", "normalisation", "activation", "pooling", "elementwise")
+KINDS = ("conv", "dense", "bias", "normalization", "activation", "pooling", "elementwise")
 
 MAX_EXTENT = 10**9
 """No axis may be longer: a map that long has left the earth, and its figures the terminal."""
 
 
-class Misfit(InputProblem):
+class ShapeError(InputError):
     """A short local fact: this layer does not fit this input; the network adds the place."""
 
 
@@ -85,11 +85,13 @@ class Layer(Frozen):
     def __post_init__(self) -> None:
         for name in self.positive_fields:
             if getattr(self, name) < 1:
-                raise Misfit(f"{name} is {getattr(self, name)}. Use at least 1.")
+                raise ShapeError(f"{name} is {getattr(self, name)}. Use at least 1.")
         for name in self.axes_fields:
             value = getattr(self, name)
             if not value or min(value) < 1:
-                raise Misfit(f"{name} is {shape_text(value) or 'empty'}. Use at least 1 per axis.")
+                raise ShapeError(
+                    f"{name} is {shape_text(value) or 'empty'}. Use at least 1 per axis."
+                )
         rank = max((len(getattr(self, name)) for name in self.axes_fields), default=1)
         if rank > 1 and len(self.axes_fields) > 1:
             self._spread(rank)
@@ -115,10 +117,10 @@ class Layer(Frozen):
         """Return the layer with every per-axis size spelled out for `rank` spatial axes.
 
         Raises:
-            Misfit: a size names another number of axes, or the layer needs a map and gets a vector.
+            ShapeError: a size has other axes, or the layer needs a map and gets a vector.
         """
         if self.needs_map and not rank:
-            raise Misfit(
+            raise ShapeError(
                 f"{self.op} slides over a map, and its input is a vector. "
                 f"Move it before `flatten`, or use `dense` here."
             )
@@ -132,7 +134,7 @@ class Layer(Frozen):
                 fix = (
                     f"one number for all axes, or {rank} joined by x" if rank > 1 else "one number"
                 )
-                raise Misfit(
+                raise ShapeError(
                     f"{name} {told} names {len(value)} axes, and its input has {rank}. Write {fix}."
                 )
             changes[name] = value * rank
@@ -146,7 +148,7 @@ class Layer(Frozen):
         """Return the output's shape.
 
         Raises:
-            Misfit: the layer does not fit `input_shape`.
+            ShapeError: the layer does not fit `input_shape`.
         """
         return input_shape
 
@@ -183,7 +185,7 @@ class Join(Layer):
         """Return the output's shape.
 
         Raises:
-            Misfit: the branches do not fit each other.
+            ShapeError: the branches do not fit each other.
         """
         raise NotImplementedError
 

@@ -17,7 +17,7 @@ from convcli.geometry import (
     windows,
 )
 from convcli.layers.activation import ActivatedLayer
-from convcli.layers.base import Misfit, Shape, Work, elements, shape_text
+from convcli.layers.base import Shape, ShapeError, Work, elements, shape_text
 from convcli.layers.registry import word
 
 
@@ -36,16 +36,16 @@ def check_padding(padding: Padding) -> None:
     """Refuse an unknown word and negative cells; `pad` and `crop` do what those would mean."""
     if isinstance(padding, str):
         if padding not in {"valid", "same", "causal"}:
-            raise Misfit(f"padding {padding!r} is unknown. Use valid, same, causal or numbers.")
+            raise ShapeError(f"padding {padding!r} is unknown. Use valid, same, causal or numbers.")
     elif any(cells < 0 for pair in padding for cells in pair):
-        raise Misfit("padding is negative. Use `crop` before the layer.")
+        raise ShapeError("padding is negative. Use `crop` before the layer.")
 
 
 def slide(spatial: Shape, axes: tuple[Window, ...], *, ceil: bool = False) -> Shape:
     """Return the output extents of windows over a map.
 
     Raises:
-        Misfit: a window is larger than its padded input.
+        ShapeError: a window is larger than its padded input.
     """
     out = tuple(
         output_size(
@@ -59,13 +59,13 @@ def slide(spatial: Shape, axes: tuple[Window, ...], *, ceil: bool = False) -> Sh
     return out
 
 
-def _too_large(spatial: Shape, window: Window, axis: int) -> Misfit:
+def _too_large(spatial: Shape, window: Window, axis: int) -> ShapeError:
     extent = effective_kernel(window.kernel, window.dilation)
     padded = spatial[axis] + window.before + window.after
     missing = extent - padded
     largest = (padded - 1) // window.dilation + 1
     dilated = f" (kernel {window.kernel}, dilation {window.dilation})" * (window.dilation > 1)
-    return Misfit(
+    return ShapeError(
         f"window {extent}{dilated} does not fit input {shape_text(spatial)} "
         f"(padding {window.before}+{window.after}). Use a window of at most {largest}, "
         f"or padding {window.before + (missing + 1) // 2}."
@@ -142,7 +142,7 @@ class Conv(Sliding):
             return
         for size, axis in zip(input_shape, axes, strict=False):
             if max(axis.before, axis.after) > size - spare:
-                raise Misfit(
+                raise ShapeError(
                     f"{self.padding_mode} padding {max(axis.before, axis.after)} needs a larger "
                     f"input than {shape_text(input_shape)}. Use padding of at most {size - spare}."
                 )
@@ -168,7 +168,7 @@ def check_groups(groups: int, in_channels: int, filters: int) -> None:
         if not (in_channels % n or filters % n)
     ]
     nearest = min(common, key=lambda n: abs(n - groups))
-    raise Misfit(
+    raise ShapeError(
         f"{groups} groups do not divide {in_channels} input channels and {filters} filters. "
         f"Use g{nearest}."
     )
@@ -285,7 +285,7 @@ class TransposedConv(ActivatedLayer):
         ActivatedLayer.__post_init__(self)
         check_padding(self.padding)
         if self.padding == "causal":
-            raise Misfit("a transposed convolution has no causal padding. Use valid or same.")
+            raise ShapeError("a transposed convolution has no causal padding. Use valid or same.")
         object.__setattr__(self, "padding", canonical_padding(self.padding))
 
     def crops(self) -> tuple[tuple[int, int, int], ...]:
@@ -312,7 +312,7 @@ class TransposedConv(ActivatedLayer):
             stride, dilation = self.stride[axis], self.dilation[axis]
             written = self.output_padding[axis] if self.output_padding else 0
             if written and written >= max(stride, dilation):
-                raise Misfit(
+                raise ShapeError(
                     f"output padding {written} is not below stride {stride} or dilation "
                     f"{dilation}. Use op{max(stride, dilation) - 1}."
                 )
@@ -320,7 +320,7 @@ class TransposedConv(ActivatedLayer):
             kernel = self.kernel[axis]
             spatial.append(transposed_size(size, kernel, stride, before, after, dilation, extra))
         if 0 in spatial:
-            raise Misfit(
+            raise ShapeError(
                 f"padding {padding_words(self.padding)} leaves nothing of the output for input "
                 f"{shape_text(input_shape)}. Use less padding."
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcli.layers.activation import ActivatedLayer
-from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.registry import WORDS, Word, word
 
 
@@ -75,7 +75,7 @@ class Dropout(Layer):
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
-            raise Misfit(f"dropout rate {self.rate} is not in 0 <= rate < 1. Use 0.5, say.")
+            raise ShapeError(f"dropout rate {self.rate} is not in 0 <= rate < 1. Use 0.5, say.")
 
     @property
     def row_op(self) -> str:

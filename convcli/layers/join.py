@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from convcli.frozen import Frozen
-from convcli.layers.base import Join, Layer, Misfit, Shape, Work, elements, shape_text
+from convcli.layers.base import Join, Layer, Shape, ShapeError, Work, elements, shape_text
 
 MAX_DEPTH = 50
 """Blocks inside blocks; deeper nesting is a mistake or an attack."""
@@ -41,7 +41,7 @@ class Concat(Frozen):
 
     def __post_init__(self) -> None:
         if not self.branches:
-            raise Misfit("concat has no branch. Write concat(a | b).")
+            raise ShapeError("concat has no branch. Write concat(a | b).")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -71,7 +71,7 @@ class Repeat(Frozen):
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise Misfit(f"repeat {self.count} repeats nothing. Use at least 1.")
+            raise ShapeError(f"repeat {self.count} repeats nothing. Use at least 1.")
 
 
 Block = Residual | Concat | Scale | Repeat
@@ -86,8 +86,8 @@ BLOCKS: dict[str, str] = {
 """The words of blocks, each with an example."""
 
 
-def _misfit(what: str, shapes: tuple[Shape, ...], way_out: str) -> Misfit:
-    return Misfit(f"{what}: {' and '.join(map(shape_text, shapes))}. {way_out}")
+def _misfit(what: str, shapes: tuple[Shape, ...], way_out: str) -> ShapeError:
+    return ShapeError(f"{what}: {' and '.join(map(shape_text, shapes))}. {way_out}")
 
 
 @dataclass(slots=True, eq=False, repr=False)

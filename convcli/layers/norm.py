@@ -1,19 +1,19 @@
-"""Normalisation: by batch statistics, by layer, by groups of channels, by neighbours in depth."""
+"""Normalization: by batch statistics, by layer, by groups of channels, by neighbors in depth."""
 
 from __future__ import annotations
 
-from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.registry import word
 
 STATISTICS_OPS = 7
-"""Layer and group normalisation per element: mean 1, centre 1, square 1, sum 1, divide 1, scale 1,
-shift 1. Batch normalisation has its statistics ready and needs the last 2 alone."""
+"""Layer and group normalization per element: mean 1, center 1, square 1, sum 1, divide 1, scale 1,
+shift 1. Batch normalization has its statistics ready and needs the last 2 alone."""
 
 
 def check_eps(eps: float) -> None:
     """Refuse what would divide by zero or take the root of a negative number."""
     if not eps > 0:
-        raise Misfit(f"eps is {eps}. Use a small positive number such as 1e-5.")
+        raise ShapeError(f"eps is {eps}. Use a small positive number such as 1e-5.")
 
 
 @word("bn", "bn")
@@ -33,7 +33,7 @@ class BatchNorm(Layer):
     def __post_init__(self) -> None:
         check_eps(self.eps)
         if not 0 < self.momentum <= 1:
-            raise Misfit(
+            raise ShapeError(
                 f"momentum {self.momentum} is not in 0 < momentum <= 1. It weighs the new "
                 f"statistics (PyTorch's sense): Keras' 0.99 is 0.01 here."
             )
@@ -49,12 +49,12 @@ class BatchNorm(Layer):
 
     def flops(self, input_shape: Shape) -> Work:
         """Return 2 for each element: at inference it is one scale and one shift."""
-        return {"normalisation": 2 * elements(input_shape)}
+        return {"normalization": 2 * elements(input_shape)}
 
 
 @word("ln", "ln")
 class LayerNorm(Layer):
-    """Normalise over the channels of each cell (Keras' default axis).
+    """Normalize over the channels of each cell (Keras' default axis).
 
     >>> LayerNorm().weights((8, 8, 64))
     {'scale': (64,), 'shift': (64,)}
@@ -73,12 +73,12 @@ class LayerNorm(Layer):
 
     def flops(self, input_shape: Shape) -> Work:
         """Return `STATISTICS_OPS` for each element."""
-        return {"normalisation": STATISTICS_OPS * elements(input_shape)}
+        return {"normalization": STATISTICS_OPS * elements(input_shape)}
 
 
 @word("gn", "gn 8")
 class GroupNorm(Layer):
-    """Normalise over all cells of each of `groups` groups of channels (Wu and He 2018).
+    """Normalize over all cells of each of `groups` groups of channels (Wu and He 2018).
 
     Its statistics span the whole map; as is the custom, they do not count as receptive field.
 
@@ -102,7 +102,7 @@ class GroupNorm(Layer):
         if channels % self.groups:
             divisors = [n for n in range(1, min(channels, 4096) + 1) if channels % n == 0]
             nearest = min(divisors, key=lambda n: abs(n - self.groups))
-            raise Misfit(
+            raise ShapeError(
                 f"{self.groups} groups do not divide {channels} channels. Use gn {nearest}."
             )
         return input_shape
@@ -113,7 +113,7 @@ class GroupNorm(Layer):
 
     def flops(self, input_shape: Shape) -> Work:
         """Return `STATISTICS_OPS` for each element."""
-        return {"normalisation": STATISTICS_OPS * elements(input_shape)}
+        return {"normalization": STATISTICS_OPS * elements(input_shape)}
 
 
 @word("lrn", "lrn 5")
@@ -121,7 +121,7 @@ class LocalResponseNorm(Layer):
     """Divide by `(k + alpha / size * sum of squares of `size` channels) ** beta` (AlexNet 2012).
 
     >>> LocalResponseNorm(size=5).flops((1, 1, 10))
-    {'normalisation': 90}
+    {'normalization': 90}
     """
 
     size: int
@@ -134,4 +134,4 @@ class LocalResponseNorm(Layer):
 
     def flops(self, input_shape: Shape) -> Work:
         """Return for each element: square 1, sum size - 1, scale 1, add 1, power 1, divide 1."""
-        return {"normalisation": (self.size + 4) * elements(input_shape)}
+        return {"normalization": (self.size + 4) * elements(input_shape)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import gcd, prod
 
 from convcli.geometry import Adaptive, AxisMap, Padding, Window, windows
-from convcli.layers.base import Layer, Misfit, Shape, Work, elements
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.conv import canonical_padding, check_padding, slide
 from convcli.layers.registry import word
 
@@ -28,7 +28,7 @@ class Pool(Layer):
         Layer.__post_init__(self)
         check_padding(self.padding)
         if self.padding == "causal":
-            raise Misfit("pooling has no causal padding. Use valid, same or numbers.")
+            raise ShapeError("pooling has no causal padding. Use valid, same or numbers.")
         object.__setattr__(self, "padding", canonical_padding(self.padding))
 
     def windows(self, input_shape: Shape) -> tuple[Window, ...]:
@@ -41,7 +41,7 @@ class Pool(Layer):
         axes = self.windows(input_shape)
         for axis in axes:
             if max(axis.before, axis.after) > axis.kernel // 2:
-                raise Misfit(
+                raise ShapeError(
                     f"padding {max(axis.before, axis.after)} is more than half of window "
                     f"{axis.kernel}: a window could hold nothing but padding. "
                     f"Use p{axis.kernel // 2} at most."
@@ -184,7 +184,7 @@ class AdaptiveAveragePool(Layer):
 def _total_reads(size: int, count: int) -> int:
     """Return the sum of the lengths of all windows along one axis.
 
-    Neighbouring windows share one cell, except at the `gcd` places where both ends are whole.
+    Neighboring windows share one cell, except at the `gcd` places where both ends are whole.
 
     >>> _total_reads(5, 3)  # windows of 2, 3 and 2
     7

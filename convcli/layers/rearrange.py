@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convcli.geometry import AxisMap, Enlarge, Window, output_size
-from convcli.layers.base import Layer, Misfit, Shape, Work, elements, shape_text
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
 from convcli.layers.registry import word
 
 
@@ -25,7 +25,7 @@ class Reshape(Layer):
     def __post_init__(self) -> None:
         Layer.__post_init__(self)
         if len(self.shape) > 4:
-            raise Misfit(f"reshape names {len(self.shape)} axes. Use 1 to 4, channels last.")
+            raise ShapeError(f"reshape names {len(self.shape)} axes. Use 1 to 4, channels last.")
 
     def at_rank(self, rank: int) -> Reshape:
         """Return the layer itself: its shape counts channels too."""
@@ -39,7 +39,7 @@ class Reshape(Layer):
         """Return the new shape."""
         have, want = elements(input_shape), elements(self.shape)
         if have != want:
-            raise Misfit(
+            raise ShapeError(
                 f"reshape {shape_text(self.shape)} holds {want:,} numbers, its input "
                 f"{shape_text(input_shape)} has {have:,}. Use factors of {have:,}."
             )
@@ -64,7 +64,7 @@ class Pad(Layer):
 
     def __post_init__(self) -> None:
         if any(cells < 0 for pair in self.cells for cells in pair):
-            raise Misfit("pad has negative cells. Use `crop`.")
+            raise ShapeError("pad has negative cells. Use `crop`.")
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the grown map."""
@@ -91,7 +91,7 @@ class Crop(Layer):
 
     def __post_init__(self) -> None:
         if any(cells < 0 for pair in self.cells for cells in pair):
-            raise Misfit("crop has negative cells. Use `pad`.")
+            raise ShapeError("crop has negative cells. Use `pad`.")
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shrunk map."""
@@ -100,7 +100,7 @@ class Crop(Layer):
             for size, (before, after) in zip(input_shape, self.cells, strict=False)
         )
         if min(spatial) < 1:
-            raise Misfit(
+            raise ShapeError(
                 f"crop leaves nothing of input {shape_text(input_shape)}. "
                 f"Cut at most {min(input_shape[:-1]) - 1} cells of the shortest axis."
             )
@@ -113,7 +113,7 @@ class Crop(Layer):
 
 @word("upsample", "upsample 2")
 class Upsample(Layer):
-    """An enlargement by whole factors: nearest cell, or linear between cell centres.
+    """An enlargement by whole factors: nearest cell, or linear between cell centers.
 
     >>> Upsample((2, 3)).output_shape((5, 7, 4))
     (10, 21, 4)
@@ -131,11 +131,11 @@ class Upsample(Layer):
         return (*spatial, input_shape[-1])
 
     def flops(self, input_shape: Shape) -> Work:
-        """Return 0 for nearest; linear weighs 2 neighbours per axis: 2n - 1 for n neighbours."""
+        """Return 0 for nearest; linear weighs 2 neighbors per axis: 2n - 1 for n neighbors."""
         if not self.bilinear:
             return {}
-        neighbours = 2 ** len(self.factor)
-        return {"elementwise": elements(self.output_shape(input_shape)) * (2 * neighbours - 1)}
+        neighbors = 2 ** len(self.factor)
+        return {"elementwise": elements(self.output_shape(input_shape)) * (2 * neighbors - 1)}
 
     def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
         """Return the enlargements; a single cell has no neighbor to mix with."""
@@ -160,7 +160,7 @@ class ChannelShuffle(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
         if input_shape[-1] % self.groups:
-            raise Misfit(
+            raise ShapeError(
                 f"{self.groups} groups do not divide {input_shape[-1]} channels. "
                 f"Use a divisor of {input_shape[-1]}."
             )
@@ -185,7 +185,7 @@ class PixelShuffle(Layer):
         *spatial, channels = input_shape
         share = self.factor ** len(spatial)
         if channels % share:
-            raise Misfit(
+            raise ShapeError(
                 f"{channels} channels are not divisible by {share}, the factor "
                 f"{self.factor} on {len(spatial)} axes. Use {-(-channels // share) * share} "
                 f"channels before it."
@@ -214,7 +214,7 @@ class PixelUnshuffle(Layer):
         """Return the shrunk map with more channels."""
         *spatial, channels = input_shape
         if any(size % self.factor for size in spatial):
-            raise Misfit(
+            raise ShapeError(
                 f"input {shape_text(input_shape)} is not divisible by {self.factor} on every "
                 f"axis. Use `crop` or `pad` before it."
             )
@@ -255,7 +255,7 @@ class Unfold(Layer):
             count *= output_size(input_shape[axis], kernel, self.stride[axis], before, after)
             cells *= kernel
         if not count:
-            raise Misfit(
+            raise ShapeError(
                 f"window {shape_text(self.kernel)} does not fit input {shape_text(input_shape)}. "
                 f"Use a smaller window or more padding."
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcli.layers.base import Layer, Misfit, Shape, Work, shape_text
+from convcli.layers.base import Layer, Shape, ShapeError, Work, shape_text
 from convcli.layers.registry import word
 
 
@@ -32,7 +32,7 @@ class LSTM(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (length, units) for a sequence, else (units,)."""
         if len(input_shape) != 2:
-            raise Misfit(
+            raise ShapeError(
                 f"lstm reads a series LxC, and its input is {shape_text(input_shape)}. "
                 f"Use `reshape LxC` before it."
             )

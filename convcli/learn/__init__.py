@@ -1,1 +1,1 @@
-"""A network in motion: layer rules, losses, optimisers, schedules, the fit loop, model files."""
+"""A network in motion: layer rules, losses, optimizers, schedules, the fit loop, model files."""

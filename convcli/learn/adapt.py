@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from convcli.data import Dataset
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.layers import Conv, Dense
 from convcli.layers.base import shape_text
 from convcli.net import Network
@@ -20,7 +20,7 @@ def adapted(network: Network, data: Dataset) -> tuple[Network, str]:
     The sentence is empty where nothing was changed.
 
     Raises:
-        InputProblem: the layers do not fit the input, or none decides the outputs.
+        InputError: the layers do not fit the input, or none decides the outputs.
 
     >>> import numpy as np
     >>> from convcli.data import Split
@@ -38,7 +38,7 @@ def adapted(network: Network, data: Dataset) -> tuple[Network, str]:
         network = _with_outputs(network, data.classes)
         changes.append(f"it has {data.classes} outputs")
         if network.trace().output_shape != (data.classes,):
-            raise InputProblem(
+            raise InputError(
                 f"The network gives {shape_text(outputs)}; no change of its last layer makes that "
                 f"{data.classes} classes. End it with `flatten, dense {data.classes} softmax`."
             )

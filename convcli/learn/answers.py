@@ -1,4 +1,4 @@
-"""What a trained model says, about single samples and about a whole labelled split."""
+"""What a trained model says, about single samples and about a whole labeled split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.data import Dataset, Split
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn import metrics
 from convcli.learn.modelfile import TrainedModel
@@ -49,7 +49,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation(Shown):
-    """How a model does on labelled samples.
+    """How a model does on labeled samples.
 
     Attributes:
         accuracy: share of right answers.
@@ -90,13 +90,13 @@ def answers(
         logits: give the raw outputs of each sample too.
 
     Raises:
-        UsageMistake: `top` or `threshold` is out of range.
-        InputProblem: the samples do not fit the network.
+        UsageError: `top` or `threshold` is out of range.
+        InputError: the samples do not fit the network.
     """
     if top < 1:
-        raise UsageMistake(f"--top {top}: use at least 1.")
+        raise UsageError(f"--top {top}: use at least 1.")
     if not 0 <= threshold <= 1:
-        raise UsageMistake(f"--threshold {threshold:g}: use a probability from 0 to 1.")
+        raise UsageError(f"--threshold {threshold:g}: use a probability from 0 to 1.")
     found = model.predict(samples)
     if model.outputs == "values":
         return [Answer(None, None, (), values=row.tolist()) for row in found]
@@ -117,12 +117,12 @@ def evaluate(
     """Return how the model does on a split of a data set.
 
     Raises:
-        InputProblem: the data have other classes or another shape than the model.
+        InputError: the data have other classes or another shape than the model.
     """
     check_same(model, data)
     model.warn_of(split.samples)
     if model.outputs == "values":
-        raise InputProblem(
+        raise InputError(
             "The model gives values and knows no classes, so its answers cannot be right or wrong. "
             "If its outputs are classes, import it again with --outputs classes."
         )
@@ -169,15 +169,15 @@ def check_same(model: TrainedModel, data: Dataset) -> None:
     """Refuse data with other classes or another shape than the model's.
 
     Raises:
-        InputProblem: they differ.
+        InputError: they differ.
     """
     if model.class_names != data.class_names:
-        raise InputProblem(
+        raise InputError(
             f"The model knows {_some(model.class_names)}; {data.name} has "
             f"{_some(data.class_names)}. Evaluate it on data with its classes."
         )
     if model.preprocessing.shape != data.sample_shape:
-        raise InputProblem(
+        raise InputError(
             f"The model takes {shape_text(model.preprocessing.shape)}, the samples of {data.name} "
             f"are {shape_text(data.sample_shape)}. For pictures in folders use --size."
         )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.data import Dataset
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.learn.fit import Epoch, Progress, Training
 from convcli.learn.modelfile import Tensors, read_tensors, write_tensors
 from convcli.learn.recipes import Recipe, read_recipe
@@ -61,7 +61,7 @@ def save_checkpoint(path: Path, training: Training, setting: Setting) -> None:
     """Write where a training stands; the file before is replaced in one step.
 
     Raises:
-        InputProblem: it cannot be written, such as on a full disk; the file before is kept.
+        InputError: it cannot be written, such as on a full disk; the file before is kept.
     """
     now = training.progress
     tensors: Tensors = {"weights": training.model.flat, "memory": now.memory}
@@ -88,7 +88,7 @@ def read_setting(path: Path) -> Setting:
     """Return what the training of a checkpoint was started with; no arrays are read.
 
     Raises:
-        InputProblem: the file is damaged or no checkpoint.
+        InputError: the file is damaged or no checkpoint.
     """
     texts = read_model_header(path).texts
     record, hints = _record(path, texts), get_type_hints(Setting)
@@ -108,7 +108,7 @@ def restore(path: Path, training: Training) -> None:
     """Bring a training that was built from `read_setting` to where the checkpoint stands.
 
     Raises:
-        InputProblem: the file is damaged, or does not belong to this training.
+        InputError: the file is damaged, or does not belong to this training.
     """
     header, tensors = read_tensors(path)
     record = _record(path, header.texts)
@@ -155,9 +155,7 @@ def _fill(target: npt.NDArray[np.float32], source: npt.NDArray[Any]) -> None:
 
 def _record(path: Path, texts: dict[str, str]) -> dict[str, Any]:
     if "checkpoint" not in texts:
-        raise InputProblem(
-            f"{path} is no checkpoint; --resume needs the last.safetensors of a run."
-        )
+        raise InputError(f"{path} is no checkpoint; --resume needs the last.safetensors of a run.")
     try:
         record = json.loads(texts["checkpoint"])
     except (ValueError, RecursionError) as problem:
@@ -167,5 +165,5 @@ def _record(path: Path, texts: dict[str, str]) -> dict[str, Any]:
     return record
 
 
-def _unusable(path: Path, problem: object) -> InputProblem:
-    return InputProblem(f"{path} is a checkpoint that cannot be used: {problem}. Train anew.")
+def _unusable(path: Path, problem: object) -> InputError:
+    return InputError(f"{path} is a checkpoint that cannot be used: {problem}. Train anew.")

@@ -1,6 +1,6 @@
 """Choices with figures, written as `name:key=value,key=value`, to frozen values and back.
 
-Optimisers, schedules and augmentation are chosen this way on the command line, in recipes and in
+Optimizers, schedules and augmentation are chosen this way on the command line, in recipes and in
 the files of a run, so that the text is the one description of each.
 """
 
@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 
 Choice = TypeVar("Choice")
 
@@ -28,7 +28,7 @@ def read_choice(
             dataclass does not have, or that are None, are passed over.
 
     Raises:
-        UsageMistake: the name or a field is unknown, or a figure is malformed.
+        UsageError: the name or a field is unknown, or a figure is malformed.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def read_choice(
     name, _, figures = text.strip().partition(":")
     if name not in choices:
         hint = did_you_mean(name, choices)
-        raise UsageMistake(f"Unknown {what} {name!r}.{hint} There are: {', '.join(choices)}.")
+        raise UsageError(f"Unknown {what} {name!r}.{hint} There are: {', '.join(choices)}.")
     kind = choices[name]
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # the table holds dataclasses
     chosen = {key: value for key, value in defaults.items() if key in fields and value is not None}
@@ -50,12 +50,12 @@ def read_choice(
         if key not in fields or not equals:
             hint = did_you_mean(key, fields)
             takes = ", ".join(f"{known}=..." for known in fields) or "no figures"
-            raise UsageMistake(f"{what} {text!r}: cannot use {pair!r}.{hint} {name} takes {takes}.")
+            raise UsageError(f"{what} {text!r}: cannot use {pair!r}.{hint} {name} takes {takes}.")
         chosen[key] = _figure(value, fields[key].type, f"{what} {text!r}")
     try:
         return kind(**chosen)
     except ValueError as problem:
-        raise UsageMistake(f"{what} {text!r}: {problem}.") from problem
+        raise UsageError(f"{what} {text!r}: {problem}.") from problem
 
 
 def write_choice(value: Any, choices: Mapping[str, type]) -> str:
@@ -81,13 +81,13 @@ def _figure(text: str, kind: object, place: str) -> int | float | bool:
     """Return `text` as the field's type; annotations are texts, as the house postpones them."""
     if kind == "bool":
         if text not in {"yes", "no"}:
-            raise UsageMistake(f"{place}: {text!r} is neither yes nor no.")
+            raise UsageError(f"{place}: {text!r} is neither yes nor no.")
         return text == "yes"
     try:
         return int(text) if kind == "int" else float(text)
     except ValueError as problem:
         wanted = "a whole number" if kind == "int" else "a number"
-        raise UsageMistake(f"{place}: {text!r} is not {wanted}.") from problem
+        raise UsageError(f"{place}: {text!r} is not {wanted}.") from problem
 
 
 def _text(figure: float) -> str:

@@ -1,7 +1,7 @@
-"""A photo of a digit becomes a picture such as MNIST's: white ink on black, 20 tall, centred.
+"""A photo of a digit becomes a picture such as MNIST's: white ink on black, 20 tall, centered.
 
 The rule is the one by which MNIST was made (LeCun et al. 1998, section III.A): the digit is fitted
-into a box of 20x20 keeping its proportions, and its centre of mass goes to the centre of 28x28.
+into a box of 20x20 keeping its proportions, and its center of mass goes to the center of 28x28.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
-Grey = npt.NDArray[np.float32]
+Gray = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 WORK_SIDE = 320
@@ -45,7 +45,7 @@ def digit_picture(image: npt.NDArray[Any], side: int = 28) -> npt.NDArray[np.uin
         side: height and width of the result.
 
     Raises:
-        InputProblem: nothing in the picture stands out from its background.
+        InputError: nothing in the picture stands out from its background.
 
     >>> photo = np.full((100, 80), 255, np.uint8)
     >>> photo[20:80, 38:42] = 0  # a one, in black on white
@@ -53,19 +53,19 @@ def digit_picture(image: npt.NDArray[Any], side: int = 28) -> npt.NDArray[np.uin
     >>> np.flatnonzero(digit.any(axis=1))[[0, -1]], digit.max()  # 20 rows of 28
     (array([ 4, 23]), np.uint8(255))
     """
-    grey = grey_picture(image)
-    if grey.shape == (side, side) and _edge(grey).mean() < 0.25:
-        return np.rint(grey * 255).astype(np.uint8)
-    ink = _ink(_shrink(grey, WORK_SIDE))
+    gray = gray_picture(image)
+    if gray.shape == (side, side) and _edge(gray).mean() < 0.25:
+        return np.rint(gray * 255).astype(np.uint8)
+    ink = _ink(_shrink(gray, WORK_SIDE))
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     crop = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return _centred(_fit_box(crop, round(side * BOX_SHARE)), side)
+    return _centered(_fit_box(crop, round(side * BOX_SHARE)), side)
 
 
-def grey_picture(image: npt.NDArray[Any]) -> Grey:
+def gray_picture(image: npt.NDArray[Any]) -> Gray:
     """Return (H, W) float32 from 0 to 1: Rec. 601 luma, transparent parts as white paper.
 
-    >>> grey_picture(np.array([[[255, 255, 255, 0]]], np.uint8))
+    >>> gray_picture(np.array([[[255, 255, 255, 0]]], np.uint8))
     array([[1.]], dtype=float32)
     """
     values = image.astype(np.float32)
@@ -81,18 +81,18 @@ def grey_picture(image: npt.NDArray[Any]) -> Grey:
         luma = values[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
     else:
         luma = values[..., 0]
-    over_white: Grey = (luma * alpha + (1 - alpha)).astype(np.float32)
+    over_white: Gray = (luma * alpha + (1 - alpha)).astype(np.float32)
     return over_white
 
 
-def resized(grey: npt.NDArray[Any], height: int, width: int) -> Grey:
+def resized(gray: npt.NDArray[Any], height: int, width: int) -> Gray:
     """Return (height, width) by linear interpolation whose window widens where it shrinks.
 
     >>> resized(np.array([[0.0, 0.0, 7.0, 7.0]]), 1, 2)
     array([[1., 6.]], dtype=float32)
     """
-    rows, columns = _resize_weights(grey.shape[0], height), _resize_weights(grey.shape[1], width)
-    fitted: Grey = (rows @ grey @ columns.T).astype(np.float32)
+    rows, columns = _resize_weights(gray.shape[0], height), _resize_weights(gray.shape[1], width)
+    fitted: Gray = (rows @ gray @ columns.T).astype(np.float32)
     return fitted
 
 
@@ -104,34 +104,34 @@ def _resize_weights(size: int, new_size: int) -> npt.NDArray[np.float64]:
            [0., 1., 3., 3.]])
     """
     scale = size / new_size
-    centres = (np.arange(new_size) + 0.5) * scale - 0.5
-    distance = np.abs(np.arange(size)[None, :] - centres[:, None]) / max(1.0, scale)
+    centers = (np.arange(new_size) + 0.5) * scale - 0.5
+    distance = np.abs(np.arange(size)[None, :] - centers[:, None]) / max(1.0, scale)
     weights = np.maximum(0.0, 1.0 - distance)
     shares: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     return shares
 
 
-def _shrink(grey: Grey, side: int) -> Grey:
-    longer = max(grey.shape)
+def _shrink(gray: Gray, side: int) -> Gray:
+    longer = max(gray.shape)
     if longer <= side:
-        return grey
-    height, width = (max(1, round(length * side / longer)) for length in grey.shape)
-    return resized(grey, height, width)
+        return gray
+    height, width = (max(1, round(length * side / longer)) for length in gray.shape)
+    return resized(gray, height, width)
 
 
-def _edge(grey: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+def _edge(gray: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
 
 
-def _ink(grey: Grey) -> Grey:
+def _ink(gray: Gray) -> Gray:
     """Return how much each pixel differs from the paper around it, 0 for paper and 1 for ink."""
-    if _is_light_on_dark(grey):
-        grey = 1 - grey
-    difference = np.maximum(0, _paper(grey) - grey)
+    if _is_light_on_dark(gray):
+        gray = 1 - gray
+    difference = np.maximum(0, _paper(gray) - gray)
     full = float(np.quantile(difference, 0.995)) if difference.size > 400 else difference.max()
     full = max(full, 0.7 * float(difference.max()))
     if full < LEAST_CONTRAST:
-        raise InputProblem(
+        raise InputError(
             f"Nothing stands out: ink and paper differ by {full:.0%} of the range, under "
             f"{LEAST_CONTRAST:.0%}. Use a picture of one dark digit on light paper, or the reverse."
         )
@@ -141,38 +141,38 @@ def _ink(grey: Grey) -> Grey:
     return np.where(_grown(kept), soft, 0).astype(np.float32)
 
 
-def _is_light_on_dark(grey: Grey) -> bool:
+def _is_light_on_dark(gray: Gray) -> bool:
     """Tell whether the background, which most cells of a neighborhood show, is its dark side.
 
     A cell that is all paper or all ink only says which it is beside its neighbors.
     """
-    middle, low, high = (_per_cell(grey, figure) for figure in (np.median, np.min, np.max))
+    middle, low, high = (_per_cell(gray, figure) for figure in (np.median, np.min, np.max))
     low = 1 - _widest(1 - low, reach=1, corners=True)
     high = _widest(high, reach=1, corners=True)
     return bool((middle - (low + high) / 2).sum() < 0)
 
 
-def _per_cell(grey: Grey, figure: Callable[[Grey], Any]) -> Grey:
-    return np.array([[figure(cell) for cell in row] for row in _cells(grey)], np.float32)
+def _per_cell(gray: Gray, figure: Callable[[Gray], Any]) -> Gray:
+    return np.array([[figure(cell) for cell in row] for row in _cells(gray)], np.float32)
 
 
-def _cells(grey: Grey) -> list[list[Grey]]:
+def _cells(gray: Gray) -> list[list[Gray]]:
     """Return the picture cut into rows of cells, each at least 8 pixels high and wide."""
-    cells_h, cells_w = (max(1, min(BACKGROUND_GRID, length // 8)) for length in grey.shape)
-    return [np.array_split(row, cells_w, axis=1) for row in np.array_split(grey, cells_h)]
+    cells_h, cells_w = (max(1, min(BACKGROUND_GRID, length // 8)) for length in gray.shape)
+    return [np.array_split(row, cells_w, axis=1) for row in np.array_split(gray, cells_h)]
 
 
-def _paper(grey: Grey) -> Grey:
+def _paper(gray: Gray) -> Gray:
     """Return the light on the paper: the bright level of coarse cells, joined smoothly."""
-    level = _per_cell(grey, lambda cell: np.quantile(cell, 0.9))
-    (height, width), (cells_h, cells_w) = grey.shape, level.shape
+    level = _per_cell(gray, lambda cell: np.quantile(cell, 0.9))
+    (height, width), (cells_h, cells_w) = gray.shape, level.shape
     padded = np.pad(level, 1, mode="edge")
     around = [padded[i : i + cells_h, j : j + cells_w] for i in range(3) for j in range(3)]
     level = np.maximum(level, np.median(around, axis=0))  # a cell full of ink has no paper
     return resized(level, height, width)
 
 
-def otsu_threshold(values: Grey) -> float:
+def otsu_threshold(values: Gray) -> float:
     """Return the level that parts `values` with the largest variance between the two classes.
 
     Source: Otsu 1979, A Threshold Selection Method from Gray-Level Histograms.
@@ -181,10 +181,10 @@ def otsu_threshold(values: Grey) -> float:
     True
     """
     counts, edges = np.histogram(values, bins=128)
-    centres = (edges[:-1] + edges[1:]) / 2
+    centers = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
-    sum_below = np.cumsum(counts * centres)
+    sum_below = np.cumsum(counts * centers)
     parted = (below > 0) & (above > 0)
     mean_below = sum_below / np.maximum(below, 1)
     mean_above = (sum_below[-1] - sum_below) / np.maximum(above, 1)
@@ -192,7 +192,7 @@ def otsu_threshold(values: Grey) -> float:
     return float(edges[int(between.argmax()) + 1])
 
 
-def _without_dirt(mask: Mask, strength: Grey) -> Mask:
+def _without_dirt(mask: Mask, strength: Gray) -> Mask:
     """Keep the pieces that carry ink; those cut by the picture's edge only if nothing else is."""
     pieces = connected_pieces(mask)
     count = int(pieces.max())
@@ -228,7 +228,7 @@ def connected_pieces(mask: Mask) -> npt.NDArray[np.int64]:
 
 
 def _grown(mask: Mask) -> Mask:
-    """Return the mask and its neighbours, so that the soft rim of the ink stays."""
+    """Return the mask and its neighbors, so that the soft rim of the ink stays."""
     return _widest(mask, reach=1, corners=True)
 
 
@@ -248,7 +248,7 @@ def _widest(values: npt.NDArray[Any], reach: int, *, corners: bool) -> npt.NDArr
     return values
 
 
-def _fit_box(ink: Grey, box: int) -> Grey:
+def _fit_box(ink: Gray, box: int) -> Gray:
     """Return the ink with its longer side `box`, strokes at least `THINNEST_STROKE` wide."""
     longer = max(ink.shape)
     height, width = (max(FINE, round(length * box * FINE / longer)) for length in ink.shape)
@@ -268,8 +268,8 @@ def _stroke_width(solid: Mask) -> float:
     return 2 * float(solid.sum()) / max(1, rim)
 
 
-def _centred(small: Grey, side: int) -> npt.NDArray[np.uint8]:
-    """Return (side, side) uint8 with the centre of mass of `small` at the centre."""
+def _centered(small: Gray, side: int) -> npt.NDArray[np.uint8]:
+    """Return (side, side) uint8 with the center of mass of `small` at the center."""
     top, left = (
         _start(small.sum(axis=1 - axis), length, side) for axis, length in enumerate(small.shape)
     )
@@ -279,6 +279,6 @@ def _centred(small: Grey, side: int) -> npt.NDArray[np.uint8]:
 
 
 def _start(mass: npt.NDArray[np.float32], length: int, side: int) -> int:
-    """Return where `length` pixels begin in `side` to put the centre of `mass` in the middle."""
-    centre = float(mass @ np.arange(length)) / float(mass.sum())
-    return min(max(round((side - 1) / 2 - centre), 0), side - length)
+    """Return where `length` pixels begin in `side` to put the center of `mass` in the middle."""
+    center = float(mass @ np.arange(length)) / float(mass.sum())
+    return min(max(round((side - 1) / 2 - center), 0), side - length)

@@ -27,10 +27,10 @@ class Estimate:
         params: learnable numbers.
         macs: multiply-accumulates of one sample, forward.
         samples: for training.
-        steps_per_epoch: optimiser steps.
+        steps_per_epoch: optimizer steps.
         steps: of the whole training.
         sample_bytes: all splits in memory.
-        weight_bytes: weights, gradients, what the optimiser remembers, and averages.
+        weight_bytes: weights, gradients, what the optimizer remembers, and averages.
         activation_bytes: of one batch, forward and backward.
         step_seconds: median of a few measured steps.
         train_seconds: of all steps, without validation and compilation.
@@ -54,7 +54,7 @@ def estimate(
     """Return the figures of a training after timing a few of its steps on a throw-away model.
 
     Raises:
-        InputProblem: the network does not fit the data.
+        InputError: the network does not fit the data.
     """
     batch = min(recipe.batch, len(data.train))
     totals = network.trace(batch=batch).totals
@@ -62,7 +62,7 @@ def estimate(
     steps = recipe.epochs * steps_per_epoch
     preprocessing = preprocessing_for(data.train.samples)
     training = Training(
-        Model.initialise(network, seed, preprocessing.engine_scaling),
+        Model.initialize(network, seed, preprocessing.engine_scaling),
         data,
         recipe,
         preprocessing,
@@ -77,7 +77,7 @@ def estimate(
         training.step(order)
         seconds.append(time.perf_counter() - began)
     step_seconds = statistics.median(seconds)
-    vectors = 2 + training.optimiser.slots_per_weight + (2 if recipe.average is not None else 1)
+    vectors = 2 + training.optimizer.slots_per_weight + (2 if recipe.average is not None else 1)
     return Estimate(
         params=totals.params,
         macs=totals.macs,

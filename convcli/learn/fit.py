@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from convcli.data import Dataset, Split, load_dataset
 from convcli.data.augmentation import read_augmentation
-from convcli.engine import optimise
-from convcli.errors import InputProblem
+from convcli.engine import optimize
+from convcli.errors import InputError
 from convcli.learn.adapt import adapted
 from convcli.learn.metrics import guessing_loss, scores
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
-from convcli.learn.optimisers import Span, Vector, apply_step
+from convcli.learn.optimizers import Span, Vector, apply_step
 from convcli.learn.plan import (
     batch_order,
     check_fit,
@@ -44,7 +44,7 @@ BLOWN_UP = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One optimiser step of a training.
+    """One optimizer step of a training.
 
     Attributes:
         epoch: from 1.
@@ -102,14 +102,14 @@ class Progress:
     """All that changes in a training besides the model; a checkpoint is this and the model.
 
     Attributes:
-        step: optimiser steps taken.
+        step: optimizer steps taken.
         step_in_epoch: those of the epoch under way.
         loss_sum: over the samples of the epoch under way.
         correct: right answers of the epoch under way.
         seen: samples of the epoch under way.
         epoch_seconds: time spent training in the epoch under way.
         history: finished epochs.
-        memory: (slots, N) of the optimiser.
+        memory: (slots, N) of the optimizer.
         average: (N,) running average of the weights, None without one.
         best_weights: (N,) after the best epoch, None before the first.
         best_buffers: running statistics after the best epoch.
@@ -128,7 +128,7 @@ class Progress:
     best_buffers: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-class Diverged(InputProblem):
+class Diverged(InputError):
     """The loss or a weight is no longer a number."""
 
 
@@ -167,16 +167,16 @@ class Training(Shown):
         self.time_limit = time_limit
         self.target_accuracy = target_accuracy
         self.augmentation = read_augmentation(recipe.augment)
-        self.optimiser = recipe.read_optimiser()
+        self.optimizer = recipe.read_optimizer()
         self.schedule = recipe.read_schedule()
         self.spans = trainable_spans(
             model,
             recipe.freeze,
-            decay=self.optimiser.weight_decay > 0,
+            decay=self.optimizer.weight_decay > 0,
             layer_rates=recipe.layer_rates,
         )
         self.progress = progress or Progress(
-            memory=np.zeros((self.optimiser.slots_per_weight, model.flat.size), np.float32),
+            memory=np.zeros((self.optimizer.slots_per_weight, model.flat.size), np.float32),
             average=None if recipe.average is None else model.flat.copy(),
         )
         self.one_hot = np.eye(data.classes, dtype=np.float32)
@@ -203,8 +203,8 @@ class Training(Shown):
             self.model.buffers[name][...] = array
         nothing = self.model.flat[:0]
         apply_step(
-            self.optimiser,
-            optimise,
+            self.optimizer,
+            optimize,
             nothing,
             nothing,
             self.progress.memory[:, :0],
@@ -213,13 +213,13 @@ class Training(Shown):
             count=1,
             clip=1.0,
         )
-        optimise.ema_update(nothing, nothing, np.float32(0))
+        optimize.ema_update(nothing, nothing, np.float32(0))
         self.model.predict(self.samples[:1], threads=self.threads)
         return time.perf_counter() - began
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of a whole epoch; the last batch may be smaller."""
+        """Optimizer steps of a whole epoch; the last batch may be smaller."""
         return math.ceil(len(self.data.train) / self.recipe.batch)
 
     @property
@@ -289,7 +289,7 @@ class Training(Shown):
         return scores(probabilities, split.labels, self.recipe.loss)
 
     def step(self, chosen: npt.NDArray[np.int64], *, rate: float | None = None) -> StepDone:
-        """Take one optimiser step on the chosen training samples.
+        """Take one optimizer step on the chosen training samples.
 
         Args:
             chosen: their positions, at most a batch of them.
@@ -306,8 +306,8 @@ class Training(Shown):
         rate = self.learning_rate() if rate is None else rate
         now.step += 1
         apply_step(
-            self.optimiser,
-            optimise,
+            self.optimizer,
+            optimize,
             self.model.flat,
             gradient,
             now.memory,
@@ -318,7 +318,7 @@ class Training(Shown):
         )
         if now.average is not None and self.recipe.average is not None:
             keep = min(self.recipe.average, (1 + now.step) / (10 + now.step))
-            optimise.ema_update(now.average, self.model.flat, np.float32(keep))
+            optimize.ema_update(now.average, self.model.flat, np.float32(keep))
         now.step_in_epoch += 1
         now.loss_sum += float(loss_sum)
         now.correct += int(correct)
@@ -449,7 +449,7 @@ class Training(Shown):
 
 def copy_model(model: Model) -> Model:
     """Return a model with the same numbers in memory of its own."""
-    copy = Model.initialise(model.network, scaling=model.scaling)
+    copy = Model.initialize(model.network, scaling=model.scaling)
     copy.flat[...] = model.flat
     for name, buffer in copy.buffers.items():
         buffer[...] = model.buffers[name]
@@ -485,11 +485,11 @@ def fit(
             of its own, a share of the training samples is held out.
         seed: of weights, order, dropout and augmentation.
         threads: 0 for all there are; they do not change the result.
-        figures: fields of `Recipe`: epochs, batch, learning_rate, optimiser, schedule, ...
+        figures: fields of `Recipe`: epochs, batch, learning_rate, optimizer, schedule, ...
 
     Raises:
-        UsageMistake: an unknown or malformed figure, preset or notation.
-        InputProblem: data that are not to be had, or a network that does not fit them.
+        UsageError: an unknown or malformed figure, preset or notation.
+        InputError: data that are not to be had, or a network that does not fit them.
 
     >>> data = load_dataset("digits", count=120)
     >>> training = fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=2)
@@ -506,5 +506,5 @@ def fit(
     network, _ = adapted(network, data)
     data = with_validation(data, recipe, seed)
     preprocessing = preprocessing_for(data.train.samples)
-    model = Model.initialise(network, seed, preprocessing.engine_scaling)
+    model = Model.initialize(network, seed, preprocessing.engine_scaling)
     return Training(model, data, recipe, preprocessing, seed=seed, threads=threads)

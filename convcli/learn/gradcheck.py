@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.learn import plain
 from convcli.learn.arrays import Array
-from convcli.learn.initialise import first_buffers, first_weights
+from convcli.learn.initialize import first_buffers, first_weights
 from convcli.net.trace import Step
 from convcli.net.value import Network
 
@@ -48,7 +48,7 @@ def gradcheck(network: Network, *, seed: int = 0, samples: int = 2) -> list[Chec
         samples: how many; at least 2 for batch norm.
 
     Raises:
-        InputProblem: a layer exists on paper only.
+        InputError: a layer exists on paper only.
 
     >>> from convcli.net import parse_notation
     >>> checks = gradcheck(parse_notation("input 3, dense 2 tanh"))

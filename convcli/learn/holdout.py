@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.data import Split
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 
 
 def hold_out(split: Split, share: float, seed: int = 0) -> tuple[Split, Split]:
@@ -20,7 +20,7 @@ def hold_out(split: Split, share: float, seed: int = 0) -> tuple[Split, Split]:
         seed: which ones.
 
     Raises:
-        InputProblem: there are too few samples or groups to set any aside.
+        InputError: there are too few samples or groups to set any aside.
 
     >>> whole = Split(np.zeros((10, 2), np.float32), np.array([0] * 6 + [1] * 4))
     >>> left, held = hold_out(whole, 0.5)
@@ -37,7 +37,7 @@ def hold_out(split: Split, share: float, seed: int = 0) -> tuple[Split, Split]:
         held[members[:count]] = True
     if not held.any():
         what = "samples" if split.groups is None else "groups"
-        raise InputProblem(
+        raise InputError(
             f"No validation samples can be set aside: every class has a single one of the "
             f"{len(unit_sizes)} {what}. Use --val 0, or bring more data."
         )
@@ -49,19 +49,19 @@ def folds(split: Split, count: int, seed: int = 0) -> list[tuple[Split, Split]]:
     """Return `count` pairs (training, validation); each sample validates once.
 
     Raises:
-        UsageMistake: fewer than 2 folds.
-        InputProblem: fewer samples or groups than folds.
+        UsageError: fewer than 2 folds.
+        InputError: fewer samples or groups than folds.
 
     >>> whole = Split(np.arange(12.0).reshape(6, 2), np.array([0, 0, 0, 1, 1, 1]))
     >>> [held.labels.tolist() for _, held in folds(whole, 3)]
     [[0, 1], [0, 1], [0, 1]]
     """
     if count < 2:
-        raise UsageMistake(f"--folds {count}: use at least 2.")
+        raise UsageError(f"--folds {count}: use at least 2.")
     units, unit_classes = _units(split)
     if len(unit_classes) < count:
         what = "samples" if split.groups is None else "groups"
-        raise InputProblem(f"{len(unit_classes)} {what} cannot make {count} folds.")
+        raise InputError(f"{len(unit_classes)} {what} cannot make {count} folds.")
     fold_of = np.empty(len(unit_classes), np.int64)
     dealt = 0
     for members in _shuffled_by_class(unit_classes, seed):

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from convcli.engine.calls import Base, aligned
 from convcli.engine.operations import copying
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.learn import plain
 from convcli.learn.arrays import Array
 from convcli.learn.compiled.program import Place
 from convcli.learn.compiled.walk import predicting
 from convcli.learn.executor import Executor
-from convcli.learn.initialise import first_buffers, first_weights
+from convcli.learn.initialize import first_buffers, first_weights
 from convcli.learn.parameters import Slot, parameter_shapes, slots, views
 from convcli.net.trace import Trace
 from convcli.net.value import Network
@@ -48,20 +48,20 @@ class Model:
         self.trace = self.network.trace()
         self.slots, size = slots(parameter_shapes(self.trace))
         if self.flat.shape != (size,) or self.flat.dtype != np.float32:
-            raise InputProblem(
+            raise InputError(
                 f"{self.flat.shape} numbers do not fit {self.network.name}: it needs ({size},)."
             )
         self.parameters = views(self.slots, self.flat)
         self._executors: dict[tuple[bool, int, int, bool], tuple[Executor, dict[str, Place]]] = {}
 
     @classmethod
-    def initialise(
+    def initialize(
         cls, network: Network, seed: int = 0, scaling: tuple[float, float] = (1.0, 0.0)
     ) -> Model:
         """Return a model with first weights.
 
         >>> from convcli.net import parse_notation
-        >>> model = Model.initialise(parse_notation("input 4, dense 2 softmax"), seed=1)
+        >>> model = Model.initialize(parse_notation("input 4, dense 2 softmax"), seed=1)
         >>> {name: array.shape for name, array in model.parameters.items()}
         {'dense1.kernel': (4, 2), 'dense1.bias': (2,)}
         """
@@ -76,18 +76,18 @@ class Model:
         """Refuse samples of another shape or type.
 
         Raises:
-            InputProblem: with both shapes.
+            InputError: with both shapes.
         """
         shape = self.network.input_shape
         if images.shape[1:] != shape:
-            raise InputProblem(
+            raise InputError(
                 f"Samples are {'x'.join(map(str, images.shape[1:]))}, and {self.network.name} "
                 f"reads {'x'.join(map(str, shape))}. Change the network's input or the data."
             )
         if images.dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
-            raise InputProblem(f"Samples are {images.dtype}. Use uint8 or float32.")
+            raise InputError(f"Samples are {images.dtype}. Use uint8 or float32.")
         if not images.flags.c_contiguous:
-            raise InputProblem("Samples do not lie in one piece. Use numpy.ascontiguousarray.")
+            raise InputError("Samples do not lie in one piece. Use numpy.ascontiguousarray.")
 
     def predict(
         self, images: NDArray[np.generic], *, threads: int = 0, batch: int = PREDICTION_BATCH
@@ -100,7 +100,7 @@ class Model:
             batch: samples at a time.
 
         Raises:
-            InputProblem: samples that do not fit.
+            InputError: samples that do not fit.
         """
         return self._answer(images, threads, batch, logits=False)
 
@@ -110,7 +110,7 @@ class Model:
         """Return what the last softmax gets; otherwise as `predict`.
 
         Raises:
-            InputProblem: samples that do not fit, or no softmax at the end.
+            InputError: samples that do not fit, or no softmax at the end.
         """
         return self._answer(images, threads, batch, logits=True)
 
@@ -118,7 +118,7 @@ class Model:
         """Return every step's output by name, (N, *shape) float32, computed layer by layer.
 
         Raises:
-            InputProblem: samples that do not fit.
+            InputError: samples that do not fit.
         """
         run = self._run(images)
         return {step.name: run.values[step.index] for step in self.trace.steps}
@@ -134,7 +134,7 @@ class Model:
                 (N, *shape): ones at a class's output give the slope of that class.
 
         Raises:
-            InputProblem: samples that do not fit.
+            InputError: samples that do not fit.
         """
         run = self._run(images)
         by_index = {

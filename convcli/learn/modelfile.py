@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.files import new_file
 from convcli.learn.model import Model
 from convcli.learn.prepare import Preprocessing
@@ -82,14 +82,14 @@ class TrainedModel(Shown):
 
         Args:
             images: (N, *input shape) or one sample, as the training data were: bytes 0 to 255 for
-                pictures. A grey picture may leave its channel axis out.
+                pictures. A gray picture may leave its channel axis out.
             logits: return the raw outputs instead, before any softmax.
 
         Warns:
             UserWarning: the model scales its samples, and these seem to be scaled already.
 
         Raises:
-            InputProblem: the samples do not fit the network.
+            InputError: the samples do not fit the network.
         """
         stacked = self.preprocessing.stack(np.asarray(images))
         self.warn_of(stacked)
@@ -108,8 +108,8 @@ class TrainedModel(Shown):
         """Write the model file, whole or not at all.
 
         Raises:
-            WouldOverwrite: `path` exists and `force` is off.
-            InputProblem: it cannot be written there.
+            OutputExistsError: `path` exists and `force` is off.
+            InputError: it cannot be written there.
         """
         write_tensors(
             Path(path),
@@ -130,12 +130,12 @@ def load(path: Path | str) -> TrainedModel:
     """Return the model in the safetensors file at `path`.
 
     Raises:
-        InputProblem: no such file, a damaged or hostile one, or one without a network.
+        InputError: no such file, a damaged or hostile one, or one without a network.
     """
     path = Path(path)
     header, tensors = read_tensors(path)
     if "checkpoint" in header.texts:
-        raise InputProblem(
+        raise InputError(
             f"{path} is the checkpoint of a training; the model is model.safetensors beside it."
         )
     network = _network(path, header)
@@ -143,18 +143,18 @@ def load(path: Path | str) -> TrainedModel:
     preprocessing = Preprocessing.from_record(
         _json(path, header, "preprocessing", dict), network.input_shape
     )
-    model = Model.initialise(network, scaling=preprocessing.engine_scaling)
+    model = Model.initialize(network, scaling=preprocessing.engine_scaling)
     for name, array in {**model.parameters, **model.buffers}.items():
         array[...] = tensors[name]
     class_names = tuple(_json(path, header, "classes", list))
     (outputs,) = network.trace().output_shape[-1:]
     if len(class_names) != outputs or not all(isinstance(name, str) for name in class_names):
-        raise InputProblem(
+        raise InputError(
             f"{path}: {len(class_names)} class names for a network with {outputs} outputs."
         )
     outputs_are = header.texts.get("outputs", OUTPUTS[0])
     if outputs_are not in OUTPUTS:
-        raise InputProblem(
+        raise InputError(
             f"{path}: its outputs are {outputs_are[:40]!r}, not {' or '.join(OUTPUTS)}."
         )
     return TrainedModel(
@@ -183,22 +183,22 @@ def read_tensors(path: Path) -> tuple[ModelHeader, Tensors]:
     """Return head and arrays of a safetensors file of ours; its numbers are all finite.
 
     Raises:
-        InputProblem: no such file, a damaged or hostile one, or one of a later format.
+        InputError: no such file, a damaged or hostile one, or one of a later format.
     """
     header = read_model_header(path)
     written_as = header.texts.get("format", "")
     if written_as.startswith("convcli ") and written_as != FORMAT:
-        raise InputProblem(
+        raise InputError(
             f"{path} has the format {written_as[:40]!r}; this version reads {FORMAT!r}. "
             "Use the convcli that wrote it, or a newer one."
         )
     try:
         tensors = tensors_from_bytes(path.read_bytes())
     except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as problem:
-        raise InputProblem(f"{path} cannot be read as safetensors: {problem}.") from problem
+        raise InputError(f"{path} cannot be read as safetensors: {problem}.") from problem
     for name, array in tensors.items():
         if not np.isfinite(array).all():
-            raise InputProblem(f"{path}: the array {name} holds NaN or infinity; train anew.")
+            raise InputError(f"{path}: the array {name} holds NaN or infinity; train anew.")
     return header, tensors
 
 
@@ -216,14 +216,14 @@ def _in_fixed_order(content: bytes) -> bytes:
 
 def _network(path: Path, header: ModelHeader) -> Network:
     if "network" not in header.texts:
-        raise InputProblem(
+        raise InputError(
             f"{path} holds numbers but no network: it was not written by convcli train. "
             "For weights of another program see: convcli import --help"
         )
     try:
         return parse_notation(header.texts["network"])
     except ConvcliError as problem:
-        raise InputProblem(f"{path}: the network in it cannot be used. {problem}") from problem
+        raise InputError(f"{path}: the network in it cannot be used. {problem}") from problem
 
 
 def _check_shapes(path: Path, network: Network, tensors: Tensors) -> None:
@@ -236,22 +236,22 @@ def _check_shapes(path: Path, network: Network, tensors: Tensors) -> None:
     for name, shape in needed.items():
         found = tensors.get(name)
         if found is None:
-            raise InputProblem(f"{path}: the network needs an array {name}, the file has none.")
+            raise InputError(f"{path}: the network needs an array {name}, the file has none.")
         if found.shape != shape or found.dtype != np.float32:
-            raise InputProblem(
+            raise InputError(
                 f"{path}: the array {name} is {found.dtype} of shape {found.shape}, "
                 f"the network needs float32 of shape {shape}."
             )
     extra = sorted(set(tensors) - set(needed))
     if extra:
-        raise InputProblem(f"{path}: the network has no place for the array {extra[0]}.")
+        raise InputError(f"{path}: the network has no place for the array {extra[0]}.")
 
 
 def _json(path: Path, header: ModelHeader, key: str, kind: type) -> Any:
     try:
         value = json.loads(header.texts[key])
     except (KeyError, ValueError, RecursionError) as problem:
-        raise InputProblem(f"{path}: its note {key!r} is missing or no JSON.") from problem
+        raise InputError(f"{path}: its note {key!r} is missing or no JSON.") from problem
     if not isinstance(value, kind):
-        raise InputProblem(f"{path}: its note {key!r} is no {kind.__name__}.")
+        raise InputError(f"{path}: its note {key!r} is no {kind.__name__}.")
     return value

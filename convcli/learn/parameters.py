@@ -1,4 +1,4 @@
-"""Where each parameter of a network lies in the one flat vector that optimisers step."""
+"""Where each parameter of a network lies in the one flat vector that optimizers step."""
 
 from __future__ import annotations
 

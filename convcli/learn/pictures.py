@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.content import Limits
 from convcli.imaging.matrices import is_matrix_name, read_matrix
 from convcli.imaging.picture import Frame
@@ -26,14 +26,14 @@ LATER_BYTES = 16
 """Finding the ink and resizing count in floating point: so many bytes a pixel."""
 
 REC_601 = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in grey."""
+"""Weights of red, green and blue in gray."""
 
 
 def sample_from_frame(frame: Frame, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Return one sample, (H, W, C) uint8, from a picture of any size, grey or colour.
+    """Return one sample, (H, W, C) uint8, from a picture of any size, gray or color.
 
     Raises:
-        InputProblem: the network takes no pictures, or no digit stands out.
+        InputError: the network takes no pictures, or no digit stands out.
 
     >>> page = np.full((60, 60), 250, np.uint8)
     >>> page[10:50, 28:32] = 5
@@ -42,7 +42,7 @@ def sample_from_frame(frame: Frame, preprocessing: Preprocessing) -> npt.NDArray
     """
     shape = preprocessing.shape
     if len(shape) != 3 or shape[-1] not in {1, 3}:
-        raise InputProblem(
+        raise InputError(
             f"This network takes samples of {shape_text(shape)}, which are no pictures. "
             "Give it .npy or .csv files of that shape."
         )
@@ -72,13 +72,13 @@ def samples_from_source(
     that would need more than `memory_limit` bytes is refused.
 
     Raises:
-        InputProblem: it cannot be read, or does not fit the network.
+        InputError: it cannot be read, or does not fit the network.
     """
     numpy_bytes = isinstance(source, bytes) and source.startswith(NPY_MAGIC)
     if numpy_bytes or (isinstance(source, Path) and source.suffix.lower() == ".npy"):
         array = read_npy(source, name)
         if array.dtype.kind not in "uifb" or not array.size:
-            raise InputProblem(f"{name}: the array holds no numbers.")
+            raise InputError(f"{name}: the array holds no numbers.")
         return _from_array(array, name, preprocessing)
     if isinstance(source, Path) and is_matrix_name(source):
         return _from_array(read_matrix(source, name=name), name, preprocessing)
@@ -86,22 +86,22 @@ def samples_from_source(
     picture = read_picture(source, name=name, limits=limits)
     try:
         return np.stack([sample_from_frame(frame, preprocessing) for frame in picture.frames])
-    except InputProblem as problem:
-        raise InputProblem(f"{name}: {problem}") from None
+    except InputError as problem:
+        raise InputError(f"{name}: {problem}") from None
 
 
 def _from_array(
     array: npt.NDArray[Any], name: str, preprocessing: Preprocessing
 ) -> npt.NDArray[Any]:
-    """Return samples; a grey matrix of another size is a picture whose largest value is white."""
+    """Return samples; a gray matrix of another size is a picture whose largest value is white."""
     if not np.isfinite(array).all():
-        raise InputProblem(f"{name}: the array holds NaN or infinity.")
+        raise InputError(f"{name}: the array holds NaN or infinity.")
     try:
         return preprocessing.stack(array)
-    except InputProblem as problem:
+    except InputError as problem:
         pictures = len(preprocessing.shape) == 3
         if array.ndim != 2 or not pictures:
-            raise InputProblem(f"{name}: {problem}") from None
+            raise InputError(f"{name}: {problem}") from None
     frame = Frame(_as_bytes(array))
     return sample_from_frame(frame, preprocessing)[np.newaxis]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.learn.arrays import Array
 from convcli.learn.rules import activation, conv, dense, joins, norm, pool, rearrange, recurrent
 from convcli.learn.rules.base import Context, Weights
@@ -48,9 +48,9 @@ JOINS: dict[str, Callable[..., tuple[Array, Any]]] = {
 }
 
 
-def not_in_motion(step: Step) -> InputProblem:
+def not_in_motion(step: Step) -> InputError:
     """Return the sentence for a layer that exists on paper only."""
-    return InputProblem(
+    return InputError(
         f"layer {step.index} {step.name}: {step.op} can be calculated with `shape`, but not run "
         f"or trained. Leave it out or replace it; {', '.join(sorted({*RULES, *JOINS}))} can."
     )
@@ -119,7 +119,7 @@ def run(
     """Run a network on samples `x` (N, *input shape), all steps in the type of `x`.
 
     Raises:
-        InputProblem: a layer exists on paper only.
+        InputError: a layer exists on paper only.
     """
     values, halves = {0: x}, {}
     renewed = dict(buffers)

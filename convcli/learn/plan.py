@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from convcli.data import Dataset, Split
 from convcli.data.augmentation import read_augmentation
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn.holdout import folds, hold_out
 from convcli.learn.model import Model
-from convcli.learn.optimisers import Span
+from convcli.learn.optimizers import Span
 from convcli.learn.parameters import LINE
 from convcli.learn.prepare import Preprocessing
 from convcli.learn.recipes import Recipe
@@ -47,7 +47,7 @@ def parted(data: Dataset, recipe: Recipe, parting: Parting) -> Dataset:
     """Return the data with the splits that a training is to have.
 
     Raises:
-        InputProblem: there are too few samples for that.
+        InputError: there are too few samples for that.
 
     >>> from convcli.data import Split
     >>> whole = Split(np.zeros((8, 2), np.float32), np.arange(8) % 2)
@@ -89,7 +89,7 @@ def trainable_spans(
     decay: bool = True,
     layer_rates: tuple[tuple[str, float], ...] = (),
 ) -> list[Span]:
-    """Return the runs of the flat vector that are trained; neighbours treated alike are one run.
+    """Return the runs of the flat vector that are trained; neighbors treated alike are one run.
 
     Args:
         model: whose vector it is.
@@ -98,7 +98,7 @@ def trainable_spans(
         layer_rates: patterns of layer names and what their rate is multiplied by.
 
     Raises:
-        UsageMistake: a pattern matches no layer, or nothing is left to train.
+        UsageError: a pattern matches no layer, or nothing is left to train.
     """
     frozen, factors = frozen_steps(model, freeze), rate_factors(model, layer_rates)
     spans: list[Span] = []
@@ -114,7 +114,7 @@ def trainable_spans(
         else:
             spans.append(Span(slot.offset, stop, *alike))
     if not spans:
-        raise UsageMistake("Nothing is left to train: every layer with weights is frozen.")
+        raise UsageError("Nothing is left to train: every layer with weights is frozen.")
     return spans
 
 
@@ -122,14 +122,14 @@ def rate_factors(model: Model, layer_rates: tuple[tuple[str, float], ...]) -> di
     """Return what the rate of each named layer is multiplied by; the last pattern that fits holds.
 
     Raises:
-        UsageMistake: a pattern matches no layer with weights.
+        UsageError: a pattern matches no layer with weights.
     """
     steps = [step.name for step in model.network.trace().steps if step.params]
     factors: dict[str, float] = {}
     for pattern, factor in layer_rates:
         named = fnmatch.filter(steps, pattern)
         if not named:
-            raise UsageMistake(
+            raise UsageError(
                 f"--layer-rate {pattern}={factor:g}: the pattern matches no layer with weights; "
                 f"there are {', '.join(steps)}."
             )
@@ -141,7 +141,7 @@ def frozen_steps(model: Model, freeze: tuple[str, ...]) -> set[str]:
     """Return the names of the layers with weights that the patterns of `--freeze` name.
 
     Raises:
-        UsageMistake: a pattern matches no layer.
+        UsageError: a pattern matches no layer.
     """
     steps = model.network.trace(freeze=freeze).steps
     return {step.name for step in steps if step.params and not step.trainable}
@@ -151,18 +151,18 @@ def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
     """Compare the network with samples, classes and loss, and the augmentation with the samples.
 
     Raises:
-        InputProblem: the network does not fit.
-        UsageMistake: these samples cannot be changed so.
+        InputError: the network does not fit.
+        UsageError: these samples cannot be changed so.
     """
     if network.input_shape != data.sample_shape:
-        raise InputProblem(
+        raise InputError(
             f"The network takes {shape_text(network.input_shape)}, the samples of {data.name} are "
             f"{shape_text(data.sample_shape)}. Begin the network with "
             f"`input {shape_text(data.sample_shape)}`, or resize the samples with --size."
         )
     shape = network.trace().output_shape
     if shape != (data.classes,):
-        raise InputProblem(
+        raise InputError(
             f"The network gives {shape_text(shape)}, {data.name} has {data.classes} classes. "
             f"End the network with `dense {data.classes} softmax`."
         )
@@ -170,7 +170,7 @@ def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
     if recipe.loss == "cross-entropy" and not any(
         "softmax" in {step.activation, step.op} for step in last
     ):
-        raise InputProblem(
+        raise InputError(
             "Cross-entropy needs a softmax at the end, and the network ends with "
             f"{last[0].name if last else 'its input'}. "
             f"Write `dense {data.classes} softmax` last, or use --loss mse."

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 BYTE, HALF = 255, 128
 PICTURE_RULES = ("digit", "resize")
-"""digit: found in the photo, drawn white on black, centred; resize: the whole picture, resized."""
+"""digit: found in the photo, drawn white on black, centered; resize: the whole picture, resized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +70,20 @@ class Preprocessing:
         A single channel's axis may be left out.
 
         Raises:
-            InputProblem: the samples have another shape, or are no numbers.
+            InputError: the samples have another shape, or are no numbers.
 
         >>> Preprocessing((2, 2, 1), (1.0,), (0.0,)).stack(np.zeros((2, 2))).shape
         (1, 2, 2, 1)
         """
         if samples.dtype.kind not in "biuf":
-            raise InputProblem(f"Samples are of type {samples.dtype}; they must be numbers.")
+            raise InputError(f"Samples are of type {samples.dtype}; they must be numbers.")
         shape = self.shape
         if shape[-1] == 1 and len(shape) > 1 and samples.shape[-len(shape) + 1 :] == shape[:-1]:
             samples = samples[..., np.newaxis]
         if samples.shape == shape:
             samples = samples[np.newaxis]
         if samples.shape[1:] != shape:
-            raise InputProblem(
+            raise InputError(
                 f"Samples have the shape {_axes(samples.shape)}; "
                 f"the network takes N x {_axes(shape)}."
             )
@@ -120,7 +120,7 @@ class Preprocessing:
         """Return what `record` wrote, checked against the network's input.
 
         Raises:
-            InputProblem: a figure is missing or malformed, or the shapes differ.
+            InputError: a figure is missing or malformed, or the shapes differ.
         """
         try:
             scale, offset = (
@@ -129,19 +129,19 @@ class Preprocessing:
             shape, pictures = tuple(record["shape"]), record["pictures"]
             white = int(record.get("white", BYTE))
         except (KeyError, TypeError, ValueError) as problem:
-            raise InputProblem(
+            raise InputError(
                 f"The preprocessing in the model file cannot be read: {record!r}."
             ) from problem
         channels = {1, *input_shape[-1:]}
         if not 0 < white <= BYTE:
-            raise InputProblem(f"The model file takes {white} for white; it must be 1 to {BYTE}.")
+            raise InputError(f"The model file takes {white} for white; it must be 1 to {BYTE}.")
         if shape != input_shape or pictures not in PICTURE_RULES:
-            raise InputProblem(
+            raise InputError(
                 f"The model file prepares samples of {shape} by {pictures!r}, "
                 f"its network takes {_axes(input_shape)}."
             )
         if not {len(scale), len(offset)} <= channels or not np.isfinite([*scale, *offset]).all():
-            raise InputProblem("The preprocessing in the model file has malformed figures.")
+            raise InputError("The preprocessing in the model file has malformed figures.")
         return cls(shape, scale, offset, pictures, white)
 
 

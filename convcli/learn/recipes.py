@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from convcli.errors import UsageMistake, did_you_mean
-from convcli.learn.optimisers import Optimiser, read_optimiser
+from convcli.errors import UsageError, did_you_mean
+from convcli.learn.optimizers import Optimizer, read_optimizer
 from convcli.learn.schedules import Schedule, read_schedule
 from convcli.records import from_record
 
@@ -18,23 +18,23 @@ CLASS_WEIGHTS = ("none", "balanced")
 
 def _at_least(option: str, value: int, least: int) -> None:
     if value < least:
-        raise UsageMistake(f"--{option} {value}: use at least {least}.")
+        raise UsageError(f"--{option} {value}: use at least {least}.")
 
 
 def _above_zero(option: str, value: float | None) -> None:
     if value is not None and not 0 < value < float("inf"):
-        raise UsageMistake(f"--{option} {value:g}: use a number above 0.")
+        raise UsageError(f"--{option} {value:g}: use a number above 0.")
 
 
 def _share(option: str, value: float | None) -> None:
     if value is not None and not 0 <= value < 1:
-        raise UsageMistake(f"--{option} {value:g}: use a share from 0 to below 1.")
+        raise UsageError(f"--{option} {value:g}: use a share from 0 to below 1.")
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         hint = did_you_mean(value, known)
-        raise UsageMistake(f"--{option} {value}: use one of {', '.join(known)}.{hint}")
+        raise UsageError(f"--{option} {value}: use one of {', '.join(known)}.{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,15 @@ class Recipe:
         network: notation, preset or file.
         epochs: passes over the training samples.
         batch: samples a step.
-        learning_rate: the schedule's full rate; None means the optimiser's usual one.
-        optimiser: such as `adam` or `sgd:momentum=0.8`.
+        learning_rate: the schedule's full rate; None means the optimizer's usual one.
+        optimizer: such as `adam` or `sgd:momentum=0.8`.
         schedule: such as `one-cycle` or `step:every=3,by=0.5`.
         augment: such as `shift=2,rotate=10`; empty for none.
         loss: cross-entropy or mse.
         label_smoothing: share of each label spread over all classes.
         class_weights: none, or balanced for weights that rise with a class's rarity.
-        weight_decay: None means the optimiser's usual one.
-        momentum: None means the optimiser's usual one.
+        weight_decay: None means the optimizer's usual one.
+        momentum: None means the optimizer's usual one.
         clip: longest allowed gradient, None for any.
         average: share kept at each step by the running average of the weights, None for no
             average; with one, the average is what is validated and saved.
@@ -68,7 +68,7 @@ class Recipe:
     epochs: int = 10
     batch: int = 128
     learning_rate: float | None = None
-    optimiser: str = "adam"
+    optimizer: str = "adam"
     schedule: str = "one-cycle"
     augment: str = ""
     loss: str = "cross-entropy"
@@ -94,22 +94,22 @@ class Recipe:
         if self.patience is not None:
             _at_least("patience", self.patience, 1)
             if self.validation == 0:
-                raise UsageMistake("--patience needs validation samples; leave --val 0 out.")
+                raise UsageError("--patience needs validation samples; leave --val 0 out.")
         _one_of("loss", self.loss, LOSSES)
         _one_of("class-weights", self.class_weights, CLASS_WEIGHTS)
         for pattern, factor in self.layer_rates:
             if not 0 < factor < math.inf:
-                raise UsageMistake(
+                raise UsageError(
                     f"--layer-rate {pattern}={factor:g}: the factor must be above 0; to keep the "
                     f"weights use --freeze {pattern!r}."
                 )
-        self.read_optimiser()
+        self.read_optimizer()
         self.read_schedule()
 
-    def read_optimiser(self) -> Optimiser:
-        """Return the optimiser with its figures."""
-        return read_optimiser(
-            self.optimiser, momentum=self.momentum, weight_decay=self.weight_decay
+    def read_optimizer(self) -> Optimizer:
+        """Return the optimizer with its figures."""
+        return read_optimizer(
+            self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay
         )
 
     def read_schedule(self) -> Schedule:
@@ -119,7 +119,7 @@ class Recipe:
     @property
     def full_rate(self) -> float:
         """The learning rate that the schedule takes shares of."""
-        return self.learning_rate or self.read_optimiser().default_rate
+        return self.learning_rate or self.read_optimizer().default_rate
 
     def changed(self, **figures: Any) -> Recipe:
         """Return the recipe with the figures that are not None.
@@ -133,7 +133,7 @@ class Recipe:
 
 
 def _pairs(first: int, second: int, third: int) -> str:
-    """Return a network of two pairs of convolutions and one more, normalised, for 28x28."""
+    """Return a network of two pairs of convolutions and one more, normalized, for 28x28."""
 
     def conv(filters: int) -> str:
         return f"conv {filters} 3 nobias, bn, relu"
@@ -169,11 +169,11 @@ def find_recipe(name: str) -> Recipe:
     """Return the recipe called `name`.
 
     Raises:
-        UsageMistake: there is none.
+        UsageError: there is none.
     """
     if name not in RECIPES:
         hint = did_you_mean(name, RECIPES)
-        raise UsageMistake(f"Unknown recipe {name!r}.{hint} There are: {', '.join(RECIPES)}.")
+        raise UsageError(f"Unknown recipe {name!r}.{hint} There are: {', '.join(RECIPES)}.")
     return RECIPES[name]
 
 
@@ -181,9 +181,9 @@ def read_recipe(record: dict[str, Any]) -> Recipe:
     """Return the recipe that `dataclasses.asdict` made `record` from, checked anew.
 
     Raises:
-        UsageMistake: a field is unknown or its value cannot be used.
+        UsageError: a field is unknown or its value cannot be used.
     """
     try:
         return from_record(Recipe, record)
     except ValueError as problem:
-        raise UsageMistake(f"A recipe cannot be read: {problem}.") from problem
+        raise UsageError(f"A recipe cannot be read: {problem}.") from problem

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from convcli import __version__
 from convcli.data import Dataset, Split
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.learn.checkpoint import (
     Setting,
     fingerprint,
@@ -94,7 +94,7 @@ class Run:
 
         Raises:
             Diverged: the loss is no longer a number; the last good weights are in the model file.
-            InputProblem: a file cannot be written; those before it are whole.
+            InputError: a file cannot be written; those before it are whole.
         """
         held = self.training.data.validation
         if held is not None and held.indices is not None:
@@ -237,7 +237,7 @@ def start(
         limits: `time_limit` and `target_accuracy` of `Training`.
     """
     preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
-    model = Model.initialise(network, seed, preprocessing.engine_scaling)
+    model = Model.initialize(network, seed, preprocessing.engine_scaling)
     if initial is not None:
         copy_layers(initial.model, model)
     training = Training(
@@ -270,7 +270,7 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
         limits: `time_limit` of `Training`.
 
     Raises:
-        InputProblem: the checkpoint is damaged, or the data are no longer the same.
+        InputError: the checkpoint is damaged, or the data are no longer the same.
     """
     setting = read_setting(path)
     parting = noted_parting(path, setting)
@@ -280,7 +280,7 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
     pictures = str(setting.options.get("pictures", "resize"))
     preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
     training = Training(
-        Model.initialise(setting.network, setting.seed, preprocessing.engine_scaling),
+        Model.initialize(setting.network, setting.seed, preprocessing.engine_scaling),
         data,
         setting.recipe,
         preprocessing,
@@ -297,7 +297,7 @@ def _started(directory: RunDirectory) -> str:
     """Return when a run was started first; now, where its record does not say."""
     try:
         return str(directory.read_record()["started"])
-    except (InputProblem, KeyError):
+    except (InputError, KeyError):
         return datetime.now().isoformat(timespec="seconds")
 
 
@@ -305,11 +305,11 @@ def checkpoint_path(place: Path) -> Path:
     """Return the checkpoint in a run directory, or the file itself.
 
     Raises:
-        InputProblem: there is none.
+        InputError: there is none.
     """
     path = place / LAST if place.is_dir() else place
     if not path.is_file():
-        raise InputProblem(f"There is no checkpoint {path}. --resume takes a run's directory.")
+        raise InputError(f"There is no checkpoint {path}. --resume takes a run's directory.")
     return path
 
 
@@ -317,7 +317,7 @@ def copy_layers(source: Model, target: Model) -> list[str]:
     """Copy the layers that both models have with one name and equal shapes; return their names.
 
     Raises:
-        InputProblem: they share none.
+        InputError: they share none.
     """
     theirs, ours = _arrays_by_layer(source), _arrays_by_layer(target)
     shared = [
@@ -327,7 +327,7 @@ def copy_layers(source: Model, target: Model) -> list[str]:
         == {key: array.shape for key, array in theirs.get(name, {}).items()}
     ]
     if not shared:
-        raise InputProblem(
+        raise InputError(
             "The model to begin with shares no layer with the network: names or shapes differ "
             f"(it has {', '.join(list(theirs)[:3])}; the network {', '.join(list(ours)[:3])})."
         )

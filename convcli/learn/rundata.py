@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convcli.data import Dataset, ProgressCallback, Source, Split
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.learn.checkpoint import Setting, fingerprint, read_setting
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.plan import Parting, parted
@@ -25,16 +25,16 @@ def load_run_data(directory: RunDirectory, progress: ProgressCallback | None = N
         progress: called while something takes long.
 
     Raises:
-        InputProblem: the checkpoint is gone or damaged, the data are not to be had, or are no
+        InputError: the checkpoint is gone or damaged, the data are not to be had, or are no
             longer the same.
-        UsageMistake: what the run notes about its data cannot be used.
+        UsageError: what the run notes about its data cannot be used.
     """
     setting = read_setting(directory.last)
     try:
         seed = int(setting.options["data_seed"])
         source = Source.noted(setting.source, setting.options["shaping"])
     except (KeyError, TypeError, ValueError) as problem:
-        raise InputProblem(f"{directory.last} does not say how its data were read.") from problem
+        raise InputError(f"{directory.last} does not say how its data were read.") from problem
     data = source.load(seed=seed, progress=progress)
     return data_again(directory.last, setting, data)
 
@@ -43,11 +43,11 @@ def data_again(path: Path, setting: Setting, data: Dataset) -> Dataset:
     """Return loaded data parted as a checkpoint says, if they are those that it was made with.
 
     Raises:
-        InputProblem: they are not.
+        InputError: they are not.
     """
     data = parted(data, setting.recipe, noted_parting(path, setting))
     if fingerprint(data) != setting.fingerprint:
-        raise InputProblem(
+        raise InputError(
             f"The training samples of {setting.source} are no longer those that {path} was made "
             "with. Bring the old samples back, or train anew."
         )
@@ -58,18 +58,16 @@ def noted_parting(path: Path, setting: Setting) -> Parting:
     """Return how a run's data were parted.
 
     Raises:
-        InputProblem: its checkpoint does not say.
+        InputError: its checkpoint does not say.
     """
     try:
         return from_record(Parting, setting.options["parting"])
     except (KeyError, ValueError) as problem:
-        raise InputProblem(
-            f"{path} does not say how its data were parted; train anew."
-        ) from problem
+        raise InputError(f"{path} does not say how its data were parted; train anew.") from problem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class Labeled:
     """Samples to judge a model by.
 
     Attributes:
@@ -98,7 +96,7 @@ def noted_source(model: TrainedModel) -> Source | None:
     """Return the data that a model notes to be trained on, None where it does not.
 
     Raises:
-        InputProblem: its notes cannot be read.
+        InputError: its notes cannot be read.
     """
     name, shaping = model.training.get("data"), model.training.get("shaping")
     if not isinstance(name, str):
@@ -106,13 +104,13 @@ def noted_source(model: TrainedModel) -> Source | None:
     return Source.noted(name, shaping or {})
 
 
-def labelled(
+def labeled(
     model: TrainedModel,
     source: Source,
     split: str | None = None,
     *,
     progress: ProgressCallback | None = None,
-) -> Labelled:
+) -> Labeled:
     """Return the samples to judge a model by: of data it knows, those it was not trained on.
 
     Args:
@@ -123,12 +121,12 @@ def labelled(
         progress: called while something takes long.
 
     Raises:
-        UsageMistake: nobody names the data, or they have no such split.
-        InputProblem: the data are not to be had, or no longer those of the training.
+        UsageError: nobody names the data, or they have no such split.
+        InputError: the data are not to be had, or no longer those of the training.
     """
     noted = noted_source(model)
     if noted is None and source.name is None:
-        raise UsageMistake("The model does not say what it was trained on; name --data SOURCE.")
+        raise UsageError("The model does not say what it was trained on; name --data SOURCE.")
     wanted = source if noted is None else source.over(noted)
     own = wanted == noted
     data = wanted.load(seed=_noted_seed(model) if own else 0, progress=progress)
@@ -137,8 +135,8 @@ def labelled(
     splits = data.splits()
     name = split or next(one for one in ("test", "validation", "train") if one in splits)
     if name not in splits:
-        raise UsageMistake(f"{data.name} has no {name} samples; it has {', '.join(splits)}.")
-    return Labelled(data, name, splits[name], seen=own and name == "train", own=own)
+        raise UsageError(f"{data.name} has no {name} samples; it has {', '.join(splits)}.")
+    return Labeled(data, name, splits[name], seen=own and name == "train", own=own)
 
 
 def _noted_seed(model: TrainedModel) -> int:
@@ -154,11 +152,11 @@ def _parted_as_noted(model: TrainedModel, data: Dataset) -> Dataset:
     try:
         found = parted(data, read_recipe(notes["recipe"]), from_record(Parting, notes["parting"]))
     except (KeyError, TypeError, ValueError) as problem:
-        raise InputProblem(
+        raise InputError(
             "The model does not say which samples it held out; name others with --data SOURCE."
         ) from problem
     if fingerprint(found) != notes.get("fingerprint"):
-        raise InputProblem(
+        raise InputError(
             f"The samples of {data.name} are no longer those that the model was trained on, so "
             "nobody can tell which it has not seen. Evaluate it on others: --data SOURCE."
         )

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convcli.errors import InputProblem, WouldOverwrite
+from convcli.errors import InputError, OutputExistsError
 from convcli.files import write_text
 from convcli.learn.liveness import has_ended
 from convcli.records import fits
@@ -71,23 +71,23 @@ class RunDirectory:
         """Return what run.json says; the status of a run whose process has gone is `died`.
 
         Raises:
-            InputProblem: it is missing or damaged.
+            InputError: it is missing or damaged.
         """
         place = self.path / RECORD
         try:
             record = json.loads(place.read_text(encoding="utf-8"))
         except OSError as problem:
-            raise InputProblem(f"Cannot read {place}: {problem.strerror}.") from problem
+            raise InputError(f"Cannot read {place}: {problem.strerror}.") from problem
         except (ValueError, RecursionError) as problem:
-            raise InputProblem(f"{place} is no JSON; the run cannot be listed.") from problem
+            raise InputError(f"{place} is no JSON; the run cannot be listed.") from problem
         if not isinstance(record, dict):
-            raise InputProblem(f"{place} is no JSON object; the run cannot be listed.")
+            raise InputError(f"{place} is no JSON object; the run cannot be listed.")
         figures = record.get("result") or {}
         if not isinstance(figures, dict):
-            raise InputProblem(f"{place} has a result without figures; the run cannot be listed.")
+            raise InputError(f"{place} has a result without figures; the run cannot be listed.")
         for name, figure in figures.items():
             if not fits(figure, str if name == "model" else float | None):
-                raise InputProblem(
+                raise InputError(
                     f"{place}: {name} of its result is {str(figure)[:40]!r}, no figure; the run "
                     "cannot be listed."
                 )
@@ -99,16 +99,16 @@ class RunDirectory:
         """Return the rows of history.csv, empty cells as None.
 
         Raises:
-            InputProblem: it is missing or damaged.
+            InputError: it is missing or damaged.
         """
         place = self.path / HISTORY
         try:
             rows = list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
             return [{key: _figure(cell) for key, cell in row.items()} for row in rows]
         except OSError as problem:
-            raise InputProblem(f"Cannot read {place}: {problem.strerror}.") from problem
+            raise InputError(f"Cannot read {place}: {problem.strerror}.") from problem
         except (ValueError, AttributeError, TypeError, csv.Error) as problem:
-            raise InputProblem(f"{place} is no history of epochs: {problem}.") from problem
+            raise InputError(f"{place} is no history of epochs: {problem}.") from problem
 
     @contextmanager
     def dropped_if_empty(self) -> Iterator[None]:
@@ -136,8 +136,8 @@ def create_run_directory(path: Path | None, name: str, *, force: bool = False) -
         force: a directory with an earlier run may be taken over; that run's files are replaced.
 
     Raises:
-        WouldOverwrite: `path` has files in it and `force` is off.
-        InputProblem: it cannot be made or written.
+        OutputExistsError: `path` has files in it and `force` is off.
+        InputError: it cannot be made or written.
     """
     if path is None:
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -149,11 +149,9 @@ def create_run_directory(path: Path | None, name: str, *, force: bool = False) -
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(path.iterdir())
     except OSError as problem:
-        raise InputProblem(
-            f"Cannot make the run directory {path}: {problem.strerror}."
-        ) from problem
+        raise InputError(f"Cannot make the run directory {path}: {problem.strerror}.") from problem
     if occupied and not force:
-        raise WouldOverwrite(
+        raise OutputExistsError(
             f"{path} has files in it. Use --force to replace that run, another place with -o, "
             f"or go on with it: convcli train --resume {path}"
         )
@@ -164,10 +162,10 @@ def find_runs(folder: Path) -> list[RunDirectory]:
     """Return the run directories in `folder`, itself included, sorted by path.
 
     Raises:
-        InputProblem: there is no such folder.
+        InputError: there is no such folder.
     """
     if not folder.is_dir():
-        raise InputProblem(f"There is no folder {folder}. Train first: convcli train --data digits")
+        raise InputError(f"There is no folder {folder}. Train first: convcli train --data digits")
     return [RunDirectory(place.parent) for place in sorted(folder.rglob(RECORD))]
 
 

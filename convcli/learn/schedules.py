@@ -15,9 +15,9 @@ class Place:
     """Where a training stands before one of its steps.
 
     Attributes:
-        step: optimiser steps taken so far, from 0.
-        steps: optimiser steps of the whole training.
-        steps_per_epoch: optimiser steps of one epoch.
+        step: optimizer steps taken so far, from 0.
+        steps: optimizer steps of the whole training.
+        steps_per_epoch: optimizer steps of one epoch.
         losses: validation loss of each finished epoch.
     """
 
@@ -178,7 +178,7 @@ def read_schedule(text: str) -> Schedule:
     """Return the schedule that `text` names, such as `cosine:warmup=0.1`.
 
     Raises:
-        UsageMistake: no such schedule or figure.
+        UsageError: no such schedule or figure.
 
     >>> read_schedule("step:every=3")
     Step(every=3, by=0.1)

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.layers.base import Join, Layer, Shape
 from convcli.learn.model import Model
 from convcli.net import Network, Trace
@@ -43,7 +43,7 @@ def time_network(
     """Measure every layer by itself on random numbers, and the whole network.
 
     A layer by itself includes its activation and reading its input; in one pass the engine keeps
-    maps in its caches and joins layers with their neighbours, so that the parts add up to more.
+    maps in its caches and joins layers with their neighbors, so that the parts add up to more.
 
     Args:
         trace: the network, whose `batch` is the number of samples in a pass.
@@ -60,7 +60,7 @@ def time_network(
         after_each()
     try:
         whole = _time(trace.network, trace.batch, threads)
-    except InputProblem as problem:
+    except InputError as problem:
         return Timing(tuple(layers), None, trace.batch, str(problem))
     return Timing(tuple(layers), whole, trace.batch)
 
@@ -71,13 +71,13 @@ def _time_layer(layer: Layer, input_shape: Shape, batch: int, threads: int) -> f
         return None
     try:
         return _time(Network(input_shape, (layer,)), batch, threads)
-    except InputProblem:
+    except InputError:
         return None
 
 
 def _time(network: Network, batch: int, threads: int) -> float:
     """Return the median seconds of one pass; the first, which compiles, does not count."""
-    model = Model.initialise(network)
+    model = Model.initialize(network)
     samples = np.random.default_rng(0).random((batch, *network.input_shape), np.float32)
     model.predict(samples, threads=threads, batch=batch)
     times: list[float] = []

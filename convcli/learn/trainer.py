@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convcli.engine.calls import Base, Operation, aligned
 from convcli.engine.operations import copying
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.learn.arrays import Array
 from convcli.learn.compiled.walk import learning
 from convcli.learn.executor import Executor
@@ -38,14 +38,14 @@ Loss = CrossEntropy | SquaredError
 
 
 class Trainer:
-    """Turns batches into gradients; the optimiser's step on `model.flat` is the caller's.
+    """Turns batches into gradients; the optimizer's step on `model.flat` is the caller's.
 
     Building it compiles what the network needs, once for each machine and version.
 
     Args:
         model: whose parameters are read anew for each batch; batch norm's running statistics are
             updated in `model.buffers`.
-        loss: what is minimised.
+        loss: what is minimized.
         batch: the largest batch.
         threads: 0 for all; the results do not depend on it.
         seed: of the dropout masks, with the step.
@@ -126,7 +126,7 @@ class Trainer:
             mean. The gradient is one vector laid out as `model.flat`, overwritten by the next call.
 
         Raises:
-            InputProblem: shapes or labels that do not fit the network.
+            InputError: shapes or labels that do not fit the network.
         """
         executor = self._executor(images.dtype)
         count = len(targets)
@@ -177,23 +177,23 @@ class Trainer:
     ) -> None:
         self.model.check_samples(images)
         if not 0 < count <= self.batch or len(indices) != count:
-            raise InputProblem(
+            raise InputError(
                 f"A batch of {count} targets and {len(indices)} samples does not fit; "
                 f"use 1 to {self.batch} of both."
             )
         if indices.min() < 0 or indices.max() >= len(images):
-            raise InputProblem(f"Indices reach past the {len(images)} samples.")
+            raise InputError(f"Indices reach past the {len(images)} samples.")
         outputs = self.model.trace.output_shape
         if isinstance(self.loss, CrossEntropy):
             classes = outputs[-1]
             if targets.min() < 0 or targets.max() >= classes:
-                raise InputProblem(
+                raise InputError(
                     f"Labels are {targets.min()} to {targets.max()}, and the network has "
                     f"{classes} outputs: 0 to {classes - 1}. Use `dense {targets.max() + 1} "
                     f"softmax` at the end."
                 )
         elif targets.reshape(count, -1).shape[1] != np.prod(outputs):
-            raise InputProblem(
+            raise InputError(
                 f"Targets of shape {targets.shape[1:]} do not fit the output {outputs}."
             )
 

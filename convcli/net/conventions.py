@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple, cast
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 from convcli.geometry import output_size
 from convcli.layers.base import elements
 from convcli.layers.conv import TransposedConv
@@ -53,10 +53,10 @@ def count(trace: Trace, name: str) -> Counted:
     [4.089, 4.112, 4.132]
 
     Raises:
-        UsageMistake: there is no such convention.
+        UsageError: there is no such convention.
     """
     if name not in CONVENTIONS:
-        raise UsageMistake(
+        raise UsageError(
             f"There is no convention {name!r}; known are {', '.join(CONVENTIONS)}."
             f"{did_you_mean(name, CONVENTIONS)}"
         )
@@ -85,7 +85,7 @@ def _torchinfo(step: Step) -> int:
 
 
 def _fvcore(step: Step) -> int:
-    """One for a fused multiply-add; normalisation, adaptive pooling and upsampling have rules."""
+    """One for a fused multiply-add; normalization, adaptive pooling and upsampling have rules."""
     inputs = elements(step.input_shapes[0])
     if step.op == "bn":
         return 2 * inputs

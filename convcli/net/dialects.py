@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 from convcli.geometry import keras_transposed
-from convcli.layers.base import Layer, Misfit
+from convcli.layers.base import Layer, ShapeError
 from convcli.layers.conv import Conv, TransposedConv
 from convcli.layers.join import Block, Branch, Concat, Residual
 
@@ -33,11 +33,11 @@ def in_dialect(network: Network, dialect: str) -> Network:
     [(11, 11, 1), (12, 12, 1)]
 
     Raises:
-        UsageMistake: unknown dialect.
+        UsageError: unknown dialect.
     """
     if dialect not in DIALECTS:
         known = ", ".join(DIALECTS)
-        raise UsageMistake(
+        raise UsageError(
             f"Dialect {dialect!r} is unknown. Use {known}.{did_you_mean(dialect, DIALECTS)}"
         )
     return replace(network, layers=_branch(network.layers, _RULES[dialect]))
@@ -70,7 +70,7 @@ class Refused(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Raise the reason."""
-        raise Misfit(self.reason)
+        raise ShapeError(self.reason)
 
 
 Rule = Callable[[Layer], Layer]

@@ -37,7 +37,7 @@ def explain(trace: Trace, which: int | str) -> tuple[str, ...]:
     width: floor((28 + 0 + 0 - 3) / 1) + 1 = 26
 
     Raises:
-        UsageMistake: there is no such step.
+        UsageError: there is no such step.
     """
     step = trace.step(which)
     lines = [f"layer {step.index} {step.name}: {layer_text(step.layer)}"]

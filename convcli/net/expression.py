@@ -29,7 +29,7 @@ COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-class Unreadable(ValueError):
+class ParseError(ValueError):
     """A word or an expression has no value; the message says why, `node` where."""
 
     def __init__(self, reason: str, node: ast.expr | None = None) -> None:
@@ -52,13 +52,13 @@ def evaluate(text: str, variables: Mapping[str, int]) -> int:
     8
 
     Raises:
-        Unreadable: not an expression, an unknown variable, or a value beyond a thousand million.
+        ParseError: not an expression, an unknown variable, or a value beyond a thousand million.
     """
     value = _Reader(text, variables, whole=True).value()
     if not isinstance(value, int):
-        raise Unreadable(f"{value} is no whole number")
+        raise ParseError(f"{value} is no whole number")
     if abs(value) > MAX_VALUE:
-        raise Unreadable(f"values go up to {MAX_VALUE:,}")
+        raise ParseError(f"values go up to {MAX_VALUE:,}")
     return value
 
 
@@ -71,12 +71,12 @@ def check(expression: str, values: Mapping[str, Number]) -> Verdict:
     Verdict(holds=False, comparisons=(('params 30762 < 30000', False),))
 
     Raises:
-        UsageMistake: not an expression of comparisons, or an unknown name; shows the place.
+        UsageError: not an expression of comparisons, or an unknown name; shows the place.
     """
     try:
         reader = _Reader(expression, values, whole=False)
         return Verdict(reader.holds(), tuple(reader.comparisons))
-    except Unreadable as problem:
+    except ParseError as problem:
         text, node = expression.strip(), problem.node
         word = Token(ast.get_source_segment(text, node) or "", node.col_offset) if node else None
         raise mistake(text, word or Token(text, 0), sentence(problem)) from None
@@ -103,14 +103,14 @@ class _Reader:
         self.text, self.names, self.whole = text.strip(), names, whole
         self.comparisons: list[tuple[str, bool]] = []
         if len(text) > MAX_LENGTH:
-            raise Unreadable(f"expressions hold at most {MAX_LENGTH} characters")
+            raise ParseError(f"expressions hold at most {MAX_LENGTH} characters")
         if not (self.text.isascii() and self.text):
-            raise Unreadable("a number or a variable is missing")
+            raise ParseError("a number or a variable is missing")
         try:
             with warnings.catch_warnings(action="ignore"):  # `1if` warns before it is refused
                 self.tree = ast.parse(self.text, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise Unreadable("this is no expression: a number or a variable is missing") from None
+            raise ParseError("this is no expression: a number or a variable is missing") from None
 
     def holds(self, node: ast.expr | None = None, depth: int = 0) -> bool:
         node = self._shallow(node, depth)
@@ -123,7 +123,7 @@ class _Reader:
                 return not self.holds(node.operand, depth + 1)
             case ast.Compare():
                 return self._compared(node, depth)
-        raise Unreadable("a comparison is missing: < <= == != >= >", node)
+        raise ParseError("a comparison is missing: < <= == != >= >", node)
 
     def _each(self, parts: list[ast.expr], depth: int) -> list[bool]:
         """Return all verdicts: every comparison is shown, also behind one that decides."""
@@ -133,7 +133,7 @@ class _Reader:
         holds, left = True, node.left
         for sign, right in zip(node.ops, node.comparators, strict=True):
             if type(sign) not in COMPARISONS:
-                raise Unreadable("a comparison is one of < <= == != >= >", right)
+                raise ParseError("a comparison is one of < <= == != >= >", right)
             a, b = self.value(left, depth + 1), self.value(right, depth + 1)
             fine = COMPARISONS[type(sign)](a, b)
             between = self.text[left.end_col_offset : right.col_offset].strip()
@@ -151,7 +151,7 @@ class _Reader:
         match node:
             case ast.Constant(value=int() | float() as value) if self._is_plain(node):
                 if not abs(value) <= MAX_CONSTANT:
-                    raise Unreadable(f"numbers go up to {MAX_CONSTANT:,}", node)
+                    raise ParseError(f"numbers go up to {MAX_CONSTANT:,}", node)
                 return value
             case ast.Name(id=name) if name in self.names:
                 return self.names[name]
@@ -159,20 +159,20 @@ class _Reader:
                 known = ", ".join(sorted(self.names)) or "none; write `let n = 16` at the top"
                 hint = did_you_mean(name, self.names)
                 what = "variable" if self.whole else "name"
-                raise Unreadable(f"{what} {name!r} is unknown (known: {known}).{hint}", node)
+                raise ParseError(f"{what} {name!r} is unknown (known: {known}).{hint}", node)
             case ast.UnaryOp(op=ast.USub()):
                 return -self.value(node.operand, depth + 1)
             case ast.BinOp() if type(node.op) in ARITHMETIC:
                 return self._combined(node, depth)
-        raise Unreadable("only numbers, names and + - * / // % ( ) have a meaning here", node)
+        raise ParseError("only numbers, names and + - * / // % ( ) have a meaning here", node)
 
     def _combined(self, node: ast.BinOp, depth: int) -> Number:
         a, b = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
         if b == 0 and isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod):
-            raise Unreadable("division by zero", node.right)
+            raise ParseError("division by zero", node.right)
         if self.whole and isinstance(node.op, ast.Div):
             if a % b:
-                raise Unreadable(f"{a} / {b} is no whole number; // rounds down", node)
+                raise ParseError(f"{a} / {b} is no whole number; // rounds down", node)
             return a // b
         return ARITHMETIC[type(node.op)](a, b)
 
@@ -182,5 +182,5 @@ class _Reader:
 
     def _shallow(self, node: ast.expr | None, depth: int) -> ast.expr:
         if depth > MAX_DEPTH:
-            raise Unreadable(f"expressions are nested at most {MAX_DEPTH} deep", node)
+            raise ParseError(f"expressions are nested at most {MAX_DEPTH} deep", node)
         return self.tree if node is None else node

@@ -2,7 +2,7 @@
 
 Along one axis the field of output cell u is an interval of input cells. In a plain stack it is
 `[first + u * jump, last + u * jump]` (Araujo, Norris and Sim, Computing Receptive Fields of
-Convolutional Neural Networks, Distill 2019). Behind an enlargement neighbouring cells differ, but
+Convolutional Neural Networks, Distill 2019). Behind an enlargement neighboring cells differ, but
 the pattern repeats: `spans` holds one interval for each cell of a period and `advance` the input
 cells by which it moves on. A plain stack is the case of one span. Nothing is clipped at borders.
 """
@@ -122,7 +122,7 @@ POINT = AxisField(1, ((0, 0),))
 
 def union(fields: list[AxisField], extent: int) -> tuple[AxisField | None, bool]:
     """Return the field that covers all branches of an axis with `extent` cells, and whether the
-    branches are aligned: centred on the same input cells.
+    branches are aligned: centered on the same input cells.
 
     >>> union([AxisField(1, ((-1, 1),)), POINT], extent=28)
     (AxisField(advance=1, spans=((-1, 1),), drifting=False, clamped=False), True)
@@ -140,8 +140,8 @@ def union(fields: list[AxisField], extent: int) -> tuple[AxisField | None, bool]
         return None, False
     spans = tuple(_cover([field.span(cell) for field in fields]) for cell in range(period))
     merged = AxisField(max(paces), spans, drifting, any(field.clamped for field in fields))
-    centres = {sum(sum(field.span(cell)) for cell in range(period)) for field in fields}
-    return (merged if drifting else merged.shortened()), not drifting and len(centres) == 1
+    centers = {sum(sum(field.span(cell)) for cell in range(period)) for field in fields}
+    return (merged if drifting else merged.shortened()), not drifting and len(centers) == 1
 
 
 def _cover(spans: list[Span]) -> Span:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.layers.base import Shape
 from convcli.net.notation import notation_variables, parse_notation
 from convcli.net.value import Network
@@ -67,8 +67,8 @@ def network(
     2687
 
     Raises:
-        UsageMistake: malformed notation, an unknown preset or variable.
-        InputProblem: a file that cannot be read, or is no network.
+        UsageError: malformed notation, an unknown preset or variable.
+        InputError: a file that cannot be read, or is no network.
     """
     return open_network(source, input_shape, variables).network
 
@@ -86,7 +86,7 @@ def open_network(
     if ("," in text or "(" in text) and not os.path.isfile(text):  # noqa: PTH113  (of any length)
         first = text.split(maxsplit=1)[0].rstrip(",")
         sized = first.replace("x", "").isdecimal()
-        raise UsageMistake(
+        raise UsageError(
             f"A network begins with its input, and this begins with {first!r}. "
             f"Write: input {'' if sized else '28x28x1, '}{text[:40]}"
         )
@@ -102,7 +102,7 @@ def network_variables(source: str) -> dict[str, int]:
     ({'n': 16}, {})
 
     Raises:
-        UsageMistake, InputProblem: as `network`, for what stands before the layers.
+        UsageError, InputError: as `network`, for what stands before the layers.
     """
     text = source.strip()
     if _is_notation(text):
@@ -135,13 +135,13 @@ def preset_text(name: str) -> str:
     """Return the notation of a preset, comments and all.
 
     Raises:
-        UsageMistake: there is no such preset; names the nearest.
+        UsageError: there is no such preset; names the nearest.
     """
     place = PRESETS / f"{name}.net"
     if not name.replace("-", "").replace("_", "").isalnum() or not place.is_file():
         known = preset_names()
         hint = did_you_mean(name, known) or f" Known: {' '.join(known)}."
-        raise UsageMistake(
+        raise UsageError(
             f"There is no preset {name[:60]!r}.{hint} "
             f"A network in words begins with input: input 28x28x1, conv 16 3"
         )
@@ -179,7 +179,7 @@ def _settings(name: str, settings: list[str]) -> Mapping[str, int]:
     for setting in settings:
         variable, equals, value = setting.partition("=")
         if not equals or not (value.isascii() and value.isdigit() and len(value) <= 9):
-            raise UsageMistake(f"{setting!r} is no setting. Write {name}:n=16.")
+            raise UsageError(f"{setting!r} is no setting. Write {name}:n=16.")
         variables[variable.strip()] = int(value)
     return variables
 
@@ -191,16 +191,16 @@ def _from_file(
     if path.is_dir() and suffix not in {".net", *READERS}:
         path, suffix = path / "model.safetensors", ".safetensors"
         if not path.is_file():
-            raise InputProblem(f"{path.parent} is no run with a model: it has no {path.name}.")
+            raise InputError(f"{path.parent} is no run with a model: it has no {path.name}.")
     if suffix == ".net":
         text = _read_text(path)
         found = parse_notation(text, name=path.stem, input_shape=input_shape, variables=variables)
         return OpenedNetwork(found)
     if suffix not in READERS:
         readable = ", ".join([".net", *READERS])
-        raise UsageMistake(f"{path} is no network file; convcli reads {readable}.")
+        raise UsageError(f"{path} is no network file; convcli reads {readable}.")
     if variables:
-        raise UsageMistake(f"{path} has no variables; {', '.join(variables)} cannot be set.")
+        raise UsageError(f"{path} has no variables; {', '.join(variables)} cannot be set.")
     module, _, name = READERS[suffix].partition(":")
     opened: OpenedNetwork = getattr(import_module(module), name)(path, input_shape)
     return opened
@@ -211,14 +211,12 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror}.") from None
+        raise InputError(f"Cannot read {path}: {problem.strerror}.") from None
     if len(content) > MAX_FILE_BYTES:
-        raise InputProblem(
-            f"{path} has more than {MAX_FILE_BYTES:,} bytes, too many for a network."
-        )
+        raise InputError(f"{path} has more than {MAX_FILE_BYTES:,} bytes, too many for a network.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise InputProblem(
+        raise InputError(
             f"{path} is not text (byte {problem.start} is no UTF-8). Give a file in the notation."
         ) from None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.layers.activation import KEEPS
 from convcli.layers.base import elements
 from convcli.net.trace import BYTES, Trace
 
-OPTIMISER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
-"""Arrays of the size of the weights that an optimiser keeps for itself."""
+OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
+"""Arrays of the size of the weights that an optimizer keeps for itself."""
 
 
 class Memory(NamedTuple):
@@ -29,12 +29,12 @@ class Memory(NamedTuple):
     kept_bytes: int
     """What the gradients read again, as PyTorch keeps it: see `_kept`."""
     gradient_bytes: int
-    optimiser_bytes: int
+    optimizer_bytes: int
     training_bytes: int
-    """Weights, statistics, kept activations, gradients and the optimiser's copies."""
+    """Weights, statistics, kept activations, gradients and the optimizer's copies."""
 
 
-def memory(trace: Trace, optimiser: str = "adam") -> Memory:
+def memory(trace: Trace, optimizer: str = "adam") -> Memory:
     """Return the bytes a network needs; work space and gradients of activations come on top.
 
     >>> from convcli.net import parse_notation
@@ -43,12 +43,10 @@ def memory(trace: Trace, optimiser: str = "adam") -> Memory:
     ('conv2', 1088)
 
     Raises:
-        UsageMistake: unknown optimiser.
+        UsageError: unknown optimizer.
     """
-    if optimiser not in OPTIMISER_COPIES:
-        raise UsageMistake(
-            f"Optimiser {optimiser!r} is unknown. Use {', '.join(OPTIMISER_COPIES)}."
-        )
+    if optimizer not in OPTIMIZER_COPIES:
+        raise UsageError(f"Optimizer {optimizer!r} is unknown. Use {', '.join(OPTIMIZER_COPIES)}.")
     cell_bytes = BYTES[trace.dtype]
     totals = trace.totals
     input_bytes = elements(trace.network.input_shape) * cell_bytes * trace.batch
@@ -56,7 +54,7 @@ def memory(trace: Trace, optimiser: str = "adam") -> Memory:
     buffer_bytes = totals.buffers * cell_bytes
     kept = sum(_kept(trace).values())
     gradients = totals.trainable * cell_bytes
-    copies = gradients * OPTIMISER_COPIES[optimiser]
+    copies = gradients * OPTIMIZER_COPIES[optimizer]
     return Memory(
         weight_bytes=totals.weight_bytes,
         buffer_bytes=buffer_bytes,
@@ -67,7 +65,7 @@ def memory(trace: Trace, optimiser: str = "adam") -> Memory:
         inference_bytes=totals.weight_bytes + buffer_bytes + peak,
         kept_bytes=kept,
         gradient_bytes=gradients,
-        optimiser_bytes=copies,
+        optimizer_bytes=copies,
         training_bytes=totals.weight_bytes + buffer_bytes + kept + gradients + copies,
     )
 
@@ -123,7 +121,7 @@ def _peak(trace: Trace, input_bytes: int) -> tuple[int, int]:
     return peak, place
 
 
-def memory_advice(trace: Trace, limit_bytes: int, optimiser: str = "adam") -> list[str]:
+def memory_advice(trace: Trace, limit_bytes: int, optimizer: str = "adam") -> list[str]:
     """Return what to do when training needs more than `limit_bytes`; nothing when it fits.
 
     >>> from convcli.net import network
@@ -132,7 +130,7 @@ def memory_advice(trace: Trace, limit_bytes: int, optimiser: str = "adam") -> li
     >>> memory_advice(network("mnist").trace(batch=1000), 10**7)[0]
     'Training needs 79,764,192 bytes, 69,764,192 more than allowed.'
     """
-    figures = memory(trace, optimiser)
+    figures = memory(trace, optimizer)
     surplus = figures.training_bytes - limit_bytes
     if surplus <= 0:
         return []
@@ -143,7 +141,7 @@ def memory_advice(trace: Trace, limit_bytes: int, optimiser: str = "adam") -> li
         f"Training needs {figures.training_bytes:,} bytes, {surplus:,} more than allowed.",
         f"A batch of {fitting} fits: {per_sample:,} bytes for each sample."
         if fitting > 0
-        else f"No batch fits: weights, gradients and the optimiser alone need {fixed:,} bytes.",
+        else f"No batch fits: weights, gradients and the optimizer alone need {fixed:,} bytes.",
     ]
     by_step = {index: size for index, size in _kept(trace).items() if index}
     if by_step:

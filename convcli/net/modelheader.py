@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.net.lookup import OpenedNetwork
 from convcli.net.notation import parse_notation
 
@@ -58,7 +58,7 @@ def read_model_header(path: Path) -> ModelHeader:
     """Return the head of the safetensors file at `path`; the numbers are not read.
 
     Raises:
-        InputProblem: no such file, or not a whole and honest safetensors file.
+        InputError: no such file, or not a whole and honest safetensors file.
     """
     try:
         size = path.stat().st_size
@@ -72,7 +72,7 @@ def read_model_header(path: Path) -> ModelHeader:
                 raise _broken(path, f"its header of {length:,} bytes is over {LONGEST_HEADER:,}")
             raw = file.read(length)
     except OSError as problem:
-        raise InputProblem(f"Cannot read {path}: {problem.strerror}.") from problem
+        raise InputError(f"Cannot read {path}: {problem.strerror}.") from problem
     try:
         head = json.loads(raw)
     except (ValueError, RecursionError) as problem:
@@ -91,11 +91,11 @@ def network_text(path: Path) -> str:
     """Return the notation of the network in the model file at `path`.
 
     Raises:
-        InputProblem: the file cannot be read, or has no network in it.
+        InputError: the file cannot be read, or has no network in it.
     """
     texts = read_model_header(path).texts
     if "network" not in texts:
-        raise InputProblem(
+        raise InputError(
             f"{path} holds numbers but no network: it was not written by convcli train. "
             "For weights of another program see: convcli import --help"
         )
@@ -106,12 +106,12 @@ def read_model_network(path: Path, input_shape: tuple[int, ...] | None) -> Opene
     """Return the network that a model file holds.
 
     Raises:
-        InputProblem: as `network_text`, or the network in it cannot be used.
+        InputError: as `network_text`, or the network in it cannot be used.
     """
     try:
         found = parse_notation(network_text(path), name=path.stem, input_shape=input_shape)
-    except UsageMistake as problem:
-        raise InputProblem(f"{path}: the network in it cannot be used. {problem}") from None
+    except UsageError as problem:
+        raise InputError(f"{path}: the network in it cannot be used. {problem}") from None
     return OpenedNetwork(found)
 
 
@@ -147,7 +147,7 @@ def _check_places(path: Path, tensors: dict[str, TensorPlace], data_bytes: int) 
         )
 
 
-def _broken(path: Path, fact: str) -> InputProblem:
-    return InputProblem(
+def _broken(path: Path, fact: str) -> InputError:
+    return InputError(
         f"{path} is not a whole safetensors file: {fact}. Copy or train it once more."
     )

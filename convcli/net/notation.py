@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from convcli.errors import InputProblem, UsageMistake, did_you_mean, nearest_names
+from convcli.errors import InputError, UsageError, did_you_mean, nearest_names
 from convcli.layers.activation import KINDS
 from convcli.layers.base import Layer, Shape
 from convcli.layers.join import BLOCKS, MAX_DEPTH, Block, Branch, Concat, Repeat, Residual, Scale
 from convcli.layers.registry import WORDS
-from convcli.net.expression import Unreadable, evaluate
+from convcli.net.expression import ParseError, evaluate
 from convcli.net.text import Token, mistake, sentence, tokens
 from convcli.net.value import Network
 from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, read_value, sizes
@@ -34,8 +34,8 @@ def parse_notation(
     16
 
     Raises:
-        UsageMistake: the text is no notation; shows it with a caret under the word.
-        InputProblem: the input shape cannot be used.
+        UsageError: the text is no notation; shows it with a caret under the word.
+        InputError: the input shape cannot be used.
     """
     parser = _Parser(text, dict(variables or {}))
     return parser.network(name, input_shape)
@@ -48,7 +48,7 @@ def notation_variables(text: str) -> dict[str, int]:
     {'n': 8, 'm': 16}
 
     Raises:
-        UsageMistake: a `let` line is malformed.
+        UsageError: a `let` line is malformed.
     """
     return _Parser(text, {}).read_variables()
 
@@ -68,7 +68,7 @@ class _Parser:
         for unknown in sorted(self.given.keys() - self.variables.keys()):
             known = ", ".join(sorted(self.variables)) or "none"
             hint = did_you_mean(unknown, self.variables)
-            raise UsageMistake(f"{name}: there is no variable {unknown!r} (known: {known}).{hint}")
+            raise UsageError(f"{name}: there is no variable {unknown!r} (known: {known}).{hint}")
         if not item or item[0].text != "input":
             token = item[0] if item else self.tokens[-1]
             raise self._wrong(
@@ -90,7 +90,7 @@ class _Parser:
             self._let(item)
         return item
 
-    def _wrong(self, token: Token, reason: str) -> UsageMistake:
+    def _wrong(self, token: Token, reason: str) -> UsageError:
         return mistake(self.text, token, reason)
 
     def _item(self) -> list[Token]:
@@ -111,7 +111,7 @@ class _Parser:
             inner, _, after = rest.partition("}")
             try:
                 text = f"{before}{evaluate(inner, self.variables)}{after}"
-            except Unreadable as problem:
+            except ParseError as problem:
                 raise self._wrong(token, sentence(problem)) from None
         return Token(text, token.place) if text is not token.text else token
 
@@ -126,7 +126,7 @@ class _Parser:
             raise self._wrong(words[0], "a variable is written: let n = 16")
         try:
             value = evaluate(expression, self.variables)
-        except Unreadable as problem:
+        except ParseError as problem:
             raise self._wrong(words[-1], sentence(problem)) from None
         self.variables[name] = self.given.get(name, value)
 
@@ -136,7 +136,7 @@ class _Parser:
             raise self._wrong(words[0], f"input takes one shape. {hint}")
         try:
             return sizes(words[1].text)
-        except Unreadable as problem:
+        except ParseError as problem:
             raise self._wrong(words[1], f"{sentence(problem)} {hint}") from None
 
     def _branch(self, depth: int) -> Branch:
@@ -231,7 +231,7 @@ class _Parser:
             )
         try:
             (count,) = sizes(words[1].text)
-        except Unreadable as problem:
+        except ParseError as problem:
             raise self._wrong(words[1], sentence(problem)) from None
         return Repeat(count, branches[0], name=name)
 
@@ -257,7 +257,7 @@ class _Parser:
                 continue
             try:
                 values[field] = read_value(word.layer, field, text)
-            except Unreadable as problem:
+            except ParseError as problem:
                 raise self._wrong(token, sentence(problem)) from None
         missing = [field for field in missing if field not in values]
         if missing:
@@ -266,7 +266,7 @@ class _Parser:
             )
         try:
             return word.layer(**values)  # type: ignore[arg-type]  # fields come from the class
-        except InputProblem as problem:
+        except InputError as problem:
             raise self._wrong(head, str(problem)) from None
 
     def _field_of(self, token: Token, head: str, missing: list[str]) -> tuple[str, str]:

@@ -24,7 +24,7 @@ def flops_table() -> tuple[FlopsRule, ...]:
     >>> next(rule for rule in flops_table() if rule.work == "sigmoid")
     FlopsRule(work='sigmoid', operations='4', per='element', made_of='negate, exp, add, divide')
     """
-    statistics = "mean, centre, square, sum, divide, scale, shift"
+    statistics = "mean, center, square, sum, divide, scale, shift"
     activations = [
         FlopsRule(kind, str(steps.count(",") + 1), "element", steps)
         for kind, steps in STEPS_PER_ELEMENT.items()
@@ -42,7 +42,7 @@ def flops_table() -> tuple[FlopsRule, ...]:
         FlopsRule("lrn N", "N + 4", "element", "square, sum of N, scale, add, power, divide"),
         *activations,
         FlopsRule("upsample bilinear", "3, 7, 15", "output element",
-                  "weights and sums over 2 neighbours on each of 1, 2, 3 axes"),
+                  "weights and sums over 2 neighbors on each of 1, 2, 3 axes"),
         FlopsRule("lstm", "18", "unit and step",
                   "3 sigmoids, 2 tanh, 3 products, 1 addition, beside the gates"),
         FlopsRule("add", "1", "element", "add"),

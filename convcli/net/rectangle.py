@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.geometry import AxisMap
 from convcli.layers.base import shape_text
 from convcli.net.trace import Step, Trace
@@ -33,18 +33,18 @@ def input_rectangle(trace: Trace, which: int | str, cell: tuple[int, ...]) -> Re
     ((0, 5), (8, 15))
 
     Raises:
-        UsageMistake: no such step, or no such cell.
+        UsageError: no such step, or no such cell.
     """
     step = trace.step(which)
     extents = step.output_shape[:-1]
     if len(cell) != len(extents):
-        raise UsageMistake(
+        raise UsageError(
             f"A cell of layer {step.index} {step.name} ({shape_text(step.output_shape)}) has "
             f"{len(extents)} coordinates, not {len(cell)}."
         )
     for place, extent in zip(cell, extents, strict=True):
         if not 0 <= place < extent:
-            raise UsageMistake(
+            raise UsageError(
                 f"There is no cell {','.join(map(str, cell))} in layer {step.index} {step.name} "
                 f"({shape_text(step.output_shape)}). Use 0 to {extent - 1}."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.geometry import (
     Window,
     dropped_cells,
@@ -15,7 +15,7 @@ from convcli.geometry import (
     transposed_size,
 )
 from convcli.layers.base import Shape, shape_text
-from convcli.net.expression import Unreadable
+from convcli.net.expression import ParseError
 from convcli.net.trace import Step, Trace, partial_trace
 from convcli.net.value import Network
 from convcli.net.words import whole
@@ -65,15 +65,15 @@ def solve(question: str) -> tuple[Setting, ...]:
     '2 s2'
 
     Raises:
-        UsageMistake: the question cannot be read.
-        InputProblem: no setting does it; says what would be reached.
+        UsageError: the question cannot be read.
+        InputError: no setting does it; says what would be reached.
     """
     size, out, fixed = _read(question)
     found = _transposed(size, out, fixed) if out > size else _sliding(size, out, fixed)
     if not found and out > size:
         found = _sliding(size, out, fixed)
     if not found:
-        raise InputProblem(_nothing(size, out, fixed))
+        raise InputError(_nothing(size, out, fixed))
     return tuple(sorted(found, key=_plainness))
 
 
@@ -81,7 +81,7 @@ def _read(question: str) -> tuple[int, int, dict[str, int]]:
     sizes, *clauses = question.split(",")
     start, arrow, end = sizes.partition("->")
     if not arrow:
-        raise UsageMistake(f"{question[:60]!r} asks nothing. Write: 28 -> 14, kernel 3")
+        raise UsageError(f"{question[:60]!r} asks nothing. Write: 28 -> 14, kernel 3")
     fixed: dict[str, int] = {}
     try:
         size, out = whole(start.strip(), 1), whole(end.strip(), 1)
@@ -89,10 +89,10 @@ def _read(question: str) -> tuple[int, int, dict[str, int]]:
             word, _, value = clause.strip().replace("=", " ").partition(" ")
             if word not in FREE:
                 hint = did_you_mean(word, FREE)
-                raise UsageMistake(f"{word[:20]!r} is no setting: {', '.join(FREE)}.{hint}")
+                raise UsageError(f"{word[:20]!r} is no setting: {', '.join(FREE)}.{hint}")
             fixed[word] = whole(value.strip(), 0 if word == "padding" else 1)
-    except Unreadable as problem:
-        raise UsageMistake(f"{question[:60]!r}: {problem}. Write: 28 -> 14, kernel 3") from None
+    except ParseError as problem:
+        raise UsageError(f"{question[:60]!r}: {problem}. Write: 28 -> 14, kernel 3") from None
     return size, out, fixed
 
 
@@ -220,7 +220,7 @@ def smallest_input(network: Network) -> Shape:
     (32, 32, 3)
 
     Raises:
-        InputProblem: no input up to 2,048 works.
+        InputError: no input up to 2,048 works.
     """
     *spatial, channels = network.input_shape
     if not spatial:
@@ -237,7 +237,7 @@ def _first_size(network: Network, axes: range | list[int]) -> int:
         _, problem = partial_trace(network.with_input(_resized(network.input_shape, axes, size)))
         if problem is None:
             return size
-    raise InputProblem(f"No input up to {MAX_INPUT:,} works. {problem}")
+    raise InputError(f"No input up to {MAX_INPUT:,} works. {problem}")
 
 
 def _resized(shape: Shape, axes: range | list[int], size: int) -> Shape:

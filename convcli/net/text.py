@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 MAX_TEXT = 200_000
 """Characters; the longest preset has a tenth of this."""
@@ -26,10 +26,10 @@ def tokens(text: str) -> list[Token]:
     ['conv', '16', '3', ',', 'gap', '']
 
     Raises:
-        UsageMistake: the text is absurdly long, holds a control character, or a `{` is not closed.
+        UsageError: the text is absurdly long, holds a control character, or a `{` is not closed.
     """
     if len(text) > MAX_TEXT:
-        raise UsageMistake(
+        raise UsageError(
             f"The notation has {len(text):,} characters; {MAX_TEXT:,} is the limit. "
             f"Use `repeat` and blocks."
         )
@@ -80,7 +80,7 @@ def sentence(problem: Exception) -> str:
     return told if told.endswith((".", "?")) else f"{told}."
 
 
-def mistake(text: str, token: Token, reason: str) -> UsageMistake:
+def mistake(text: str, token: Token, reason: str) -> UsageError:
     """Return the error that shows the line with a caret under the token.
 
     >>> print(mistake("conv 16 3, mxpool 2", Token("mxpool", 11), "mxpool is unknown."))
@@ -100,4 +100,4 @@ def mistake(text: str, token: Token, reason: str) -> UsageMistake:
     shown = "".join(sign if sign.isprintable() else "?" for sign in line)
     number = text.count("\n", 0, start)
     place = f" (line {number + 1})" if "\n" in text.strip() else ""
-    return UsageMistake(f"{reason}{place}\n  {shown}\n  {' ' * column}{'^' * width}")
+    return UsageError(f"{reason}{place}\n  {shown}\n  {' ' * column}{'^' * width}")

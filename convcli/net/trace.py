@@ -8,10 +8,19 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from convcli.errors import InputProblem, UsageMistake, did_you_mean
+from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.geometry import AxisMap
 from convcli.layers.activation import activation_flops
-from convcli.layers.base import KINDS, MAX_EXTENT, Join, Layer, Misfit, Shape, elements, shape_text
+from convcli.layers.base import (
+    KINDS,
+    MAX_EXTENT,
+    Join,
+    Layer,
+    Shape,
+    ShapeError,
+    elements,
+    shape_text,
+)
 from convcli.layers.join import (
     MAX_DEPTH,
     Add,
@@ -87,7 +96,7 @@ class Step:
     reads: tuple[AxisMap, ...] | None
     """What each axis reads: () cell by cell, None everything; see `Layer.reads`."""
     aligned: bool = True
-    """Whether the branches it joins are centred on the same input cells."""
+    """Whether the branches it joins are centered on the same input cells."""
 
 
 class Totals(NamedTuple):
@@ -128,13 +137,13 @@ class Trace(Shown):
         """Return a step by index or name.
 
         Raises:
-            UsageMistake: there is no such step; names the nearest.
+            UsageError: there is no such step; names the nearest.
         """
         for step in self.steps:
             if which in {step.index, step.name, str(step.index)}:
                 return step
         names = [step.name for step in self.steps]
-        raise UsageMistake(
+        raise UsageError(
             f"There is no layer {which!r}; they are 1 to {len(names)}, or by name."
             f"{did_you_mean(str(which), names)}"
         )
@@ -192,13 +201,13 @@ def trace(
     [('conv1', (26, 26, 16), 160), ('maxpool1', (13, 13, 16), 0)]
 
     Raises:
-        InputProblem: a layer does not fit; names the layer, the shapes and the smallest edit.
-        UsageMistake: unknown dialect, dtype or batch, or a pattern that matches no name.
+        InputError: a layer does not fit; names the layer, the shapes and the smallest edit.
+        UsageError: unknown dialect, dtype or batch, or a pattern that matches no name.
     """
     if dtype not in BYTES:
-        raise UsageMistake(f"dtype {dtype!r} is unknown. Use one of {', '.join(BYTES)}.")
+        raise UsageError(f"dtype {dtype!r} is unknown. Use one of {', '.join(BYTES)}.")
     if batch < 1:
-        raise UsageMistake(f"A batch of {batch} holds nothing. Use at least 1.")
+        raise UsageError(f"A batch of {batch} holds nothing. Use at least 1.")
     if dialect is not None:
         network = in_dialect(network, dialect)
     fold = _Fold(network, batch * BYTES[dtype], freeze)
@@ -209,7 +218,7 @@ def trace(
 
 def partial_trace(
     network: Network, accept: Callable[[Step], bool] | None = None
-) -> tuple[tuple[Step, ...], InputProblem | None]:
+) -> tuple[tuple[Step, ...], InputError | None]:
     """Return the steps up to the first layer that does not fit, and what is wrong with it.
 
     With `accept` a step for which it is false ends the walk too.
@@ -224,7 +233,7 @@ def partial_trace(
     problem = None
     try:
         fold.branch(network.layers, 0, _Scope(""), 0)
-    except InputProblem as found:
+    except InputError as found:
         problem = found
     return tuple(fold.steps), problem
 
@@ -272,7 +281,7 @@ class _Fold:
             size = shape_text(network.input_shape)
             self.notes.append(
                 f"input {size} is a series of {network.input_shape[0]} steps with "
-                f"{network.input_shape[1]} channels; a grey picture is {size}x1."
+                f"{network.input_shape[1]} channels; a gray picture is {size}x1."
             )
 
     def shape_of(self, index: int) -> Shape:
@@ -284,7 +293,7 @@ class _Fold:
     def branch(self, branch: Branch, source: int, scope: _Scope, depth: int) -> int:
         """Follow layers one after the other from step `source`; return the last step's index."""
         if depth > MAX_DEPTH:
-            raise InputProblem(f"Blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
+            raise InputError(f"Blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
         for layer in branch:
             if isinstance(layer, Layer):
                 source = self.add(layer, (source,), scope)
@@ -307,22 +316,24 @@ class _Fold:
         """Append the step of one layer and return its index."""
         index = len(self.steps) + 1
         if index > MAX_STEPS:
-            raise InputProblem(f"The network has more than {MAX_STEPS:,} layers. Repeat less.")
+            raise InputError(f"The network has more than {MAX_STEPS:,} layers. Repeat less.")
         numbered = scope.name(layer.row_op)
         name = layer.name or numbered
         shapes = tuple(self.shape_of(source) for source in sources)
         try:
             figures = self.figures_of(layer, shapes)
             if name in self.names:
-                raise Misfit(f"the name {name} is taken. Use another, and none inside a repeat.")
+                raise ShapeError(
+                    f"the name {name} is taken. Use another, and none inside a repeat."
+                )
             fields, aligned = self.fields_after(layer, figures, sources)
-        except Misfit as problem:
-            raise InputProblem(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
+        except ShapeError as problem:
+            raise InputError(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
         self.names.add(name)
         self.steps.append(self.step(index, name, layer, sources, shapes, figures, fields, aligned))
         self.remark(self.steps[-1])
         if self.accept and not self.accept(self.steps[-1]):
-            raise InputProblem(f"layer {index} {name} is not accepted.")
+            raise InputError(f"layer {index} {name} is not accepted.")
         return index
 
     def figures_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> _Figures:
@@ -337,7 +348,7 @@ class _Fold:
             out = layer.output_shape(shapes[0])
             work = layer.flops(shapes[0])
         if max(out) > MAX_EXTENT:
-            raise Misfit(
+            raise ShapeError(
                 f"its output {shape_text(out)} is absurdly large; {MAX_EXTENT:,} per axis is the "
                 f"limit. Use a smaller input or factor."
             )
@@ -431,7 +442,7 @@ class _Fold:
     def check_patterns(self) -> None:
         for pattern in self.unmatched:
             hint = did_you_mean(pattern, self.names)
-            raise UsageMistake(
+            raise UsageError(
                 f"The pattern {pattern!r} matches no layer.{hint} Names are like "
                 f"{', '.join(step.name for step in self.steps[:3])}; * stands for anything."
             )
@@ -448,7 +459,7 @@ class _Fold:
         if not step.aligned:
             self.notes.append(
                 f"layer {step.index} {step.name} joins branches whose receptive fields are not "
-                f"centred on the same input cells."
+                f"centered on the same input cells."
             )
 
 
@@ -456,8 +467,8 @@ def _check_rank(layer: Layer, shape: Shape) -> None:
     """Refuse a layer whose sizes do not suit the axes of its input, and say which input."""
     try:
         layer.at_rank(len(shape) - 1)
-    except Misfit as problem:
-        raise Misfit(f"{problem} Its input is {shape_text(shape)}.") from None
+    except ShapeError as problem:
+        raise ShapeError(f"{problem} Its input is {shape_text(shape)}.") from None
 
 
 def _has_places(step: Step) -> bool:

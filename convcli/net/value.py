@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from convcli.frozen import Frozen
-from convcli.layers.base import MAX_EXTENT, Layer, Misfit, Shape, shape_text
+from convcli.layers.base import MAX_EXTENT, Layer, Shape, ShapeError, shape_text
 from convcli.layers.join import MAX_DEPTH, Block, Branch, Concat, Repeat, Scale
 from convcli.net.trace import Trace, trace
 from convcli.shown import Shown
@@ -52,15 +52,15 @@ def check_input(shape: Shape) -> None:
     """Refuse an input that is no vector, series, picture or volume.
 
     Raises:
-        Misfit: wrong number of axes, or an axis that is empty or absurdly long.
+        ShapeError: wrong number of axes, or an axis that is empty or absurdly long.
     """
     if not 1 <= len(shape) <= 4:
-        raise Misfit(
+        raise ShapeError(
             f"input {shape_text(shape)} has {len(shape)} axes. "
             f"Write HxWxC, LxC for a series, DxHxWxC for a volume or N for a vector."
         )
     if min(shape) < 1 or max(shape) > MAX_EXTENT:
-        raise Misfit(
+        raise ShapeError(
             f"input {shape_text(shape)} is out of range. Use 1 to {MAX_EXTENT:,} per axis."
         )
 
@@ -71,14 +71,14 @@ def _spell_out(branch: Branch, rank: int, depth: int) -> tuple[Branch, int]:
     A layer that does not suit its rank stays as it is; the trace says so with its place.
     """
     if depth > MAX_DEPTH:
-        raise Misfit(f"blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
+        raise ShapeError(f"blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
     done: list[Layer | Block] = []
     for layer in branch:
         if isinstance(layer, Layer):
             try:
                 spelled = layer.at_rank(rank)
                 rank = spelled.output_rank(rank)
-            except Misfit:
+            except ShapeError:
                 spelled = layer
             done.append(spelled)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcli.layers.base import MAX_EXTENT, Layer
-from convcli.net.expression import Unreadable
+from convcli.net.expression import ParseError
 
 SHORT = {
     "op": "output_padding",
@@ -32,7 +32,7 @@ def read_value(cls: type[Layer], field: str, text: str) -> object:
     """Return the value of one field from its text.
 
     Raises:
-        Unreadable: the text is no such value; the message says what it should be.
+        ParseError: the text is no such value; the message says what it should be.
     """
     kind = cls.__dataclass_fields__[field].type
     if FLAGS.get(text) == field:
@@ -48,13 +48,13 @@ def read_value(cls: type[Layer], field: str, text: str) -> object:
     if kind == "int":
         values = sizes(text)
         if len(values) > 1:
-            raise Unreadable(f"{field} is one whole number, not {text}")
+            raise ParseError(f"{field} is one whole number, not {text}")
         return values[0]
     if kind == "float":
         return decimal(text)
     if field == "activation":
         return text
-    raise Unreadable(f"{field} is a bare word, it takes no value")
+    raise ParseError(f"{field} is a bare word, it takes no value")
 
 
 def sizes(text: str, lowest: int = 1) -> tuple[int, ...]:
@@ -89,13 +89,13 @@ def whole(text: str, lowest: int) -> int:
     if not (text.isascii() and text.isdigit()):
         negative = text[1:].isdigit() and text[0] == "-"
         if negative:
-            raise Unreadable(f"{text[:20]} is negative; use at least {lowest}")
-        raise Unreadable(f"{text[:20]!r} is no whole number")
+            raise ParseError(f"{text[:20]} is negative; use at least {lowest}")
+        raise ParseError(f"{text[:20]!r} is no whole number")
     value = int(text) if len(text) <= 10 else MAX_EXTENT + 1
     if value > MAX_EXTENT:
-        raise Unreadable(f"{text[:20]} is absurdly large; {MAX_EXTENT:,} is the limit")
+        raise ParseError(f"{text[:20]} is absurdly large; {MAX_EXTENT:,} is the limit")
     if value < lowest:
-        raise Unreadable(f"{value} is too small; use at least {lowest}")
+        raise ParseError(f"{value} is too small; use at least {lowest}")
     return value
 
 
@@ -110,5 +110,5 @@ def decimal(text: str) -> float:
     except ValueError:
         value = None
     if value is None or value - value != 0:
-        raise Unreadable(f"{text[:20]!r} is no number")
+        raise ParseError(f"{text[:20]!r} is no number")
     return value

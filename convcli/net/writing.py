@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.layers.base import Layer, padding_text, shape_text
 from convcli.layers.join import Block, Branch, Repeat, Residual, Scale
 from convcli.layers.registry import WORDS, Word
@@ -25,7 +25,7 @@ def to_notation(network: Network) -> str:
     'input 8x8x3, maxpool 2'
 
     Raises:
-        InputProblem: a layer has no word in the notation.
+        InputError: a layer has no word in the notation.
     """
     return ", ".join([f"input {shape_text(network.input_shape)}", *_texts(network.layers)])
 
@@ -52,7 +52,7 @@ def _text(item: Layer | Block) -> str:
     if isinstance(item, Layer):
         word = WORDS.get(item.row_op)
         if word is None or getattr(item, "padding_mode", "zeros") != "zeros":
-            raise InputProblem(
+            raise InputError(
                 f"{type(item).__name__} has no word in the notation. Keep it as a Python value."
             )
         return " ".join(_words(item, word))

@@ -25,7 +25,7 @@ def comparison_document(places: Sequence[Path | str]) -> Document:
         places: run directories.
 
     Raises:
-        InputProblem: one is no run directory, or its record or history is damaged.
+        InputError: one is no run directory, or its record or history is damaged.
     """
     runs = read_runs([Path(place) for place in places])
     return Document(
@@ -180,11 +180,11 @@ def _curve_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
                     one.name if not validated else f"{one.name}, training",
                     *one.curve(f"train_{what}"),
                     dashed=validated,
-                    colour=number,
-                    labelled=not validated,
+                    color=number,
+                    labeled=not validated,
                 )
             )
-            lines.append(Line(one.name, *one.curve(f"val_{what}"), colour=number))
+            lines.append(Line(one.name, *one.curve(f"val_{what}"), color=number))
         chart = line_chart(
             f"{what.capitalize()} by epoch",
             lines,
@@ -196,7 +196,7 @@ def _curve_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
         blocks.append(
             Figure(
                 f"{what.capitalize()} by epoch: validation samples in full lines, training samples "
-                "in dashes of the same colour.",
+                "in dashes of the same color.",
                 chart,
             )
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.learn.rundir import HISTORY, RECORD, RunDirectory
 from convcli.net import parse_notation
 
@@ -82,7 +82,7 @@ def read_run(place: Path | str) -> RunFacts:
     """Return what the run directory at `place` tells.
 
     Raises:
-        InputProblem: it is no run directory, or its record or history is damaged.
+        InputError: it is no run directory, or its record or history is damaged.
     """
     return read_runs([Path(place)])[0]
 
@@ -91,7 +91,7 @@ def read_runs(places: Sequence[Path]) -> list[RunFacts]:
     """Return what run directories tell; runs of one name are called by their whole path.
 
     Raises:
-        InputProblem: as `read_run`.
+        InputError: as `read_run`.
     """
     names = [place.resolve().name for place in places]
     return [
@@ -104,7 +104,7 @@ def _facts(place: Path, name: str) -> RunFacts:
     directory = RunDirectory(place)
     if not (place / RECORD).is_file():
         what = "has no run.json, so it is no run" if place.is_dir() else "is no directory"
-        raise InputProblem(f"{place} {what}. Name what convcli train wrote, such as runs/NAME.")
+        raise InputError(f"{place} {what}. Name what convcli train wrote, such as runs/NAME.")
     record = directory.read_record()
     history = directory.read_history() if (place / HISTORY).is_file() else []
     return RunFacts(directory, name, record, history)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 from convcli.net import Step, Trace
 from convcli.net.conventions import Counted
 from convcli.net.memory import Memory
@@ -144,11 +144,11 @@ def byte_count(text: str) -> int:
     (8589934592, 1500)
 
     Raises:
-        UsageMistake: no size.
+        UsageError: no size.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:[eE]\d{1,2})?)\s*([A-Za-z]{0,3})\s*", text[:40])
     if match is None or match[2].lower() not in UNITS:
-        raise UsageMistake(f"{text[:40]!r} is no size. Write it as 8GiB, 500MB or 2e9.")
+        raise UsageError(f"{text[:40]!r} is no size. Write it as 8GiB, 500MB or 2e9.")
     unit: int = UNITS[match[2].lower()]
     return round(float(match[1]) * unit)
 
@@ -160,7 +160,7 @@ def chosen_columns(text: str | None, default: tuple[str, ...] = DEFAULT_COLUMNS)
     ('name', 'params')
 
     Raises:
-        UsageMistake: there is no such column; names the nearest.
+        UsageError: there is no such column; names the nearest.
     """
     if text is None:
         return default
@@ -170,9 +170,9 @@ def chosen_columns(text: str | None, default: tuple[str, ...] = DEFAULT_COLUMNS)
     for name in names:
         if name not in COLUMNS:
             hint = did_you_mean(name, COLUMNS) or f" There are: {', '.join(COLUMNS)}."
-            raise UsageMistake(f"There is no column {name!r}.{hint}")
+            raise UsageError(f"There is no column {name!r}.{hint}")
     if not names:
-        raise UsageMistake(f"--columns names none. There are: {', '.join(COLUMNS)}.")
+        raise UsageError(f"--columns names none. There are: {', '.join(COLUMNS)}.")
     return names
 
 

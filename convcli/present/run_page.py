@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.files import write_text
 from convcli.present.facts import History, RunFacts, read_run
 from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
@@ -45,8 +45,8 @@ def write_run_page(
         progress: called while reading the data takes long.
 
     Raises:
-        InputProblem: it is no run directory, or the page cannot be written.
-        WouldOverwrite: the file exists and `force` is off.
+        InputError: it is no run directory, or the page cannot be written.
+        OutputExistsError: the file exists and `force` is off.
     """
     document = run_document(place, data, threads=threads, progress=progress)
     path = path or Path(place) / PAGE
@@ -86,7 +86,7 @@ def run_document(
         progress: called while reading the data takes long.
 
     Raises:
-        InputProblem: it is no run directory, or its record or history is damaged.
+        InputError: it is no run directory, or its record or history is damaged.
     """
     facts = read_run(place)
     return Document(
@@ -228,12 +228,12 @@ def _sections_of_the_model(
 
     try:
         trained: TrainedModel = load(facts.directory.model)
-    except InputProblem as problem:
+    except InputError as problem:
         reason = f"There is no model to look at: {problem}"
         return (Section("Answers", (reason,)),)
     try:
         if missing:
-            raise InputProblem(missing)
+            raise InputError(missing)
         data = data or _data_again(facts, progress)
         answers = sample_sections(facts, trained, data, threads)
     except ConvcliError as problem:
@@ -261,7 +261,7 @@ def _recipe_blocks(facts: RunFacts) -> tuple[Block, ...]:
         (name.replace("_", " "), _setting(value)) for name, value in facts.part("recipe").items()
     ]
     columns = (Column("setting", "setting"), Column("value", "value"))
-    notes = ["A dash is the usual value of the optimiser, or none."]
+    notes = ["A dash is the usual value of the optimizer, or none."]
     if facts.part("validation").get("indices"):
         notes.append(
             "Which samples were set aside for validation stands in "

@@ -41,7 +41,7 @@ MISTAKE_SIDE, FILTER_SIDE, MAP_SIDE = 84, 56, 56
 """Pixels on the page; a larger picture is brought down, a smaller one enlarged by whole factors."""
 SHARED_MAPS = 32, 16
 """Channels shown of a layer whose maps are small, and of one whose maps had to be reduced."""
-TILES_ACROSS, TILE_GAP, GAP_GREY = 8, 2, 128
+TILES_ACROSS, TILE_GAP, GAP_GRAY = 8, 2, 128
 """Maps in a row, and the pixels between them."""
 
 
@@ -60,7 +60,7 @@ def sample_sections(
         threads: 0 for all there are.
 
     Raises:
-        InputProblem: the data are not those of the model.
+        InputError: the data are not those of the model.
     """
     splits = data.splits()
     name = "test" if facts.finished and "test" in splits else "validation"
@@ -178,7 +178,7 @@ def filters_section(trained: TrainedModel) -> Section:
         for one, cell in zip(shown, filter_cells(shown), strict=True)
     ]
     words = (
-        "Each has a scale of its own: its largest weight is black or white, zero is middle grey."
+        "Each has a scale of its own: its largest weight is black or white, zero is middle gray."
     )
     return Section(heading, (Gallery(f"Kernels of {shown[0].layer}{of}", tuple(pictures)), words))
 
@@ -196,7 +196,7 @@ def _activations(
     values = subject.all_values(inputs)
     words = (
         "All maps of a layer share one scale: black is its smallest value; where there are "
-        "negative ones, zero is middle grey."
+        "negative ones, zero is middle gray."
     )
     galleries = []
     for number, index in enumerate(chosen):
@@ -241,7 +241,7 @@ def _layer_picture(maps: LayerMaps) -> Picture:
 
 
 def _side_by_side(cells: Sequence[Cell], side: int) -> Pixels:
-    """Return the cells' pixels in rows, each about `side` high or wide, grey lines between them."""
+    """Return the cells' pixels in rows, each about `side` high or wide, gray lines between them."""
     tiles = [_reduced(cell.pixels, side) for cell in cells]
     factor = max(1, side // max(tiles[0].shape[:2]))
     tiles = [tile.repeat(factor, axis=0).repeat(factor, axis=1) for tile in tiles]
@@ -249,7 +249,7 @@ def _side_by_side(cells: Sequence[Cell], side: int) -> Pixels:
     across = min(TILES_ACROSS, len(tiles))
     down = -(-len(tiles) // across)
     step_y, step_x = height + TILE_GAP, width + TILE_GAP
-    whole = np.full((down * step_y - TILE_GAP, across * step_x - TILE_GAP), GAP_GREY, np.uint8)
+    whole = np.full((down * step_y - TILE_GAP, across * step_x - TILE_GAP), GAP_GRAY, np.uint8)
     for number, tile in enumerate(tiles):
         top, left = number // across * step_y, number % across * step_x
         whole[top : top + height, left : left + width] = tile

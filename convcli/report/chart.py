@@ -1,6 +1,6 @@
 """Small clean charts as SVG text: lines over epochs, and a matrix as shaded cells.
 
-Colours are CSS variables with defaults, so that a page can give them in light and dark; every
+Colors are CSS variables with defaults, so that a page can give them in light and dark; every
 chart carries its title and description for readers who do not see it.
 """
 
@@ -33,16 +33,16 @@ class Line:
         x: of its points.
         y: of its points.
         dashed: drawn thinner and in dashes, for what stands behind another line.
-        colour: number in `PALETTE`; its place among the lines when left out.
-        labelled: whether the name is written at its end.
+        color: number in `PALETTE`; its place among the lines when left out.
+        labeled: whether the name is written at its end.
     """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     dashed: bool = False
-    colour: int | None = None
-    labelled: bool = True
+    color: int | None = None
+    labeled: bool = True
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
@@ -82,7 +82,7 @@ def line_chart(
     mark: tuple[float, str] | None = None,
     log_x: bool = False,
 ) -> str:
-    """Return a line chart as an SVG element; each line is labelled at its end.
+    """Return a line chart as an SVG element; each line is labeled at its end.
 
     Args:
         title: the accessible name.
@@ -99,7 +99,7 @@ def line_chart(
     (1, True)
     """
     drawn = [line for line in lines if line.points()]
-    names = [line.name for line in drawn if line.labelled]
+    names = [line.name for line in drawn if line.labeled]
     height = max(height, 80 + LABEL_LINE * len(names))
     frame = _Frame(drawn, width, height, 20 + 7 * max(map(len, names), default=0), log_x=log_x)
     parts = [frame.axes(x_label, y_label)]
@@ -187,24 +187,24 @@ def _spread(values: Sequence[float], margin: float) -> tuple[float, float]:
 def _line_parts(lines: Sequence[Line], frame: _Frame) -> list[str]:
     """Return each line, then the labels."""
     parts = []
-    colours = [
-        PALETTE[(index if line.colour is None else line.colour) % len(PALETTE)]
+    colors = [
+        PALETTE[(index if line.color is None else line.color) % len(PALETTE)]
         for index, line in enumerate(lines)
     ]
-    for line, colour in zip(lines, colours, strict=True):
+    for line, color in zip(lines, colors, strict=True):
         places = [(frame.x(x), frame.y(y)) for x, y in line.points()]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         manner = 'stroke-width="1.2" stroke-dasharray="5 3"' if line.dashed else 'stroke-width="2"'
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" {manner}/>')
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" {manner}/>')
         if len(places) == 1 or frame.log_x:
             parts += [
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in places
             ]
-    labelled = [pair for pair in zip(lines, colours, strict=True) if pair[0].labelled]
-    heights = _apart([frame.y(line.points()[-1][1]) for line, _ in labelled], frame.bottom)
-    for (line, colour), y in sorted(zip(labelled, heights, strict=True), key=lambda item: item[1]):
+    labeled = [pair for pair in zip(lines, colors, strict=True) if pair[0].labeled]
+    heights = _apart([frame.y(line.points()[-1][1]) for line, _ in labeled], frame.bottom)
+    for (line, color), y in sorted(zip(labeled, heights, strict=True), key=lambda item: item[1]):
         parts.append(
-            f'<text x="{frame.right + 8}" y="{y + 4:.1f}" style="fill:{colour}">'
+            f'<text x="{frame.right + 8}" y="{y + 4:.1f}" style="fill:{color}">'
             f"{escape(line.name)}</text>"
         )
     return parts
@@ -280,8 +280,8 @@ def matrix_chart(
             share = count / max(1, sum(row))
             where = f"{row_label} {names[i]}, {column_label} {names[j]}: {count}"
             corner = left + cell * j, top + cell * i
-            colour = PALETTE[0 if i == j else 4]
-            parts.append(_matrix_cell(corner, cell, count, share, colour, where, shares=shares))
+            color = PALETTE[0 if i == j else 4]
+            parts.append(_matrix_cell(corner, cell, count, share, color, where, shares=shares))
     right = sum(row[index] for index, row in enumerate(counts))
     total = sum(map(sum, counts))
     return _svg(title, f"{right} of {total} on the diagonal", width, height, parts)
@@ -292,7 +292,7 @@ def _matrix_cell(
     cell: int,
     count: int,
     share: float,
-    colour: str,
+    color: str,
     where: str,
     *,
     shares: bool,
@@ -315,7 +315,7 @@ def _matrix_cell(
     )
     return (
         f'<g><title>{escape(where)}</title><rect x="{x}" y="{y}" width="{cell - 1}" '
-        f'height="{cell - 1}" fill="{colour}" fill-opacity="{max(0.03, shade):.3f}"/>{text}</g>'
+        f'height="{cell - 1}" fill="{color}" fill-opacity="{max(0.03, shade):.3f}"/>{text}</g>'
     )
 
 
@@ -339,7 +339,7 @@ def stacked(charts: Sequence[str], *, width: int = 560, height: int = 300) -> st
 
 
 def _svg(title: str, description: str, width: int, height: int, parts: Sequence[str]) -> str:
-    style = (  # greys and the text's own colour suit both light and dark where a page gives none
+    style = (  # grays and the text's own color suit both light and dark where a page gives none
         ".chart text{font:12px system-ui,sans-serif;fill:var(--ink,currentColor)}"
         ".chart .grid{stroke:var(--line,#99999980)}.chart .axis{stroke:var(--soft,#80808a)}"
         ".chart .mark{stroke:var(--soft,#80808a);stroke-dasharray:2 3}"

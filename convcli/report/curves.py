@@ -1,4 +1,4 @@
-"""Curves in a terminal: letters on a grid, no colours needed."""
+"""Curves in a terminal: letters on a grid, no colors needed."""
 
 from __future__ import annotations
 

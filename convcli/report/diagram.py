@@ -230,27 +230,27 @@ def _head(title: str, subtitle: str, marks: Sequence[FieldMark], aspect: float) 
     for number, mark in sorted(enumerate(marks), key=lambda pair: -max(pair[1].field)):
         field_h, field_w = (min(1.0, part) for part in mark.field)
         left, upper = MARGIN + wide * (1 - field_w) / 2, top + high * (1 - field_h) / 2
-        colour = _shade(number, len(marks))
+        color = _shade(number, len(marks))
         out.append(
             f'<rect x="{left:.1f}" y="{upper:.1f}" width="{max(2, wide * field_w):.1f}" '
-            f'height="{max(2, high * field_h):.1f}" fill="{colour}" fill-opacity="0.16" '
-            f'stroke="{colour}" stroke-width="1.6"/>'
+            f'height="{max(2, high * field_h):.1f}" fill="{color}" fill-opacity="0.16" '
+            f'stroke="{color}" stroke-width="1.6"/>'
         )
     legend = MARGIN + HEAD_PICTURE + 24
     out.append(_text(legend, top + 12, "Receptive field of one cell on the input", 12, "bold"))
     for number, mark in enumerate(marks):
         y = top + 32 + 17 * number
-        colour = _shade(number, len(marks))
+        color = _shade(number, len(marks))
         out.append(
-            f'<rect x="{legend}" y="{y - 10}" width="11" height="11" fill="{colour}" '
-            f'fill-opacity="0.3" stroke="{colour}"/>'
+            f'<rect x="{legend}" y="{y - 10}" width="11" height="11" fill="{color}" '
+            f'fill-opacity="0.3" stroke="{color}"/>'
         )
         out.append(_text(legend + 18, y, mark.label, 12))
     return out
 
 
 def _shade(number: int, count: int) -> str:
-    """Return a colour from red (small field) to blue (large field)."""
+    """Return a color from red (small field) to blue (large field)."""
     hue = 0.62 * number / max(1, count - 1)
     return "#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue, 0.42, 0.75))
 

@@ -19,7 +19,7 @@ def optuna_search(axes: Sequence[Axis], trials: int, seed: int) -> Search:
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization.
 
     Raises:
-        InputProblem: Optuna is not installed.
+        InputError: Optuna is not installed.
     """
     try:
         import optuna

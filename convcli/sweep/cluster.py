@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from convcli import __version__
-from convcli.errors import InputProblem, UsageMistake, missing_extra
+from convcli.errors import InputError, UsageError, missing_extra
 
 CONNECT_SECONDS = 10
 ORDERS_A_THREAD = 2
@@ -32,7 +32,7 @@ def map_on_cluster(
         orders: values that can be sent.
 
     Raises:
-        InputProblem: nobody answers, the workers have no or another convcli, or one order after
+        InputError: nobody answers, the workers have no or another convcli, or one order after
             another killed its worker. What `function` raises leaves as it is.
     """
     with connected(address) as client:
@@ -44,8 +44,8 @@ def connected(address: str) -> Iterator[Any]:
     """Yield a client of the scheduler whose workers all run this version of convcli.
 
     Raises:
-        UsageMistake: the address is malformed.
-        InputProblem: Dask is missing, nobody answers, or the workers do not fit.
+        UsageError: the address is malformed.
+        InputError: Dask is missing, nobody answers, or the workers do not fit.
     """
     try:
         import dask
@@ -57,12 +57,12 @@ def connected(address: str) -> Iterator[Any]:
         try:
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError) as problem:
-            raise InputProblem(
+            raise InputError(
                 f"No scheduler answers at {address} within {CONNECT_SECONDS} s. Start one with "
                 "`dask scheduler`, and workers with `dask worker ADDRESS`."
             ) from problem
         except ValueError as problem:
-            raise UsageMistake(
+            raise UsageError(
                 f"--cluster {address}: {problem}. Write tcp://HOST:PORT, such as "
                 "tcp://127.0.0.1:8786."
             ) from None
@@ -96,12 +96,12 @@ def each_result(
         try:
             result = future.result()
         except KilledWorker as problem:
-            raise InputProblem(
+            raise InputError(
                 f"Order {places[future.key] + 1} of {len(orders)} was given up: {problem}. Has the "
                 "worker enough memory?"
             ) from None
         except (CancelledError, CommClosedError) as problem:
-            raise InputProblem(
+            raise InputError(
                 "The scheduler has gone. What was finished is kept; start it again and go on."
             ) from problem
         yield places.pop(future.key), result
@@ -114,14 +114,14 @@ def _check_workers(client: Any, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except TimeoutError:
-        raise InputProblem(
+        raise InputError(
             f"The scheduler at {address} has no workers. Start some: dask worker {address}"
         ) from None
     found = client.run(_version, on_error="return")
     for worker, version in found.items():
         if version != __version__:
             told = "no convcli" if isinstance(version, Exception) else f"convcli {version}"
-            raise InputProblem(
+            raise InputError(
                 f"The worker {worker} has {told}, and this is {__version__}. Install the same "
                 "version there: pip install 'convcli[cluster]'"
             )

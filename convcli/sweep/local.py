@@ -15,7 +15,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from convcli.data import Dataset
 from convcli.environment import thread_count
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.sweep.trial import Job, Outcome, train_job
 
 
@@ -51,7 +51,7 @@ class LocalEngine:
             try:
                 yield from outcomes
             except TerminatedWorkerError as problem:
-                raise InputProblem(
+                raise InputError(
                     "A process of the sweep was killed, perhaps for want of memory. What was "
                     "finished is kept; go on with --resume, and fewer --jobs."
                 ) from problem

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.sweep.space import Axis, Trial, draw, grid
 from convcli.sweep.summary import Summary, ranked
 
@@ -48,10 +48,10 @@ def make_search(
         seed: of what is drawn.
 
     Raises:
-        UsageMistake: figures that do not suit the kind.
+        UsageError: figures that do not suit the kind.
     """
     if kind == "grid" and trials is not None:
-        raise UsageMistake("--trials belongs to --search random, halving or optuna.")
+        raise UsageError("--trials belongs to --search random, halving or optuna.")
     if kind == "optuna":
         from convcli.sweep.bayes import optuna_search
 
@@ -60,7 +60,7 @@ def make_search(
     if kind != "halving":
         return _once(drawn)
     if any(axis.name == "epochs" for axis in axes):
-        raise UsageMistake("Halving chooses the epochs itself; leave epochs= out.")
+        raise UsageError("Halving chooses the epochs itself; leave epochs= out.")
     return halving(drawn, rungs(len(drawn), epochs, factor))
 
 

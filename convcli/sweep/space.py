@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from convcli.errors import UsageMistake, did_you_mean
+from convcli.errors import UsageError, did_you_mean
 
 Value = int | float | str
 
@@ -21,7 +21,7 @@ SETTINGS: dict[str, tuple[str, type]] = {
     "epochs": ("epochs", int),
     "batch": ("batch", int),
     "lr": ("learning_rate", float),
-    "optimizer": ("optimiser", str),
+    "optimizer": ("optimizer", str),
     "momentum": ("momentum", float),
     "weight-decay": ("weight_decay", float),
     "schedule": ("schedule", str),
@@ -149,7 +149,7 @@ def parse_axes(words: Sequence[str], variables: Mapping[str, object]) -> tuple[A
         variables: names of the network's variables, which take whole numbers.
 
     Raises:
-        UsageMistake: an unknown name, one name twice, or values that cannot be read.
+        UsageError: an unknown name, one name twice, or values that cannot be read.
 
     >>> parse_axes(["n=1,2"], {"n": 16})
     (Listed(name='n', values=(1, 2)),)
@@ -158,17 +158,17 @@ def parse_axes(words: Sequence[str], variables: Mapping[str, object]) -> tuple[A
     for word in words:
         found = _AXIS.fullmatch(word)
         if found is None:
-            raise UsageMistake(f"{word[:60]!r} is no axis. Write NAME=VALUES: n=1,2,4 or lr=0.01.")
+            raise UsageError(f"{word[:60]!r} is no axis. Write NAME=VALUES: n=1,2,4 or lr=0.01.")
         name, text = found[1], found[2].strip()
         if name not in variables and name not in SETTINGS:
             known = [*variables, *SETTINGS]
             variables_told = ", ".join(variables) or "none"
-            raise UsageMistake(
+            raise UsageError(
                 f"There is no setting {name!r}.{did_you_mean(name, known)} Variables of the "
                 f"network: {variables_told}. Settings: {', '.join(SETTINGS)}."
             )
         if name in axes:
-            raise UsageMistake(f"{name} is given twice; put all its values behind one {name}=.")
+            raise UsageError(f"{name} is given twice; put all its values behind one {name}=.")
         kind = int if name in variables else SETTINGS[name][1]
         axes[name] = _read_axis(name, text, kind)
     return tuple(axes.values())
@@ -178,7 +178,7 @@ def _read_axis(name: str, text: str, kind: type) -> Axis:
     if kind is not str and (found := _RANGE.fullmatch(text)):
         return _read_range(name, text, found, whole=kind is int)
     if kind is not str and ".." in text:
-        raise UsageMistake(
+        raise UsageError(
             f"{name}={text}: a range is LOW..HIGH, then perhaps :log and a number of points for a "
             "grid, such as 1e-3..1e-1:log:7."
         )
@@ -186,7 +186,7 @@ def _read_axis(name: str, text: str, kind: type) -> Axis:
     values = tuple(_read_value(name, part, kind) for part in parts)
     if len(set(values)) < len(values):
         twice = next(value for value in values if values.count(value) > 1)
-        raise UsageMistake(f"{name}={text[:60]}: {twice} is there twice.")
+        raise UsageError(f"{name}={text[:60]}: {twice} is there twice.")
     return Listed(name, values)
 
 
@@ -197,9 +197,9 @@ def _read_value(name: str, text: str, kind: type) -> Value:
         value: float = int(text) if kind is int else float(text)
     except ValueError:
         wanted = {int: "a whole number", float: "a number", str: "a value"}[kind]
-        raise UsageMistake(f"{name}: {text[:60]!r} is not {wanted}.") from None
+        raise UsageError(f"{name}: {text[:60]!r} is not {wanted}.") from None
     if not math.isfinite(value):
-        raise UsageMistake(f"{name}: {text} is no finite number.")
+        raise UsageError(f"{name}: {text} is no finite number.")
     return value
 
 
@@ -207,13 +207,13 @@ def _read_range(name: str, text: str, found: re.Match[str], *, whole: bool) -> R
     low, high = float(found[1]), float(found[2])
     count = int(found[4]) if found[4] else GRID_POINTS
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UsageMistake(f"{name}={text}: the first number must be below the second.")
+        raise UsageError(f"{name}={text}: the first number must be below the second.")
     if found[3] and low <= 0:
-        raise UsageMistake(f"{name}={text}: a logarithmic range begins above 0.")
+        raise UsageError(f"{name}={text}: a logarithmic range begins above 0.")
     if whole and not (low.is_integer() and high.is_integer()):
-        raise UsageMistake(f"{name}={text}: {name} takes whole numbers.")
+        raise UsageError(f"{name}={text}: {name} takes whole numbers.")
     if count < 2:
-        raise UsageMistake(f"{name}={text}: a range has at least 2 points in a grid.")
+        raise UsageError(f"{name}={text}: a range has at least 2 points in a grid.")
     return Range(name, low, high, bool(found[3]), whole, count)
 
 
@@ -221,7 +221,7 @@ def grid(axes: Sequence[Axis]) -> list[Trial]:
     """Return every combination; the last axis changes fastest.
 
     Raises:
-        UsageMistake: there are too many.
+        UsageError: there are too many.
 
     >>> [trial.values for trial in grid([Listed("n", (1, 2)), Listed("lr", (0.1,))])]
     [(('n', 1), ('lr', 0.1)), (('n', 2), ('lr', 0.1))]
@@ -229,7 +229,7 @@ def grid(axes: Sequence[Axis]) -> list[Trial]:
     points = [axis.points() for axis in axes]
     total = math.prod(map(len, points))
     if total > MAX_TRIALS:
-        raise UsageMistake(
+        raise UsageError(
             f"The grid has {total:,} trials; {MAX_TRIALS:,} is the limit. Use fewer values, or "
             "--search random --trials N."
         )

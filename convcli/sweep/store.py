@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputProblem, WouldOverwrite
+from convcli.errors import InputError, OutputExistsError
 from convcli.files import write_text
 from convcli.records import from_record
 from convcli.sweep.trial import Job, Outcome
@@ -69,19 +69,19 @@ def create_sweep_directory(path: Path, *, force: bool = False) -> SweepDirectory
     """Return a new directory for a sweep.
 
     Raises:
-        WouldOverwrite: `path` has files in it and `force` is off.
-        InputProblem: it cannot be made or written.
+        OutputExistsError: `path` has files in it and `force` is off.
+        InputError: it cannot be made or written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()) and not force:
-            raise WouldOverwrite(
+            raise OutputExistsError(
                 f"{path} has files in it. Go on with its sweep: convcli sweep --resume {path}; or "
                 "use --force to replace it, or another place with -o."
             )
         (path / TRAININGS).mkdir(exist_ok=True)
     except OSError as problem:
-        raise InputProblem(f"Cannot make the directory {path}: {problem.strerror}.") from problem
+        raise InputError(f"Cannot make the directory {path}: {problem.strerror}.") from problem
     directory = SweepDirectory(path)
     directory.empty()
     return directory

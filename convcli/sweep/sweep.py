@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from convcli.data import Dataset
-from convcli.errors import ConvcliError, InputProblem, UsageMistake
+from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.learn.adapt import adapted
 from convcli.learn.checkpoint import fingerprint
 from convcli.learn.recipes import Recipe
@@ -76,7 +76,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if self.data.validation is None:
-            raise UsageMistake("A sweep compares by validation samples; leave --val 0 out.")
+            raise UsageError("A sweep compares by validation samples; leave --val 0 out.")
         self.has_test = self.data.test is not None
         self.data = dataclasses.replace(self.data, test=None)
         self._next = self._prepare(next(self.search))
@@ -85,7 +85,7 @@ class Sweep:
         """Train all trials; yield each round when it begins and each training when it is done.
 
         Raises:
-            UsageMistake, InputProblem: a trial of a later round cannot be trained.
+            UsageError, InputError: a trial of a later round cannot be trained.
         """
         prints = fingerprint(self.data)
         while self._next is not None:
@@ -156,7 +156,7 @@ def configure(recipe: Recipe, trial: Trial, data: Dataset) -> tuple[Recipe, Netw
     """Return a trial's recipe and its network, made to fit the data.
 
     Raises:
-        UsageMistake, InputProblem: a value cannot be used; the sentence begins with the trial.
+        UsageError, InputError: a value cannot be used; the sentence begins with the trial.
     """
     values = dict(trial.values)
     try:
@@ -170,6 +170,6 @@ def configure(recipe: Recipe, trial: Trial, data: Dataset) -> tuple[Recipe, Netw
     except ConvcliError as problem:
         told = " ".join(f"{name}={value}" for name, value in trial.values)
         kind: Callable[[str], ConvcliError] = (
-            UsageMistake if isinstance(problem, UsageMistake) else InputProblem
+            UsageError if isinstance(problem, UsageError) else InputError
         )
         raise kind(f"Trial {trial.number} ({told}): {problem}") from None

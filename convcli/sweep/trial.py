@@ -82,7 +82,7 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
         threads: processor threads.
     """
     preprocessing = preprocessing_for(data.train.samples)
-    model = Model.initialise(parse_notation(job.network), job.seed, preprocessing.engine_scaling)
+    model = Model.initialize(parse_notation(job.network), job.seed, preprocessing.engine_scaling)
     training = Training(model, data, job.recipe, preprocessing, seed=job.seed, threads=threads)
     training.warm_up()
     began = time.perf_counter()

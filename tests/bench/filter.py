@@ -116,12 +116,12 @@ def opencv_jobs(dtype: str, sizes: Sequence[int], threads: int) -> Iterator[Job]
         ),
     )
     if dtype == "uint8":
-        colours = picture(dtype, 3)
+        colors = picture(dtype, 3)
         kernel = draw.normal(size=(3, 3)).astype(np.float32)
         yield job(
             "RGB dense 3",
-            lambda: apply(colours, kernel, border="mirror", threads=threads, engine="numba"),
-            cv2.filter2D, src=colours, ddepth=-1, kernel=kernel, borderType=border,
+            lambda: apply(colors, kernel, border="mirror", threads=threads, engine="numba"),
+            cv2.filter2D, src=colors, ddepth=-1, kernel=kernel, borderType=border,
         )  # fmt: skip
 
 

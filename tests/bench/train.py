@@ -13,7 +13,7 @@ from statistics import median
 
 import numpy as np
 
-from convcli.engine.optimise import adam
+from convcli.engine.optimize import adam
 from convcli.learn.model import Model
 from convcli.learn.trainer import CrossEntropy, Loss, SquaredError, Trainer
 from convcli.net import network, parse_notation
@@ -101,15 +101,15 @@ def theirs(model: Model, loss: Loss, x: np.ndarray, target: np.ndarray, step: bo
     if isinstance(loss, SquaredError):
         wanted = channels_first(target) if target.ndim > 2 else wanted
     judge = torch.nn.CrossEntropyLoss() if step else torch.nn.MSELoss()
-    optimiser = torch.optim.Adam(peer.parameters(), 1e-3) if step else None
+    optimizer = torch.optim.Adam(peer.parameters(), 1e-3) if step else None
     samples.requires_grad_(not step)
 
     def run() -> None:
         peer.zero_grad()
         samples.grad = None
         judge(peer(samples), wanted).backward()
-        if optimiser:
-            optimiser.step()
+        if optimizer:
+            optimizer.step()
 
     return run
 
@@ -118,7 +118,7 @@ def compare_networks(seconds: float) -> None:
     print(f"{'network':24}{'convcli':>12}{'PyTorch':>12}   ratio   (milliseconds a batch of 128)")
     random = np.random.default_rng(0)
     for name, value in NETWORKS.items():
-        model = Model.initialise(value, 0)
+        model = Model.initialize(value, 0)
         x = random.random((BATCH, *value.input_shape), np.float32)
         labels = random.integers(0, model.trace.output_shape[-1], BATCH)
         loss = CrossEntropy()
@@ -130,7 +130,7 @@ def compare_layers(seconds: float) -> None:
     print(f"\n{'layer alone':42}{'convcli':>12}{'PyTorch':>12}   ratio")
     random = np.random.default_rng(0)
     for notation in LAYERS:
-        model = Model.initialise(parse_notation(notation), 0)
+        model = Model.initialize(parse_notation(notation), 0)
         x = random.random((BATCH, *model.network.input_shape), np.float32)
         target = random.random((BATCH, *model.trace.output_shape), np.float32)
         _report(notation, model, SquaredError(), x, target, seconds, step=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from convcli.cli import app as door
+from convcli.cli import main as door
 from convcli.cli.compare import aligned
 from convcli.net import parse_notation
 

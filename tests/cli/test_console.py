@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from convcli.cli.app import run
 from convcli.cli.console import Messages
+from convcli.cli.main import run
 
 PROGRAM = """
 import time

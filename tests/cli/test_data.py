@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.data import load_dataset
 
 

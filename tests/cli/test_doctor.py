@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from convcli import __version__
-from convcli.cli.app import run
+from convcli.cli.main import run
 
 
 def test_versions_are_those_that_run(capfd: pytest.CaptureFixture[str]) -> None:

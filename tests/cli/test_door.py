@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from convcli import errors
-from convcli.cli import app as door
+from convcli.cli import main as door
 
 
 def start(*words: str, **options: object) -> subprocess.Popen[str]:
@@ -29,10 +29,10 @@ def test_an_unknown_option_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("problem", "code"),
     [
-        (errors.UsageMistake("wrong"), 2),
-        (errors.InputProblem("bad"), 3),
-        (errors.WouldOverwrite("there"), 4),
-        (errors.CheckFailed("no"), 5),
+        (errors.UsageError("wrong"), 2),
+        (errors.InputError("bad"), 3),
+        (errors.OutputExistsError("there"), 4),
+        (errors.CheckError("no"), 5),
         (OSError(errno.ENOSPC, "No space left on device", "out.png"), 3),
         (MemoryError(), 3),
         (KeyboardInterrupt(), 130),
@@ -88,7 +88,7 @@ def test_a_closed_stdin_is_bad_input(words: str) -> None:
     assert got.stderr.startswith("convcli: stdin is closed")
 
 
-def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbours(
+def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbors(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     assert door.run(["explain", "--help"]) == 0

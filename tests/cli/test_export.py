@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.learn.modelfile import TrainedModel
 from tests.exchange.models import samples_last, trained
 from tests.exchange.test_export import run_file
@@ -135,7 +135,7 @@ def test_a_missing_package_is_named_with_its_extra(model: TrainedModel) -> None:
     for package, words in (("onnx", ["--to", "onnx"]), ("h5py", ["--to", "keras"])):
         script = (
             f"import sys; sys.modules[{package!r}] = None\n"
-            "from convcli.cli.app import run\n"
+            "from convcli.cli.main import run\n"
             f"sys.exit(run(['export', {str(Path.cwd() / 'model.safetensors')!r}, *{words}]))"
         )
         got = subprocess.run(

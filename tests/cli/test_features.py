@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.exchange.models import samples_last, trained
 
 

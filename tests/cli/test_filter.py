@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 
 # The lecture's first example: a 6x6 picture and the vertical edge kernel.
 LECTURE = "3 0 1 2 7 4\n1 5 8 9 3 1\n2 7 2 5 1 3\n0 1 3 1 7 8\n4 2 1 6 2 8\n2 4 5 2 3 9\n"
@@ -18,7 +18,7 @@ VERTICAL = "1 0 -1; 1 0 -1; 1 0 -1"
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    """A small colour picture with noise and an edge."""
+    """A small color picture with noise and an edge."""
     pixels = np.random.default_rng(7).integers(0, 40, (24, 31, 3)).astype(np.uint8)
     pixels[:, 15:] += 180
     path = tmp_path / "photo.png"
@@ -84,7 +84,7 @@ def test_cells_beyond_the_edge_name_their_rule(
     assert (first["value"], first["from"]) == (4, None)
 
 
-def test_explain_on_colours_has_a_component_a_channel(
+def test_explain_on_colors_has_a_component_a_channel(
     picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["filter", str(picture), "-k", "sobel", "--explain", "3,4", "--format", "json"]) == 0
@@ -159,7 +159,7 @@ def test_options_reach_the_filter(picture: Path, words: list[str]) -> None:
         "--convolve": {"convolve": True},
         "--correlate": {},
         "--normalize": {"normalize": True},
-        "--gray": {"grey": True},
+        "--gray": {"gray": True},
         "--range": {"value_range": words[-1]},
     }
     value = int(words[-1]) if words[-1].isdigit() else words[-1]
@@ -248,7 +248,7 @@ def test_a_failed_matrix_does_not_stop_the_others(
         ("L", ["--gradient", "direction"], False),
     ],
 )
-def test_a_colour_profile_stays_with_pixels_of_its_channels(
+def test_a_color_profile_stays_with_pixels_of_its_channels(
     tmp_path: Path, mode: str, words: list[str], kept: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, target = tmp_path / "in.png", tmp_path / "out.png"
@@ -256,7 +256,7 @@ def test_a_colour_profile_stays_with_pixels_of_its_channels(
     assert run(["filter", str(path), "-k", "sobel", "-o", str(target), *words]) == 0
     with Image.open(target) as image:
         assert image.info.get("icc_profile") == (b"profile" if kept else None)
-    assert ("colour profile" in capsys.readouterr().out) is not kept
+    assert ("color profile" in capsys.readouterr().out) is not kept
 
 
 def test_a_matrix_is_a_table_in_papers(matrix: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,18 +288,18 @@ def test_what_saturates_is_counted_with_the_ways_to_keep_it(
     assert f"{told}stretch or raw." in capsys.readouterr().out
 
 
-def test_a_grey_gif_is_exact_and_a_coloured_one_says_that_it_is_not(
+def test_a_gray_gif_is_exact_and_a_colored_one_says_that_it_is_not(
     picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = picture.with_name("out.gif")
     assert run(["filter", str(picture), "-k", "sobel", "--gray", "-o", str(target)]) == 0
-    assert "256 colours" not in capsys.readouterr().out
+    assert "256 colors" not in capsys.readouterr().out
     assert run(["filter", str(picture), "-k", "sobel", "--gray"]) == 0
     ref = np.asarray(Image.open(picture.with_name("photo_sobel.png")))
     with Image.open(target) as image:
         assert np.array_equal(ref, np.asarray(image.convert("L")))
     assert run(["filter", str(picture), "-k", "box", "-o", str(target), "--force"]) == 0
-    assert "256 colours" in capsys.readouterr().out
+    assert "256 colors" in capsys.readouterr().out
 
 
 def test_stdin_to_stdout(picture: Path) -> None:

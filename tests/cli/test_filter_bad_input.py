@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import convcli
-from convcli.cli.app import run
+from convcli.cli.main import run
 
 PROGRAM = [sys.executable, "-m", "convcli", "filter"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(convcli.__file__).parent.parent)}

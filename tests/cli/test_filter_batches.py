@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 
 RNG = np.random.default_rng(4)
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
 from convcli.cli.console import standard_input
+from convcli.cli.main import run
 from tests.sweep.cluster import running_cluster
 
 

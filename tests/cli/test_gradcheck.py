@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.learn import gradcheck
 
 NETWORK = "input 5x5x2, conv 3 3 tanh, flatten, dense 2"

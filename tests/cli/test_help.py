@@ -11,7 +11,7 @@ import pytest
 import typer
 from rich import markup
 
-from convcli.cli.app import program
+from convcli.cli.main import program
 
 TESTS = Path(__file__).parent.parent
 
@@ -37,7 +37,7 @@ def text_of_the_tests() -> str:
 def test_help_says_what_it_does_and_shows_an_example(
     name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convcli.cli import app as door
+    from convcli.cli import main as door
 
     monkeypatch.setenv("COLUMNS", "80")
     assert door.run([*name.split(), "--help"]) == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.exchange.export import export_model
 from convcli.exchange.importing import import_model
 from tests.exchange.models import samples_last, trained

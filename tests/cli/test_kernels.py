@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.imaging.kernel_sheet import filtered, read_small
 from convcli.kernels import Magnitude, all_kernels, find
 
@@ -152,8 +152,8 @@ def test_edges_are_stretched_to_be_seen_and_means_keep_their_scale() -> None:
     assert (filtered(ramp, find("sobel-x"))[:, 1:-1] == 255).all()
     assert (filtered(ramp, find("prewitt"))[:, 1:-1] == 255).all()
     np.testing.assert_array_equal(ramp[:, 1:-1], filtered(ramp, find("box"))[:, 1:-1])
-    coloured = np.dstack([ramp, ramp[::-1], ramp // 2])
-    np.testing.assert_array_equal(coloured, filtered(coloured, find("identity")))
+    colored = np.dstack([ramp, ramp[::-1], ramp // 2])
+    np.testing.assert_array_equal(colored, filtered(colored, find("identity")))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_sheet_needs_a_known_suffix_and_never_replaces_its_picture(
 
 
 @pytest.mark.parametrize("mode", ["I;16", "F", "RGBA", "P", "1", "RGB", "LA"])
-def test_pictures_of_every_kind_are_read_as_grey_levels(mode: str, tmp_path: Path) -> None:
+def test_pictures_of_every_kind_are_read_as_gray_levels(mode: str, tmp_path: Path) -> None:
     levels = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (16, 1))
     picture = Image.fromarray(levels)
     if mode == "I;16":

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from convcli.cli.app import run
-from convcli.errors import InputProblem
+from convcli.cli.main import run
+from convcli.errors import InputError
 from convcli.inspect.live import page_network
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, load
@@ -50,7 +50,7 @@ NETWORKS = {
 def trained(notation: str, **preparation: Any) -> TrainedModel:
     """Return a network with asymmetric weights and running statistics, as if it were trained."""
     network = parse_notation(notation)
-    model = Model.initialise(network, seed=7)
+    model = Model.initialize(network, seed=7)
     random = np.random.default_rng(7)
     for name, array in {**model.parameters, **model.buffers}.items():
         noise = random.normal(scale=0.2, size=array.shape)
@@ -226,9 +226,9 @@ def test_the_directory_of_a_run_stands_for_its_model(tmp_path: Path) -> None:
 
 
 def test_what_the_page_cannot_run_is_named() -> None:
-    with pytest.raises(InputProblem, match=r"cannot run layer upconv1 `upconv 2 2 s2`"):
+    with pytest.raises(InputError, match=r"cannot run layer upconv1 `upconv 2 2 s2`"):
         page_network(trained("input 8x8x1, upconv 2 2 s2, gap, dense 2 softmax"))
-    with pytest.raises(InputProblem, match="grey or colour pictures; this one takes 20x3"):
+    with pytest.raises(InputError, match="gray or color pictures; this one takes 20x3"):
         page_network(trained("input 20x3, conv 4 3, gap, dense 2 softmax"))
 
 
@@ -243,7 +243,7 @@ def test_a_page_needs_no_pillow(tmp_path: Path) -> None:
     model.save(tmp_path / "m.safetensors")
     words = ["page", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "p.html")]
     script = (
-        "import sys; from convcli.cli.app import run;"
+        "import sys; from convcli.cli.main import run;"
         f"code = run({words!r}); print(code, 'PIL' in sys.modules)"
     )
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convcli.cli import app as door
+from convcli.cli import main as door
 
 
 def test_the_list_has_every_preset_with_its_totals(capfd: pytest.CaptureFixture[str]) -> None:

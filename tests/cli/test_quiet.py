@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.cli.learning import NETWORK, write_quadrants
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.cli.learning import write_quadrants
 from tests.present.pages import check_page
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.cli.learning import NETWORK, write_quadrants
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.data import load_dataset
 from convcli.net import network
 from samples.series import (

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from convcli.cli import app as door
+from convcli.cli import main as door
 from convcli.net import network, selftest
 from convcli.net.selftest import SelfCheck
 

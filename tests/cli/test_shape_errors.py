@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convcli.cli import app as door
+from convcli.cli import main as door
 
 NETWORKS = {
     "input 5x5x1, conv 4 3, maxpool 7": (

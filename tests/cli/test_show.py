@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.learn.modelfile import load
 from tests.inspect.models import DIGITS, model_of
 
@@ -21,7 +21,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder, made the current one, with a model, a picture and labelled samples."""
+    """Return a folder, made the current one, with a model, a picture and labeled samples."""
     random = np.random.default_rng(0)
     samples = random.integers(0, 256, (40, 12, 12, 1), np.uint8)
     np.savez(tmp_path / "data.npz", x=samples, y=np.arange(40) % 3, class_names=list("abc"))
@@ -282,8 +282,8 @@ def test_a_classifier_becomes_convolutions_and_slides(place: Path, capfd: Captur
     found = document(capfd, *words, "--class", "c", "--threads", "1")
     (values,) = [np.array(one["values"]) for one in found["classes"]]
     with Image.open(place / "photo.png") as picture:
-        grey = np.rint(np.asarray(picture) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-    window = grey[4:16, 6:18, None]
+        gray = np.rint(np.asarray(picture) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    window = gray[4:16, 6:18, None]
     ref = load(place / "model.safetensors").predict(window[None])[0, 2]
     assert values[2, 3] == pytest.approx(ref, rel=1e-4)
     assert (place / "photo_heatmap.png").exists()

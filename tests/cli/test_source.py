@@ -1,4 +1,4 @@
-"""Which samples: one group of options for every command that reads labelled data."""
+"""Which samples: one group of options for every command that reads labeled data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 import convcli
-from convcli.cli.app import program, run
+from convcli.cli.main import program, run
 from convcli.data import Source
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 

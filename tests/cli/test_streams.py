@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.cli.learning import NETWORK, write_quadrants
 
 resource = pytest.importorskip("resource", reason="limits of files are of POSIX systems")

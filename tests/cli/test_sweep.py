@@ -16,7 +16,7 @@ from xml.dom.minidom import parseString
 
 import pytest
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from tests.cli.learning import write_quadrants
 
 NETWORK = "let n = 4, input 8x8x1, conv {n} 3 relu, flatten, dense 4 softmax"

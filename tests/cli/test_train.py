@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import convcli
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.learn.liveness import this_process
 from convcli.net.modelheader import network_text
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
@@ -343,7 +343,7 @@ MISTAKES = {
     "shape": (["input 9x9x1, flatten, dense 4 softmax"], 3, "input 8x8x1"),
     "classes": (["input 8x8x1, flatten, dense 3 softmax"], 3, "dense 4 softmax"),
     "epochs": ([NETWORK, "--epochs", "0"], 2, "at least 1"),
-    "optimiser": ([NETWORK, "--optimizer", "adamm"], 2, "Did you mean adam"),
+    "optimizer": ([NETWORK, "--optimizer", "adamm"], 2, "Did you mean adam"),
     "schedule": ([NETWORK, "--schedule", "onecycle"], 2, "Did you mean one-cycle"),
     "augment": ([NETWORK, "--augment", "rotat=3"], 2, "Did you mean rotate"),
     "loss": ([NETWORK, "--loss", "hinge"], 2, "cross-entropy, mse"),

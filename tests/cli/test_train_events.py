@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import convcli
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.exchange.event_log import EventLog
 from tests.cli.learning import NETWORK, write_quadrants
 
@@ -124,7 +124,7 @@ def test_the_missing_package_is_named_before_anything_is_written(folder: Path) -
         "import sys, importlib.util as u\n"
         "find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'tensorboard' else find(name, *a)\n"
-        "from convcli.cli.app import run\n"
+        "from convcli.cli.main import run\n"
         f"place = {str(folder / 'missing')!r}\n"
         "sys.exit(run(['train', '--data', 'digits', '--tensorboard', '-o', place]))"
     )

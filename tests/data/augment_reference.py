@@ -70,7 +70,7 @@ def _places(
     key: int, figures: NDArray[np.float64], height: int, width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return where each cell of the result stands in the source, kept inside it."""
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    center = np.array([(width - 1) / 2, (height - 1) / 2])
     sides = [2 * uniform(key, n) - 1 for n in range(5)]
     angle, lean = figures[ROTATE] * sides[2], np.tan(figures[SHEAR] * sides[4])
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -82,7 +82,7 @@ def _places(
     flips = uniform(key, 5) < figures[HFLIP], uniform(key, 6) < figures[VFLIP]
     back = np.diag(np.where(flips, -1.0, 1.0)) @ back
     cols, rows = np.meshgrid(np.arange(width), np.arange(height))
-    place = (np.stack([cols, rows], axis=-1) - centre - move) @ back.T + centre
+    place = (np.stack([cols, rows], axis=-1) - center - move) @ back.T + center
     if figures[ELASTIC]:
         knots = [normal(key, 32 + n) for n in range(2 * KNOTS * KNOTS)]
         field = np.reshape(knots, (2, KNOTS, KNOTS)) * figures[ELASTIC]

@@ -9,7 +9,7 @@ import pytest
 
 from convcli.data.augmentation import Augmentation, read_augmentation
 from convcli.engine import rng
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from tests.data import augment_reference
 
 # without compilation NumPy warns of the overflow that the counter is made of
@@ -108,9 +108,9 @@ def test_a_series_moves_along_its_length_only() -> None:
     assert middles.min() < 14
     assert middles.max() > 18
     assert np.abs(middles - 16).max() <= 4
-    with pytest.raises(UsageMistake, match="rotate needs pictures; a series takes shift"):
+    with pytest.raises(UsageError, match="rotate needs pictures; a series takes shift"):
         Augmentation(rotate=1).apply(series, np.arange(2), seed=0, epoch=0)
-    with pytest.raises(UsageMistake, match="samples of 32 cannot be moved"):
+    with pytest.raises(UsageError, match="samples of 32 cannot be moved"):
         Augmentation(shift=1).apply(series[..., 0], np.arange(2), seed=0, epoch=0)
 
 
@@ -134,5 +134,5 @@ def test_words_and_values_are_the_same_thing() -> None:
     ],
 )
 def test_wrong_words_get_a_sentence(text: str, sentence: str) -> None:
-    with pytest.raises(UsageMistake, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         read_augmentation(text)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from convcli.data import Dataset, Split, load_dataset, make_dataset
-from convcli.data.checks import check_dataset, summarise
+from convcli.data.checks import check_dataset, summarize
 from convcli.data.export import save_npz
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 
 def made(
@@ -62,7 +62,7 @@ def test_means_and_deviations_are_those_of_numpy() -> None:
     for shape in ((2500, 3, 4, 3), (2500, 7, 2), (2500, 6)):
         samples = generator.normal(5, 2, shape).astype(np.float32)
         data = make_dataset("x", {"train": Split(samples, np.arange(2500) % 2)})
-        (got,) = summarise(data)
+        (got,) = summarize(data)
         flat = samples.astype(np.float64).reshape(-1, shape[-1] if len(shape) > 2 else 1)
         np.testing.assert_allclose(flat.mean(axis=0), got.means)
         np.testing.assert_allclose(flat.std(axis=0), got.deviations)
@@ -76,5 +76,5 @@ def test_a_kept_data_set_reads_back_the_same(tmp_path: Path) -> None:
     for name, split in data.splits().items():
         np.testing.assert_array_equal(split.samples, again.splits()[name].samples)
         np.testing.assert_array_equal(split.labels, again.splits()[name].labels)
-    with pytest.raises(InputProblem, match=r"written as \.npz"):
+    with pytest.raises(InputError, match=r"written as \.npz"):
         save_npz(data, tmp_path / "kept.zip")

@@ -1,4 +1,4 @@
-"""Made digits: the same for the same seed, centred as MNIST is, and like what they are named."""
+"""Made digits: the same for the same seed, centered as MNIST is, and like what they are named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from convcli.data import load_dataset
 from convcli.data.digits import make_digits
 from convcli.engine import stroke_renderer as renderer
 from convcli.engine.filter_plan import compiled_code_runs
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 
 # without compilation NumPy warns of the overflow that the counter is made of
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
@@ -29,7 +29,7 @@ def test_every_ten_hold_each_digit_once_in_changing_order() -> None:
     assert len({tuple(ten) for ten in tens.tolist()}) > 15
 
 
-def test_ink_fits_the_box_and_its_centre_of_mass_is_the_middle() -> None:
+def test_ink_fits_the_box_and_its_center_of_mass_is_the_middle() -> None:
     samples = make_digits(500).samples[..., 0].astype(float)
     mass = samples.sum(axis=(1, 2))
     axis = np.arange(28)
@@ -68,7 +68,7 @@ def test_compiled_loops_are_the_same_as_plain_python() -> None:
     np.testing.assert_allclose(ref, got, rtol=1e-9)
 
 
-def test_a_nearest_neighbour_knows_most_digits_of_other_hands() -> None:
+def test_a_nearest_neighbor_knows_most_digits_of_other_hands() -> None:
     """Made digits are varied, yet each looks more like its own name than like another."""
     known, new = make_digits(4000, seed=1), make_digits(300, seed=2)
     a = known.samples.reshape(4000, -1).astype(np.float32) / 255
@@ -84,9 +84,9 @@ def test_the_data_set_has_both_splits_and_says_how_it_was_made() -> None:
     assert (len(data.train), len(data.test), data.sample_shape) == (60, 10, (28, 28, 1))
     assert "60 + 10 digits made from stroke models with seed 5" in data.provenance
     assert calls == [("digits made", 60, 60), ("digits made", 10, 10)]
-    with pytest.raises(UsageMistake, match="5 digits cannot be made; ask for 10 to 10,000,000"):
+    with pytest.raises(UsageError, match="5 digits cannot be made; ask for 10 to 10,000,000"):
         load_dataset("digits", count=5)
-    with pytest.raises(UsageMistake, match=r"--seed 9223372036854775808 is outside"):
+    with pytest.raises(UsageError, match=r"--seed 9223372036854775808 is outside"):
         load_dataset("digits", seed=2**63)
 
 

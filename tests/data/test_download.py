@@ -19,7 +19,7 @@ import pytest
 from convcli.data import load_dataset, published
 from convcli.data.download import Patience, Wanted, obtain
 from convcli.data.published import MNIST, differing_files, load_published
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from tests.data.test_idx import idx_bytes
 
 CONTENT = np.random.default_rng(1).integers(0, 256, 300_000, np.uint8).tobytes()
@@ -156,7 +156,7 @@ def test_a_file_cut_off_in_the_middle_is_resumed(tmp_path: Path, address: str) -
 
 def test_what_has_arrived_is_kept_for_the_next_call(tmp_path: Path, address: str) -> None:
     once = replace(QUICK, tries=1)
-    with pytest.raises(InputProblem, match="broke off after 100,000 of 300,"):
+    with pytest.raises(InputError, match="broke off after 100,000 of 300,"):
         obtain(WANTED, tmp_path, [f"{address}cut/"], patience=once)
     assert (tmp_path / "data.gz.part").stat().st_size == 100_000
     assert fetch(tmp_path, f"{address}good/") == CONTENT
@@ -191,7 +191,7 @@ def test_a_wrong_part_is_thrown_away_after_the_checksum(tmp_path: Path, address:
 def test_each_failure_is_named_and_the_next_mirror_tried(
     tmp_path: Path, address: str, manner: str, sentence: str
 ) -> None:
-    with pytest.raises(InputProblem, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         fetch(tmp_path, f"{address}{manner}/")
     assert not (tmp_path / "data").exists()
     assert fetch(tmp_path, f"{address}{manner}/", f"{address}good/") == CONTENT
@@ -201,7 +201,7 @@ def test_a_dead_address_is_named(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(InputProblem, match=r"cannot be reached \(Connection refused\)"):
+    with pytest.raises(InputError, match=r"cannot be reached \(Connection refused\)"):
         fetch(tmp_path, f"http://127.0.0.1:{port}/")
 
 
@@ -210,16 +210,16 @@ def test_a_gzip_that_swells_without_end_is_stopped(
 ) -> None:
     monkeypatch.setattr("convcli.data.download.MOST_BYTES", 400_000)
     Handler.files["data.gz"] = gzip.compress(bytes(3_000_000))
-    with pytest.raises(InputProblem, match="no whole gzip file"):
+    with pytest.raises(InputError, match="no whole gzip file"):
         fetch(tmp_path, f"{address}good/", wanted=Wanted("data"))
     Handler.files["data.gz"] = bytes(500_000)
-    with pytest.raises(InputProblem, match="sent more than 400,000 bytes"):
+    with pytest.raises(InputError, match="sent more than 400,000 bytes"):
         fetch(tmp_path, f"{address}good/", wanted=Wanted("data"))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputProblem, match="Cannot write to"):
+    with pytest.raises(InputError, match="Cannot write to"):
         fetch(tmp_path / "file" / "folder")
 
 
@@ -264,11 +264,11 @@ def test_offline_is_a_sentence_that_names_digits_and_no_other_data(
     small: published.Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead = replace(small, mirrors=("http://127.0.0.1:9/",))
-    with pytest.raises(InputProblem, match=r"MNIST is not to be had.*--data digits\.$"):
+    with pytest.raises(InputError, match=r"MNIST is not to be had.*--data digits\.$"):
         load_published(dead, patience=QUICK)
 
 
 def test_a_data_folder_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVCLI_DATA", "/no/such/folder")
-    with pytest.raises(InputProblem, match="CONVCLI_DATA is /no/such/folder, which is no folder"):
+    with pytest.raises(InputError, match="CONVCLI_DATA is /no/such/folder, which is no folder"):
         load_dataset("mnist")

@@ -1,4 +1,4 @@
-"""Folders of pictures: trees, sizes, colours, and files that are none."""
+"""Folders of pictures: trees, sizes, colors, and files that are none."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from convcli.data import load_dataset
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 
 
-def picture(path: Path, grey: int = 0, hw: tuple[int, int] = (4, 6), mode: str = "L") -> Path:
+def picture(path: Path, gray: int = 0, hw: tuple[int, int] = (4, 6), mode: str = "L") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, hw[::-1], grey if mode == "L" else (grey, 0, 0, 128)[: len(mode)]).save(path)
+    Image.new(mode, hw[::-1], gray if mode == "L" else (gray, 0, 0, 128)[: len(mode)]).save(path)
     return path
 
 
@@ -46,7 +46,7 @@ def test_folders_named_as_splits_are_the_splits(tmp_path: Path) -> None:
             picture(tmp_path / split / name / "x.png")
     assert list(load_dataset(tmp_path).splits()) == ["train", "validation", "test"]
     picture(tmp_path / "test" / "c" / "x.png")
-    with pytest.raises(InputProblem, match=r"c is a class that the training pictures do not have"):
+    with pytest.raises(InputError, match=r"c is a class that the training pictures do not have"):
         load_dataset(tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_an_unreadable_picture_is_skipped_and_named(tree: Path) -> None:
 
 def test_mixed_sizes_are_named_and_size_mends_them(tree: Path) -> None:
     picture(tree / "cat" / "big.png", 50, (8, 12))
-    with pytest.raises(InputProblem, match=r"4x6 \(6\), 8x12 \(1\).*--size 4x6"):
+    with pytest.raises(InputError, match=r"4x6 \(6\), 8x12 \(1\).*--size 4x6"):
         load_dataset(tree)
     data = load_dataset(tree, size=(2, 3))
     assert data.train.samples.shape == (7, 2, 3, 1)
@@ -74,11 +74,11 @@ def test_pictures_that_would_not_fit_in_memory_are_refused_at_the_first(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convcli.data.folders.MAX_BYTES", 100)
-    with pytest.raises(InputProblem, match="6 pictures of 4x6 are more than 100 bytes"):
+    with pytest.raises(InputError, match="6 pictures of 4x6 are more than 100 bytes"):
         load_dataset(tree)
 
 
-def test_one_colour_picture_makes_all_of_them_rgb(tree: Path) -> None:
+def test_one_color_picture_makes_all_of_them_rgb(tree: Path) -> None:
     picture(tree / "cat" / "red.png", 200, mode="RGB")
     picture(tree / "dog" / "faint.png", 200, mode="RGBA")
     data = load_dataset(tree)
@@ -89,24 +89,24 @@ def test_one_colour_picture_makes_all_of_them_rgb(tree: Path) -> None:
 
 
 def test_what_is_no_data_set_gets_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match="has no folders of classes"):
+    with pytest.raises(InputError, match="has no folders of classes"):
         load_dataset(tmp_path)
     picture(tmp_path / "cat" / "x.png")
-    with pytest.raises(InputProblem, match="has one class, cat"):
+    with pytest.raises(InputError, match="has one class, cat"):
         load_dataset(tmp_path)
     (tmp_path / "dog").mkdir()
-    with pytest.raises(InputProblem, match=r"no readable picture of dog \(1 files seen\)"):
+    with pytest.raises(InputError, match=r"no readable picture of dog \(1 files seen\)"):
         load_dataset(tmp_path)
     (tmp_path / "dog" / "x.png").write_bytes(b"nothing")
-    with pytest.raises(InputProblem, match=r"no readable picture of dog \(2 files seen\)"):
+    with pytest.raises(InputError, match=r"no readable picture of dog \(2 files seen\)"):
         load_dataset(tmp_path)
 
 
 def test_sources_that_are_none_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match=r"file mnits\. Did you mean mnist\? Names: mnist"):
+    with pytest.raises(InputError, match=r"file mnits\. Did you mean mnist\? Names: mnist"):
         load_dataset("mnits")
     (tmp_path / "x.pkl").write_bytes(b"")
-    with pytest.raises(InputProblem, match=r"no data set is read from a file named \*\.pkl"):
+    with pytest.raises(InputError, match=r"no data set is read from a file named \*\.pkl"):
         load_dataset(tmp_path / "x.pkl")
-    with pytest.raises(UsageMistake, match="digits is a made set, which takes no window"):
+    with pytest.raises(UsageError, match="digits is a made set, which takes no window"):
         load_dataset("digits", window=3)

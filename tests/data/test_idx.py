@@ -11,7 +11,7 @@ import pytest
 
 from convcli.data import load_dataset
 from convcli.data.idx import read_idx
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 CODES = {"uint8": 8, "int8": 9, "int16": 11, "int32": 12, "float32": 13, "float64": 14}
 
@@ -64,7 +64,7 @@ def test_a_lying_file_gets_a_sentence_with_its_numbers(
     content, sentence = HOSTILE[case]
     path = tmp_path / "x.idx"
     path.write_bytes(gzip.compress(content) if packed else content)
-    with pytest.raises(InputProblem, match=r"x\.idx") as caught:
+    with pytest.raises(InputError, match=r"x\.idx") as caught:
         read_idx(path)
     assert sentence in str(caught.value)
 
@@ -72,7 +72,7 @@ def test_a_lying_file_gets_a_sentence_with_its_numbers(
 def test_a_plain_file_shorter_than_promised_says_both_lengths(tmp_path: Path) -> None:
     path = tmp_path / "x.idx"
     path.write_bytes(HEADER + b"\0\0\0\x09" + b"abc")
-    with pytest.raises(InputProblem, match=r"cut off: the header promises 9 values.* and 3 follow"):
+    with pytest.raises(InputError, match=r"cut off: the header promises 9 values.* and 3 follow"):
         read_idx(path)
 
 
@@ -81,12 +81,12 @@ def test_a_cut_gzip_file_is_named(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "x.idx.gz"
     noise = np.random.default_rng(0).integers(0, 256, (10, 10), np.uint8)
     path.write_bytes(gzip.compress(idx_bytes(noise))[:keep])
-    with pytest.raises(InputProblem, match="damaged or cut off"):
+    with pytest.raises(InputError, match="damaged or cut off"):
         read_idx(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match=r"Cannot read .*none\.idx: No such file"):
+    with pytest.raises(InputError, match=r"Cannot read .*none\.idx: No such file"):
         read_idx(tmp_path / "none.idx")
 
 
@@ -116,24 +116,24 @@ def test_one_pair_by_either_notation(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_together_is_refused(tmp_path: Path) -> None:
     images = write_pair(tmp_path, IMAGES, LABELS[:2])
-    with pytest.raises(InputProblem, match="3 samples but 2 labels"):
+    with pytest.raises(InputError, match="3 samples but 2 labels"):
         load_dataset(images)
     write_pair(tmp_path, IMAGES, np.zeros(3, np.uint8))
-    with pytest.raises(InputProblem, match="all 3 training samples have one class, 0"):
+    with pytest.raises(InputError, match="all 3 training samples have one class, 0"):
         load_dataset(images)
     write_pair(tmp_path, IMAGES, np.array([0, 1, -7], np.int16))
-    with pytest.raises(InputProblem, match=r"sample 2 has the label -7, outside 0\.\.1"):
+    with pytest.raises(InputError, match=r"sample 2 has the label -7, outside 0\.\.1"):
         load_dataset(images)
     write_pair(tmp_path, IMAGES, np.array([0, 1, 70_000], np.int32))
-    with pytest.raises(InputProblem, match="largest label is 70,000; at most 10,000 classes"):
+    with pytest.raises(InputError, match="largest label is 70,000; at most 10,000 classes"):
         load_dataset(images)
     write_pair(tmp_path, IMAGES, LABELS)
     write_pair(tmp_path, IMAGES[:1], np.array([5], np.uint8), "t10k")
-    with pytest.raises(InputProblem, match=r"test\): sample 0 has the label 5"):
+    with pytest.raises(InputError, match=r"test\): sample 0 has the label 5"):
         load_dataset(tmp_path)
     write_pair(tmp_path, IMAGES[:1, :3], LABELS[:1], "t10k")
-    with pytest.raises(InputProblem, match="samples of test are 3x5x1, those of train 4x5x1"):
+    with pytest.raises(InputError, match="samples of test are 3x5x1, those of train 4x5x1"):
         load_dataset(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(InputProblem, match="needs a file of labels beside it"):
+    with pytest.raises(InputError, match="needs a file of labels beside it"):
         load_dataset(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convcli.data import load_dataset
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 
 X = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 Y = np.array([0, 1])
@@ -91,7 +91,7 @@ def test_what_cannot_be_used_gets_a_sentence(
     place: Path, arrays: dict[str, np.ndarray], sentence: str
 ) -> None:
     np.savez(place, **arrays)
-    with pytest.raises(InputProblem) as caught:
+    with pytest.raises(InputError) as caught:
         load_dataset(place)
     assert sentence in str(caught.value)
 
@@ -108,21 +108,21 @@ def test_a_header_that_promises_more_than_there_is(place: Path) -> None:
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("x.npy", npy_with_shape((10**6, 1000, 1000)) + b"abc")
         archive.writestr("y.npy", npy_with_shape((3,)) + b"abc")
-    with pytest.raises(InputProblem, match=r"promises 1000000x1000x1000 values.* and holds 3"):
+    with pytest.raises(InputError, match=r"promises 1000000x1000x1000 values.* and holds 3"):
         load_dataset(place)
 
 
 def test_no_zip_and_cut_zip_and_nothing(place: Path) -> None:
     place.write_bytes(b"hello")
-    with pytest.raises(InputProblem, match=r"is no \.npz file"):
+    with pytest.raises(InputError, match=r"is no \.npz file"):
         load_dataset(place)
     np.savez(place, x=X, y=Y)
     place.write_bytes(place.read_bytes()[:-30])
-    with pytest.raises(InputProblem, match="damaged"):
+    with pytest.raises(InputError, match="damaged"):
         load_dataset(place)
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    with pytest.raises(InputProblem, match="holds no arrays"):
+    with pytest.raises(InputError, match="holds no arrays"):
         load_dataset(place)
 
 
@@ -135,7 +135,7 @@ def test_flipped_bytes_never_leave_as_anything_but_a_sentence(place: Path) -> No
         place.write_bytes(bytes(broken))
         try:
             data = load_dataset(place)
-        except InputProblem:
+        except InputError:
             continue
         assert data.train.samples.size == X.size
 
@@ -152,7 +152,7 @@ def test_only_the_arrays_of_the_data_set_are_read(place: Path) -> None:
 
 def test_one_wild_label_is_refused_before_names_are_made_for_all(place: Path) -> None:
     np.savez(place, x=X, y=np.array([0, 2_000_000_000]))
-    with pytest.raises(InputProblem, match="largest label is 2,000,000,000; at most 10,000"):
+    with pytest.raises(InputError, match="largest label is 2,000,000,000; at most 10,000"):
         load_dataset(place)
 
 
@@ -166,7 +166,7 @@ def test_a_header_that_is_no_python_is_named(place: Path, header: str) -> None:
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("x.npy", npy)
         archive.writestr("y.npy", npy)
-    with pytest.raises(InputProblem, match=r"x.npy is no \.npy file, or damaged"):
+    with pytest.raises(InputError, match=r"x.npy is no \.npy file, or damaged"):
         load_dataset(place)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from convcli.data import load_dataset
 from convcli.data.table import read_table
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -54,7 +54,7 @@ def test_the_label_of_a_window_is_the_majority_or_the_last(tmp_path: Path) -> No
     assert [got.class_names[i] for i in got.train.labels] == ["a", "b", "b"]
     got = load_dataset(path, window=4, overlap=0.0, label_rule="last")
     assert [got.class_names[i] for i in got.train.labels] == ["b", "a", "b"]
-    with pytest.raises(UsageMistake, match="Unknown label rule 'first'"):
+    with pytest.raises(UsageError, match="Unknown label rule 'first'"):
         load_dataset(path, window=4, label_rule="first")
 
 
@@ -67,7 +67,7 @@ def test_the_layout_of_wisdm_is_read_as_it_is(tmp_path: Path) -> None:
     lines[40] += "\n\n"  # blank lines are no gap
     lines[20] = "33,Jogging,49106,4.1,"  # as in the published file: a value is missing
     path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", *lines, "")
-    with pytest.raises(InputProblem, match="1 of 40 rows"):
+    with pytest.raises(InputError, match="1 of 40 rows"):
         read_table(write(tmp_path / "few.txt", *lines[:40]))
     data = load_dataset(path, window=10)
     assert data.channel_names == ("x", "y", "z")
@@ -128,13 +128,13 @@ def test_the_smartphone_data_are_read_as_they_are(smartphone: Path) -> None:
         assert data.train.labels.tolist() == [0, 1, 0, 1]
         assert data.train.groups is not None
         assert data.train.groups.tolist() == [5] * 4
-    with pytest.raises(UsageMistake, match="comes in windows of 128 rows"):
+    with pytest.raises(UsageError, match="comes in windows of 128 rows"):
         load_dataset(smartphone, window=64)
     write(smartphone / "train" / "y_train.txt", "1", "2", "3", "1")
-    with pytest.raises(InputProblem, match=r"label 2, outside 0\.\.1"):
+    with pytest.raises(InputError, match=r"label 2, outside 0\.\.1"):
         load_dataset(smartphone)
     (smartphone / "test" / "Inertial Signals" / "body_acc_x_test.txt").unlink()
-    with pytest.raises(InputProblem, match="body_acc_x_test"):
+    with pytest.raises(InputError, match="body_acc_x_test"):
         load_dataset(smartphone)
 
 
@@ -159,7 +159,7 @@ def test_what_cannot_be_used_gets_a_sentence(
     tmp_path: Path, lines: list[str], options: dict, sentence: str
 ) -> None:
     path = write(tmp_path / "x.csv", *lines)
-    with pytest.raises((InputProblem, UsageMistake)) as caught:
+    with pytest.raises((InputError, UsageError)) as caught:
         load_dataset(path, **options)
     assert sentence in str(caught.value)
 
@@ -167,14 +167,14 @@ def test_what_cannot_be_used_gets_a_sentence(
 def test_other_channels_or_labels_in_the_test_table_are_named(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "a,label", "1,x", "2,y")
     write(tmp_path / "test.csv", "b,label", "1,x", "2,y")
-    with pytest.raises(InputProblem, match="its channels are b, those of train a"):
+    with pytest.raises(InputError, match="its channels are b, those of train a"):
         load_dataset(tmp_path, window=1)
     write(tmp_path / "test.csv", "a,label", "1,x", "2,z")
-    with pytest.raises(InputProblem, match="the label 'z' does not occur in the training data"):
+    with pytest.raises(InputError, match="the label 'z' does not occur in the training data"):
         load_dataset(tmp_path, window=1)
 
 
 def test_what_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputProblem, match="is no text: byte 0"):
+    with pytest.raises(InputError, match="is no text: byte 0"):
         load_dataset(tmp_path / "x.csv")

@@ -9,7 +9,7 @@ from convcli.engine.correlation import convolve, correlate
 from convcli.engine.factors import integer_factors, low_rank
 from convcli.engine.filter import apply
 from convcli.engine.filter_plan import compiled_code_runs, plan_filter
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from tests import naive
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis draws the pictures")
@@ -31,8 +31,8 @@ def test_the_sum_of_products_is_that_of_the_obvious_loop(image, kernel) -> None:
         inside = all(0 <= p < n for p, n in zip(place, image.shape, strict=True))
         return image[place] if inside else 7.0
 
-    centre = (kernel.shape[0] // 2, kernel.shape[1] // 2)
-    ref = naive.correlation(image, kernel, read, centre)
+    center = (kernel.shape[0] // 2, kernel.shape[1] // 2)
+    ref = naive.correlation(image, kernel, read, center)
     got = correlate(image, kernel, "constant", 7.0)
     for place, value in ref.items():
         assert got[place] == value
@@ -136,14 +136,14 @@ def test_not_a_number_stays_where_its_taps_reach() -> None:
 @pytest.mark.parametrize(
     ("shape", "options", "error", "text"),
     [
-        ((4, 4), {"kernels": [1, 2]}, UsageMistake, "matrices of one size"),
-        ((4, 4), {"mapping": "absolute"}, UsageMistake, "no mapping 'absolute'; use clip, abs"),
-        ((4, 4), {"norm": "l3"}, UsageMistake, "no norm 'l3'"),
-        ((4, 4), {"engine": "cuda"}, UsageMistake, "no engine 'cuda'"),
-        ((4, 4), {"divisor": 0}, UsageMistake, "divisor 0"),
-        ((4,), {}, InputProblem, r"not an array of shape \(4,\)"),
-        ((4, 4), {"dtype": "complex64"}, InputProblem, "not complex64"),
-        ((4, 4), {"kernels": (np.ones((3, 3)),) * 2}, UsageMistake, "2 kernels need a norm"),
+        ((4, 4), {"kernels": [1, 2]}, UsageError, "matrices of one size"),
+        ((4, 4), {"mapping": "absolute"}, UsageError, "no mapping 'absolute'; use clip, abs"),
+        ((4, 4), {"norm": "l3"}, UsageError, "no norm 'l3'"),
+        ((4, 4), {"engine": "cuda"}, UsageError, "no engine 'cuda'"),
+        ((4, 4), {"divisor": 0}, UsageError, "divisor 0"),
+        ((4,), {}, InputError, r"not an array of shape \(4,\)"),
+        ((4, 4), {"dtype": "complex64"}, InputError, "not complex64"),
+        ((4, 4), {"kernels": (np.ones((3, 3)),) * 2}, UsageError, "2 kernels need a norm"),
     ],
 )
 def test_mistakes_are_told(shape, options, error, text) -> None:

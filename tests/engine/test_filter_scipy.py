@@ -9,7 +9,7 @@ import pytest
 
 import convcli
 from convcli.engine.filter_plan import plan_filter
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 
 ndimage = pytest.importorskip("scipy.ndimage", reason="scipy is the oracle of the filters")
 
@@ -116,7 +116,7 @@ def test_output_array_is_filled_and_returned() -> None:
     got = convcli.correlate(image, kernel, output=output)
     assert got is output
     np.testing.assert_array_equal(output, ndimage.correlate(image.astype(float), kernel))
-    with pytest.raises(UsageMistake, match=r"shape \(5, 5\), the result \(5, 6\)"):
+    with pytest.raises(UsageError, match=r"shape \(5, 5\), the result \(5, 6\)"):
         convcli.correlate(image, kernel, output=np.zeros((5, 5)))
 
 
@@ -142,21 +142,21 @@ def test_one_mode_for_each_axis() -> None:
 
 def test_mistakes_are_told() -> None:
     image = np.ones((4, 4))
-    with pytest.raises(UsageMistake, match=r"no border 'reflct'.*Did you mean reflect"):
+    with pytest.raises(UsageError, match=r"no border 'reflct'.*Did you mean reflect"):
         convcli.correlate(image, np.ones((3, 3)), "reflct")
-    with pytest.raises(UsageMistake, match=r"kernel of 1 axes \(shape \(3,\)\)"):
+    with pytest.raises(UsageError, match=r"kernel of 1 axes \(shape \(3,\)\)"):
         convcli.correlate(image, [1, 2, 3])
-    with pytest.raises(UsageMistake, match="origin 2 lies outside a kernel of 3"):
+    with pytest.raises(UsageError, match="origin 2 lies outside a kernel of 3"):
         convcli.correlate(image, np.ones((3, 3)), origin=2)
-    with pytest.raises(UsageMistake, match="stride 0"):
+    with pytest.raises(UsageError, match="stride 0"):
         convcli.correlate(image, np.ones((3, 3)), stride=0)
-    with pytest.raises(UsageMistake, match="no padding 'sam'"):
+    with pytest.raises(UsageError, match="no padding 'sam'"):
         convcli.correlate(image, np.ones((3, 3)), padding="sam")
-    with pytest.raises(InputProblem, match="kernel of 5 samples does not fit inside 4"):
+    with pytest.raises(InputError, match="kernel of 5 samples does not fit inside 4"):
         convcli.correlate(image, np.ones((5, 5)), padding="valid")
-    with pytest.raises(InputProblem, match="not complex128"):
+    with pytest.raises(InputError, match="not complex128"):
         convcli.correlate(image * 1j, np.ones((3, 3)))
-    with pytest.raises(UsageMistake, match=r"origin \(1, 2, 3\)"):
+    with pytest.raises(UsageError, match=r"origin \(1, 2, 3\)"):
         convcli.correlate(image, np.ones((3, 3)), origin=(1, 2, 3))
 
 

@@ -27,7 +27,7 @@ def trained(
     text: str = SMALL, scale: tuple[float, ...] = (1.0,), offset: tuple[float, ...] = (0.0,)
 ) -> TrainedModel:
     """Return a model whose every axis can be told from every other."""
-    model = Model.initialise(network(text), scaling=(1.0, 0.0))
+    model = Model.initialize(network(text), scaling=(1.0, 0.0))
     given = arrays_for(model.trace)
     for name, array in {**model.parameters, **model.buffers}.items():
         array[...] = given[name]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.branches import Branches, as_blocks
 
 # a nest is a list of items; an item is None (one layer) or a list of at least two nests (a block)
@@ -48,15 +48,15 @@ def test_a_spread_nest_is_found_again(nest: list) -> None:
 
 def test_what_crosses_the_borders_of_blocks_is_refused() -> None:
     crossing = {"in": (), "a": ("in",), "b": ("in",), "c": ("a", "b"), "d": ("a", "c")}
-    with pytest.raises(InputProblem, match="'a' feeds both 'd' and 'c'"):
+    with pytest.raises(InputError, match="'a' feeds both 'd' and 'c'"):
         as_blocks(crossing, "in", "d")
 
 
 def test_a_second_input_and_endless_nesting_are_refused() -> None:
-    with pytest.raises(InputProblem, match="'two' is a second input"):
+    with pytest.raises(InputError, match="'two' is a second input"):
         as_blocks({"in": (), "two": (), "sum": ("in", "two")}, "in", "sum")
     deep: dict[str, tuple[str, ...]] = {"in": (), "n0": ("in",)}
     for level in range(1, 100):
         deep[f"n{level}"] = (f"n{level - 1}", "in")
-    with pytest.raises(InputProblem, match="nest more than 60 deep"):
+    with pytest.raises(InputError, match="nest more than 60 deep"):
         as_blocks(deep, "in", "n99")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.onnx_export import _WRITERS as ONNX_WRITERS
 from convcli.exchange.onnx_export import onnx_model
 from convcli.exchange.scaling import Scaling
@@ -143,12 +143,12 @@ def test_every_layer_has_a_writer_or_is_known_not_to() -> None:
 
 def test_what_pytorch_lacks_is_named() -> None:
     trace = parse_notation("input 9x9x1, avgpool 2 same").trace()
-    with pytest.raises(InputProblem, match=r"Layer 1 avgpool1 `avgpool 2 same`.*countpad"):
+    with pytest.raises(InputError, match=r"Layer 1 avgpool1 `avgpool 2 same`.*countpad"):
         torch_module(trace, {})
 
 
 def test_what_onnx_lacks_is_named() -> None:
     pytest.importorskip("onnx", reason="writes the file; extra [onnx]")
     trace = parse_notation("input 9x9x1, avgpool 2 ceil countpad").trace()
-    with pytest.raises(InputProblem, match=r"Layer 1 avgpool1: ceil together with countpad"):
+    with pytest.raises(InputError, match=r"Layer 1 avgpool1: ceil together with countpad"):
         onnx_model(trace, {})

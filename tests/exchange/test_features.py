@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.exchange.features import BATCH, FeatureExtractor, features
 from tests.exchange.models import samples_last, trained
 
@@ -56,14 +56,14 @@ def test_no_samples_make_no_rows() -> None:
 def test_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = trained()
     samples = samples_last(model, count=9)
-    with pytest.raises(UsageMistake, match=r"There is no layer 'conv3'.*Did you mean conv"):
+    with pytest.raises(UsageError, match=r"There is no layer 'conv3'.*Did you mean conv"):
         features(model, samples, "conv3")
-    with pytest.raises(UsageMistake, match="dense1 gives a row of 7 numbers; --pool averages maps"):
+    with pytest.raises(UsageError, match="dense1 gives a row of 7 numbers; --pool averages maps"):
         features(model, samples, pool=True)
-    with pytest.raises(UsageMistake, match="no layer before its output; name one"):
+    with pytest.raises(UsageError, match="no layer before its output; name one"):
         features(trained("input 4, dense 2"), np.zeros((1, 4)))
-    with pytest.raises(InputProblem, match="12 x 10 x 2"):
+    with pytest.raises(InputError, match="12 x 10 x 2"):
         features(model, samples[:, 1:])
     monkeypatch.setattr("convcli.exchange.features.MAX_BYTES", 100)
-    with pytest.raises(InputProblem, match=r"9 rows of 7 features .* Use --pool"):
+    with pytest.raises(InputError, match=r"9 rows of 7 features .* Use --pool"):
         features(model, samples)

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.keras_config import network_from_keras, read_keras
 from convcli.net import parse_notation, to_notation
 
@@ -119,12 +119,12 @@ def test_a_wrong_file_is_told_by_name(tmp_path: Path) -> None:
     }
     for name, (content, said) in wrong.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputProblem, match=said) as caught:
+        with pytest.raises(InputError, match=said) as caught:
             read_keras(tmp_path / name)
         assert name in str(caught.value)
     with ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
-    with pytest.raises(InputProblem, match="no Keras archive with a config"):
+    with pytest.raises(InputError, match="no Keras archive with a config"):
         read_keras(tmp_path / "empty.keras")
 
 
@@ -159,7 +159,7 @@ def changed(name: str, layer: str, **settings: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_what_cannot_be_said_is_named(config: Any, said: str) -> None:
-    with pytest.raises(InputProblem) as caught:
+    with pytest.raises(InputError) as caught:
         network_from_keras(config)
     assert said in str(caught.value)
 
@@ -174,7 +174,7 @@ def test_shared_weights_are_refused() -> None:
     config = copy.deepcopy(MODELS["unet"]["config"])
     layer = config["config"]["layers"][1]
     layer["inbound_nodes"] *= 2
-    with pytest.raises(InputProblem, match="called 2 times with the same weights"):
+    with pytest.raises(InputError, match="called 2 times with the same weights"):
         network_from_keras(config)
 
 
@@ -186,7 +186,7 @@ def test_a_circle_and_a_missing_layer_are_refused() -> None:
         config = copy.deepcopy(MODELS["unet"]["config"])
         call = config["config"]["layers"][1]["inbound_nodes"][0]
         call["args"][0]["config"]["keras_history"][0] = reader
-        with pytest.raises(InputProblem, match=said):
+        with pytest.raises(InputError, match=said):
             network_from_keras(config)
 
 
@@ -194,7 +194,7 @@ def test_models_nested_without_end_are_refused() -> None:
     model: dict[str, Any] = {"class_name": "Dense", "config": {"name": "d", "units": 1}}
     for depth in range(12):
         model = {"class_name": "Sequential", "config": {"name": f"m{depth}", "layers": [model]}}
-    with pytest.raises(InputProblem, match="nest more than 8 deep"):
+    with pytest.raises(InputError, match="nest more than 8 deep"):
         network_from_keras(model)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.exchange.export import export_model
 from convcli.exchange.keras_export import _WRITERS, keras_model
 from convcli.exchange.keras_files import keras_hdf5, snake_case
@@ -115,5 +115,5 @@ def test_every_layer_has_a_writer_or_is_known_not_to() -> None:
 )
 def test_what_keras_lacks_is_named(notation: str, fact: str) -> None:
     trace = parse_notation(notation).trace()
-    with pytest.raises(InputProblem, match=rf"Layer 1 .*{fact}.*Try --to onnx"):
+    with pytest.raises(InputError, match=rf"Layer 1 .*{fact}.*Try --to onnx"):
         keras_model(trace, arrays_for(trace))

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from convcli.errors import ConvcliError, InputProblem, UsageMistake
+from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.exchange.export import export_model
 from convcli.exchange.importing import import_model
 from convcli.exchange.keras_arrays import open_arrays
@@ -150,7 +150,7 @@ def test_what_left_comes_back_with_classes_and_preprocessing(suffix: str, tmp_pa
     export_model(sent, tmp_path / f"inside{suffix}", with_preprocessing=True)
     again = import_model(tmp_path / f"inside{suffix}").model
     assert again.preprocessing == sent.preprocessing
-    with pytest.raises(UsageMistake, match="scales its input itself"):
+    with pytest.raises(UsageError, match="scales its input itself"):
         import_model(tmp_path / f"inside{suffix}", scale=(2.0,))
 
 
@@ -164,7 +164,7 @@ def test_what_left_comes_back_with_classes_and_preprocessing(suffix: str, tmp_pa
 )
 def test_what_would_answer_otherwise_is_refused(layers: Any, said: str, tmp_path: Path) -> None:
     saved(lambda: sequential((8, 8, 1), layers), tmp_path / "m.keras")
-    with pytest.raises(InputProblem, match=said):
+    with pytest.raises(InputError, match=said):
         import_model(tmp_path / "m.keras")
 
 
@@ -235,7 +235,7 @@ def whole_numbers(file: Any) -> None:
 def test_hostile_weights_get_a_sentence(change: Any, said: str, tmp_path: Path) -> None:
     export_model(trained(), tmp_path / "m.keras")
     edited(tmp_path / "m.keras", change)
-    with pytest.raises(InputProblem, match=said):
+    with pytest.raises(InputError, match=said):
         import_model(tmp_path / "m.keras")
 
 
@@ -245,16 +245,16 @@ def test_damaged_files_get_a_sentence(name: str, tmp_path: Path) -> None:
     whole = (tmp_path / name).read_bytes()
     for content in (b"", whole[:100], whole[: len(whole) // 2], b"\x89HDF\r\n\x1a\n" + bytes(99)):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputProblem, match=f"{name} is no (whole Keras file|Keras archive)"):
+        with pytest.raises(InputError, match=f"{name} is no (whole Keras file|Keras archive)"):
             import_model(tmp_path / name)
-    with pytest.raises(InputProblem, match=r"no such file|No such file"):
+    with pytest.raises(InputError, match=r"no such file|No such file"):
         import_model(tmp_path / "missing" / name)
 
 
 def test_weights_alone_are_told_from_a_model(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file.attrs["layer_names"] = np.array([b"conv"])
-    with pytest.raises(InputProblem, match=r"w\.h5 holds no network, perhaps weights alone"):
+    with pytest.raises(InputError, match=r"w\.h5 holds no network, perhaps weights alone"):
         import_model(tmp_path / "w.h5")
     with open_arrays(tmp_path / "w.h5") as store:
         assert store.old
@@ -263,7 +263,7 @@ def test_weights_alone_are_told_from_a_model(tmp_path: Path) -> None:
 def test_a_swollen_archive_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_model(trained(), tmp_path / "m.keras")
     monkeypatch.setattr("convcli.exchange.keras_arrays.MAX_WEIGHTS_BYTES", 1000)
-    with pytest.raises(InputProblem, match=r"model\.weights\.h5 in .* at most 1,000 are read"):
+    with pytest.raises(InputError, match=r"model\.weights\.h5 in .* at most 1,000 are read"):
         import_model(tmp_path / "m.keras")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convcli.arrayfiles import read_npz
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.exchange.export import export_model
 from convcli.exchange.importing import import_model
 from tests.exchange.models import samples_last, trained
@@ -97,7 +97,7 @@ GOOD = {"out.weight": np.zeros((2, 3)), "out.bias": np.zeros(2)}
 )  # fmt: skip
 def test_arrays_that_do_not_fit(arrays: dict[str, Any], said: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", **arrays)
-    with pytest.raises(InputProblem, match=said):
+    with pytest.raises(InputError, match=said):
         import_model(tmp_path / "w.npz", network=NETWORK)
 
 
@@ -106,7 +106,7 @@ def test_a_scale_that_noscale_forbids_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", **norm, **{"bn1.weight": np.ones(2)})
     assert import_model(tmp_path / "w.npz", network="input 4x2, bn noscale").model
     np.savez(tmp_path / "w.npz", **norm, **{"bn1.weight": np.full(2, 2.0)})
-    with pytest.raises(InputProblem, match=r"bn1\.weight is not all ones"):
+    with pytest.raises(InputError, match=r"bn1\.weight is not all ones"):
         import_model(tmp_path / "w.npz", network="input 4x2, bn noscale")
 
 
@@ -117,27 +117,27 @@ def test_hostile_npz_files_get_a_sentence(tmp_path: Path) -> None:
     for content in (b"", b"PK\x03\x04", pickled, pickled[:60]):
         place.write_bytes(content)
         with pytest.raises(
-            InputProblem, match=r"w\.npz is no \.npz file, or damaged|holds Python objects"
+            InputError, match=r"w\.npz is no \.npz file, or damaged|holds Python objects"
         ):
             import_model(place, network=NETWORK)
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("out.weight.npy", b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f4'}" + b"\n")
-    with pytest.raises(InputProblem, match=r"out.weight.npy is no \.npy file, or damaged"):
+    with pytest.raises(InputError, match=r"out.weight.npy is no \.npy file, or damaged"):
         import_model(place, network=NETWORK)
     np.savez(place, **GOOD)
-    with pytest.raises(InputProblem, match="at most 10 are read"):
+    with pytest.raises(InputError, match="at most 10 are read"):
         read_npz(place, max_bytes=10)
-    with pytest.raises(InputProblem, match="No such file"):
+    with pytest.raises(InputError, match="No such file"):
         import_model(tmp_path / "missing.npz", network=NETWORK)
 
 
 def test_a_file_without_a_network_asks_for_one(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", **GOOD)
-    with pytest.raises(UsageMistake, match=r"no network\. Say which with --network"):
+    with pytest.raises(UsageError, match=r"no network\. Say which with --network"):
         import_model(tmp_path / "w.npz")
 
 
 def test_a_note_never_names_another_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", **GOOD, network=np.array("mnist"))
-    with pytest.raises(UsageMistake, match="begins with its input"):
+    with pytest.raises(UsageError, match="begins with its input"):
         import_model(tmp_path / "w.npz")

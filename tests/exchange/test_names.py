@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from convcli.cli.app import run
-from convcli.errors import InputProblem
+from convcli.cli.main import run
+from convcli.errors import InputError
 from convcli.net import network
 from tests.cli.learning import write_quadrants
 
@@ -65,5 +65,5 @@ def test_every_command_knows_them(
 
 
 def test_a_directory_without_a_model(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match=r"is no run with a model: it has no model\.safetensors"):
+    with pytest.raises(InputError, match=r"is no run with a model: it has no model\.safetensors"):
         network(f"{tmp_path}/")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convcli.errors import ConvcliError, InputProblem
+from convcli.errors import ConvcliError, InputError
 from convcli.exchange.onnx_export import onnx_model
 from convcli.exchange.onnx_import import network_from_onnx, read_onnx
 from convcli.net import network, parse_notation, to_notation
@@ -94,7 +94,7 @@ def test_what_the_notation_lacks_is_named() -> None:
         def forward(self, x: Any) -> Any:
             return torch.sin(x)
 
-    with pytest.raises(InputProblem, match=r"operator 1 Sin.*no such layer"):
+    with pytest.raises(InputError, match=r"operator 1 Sin.*no such layer"):
         network_from_onnx(exported_by_torch(Odd(), (1, 4, 4)))
 
 
@@ -102,9 +102,9 @@ def test_hostile_files_get_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     for content in (b"", b"not a model", b"\x08\x07" * 50, bytes(range(256))):
         path.write_bytes(content)
-        with pytest.raises(InputProblem, match=r"a\.onnx: this is no ONNX model"):
+        with pytest.raises(InputError, match=r"a\.onnx: this is no ONNX model"):
             read_onnx(path)
-    with pytest.raises(InputProblem, match="No such file"):
+    with pytest.raises(InputError, match="No such file"):
         read_onnx(tmp_path / "missing.onnx")
 
 
@@ -135,5 +135,5 @@ def test_a_graph_without_outputs_or_inputs_gets_a_sentence() -> None:
         damaged = onnx.ModelProto()
         damaged.CopyFrom(whole)
         damaged.graph.ClearField(part)
-        with pytest.raises(InputProblem, match=sentence):
+        with pytest.raises(InputError, match=sentence):
             network_from_onnx(damaged.SerializeToString())

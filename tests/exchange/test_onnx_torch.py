@@ -16,8 +16,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch exports; extra [bench]")
 pytest.importorskip("onnxruntime", reason="ONNX files are run by it; extra [bench]")
 
-from convcli.cli.app import run  # noqa: E402
-from convcli.errors import InputProblem  # noqa: E402
+from convcli.cli.main import run  # noqa: E402
+from convcli.errors import InputError  # noqa: E402
 from convcli.exchange.importing import import_model  # noqa: E402
 from convcli.net import to_notation  # noqa: E402
 from convcli.net.lookup import open_network  # noqa: E402
@@ -249,7 +249,7 @@ def test_shapes_need_no_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str
 )
 def test_what_cannot_be_said_is_named(build: Any, sentence: str, tmp_path: Path) -> None:
     exported(build().eval(), (2, 5, 9), tmp_path / "net.onnx", dynamo=False)
-    with pytest.raises(InputProblem, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         import_model(tmp_path / "net.onnx")
 
 
@@ -263,5 +263,5 @@ def test_statistics_of_the_batch_are_refused(tmp_path: Path) -> None:
     del norm.attribute[:]
     norm.attribute.extend([*kept, onnx.helper.make_attribute("training_mode", 1)])
     onnx.save(model, tmp_path / "net.onnx")
-    with pytest.raises(InputProblem, match=r"BatchNormalization.*statistics of each batch"):
+    with pytest.raises(InputError, match=r"BatchNormalization.*statistics of each batch"):
         import_model(tmp_path / "net.onnx")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.errors import ConvcliError
 from convcli.imaging.reading import read_picture
 
@@ -89,12 +89,12 @@ def test_bytes_are_bounded_not_only_pixels(
 
 
 def test_predict_refuses_a_small_file_that_becomes_gigabytes(tmp_path: Path) -> None:
-    from convcli.errors import InputProblem
+    from convcli.errors import InputError
     from convcli.learn.pictures import samples_from_source
     from convcli.learn.prepare import Preprocessing
 
     content = png_head(13_800, 13_800, 8, 0) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     assert len(content) < 122
     digits = Preprocessing((28, 28, 1), (1,), (0,), "digit")
-    with pytest.raises(InputProblem, match=r"need about 3\.62 GB .* limit of 2\.15 GB"):
+    with pytest.raises(InputError, match=r"need about 3\.62 GB .* limit of 2\.15 GB"):
         samples_from_source(content, "bomb.png", digits)

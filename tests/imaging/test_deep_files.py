@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.picture import Frame, Metadata, Picture
 from convcli.imaging.reading import read_picture
 from convcli.imaging.writing import encoded, write_picture
@@ -85,7 +85,7 @@ def test_every_kind_of_tiff_is_exact(
 
 def test_wide_integers_are_refused_where_they_would_lose_digits() -> None:
     data = tiff_bytes(np.full((4, 4), (1 << 24) + 1, np.uint32))
-    with pytest.raises(InputProblem, match="32-bit integers above 16,777,216"):
+    with pytest.raises(InputError, match="32-bit integers above 16,777,216"):
         read_picture(data)
 
 
@@ -112,7 +112,7 @@ def test_every_page_is_read_and_a_color_space_that_is_not_is_named() -> None:
     pages = numbers("u2", (3, 6, 5, 3))
     picture = read_picture(tiff_bytes(pages, photometric="rgb"))
     assert np.array_equal(pages, np.stack([frame.pixels for frame in picture.frames]))
-    with pytest.raises(InputProblem, match="CIELAB colors at 16 bits"):
+    with pytest.raises(InputError, match="CIELAB colors at 16 bits"):
         read_picture(tiff_bytes(pages[0], photometric="cielab"))
 
 
@@ -128,7 +128,7 @@ def test_colors_under_their_transparency_are_made_straight() -> None:
 WITHOUT_EXTRA = """
 import sys
 sys.modules["tifffile"] = sys.modules["imagecodecs"] = None
-from convcli.cli.app import run
+from convcli.cli.main import run
 sys.exit(run(["filter", *sys.argv[1:], "-k", "box", "-o", "out/"]))
 """
 
@@ -159,15 +159,15 @@ def test_without_the_extra_a_deep_or_planar_tiff_is_refused_by_name(
     assert "pip install 'convcli[tiff]'" in done.stderr
 
 
-def test_without_the_extra_plain_and_grey_tiffs_are_read(tmp_path: Path) -> None:
+def test_without_the_extra_plain_and_gray_tiffs_are_read(tmp_path: Path) -> None:
     for name, pixels in (
         ("color.tif", numbers("u1", (6, 5, 3))),
-        ("grey.tif", numbers("u2", (6, 5))),
+        ("gray.tif", numbers("u2", (6, 5))),
         ("float.tif", numbers("f4", (6, 5))),
     ):
         (tmp_path / name).write_bytes(tiff_bytes(pixels))
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_EXTRA, "color.tif", "grey.tif", "float.tif"],
+        [sys.executable, "-c", WITHOUT_EXTRA, "color.tif", "gray.tif", "float.tif"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -206,7 +206,7 @@ def test_the_default_output_of_a_deep_tiff_is_a_deep_tiff(tmp_path: Path) -> Non
     ref = numbers("u2", (30, 20, 3))
     path = tmp_path / "deep.tif"
     path.write_bytes(tiff_bytes(ref, photometric="rgb"))
-    from convcli.cli.app import run
+    from convcli.cli.main import run
 
     assert run(["filter", str(path), "-k", "1 1 1; 1 1 1; 1 1 1", "--divisor", "9"]) == 0
     got = tifffile.imread(tmp_path / "deep_custom.tif")
@@ -277,7 +277,7 @@ def test_fractions_in_double_precision_are_brightness_when_pixels_are_asked_for(
 def test_fractions_from_a_file_fill_the_bytes_of_a_png(tmp_path: Path) -> None:
     from PIL import Image
 
-    from convcli.cli.app import run
+    from convcli.cli.main import run
 
     image = RNG.random((12, 9))
     np.save(tmp_path / "m.npy", image)

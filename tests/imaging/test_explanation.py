@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.imaging.explanation import explain_frame
 from convcli.imaging.filtering import filter_frame, make_steps
 from convcli.imaging.options import FilterOptions
@@ -85,5 +85,5 @@ def test_the_rule_has_its_numbers() -> None:
 def test_a_place_outside_names_the_size() -> None:
     options = FilterOptions(padding="valid")
     steps = make_steps("box", options)
-    with pytest.raises(UsageMistake, match=r"outside the output of 2 x 1: rows go from 0 to 1"):
+    with pytest.raises(UsageError, match=r"outside the output of 2 x 1: rows go from 0 to 1"):
         explain_frame(Frame(np.zeros((4, 3), np.uint8)), steps, options, 2, 0)

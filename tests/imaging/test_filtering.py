@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 import convcli
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.imaging.filtering import filter_frame, make_steps
 from convcli.imaging.options import FilterOptions
 from convcli.imaging.picture import Frame
 
 ndimage = pytest.importorskip("scipy.ndimage", reason="the oracle for filters")
 RNG = np.random.default_rng(11)
-GREY = RNG.integers(0, 256, (23, 19)).astype(np.uint8)
-COLOUR = RNG.integers(0, 256, (12, 14, 3)).astype(np.uint8)
+GRAY = RNG.integers(0, 256, (23, 19)).astype(np.uint8)
+COLOR = RNG.integers(0, 256, (12, 14, 3)).astype(np.uint8)
 SOBEL_X = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], float)
 ROWS_X = "-1 0 1; -2 0 2; -1 0 1"
 
@@ -42,9 +42,9 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
     ],
 )
 def test_ranges(value_range: str, mapped: Any) -> None:
-    values = exact(GREY, SOBEL_X)
+    values = exact(GRAY, SOBEL_X)
     options = FilterOptions(value_range=value_range)
-    got = filter_frame(Frame(GREY), make_steps(ROWS_X, options), options)
+    got = filter_frame(Frame(GRAY), make_steps(ROWS_X, options), options)
     assert np.array_equal(mapped(values), got.frame.pixels)
     assert (got.statistics.minimum, got.statistics.maximum) == (values.min(), values.max())
     cut = {"clip": values, "abs": abs(values), "offset": values + 128}.get(value_range)
@@ -69,14 +69,14 @@ def test_ranges(value_range: str, mapped: Any) -> None:
 )
 def test_default_ranges(kernel: str, dtype: type, ref: str) -> None:
     options = FilterOptions()
-    got = filter_frame(Frame(GREY.astype(dtype)), make_steps(kernel, options), options)
+    got = filter_frame(Frame(GRAY.astype(dtype)), make_steps(kernel, options), options)
     assert got.value_range == ref
     assert got.frame.pixels.dtype == dtype
 
 
 def test_an_offset_is_in_8_bit_levels_and_scaled_to_the_depth() -> None:
-    deep = GREY.astype(np.uint16) * 257
-    shallow = convcli.filter_image(GREY, "0 0 0; 0 0 0; 0 0 0.5", offset=10)
+    deep = GRAY.astype(np.uint16) * 257
+    shallow = convcli.filter_image(GRAY, "0 0 0; 0 0 0; 0 0 0.5", offset=10)
     got = convcli.filter_image(deep, "0 0 0; 0 0 0; 0 0 0.5", offset=10)
     assert np.array_equal(np.rint(got / 257), np.rint(got / 257).clip(0, 255))
     assert abs(got / 257 - shallow).max() <= 0.5
@@ -88,14 +88,14 @@ def test_an_offset_is_in_8_bit_levels_and_scaled_to_the_depth() -> None:
 )
 def test_normalize_follows_gimps_three_rules(kernel: str, divisor: int, offset: int) -> None:
     weights = np.array([[float(n) for n in row.split()] for row in kernel.split(";")])
-    ref = to_uint8(exact(GREY, weights) / divisor + offset)
-    assert np.array_equal(ref, convcli.filter_image(GREY, kernel, normalize=True))
+    ref = to_uint8(exact(GRAY, weights) / divisor + offset)
+    assert np.array_equal(ref, convcli.filter_image(GRAY, kernel, normalize=True))
 
 
 def test_a_chain_stays_unrounded_between_its_kernels() -> None:
     third = np.full((3, 3), 1 / 9)
-    ref = exact(exact(GREY, third), third)
-    got = convcli.filter_image(GREY, ["box", "box"], value_range="raw")
+    ref = exact(exact(GRAY, third), third)
+    got = convcli.filter_image(GRAY, ["box", "box"], value_range="raw")
     np.testing.assert_allclose(got, ref, rtol=1e-5)
 
 
@@ -108,8 +108,8 @@ def test_a_chain_stays_unrounded_between_its_kernels() -> None:
     ],
 )
 def test_magnitudes(how: str, join: Any) -> None:
-    ref = join(exact(GREY, SOBEL_X), exact(GREY, SOBEL_X.T))
-    got = convcli.filter_image(GREY, "sobel", magnitude=how, value_range="raw")
+    ref = join(exact(GRAY, SOBEL_X), exact(GRAY, SOBEL_X.T))
+    got = convcli.filter_image(GRAY, "sobel", magnitude=how, value_range="raw")
     np.testing.assert_allclose(got, ref, rtol=1e-6)
 
 
@@ -121,7 +121,7 @@ def test_the_direction_points_where_it_gets_brighter(kernel: str, turns: int, de
     assert got == pytest.approx(degrees, abs=1e-9)
 
 
-def test_direction_is_a_colour_wheel_and_both_adds_the_strength() -> None:
+def test_direction_is_a_color_wheel_and_both_adds_the_strength() -> None:
     ramp = np.tile((np.arange(8) * 4).astype(np.uint8), (8, 1))
     wheel = convcli.filter_image(ramp, "sobel", gradient="direction", padding="valid")
     assert (wheel == [255, 0, 0]).all()
@@ -129,18 +129,18 @@ def test_direction_is_a_colour_wheel_and_both_adds_the_strength() -> None:
     assert (both == [32, 0, 0]).all()  # (1 + 2 + 1) x 8 levels
 
 
-def test_grey_is_rec_601() -> None:
-    red, green, blue = (COLOUR[..., i].astype(float) for i in range(3))
+def test_gray_is_rec_601() -> None:
+    red, green, blue = (COLOR[..., i].astype(float) for i in range(3))
     ref = np.rint(0.299 * red + 0.587 * green + 0.114 * blue)
-    assert abs(convcli.filter_image(COLOUR, "identity", grey=True) - ref).max() <= 0.5
+    assert abs(convcli.filter_image(COLOR, "identity", gray=True) - ref).max() <= 0.5
 
 
 def with_alpha(alpha: np.ndarray) -> np.ndarray:
-    return np.dstack([COLOUR, alpha]).astype(np.uint8)
+    return np.dstack([COLOR, alpha]).astype(np.uint8)
 
 
-def test_transparent_pixels_lend_no_colour() -> None:
-    alpha = np.full(COLOUR.shape[:2], 255)
+def test_transparent_pixels_lend_no_color() -> None:
+    alpha = np.full(COLOR.shape[:2], 255)
     alpha[:, 7:] = 0
     picture = with_alpha(alpha)
     picture[:, 7:, :3] = 255  # white, but invisible
@@ -155,9 +155,9 @@ def test_transparent_pixels_lend_no_colour() -> None:
 
 
 def test_opaque_pictures_are_filtered_as_if_they_had_no_alpha() -> None:
-    picture = with_alpha(np.full(COLOUR.shape[:2], 255))
+    picture = with_alpha(np.full(COLOR.shape[:2], 255))
     got = convcli.filter_image(picture, "gaussian:sigma=1")
-    assert np.array_equal(convcli.filter_image(COLOUR, "gaussian:sigma=1"), got[..., :3])
+    assert np.array_equal(convcli.filter_image(COLOR, "gaussian:sigma=1"), got[..., :3])
     assert (got[..., 3] == 255).all()
 
 
@@ -169,7 +169,7 @@ def test_opaque_pictures_are_filtered_as_if_they_had_no_alpha() -> None:
 def test_kept_alpha_follows_the_geometry(
     padding: str, convolve: bool, kernel: str, dilation: int, stride: int
 ) -> None:
-    alpha = RNG.integers(1, 256, COLOUR.shape[:2])
+    alpha = RNG.integers(1, 256, COLOR.shape[:2])
     choices = {"padding": padding, "convolve": convolve, "dilation": dilation, "stride": stride}
     got = convcli.filter_image(with_alpha(alpha), kernel, **choices)
     rows, columns = (
@@ -178,11 +178,11 @@ def test_kept_alpha_follows_the_geometry(
     )
     places = []
     for size, taps in zip(alpha.shape, (rows, columns), strict=True):
-        centre = (taps - 1) // 2 if convolve else taps // 2
+        center = (taps - 1) // 2 if convolve else taps // 2
         first, count = {
             "same": (0, size),
-            "valid": (centre, size - taps + 1),
-            "full": (centre - taps + 1, size + taps - 1),
+            "valid": (center, size - taps + 1),
+            "full": (center - taps + 1, size + taps - 1),
         }[padding]
         places.append([first + i for i in range(0, count, stride)])
     framed = np.zeros((60, 60), int)
@@ -191,15 +191,15 @@ def test_kept_alpha_follows_the_geometry(
     assert got[..., 3].tolist() == ref
 
 
-def test_alpha_filter_treats_it_like_a_colour() -> None:
-    alpha = RNG.integers(0, 256, COLOUR.shape[:2])
+def test_alpha_filter_treats_it_like_a_color() -> None:
+    alpha = RNG.integers(0, 256, COLOR.shape[:2])
     got = convcli.filter_image(with_alpha(alpha), "box", alpha="filter")
     assert np.array_equal(to_uint8(exact(alpha, np.full((3, 3), 1 / 9))), got[..., 3])
 
 
 def test_premultiply_needs_a_positive_sum() -> None:
-    picture = with_alpha(RNG.integers(0, 256, COLOUR.shape[:2]))
-    with pytest.raises(UsageMistake, match="positive sum; sobel-x has none"):
+    picture = with_alpha(RNG.integers(0, 256, COLOR.shape[:2]))
+    with pytest.raises(UsageError, match="positive sum; sobel-x has none"):
         convcli.filter_image(picture, "sobel-x", alpha="premultiply")
 
 
@@ -207,14 +207,14 @@ def test_premultiply_needs_a_positive_sum() -> None:
 def test_a_kernel_with_channels_adds_them_up(convolve: bool) -> None:
     weights = RNG.integers(-3, 4, (3, 3, 3)).astype(float)
     laid = weights[::-1, ::-1, ::-1] if convolve else weights
-    ref = sum(exact(COLOUR[..., c], laid[..., c]) for c in range(3))
-    got = convcli.filter_image(COLOUR, weights, value_range="raw", convolve=convolve)
+    ref = sum(exact(COLOR[..., c], laid[..., c]) for c in range(3))
+    got = convcli.filter_image(COLOR, weights, value_range="raw", convolve=convolve)
     assert np.array_equal(ref, got)
 
 
 def test_a_kernel_needs_as_many_channels_as_its_input() -> None:
-    with pytest.raises(InputProblem, match=r"2 channels, and the input has 3 \(red, green, blue\)"):
-        convcli.filter_image(COLOUR, np.ones((3, 3, 2)))
+    with pytest.raises(InputError, match=r"2 channels, and the input has 3 \(red, green, blue\)"):
+        convcli.filter_image(COLOR, np.ones((3, 3, 2)))
 
 
 @pytest.mark.parametrize(
@@ -229,12 +229,12 @@ def test_a_kernel_needs_as_many_channels_as_its_input() -> None:
     ],
 )
 def test_choices_that_mean_nothing(choice: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageMistake, match=said):
-        convcli.filter_image(GREY, "box", **choice)
+    with pytest.raises(UsageError, match=said):
+        convcli.filter_image(GRAY, "box", **choice)
 
 
 def test_engines_agree() -> None:
-    one, two = (convcli.filter_image(COLOUR, "sobel", engine=name) for name in ("numpy", "numba"))
+    one, two = (convcli.filter_image(COLOR, "sobel", engine=name) for name in ("numpy", "numba"))
     assert np.array_equal(one, two)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.matrices import encode_matrix, parse_matrix, read_matrix
 
 NUMBERS = some.floats(allow_nan=False, allow_infinity=False)
@@ -53,24 +53,24 @@ def test_separators_and_comments(text: str) -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(InputProblem, match=said):
+    with pytest.raises(InputError, match=said):
         parse_matrix(text)
 
 
 def test_npy_files_of_other_things_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "objects.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputProblem, match="Python objects"):
+    with pytest.raises(InputError, match="Python objects"):
         read_matrix(path)
     np.save(path, np.array(["word"]))
-    with pytest.raises(InputProblem, match="no real numbers"):
+    with pytest.raises(InputError, match="no real numbers"):
         read_matrix(path)
     np.save(path, np.zeros((2, 2, 2, 2)))
-    with pytest.raises(InputProblem, match=r"shape \(2, 2, 2, 2\)"):
+    with pytest.raises(InputError, match=r"shape \(2, 2, 2, 2\)"):
         read_matrix(path)
     path.write_bytes(b"\x93NUMPY\x01\x00")
-    with pytest.raises(InputProblem, match="or damaged"):
+    with pytest.raises(InputError, match="or damaged"):
         read_matrix(path)
     np.save(path, np.array([[np.nan]]))
-    with pytest.raises(InputProblem, match="NaN"):
+    with pytest.raises(InputError, match="NaN"):
         read_matrix(path)

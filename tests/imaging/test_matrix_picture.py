@@ -12,11 +12,11 @@ COUNTS = [[90, 10, 0], [0, 50, 0], [0, 2, 1]]
 
 def test_cells_are_shaded_by_their_share_of_the_row() -> None:
     drawn = matrix_picture("Confusion", COUNTS, ["a", "b", "c"])
-    colours = {tuple(colour) for colour in np.unique(drawn.reshape(-1, 3), axis=0).tolist()}
+    colors = {tuple(color) for color in np.unique(drawn.reshape(-1, 3), axis=0).tolist()}
     for row, column, share in ((0, 0, 0.9), (0, 1, 0.1), (1, 1, 1.0), (2, 1, 2 / 3), (2, 2, 1 / 3)):
-        colour = RIGHT if row == column else WRONG
+        color = RIGHT if row == column else WRONG
         shade = max(0.03, share**0.5)
-        assert tuple(round(255 + (level - 255) * shade) for level in colour) in colours
+        assert tuple(round(255 + (level - 255) * shade) for level in color) in colors
 
 
 def test_long_names_and_large_counts_have_room() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.cli.app import run
+from convcli.cli.main import run
 
 pytestmark = pytest.mark.skipif(
     shutil.which("exiftool") is None, reason="exiftool writes and reads what cameras write"

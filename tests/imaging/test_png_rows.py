@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging import png_rows
-from convcli.imaging.png import COLOUR_TYPES, write_png
+from convcli.imaging.png import COLOR_TYPES, write_png
 from convcli.imaging.png_rows import read_large_png
 from convcli.imaging.reading import read_picture
 
@@ -32,7 +32,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def png_of_bytes(rows: np.ndarray, width: int, channels: int) -> bytes:
     """A PNG whose rows (filter byte first) are stored as given: any bytes are a valid picture."""
-    kind = COLOUR_TYPES[channels]
+    kind = COLOR_TYPES[channels]
     header = struct.pack(">IIBBBBB", width, len(rows), 8, kind, 0, 0, 0)
     data = zlib.compress(rows.tobytes())
     parts = [chunk(b"IDAT", data[at : at + 50]) for at in range(0, len(data), 50)]
@@ -81,7 +81,7 @@ def test_damage_is_found_and_told_by_pillow(tmp_path: Path) -> None:
         path.write_bytes(data)
         assert read_large_png(path) is None
     path.write_bytes(good[:400])
-    with pytest.raises(InputProblem, match="cut off"):
+    with pytest.raises(InputError, match="cut off"):
         read_picture(path)
     path.write_bytes(
         png_of_bytes(longer, 30, 3).replace(struct.pack(">II", 30, 80), struct.pack(">II", 30, 40))

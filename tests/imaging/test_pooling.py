@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.imaging.picture import Frame, Picture
 from convcli.imaging.pooling import parse_size, pool, pool_picture
 
@@ -40,19 +40,19 @@ def test_rows_in_blocks_give_the_same_result(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_window_that_does_not_fit() -> None:
-    with pytest.raises(InputProblem, match=r"window of 5x5 does not fit into 4x9.*at most 4"):
+    with pytest.raises(InputError, match=r"window of 5x5 does not fit into 4x9.*at most 4"):
         pool(np.zeros((4, 9)), "max", (5, 5))
 
 
 @pytest.mark.parametrize("text", ["", "0", "2x", "x3", "-1", "2.5", "2x0"])
 def test_sizes_that_are_none(text: str) -> None:
-    with pytest.raises(UsageMistake, match="write K or HEIGHTxWIDTH"):
+    with pytest.raises(UsageError, match="write K or HEIGHTxWIDTH"):
         parse_size(text, "--max")
 
 
 def test_words_that_are_no_pooling_are_refused() -> None:
     for word in ("median", "Max"):
-        with pytest.raises(UsageMistake, match=r"no pooling .*use max or avg"):
+        with pytest.raises(UsageError, match=r"no pooling .*use max or avg"):
             pool(np.eye(4), word, (2, 2))
 
 

@@ -12,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.reading import read_picture
 
 RNG = np.random.default_rng(3)
 
 
 def png_bytes(
-    pixels: NDArray[np.uint16], colour_type: int, clear: NDArray[np.uint16] | None = None
+    pixels: NDArray[np.uint16], color_type: int, clear: NDArray[np.uint16] | None = None
 ) -> bytes:
     """A 16-bit PNG after the specification, all rows with filter 0; `clear` becomes tRNS."""
 
@@ -29,7 +29,7 @@ def png_bytes(
 
     height, width = pixels.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
     parts = chunk(b"IHDR", header)
     if clear is not None:
         parts += chunk(b"tRNS", clear.astype(">u2").tobytes())
@@ -37,14 +37,14 @@ def png_bytes(
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
-@pytest.mark.parametrize(("channels", "colour_type"), [(1, 0), (3, 2)])
-def test_the_clear_colour_of_a_sixteen_bit_png_becomes_transparency(
-    channels: int, colour_type: int
+@pytest.mark.parametrize(("channels", "color_type"), [(1, 0), (3, 2)])
+def test_the_clear_color_of_a_sixteen_bit_png_becomes_transparency(
+    channels: int, color_type: int
 ) -> None:
     ref = RNG.integers(0, 65536, (5, 6, channels)).astype(np.uint16)
     ref[2, 3] = ref[0, 0]
     ref[1, 1] = ref[0, 0] ^ 1  # only the low byte differs
-    (frame,) = read_picture(png_bytes(ref, colour_type, clear=ref[0, 0])).frames
+    (frame,) = read_picture(png_bytes(ref, color_type, clear=ref[0, 0])).frames
     assert frame.has_alpha
     assert np.array_equal(ref, frame.pixels[..., :-1])
     clear = np.argwhere(frame.pixels[..., -1] == 0).tolist()
@@ -52,18 +52,18 @@ def test_the_clear_colour_of_a_sixteen_bit_png_becomes_transparency(
     assert set(np.unique(frame.pixels[..., -1])) == {0, 65535}
 
 
-@pytest.mark.parametrize(("channels", "colour_type"), [(1, 0), (2, 4), (3, 2), (4, 6)])
-def test_sixteen_bit_png_keeps_every_bit(channels: int, colour_type: int) -> None:
+@pytest.mark.parametrize(("channels", "color_type"), [(1, 0), (2, 4), (3, 2), (4, 6)])
+def test_sixteen_bit_png_keeps_every_bit(channels: int, color_type: int) -> None:
     ref = RNG.integers(0, 65536, (7, 9, channels)).astype(np.uint16)
-    (frame,) = read_picture(png_bytes(ref, colour_type)).frames
+    (frame,) = read_picture(png_bytes(ref, color_type)).frames
     assert frame.pixels.dtype == np.uint16
     assert np.array_equal(ref if channels > 1 else ref[..., 0], frame.pixels)
     assert frame.has_alpha == (channels in {2, 4})
 
 
 @pytest.mark.parametrize("compression", [1, 5, 8])
-def test_sixteen_bit_colour_tiff_keeps_every_bit(tmp_path: Path, compression: int) -> None:
-    cv2 = pytest.importorskip("cv2", reason="writes 16-bit colour TIFF")
+def test_sixteen_bit_color_tiff_keeps_every_bit(tmp_path: Path, compression: int) -> None:
+    cv2 = pytest.importorskip("cv2", reason="writes 16-bit color TIFF")
     ref = RNG.integers(0, 65536, (31, 17, 3)).astype(np.uint16)
     path = tmp_path / "deep.tif"
     cv2.imwrite(str(path), ref[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, compression])
@@ -84,7 +84,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def test_one_bit_becomes_grey_and_a_palette_colours() -> None:
+def test_one_bit_becomes_gray_and_a_palette_colors() -> None:
     bits = Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).convert("1")
     got = read_picture(saved(bits, "PNG"))
     assert got.frames[0].pixels.tolist() == [[0, 255], [255, 0]]
@@ -163,7 +163,7 @@ def test_a_cut_off_file_is_named_and_never_read_in_part(kind: str, tmp_path: Pat
     path = tmp_path / f"cut.{kind.lower()}"
     for size in (1, 20, len(data) // 3, len(data) // 2):
         path.write_bytes(data[:size])
-        with pytest.raises(InputProblem, match=r"cut\."):
+        with pytest.raises(InputError, match=r"cut\."):
             read_picture(path)
 
 
@@ -172,5 +172,5 @@ def test_too_many_pixels_are_refused_before_they_are_unpacked() -> None:
     data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
     data += struct.pack(">I", zlib.crc32(b"IHDR" + header))
     data += struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
-    with pytest.raises(InputProblem, match=r"3,600,000,000 pixels.*--max-pixels 3600000000"):
+    with pytest.raises(InputError, match=r"3,600,000,000 pixels.*--max-pixels 3600000000"):
         read_picture(data)

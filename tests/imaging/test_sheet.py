@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.imaging.sheet import GAP, PAPER, Cell, contact_sheet, grey_levels
+from convcli.imaging.sheet import GAP, PAPER, Cell, contact_sheet, gray_levels
 
 
 def flat(level: int, height: int = 20, width: int = 30) -> np.ndarray:
@@ -13,16 +13,16 @@ def flat(level: int, height: int = 20, width: int = 30) -> np.ndarray:
 
 
 def test_each_cell_lies_in_its_place() -> None:
-    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+    colors = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
     cells = [
-        Cell(f"cell {number}", np.broadcast_to(np.uint8(colour), (40, 40, 3)).copy())
-        for number, colour in enumerate(colours)
+        Cell(f"cell {number}", np.broadcast_to(np.uint8(color), (40, 40, 3)).copy())
+        for number, color in enumerate(colors)
     ]
     got = contact_sheet(cells, cell_width=40, columns=2)
     assert got.shape[1] == 2 * 40 + 3 * GAP
-    assert tuple(got[GAP + 20, GAP + 20]) == colours[0]
-    assert tuple(got[GAP + 20, 2 * GAP + 60]) == colours[1]
-    assert tuple(got[-GAP - 40, GAP + 20]) == colours[2]
+    assert tuple(got[GAP + 20, GAP + 20]) == colors[0]
+    assert tuple(got[GAP + 20, 2 * GAP + 60]) == colors[1]
+    assert tuple(got[-GAP - 40, GAP + 20]) == colors[2]
     assert tuple(got[-1, -1]) == PAPER
 
 
@@ -84,6 +84,6 @@ def test_no_cells_are_refused() -> None:
 
 
 def test_levels_of_constant_and_empty_arrays() -> None:
-    assert grey_levels(np.full((2, 2), 7.0)).tolist() == [[0, 0], [0, 0]]
-    assert grey_levels(np.zeros(3), about_zero=True).tolist() == [128, 128, 128]
-    assert grey_levels(np.zeros((0, 3))).shape == (0, 3)
+    assert gray_levels(np.full((2, 2), 7.0)).tolist() == [[0, 0], [0, 0]]
+    assert gray_levels(np.zeros(3), about_zero=True).tolist() == [128, 128, 128]
+    assert gray_levels(np.zeros((0, 3))).shape == (0, 3)

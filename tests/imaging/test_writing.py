@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.imaging.picture import Frame, Metadata, Picture
 from convcli.imaging.png import write_png
 from convcli.imaging.reading import read_picture
@@ -91,13 +91,13 @@ def test_exif_profile_and_resolution_are_kept(tmp_path: Path, suffix: str) -> No
 def test_what_a_format_cannot_hold_is_refused(
     tmp_path: Path, suffix: str, pixels: np.ndarray, alpha: bool, said: str
 ) -> None:
-    with pytest.raises(InputProblem, match=said):
+    with pytest.raises(InputError, match=said):
         write_picture(tmp_path / f"out{suffix}", Picture((Frame(pixels, alpha),)))
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageMistake, match=r"'\.pgn'.*Did you mean .*Use one of"):
+    with pytest.raises(UsageError, match=r"'\.pgn'.*Did you mean .*Use one of"):
         write_picture(tmp_path / "out.pgn", Picture((Frame(np.zeros((2, 2), np.uint8)),)))
 
 

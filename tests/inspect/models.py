@@ -29,7 +29,7 @@ def model_of(
 ) -> TrainedModel:
     """Return a model with random weights, biases and statistics; `arrays` replace some of them."""
     network = parse_notation(notation)
-    model = Model.initialise(network, seed)
+    model = Model.initialize(network, seed)
     random = np.random.default_rng(seed)
     for name, array in {**model.parameters, **model.buffers}.items():
         if not name.endswith("kernel"):

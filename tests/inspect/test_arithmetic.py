@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.inspect.arithmetic import (
     Sliding,
     activate,
@@ -113,7 +113,7 @@ def test_the_first_of_equal_cells_takes_the_gradient() -> None:
     ],
 )
 def test_misfits_name_both_sizes(ask: object, sentence: str) -> None:
-    with pytest.raises((InputProblem, UsageMistake), match=sentence):
+    with pytest.raises((InputError, UsageError), match=sentence):
         ask()  # type: ignore[operator]  # the table holds functions
 
 

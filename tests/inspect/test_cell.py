@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.inspect.arithmetic import PoolingWindow, Sum
 from convcli.inspect.cell import backward_cell, forward_cell
 from convcli.inspect.subject import Subject
@@ -173,12 +173,12 @@ def test_without_a_label_the_likeliest_class_is_the_truth() -> None:
 )
 def test_places_that_are_none_are_refused(layer: str, place: tuple[int, ...], said: str) -> None:
     subject = subject_of(SMALL)
-    with pytest.raises(UsageMistake) as caught:
+    with pytest.raises(UsageError) as caught:
         forward_cell(subject, some_inputs(subject), layer, place)
     assert said in str(caught.value)
 
 
 def test_layers_without_a_sum_say_so() -> None:
     subject = subject_of("input 4x4x1, flatten, dense 2 softmax")
-    with pytest.raises(InputProblem, match="flatten1 \\(flatten\\) makes no sum"):
+    with pytest.raises(InputError, match="flatten1 \\(flatten\\) makes no sum"):
         forward_cell(subject, some_inputs(subject), "flatten1", (3,))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.imaging.picture import Frame
 from convcli.inspect.convolutionalize import convolutionalize, convolutionalized, sliding
 from convcli.inspect.heatmap import field_picture, heatmap
@@ -112,19 +112,19 @@ def test_numbers_classes_and_preprocessing_survive_the_file(tmp_path: Path) -> N
     ],
 )
 def test_what_cannot_slide_is_refused_with_a_reason(notation: str, said: str) -> None:
-    with pytest.raises(InputProblem) as caught:
+    with pytest.raises(InputError) as caught:
         convolutionalized(parse_notation(notation))
     assert said in str(caught.value)
 
 
 def test_a_vector_s_network_does_not_slide() -> None:
-    with pytest.raises(InputProblem, match="convcli convolutionalize MODEL"):
+    with pytest.raises(InputError, match="convcli convolutionalize MODEL"):
         sliding(parse_notation(DIGITS))
 
 
 def test_a_picture_smaller_than_the_window_names_the_scale() -> None:
     convolutional = convolutionalize(model_of(DIGITS))
-    with pytest.raises(InputProblem, match=r"--scale 2\.0"):
+    with pytest.raises(InputError, match=r"--scale 2\.0"):
         heatmap(convolutional, np.zeros((6, 30, 1), np.uint8))
 
 
@@ -163,10 +163,10 @@ def test_dark_ink_on_light_paper_becomes_white_on_black() -> None:
     assert not silent
     small, _ = field_picture(Frame(page), trained, scale=0.5)
     assert small.shape == (10, 15, 1)
-    colours, _ = field_picture(
+    colors, _ = field_picture(
         Frame(page), model_of("input 4x4x3, flatten, dense 2 softmax"), scale=2
     )
-    assert colours.shape == (40, 60, 3)
+    assert colors.shape == (40, 60, 3)
 
 
 def test_a_large_picture_has_the_plain_network_s_answers_on_any_number_of_threads() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.inspect.cam import grad_cam, spread
 from convcli.inspect.explaining import class_activation, occlusion
 from convcli.inspect.occlusion import occlusion_map
@@ -63,14 +63,14 @@ def test_it_is_the_mean_over_covering_windows_written_out(window: int, step: int
 
 def test_windows_and_steps_that_do_not_fit_are_refused() -> None:
     sample = np.zeros((6, 8, 1))
-    with pytest.raises(InputProblem, match=r"window of 7 does not fit 6x8\. Use 1 to 6"):
+    with pytest.raises(InputError, match=r"window of 7 does not fit 6x8\. Use 1 to 6"):
         occlusion_map(only_pixel, sample, window=7)
-    with pytest.raises(InputProblem, match=r"uncovered\. Use 1 to 2"):
+    with pytest.raises(InputError, match=r"uncovered\. Use 1 to 2"):
         occlusion_map(only_pixel, sample, window=2, step=3)
     series = subject_of("input 16x2, conv 3 3, flatten, dense 2 softmax")
-    with pytest.raises(InputProblem, match="takes 16x2"):
+    with pytest.raises(InputError, match="takes 16x2"):
         occlusion(series, some_inputs(series), 0)
-    with pytest.raises(InputProblem, match="takes 16x2"):
+    with pytest.raises(InputError, match="takes 16x2"):
         class_activation(series, some_inputs(series), 0)
 
 
@@ -127,7 +127,7 @@ def test_grad_cam_s_weights_are_mean_gradients_by_finite_differences() -> None:
     assert_allclose(by_hand, grad_cam(maps[0], slopes[0]), atol=1e-4)
 
 
-def test_spreading_is_linear_between_the_centres() -> None:
+def test_spreading_is_linear_between_the_centers() -> None:
     values = np.array([[0.0, 1.0, 4.0], [2.0, 2.0, 2.0]])
     got = spread(values, (8, 9), first=(1.5, 2.0), stride=(4.0, 2.5))
     for y in range(8):
@@ -143,8 +143,8 @@ def test_spreading_is_linear_between_the_centres() -> None:
             assert got[y, x] == pytest.approx(ref if known else 0)
 
 
-def test_nothing_is_claimed_where_no_cell_is_centred() -> None:
-    """One window of 20 on a picture of 60: its answer stands at its centre, not everywhere."""
+def test_nothing_is_claimed_where_no_cell_is_centered() -> None:
+    """One window of 20 on a picture of 60: its answer stands at its center, not everywhere."""
     got = spread(np.array([[1.0]]), (60, 60), first=(9.5, 9.5), stride=(20.0, 20.0))
     assert got[:20, :20].all()
     assert not got[20:].any()
@@ -153,10 +153,10 @@ def test_nothing_is_claimed_where_no_cell_is_centred() -> None:
 
 def test_a_layer_without_places_is_refused() -> None:
     subject = subject_of()
-    with pytest.raises(InputProblem, match="dense1 gives 8, no map with places"):
+    with pytest.raises(InputError, match="dense1 gives 8, no map with places"):
         class_activation(subject, some_inputs(subject), 0, "dense1")
-    with pytest.raises(UsageMistake, match="There is no layer 'conv9'"):
+    with pytest.raises(UsageError, match="There is no layer 'conv9'"):
         class_activation(subject, some_inputs(subject), 0, "conv9")
     flat = subject_of("input 4x4x1, flatten, dense 2 softmax")
-    with pytest.raises(InputProblem, match="no convolution"):
+    with pytest.raises(InputError, match="no convolution"):
         class_activation(flat, some_inputs(flat), 0)

@@ -1,4 +1,4 @@
-"""Filters, maps, fields, colours and excited inputs, where the answer is known."""
+"""Filters, maps, fields, colors and excited inputs, where the answer is known."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from convcli.errors import InputProblem, UsageMistake
-from convcli.inspect.colour import heat, overlay, signed
+from convcli.errors import InputError, UsageError
+from convcli.inspect.color import heat, overlay, signed
 from convcli.inspect.excitation import excite, excited_cells, units_of
 from convcli.inspect.filters import filter_cells, filters_of
 from convcli.inspect.maps import layer_maps, map_cells, near_square
-from convcli.inspect.maximise import Ascent, maximise
+from convcli.inspect.maximize import Ascent, maximize
 from convcli.inspect.portrait import by_cell, input_limits, sample_picture
 from convcli.inspect.receptive import FRAME, draw_field, field_of
 from convcli.learn.prepare import Preprocessing
@@ -36,7 +36,7 @@ def test_the_first_layer_s_kernels_are_the_weights_as_laid_on_the_picture() -> N
         assert (cell.pixels > 128).ravel()[kernel[:, :, 0, out].argmax()]
 
 
-def test_over_a_colour_picture_kernels_are_in_colour() -> None:
+def test_over_a_color_picture_kernels_are_in_color() -> None:
     subject = subject_of("input 8x8x3, conv 5 3, conv 2 3, flatten, dense 2 softmax")
     found = filters_of(subject.trace, subject.parameters)
     assert [one.weights.shape for one in found] == [(3, 3, 3)] * 5
@@ -94,14 +94,14 @@ def test_kernels_of_every_kind_of_layer(notation: str, shape: tuple[int, int], c
 
 def test_what_is_not_there_is_named() -> None:
     subject = subject_of()
-    with pytest.raises(UsageMistake, match=r"Layer maxpool1 has no kernels.*conv1, conv2, dense1"):
+    with pytest.raises(UsageError, match=r"Layer maxpool1 has no kernels.*conv1, conv2, dense1"):
         filters_of(subject.trace, subject.parameters, "maxpool1")
-    with pytest.raises(UsageMistake, match=r"has no filter 6\. It has 6: 0 to 5"):
+    with pytest.raises(UsageError, match=r"has no filter 6\. It has 6: 0 to 5"):
         filters_of(subject.trace, subject.parameters, "conv2", filter_=6)
-    with pytest.raises(UsageMistake, match="has no channel 4"):
+    with pytest.raises(UsageError, match="has no channel 4"):
         filters_of(subject.trace, subject.parameters, "conv2", channel=4)
     plain = parse_notation("input 4x4x1, maxpool 2, flatten").trace()
-    with pytest.raises(InputProblem, match="no layer with kernels"):
+    with pytest.raises(InputError, match="no layer with kernels"):
         filters_of(plain, {})
 
 
@@ -194,9 +194,9 @@ def test_the_drawing_keeps_the_field_and_dims_the_rest() -> None:
 
 
 def test_fields_are_of_maps_over_pictures() -> None:
-    with pytest.raises(InputProblem, match="gives 32, no map"):
+    with pytest.raises(InputError, match="gives 32, no map"):
         field_of(network("mnist").trace(), "dense1", (0,))
-    with pytest.raises(InputProblem, match="is no picture"):
+    with pytest.raises(InputError, match="is no picture"):
         field_of(parse_notation("input 20x3, conv 2 3").trace(), "conv1", (0,))
 
 
@@ -204,7 +204,7 @@ def test_ascent_on_a_linear_score_goes_to_the_limit_of_each_sign() -> None:
     weights = np.array([1.0, -2.0, 0.5, 0.0]).reshape(2, 2, 1)
     plain = Ascent(decay=0, blur=0, jitter=0)
     steps: list[None] = []
-    got = maximise(
+    got = maximize(
         lambda x: np.broadcast_to(weights, x.shape),
         1,
         (2, 2, 1),
@@ -221,13 +221,13 @@ def test_decay_and_blur_hold_the_input_back_and_seeds_repeat() -> None:
         return np.sign(np.indices(x.shape)[1] % 2 - 0.5).astype(np.float32)
 
     def contrast(ascent: Ascent) -> float:
-        return float(np.std(maximise(gradient, 1, (8, 8, 1), (-1.0, 1.0), ascent)))
+        return float(np.std(maximize(gradient, 1, (8, 8, 1), (-1.0, 1.0), ascent)))
 
     free = contrast(Ascent(decay=0, blur=0, jitter=0, steps=20))
     assert contrast(Ascent(decay=0.3, blur=0, jitter=0, steps=20)) < 0.8 * free
     assert contrast(Ascent(decay=0, blur=0.5, jitter=0, steps=20)) < 0.8 * free
     first, same, other = (
-        maximise(gradient, 2, (8, 8, 1), (0.0, 1.0), Ascent(steps=3, seed=seed))
+        maximize(gradient, 2, (8, 8, 1), (0.0, 1.0), Ascent(steps=3, seed=seed))
         for seed in (1, 1, 2)
     )
     assert_array_equal(first, same)
@@ -263,18 +263,18 @@ def test_units_excited_rise_shallow_to_deep() -> None:
         "dense2, field the whole input",
     ]
     assert cells[-1].caption.startswith("c: ")
-    with pytest.raises(UsageMistake, match=r"no channel 6\. Use 0 to 5"):
+    with pytest.raises(UsageError, match=r"no channel 6\. Use 0 to 5"):
         units_of(subject, [("conv2", 6)], limit=8)
     bare = subject_of("input 4x4x2, gap, softmax")
-    with pytest.raises(InputProblem, match="no layer with weights"):
+    with pytest.raises(InputError, match="no layer with weights"):
         units_of(bare, [], limit=8)
 
 
 def test_limits_are_black_and_white_or_deviations() -> None:
     low, high = input_limits(subject_of())
     assert (low.min(), high.max()) == (0.0, 1.0)
-    centred = Preprocessing((12, 12, 1), (0.5,), (-3.0,))
-    low, high = input_limits(subject_of(DIGITS, preprocessing=centred))
+    centered = Preprocessing((12, 12, 1), (0.5,), (-3.0,))
+    low, high = input_limits(subject_of(DIGITS, preprocessing=centered))
     assert (low.min(), high.max()) == (-2.5, 2.5)
 
 
@@ -283,13 +283,13 @@ def test_a_sample_looks_as_it_was_stored() -> None:
     stored = np.arange(144, dtype=np.uint8).reshape(1, 12, 12, 1)
     got = sample_picture(subject, subject.prepared(stored)[0])
     assert_array_equal(np.repeat(stored[0], 3, axis=2), got)
-    colour = subject_of("input 4x4x3, flatten, dense 2 softmax")
+    color = subject_of("input 4x4x3, flatten, dense 2 softmax")
     stored = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
-    assert_array_equal(stored[0], sample_picture(colour, colour.prepared(stored)[0]))
+    assert_array_equal(stored[0], sample_picture(color, color.prepared(stored)[0]))
 
 
 def test_volumes_cannot_be_drawn() -> None:
-    with pytest.raises(InputProblem, match="volumes"):
+    with pytest.raises(InputError, match="volumes"):
         by_cell(np.zeros((2, 2, 2, 1)), "sum")
 
 
@@ -301,7 +301,7 @@ def test_heat_grows_lighter_with_the_value(values: list[float]) -> None:
     assert (np.diff(luma) >= -1).all()
 
 
-def test_signs_have_their_colours_and_clear_places_stay() -> None:
+def test_signs_have_their_colors_and_clear_places_stay() -> None:
     values = np.array([[-1.0, 0.0, 1.0]])
     blue, white, red = signed(values)[0].astype(int)
     assert blue[2] > blue[0]

@@ -38,7 +38,7 @@ def by_hand(image: np.ndarray, kernel: AnyKernel) -> np.ndarray:
     if isinstance(kernel, Magnitude):
         x, y = (by_hand(image, component) for component in kernel.components)
         return np.sqrt(x**2 + y**2)
-    (height, width), (cy, cx) = kernel.size_hw, kernel.centre
+    (height, width), (cy, cx) = kernel.size_hw, kernel.center
     padded = np.pad(
         image.astype(float), ((cy, height - 1 - cy), (cx, width - 1 - cx)), mode="symmetric"
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.kernels import FAMILIES, Kernel, Magnitude, find
 
 
@@ -168,7 +168,7 @@ def test_farids_pair_is_skimages() -> None:
 def test_any_parameters_are_a_kernel_or_a_sentence(name: str, written: str) -> None:
     try:
         got = find(f"{name}:{written}")
-    except UsageMistake as mistake:
+    except UsageError as mistake:
         told = str(mistake)
     else:
         told = got.name
@@ -191,5 +191,5 @@ def _rows(kernel: Kernel | Magnitude) -> object:
 def _built(name: str, written: str) -> Kernel | Magnitude | None:
     try:
         return FAMILIES[name].build(written)
-    except UsageMistake:
+    except UsageError:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.kernels import FAMILIES, Kernel, Magnitude, all_kernels, find, names
 
 REFERENCE = json.loads(
@@ -112,7 +112,7 @@ def test_spelling_is_forgiven(spec: str) -> None:
     ],
 )
 def test_a_mistake_is_told_with_the_way_out(spec: str, said: str) -> None:
-    with pytest.raises(UsageMistake, match=said):
+    with pytest.raises(UsageError, match=said):
         find(spec)
 
 

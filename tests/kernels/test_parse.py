@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.kernels import Kernel, find, parse_rows
 
 
@@ -56,12 +56,12 @@ def test_fractions_keep_whole_rows_under_a_divisor() -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(UsageMistake, match=said):
+    with pytest.raises(UsageError, match=said):
         parse_rows(text)
 
 
 def test_a_file_is_named_in_the_mistake() -> None:
-    with pytest.raises(UsageMistake, match=r"Kernel mine\.csv, row 1, column 2"):
+    with pytest.raises(UsageError, match=r"Kernel mine\.csv, row 1, column 2"):
         parse_rows("1 b", name="mine.csv")
 
 
@@ -90,6 +90,6 @@ def test_written_rows_are_read_back(rows: list[list[float]]) -> None:
 def test_any_text_is_a_kernel_or_a_sentence(text: str) -> None:
     try:
         got = parse_rows(text)
-    except UsageMistake:
+    except UsageError:
         return
     assert len({len(cells) for cells in got.rows}) == 1

@@ -15,8 +15,8 @@ from convcli.layers import (
     Conv,
     Dense,
     DepthwiseConv,
-    Misfit,
     SeparableConv,
+    ShapeError,
     TransposedConv,
 )
 from convcli.layers.activation import KINDS, OPS_PER_ELEMENT
@@ -26,7 +26,7 @@ from convcli.net import parse_notation
 from convcli.net.words import FLAGS
 
 WITHOUT_A_WORD = {
-    *("ActivatedLayer", "Join", "Layer", "Misfit", "WORDS"),  # no layers
+    *("ActivatedLayer", "Join", "Layer", "ShapeError", "WORDS"),  # no layers
     *("Add", "ConcatChannels", "Multiply"),  # rows that close a block
     *("Residual", "Concat", "Repeat", "Scale"),  # blocks
     "Unfold",  # on paper alone
@@ -98,7 +98,7 @@ def test_macs_of_a_convolution_are_those_of_its_loops(data: st.DataObject) -> No
     shape = (draw(st.integers(1, 7)), draw(st.integers(1, 7)), groups * draw(st.integers(1, 2)))
     cells, macs = loop_conv(layer, shape)
     if not cells:
-        with pytest.raises(Misfit):
+        with pytest.raises(ShapeError):
             layer.output_shape(shape)
         return
     out = layer.output_shape(shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.geometry import same_padding
 from convcli.layers import (
     AdaptiveAveragePool,
@@ -271,7 +271,7 @@ def test_shapes_params_and_macs(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", MISFITTING, ids=lambda case: str(case["id"]))
 def test_what_the_frameworks_refuse_is_refused_with_a_way_out(case: dict[str, Any]) -> None:
-    with pytest.raises(InputProblem, match=r"layer 1 \w+ `.+`: .+ (Use|Write|Move) "):
+    with pytest.raises(InputError, match=r"layer 1 \w+ `.+`: .+ (Use|Write|Move) "):
         network_of(case).trace()
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from convcli.cli.app import run
-from convcli.errors import InputProblem, WouldOverwrite
+from convcli.cli.main import run
+from convcli.errors import InputError, OutputExistsError
 from convcli.learn.checkpoint import read_setting
 from convcli.learn.rundir import RunDirectory, create_run_directory, find_runs, safe_name
 from convcli.net.modelheader import read_model_header
@@ -94,7 +94,7 @@ def test_a_full_disk_gets_a_sentence_and_keeps_the_checkpoint(tmp_path: Path) ->
     data = write_quadrants(tmp_path, count=400)
     script = (
         "import resource, sys\n"
-        "from convcli.cli.app import run\n"
+        "from convcli.cli.main import run\n"
         "from convcli.learn import run as runs\n"
         "save, count = runs.save_checkpoint, []\n"
         "def save_on_a_full_disk(*given):\n"
@@ -121,7 +121,7 @@ def test_a_full_disk_gets_a_sentence_and_keeps_the_checkpoint(tmp_path: Path) ->
 def test_a_place_where_no_directory_can_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for nowhere in (tmp_path / "file" / "run", tmp_path / "file", Path("/proc/run")):
-        with pytest.raises(InputProblem, match="Cannot make the run directory"):
+        with pytest.raises(InputError, match="Cannot make the run directory"):
             create_run_directory(nowhere, "x")
 
 
@@ -137,7 +137,7 @@ def test_default_directories_are_never_reused(
 
 def test_a_used_directory_needs_force(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(WouldOverwrite, match="has files in it"):
+    with pytest.raises(OutputExistsError, match="has files in it"):
         create_run_directory(tmp_path, "x")
     create_run_directory(tmp_path, "x", force=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
@@ -153,7 +153,7 @@ def test_a_history_is_read_back(place: Path) -> None:
     assert row["number"] == 1
     assert 0 <= row["val_accuracy"] <= 1
     (place / "history.csv").write_text("number,train_loss\n1,x\n")
-    with pytest.raises(InputProblem, match="no history of epochs"):
+    with pytest.raises(InputError, match="no history of epochs"):
         RunDirectory(place).read_history()
 
 

@@ -1,4 +1,4 @@
-"""Photos of digits: drawn here with uneven light, noise and a dark edge, found and centred."""
+"""Photos of digits: drawn here with uneven light, noise and a dark edge, found and centered."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from convcli.errors import InputProblem
-from convcli.learn.digit import connected_pieces, digit_picture, grey_picture, resized
+from convcli.errors import InputError
+from convcli.learn.digit import connected_pieces, digit_picture, gray_picture, resized
 
 Y, X = np.mgrid[:300, :400]
 
@@ -32,11 +32,11 @@ def photo(ink: np.ndarray, *, edge: bool = False, dirt: bool = False) -> np.ndar
 
 
 CASES = {
-    "grey": photo(SEVEN),
+    "gray": photo(SEVEN),
     "a dark edge": photo(SEVEN, edge=True),
     "dirt": photo(SEVEN, dirt=True),
     "light on dark": 255 - photo(SEVEN),
-    "colour": np.repeat(photo(SEVEN)[..., None], 3, axis=2),
+    "color": np.repeat(photo(SEVEN)[..., None], 3, axis=2),
     "16 bits": photo(SEVEN).astype(np.uint16) * 257,
     "0 to 1": photo(SEVEN) / 255,
     "transparent": np.dstack([np.zeros_like(photo(SEVEN)), np.where(SEVEN, 255, 0)]).astype(
@@ -53,8 +53,8 @@ def test_the_digit_fills_20_pixels_and_its_mass_is_in_the_middle(case: str) -> N
     height, width = (np.ptp(np.flatnonzero(solid.any(axis=axis))) + 1 for axis in (1, 0))
     assert 18 <= height <= 20
     assert 9 <= width <= 15
-    centre = ndimage.center_of_mass(got.astype(float))
-    assert centre == pytest.approx((13.5, 13.5), abs=0.7)
+    center = ndimage.center_of_mass(got.astype(float))
+    assert center == pytest.approx((13.5, 13.5), abs=0.7)
     first, last = np.flatnonzero(solid.any(axis=1))[[0, -1]]
     top, bottom = solid[first : first + 4].sum(), solid[last - 3 : last + 1].sum()
     assert top > 2 * bottom, "a seven has its bar at the top"
@@ -87,7 +87,7 @@ def test_mnists_own_pictures_are_left_alone() -> None:
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_an_empty_page_gets_a_sentence(level: int) -> None:
-    with pytest.raises(InputProblem, match="Nothing stands out"):
+    with pytest.raises(InputError, match="Nothing stands out"):
         digit_picture(np.full((50, 60), level, np.uint8))
 
 
@@ -97,7 +97,7 @@ def test_odd_pictures_end_in_a_digit_or_a_sentence(shape: tuple[int, int]) -> No
     picture[0, 0] = 0
     try:
         assert digit_picture(picture).shape == (28, 28)
-    except InputProblem as problem:
+    except InputError as problem:
         assert "Nothing stands out" in str(problem)  # noqa: PT017  (either end is right)
 
 
@@ -117,6 +117,6 @@ def test_resizing_keeps_flat_areas_and_means() -> None:
     assert resized(random, 10, 10).mean() == pytest.approx(random.mean(), abs=0.02)
 
 
-def test_grey_is_rec_601() -> None:
-    got = grey_picture(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))
+def test_gray_is_rec_601() -> None:
+    got = gray_picture(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))
     assert got[0] == pytest.approx([0.299, 0.587, 0.114])

@@ -10,7 +10,7 @@ from convcli.learn.model import Model
 
 
 def first(notation: str, seed: int = 0) -> dict[str, np.ndarray]:
-    return Model.initialise(convcli.network(notation), seed).parameters
+    return Model.initialize(convcli.network(notation), seed).parameters
 
 
 HE = {  # a rectifier follows: 2 / inputs of one output

@@ -11,7 +11,7 @@ import pytest
 
 import convcli
 from convcli.data import Dataset, Split
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.learn.fit import Diverged, Epoch, StepDone, is_better
 from convcli.learn.plan import batch_order, trainable_spans
 from tests.cli.learning import NETWORK, quadrants
@@ -126,12 +126,12 @@ def test_a_better_epoch() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(UsageMistake, match="no field 'epoch'"):
+    with pytest.raises(UsageError, match="no field 'epoch'"):
         convcli.fit(NETWORK, DATA, epoch=3)
-    with pytest.raises(InputProblem, match="does not fit"):
+    with pytest.raises(InputError, match="does not fit"):
         convcli.fit("input 8x8x1, conv 4 9, flatten, dense 4 softmax", DATA)
     one_class = dataclasses.replace(DATA, class_names=("a",))
-    with pytest.raises(InputProblem):
+    with pytest.raises(InputError):
         list(convcli.fit("input 8x8x1, flatten, dense 1 softmax", one_class, epochs=1))
 
 

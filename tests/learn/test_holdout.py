@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli.data import Split
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.learn.holdout import folds, hold_out
 
 
@@ -57,9 +57,9 @@ def test_the_seed_decides() -> None:
 
 def test_too_little_to_part() -> None:
     lonely = Split(np.zeros((2, 1), np.float32), np.array([0, 1]))
-    with pytest.raises(InputProblem, match="--val 0"):
+    with pytest.raises(InputError, match="--val 0"):
         hold_out(lonely, 0.5)
-    with pytest.raises(InputProblem, match="2 samples cannot make 3 folds"):
+    with pytest.raises(InputError, match="2 samples cannot make 3 folds"):
         folds(lonely, 3)
-    with pytest.raises(UsageMistake, match="at least 2"):
+    with pytest.raises(UsageError, match="at least 2"):
         folds(lonely, 1)

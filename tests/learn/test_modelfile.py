@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from convcli.errors import InputProblem, WouldOverwrite
+from convcli.errors import InputError, OutputExistsError
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, load
 from convcli.learn.prepare import Preprocessing
@@ -21,7 +21,7 @@ NOTATION = "input 6x6x1, conv 3 3 nobias, bn, relu, flatten, dense 2 softmax"
 
 def made() -> TrainedModel:
     preprocessing = Preprocessing((6, 6, 1), (1 / 255,), (0.0,))
-    model = Model.initialise(network(NOTATION), 7, preprocessing.engine_scaling)
+    model = Model.initialize(network(NOTATION), 7, preprocessing.engine_scaling)
     model.buffers["bn1.mean"][...] = [0.1, 0.2, 0.3]
     return TrainedModel(model, ("left", "right"), preprocessing, {"val_accuracy": 0.5})
 
@@ -70,7 +70,7 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
 
 def test_a_model_is_not_replaced_without_force(tmp_path: Path) -> None:
     made().save(tmp_path / "m.safetensors")
-    with pytest.raises(WouldOverwrite):
+    with pytest.raises(OutputExistsError):
         made().save(tmp_path / "m.safetensors")
     made().save(tmp_path / "m.safetensors", force=True)
 
@@ -85,13 +85,13 @@ def test_one_sample_and_a_missing_channel_axis_will_do() -> None:
 
 @pytest.mark.parametrize("shape", [(5,), (5, 5), (2, 6, 6, 3), (2, 7, 6, 1), ()])
 def test_samples_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputProblem, match="the network takes N x 6 x 6 x 1"):
+    with pytest.raises(InputError, match="the network takes N x 6 x 6 x 1"):
         made().predict(np.zeros(shape))
 
 
 def test_per_channel_scaling_is_the_same_as_scaling_by_hand() -> None:
     preprocessing = Preprocessing((4, 2), (2.0, 3.0), (1.0, -1.0))
-    model = Model.initialise(network("input 4x2, conv 3 3 relu, flatten, dense 2 softmax"), 1)
+    model = Model.initialize(network("input 4x2, conv 3 3 relu, flatten, dense 2 softmax"), 1)
     samples = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
     ref = model.predict((samples * [2, 3] + [1, -1]).astype(np.float32))
     got = TrainedModel(model, ("a", "b"), preprocessing).predict(samples)
@@ -146,5 +146,5 @@ def test_a_damaged_or_hostile_file_gets_a_sentence(case: str, tmp_path: Path) ->
     content, says = DAMAGED[case]
     path = tmp_path / "m.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputProblem, match=says):
+    with pytest.raises(InputError, match=says):
         load(path)

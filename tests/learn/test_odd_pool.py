@@ -90,7 +90,7 @@ def close(got: np.ndarray, ref: np.ndarray, atol: float) -> None:
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_gradients_in_front_of_an_odd_pool_are_pytorchs(layer: str, pool: str) -> None:
-    model = Model.initialise(parse_notation(f"input 7x9x3, conv 4 1, {layer}, {pool}"), 1)
+    model = Model.initialize(parse_notation(f"input 7x9x3, conv 4 1, {layer}, {pool}"), 1)
     assert any(size % 2 for size in model.trace.steps[-1].input_shapes[0][:-1])
     random = np.random.default_rng(2)
     for name, values in model.parameters.items():
@@ -127,7 +127,7 @@ def test_gradients_in_front_of_an_odd_pool_are_pytorchs(layer: str, pool: str) -
 )
 @pytest.mark.parametrize("pool", POOLS)
 def test_gradients_in_front_of_an_odd_pool_are_those_of_the_rules(before: str, pool: str) -> None:
-    model = Model.initialise(parse_notation(f"input {before}, {pool}"), 1)
+    model = Model.initialize(parse_notation(f"input {before}, {pool}"), 1)
     random = np.random.default_rng(2)
     x = random.standard_normal((5, *model.network.input_shape)).astype(np.float32)
     target = random.standard_normal((5, *model.trace.output_shape)).astype(np.float32)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import convcli
-from convcli.cli.app import run
+from convcli.cli.main import run
 from convcli.data import Dataset, Split
 from convcli.inspect.live import page_network
 from convcli.learn.modelfile import TrainedModel

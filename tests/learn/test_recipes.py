@@ -10,7 +10,7 @@ import pytest
 
 from convcli.data import Dataset, Split
 from convcli.data.augmentation import read_augmentation
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.learn.adapt import adapted
 from convcli.learn.recipes import RECIPES, Recipe, find_recipe, read_recipe
 from convcli.net import network, parse_notation, to_notation
@@ -29,10 +29,10 @@ def test_tiny_has_less_than_10000_parameters() -> None:
     assert network(find_recipe("tiny").network).trace().totals.params < 10_000
 
 
-def test_lecture_is_the_lectures_network_batch_optimiser_and_epochs() -> None:
+def test_lecture_is_the_lectures_network_batch_optimizer_and_epochs() -> None:
     recipe = find_recipe("lecture")
     assert network(recipe.network).trace().totals.params == 30_762
-    assert (recipe.batch, recipe.optimiser, recipe.epochs) == (128, "adam", 10)
+    assert (recipe.batch, recipe.optimizer, recipe.epochs) == (128, "adam", 10)
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_lecture_is_the_lectures_network_batch_optimiser_and_epochs() -> None:
         ({"validation": 1.5}, "from 0 to below 1"),
         ({"loss": "mean"}, "use one of cross-entropy, mse"),
         ({"class_weights": "balance"}, "Did you mean balanced"),
-        ({"optimiser": "sgdd"}, "Did you mean sgd"),
+        ({"optimizer": "sgdd"}, "Did you mean sgd"),
         ({"surprise": 1}, "'surprise' is unknown"),
         ({"epochs": "ten"}, "cannot be read"),
     ],
 )
 def test_a_mistake_names_option_and_value(figures: dict[str, object], says: str) -> None:
-    with pytest.raises(UsageMistake, match=says):
+    with pytest.raises(UsageError, match=says):
         read_recipe(figures)
 
 
-def test_momentum_and_weight_decay_reach_the_optimiser() -> None:
-    recipe = Recipe(optimiser="sgd", momentum=0.5, weight_decay=0.25)
-    assert recipe.read_optimiser().momentum == 0.5
-    assert recipe.read_optimiser().weight_decay == 0.25
-    assert recipe.full_rate == recipe.read_optimiser().default_rate
+def test_momentum_and_weight_decay_reach_the_optimizer() -> None:
+    recipe = Recipe(optimizer="sgd", momentum=0.5, weight_decay=0.25)
+    assert recipe.read_optimizer().momentum == 0.5
+    assert recipe.read_optimizer().weight_decay == 0.25
+    assert recipe.full_rate == recipe.read_optimizer().default_rate
 
 
 def data(shape: tuple[int, ...], classes: int) -> Dataset:
@@ -91,5 +91,5 @@ def test_a_network_that_fits_is_left_alone() -> None:
 
 
 def test_a_network_that_cannot_be_made_to_fit() -> None:
-    with pytest.raises(InputProblem, match="End it with `flatten, dense 3 softmax`"):
+    with pytest.raises(InputError, match="End it with `flatten, dense 3 softmax`"):
         adapted(parse_notation("input 8x8x1, maxpool 2"), data((8, 8, 1), 3))

@@ -51,7 +51,7 @@ NETWORKS = [
 
 
 def filled(notation: str, samples: int = 5) -> tuple[Model, np.ndarray, np.ndarray]:
-    model = Model.initialise(parse_notation(notation), 1)
+    model = Model.initialize(parse_notation(notation), 1)
     random = np.random.default_rng(2)
     for name, values in model.parameters.items():
         if values.ndim == 1:

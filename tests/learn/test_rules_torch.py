@@ -102,7 +102,7 @@ CASES = {
 
 @pytest.mark.parametrize("notation", CASES)
 def test_values_and_gradients_are_those_of_pytorch(notation: str) -> None:
-    model = Model.initialise(parse_notation(notation), 1)
+    model = Model.initialize(parse_notation(notation), 1)
     random = np.random.default_rng(2)
     arrays = {name: random.standard_normal(a.shape) for name, a in model.parameters.items()}
     x = 3 * random.standard_normal((3, *model.network.input_shape))

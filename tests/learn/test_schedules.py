@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.learn.schedules import SCHEDULES, Place, read_schedule
 
 STEPS, STEPS_PER_EPOCH = 40, 10
@@ -15,12 +15,12 @@ LOSSES = [1.0, 0.9, 0.95, 0.9, 0.9, 0.9, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6]
 
 def theirs(make: Callable[..., object], count: int, *values: float) -> list[float]:
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle of the schedules")
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = make(torch.optim.lr_scheduler, optimiser)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = make(torch.optim.lr_scheduler, optimizer)
     rates = []
     for number in range(count):
-        rates.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         if number < count - 1:
             schedule.step(*values[number : number + 1])
     return rates
@@ -29,8 +29,8 @@ def theirs(make: Callable[..., object], count: int, *values: float) -> list[floa
 @pytest.mark.parametrize("warmup", [0.3, 0.1, 0.75])
 def test_one_cycle(warmup: float) -> None:
     ref = theirs(
-        lambda kinds, optimiser: kinds.OneCycleLR(
-            optimiser, 1.0, total_steps=STEPS, pct_start=warmup, cycle_momentum=False
+        lambda kinds, optimizer: kinds.OneCycleLR(
+            optimizer, 1.0, total_steps=STEPS, pct_start=warmup, cycle_momentum=False
         ),
         STEPS,
     )
@@ -41,7 +41,7 @@ def test_one_cycle(warmup: float) -> None:
 
 def test_cosine() -> None:
     ref = theirs(
-        lambda kinds, optimiser: kinds.CosineAnnealingLR(optimiser, STEPS - 1, eta_min=0.01), STEPS
+        lambda kinds, optimizer: kinds.CosineAnnealingLR(optimizer, STEPS - 1, eta_min=0.01), STEPS
     )
     schedule = read_schedule("cosine:floor=0.01")
     got = [schedule.factor(Place(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
@@ -55,7 +55,7 @@ def test_cosine_warms_up_in_a_line() -> None:
 
 
 def test_step() -> None:
-    ref = theirs(lambda kinds, optimiser: kinds.StepLR(optimiser, 20, gamma=0.3), STEPS)
+    ref = theirs(lambda kinds, optimizer: kinds.StepLR(optimizer, 20, gamma=0.3), STEPS)
     schedule = read_schedule("step:every=2,by=0.3")
     got = [schedule.factor(Place(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
     assert got == pytest.approx(ref)
@@ -63,7 +63,7 @@ def test_step() -> None:
 
 def test_plateau() -> None:
     ref = theirs(
-        lambda kinds, optimiser: kinds.ReduceLROnPlateau(optimiser, patience=1, factor=0.5),
+        lambda kinds, optimizer: kinds.ReduceLROnPlateau(optimizer, patience=1, factor=0.5),
         len(LOSSES) + 1,
         *LOSSES,
     )
@@ -95,5 +95,5 @@ def test_short_trainings_stay_within_the_rate(name: str, steps: int) -> None:
     ],
 )
 def test_a_mistake_says_what_is_wrong(text: str, says: str) -> None:
-    with pytest.raises(UsageMistake, match=says):
+    with pytest.raises(UsageError, match=says):
         read_schedule(text)

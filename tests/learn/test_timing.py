@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.learn import timing
 from convcli.learn.model import Model
 from convcli.learn.timing import time_network
@@ -31,14 +31,14 @@ def test_more_work_takes_longer_and_equal_layers_are_measured_once() -> None:
 def test_what_the_engine_cannot_run_has_no_time_and_a_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = Model.initialise
+    real = Model.initialize
 
     def refuses_pools(network: Network) -> Model:
         if any(layer.op == "maxpool" for layer in network.layers):
-            raise InputProblem("layer 2 maxpool1: not here")
+            raise InputError("layer 2 maxpool1: not here")
         return real(network)
 
-    monkeypatch.setattr(timing.Model, "initialise", refuses_pools)
+    monkeypatch.setattr(timing.Model, "initialize", refuses_pools)
     trace = parse_notation("input 8x8x4, conv 4 1, maxpool 2, conv 4 1").trace(batch=2)
     got = time_network(trace, threads=1)
     assert (got.network, got.reason, got.batch) == (None, "layer 2 maxpool1: not here", 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.learn.model import Model
 from convcli.learn.trainer import CrossEntropy, SquaredError, Trainer
 from convcli.net import parse_notation
@@ -23,7 +23,7 @@ def test_threads_do_not_change_a_bit() -> None:
     images, labels = samples(50)
     found = []
     for threads in (1, 2):
-        model = Model.initialise(parse_notation(SMALL), 3, (1 / 255, 0.0))
+        model = Model.initialize(parse_notation(SMALL), 3, (1 / 255, 0.0))
         trainer = Trainer(model, CrossEntropy(), batch=50, threads=threads, seed=5)
         loss, correct, gradient = trainer.gradients(images, labels, step=7)
         found.append((loss, correct, gradient.tobytes()))
@@ -32,7 +32,7 @@ def test_threads_do_not_change_a_bit() -> None:
 
 def test_indices_choose_the_batch_and_uint8_is_scaled() -> None:
     images, labels = samples(30)
-    model = Model.initialise(parse_notation(SMALL.replace("dropout 0.3, ", "")), 3, (1 / 255, 0))
+    model = Model.initialize(parse_notation(SMALL.replace("dropout 0.3, ", "")), 3, (1 / 255, 0))
     trainer = Trainer(model, CrossEntropy(), batch=8)
     chosen = np.array([3, 29, 0, 7])
     _, _, ref = trainer.gradients(np.ascontiguousarray(images[chosen]), labels[chosen])
@@ -47,7 +47,7 @@ def test_indices_choose_the_batch_and_uint8_is_scaled() -> None:
 
 def test_steps_against_the_gradient_learn() -> None:
     images, labels = samples(40)
-    model = Model.initialise(parse_notation(SMALL), 3, (1 / 255, 0.0))
+    model = Model.initialize(parse_notation(SMALL), 3, (1 / 255, 0.0))
     trainer = Trainer(model, CrossEntropy(), batch=40)
     losses = []
     for step in range(150):
@@ -59,21 +59,21 @@ def test_steps_against_the_gradient_learn() -> None:
 
 def test_what_does_not_fit_gets_a_sentence() -> None:
     images, labels = samples(10)
-    model = Model.initialise(parse_notation(SMALL), 3)
+    model = Model.initialize(parse_notation(SMALL), 3)
     trainer = Trainer(model, CrossEntropy(), batch=10)
-    with pytest.raises(InputProblem, match=r"Samples are 12x6x1, and .* reads 12x12x1"):
+    with pytest.raises(InputError, match=r"Samples are 12x6x1, and .* reads 12x12x1"):
         trainer.gradients(images[:, :, :6].copy(), labels)
-    with pytest.raises(InputProblem, match=r"Labels are \d to 9, and the network has 4 outputs"):
+    with pytest.raises(InputError, match=r"Labels are \d to 9, and the network has 4 outputs"):
         trainer.gradients(images, np.where(labels == 0, 9, labels))
-    with pytest.raises(InputProblem, match="Samples are float64"):
+    with pytest.raises(InputError, match="Samples are float64"):
         model.predict(images.astype(np.float64))
-    no_softmax = Model.initialise(parse_notation("input 4, dense 2"), 3)
-    with pytest.raises(InputProblem, match="need a softmax at the end"):
+    no_softmax = Model.initialize(parse_notation("input 4, dense 2"), 3)
+    with pytest.raises(InputError, match="need a softmax at the end"):
         Trainer(no_softmax, CrossEntropy(), batch=2).compile()
 
 
 def test_squared_error_of_a_line() -> None:
-    model = Model.initialise(parse_notation("input 2, dense 1"), 0)
+    model = Model.initialize(parse_notation("input 2, dense 1"), 0)
     model.parameters["dense1.kernel"][:] = [[2], [3]]
     x_NI = np.array([[1, 1], [2, 0]], np.float32)
     target_N1 = np.array([[4], [4]], np.float32)  # errors 1 and 0
@@ -84,7 +84,7 @@ def test_squared_error_of_a_line() -> None:
 
 
 def test_squared_error_counts_right_answers() -> None:
-    model = Model.initialise(parse_notation("input 3, dense 3"), 0)
+    model = Model.initialize(parse_notation("input 3, dense 3"), 0)
     model.parameters["dense1.kernel"][:] = np.eye(3)
     x_NI = np.array([[1, 0, 0], [0, 2, 1], [0, 0, 3], [5, 0, 5]], np.float32)
     target_NO = np.eye(3, dtype=np.float32)[[0, 2, 2, 0]]
@@ -95,7 +95,7 @@ def test_squared_error_counts_right_answers() -> None:
 
 def test_what_explainers_ask_of_a_model() -> None:
     images, _ = samples(3)
-    model = Model.initialise(parse_notation(SMALL), 3, (1 / 255, 0.0))
+    model = Model.initialize(parse_notation(SMALL), 3, (1 / 255, 0.0))
     layers = model.activations(images)
     assert list(layers) == [step.name for step in model.trace.steps]
     np.testing.assert_allclose(layers["dense1"], model.predict(images), rtol=1e-4, atol=1e-6)
@@ -112,7 +112,7 @@ def test_what_explainers_ask_of_a_model() -> None:
 
 def test_frozen_steps_get_no_gradient_and_keep_their_statistics() -> None:
     network = parse_notation("input 4x4x2, conv 3 3, bn, flatten, dense 2 softmax")
-    model = Model.initialise(network, 0)
+    model = Model.initialize(network, 0)
     random = np.random.default_rng(1)
     x = random.standard_normal((6, 4, 4, 2)).astype(np.float32)
     before = {name: values.copy() for name, values in model.buffers.items()}
@@ -127,7 +127,7 @@ def test_frozen_steps_get_no_gradient_and_keep_their_statistics() -> None:
 
 def test_smoothing_and_class_weights_are_those_of_pytorch() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is the peer of this test")
-    model = Model.initialise(parse_notation("input 5, dense 4 softmax"), 3)
+    model = Model.initialize(parse_notation("input 5, dense 4 softmax"), 3)
     x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
     labels = np.array([0, 1, 2, 3, 3, 0, 1])
     for smoothing, weights in ((0.0, None), (0.1, None), (0.0, (1.0, 2.0, 0.5, 3.0))):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.net import parse_notation, to_notation
 
 # kernel, stride, padding, output padding -> size, on 7x7; Keras 3.15.1
@@ -57,7 +57,7 @@ def test_op0_is_written_and_means_nothing_elsewhere() -> None:
 @pytest.mark.parametrize("word", ["conv 4 3", "upconv 4 3"])
 def test_keras_has_no_stride_with_a_dilation(word: str) -> None:
     net = parse_notation(f"input 12x12x2, {word} s2 d2")
-    with pytest.raises(InputProblem, match="no stride together with a dilation"):
+    with pytest.raises(InputError, match="no stride together with a dilation"):
         net.trace(dialect="keras")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.net import network, parse_notation, preset_names
 from convcli.net.explain import explain
 
@@ -77,5 +77,5 @@ def test_every_step_of_every_preset_can_be_explained(name: str) -> None:
 
 
 def test_an_unknown_layer_is_named_with_the_nearest() -> None:
-    with pytest.raises(UsageMistake, match="Did you mean conv1"):
+    with pytest.raises(UsageError, match="Did you mean conv1"):
         explain(network("mnist").trace(), "convv1")

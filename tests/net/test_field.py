@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.layers import Layer
 from convcli.net import parse_notation
 from convcli.net.rectangle import input_rectangle
@@ -131,7 +131,7 @@ GRAPHS = st.lists(st.one_of(plain_layers(), blocks()), min_size=1, max_size=6)
 def followed(layers: list[str], size: int) -> Trace:
     try:
         return parse_notation(f"input {size}x2, {', '.join(layers)}").trace()
-    except InputProblem:
+    except InputError:
         assume(False)
         raise
 
@@ -190,7 +190,7 @@ def test_axes_are_independent() -> None:
 def test_branches_that_are_shifted_are_reported() -> None:
     trace = parse_notation("input 16x1, concat(conv 2 3 causal | conv 2 3 same)").trace()
     assert not trace.steps[-1].aligned
-    assert "not centred" in trace.notes[0]
+    assert "not centered" in trace.notes[0]
     plain = parse_notation("input 16x1, concat(conv 2 5 same | conv 2 3 same | )").trace()
     assert plain.steps[-1].aligned
     assert plain.notes == ()
@@ -275,7 +275,7 @@ def test_too_many_phases_count_as_the_whole_input() -> None:
 )
 def test_a_cell_that_is_not_there(cell: tuple[int, ...], sentence: str) -> None:
     trace = parse_notation("input 28x28x1, conv 16 3").trace()
-    with pytest.raises(UsageMistake, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         input_rectangle(trace, 1, cell)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.net import network, parse_notation
 from convcli.net.conventions import CONVENTIONS, count
 from convcli.net.differences import compare_dialects
@@ -52,7 +52,7 @@ def test_what_a_convention_leaves_out_is_said() -> None:
 
 
 def test_an_unknown_convention_is_named_with_the_nearest() -> None:
-    with pytest.raises(UsageMistake, match="Did you mean fvcore"):
+    with pytest.raises(UsageError, match="Did you mean fvcore"):
         count(network("mnist").trace(), "fvcor")
 
 
@@ -100,7 +100,7 @@ def test_only_activations_grow_with_the_batch_and_dtype_halves_all() -> None:
     half = memory(network("mnist").trace(dtype="float16"))
     assert many.kept_bytes == 64 * one.kept_bytes
     assert many.weight_bytes == one.weight_bytes == 2 * half.weight_bytes
-    assert many.optimiser_bytes == one.optimiser_bytes == 2 * 30_762 * 4
+    assert many.optimizer_bytes == one.optimizer_bytes == 2 * 30_762 * 4
 
 
 def test_the_advised_batch_fits_and_one_more_does_not() -> None:
@@ -127,7 +127,7 @@ def test_frozen_layers_are_not_trained() -> None:
 
 
 def test_a_pattern_without_a_layer_is_a_mistake() -> None:
-    with pytest.raises(UsageMistake, match=r"'dens1' matches no layer. Did you mean dense1"):
+    with pytest.raises(UsageError, match=r"'dens1' matches no layer. Did you mean dense1"):
         network("mnist").trace(freeze=("conv*", "dens1"))
 
 
@@ -140,7 +140,7 @@ def test_a_pattern_without_a_layer_is_a_mistake() -> None:
     ],
 )
 def test_unknown_options_of_a_trace(options: dict[str, object], sentence: str) -> None:
-    with pytest.raises(UsageMistake, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         network("mnist").trace(**options)  # type: ignore[arg-type]
 
 
@@ -175,7 +175,7 @@ def test_a_refusal_is_told_and_the_rest_goes_on_for_others() -> None:
 def test_what_a_framework_has_no_word_for(layer: str, dialect: str, sentence: str) -> None:
     net = parse_notation(f"input 9x9x2, {layer}")
     net.trace()
-    with pytest.raises(InputProblem) as caught:
+    with pytest.raises(InputError) as caught:
         net.trace(dialect=dialect)
     assert sentence in str(caught.value)
     assert f"`{layer}`" in str(caught.value)
@@ -217,7 +217,7 @@ def test_assertions(expression: str, ref: bool) -> None:
      "not " * 500 + "params < 1", "params < " + "9" * 500, "-" * 200 + "1 < 2", "params < 5)"],
 )  # fmt: skip
 def test_what_is_no_assertion_is_a_usage_mistake(expression: str) -> None:
-    with pytest.raises(UsageMistake):
+    with pytest.raises(UsageError):
         check(expression, VALUES)
 
 
@@ -240,5 +240,5 @@ def test_a_network_without_spatial_axes() -> None:
     assert trace.totals.params == 262_400
     assert trace.totals.receptive_field == (1024,)
     assert parse_notation("input 32x32x1, conv 256 3").trace().totals.params == 2_560
-    with pytest.raises(InputProblem, match="conv slides over a map, and its input is a vector"):
+    with pytest.raises(InputError, match="conv slides over a map, and its input is a vector"):
         parse_notation("input 1024, conv 4 3").trace()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli.errors import ConvcliError, InputProblem, UsageMistake
+from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.layers import Conv, Residual
 from convcli.layers.join import BLOCKS
 from convcli.layers.registry import WORDS
@@ -18,7 +18,7 @@ from tests.effort import at_most_calls
 
 
 def complaint(text: str) -> str:
-    with pytest.raises(UsageMistake) as caught:
+    with pytest.raises(UsageError) as caught:
         parse_notation(text)
     return str(caught.value)
 
@@ -153,7 +153,7 @@ def test_a_long_line_is_cut_around_the_word() -> None:
 )  # fmt: skip
 def test_a_misfit_names_the_layer_the_shapes_and_the_edit(text: str, sentence: str) -> None:
     net = parse_notation(text)
-    with pytest.raises(InputProblem) as caught:
+    with pytest.raises(InputError) as caught:
         net.trace()
     assert sentence in str(caught.value)
     assert str(caught.value).startswith("layer ")
@@ -173,7 +173,7 @@ def test_a_misfit_names_the_layer_the_shapes_and_the_edit(text: str, sentence: s
     ],
 )  # fmt: skip
 def test_the_edit_that_is_advised_helps(text: str, mended: str) -> None:
-    with pytest.raises(InputProblem):
+    with pytest.raises(InputError):
         parse_notation(text).trace()
     parse_notation(mended).trace()
 
@@ -241,21 +241,21 @@ def test_any_text_gives_a_network_or_a_sentence(text: str) -> None:
     ],
 )
 def test_a_source_that_is_no_network(source: str, sentence: str) -> None:
-    with pytest.raises(UsageMistake) as caught:
+    with pytest.raises(UsageError) as caught:
         network(source)
     assert sentence in str(caught.value)
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match=r"Cannot read .*missing.net"):
+    with pytest.raises(InputError, match=r"Cannot read .*missing.net"):
         network(str(tmp_path / "missing.net"))
     binary = tmp_path / "binary.net"
     binary.write_bytes(b"\x89PNG\xff")
-    with pytest.raises(InputProblem, match=r"binary.net is not text \(byte 0"):
+    with pytest.raises(InputError, match=r"binary.net is not text \(byte 0"):
         network(str(binary))
     huge = tmp_path / "huge.net"
     huge.write_bytes(b"#" * 1_000_001)
-    with pytest.raises(InputProblem, match=r"huge.net has more than 1,000,000 bytes"):
+    with pytest.raises(InputError, match=r"huge.net has more than 1,000,000 bytes"):
         network(str(huge))
     good = tmp_path / "small.net"
     good.write_text("# mine\ninput 8x8x1\nconv 4 3\n", encoding="utf-8-sig")
@@ -263,22 +263,22 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_python_values_are_checked_too() -> None:
-    with pytest.raises(InputProblem, match=r"filters is 0. Use at least 1"):
+    with pytest.raises(InputError, match=r"filters is 0. Use at least 1"):
         Conv(0, (3, 3))
-    with pytest.raises(InputProblem, match="kernel is 3x0"):
+    with pytest.raises(InputError, match="kernel is 3x0"):
         Conv(4, (3, 0))
-    with pytest.raises(InputProblem, match=r"activation 'rulu' is unknown. Did you mean relu"):
+    with pytest.raises(InputError, match=r"activation 'rulu' is unknown. Did you mean relu"):
         Conv(4, (3, 3), activation="rulu")
-    with pytest.raises(InputProblem, match="padding is negative"):
+    with pytest.raises(InputError, match="padding is negative"):
         Conv(4, (3, 3), padding=((-1, 0), (0, 0)))
     block: Residual = Residual((Conv(4, (1, 1)),))
     for _ in range(60):
         block = Residual((block,))
-    with pytest.raises(InputProblem, match="nested more than 50 deep"):
+    with pytest.raises(InputError, match="nested more than 50 deep"):
         Network((8, 8, 4), (block,))
 
 
 def test_values_without_a_word_cannot_be_written() -> None:
     net = Network((8, 8, 4), (Conv(4, (3, 3), padding=((1, 1),), padding_mode="reflect"),))
-    with pytest.raises(InputProblem, match="Conv has no word in the notation"):
+    with pytest.raises(InputError, match="Conv has no word in the notation"):
         to_notation(net)

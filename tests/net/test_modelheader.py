@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.net.lookup import network
 from convcli.net.modelheader import network_text, read_model_header
 
@@ -44,7 +44,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_a_file_without_a_network(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match="no network"):
+    with pytest.raises(InputError, match="no network"):
         network_text(written(tmp_path, save(TENSORS)))
 
 
@@ -74,7 +74,7 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_gets_a_sentence(tmp_path: Path, case: str) -> None:
     content, says = HOSTILE[case]
-    with pytest.raises(InputProblem, match=says):
+    with pytest.raises(InputError, match=says):
         read_model_header(written(tmp_path, content))
 
 
@@ -83,14 +83,14 @@ def test_a_huge_header_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(struct.pack("<Q", 2**33))
         file.truncate(2**34)  # a sparse file: no disk is used
-    with pytest.raises(InputProblem, match="header of 8,589,934,592 bytes"):
+    with pytest.raises(InputError, match="header of 8,589,934,592 bytes"):
         read_model_header(path)
 
 
 def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match="No such file"):
+    with pytest.raises(InputError, match="No such file"):
         read_model_header(tmp_path / "none.safetensors")
-    with pytest.raises(InputProblem, match="Is a directory"):
+    with pytest.raises(InputError, match="Is a directory"):
         read_model_header(tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_one_changed_byte_is_read_or_refused(
 ) -> None:
     changed = bytearray(WHOLE)
     changed[place] = value
-    with suppress(InputProblem):  # anything else is a bug
+    with suppress(InputError):  # anything else is a bug
         read_model_header(written(tmp_path_factory.getbasetemp(), bytes(changed)))
 
 
@@ -112,5 +112,5 @@ def test_the_network_of_a_model_file_is_found_by_its_name(tmp_path: Path) -> Non
 
 def test_a_malformed_network_in_a_model_file_is_bad_input(tmp_path: Path) -> None:
     path = written(tmp_path, save(TENSORS, {"network": "input 5x5x1, comv 2 3"}))
-    with pytest.raises(InputProblem, match="the network in it cannot be used"):
+    with pytest.raises(InputError, match="the network in it cannot be used"):
         network(str(path))

@@ -138,9 +138,9 @@ def test_names_carry_the_path_of_their_blocks() -> None:
     assert [step.index for step in trace.steps] == list(range(1, 13))
 
 
-def test_a_bare_grey_picture_gets_a_hint() -> None:
+def test_a_bare_gray_picture_gets_a_hint() -> None:
     notes = parse_notation("input 28x28, conv 4 3").trace().notes
-    assert "a grey picture is 28x28x1" in notes[0]
+    assert "a gray picture is 28x28x1" in notes[0]
 
 
 def test_dense_on_a_map_gets_a_warning() -> None:

@@ -28,7 +28,7 @@ def test_activations(kind: str) -> None:
     assert len(RULES[kind].made_of.split(", ")) == number(kind)
 
 
-def test_normalisations() -> None:
+def test_normalizations() -> None:
     assert counted("bn") == number("bn") * ELEMENTS
     assert counted("ln") == counted("gn 2") == number("ln, gn") * ELEMENTS
     assert counted("lrn 5") == (5 + 4) * ELEMENTS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.layers.base import Shape
 from convcli.net import network, parse_notation, preset_names, to_notation
 from convcli.net.trace import Trace
@@ -265,7 +265,7 @@ def test_the_rows_of_the_distill_article(text: str, net: str) -> None:
 def test_the_smallest_input_is_that_of_torchvision(name: str) -> None:
     ref = REFERENCE["min_input_size"][name.removesuffix("-torchvision")]["min_size"]
     network(name, input_shape=(ref, ref, 3)).trace()
-    with pytest.raises(InputProblem, match="does not fit input"):
+    with pytest.raises(InputError, match="does not fit input"):
         network(name, input_shape=(ref - 1, ref - 1, 3)).trace()
 
 

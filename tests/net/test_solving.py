@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from convcli.errors import InputProblem, UsageMistake
+from convcli.errors import InputError, UsageError
 from convcli.net import network, parse_notation
 from convcli.net.solving import dropped, in_features, lossless_inputs, smallest_input, solve
 from tests.effort import at_most_calls
@@ -47,7 +47,7 @@ def test_the_answer_of_the_lecture_is_among_them() -> None:
     ],
 )
 def test_no_answer_says_what_is_near(question: str, sentence: str) -> None:
-    with pytest.raises(InputProblem, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         solve(question)
 
 
@@ -56,12 +56,12 @@ def test_no_answer_says_what_is_near(question: str, sentence: str) -> None:
                  "-3 -> 4", "28 -> 14, kernel 99999999999"],
 )  # fmt: skip
 def test_an_unreadable_question_is_a_usage_mistake(question: str) -> None:
-    with pytest.raises(UsageMistake):
+    with pytest.raises(UsageError):
         solve(question)
 
 
 def test_the_nearest_word_is_named() -> None:
-    with pytest.raises(UsageMistake, match="Did you mean kernel"):
+    with pytest.raises(UsageError, match="Did you mean kernel"):
         solve("28 -> 14, kernl 3")
 
 
@@ -71,7 +71,7 @@ def test_the_nearest_word_is_named() -> None:
      "5 -> 7, stride 1000000000", "9 -> 9, dilation 1000000000"],
 )  # fmt: skip
 def test_absurd_sizes_end_quickly(question: str) -> None:
-    with at_most_calls(100_000), contextlib.suppress(InputProblem):
+    with at_most_calls(100_000), contextlib.suppress(InputError):
         solve(question)
 
 

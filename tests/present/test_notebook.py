@@ -117,12 +117,12 @@ def test_filter_results_are_pictures(shown: Any) -> None:
     np.testing.assert_array_equal(result.pixels, convcli.filter_image(photo, "gaussian:sigma=2"))
 
 
-def test_numbers_are_spread_over_grey_levels(shown: Any) -> None:
+def test_numbers_are_spread_over_gray_levels(shown: Any) -> None:
     result = convcli.filter_result(np.array([[0.0, 0, 9, 9], [0, 0, 9, 9]]), "1 0 -1")
     got = np.asarray(Image.open(io.BytesIO(shown(result)["image/png"])))
     assert got.shape == (64, 128), "small ones are enlarged"
     levels = [int(got[10, x]) for x in (10, 40, 70, 100)]
-    assert levels[0] == levels[3] == 128, "zero is the middle grey"
+    assert levels[0] == levels[3] == 128, "zero is the middle gray"
     assert levels[1] == levels[2] == 1, "negative numbers are darker"
 
 
@@ -136,14 +136,14 @@ def test_frames_of_every_depth_and_size(shown: Any, kind: Any) -> None:
     assert shown(clear)["image/png"][:4] == b"\x89PNG"
 
 
-def test_planes_that_are_no_colours_are_averaged() -> None:
+def test_planes_that_are_no_colors_are_averaged() -> None:
     planes = np.stack([np.full((130, 130), share) for share in (0.0, 0.5, 1.0, 0.5, 0.5)], axis=2)
     got = np.asarray(Image.open(io.BytesIO(Frame(planes)._repr_png_())))
     assert got.shape == (130, 130)
     assert set(got.ravel()) == {128}
 
 
-def test_what_is_not_finite_is_black_or_middle_grey() -> None:
+def test_what_is_not_finite_is_black_or_middle_gray() -> None:
     numbers = np.full((130, 2), np.nan)
     numbers[0] = -3, np.inf
     got = np.asarray(Image.open(io.BytesIO(Frame(numbers)._repr_png_())))

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convcli.cli.app import run
-from convcli.errors import InputProblem
+from convcli.cli.main import run
+from convcli.errors import InputError
 from convcli.present.run_page import run_document, write_run_page
 from convcli.report.document import render_document
 from tests.cli.learning import NETWORK, write_quadrants
@@ -193,7 +193,7 @@ def test_a_page_that_cannot_be_written_loses_no_run(
     from convcli.present import run_page
 
     def fails(*_: object, **__: object) -> Path:
-        raise InputProblem("The disk is full.")
+        raise InputError("The disk is full.")
 
     monkeypatch.setattr(run_page, "write_run_page", fails)
     words = ["train", NETWORK, "--data", str(folder / "quadrants.npz"), "--epochs", "1"]
@@ -220,7 +220,7 @@ def test_large_pictures_make_a_small_page(tmp_path: Path) -> None:
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match=r"has no run\.json"):
+    with pytest.raises(InputError, match=r"has no run\.json"):
         run_document(tmp_path)
-    with pytest.raises(InputProblem, match="is no directory"):
+    with pytest.raises(InputError, match="is no directory"):
         run_document(tmp_path / "nowhere")

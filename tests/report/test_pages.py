@@ -117,8 +117,8 @@ def test_equal_ratios_are_equally_far_apart() -> None:
 
 def test_dashes_and_lines_without_a_label() -> None:
     lines = [
-        Line("behind", (1, 2), (0, 1), dashed=True, colour=3, labelled=False),
-        Line("before", (1, 2), (1, 0), colour=3),
+        Line("behind", (1, 2), (0, 1), dashed=True, color=3, labeled=False),
+        Line("before", (1, 2), (1, 0), color=3),
     ]
     chart = parse(line_chart("t", lines, x_label="x", y_label="y"))
     behind, before = chart.iter(f"{SVG}polyline")

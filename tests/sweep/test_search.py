@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.sweep.search import Round, Search, make_search, rungs
 from convcli.sweep.space import Listed, Range, Trial
 from convcli.sweep.summary import Spread, Summary, ranked
@@ -46,7 +46,7 @@ def test_a_grid_is_one_round() -> None:
     (only,) = rounds(make("grid"))
     assert [dict(trial.values)["n"] for trial in only.trials] == list(range(1, 10))
     assert only.epochs is None
-    with pytest.raises(UsageMistake, match="--trials belongs to"):
+    with pytest.raises(UsageError, match="--trials belongs to"):
         make("grid", trials=3)
 
 
@@ -77,7 +77,7 @@ def test_rungs_end_with_all_epochs_and_grow_by_the_factor(
 
 
 def test_epochs_cannot_be_an_axis_of_a_halving() -> None:
-    with pytest.raises(UsageMistake, match="chooses the epochs itself"):
+    with pytest.raises(UsageError, match="chooses the epochs itself"):
         make_search("halving", [Listed("epochs", (1, 2))], trials=None, epochs=9, factor=3, seed=0)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli.errors import UsageMistake
+from convcli.errors import UsageError
 from convcli.sweep.space import Listed, Range, Trial, draw, grid, is_axis, parse_axes
 
 N = {"n": 16}
@@ -45,7 +45,7 @@ def test_values_have_the_type_of_their_setting(word: str, ref: object) -> None:
     [
         (["m=1,2"], "There is no setting 'm'"),
         (["epoch=1,2"], "Did you mean epochs?"),
-        (["optimiser=adam"], "Did you mean optimizer?"),
+        (["optimizer=adam"], "Did you mean optimizer?"),
         (["n=1,2,x"], "'x' is not a whole number"),
         (["n=1.5"], "'1.5' is not a whole number"),
         (["lr="], "'' is not a number"),
@@ -62,7 +62,7 @@ def test_values_have_the_type_of_their_setting(word: str, ref: object) -> None:
     ],
 )
 def test_a_mistake_is_told_with_a_way_out(words: list[str], told: str) -> None:
-    with pytest.raises(UsageMistake) as caught:
+    with pytest.raises(UsageError) as caught:
         parse_axes(words, N)
     assert told in str(caught.value)
 
@@ -88,7 +88,7 @@ def test_a_grid_has_every_combination_once() -> None:
 
 def test_a_huge_grid_is_refused() -> None:
     axes = [Range(name, 0, 1, count=1000) for name in "ab"]
-    with pytest.raises(UsageMistake, match="1,000,000 trials; 10,000 is the limit"):
+    with pytest.raises(UsageError, match="1,000,000 trials; 10,000 is the limit"):
         grid(axes)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from convcli.data import Dataset, make_dataset
 from convcli.data.dataset import Split
-from convcli.errors import InputProblem, UsageMistake, WouldOverwrite
+from convcli.errors import InputError, OutputExistsError, UsageError
 from convcli.learn.fit import fit
 from convcli.learn.plan import with_validation
 from convcli.learn.recipes import Recipe
@@ -132,7 +132,7 @@ def test_the_test_samples_never_reach_a_training(data: Dataset) -> None:
 
 
 def test_a_diverging_trial_is_an_outcome(data: Dataset) -> None:
-    recipe = RECIPE.changed(optimiser="sgd", learning_rate=1e38)
+    recipe = RECIPE.changed(optimizer="sgd", learning_rate=1e38)
     search = make_search("grid", [Listed("n", (1,))], trials=None, epochs=2, factor=3, seed=0)
     sweep = Sweep(recipe, data, search, [0], LocalEngine(1))
     (got,) = finished(sweep).values()
@@ -144,21 +144,21 @@ def test_a_diverging_trial_is_an_outcome(data: Dataset) -> None:
 
 def test_a_sweep_needs_validation_samples(data: Dataset) -> None:
     bare = make_dataset("bare", {"train": Split(*quadrants(40))})
-    with pytest.raises(UsageMistake, match="leave --val 0 out"):
+    with pytest.raises(UsageError, match="leave --val 0 out"):
         make(bare, None)
 
 
 def test_a_trial_that_cannot_be_is_named(data: Dataset) -> None:
     (axis,) = parse_axes(["n=0"], {"n": 4})
-    with pytest.raises((InputProblem, UsageMistake), match=r"Trial 7 \(n=0\)"):
+    with pytest.raises((InputError, UsageError), match=r"Trial 7 \(n=0\)"):
         configure(RECIPE, Trial(7, ((axis.name, 0),)), data)
-    with pytest.raises(UsageMistake, match=r"Trial 1 \(optimizer=adem\).*Did you mean"):
+    with pytest.raises(UsageError, match=r"Trial 1 \(optimizer=adem\).*Did you mean"):
         configure(RECIPE, Trial(1, (("optimizer", "adem"),)), data)
 
 
 def test_a_directory_in_use_is_kept(tmp_path: Path) -> None:
     create_sweep_directory(tmp_path / "s")
     (tmp_path / "s" / "trainings" / "trial0001-seed0-epochs2.json").write_text("{}")
-    with pytest.raises(WouldOverwrite, match="--resume"):
+    with pytest.raises(OutputExistsError, match="--resume"):
         create_sweep_directory(tmp_path / "s")
     assert create_sweep_directory(tmp_path / "s", force=True).count() == 0

@@ -79,11 +79,11 @@ def prelu_backward(bases, row, first, count):
 
 @operation
 def upsample(bases, row, first, count):
-    """Write or give back weighted neighbours.
+    """Write or give back weighted neighbors.
 
     row: small 0, large 3, weights 6 (two for each large cell of depth, height, width), channels 9,
     strides of the small map's depth and height 10, large cells 12, backward 15 (small, which begins
-    as zeros, then gets the gradients); from 16 two neighbours for each large cell, axis by axis.
+    as zeros, then gets the gradients); from 16 two neighbors for each large cell, axis by axis.
     """
     channels = row[9]
     weights = operand(bases, row, 6, 0)

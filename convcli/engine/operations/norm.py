@@ -111,7 +111,7 @@ def batch_forward(bases, row, first, count):
 
 @operation
 def batch_slopes(bases, row, first, count):
-    """Add to the lane the sums of dy and of dy * normalised x.
+    """Add to the lane the sums of dy and of dy * normalized x.
 
     row: dy 0, x 3, statistics 6, lane 9, cells 12, channels 13.
     """
@@ -160,7 +160,7 @@ def merge_slopes(bases, row, first, count):
 
 @operation
 def batch_backward(bases, row, first, count):
-    """Dx = scale / deviation * (dy - mean dy - normalised x * mean (dy * normalised x)).
+    """Dx = scale / deviation * (dy - mean dy - normalized x * mean (dy * normalized x)).
 
     row: dx 0, dy 3, x 6, statistics 9, scale 12, sums 15, cells 18, channels 19; 20: 0 where the
     statistics are fixed, so that dx = scale / deviation * dy.
@@ -184,7 +184,7 @@ def batch_backward(bases, row, first, count):
 
 @summing_operation
 def norm_forward(bases, row, first, count):
-    """Normalise parts of a sample: cells of a layer norm, or groups of channels.
+    """Normalize parts of a sample: cells of a layer norm, or groups of channels.
 
     row: y 0, x 3, statistics 6 (mean and 1 / deviation of each part), scale 9, shift 12,
     constants 15 (eps); parts 18, numbers from part to part 19, runs of a part 20, numbers from run

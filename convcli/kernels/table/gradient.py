@@ -203,14 +203,14 @@ GRADIENT = group(
         "-1 0 1; -√2 0 √2; -1 0 1",
         aliases="frei-chen-x isotropic-x",
         source="ImageMagick FreiChen (type 0)",
-        notes="Sobel with √2 for 2, so that diagonals weigh as much as rows; not normalised.",
+        notes="Sobel with √2 for 2, so that diagonals weigh as much as rows; not normalized.",
     ),
     entry(
         "freichen-y",
         "-1 -√2 -1; 0 0 0; 1 √2 1",
         aliases="frei-chen-y isotropic-y",
         source="ImageMagick FreiChen:90",
-        notes="Sobel with √2 for 2, so that diagonals weigh as much as rows; not normalised.",
+        notes="Sobel with √2 for 2, so that diagonals weigh as much as rows; not normalized.",
     ),
     entry(
         "edge-enhance-gimp",

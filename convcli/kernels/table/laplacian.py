@@ -10,7 +10,7 @@ LAPLACIAN = group(
         "0 1 0; 1 -4 1; 0 1 0",
         aliases="laplacian laplace laplacian-cross",
         source="scipy.ndimage.laplace; OpenCV Laplacian(ksize=1); Wikipedia; lecture",
-        notes="The mathematical sign: negative centre. skimage.filters.laplace and "
+        notes="The mathematical sign: negative center. skimage.filters.laplace and "
         "ImageMagick's Laplacian:1 have the positive one, laplacian-4-pos.",
     ),
     entry(
@@ -42,7 +42,7 @@ LAPLACIAN = group(
         "2 0 2; 0 -8 0; 2 0 2",
         aliases="laplacian-diag",
         source="OpenCV Laplacian(ksize=3)",
-        notes="Not the Laplacian with 8 neighbours: second Sobel derivatives added.",
+        notes="Not the Laplacian with 8 neighbors: second Sobel derivatives added.",
     ),
     entry(
         "laplacian-opencv-5",
@@ -97,7 +97,7 @@ LOG = group(
         "0 0 -1 0 0; 0 -1 -2 -1 0; -1 -2 16 -2 -1; 0 -1 -2 -1 0; 0 0 -1 0 0",
         aliases="log laplacian-of-gaussian mexican-hat",
         source="ImageMagick Laplacian:15; ImageSharp LaplacianOfGaussian; lecture",
-        notes="Positive centre, the other sign than mathematics; sigma about 1.4.",
+        notes="Positive center, the other sign than mathematics; sigma about 1.4.",
     ),
     entry(
         "log-9x9",
@@ -106,12 +106,12 @@ LOG = group(
         "-1 -4 -5 -3 0 -3 -5 -4 -1; -1 -2 -4 -5 -5 -5 -4 -2 -1; 0 -1 -1 -2 -2 -2 -1 -1 0",
         aliases="log9",
         source="ImageMagick Laplacian:19",
-        notes="Positive centre; sigma about 1.4. Often printed with the other sign.",
+        notes="Positive center; sigma about 1.4. Often printed with the other sign.",
     ),
     entry(
         "log-9x9-sampled-1.4",
         negated(laplacian_of_gaussian(1.4, 4)),
         source="the formula sampled at sigma 1.4, its mean taken off, as fspecial('log') does",
-        notes="The mathematical sign: negative centre.",
+        notes="The mathematical sign: negative center.",
     ),
 )

@@ -68,7 +68,7 @@ SHARPEN = group(
         "high-boost-1.7",
         "-1 -1 -1; -1 9.7 -1; -1 -1 -1",
         aliases="high-boost-a1.7",
-        source="Gonzalez & Woods: centre A + 8 with A = 1.7",
+        source="Gonzalez & Woods: center A + 8 with A = 1.7",
         notes="The sum is A: brightens by A.",
     ),
     entry(

@@ -97,7 +97,7 @@ SMOOTH = group(
         "gaussian-5-sigma-1",
         column=gaussian_taps(1, 2),
         row=gaussian_taps(1, 2),
-        source="sampled and normalised: kornia get_gaussian_kernel2d; ImageMagick Gaussian:2x1",
+        source="sampled and normalized: kornia get_gaussian_kernel2d; ImageMagick Gaussian:2x1",
     ),
     entry(
         "smooth",

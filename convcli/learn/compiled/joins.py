@@ -182,28 +182,28 @@ def shuffle(motion: Motion, step: Step, x: Value) -> Value:
 
 
 def upsample(motion: Motion, step: Step, x: Value) -> Value:
-    """An enlargement by whole factors; the same weighted neighbours both ways."""
+    """An enlargement by whole factors; the same weighted neighbors both ways."""
     layer = cast(Upsample, step.layer)
     builder, y = motion.builder, motion.value(step, x)
     source, out = x.map, y.map
-    neighbours: list[int] = []
+    neighbors: list[int] = []
     shares: list[float] = []
     sizes = (source.depth, source.height, source.width)
     for size, factor in zip(sizes, three(layer.factor, 1), strict=True):
         for weights in weights_of_axis(size, factor, linear=layer.bilinear):
             near = np.flatnonzero(weights)
-            neighbours += [int(near[0]), int(near[-1])]
+            neighbors += [int(near[0]), int(near[-1])]
             shares += [float(weights[near[0]]), float(weights[near[-1]]) * (len(near) > 1)]
     table = builder.constant(np.array(shares, np.float32))
     head = (source.channels, source.plane, source.line, out.depth, out.height, out.width)
-    builder.sample(joins.upsample, x.place, y.place, table, *head, 0, *neighbours)
+    builder.sample(joins.upsample, x.place, y.place, table, *head, 0, *neighbors)
 
     def backward() -> None:
         dy = motion.slope_of(y)
 
         def write(to: Place) -> None:
             builder.sample(copying.clear, to, x.size)
-            builder.sample(joins.upsample, to, dy, table, *head, 1, *neighbours)
+            builder.sample(joins.upsample, to, dy, table, *head, 1, *neighbors)
 
         motion.send(x, write)
 

@@ -1,4 +1,4 @@
-"""Rules of the normalisations; batch norm in training waits for the whole batch."""
+"""Rules of the normalizations; batch norm in training waits for the whole batch."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class Builder:
         return Place(Region(size, Base.LANE, offset))
 
     def sample(self, operation: Operation, *parts: Place | int) -> None:
-        """Append a row that runs sample by sample with its neighbours."""
+        """Append a row that runs sample by sample with its neighbors."""
         self.phases[-1].rows.append(Row(operation, parts, per_sample=True))
 
     def chunk(self, operation: Operation, *parts: Place | int) -> None:

@@ -8,7 +8,7 @@ from math import prod
 
 from convcli.engine.calls import Operation
 from convcli.engine.operations import copying, losses
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.learn.compiled import (
     convolutions,
     joins,
@@ -118,7 +118,7 @@ def _without_softmax(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     if last is not None and last.op == "softmax" and len(steps) > 1:
         return steps[:-1]
     shape = " x ".join(map(str, last.output_shape)) if last else "its input"
-    raise InputProblem(
+    raise InputError(
         f"Logits and cross-entropy need a softmax at the end, and the network ends with "
         f"{last.name if last else 'nothing'} ({shape}). Write `dense CLASSES softmax` last, "
         f"or use the squared error."

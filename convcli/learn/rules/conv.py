@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from convcli.errors import InputProblem
+from convcli.errors import InputError
 from convcli.geometry import Window
 from convcli.layers.conv import Conv, DepthwiseConv, SeparableConv, TransposedConv, slide
 from convcli.learn.arrays import Array
@@ -150,10 +150,10 @@ def refuse_other_borders(layer: Conv) -> None:
     """Refuse borders that training does not know.
 
     Raises:
-        InputProblem: a border other than zeros.
+        InputError: a border other than zeros.
     """
     if layer.padding_mode != "zeros":
-        raise InputProblem(
+        raise InputError(
             f"conv with {layer.padding_mode} borders can be calculated, but not run. Use zeros."
         )
 

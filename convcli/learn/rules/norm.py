@@ -1,4 +1,4 @@
-"""Normalisation: the same equation over the batch, over channels, over groups of channels."""
+"""Normalization: the same equation over the batch, over channels, over groups of channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Inner = Callable[[Array], Array]
 def batch_norm(
     layer: BatchNorm, weights: Weights, x: Array, context: Context
 ) -> tuple[Array, Backward]:
-    """Normalise each channel over the batch, or by running statistics (Ioffe and Szegedy 2015).
+    """Normalize each channel over the batch, or by running statistics (Ioffe and Szegedy 2015).
 
     In training the running statistics move by `momentum` towards the batch's; their variance is
     the unbiased one, as in PyTorch.
@@ -29,7 +29,7 @@ def batch_norm(
         for name, value in (("mean", mean), ("variance", unbiased)):
             old = context.buffers[name]
             context.buffers[name] = old + layer.momentum * (value - old)
-        normal, inner = _normalised(x, axes, layer.eps)
+        normal, inner = _normalized(x, axes, layer.eps)
     else:
         mean, variance = context.buffers["mean"], context.buffers["variance"]
         root = np.sqrt(variance + layer.eps)
@@ -44,18 +44,18 @@ def batch_norm(
 def layer_norm(
     layer: LayerNorm, weights: Weights, x: Array, context: Context
 ) -> tuple[Array, Backward]:
-    """Normalise the channels of each cell (Ba et al. 2016)."""
-    normal, inner = _normalised(x, (x.ndim - 1,), layer.eps)
+    """Normalize the channels of each cell (Ba et al. 2016)."""
+    normal, inner = _normalized(x, (x.ndim - 1,), layer.eps)
     return _scaled(weights, normal, inner)
 
 
 def group_norm(
     layer: GroupNorm, weights: Weights, x: Array, context: Context
 ) -> tuple[Array, Backward]:
-    """Normalise all cells of each group of channels (Wu and He 2018)."""
+    """Normalize all cells of each group of channels (Wu and He 2018)."""
     grouped = x.reshape(*x.shape[:-1], layer.groups, -1)
     axes = (*spatial_axes(x), grouped.ndim - 1)
-    normal, inner = _normalised(grouped, axes, layer.eps)
+    normal, inner = _normalized(grouped, axes, layer.eps)
 
     def ungrouped(dn: Array) -> Array:
         return inner(dn.reshape(grouped.shape)).reshape(x.shape)
@@ -63,7 +63,7 @@ def group_norm(
     return _scaled(weights, normal.reshape(x.shape), ungrouped)
 
 
-def _normalised(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Inner]:
+def _normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Inner]:
     """Return (x - mean) / sqrt(variance + eps), and dN -> dX."""
     mean = x.mean(axis=axes, keepdims=True)
     root = np.sqrt(x.var(axis=axes, keepdims=True) + eps)

@@ -46,7 +46,7 @@ def shuffle(
 def weights_of_axis(size: int, factor: int, *, linear: bool) -> Array:
     """Return the matrix (size * factor, size) that enlarges one axis.
 
-    Nearest cell, or linear between cell centres (PyTorch's `align_corners=False`).
+    Nearest cell, or linear between cell centers (PyTorch's `align_corners=False`).
 
     >>> weights_of_axis(2, 2, linear=True)
     array([[1.  , 0.  ], [0.75, 0.25], [0.25, 0.75], [0.  , 1.  ]])

@@ -56,7 +56,7 @@
   const clear = () => { clearPad(); schedule(); };
   byId("clear").addEventListener("click", clear);
   pad.addEventListener("keydown", (event) => { if (event.key === "Delete" || event.key === "Backspace") clear(); });
-  byId("centre").addEventListener("change", () => schedule());
+  byId("center").addEventListener("change", () => schedule());
   byId("dots").addEventListener("change", () => schedule());
   byId("open").addEventListener("change", async (event) => {
     const [file] = event.target.files;
@@ -64,7 +64,7 @@
     const picture = await createImageBitmap(file).catch(() => null);
     if (!picture) { byId("answer").textContent = `${file.name} is not a picture this browser can read.`; return; }
     try {
-      showOpened(Picture.levels(pixelsOf(picture), description.input, description.preprocessing.centred));
+      showOpened(Picture.levels(pixelsOf(picture), description.input, description.preprocessing.centered));
     } catch (problem) {
       byId("answer").textContent = problem.message;
     }
@@ -98,7 +98,7 @@
   small.height = height;
   const smallPen = small.getContext("2d", { willReadFrequently: true });
 
-  // The ink's box scaled to 20/28 of the input and its centre of mass put in the middle, as in MNIST.
+  // The ink's box scaled to 20/28 of the input and its center of mass put in the middle, as in MNIST.
   const inkPlacement = () => {
     const pixels = pen.getImageData(0, 0, pad.width, pad.height).data;
     let left = pad.width, right = -1, top = pad.height, bottom = -1, mass = 0, sumX = 0, sumY = 0;
@@ -122,7 +122,7 @@
     smallPen.fillRect(0, 0, width, height);
     smallPen.imageSmoothingEnabled = true;
     smallPen.imageSmoothingQuality = "high";
-    const place = byId("centre").checked ? inkPlacement() : null;
+    const place = byId("center").checked ? inkPlacement() : null;
     if (place) smallPen.drawImage(pad, place.x, place.y, pad.width * place.scale, pad.height * place.scale);
     else smallPen.drawImage(pad, 0, 0, width, height);
     const pixels = smallPen.getImageData(0, 0, width, height).data;
@@ -180,7 +180,7 @@
   };
 
   // Black to white for values that are never negative; blue - dark - orange for signed ones.
-  const colour = (value, largest, signed) => {
+  const color = (value, largest, signed) => {
     const level = largest > 0 ? Math.max(-1, Math.min(1, value / largest)) : 0;
     if (!signed) return [255 * level, 255 * level, 255 * level];
     return level >= 0 ? [30 + 225 * level, 30 + 150 * level, 36] : [30, 30 + 120 * -level, 36 + 219 * -level];
@@ -203,14 +203,14 @@
       }
     };
     if (panel.flat) {
-      values.forEach((value, i) => paint((i % panel.perLine) * panel.cell, Math.floor(i / panel.perLine) * panel.cell, colour(value, largest, signed)));
+      values.forEach((value, i) => paint((i % panel.perLine) * panel.cell, Math.floor(i / panel.perLine) * panel.cell, color(value, largest, signed)));
     } else {
       for (let map = 0; map < panel.maps; map++) {
         const origin = originOf(panel, map);
         for (let y = 0; y < panel.rows; y++) {
           for (let x = 0; x < panel.columns; x++) {
             const value = values[(y * panel.columns + x) * panel.maps + map];
-            paint(origin.x + x * panel.cell, origin.y + y * panel.cell, colour(value, largest, signed));
+            paint(origin.x + x * panel.cell, origin.y + y * panel.cell, color(value, largest, signed));
           }
         }
       }
@@ -359,7 +359,7 @@
   };
 
   for (const step of description.steps) if (step.shown) panels.push(buildPanel(step, byId("layers")));
-  byId("centre").checked = description.preprocessing.centred;
+  byId("center").checked = description.preprocessing.centered;
   byId("inkLabel").hidden = channels === 1;
   clearPad();
   frame();

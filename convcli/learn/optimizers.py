@@ -1,4 +1,4 @@
-"""Optimisers: frozen figures and one step each; the arithmetic runs in the engine."""
+"""Optimizers: frozen figures and one step each; the arithmetic runs in the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A run of neighbouring weights that are treated alike.
+    """A run of neighboring weights that are treated alike.
 
     Attributes:
         start: index of the first in the flat vector.
@@ -33,8 +33,8 @@ class Span:
     rate_factor: float = 1.0
 
 
-class Optimiser(Protocol):
-    """What the loop asks of an optimiser."""
+class Optimizer(Protocol):
+    """What the loop asks of an optimizer."""
 
     slots_per_weight: ClassVar[int]
     """Numbers remembered for each weight."""
@@ -61,7 +61,7 @@ class Optimiser(Protocol):
         """Move `weights` (N,) in place against `gradient` (N,).
 
         Args:
-            engine: `convcli.engine.optimise` or its twin.
+            engine: `convcli.engine.optimize` or its twin.
             weights: changed in place.
             gradient: mean gradient of the batch; read only.
             memory: (slots_per_weight, N), zero before the first step; changed in place.
@@ -99,7 +99,7 @@ class Sgd:
         scale: float,
         count: int,
     ) -> None:
-        """Move `weights` in place; see `Optimiser.step`."""
+        """Move `weights` in place; see `Optimizer.step`."""
         engine.sgd(
             weights,
             gradient,
@@ -149,7 +149,7 @@ class Adam:
         scale: float,
         count: int,
     ) -> None:
-        """Move `weights` in place; see `Optimiser.step`."""
+        """Move `weights` in place; see `Optimizer.step`."""
         engine.adam(
             weights,
             gradient,
@@ -203,7 +203,7 @@ class RmsProp:
         scale: float,
         count: int,
     ) -> None:
-        """Move `weights` in place; see `Optimiser.step`."""
+        """Move `weights` in place; see `Optimizer.step`."""
         engine.rmsprop(
             weights,
             gradient,
@@ -218,35 +218,35 @@ class RmsProp:
         )
 
 
-OPTIMISERS: dict[str, type[Optimiser]] = {
+OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": Adam,
     "adamw": AdamW,
     "sgd": Sgd,
     "nesterov": Nesterov,
     "rmsprop": RmsProp,
 }
-"""The optimisers by name."""
+"""The optimizers by name."""
 
 
-def read_optimiser(
+def read_optimizer(
     text: str, *, momentum: float | None = None, weight_decay: float | None = None
-) -> Optimiser:
-    """Return the optimiser that `text` names, such as `sgd:momentum=0.8`.
+) -> Optimizer:
+    """Return the optimizer that `text` names, such as `sgd:momentum=0.8`.
 
     `momentum` becomes Adam's `beta1`, which is the same thing there.
 
     Raises:
-        UsageMistake: no such optimiser or figure.
+        UsageError: no such optimizer or figure.
 
-    >>> read_optimiser("nesterov", momentum=0.8)
+    >>> read_optimizer("nesterov", momentum=0.8)
     Nesterov(momentum=0.8, nesterov=True, weight_decay=0.0)
-    >>> read_optimiser("adam", momentum=0.8).beta1
+    >>> read_optimizer("adam", momentum=0.8).beta1
     0.8
     """
     return read_choice(
         text,
-        OPTIMISERS,
-        "optimiser",
+        OPTIMIZERS,
+        "optimizer",
         momentum=momentum,
         beta1=momentum,
         weight_decay=weight_decay,
@@ -254,7 +254,7 @@ def read_optimiser(
 
 
 def apply_step(
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     engine: ModuleType,
     weights: Vector,
     gradient: Vector,
@@ -265,11 +265,11 @@ def apply_step(
     count: int,
     clip: float | None = None,
 ) -> float | None:
-    """Take one optimiser step on the weights of `spans`; all others stay as they are.
+    """Take one optimizer step on the weights of `spans`; all others stay as they are.
 
     Args:
-        optimiser: its figures.
-        engine: `convcli.engine.optimise` or its twin.
+        optimizer: its figures.
+        engine: `convcli.engine.optimize` or its twin.
         weights: all weights of the model, (N,); changed in place.
         gradient: mean gradient of the batch, (N,).
         memory: (slots_per_weight, N); changed in place.
@@ -287,13 +287,13 @@ def apply_step(
         scale = min(1.0, clip / (norm + 1e-6))
     for span in spans:
         part = slice(span.start, span.stop)
-        optimiser.step(
+        optimizer.step(
             engine,
             weights[part],
             gradient[part],
             memory[:, part],
             rate=rate * span.rate_factor,
-            decay=optimiser.weight_decay if span.decays else 0.0,
+            decay=optimizer.weight_decay if span.decays else 0.0,
             scale=scale,
             count=count,
         )

@@ -1,4 +1,4 @@
-"""Optimiser steps over flat float32 vectors, in place: one pass over memory each.
+"""Optimizer steps over flat float32 vectors, in place: one pass over memory each.
 
 `scale` multiplies the gradient first (clipping), `decay` adds that multiple of the weight to it
 (the L2 penalty). The equations are those of `torch.optim`, so that a rate means the same.

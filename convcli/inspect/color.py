@@ -1,4 +1,4 @@
-"""Numbers as colours: heat for strengths, blue and red for signs, laid over pictures."""
+"""Numbers as colors: heat for strengths, blue and red for signs, laid over pictures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Pixels = NDArray[np.uint8]
 HEAT = ((0, 0, 0), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 """Evenly spaced stops from black to pale yellow; every stop is lighter than the one before."""
 SIGNED = ((5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31))
-"""Blue for negative, white for zero, red for positive; told apart by colour-blind eyes too."""
+"""Blue for negative, white for zero, red for positive; told apart by color-blind eyes too."""
 
 FOR, AGAINST = (240, 80, 50), (60, 130, 240)
-"""Colours of signs over a picture."""
+"""Colors of signs over a picture."""
 HALF_LIGHT = 0.6
-"""Light left to a picture under colours, so that they show on white too."""
+"""Light left to a picture under colors, so that they show on white too."""
 
 
 def heat(values: Values) -> Pixels:
@@ -44,7 +44,7 @@ def signed(values: Values) -> Pixels:
 def overlay(
     picture: Pixels, values: Values, strength: float = 0.8, *, with_signs: bool = False
 ) -> Pixels:
-    """Return a picture in half light under colours: clear where `values` are 0.
+    """Return a picture in half light under colors: clear where `values` are 0.
 
     Args:
         picture: (H, W, 3) or (H, W).
@@ -65,7 +65,7 @@ def overlay(
 
 
 def _stops(stops: tuple[tuple[int, int, int], ...], shares: Values) -> Pixels:
-    """Return colours linear between `stops` for shares from 0 to 1."""
+    """Return colors linear between `stops` for shares from 0 to 1."""
     table = np.array(stops, np.float64)
     places = np.linspace(0, 1, len(stops))
     channels = [np.interp(shares, places, table[:, channel]) for channel in range(3)]

@@ -1,4 +1,4 @@
-"""Inputs that excite a unit most: gradient ascent on the input, mildly regularised."""
+"""Inputs that excite a unit most: gradient ascent on the input, mildly regularized."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ascent:
         steps: how many; rate, decay and blur fall evenly to 0.
         rate: root mean square change of the first step, as a share of the range.
         decay: share of the way back to the middle in the first step.
-        blur: share of each cell that is spread over its neighbours in the first step.
+        blur: share of each cell that is spread over its neighbors in the first step.
         jitter: the input is shifted by up to this many cells while a gradient is taken.
         seed: of the first noise and of the shifts.
     """
@@ -39,7 +39,7 @@ class Ascent:
     seed: int = 0
 
 
-def maximise(
+def maximize(
     gradient: Gradient,
     count: int,
     shape: tuple[int, ...],
@@ -58,7 +58,7 @@ def maximise(
         ascent: how.
         on_step: called after each step.
 
-    >>> bright = maximise(lambda x: np.ones_like(x), 1, (2, 2, 1), (0.0, 255.0))
+    >>> bright = maximize(lambda x: np.ones_like(x), 1, (2, 2, 1), (0.0, 255.0))
     >>> bool((bright > 200).all())
     True
     """
@@ -91,7 +91,7 @@ def _unit(slopes: Values) -> Values:
 
 
 def _blurred(inputs: Values, share: float, axes: tuple[int, ...]) -> Values:
-    """Return the inputs with `share` of each cell given to its two neighbours, axis by axis."""
+    """Return the inputs with `share` of each cell given to its two neighbors, axis by axis."""
     for axis in axes:
         if inputs.shape[axis] == 1:
             continue

@@ -44,7 +44,7 @@ def first_buffers(trace: Trace) -> dict[str, Array]:
 
 
 def _is_rectified(trace: Trace, step: Step) -> bool:
-    """Tell whether a rectifier follows, perhaps behind a normalisation."""
+    """Tell whether a rectifier follows, perhaps behind a normalization."""
     if step.activation:
         return step.activation in RECTIFIERS
     follower = next((other for other in trace.steps if step.index in other.sources), None)

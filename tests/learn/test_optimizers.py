@@ -1,14 +1,14 @@
-"""Optimiser steps against PyTorch and against the NumPy twin."""
+"""Optimizer steps against PyTorch and against the NumPy twin."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from convcli.engine import optimise
-from convcli.errors import UsageMistake
-from convcli.learn.optimisers import OPTIMISERS, Span, apply_step, read_optimiser
-from tests.learn import optimise_reference
+from convcli.engine import optimize
+from convcli.errors import UsageError
+from convcli.learn.optimizers import OPTIMIZERS, Span, apply_step, read_optimizer
+from tests.learn import optimize_reference
 
 SIZE = 37  # no multiple of a vector's width
 
@@ -26,14 +26,14 @@ CHOICES = [
 
 def walk(choice: str, engine: object, rate: float, steps: int = 20) -> np.ndarray:
     """Descend on a quadratic whose gradient is the weights less a target."""
-    optimiser = read_optimiser(choice)
+    optimizer = read_optimizer(choice)
     weights = np.linspace(-1, 1, SIZE).astype(np.float32)
     target = np.sin(np.arange(SIZE)).astype(np.float32)
-    memory = np.zeros((optimiser.slots_per_weight, SIZE), np.float32)
+    memory = np.zeros((optimizer.slots_per_weight, SIZE), np.float32)
     for count in range(1, steps + 1):
         gradient = weights - target
         apply_step(
-            optimiser, engine, weights, gradient, memory, [Span(0, SIZE, decays=True)],
+            optimizer, engine, weights, gradient, memory, [Span(0, SIZE, decays=True)],
             rate=rate, count=count,
         )  # fmt: skip
     return weights
@@ -41,15 +41,15 @@ def walk(choice: str, engine: object, rate: float, steps: int = 20) -> np.ndarra
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_compiled_steps_are_the_twins(choice: str) -> None:
-    ref = walk(choice, optimise_reference, rate=0.05)
-    got = walk(choice, optimise, rate=0.05)
+    ref = walk(choice, optimize_reference, rate=0.05)
+    got = walk(choice, optimize, rate=0.05)
     np.testing.assert_allclose(got, ref, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_steps_are_pytorchs(choice: str) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of the optimisers")
-    ours = read_optimiser(choice)
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of the optimizers")
+    ours = read_optimizer(choice)
     figures = {"lr": 0.05, "weight_decay": ours.weight_decay}
     name = choice.partition(":")[0]
     kind = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}.get(name, "SGD")
@@ -66,30 +66,30 @@ def test_the_steps_are_pytorchs(choice: str) -> None:
         weights.grad = weights.detach() - target
         theirs.step()
     ref = weights.detach().numpy()
-    got = walk(choice, optimise, rate=0.05)
+    got = walk(choice, optimize, rate=0.05)
     np.testing.assert_allclose(got, ref, rtol=2e-5, atol=2e-6)
 
 
 def test_the_gradient_is_clipped_by_its_norm() -> None:
     weights, gradient = np.zeros(2, np.float32), np.array([3, 4], np.float32)
     memory = np.zeros((1, 2), np.float32)
-    sgd = read_optimiser("sgd", momentum=0.0)
+    sgd = read_optimizer("sgd", momentum=0.0)
     norm = apply_step(
-        sgd, optimise, weights, gradient, memory, [Span(0, 2, decays=False)],
+        sgd, optimize, weights, gradient, memory, [Span(0, 2, decays=False)],
         rate=1.0, count=1, clip=1.0,
     )  # fmt: skip
     assert norm == 5
     np.testing.assert_allclose(weights, [-0.6, -0.8], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_weights_outside_the_spans_stay(name: str) -> None:
-    optimiser = read_optimiser(name)
+    optimizer = read_optimizer(name)
     weights = np.ones(10, np.float32)
-    memory = np.zeros((optimiser.slots_per_weight, 10), np.float32)
+    memory = np.zeros((optimizer.slots_per_weight, 10), np.float32)
     spans = [Span(0, 2, decays=True), Span(6, 10, decays=False)]
     gradient = np.full(10, 2, np.float32)
-    apply_step(optimiser, optimise, weights, gradient, memory, spans, rate=0.1, count=1)
+    apply_step(optimizer, optimize, weights, gradient, memory, spans, rate=0.1, count=1)
     assert (weights[2:6] == 1).all()
     assert (weights[:2] != 1).all()
     assert (weights[6:] != 1).all()
@@ -97,10 +97,10 @@ def test_weights_outside_the_spans_stay(name: str) -> None:
 
 def test_biases_do_not_decay() -> None:
     weights = np.ones(4, np.float32)
-    sgd = read_optimiser("sgd", weight_decay=0.5)
+    sgd = read_optimizer("sgd", weight_decay=0.5)
     spans = [Span(0, 2, decays=True), Span(2, 4, decays=False)]
     apply_step(
-        sgd, optimise, weights, np.zeros(4, np.float32), np.zeros((1, 4), np.float32), spans,
+        sgd, optimize, weights, np.zeros(4, np.float32), np.zeros((1, 4), np.float32), spans,
         rate=0.1, count=1,
     )  # fmt: skip
     np.testing.assert_allclose(weights, [0.95, 0.95, 1, 1])
@@ -109,8 +109,8 @@ def test_biases_do_not_decay() -> None:
 def test_the_average_follows_the_weights() -> None:
     got, ref = np.arange(5, dtype=np.float32), np.arange(5, dtype=np.float32)
     weights = np.full(5, 3, np.float32)
-    optimise.ema_update(got, weights, np.float32(0.9))
-    optimise_reference.ema_update(ref, weights, np.float32(0.9))
+    optimize.ema_update(got, weights, np.float32(0.9))
+    optimize_reference.ema_update(ref, weights, np.float32(0.9))
     np.testing.assert_allclose(got, ref, rtol=1e-6)
 
 
@@ -126,5 +126,5 @@ def test_the_average_follows_the_weights() -> None:
     ],
 )
 def test_a_mistake_says_what_is_wrong(text: str, says: str) -> None:
-    with pytest.raises(UsageMistake, match=says):
-        read_optimiser(text)
+    with pytest.raises(UsageError, match=says):
+        read_optimizer(text)

@@ -1,4 +1,4 @@
-"""Optimiser steps in plain NumPy, for any float type: the oracle of `convcli.engine.optimise`."""
+"""Optimizer steps in plain NumPy, for any float type: the oracle of `convcli.engine.optimize`."""
 
 from __future__ import annotations
 
