@@ -54,6 +54,8 @@ EXAMPLES = """Examples:
   convcli shape --solve "28 -> 14, kernel 3"
 
   convcli shape --flops-table
+
+  convcli shape --layers conv
 """
 
 
@@ -101,6 +103,7 @@ def shape(
     sizes: options.SizesOption = False,
     selftest: options.SelftestOption = False,
     flops_table: options.FlopsTableOption = False,
+    layers: options.LayersOption = False,
     trace: options.TraceOption = None,
     at: options.AtOption = None,
     convention: options.ConventionOption = None,
@@ -120,6 +123,7 @@ def shape(
         sizes=sizes,
         selftest=selftest,
         flops_table=flops_table,
+        layers=layers,
         trace=trace is not None,
         compare_dialects=compare_dialects,
     )
@@ -131,6 +135,11 @@ def shape(
         refuse_without_effect(
             {**table_only, "--memory-limit": memory_limit}, f"in the table, not with {asked}"
         )
+    if layers:
+        from convcli.present.word_table import words_report
+
+        refuse_without_effect({"--input": input_text, **figures_only}, f"with {asked}")
+        return emit(words_report(" ".join(words) if words else None), style)
     if solve is not None or selftest or flops_table:
         refuse_without_effect(
             {"NETWORK": words, "--input": input_text, **figures_only}, f"without {asked}"

@@ -183,6 +183,14 @@ TimeOption = Annotated[
         rich_help_panel=TABLE,
     ),
 ]
+LayersOption = Annotated[
+    bool,
+    typer.Option(
+        "--layers",
+        help="The words of the notation; behind it WORD for one in full.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
 FlopsTableOption = Annotated[
     bool,
     typer.Option(

@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from convcli.errors import did_you_mean
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
+from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import WORDS, Word, word
 
-STEPS_PER_ELEMENT = {
-    "relu": "compare",
-    "relu6": "compare, compare",
-    "leakyrelu": "compare, multiply",
-    "prelu": "compare, multiply",
-    "elu": "compare, exp, subtract",
-    "gelu": "divide, erf, add, multiply, multiply",
-    "silu": "negate, exp, add, divide, multiply",
-    "hardswish": "add, compare, compare, divide, multiply",
-    "tanh": "tanh",
-    "sigmoid": "negate, exp, add, divide",
-    "softmax": "compare, subtract, exp, add, divide",
+
+class Kind(NamedTuple):
+    """One activation without weights: a row of its own, and a suffix of a layer."""
+
+    about: str
+    steps: str
+    """What it does to one element; exp, erf, tanh and a division count 1 each."""
+    keeps: str
+    """What its gradient is computed from."""
+    elsewhere: Elsewhere
+
+
+def _named(torch: str, keras: str, onnx: str = "", *also: str) -> Elsewhere:
+    return Elsewhere(Torch(torch), Onnx(onnx) if onnx else None, Keras(keras), also)
+
+
+ACTIVATIONS = {
+    "relu": Kind("max(x, 0)", "compare", "output", _named("F.relu({x})", "relu", "Relu")),
+    "relu6": Kind("max(x, 0), at most 6", "compare, compare", "input",
+                  _named("F.relu6({x})", "relu6")),
+    "leakyrelu": Kind("x, or 0.01 x where x is negative", "compare, multiply", "input",
+                      _named("F.leaky_relu({x}, 0.01)", "leaky_relu", "LeakyRelu")),
+    "elu": Kind("x, or exp(x) - 1 where x is negative", "compare, exp, subtract", "input",
+                _named("F.elu({x})", "elu", "Elu")),
+    "gelu": Kind("x times the normal distribution's share below x (exact)",
+                 "divide, erf, add, multiply, multiply", "input",
+                 _named("F.gelu({x})", "gelu", "Gelu")),
+    "silu": Kind("x sigmoid(x)", "negate, exp, add, divide, multiply", "input",
+                 _named("F.silu({x})", "silu", "", "swish")),
+    "hardswish": Kind("x times (x + 3) / 6 cut to 0..1", "add, compare, compare, divide, multiply",
+                      "input", _named("F.hardswish({x})", "hard_silu", "HardSwish")),
+    "tanh": Kind("hyperbolic tangent", "tanh", "output", _named("torch.tanh({x})", "tanh", "Tanh")),
+    "sigmoid": Kind("1 / (1 + exp(-x))", "negate, exp, add, divide", "output",
+                    _named("torch.sigmoid({x})", "sigmoid", "Sigmoid", "logistic")),
+    "softmax": Kind("shares that sum to 1 over the channels", "compare, subtract, exp, add, divide",
+                    "output", _named("F.softmax({x}, dim=1)", "softmax", "Softmax")),
+}  # fmt: skip
+
+KINDS = tuple(ACTIVATIONS)
+
+STEPS_PER_ELEMENT = {kind: row.steps for kind, row in ACTIVATIONS.items()} | {
+    "prelu": ACTIVATIONS["leakyrelu"].steps
 }
-"""What an activation does to one element, step by step."""
 
 OPS_PER_ELEMENT = {kind: steps.count(",") + 1 for kind, steps in STEPS_PER_ELEMENT.items()}
-"""Operations for one element; exp, erf, tanh and a division count 1 each."""
-
-KEEPS = dict.fromkeys(STEPS_PER_ELEMENT, "input") | dict.fromkeys(
-    ("relu", "tanh", "sigmoid", "softmax"), "output"
-)
-"""What the gradient of an activation is computed from."""
-
-KINDS = tuple(kind for kind in OPS_PER_ELEMENT if kind != "prelu")
-"""Activations without weights: rows of their own, and suffixes of a layer."""
 
 
 def activation_flops(kind: str, shape: Shape) -> int:
@@ -88,15 +110,20 @@ class Activation(Layer):
 
     @property
     def keeps(self) -> str:  # type: ignore[override]  # its kind decides
-        """What its gradient reads again, by `KEEPS`."""
-        return KEEPS[self.kind]
+        """What its gradient reads again, by its kind."""
+        return ACTIVATIONS[self.kind].keeps
 
     def flops(self, input_shape: Shape) -> Work:
         """Return the operations by `OPS_PER_ELEMENT`."""
         return {"activation": activation_flops(self.kind, input_shape)}
 
 
-WORDS.update({kind: Word(kind, Activation, kind, {"kind": kind}) for kind in KINDS})
+WORDS.update(
+    {
+        kind: Word(kind, Activation, kind, {"kind": kind}, row.about, row.elsewhere)
+        for kind, row in ACTIVATIONS.items()
+    }
+)
 
 
 @word("prelu", "prelu")
@@ -107,6 +134,11 @@ class PReLU(Layer):
     {'slope': (64,)}
     """
 
+    elsewhere = Elsewhere(
+        Torch("PReLU({channels})", {"slope": "weight"}),
+        Onnx("PRelu", arrays=("slope",)),
+        Keras("PReLU"),
+    )
     keeps = "input"
 
     def weights(self, input_shape: Shape) -> dict[str, Shape]:

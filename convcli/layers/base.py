@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 from convcli.errors import InputError
 from convcli.frozen import Frozen
 from convcli.geometry import AxisMap, Padding
+from convcli.layers.elsewhere import Elsewhere
 
 Shape = tuple[int, ...]
 """Channels last, no batch: (H, W, C), (L, C), (D, H, W, C) or (N,)."""
@@ -77,6 +78,8 @@ class Layer(Frozen):
     """Fields that are at least 1."""
     unsaid: ClassVar[tuple[str, ...]] = ()
     """Fields that the notation has no word for."""
+    elsewhere: ClassVar[Elsewhere] = Elsewhere()
+    """What other programs call it."""
     keeps: ClassVar[str] = ""
     """What its gradient reads again, as in PyTorch: `input`, `output`, or nothing."""
     is_view: ClassVar[bool] = False

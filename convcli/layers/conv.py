@@ -18,6 +18,7 @@ from convcli.geometry import (
 )
 from convcli.layers.activation import ActivatedLayer
 from convcli.layers.base import Shape, ShapeError, Work, elements, shape_text
+from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
 
@@ -124,6 +125,12 @@ class Conv(Sliding):
     padding_mode: str = "zeros"
     """What stands in the padding: zeros, or reflect, replicate, circular (not in the notation)."""
 
+    elsewhere = Elsewhere(
+        Torch("Conv{rank}d", {"kernel": "weight", "bias": "bias"}),
+        Onnx("Conv"),
+        Keras("Conv{rank}D"),
+        ("convolution",),
+    )
     unsaid = ("padding_mode",)
     keeps = "input"
     positive_fields = ("filters", "groups")
@@ -189,6 +196,7 @@ class DepthwiseConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
+    elsewhere = Elsewhere(keras=Keras("DepthwiseConv{rank}D"), also=("depthwise",))
     keeps = "input"
     positive_fields = ("multiplier",)
 
@@ -225,6 +233,7 @@ class SeparableConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
+    elsewhere = Elsewhere(keras=Keras("SeparableConv{rank}D"), also=("separable",))
     keeps = "input"
     positive_fields = ("filters", "multiplier")
 
@@ -274,6 +283,12 @@ class TransposedConv(ActivatedLayer):
     fill: tuple[int, ...] = (0,)
     """Cells a framework adds by itself at the end (Keras, kernel below stride)."""
 
+    elsewhere = Elsewhere(
+        Torch("ConvTranspose{rank}d"),
+        Onnx("ConvTranspose"),
+        Keras("Conv{rank}DTranspose"),
+        ("deconv",),
+    )
     unsaid = ("fill",)
     keeps = "input"
     needs_map = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convcli.layers.activation import ActivatedLayer
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
+from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import WORDS, Word, word
 
 
@@ -18,6 +19,7 @@ class Dense(ActivatedLayer):
     units: int
     bias: bool = True
 
+    elsewhere = Elsewhere(Torch("Linear"), Onnx("Gemm"), Keras("Dense"), ("fc", "fullyconnected"))
     keeps = "input"
     positive_fields = ("units",)
 
@@ -48,6 +50,7 @@ class Flatten(Layer):
     (800,)
     """
 
+    elsewhere = Elsewhere(Torch("Flatten"), Onnx("Flatten"), Keras("Flatten"))
     is_view = True
 
     def output_rank(self, rank: int) -> int:
@@ -64,7 +67,7 @@ class Flatten(Layer):
 
 @word("dropout", "dropout 0.5", whole_channels=False)
 class Dropout(Layer):
-    """In training, zeros at `rate`, of single cells or of `whole_channels`; else a pass-through.
+    """In training, zeros at `rate`; else a pass-through.
 
     >>> Dropout(0.5).output_shape((128,))
     (128,)
@@ -72,6 +75,8 @@ class Dropout(Layer):
 
     rate: float
     whole_channels: bool = False
+
+    elsewhere = Elsewhere(Torch("Dropout"), Onnx("Dropout"), Keras("Dropout"))
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
@@ -87,4 +92,11 @@ class Dropout(Layer):
         return elements(input_shape[-1:] if self.whole_channels else input_shape), 0
 
 
-WORDS["dropout2d"] = Word("dropout2d", Dropout, "dropout2d 0.2", {"whole_channels": True})
+WORDS["dropout2d"] = Word(
+    "dropout2d",
+    Dropout,
+    "dropout2d 0.2",
+    {"whole_channels": True},
+    "In training, whole channels of zeros at `rate`.",
+    Elsewhere(Torch("Dropout{rank}d"), keras=Keras("SpatialDropout{rank}D")),
+)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from convcli.frozen import Frozen
 from convcli.layers.base import Join, Layer, Shape, ShapeError, Work, elements, shape_text
 
+OTHER_NAMES = {"concatenate": "concat", "cat": "concat", "multiply": "scale", "skip": "residual"}
+"""What people type for a block."""
+
 MAX_DEPTH = 50
 """Blocks inside blocks; deeper nesting is a mistake or an attack."""
 

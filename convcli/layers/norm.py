@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
+from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
 STATISTICS_OPS = 7
 """Layer and group normalization per element: mean 1, center 1, square 1, sum 1, divide 1, scale 1,
 shift 1. Batch normalization has its statistics ready and needs the last 2 alone."""
+
+
+SCALE_AND_SHIFT = {"scale": "weight", "shift": "bias"}
+"""PyTorch's names of one number per channel to multiply by, and one to add."""
 
 
 def check_eps(eps: float) -> None:
@@ -28,6 +33,14 @@ class BatchNorm(Layer):
     eps: float = 1e-5
     momentum: float = 0.1
 
+    elsewhere = Elsewhere(
+        Torch(
+            "BatchNorm{rank}d({channels}, eps={eps}, momentum={momentum})",
+            {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"},
+        ),
+        Onnx("BatchNormalization", {"epsilon": "eps"}, ("scale", "shift", "mean", "variance")),
+        Keras("BatchNormalization"),
+    )
     keeps = "input"
 
     def __post_init__(self) -> None:
@@ -62,6 +75,11 @@ class LayerNorm(Layer):
 
     eps: float = 1e-5
 
+    elsewhere = Elsewhere(
+        Torch("LayerNorm({channels}, eps={eps})", SCALE_AND_SHIFT),
+        Onnx("LayerNormalization"),
+        Keras("LayerNormalization", {"epsilon": "eps"}),
+    )
     keeps = "input"
 
     def __post_init__(self) -> None:
@@ -89,6 +107,11 @@ class GroupNorm(Layer):
     groups: int
     eps: float = 1e-5
 
+    elsewhere = Elsewhere(
+        Torch("GroupNorm({groups}, {channels}, eps={eps})", SCALE_AND_SHIFT),
+        Onnx("GroupNormalization"),
+        Keras("GroupNormalization", {"groups": "groups", "epsilon": "eps"}),
+    )
     keeps = "input"
     positive_fields = ("groups",)
 
@@ -129,6 +152,11 @@ class LocalResponseNorm(Layer):
     beta: float = 0.75
     k: float = 1.0
 
+    elsewhere = Elsewhere(
+        Torch("F.local_response_norm({x}, {size}, {alpha}, {beta}, {k})"),
+        Onnx("LRN", {"size": "size", "alpha": "alpha", "beta": "beta", "bias": "k"}),
+        also=("localresponsenorm",),
+    )
     keeps = "input"
     positive_fields = ("size",)
 

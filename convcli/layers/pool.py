@@ -7,6 +7,7 @@ from math import gcd, prod
 from convcli.geometry import Adaptive, AxisMap, Padding, Window, windows
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.conv import canonical_padding, check_padding, slide
+from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
 
@@ -66,6 +67,7 @@ class MaxPool(Pool):
     padding: Padding = "valid"
     ceil: bool = False
 
+    elsewhere = Elsewhere(Torch("MaxPool{rank}d"), Onnx("MaxPool"), Keras("MaxPooling{rank}D"))
     keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
@@ -91,6 +93,12 @@ class AveragePool(Pool):
     ceil: bool = False
     count_padding: bool = False
 
+    elsewhere = Elsewhere(
+        Torch("AvgPool{rank}d"),
+        Onnx("AveragePool"),
+        Keras("AveragePooling{rank}D"),
+        ("avgpooling",),
+    )
     keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
@@ -124,6 +132,12 @@ class GlobalAveragePool(GlobalPool):
     (512,)
     """
 
+    elsewhere = Elsewhere(
+        onnx=Onnx("GlobalAveragePool"),
+        keras=Keras("GlobalAveragePooling{rank}D"),
+        also=("globalavgpool",),
+    )
+
     def flops(self, input_shape: Shape) -> Work:
         """Return one addition for each cell but the first, and one division."""
         return {"pooling": elements(input_shape)}
@@ -137,6 +151,7 @@ class GlobalMaxPool(GlobalPool):
     (512,)
     """
 
+    elsewhere = Elsewhere(onnx=Onnx("GlobalMaxPool"), keras=Keras("GlobalMaxPooling{rank}D"))
     keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
@@ -158,6 +173,11 @@ class AdaptiveAveragePool(Layer):
 
     size: tuple[int, ...]
 
+    elsewhere = Elsewhere(
+        Torch("AdaptiveAvgPool{rank}d"),
+        keras=Keras("AdaptiveAveragePooling{rank}D"),
+        also=("adaptivepool",),
+    )
     keeps = "input"
     needs_map = True
     axes_fields = ("size",)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from convcli.geometry import AxisMap, Enlarge, Window, output_size
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
+from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
 
@@ -19,6 +20,7 @@ class Reshape(Layer):
 
     shape: Shape
 
+    elsewhere = Elsewhere(onnx=Onnx("Reshape"), keras=Keras("Reshape"), also=("view", "unflatten"))
     is_view = True
     axes_fields = ("shape",)
 
@@ -59,6 +61,7 @@ class Pad(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
+    elsewhere = Elsewhere(Torch("ZeroPad{rank}d"), Onnx("Pad"), Keras("ZeroPadding{rank}D"))
     needs_map = True
     pads_fields = ("cells",)
 
@@ -86,6 +89,7 @@ class Crop(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
+    elsewhere = Elsewhere(keras=Keras("Cropping{rank}D"))
     needs_map = True
     pads_fields = ("cells",)
 
@@ -122,6 +126,9 @@ class Upsample(Layer):
     factor: tuple[int, ...]
     bilinear: bool = False
 
+    elsewhere = Elsewhere(
+        Torch("Upsample"), Onnx("Resize"), Keras("UpSampling{rank}D"), ("interpolate",)
+    )
     needs_map = True
     axes_fields = ("factor",)
 
@@ -155,6 +162,7 @@ class ChannelShuffle(Layer):
 
     groups: int
 
+    elsewhere = Elsewhere(Torch("ChannelShuffle"))
     positive_fields = ("groups",)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -177,6 +185,7 @@ class PixelShuffle(Layer):
 
     factor: int
 
+    elsewhere = Elsewhere(Torch("PixelShuffle"), Onnx("DepthToSpace"))
     needs_map = True
     positive_fields = ("factor",)
 
@@ -207,6 +216,7 @@ class PixelUnshuffle(Layer):
 
     factor: int
 
+    elsewhere = Elsewhere(Torch("PixelUnshuffle"), Onnx("SpaceToDepth"))
     needs_map = True
     positive_fields = ("factor",)
 

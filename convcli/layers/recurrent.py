@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convcli.layers.base import Layer, Shape, ShapeError, Work, shape_text
+from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
 
@@ -21,6 +22,7 @@ class LSTM(Layer):
     sequence: bool = False
     biases: int = 1
 
+    elsewhere = Elsewhere(Torch("LSTM"), Onnx("LSTM"), Keras("LSTM"))
     unsaid = ("biases",)
     keeps = "input"
     positive_fields = ("units",)

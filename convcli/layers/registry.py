@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar, dataclass_transform
 
 from convcli.layers.base import Layer
+from convcli.layers.elsewhere import Elsewhere, plain
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
@@ -21,6 +22,10 @@ class Word:
     example: str
     fixed: Mapping[str, object] = field(default_factory=dict)
     """Fields that the word itself decides."""
+    described: str = ""
+    """What it does, where the class has several words."""
+    named: Elsewhere | None = None
+    """What it is called elsewhere, where the class has several words."""
 
     @cached_property
     def positional(self) -> tuple[str, ...]:
@@ -41,11 +46,34 @@ class Word:
     @property
     def about(self) -> str:
         """The first sentence of the class's description."""
-        return (self.layer.__doc__ or "").partition("\n")[0]
+        return self.described or (self.layer.__doc__ or "").partition("\n")[0]
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What it is called in other programs."""
+        return self.named or self.layer.elsewhere
 
 
 WORDS: dict[str, Word] = {}
 """The words of single layers; importing `convcli.layers` fills it."""
+
+
+@cache
+def _by_other_names() -> dict[str, str]:
+    """Return names elsewhere -> words; a word itself is never another one's name."""
+    others = {plain(name): one.text for one in WORDS.values() for name in one.elsewhere.names()}
+    return others | {plain(text): text for text in WORDS}
+
+
+def word_for(name: str) -> Word | None:
+    """Return the word that is meant by a name, also by one of PyTorch, Keras or ONNX.
+
+    >>> import convcli.layers
+    >>> [word_for(name).text for name in ("nn.Conv2d", "Dense", "MaxPooling2D", "swish")]
+    ['conv', 'dense', 'maxpool', 'silu']
+    """
+    known = name if name in WORDS else name.lower()
+    return WORDS.get(known) or WORDS.get(_by_other_names().get(plain(name), ""))
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(field,))

@@ -137,15 +137,30 @@ def preset_text(name: str) -> str:
     Raises:
         UsageError: there is no such preset; names the nearest.
     """
-    place = PRESETS / f"{name}.net"
-    if not name.replace("-", "").replace("_", "").isalnum() or not place.is_file():
-        known = preset_names()
-        hint = did_you_mean(name, known) or f" Known: {' '.join(known)}."
-        raise UsageError(
-            f"There is no preset {name[:60]!r}.{hint} "
-            f"A network in words begins with input: input 28x28x1, conv 16 3"
-        )
-    return place.read_text(encoding="utf-8")
+    return (PRESETS / f"{preset_name(name)}.net").read_text(encoding="utf-8")
+
+
+def preset_name(text: str) -> str:
+    """Return the preset's name as it is written here; signs and capitals do not matter.
+
+    >>> preset_name("ResNet-50"), preset_name("inception_v3")
+    ('resnet50', 'inception-v3')
+
+    Raises:
+        UsageError: there is no such preset; names the nearest.
+    """
+    known = {_bare(name): name for name in preset_names()}
+    if _bare(text) in known:
+        return known[_bare(text)]
+    hint = did_you_mean(text, known.values()) or f" Known: {' '.join(known.values())}."
+    raise UsageError(
+        f"There is no preset {text[:60]!r}.{hint} "
+        f"A network in words begins with input: input 28x28x1, conv 16 3"
+    )
+
+
+def _bare(name: str) -> str:
+    return name.strip().lower().replace("-", "").replace("_", "")
 
 
 def preset_data(source: str) -> str | None:
@@ -154,10 +169,10 @@ def preset_data(source: str) -> str | None:
     >>> preset_data("rps:n=1")
     'a folder of pictures in the folders rock, paper and scissors, and --size 32x32'
     """
-    name = source.partition(":")[0].strip()
-    if name not in preset_names():
+    try:
+        lines = preset_text(source.partition(":")[0]).splitlines()
+    except UsageError:
         return None
-    lines = preset_text(name).splitlines()
     return next((line[len(_DATA) :] for line in lines if line.startswith(_DATA)), None)
 
 
@@ -168,6 +183,7 @@ def _from_preset(
     source: str, input_shape: Shape | None, variables: Mapping[str, int] | None
 ) -> Network:
     name, *settings = source.split(":")
+    name = preset_name(name)
     text = preset_text(name)
     given = {**(variables or {}), **_settings(name, settings)}
     return parse_notation(text, name=name, variables=given, input_shape=input_shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from convcli.errors import UsageError
-from convcli.layers.activation import KEEPS
+from convcli.layers.activation import ACTIVATIONS
 from convcli.layers.base import elements
 from convcli.net.trace import BYTES, Trace
 
@@ -88,7 +88,7 @@ def _kept(trace: Trace) -> dict[int, int]:
         by_result = layer.keeps == "output"
         numbers, indices = layer.keeps_besides(step.input_shapes[0])
         if step.activation:
-            by_result = KEEPS[step.activation] == "output"
+            by_result = ACTIVATIONS[step.activation].keeps == "output"
             numbers += 0 if by_result else elements(step.output_shape)
         if numbers or indices:
             kept[-index] = numbers * number + indices * 8 * trace.batch

@@ -7,8 +7,18 @@ from collections.abc import Mapping
 from convcli.errors import InputError, UsageError, did_you_mean, nearest_names
 from convcli.layers.activation import KINDS
 from convcli.layers.base import Layer, Shape
-from convcli.layers.join import BLOCKS, MAX_DEPTH, Block, Branch, Concat, Repeat, Residual, Scale
-from convcli.layers.registry import WORDS
+from convcli.layers.join import (
+    BLOCKS,
+    MAX_DEPTH,
+    OTHER_NAMES,
+    Block,
+    Branch,
+    Concat,
+    Repeat,
+    Residual,
+    Scale,
+)
+from convcli.layers.registry import WORDS, Word, word_for
 from convcli.net.expression import ParseError, evaluate
 from convcli.net.text import Token, mistake, sentence, tokens
 from convcli.net.value import Network
@@ -156,6 +166,8 @@ class _Parser:
 
     def _block(self, words: list[Token], depth: int) -> Block:
         head, opening = words[0], self.tokens[self.next]
+        text = head.text if head.text in BLOCKS else head.text.lower()
+        words = [head := Token(OTHER_NAMES.get(text, text), head.place), *words[1:]]
         if head.text not in BLOCKS:
             hint = did_you_mean(head.text, BLOCKS)
             raise self._wrong(
@@ -243,13 +255,13 @@ class _Parser:
 
     def _read_layer(self, words: list[Token]) -> Layer:
         head = words[0]
-        word = WORDS.get(head.text)
+        word = word_for(head.text)
         if word is None:
             raise self._wrong(head, _unknown_word(head.text))
         values: dict[str, object] = dict(word.fixed)
         missing = list(word.positional)
         for token in words[1:]:
-            field, text = self._field_of(token, head.text, missing)
+            field, text = self._field_of(token, word, missing)
             if field in values:
                 raise self._wrong(token, f"{head.text} has {field} twice.")
             if field == "name":
@@ -269,10 +281,9 @@ class _Parser:
         except InputError as problem:
             raise self._wrong(head, str(problem)) from None
 
-    def _field_of(self, token: Token, head: str, missing: list[str]) -> tuple[str, str]:
+    def _field_of(self, token: Token, word: Word, missing: list[str]) -> tuple[str, str]:
         """Return which field a word sets, and the text of its value."""
-        text = token.text
-        word = WORDS[head]
+        text, head = token.text, word.text
         allowed = {*word.positional, *word.options}
         field, equals, value = text.partition("=")
         if equals:
@@ -292,8 +303,8 @@ class _Parser:
             return "padding", text
         if text in FLAGS and FLAGS[text] in allowed:
             return FLAGS[text], text
-        if text in KINDS and "activation" in allowed:
-            return "activation", text
+        if "activation" in allowed and (kind := word_for(text)) and kind.text in KINDS:
+            return "activation", kind.text
         for short, field in SHORT.items():
             rest = text.removeprefix(short)
             if rest != text and rest[:1].isdigit() and field in allowed:
@@ -301,7 +312,7 @@ class _Parser:
         raise self._wrong(token, self._unknown_option(text, head, allowed))
 
     def _unknown_option(self, text: str, head: str, allowed: set[str]) -> str:
-        if text in WORDS or text in BLOCKS:
+        if text in BLOCKS or word_for(text):
             return f"{head} takes no {text} behind it. Put a comma before it: {head} ..., {text}"
         options = [flag for flag, field in FLAGS.items() if field in allowed]
         if "padding" in allowed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convcli.layers.base import MAX_EXTENT, Layer
+from convcli.layers.registry import Word
 from convcli.net.expression import ParseError
 
 SHORT = {
@@ -26,6 +27,24 @@ FLAGS = {
 """Bare words and the field that each sets away from its default."""
 
 PADDING_WORDS = ("valid", "same", "causal")
+
+
+def written(word: Word, field: str) -> str:
+    """Return how a field of a word is written, for help and errors.
+
+    >>> from convcli.layers import WORDS
+    >>> [written(WORDS["conv"], field) for field in ("kernel", "stride", "bias")]
+    ['KERNEL', 'sN', 'nobias']
+    """
+    if field in word.positional:
+        return field.upper()
+    if field == "activation":
+        return "ACTIVATION"
+    flags = {field: flag for flag, field in FLAGS.items()}
+    shorts = {field: f"{short}N" for short, field in SHORT.items()}
+    if field == "padding":
+        return "|".join([shorts[field], *PADDING_WORDS])
+    return flags.get(field) or shorts.get(field) or f"{field}=VALUE"
 
 
 def read_value(cls: type[Layer], field: str, text: str) -> object:

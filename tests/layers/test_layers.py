@@ -48,7 +48,7 @@ def test_every_field_can_be_written(word: str) -> None:
     for name in row.options:
         if fields[name].type == "bool":
             assert name in FLAGS.values(), f"no bare word for {name}"
-    assert row.about.endswith((".", ").", ","))
+    assert row.about
     assert ">>>" in (row.layer.__doc__ or ""), f"{row.layer.__name__} has no example"
 
 

@@ -1,0 +1,71 @@
+"""What a layer is called in other programs; exporters and importers read it in both directions.
+
+Names hold `{field}` for a field of the layer, `{rank}` for the number of spatial axes and
+`{channels}` for those of the input. A layer whose windows another program pads differently has
+its name here and code of its own in the exchange room.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+NOTHING: Mapping[str, str] = {}
+
+
+class Torch(NamedTuple):
+    """A module of torch.nn, or an expression over `{x}`."""
+
+    form: str
+    """`GroupNorm({groups}, {channels}, eps={eps})`, `F.relu({x})`."""
+    arrays: Mapping[str, str] = NOTHING
+    """Our array -> the module's parameter or buffer."""
+
+
+class Onnx(NamedTuple):
+    """An operator."""
+
+    op: str
+    attributes: Mapping[str, str | float] = NOTHING
+    """Its attribute -> our field, or the number that it must have."""
+    arrays: tuple[str, ...] = ()
+    """Our arrays in the order of its inputs behind the map."""
+
+
+class Keras(NamedTuple):
+    """A class of keras.layers, or for an activation the word that layers take."""
+
+    kind: str
+    settings: Mapping[str, str | float] = NOTHING
+    """Its argument -> our field, or the number that it must have."""
+
+
+class Elsewhere(NamedTuple):
+    """The names of one layer."""
+
+    torch: Torch | None = None
+    onnx: Onnx | None = None
+    keras: Keras | None = None
+    also: tuple[str, ...] = ()
+    """What people type besides."""
+
+    def names(self) -> list[str]:
+        """Return its names without arguments, PyTorch's first; on pictures, where it has a rank."""
+        forms = [
+            self.torch.form if self.torch else "",
+            self.keras.kind if self.keras else "",
+            self.onnx.op if self.onnx else "",
+        ]
+        bare = [form.partition("(")[0].replace("{rank}", "2").rpartition(".")[2] for form in forms]
+        return [name for name in (*bare, *self.also) if name]
+
+
+def plain(name: str) -> str:
+    """Return a name as it is compared: small letters, no signs, no number of axes.
+
+    >>> plain("nn.Conv2d"), plain("Conv3DTranspose"), plain("leaky_relu")
+    ('conv', 'convtranspose', 'leakyrelu')
+    """
+    bare = "".join(letter for letter in name.rpartition(".")[2].lower() if letter.isalnum())
+    return re.sub("[123]d", "", bare)
