@@ -59,6 +59,7 @@ def read_npz(
     choose: Callable[[list[str]], Iterable[str]] = list,
     *,
     max_bytes: int = MAX_BYTES,
+    allow: str = "",
 ) -> dict[str, NDArray[Any]]:
     """Return arrays of an `.npz` file by name.
 
@@ -66,6 +67,7 @@ def read_npz(
         path: the file.
         choose: picks from the names that there are; the others are not read.
         max_bytes: that all chosen arrays may take together.
+        allow: as `check_bytes`.
 
     Raises:
         InputError: no zip file, no arrays, a chosen one of Python objects, or sizes that are not
@@ -81,7 +83,9 @@ def read_npz(
             if not members:
                 raise InputError(f"{path} holds no arrays (.npy members).")
             chosen = {name: members[name] for name in choose(list(members))}
-            _check_packed(path, chosen.values(), max_bytes)
+            _check_packed(path, chosen.values())
+            total = sum(item.file_size for item in chosen.values())
+            check_bytes(f"{path}: its arrays take", total, max_bytes, allow)
             found = {}
             for name, item in chosen.items():
                 with archive.open(item) as stream:
@@ -94,11 +98,26 @@ def read_npz(
         raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
 
 
-def _check_packed(path: Path, members: Iterable[zipfile.ZipInfo], max_bytes: int) -> None:
-    """Refuse members that promise more bytes than may be read, or than theirs can unpack to."""
-    total = 0
+def check_bytes(what: str, needed: int, max_bytes: int, allow: str = "") -> None:
+    """Refuse arrays that would take more memory than they may, before they do.
+
+    Args:
+        what: the beginning of the sentence, up to the number of bytes.
+        needed: bytes.
+        max_bytes: that there may be.
+        allow: how to allow more, up to the number of bytes.
+
+    Raises:
+        InputError: there would be more.
+    """
+    if needed > max_bytes:
+        way = f" {allow} {-(-needed // 1_000_000)}MB." if allow else ""
+        raise InputError(f"{what} {needed:,} bytes in memory; at most {max_bytes:,} are read.{way}")
+
+
+def _check_packed(path: Path, members: Iterable[zipfile.ZipInfo]) -> None:
+    """Refuse members that promise more bytes than theirs can unpack to."""
     for item in members:
-        total += item.file_size
         if item.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} and (
             item.file_size > MAX_DEFLATE_RATIO * item.compress_size
         ):
@@ -106,10 +125,6 @@ def _check_packed(path: Path, members: Iterable[zipfile.ZipInfo], max_bytes: int
                 f"{path}: {item.filename} promises {item.file_size:,} bytes from "
                 f"{item.compress_size:,} packed ones, more than they can hold."
             )
-    if total > max_bytes:
-        raise InputError(
-            f"{path}: its arrays take {total:,} bytes in memory; at most {max_bytes:,} are read."
-        )
 
 
 def _read(stream: IO[bytes], size: int, name: str, max_bytes: int) -> NDArray[Any]:
@@ -126,8 +141,7 @@ def _read(stream: IO[bytes], size: int, name: str, max_bytes: int) -> NDArray[An
             f"{name} promises {'x'.join(map(str, shape)) or 'one'} values, {promised:,} bytes, "
             f"and holds {stored:,}."
         )
-    if promised > max_bytes:
-        raise InputError(f"{name} is {promised:,} bytes; at most {max_bytes:,} are read.")
+    check_bytes(f"{name} takes", promised, max_bytes)
     try:
         values = np.empty(promised, np.uint8)
         if fill(stream, values.data) < promised:

@@ -16,7 +16,7 @@ from convcli.report import Report, render
 from convcli.report.printable import printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID, TextColumn
 
 
 class Messages:
@@ -53,21 +53,10 @@ class Messages:
     def progress(self) -> Iterator[Progress]:
         """Yield a Rich progress with time left; it draws only on a terminal and when not quiet."""
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
         console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
+        columns = _description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         hidden = self.quiet or not console.is_terminal
         with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
             yield progress
@@ -87,9 +76,9 @@ class Messages:
             if ended.wait(after_seconds):
                 return
             from rich.console import Console
-            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
-            columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+            columns = SpinnerColumn(), _description(), TimeElapsedColumn()
             with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
                 progress.add_task(what)
                 ended.wait()
@@ -117,6 +106,18 @@ class Messages:
                 progress.update(tasks[what], completed=done, total=total)
 
             yield show
+
+
+def _description() -> TextColumn:
+    """Return the column of what is done; names in it are text, whatever signs they hold."""
+    from rich.progress import TextColumn
+    from rich.text import Text
+
+    class Description(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(printable(task.description))
+
+    return Description("")
 
 
 @cache

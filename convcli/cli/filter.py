@@ -188,7 +188,7 @@ def filter_pictures(
     from convcli.imaging.filtering import make_ready, make_steps
     from convcli.imaging.options import FilterOptions
     from convcli.imaging.writing import Written
-    from convcli.present.network_table import byte_count
+    from convcli.option import byte_count
 
     limits = Limits(max_pixels, byte_count(memory_limit))
     options = FilterOptions(

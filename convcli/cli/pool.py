@@ -63,7 +63,7 @@ def pool_pictures(
     from convcli.imaging.content import Limits
     from convcli.imaging.pooling import parse_size, pool_picture
     from convcli.imaging.writing import Written
-    from convcli.present.network_table import byte_count
+    from convcli.option import byte_count
 
     limits = Limits(max_pixels, byte_count(memory_limit))
 

@@ -70,7 +70,7 @@ def predict(
     from convcli.imaging.jobs import find_sources
     from convcli.learn.answers import answers
     from convcli.learn.modelfile import load
-    from convcli.present.network_table import byte_count
+    from convcli.option import byte_count
 
     limit = byte_count(memory_limit)
     trained = load(model_path(model))

@@ -252,10 +252,10 @@ def _table(
     measure: Callable[[], Timing] | None,
 ) -> Report:
     """Return the table of all layers with what was asked to stand beside it."""
+    from convcli.option import byte_count
     from convcli.present.network_table import (
         DEFAULT_COLUMNS,
         TIMED_COLUMNS,
-        byte_count,
         chosen_columns,
         shape_report,
     )

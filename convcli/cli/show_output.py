@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 
 from convcli.cli.console import Messages, emit_summary, has_color, standard_input
 from convcli.errors import UsageError
+from convcli.report.printable import printable
 
 if TYPE_CHECKING:
     from convcli.imaging.sheet import Cell
@@ -129,7 +130,14 @@ def show_cells(
 
         size = get_terminal_size()
         drawn = draw_cells(
-            cells, columns=size.columns, rows=size.lines, color=has_color(), title=title
+            [
+                replace(cell, caption=printable(cell.caption), heading=printable(cell.heading))
+                for cell in cells
+            ],
+            columns=size.columns,
+            rows=size.lines,
+            color=has_color(),
+            title=printable(title),
         )
         sys.stdout.write(drawn + "\n")
     emit_summary(report, style, target.messages)

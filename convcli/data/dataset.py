@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from convcli.arrayfiles import MAX_BYTES, check_bytes
 from convcli.errors import InputError
 
 Samples = NDArray[np.uint8] | NDArray[np.float32]
@@ -17,6 +18,8 @@ ProgressCallback = Callable[[str, int, int | None], None]
 """Called as `callback(what, done, total)`; `total` is None while it is unknown."""
 
 MAX_CLASSES = 10_000
+ALLOW = "Allow more with --memory-limit"
+"""The way out of a limit in bytes, up to the number."""
 SPLIT_NAMES = ("train", "validation", "test")
 
 
@@ -211,15 +214,21 @@ def as_labels(place: str, labels: NDArray[np.generic]) -> NDArray[np.int64]:
     return whole
 
 
-def as_samples(place: str, samples: NDArray[np.generic], *, pictures: bool = False) -> Samples:
+def as_samples(
+    place: str,
+    samples: NDArray[np.generic],
+    *,
+    pictures: bool = False,
+    max_bytes: int = MAX_BYTES,
+) -> Samples:
     """Return samples with a channel axis, as uint8 where their values are bytes, else float32.
 
     Three axes are gray pictures when the values are bytes or `pictures` says so, and otherwise a
     series N x L x C; two axes are vectors.
 
     Raises:
-        InputError: a type that is not numeric, a number of axes other than 2 to 5, or
-            channels that stand first.
+        InputError: a type that is not numeric, a number of axes other than 2 to 5, channels
+            that stand first, or more than `max_bytes`.
 
     >>> as_samples("x", np.zeros((5, 8, 8), np.uint8)).shape
     (5, 8, 8, 1)
@@ -243,6 +252,7 @@ def as_samples(place: str, samples: NDArray[np.generic], *, pictures: bool = Fal
     if samples.ndim == 3 and (pictures or samples.dtype == np.uint8):
         samples = samples[..., np.newaxis]
     kind = np.uint8 if samples.dtype == np.uint8 and samples.ndim > 2 else np.float32
+    check_bytes(f"{place}: the samples take", samples.size * kind().itemsize, max_bytes, ALLOW)
     return np.ascontiguousarray(samples, dtype=kind)  # type: ignore[return-value]  # one of two types
 
 

@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
+from convcli.arrayfiles import MAX_BYTES, check_bytes
+from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
 from convcli.engine.stroke_renderer import SIDE, deal_digits, write_digits
 from convcli.errors import UsageError
 
 TRAIN_COUNT = 60_000
 TEST_COUNT = 10_000
 MOST = 10_000_000
+BYTES_A_DIGIT = SIDE * SIDE + 8  # and its label
 _CHUNK = 2_000
 _TEST_FROM = 10**12
 """Test samples are numbered from here, so that no count of training samples reaches them."""
@@ -59,6 +61,7 @@ def digits_dataset(
     *,
     seed: int = 0,
     progress: ProgressCallback | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Return made digits as a data set like MNIST: N x 28 x 28 x 1 uint8, labels 0 to 9 in turn.
 
@@ -67,15 +70,19 @@ def digits_dataset(
         test_count: how many test samples.
         seed: another seed, other hands.
         progress: called after each 2,000 samples.
+        max_bytes: that they may take.
 
     Raises:
         UsageError: a count under 10 or above 10,000,000, a seed outside 0..2**63 - 1.
+        InputError: more than `max_bytes`.
     """
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed {seed} is outside 0..{2**63 - 1}.")
     for wanted in (count, test_count):
         if not 10 <= wanted <= MOST:
             raise UsageError(f"{wanted:,} digits cannot be made; ask for 10 to {MOST:,}.")
+    total = count + test_count
+    check_bytes(f"{total:,} digits take", total * BYTES_A_DIGIT, max_bytes, ALLOW)
     splits = {
         "train": make_digits(count, seed=seed, progress=progress),
         "test": make_digits(test_count, seed=seed, first=_TEST_FROM, progress=progress),

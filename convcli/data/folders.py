@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrayfiles import MAX_BYTES
-from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
+from convcli.arrayfiles import MAX_BYTES, check_bytes
+from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
 from convcli.errors import InputError
+from convcli.imaging.content import Limits
 
 _SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -26,6 +27,7 @@ def folders_dataset(
     *,
     size: tuple[int, int] | None = None,
     progress: ProgressCallback | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Return the pictures below `root` as a data set, N x H x W x C uint8.
 
@@ -37,10 +39,11 @@ def folders_dataset(
         root: the folder.
         size: height and width that every picture is brought to; all must have one size without.
         progress: called after each picture.
+        max_bytes: that all samples may take; a file that needs more alone is skipped.
 
     Raises:
         InputError: no pictures, fewer than two classes, a class without a readable picture,
-            mixed sizes without `size`, what `make_dataset` refuses.
+            mixed sizes without `size`, more than `max_bytes`, what `make_dataset` refuses.
     """
     trees = {
         split: root / name
@@ -53,10 +56,10 @@ def folders_dataset(
     classes = _class_folders(trees["train"])
     listed = {split: _list_tree(tree, classes) for split, tree in trees.items()}
     paths = [path for files in listed.values() for path, _ in files]
-    pictures, skipped = _read_all(root, paths, size, progress)
+    pictures, skipped = _read_all(root, paths, size, progress, max_bytes)
     color = any(picture.shape[2] == 3 for picture in pictures.values())
     splits = {
-        split: _stack(root, split, files, pictures, classes, color=color)
+        split: _stack(root, split, files, pictures, skipped, classes, color=color)
         for split, files in listed.items()
     }
     return make_dataset(
@@ -108,12 +111,12 @@ def _list_tree(tree: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     ]
 
 
-def _read(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+def _read(path: Path, size: tuple[int, int] | None, limits: Limits) -> NDArray[np.uint8]:
     """Return one picture, H x W x 1 (gray) or H x W x 3 (RGB) uint8."""
     from convcli.imaging.reading import read_picture
     from convcli.imaging.samples import as_sample
 
-    return as_sample(read_picture(path).frames[0], size)
+    return as_sample(read_picture(path, limits=limits).frames[0], size)
 
 
 def _read_all(
@@ -121,26 +124,30 @@ def _read_all(
     paths: list[Path],
     size: tuple[int, int] | None,
     progress: ProgressCallback | None,
+    max_bytes: int,
 ) -> tuple[dict[Path, NDArray[np.uint8]], list[str]]:
     """Return the pictures that could be read, all of one size, and what was said of the others."""
     pictures: dict[Path, NDArray[np.uint8]] = {}
     skipped: list[str] = []
     sizes: Counter[tuple[int, ...]] = Counter()
+    limits, channels = Limits(memory=max_bytes), 1
     for number, path in enumerate(paths, 1):
         try:
-            picture = _read(path, size)
+            picture = _read(path, size, limits)
         except InputError as problem:
             skipped.append(str(problem))
         else:
             sizes[picture.shape[:2]] += 1
             if len(sizes) == 1:  # of mixed sizes only the sizes are wanted
                 pictures[path] = picture
-            if picture.nbytes * len(paths) > MAX_BYTES:
-                height, width = picture.shape[:2]
-                raise InputError(
-                    f"{root}: {len(paths):,} pictures of {height}x{width} are more than "
-                    f"{MAX_BYTES:,} bytes. Reduce them with --size, such as --size 64x64."
-                )
+            height, width = picture.shape[:2]
+            channels = max(channels, picture.shape[2])
+            check_bytes(
+                f"{root}: {len(paths):,} pictures of {height}x{width} take",
+                len(paths) * height * width * channels,
+                max_bytes,
+                f"Reduce them with --size, such as --size 64x64. {ALLOW}",
+            )
         if progress:
             progress("pictures read", number, len(paths))
     _check_sizes(root, sizes)
@@ -163,6 +170,7 @@ def _stack(
     split: str,
     files: list[tuple[Path, int]],
     pictures: dict[Path, NDArray[np.uint8]],
+    skipped: list[str],
     classes: tuple[str, ...],
     *,
     color: bool,
@@ -175,7 +183,7 @@ def _stack(
         what = f"in {split} " if split != "train" else ""
         raise InputError(
             f"{root}: no readable picture {what}of {', '.join(empty[:5])} "
-            f"({len(files):,} files seen). Fill or remove the folder."
+            f"({len(files):,} files seen). Fill or remove the folder.{_first(skipped)}"
         )
     channels = 3 if color else 1
     samples = [
@@ -186,6 +194,10 @@ def _stack(
         np.array([label for _, label in read], np.int64),
         files=tuple(str(path) for path, _ in read),
     )
+
+
+def _first(skipped: list[str]) -> str:
+    return f" Skipped {len(skipped):,}, the first because: {skipped[0]}" if skipped else ""
 
 
 def _notes(skipped: list[str], size: tuple[int, int] | None) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from convcli.arrayfiles import MAX_BYTES, MAX_DEFLATE_RATIO, fill
+from convcli.arrayfiles import MAX_BYTES, MAX_DEFLATE_RATIO, check_bytes, fill
+from convcli.data.dataset import ALLOW
 from convcli.errors import InputError
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -30,15 +31,15 @@ DAMAGED: tuple[type[Exception], ...] = (
 """What reading a damaged gzip file raises."""
 
 
-def read_idx(path: Path) -> NDArray[np.generic]:
+def read_idx(path: Path, *, max_bytes: int = MAX_BYTES) -> NDArray[np.generic]:
     """Return the array in an idx file, gzipped or not, in the machine's byte order.
 
     The header is believed only as far as the file's length allows, so a lying one cannot make
     this allocate more than the file can hold.
 
     Raises:
-        InputError: the file cannot be opened, is no idx file, or its length is not what its
-            header promises.
+        InputError: the file cannot be opened, is no idx file, its length is not what its header
+            promises, or it promises more than `max_bytes`.
     """
     try:
         stored = path.stat().st_size
@@ -46,9 +47,9 @@ def read_idx(path: Path) -> NDArray[np.generic]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             if not packed:
-                return _read(path, raw, stored)
+                return _read(path, raw, stored, max_bytes)
             with open_gzip(raw) as stream:
-                return _read(path, stream, stored * MAX_DEFLATE_RATIO)
+                return _read(path, stream, stored * MAX_DEFLATE_RATIO, max_bytes)
     except DAMAGED as problem:
         raise InputError(f"{path}: the gzip data is damaged or cut off ({problem}).") from problem
     except OSError as problem:
@@ -70,7 +71,7 @@ def is_idx(path: Path) -> bool:
     return any(mark in name for mark in ("-idx", ".idx", "_idx")) or name.endswith("-ubyte")
 
 
-def _read(path: Path, stream: BinaryIO, most: int) -> NDArray[np.generic]:
+def _read(path: Path, stream: BinaryIO, most: int, max_bytes: int) -> NDArray[np.generic]:
     """Return the array in `stream`, which cannot hold more than `most` bytes."""
     dtype, shape = _read_header(path, stream)
     promised = math.prod(shape) * dtype.itemsize
@@ -80,10 +81,7 @@ def _read(path: Path, stream: BinaryIO, most: int) -> NDArray[np.generic]:
             f"{path}: the header promises {sizes} values, {promised:,} bytes, "
             f"more than the file can hold ({most:,})."
         )
-    if promised > MAX_BYTES:
-        raise InputError(
-            f"{path}: {sizes} values are {promised:,} bytes; at most {MAX_BYTES:,} are read."
-        )
+    check_bytes(f"{path}: {sizes} values take", promised, max_bytes, ALLOW)
     values = np.empty(shape, dtype)
     found = fill(stream, memoryview(values.reshape(-1).view(np.uint8).data))
     if found < promised:

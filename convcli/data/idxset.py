@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, Split, as_labels, as_samples, make_dataset
 from convcli.data.idx import is_idx, read_idx
 from convcli.errors import InputError
@@ -12,7 +13,11 @@ _TEST_PREFIXES = ("t10k", "test")
 
 
 def dataset_from_idx(
-    place: Path, *, name: str | None = None, class_names: tuple[str, ...] | None = None
+    place: Path,
+    *,
+    name: str | None = None,
+    class_names: tuple[str, ...] | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Return the data set in a folder of idx files, or in one pair of them.
 
@@ -22,6 +27,7 @@ def dataset_from_idx(
             files with a comma between them.
         name: what to call the data set; the place's own name when left out.
         class_names: names of the labels; numbers when left out.
+        max_bytes: that the arrays of one file may take.
 
     Raises:
         InputError: a partner is missing, a file is damaged, what `make_dataset` refuses.
@@ -33,7 +39,7 @@ def dataset_from_idx(
         pairs = _pairs_in(place)
     else:
         pairs = {"train": (place, _labels_beside(place))}
-    splits = {split: _read_pair(*pair) for split, pair in pairs.items()}
+    splits = {split: _read_pair(*pair, max_bytes) for split, pair in pairs.items()}
     return make_dataset(
         name or Path(str(place).partition(",")[0]).name,
         splits,
@@ -71,8 +77,13 @@ def _labels_beside(images: Path) -> Path:
     )
 
 
-def _read_pair(images: Path, labels: Path) -> Split:
+def _read_pair(images: Path, labels: Path, max_bytes: int) -> Split:
     return Split(
-        as_samples(str(images), read_idx(images), pictures=True),
-        as_labels(str(labels), read_idx(labels)),
+        as_samples(
+            str(images),
+            read_idx(images, max_bytes=max_bytes),
+            pictures=True,
+            max_bytes=max_bytes,
+        ),
+        as_labels(str(labels), read_idx(labels, max_bytes=max_bytes)),
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from convcli.arrayfiles import read_npz
-from convcli.data.dataset import Dataset, Split, as_labels, as_samples, make_dataset
+from convcli.arrayfiles import MAX_BYTES, read_npz
+from convcli.data.dataset import ALLOW, Dataset, Split, as_labels, as_samples, make_dataset
 from convcli.errors import InputError
 
 _KEYS = {
@@ -24,7 +24,7 @@ _KEYS = {
 _CLASS_NAMES = "class_names"
 
 
-def dataset_from_npz(path: Path) -> Dataset:
+def dataset_from_npz(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
     """Return the data set in an `.npz` file.
 
     Its arrays are named `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_val`, `y_val`
@@ -46,13 +46,13 @@ def dataset_from_npz(path: Path) -> Dataset:
         chosen = [name for pair in pairs.values() for name in pair]
         return chosen + [name for name in names if name == _CLASS_NAMES]
 
-    arrays = read_npz(path, choose)
+    arrays = read_npz(path, choose, max_bytes=max_bytes, allow=ALLOW)
     names = arrays.get(_CLASS_NAMES)
     return make_dataset(
         path.stem,
         {
             split: Split(
-                as_samples(f"{path} ({x})", arrays[x], pictures="image" in x),
+                as_samples(f"{path} ({x})", arrays[x], pictures="image" in x, max_bytes=max_bytes),
                 as_labels(f"{path} ({y})", arrays[y]),
             )
             for split, (x, y) in pairs.items()

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, ProgressCallback
 from convcli.data.download import Patience, Wanted, obtain
 from convcli.data.idxset import dataset_from_idx
@@ -115,6 +116,7 @@ def load_published(
     *,
     progress: ProgressCallback | None = None,
     patience: Patience | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Return a published data set from `$CONVCLI_DATA/NAME`, the user's cache, or the network.
 
@@ -122,6 +124,7 @@ def load_published(
         what: one of `PUBLISHED`.
         progress: called while files arrive.
         patience: how long servers may take.
+        max_bytes: that the arrays of one file may take.
 
     Raises:
         InputError: it cannot be had, or its files are damaged. It is never replaced by
@@ -141,7 +144,9 @@ def load_published(
                 f"Put its four files in a folder {what.name} and set {VARIABLE} to the folder "
                 "above it, or train on digits made on the spot: --data digits."
             ) from problem
-    data = dataset_from_idx(folder, name=what.name, class_names=what.class_names)
+    data = dataset_from_idx(
+        folder, name=what.name, class_names=what.class_names, max_bytes=max_bytes
+    )
     return replace(data, provenance=f"{what.source}; read from {folder}{checked}")
 
 

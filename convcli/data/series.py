@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
+from convcli.arrayfiles import MAX_BYTES, check_bytes
+from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
 from convcli.data.table import Table, read_table
 from convcli.errors import InputError, UsageError
 
@@ -45,6 +46,7 @@ def series_dataset(
     label: str | None = None,
     label_rule: str = "majority",
     progress: ProgressCallback | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Return windows of series, N x window x channels float32.
 
@@ -63,10 +65,12 @@ def series_dataset(
         label_rule: a window is named after most of its rows (`majority`; the last row decides
             between equals) or after its `last` row.
         progress: called after each file.
+        max_bytes: that the rows of one file, or the windows of one split, may take.
 
     Raises:
         UsageError: a window or overlap that makes no sense.
-        InputError: a series shorter than a window; what `read_table` and `make_dataset` refuse.
+        InputError: a series shorter than a window, more than `max_bytes`, what `read_table` and
+            `make_dataset` refuse.
     """
     if label_rule not in LABEL_RULES:
         raise UsageError(f"Unknown label rule {label_rule!r}. There are: majority, last.")
@@ -77,10 +81,11 @@ def series_dataset(
                 f"{place} comes in windows of {WINDOW} rows that overlap by half; "
                 "leave --window and --overlap out."
             )
-        return _smartphone(root, progress)
+        return _smartphone(root, progress, max_bytes)
     files = _tables(place)
     read = {
-        name: [read_table(path, label=label) for path in paths] for name, paths in files.items()
+        name: [read_table(path, label=label, max_bytes=max_bytes) for path in paths]
+        for name, paths in files.items()
     }
     if window is None and overlap is None:
         window = _meant_window(place, read["train"][0])
@@ -103,7 +108,7 @@ def series_dataset(
                     f"{', '.join(channels)}."
                 )
         if size:
-            splits[name] = _windows(files[name], tables, names, size, share, label_rule)
+            splits[name] = _windows(files[name], tables, names, size, share, label_rule, max_bytes)
         else:
             splits[name] = _rows(files[name], tables, names)
     step = _step(size, share)
@@ -170,9 +175,22 @@ def _windows(
     size: int,
     share: float,
     rule: str,
+    max_bytes: int,
 ) -> Split:
     """Return the windows of one split's tables."""
     samples, labels, groups = [], [], []
+    step = _step(size, share)
+    count = sum(
+        len(range(start, stop - size + 1, step))
+        for table in tables
+        for start, stop in _blocks(table.segments, size)
+    )
+    check_bytes(
+        f"{paths[0]}: {count:,} windows of {size:,} rows take",
+        count * size * tables[0].values[0].nbytes,
+        max_bytes,
+        f"Let them share less (--overlap). {ALLOW}",
+    )
     blocks = 0
     for path, table in zip(paths, tables, strict=True):
         _check_known(path, table, names)
@@ -180,7 +198,7 @@ def _windows(
         blocks += len(people)
         for start, stop in _blocks(table.segments, size):
             blocks += 1
-            for first in range(start, stop - size + 1, _step(size, share)):
+            for first in range(start, stop - size + 1, step):
                 rows = slice(first, first + size)
                 samples.append(table.values[rows])
                 labels.append(names.index(_window_label(table.labels[rows], rule)))
@@ -252,7 +270,7 @@ def _smartphone_root(folder: Path) -> Path | None:
     return None
 
 
-def _smartphone(root: Path, progress: ProgressCallback | None) -> Dataset:
+def _smartphone(root: Path, progress: ProgressCallback | None, max_bytes: int) -> Dataset:
     """Return the raw signals of the UCI data of human activity (Anguita et al. 2013)."""
     names = _activities(root / "activity_labels.txt")
     splits = {}
@@ -260,19 +278,22 @@ def _smartphone(root: Path, progress: ProgressCallback | None) -> Dataset:
         signals = []
         for place, signal in enumerate(_SIGNALS):
             path = root / split / "Inertial Signals" / f"{signal}_{split}.txt"
-            signals.append(_numbers_in(path, WINDOW))
+            signals.append(_numbers_in(path, WINDOW, max_bytes // len(_SIGNALS)))
             if progress:
                 progress("signals read", number * len(_SIGNALS) + place + 1, 2 * len(_SIGNALS))
         lengths = {signal: len(rows) for signal, rows in zip(_SIGNALS, signals, strict=True)}
         if len(set(lengths.values())) > 1:
             raise InputError(f"{root / split}: the signals differ in length: {lengths}.")
-        labels = _numbers_in(root / split / f"y_{split}.txt", 1)[:, 0].astype(np.int64) - 1
-        people = _numbers_in(root / split / f"subject_{split}.txt", 1)[:, 0].astype(np.int64)
+        labels, people = (
+            _numbers_in(root / split / f"{name}_{split}.txt", 1, max_bytes)[:, 0].astype(np.int64)
+            for name in ("y", "subject")
+        )
         if len(people) != len(labels):
             raise InputError(
                 f"{root / split}: {len(labels):,} labels but {len(people):,} subjects."
             )
-        splits[split] = Split(np.stack(signals, axis=-1).astype(np.float32), labels, people)
+        samples = np.stack(signals, axis=-1).astype(np.float32)
+        splits[split] = Split(samples, labels - 1, people)
     return make_dataset(
         "smartphone",
         splits,
@@ -291,14 +312,15 @@ def _activities(path: Path) -> tuple[str, ...]:
     return tuple(lines[1::2])
 
 
-def _numbers_in(path: Path, columns: int) -> NDArray[np.float64]:
+def _numbers_in(path: Path, columns: int, max_bytes: int) -> NDArray[np.float64]:
     """Return a text file of numbers between blanks, rows x columns."""
     try:
-        rows = np.loadtxt(path, ndmin=2)
+        rows = np.loadtxt(path, ndmin=2, max_rows=max_bytes // (8 * columns) + 1)
     except OSError as problem:
         raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     except ValueError as problem:
         raise InputError(f"{path}: {problem}.") from problem
     if rows.shape[1] != columns:
         raise InputError(f"{path}: rows have {rows.shape[1]} numbers; expected {columns}.")
+    check_bytes(f"{path}: its rows up to number {len(rows):,} take", rows.nbytes, max_bytes, ALLOW)
     return np.asarray(rows)

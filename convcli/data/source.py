@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from convcli.errors import InputError, UsageError
-from convcli.option import option
+from convcli.option import byte_count, option
 from convcli.records import from_record
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Shaping:
         overlap: as `load_dataset`.
         label: as `load_dataset`.
         label_rule: as `load_dataset`.
+        memory_limit: a size such as `8GiB`, see `load_dataset`.
     """
 
     samples: int | None = option("Take this many training samples.", min=2)
@@ -44,6 +45,9 @@ class Shaping:
     overlap: float | None = option("Share that windows of a .csv share.", min=0, max=0.99)
     label: str | None = option("The column of labels of a .csv.")
     label_rule: Literal["majority", "last"] | None = option("Which rows of a window name it.")
+    memory_limit: str | None = option(
+        "Refuse samples that would take more; 8GiB when left out.", metavar="SIZE"
+    )
 
     def given(self) -> dict[str, Any]:
         """Return what is not left out, as plain values.
@@ -92,7 +96,7 @@ class Source(Shaping, Named):
 
         >>> Source(size="8x8").over(Source(name="photos", samples=20))
         Source(name='photos', samples=20, size='8x8', window=None, overlap=None, label=None, \
-label_rule=None)
+label_rule=None, memory_limit=None)
         >>> Source(name="other").over(Source(name="photos", samples=20)).samples
         """
         if self.name is not None and not _same_place(self.name, str(noted.name)):
@@ -115,6 +119,7 @@ label_rule=None)
         from convcli.data.sources import load_dataset
 
         name = str(self.name)
+        limit = None if self.memory_limit is None else byte_count(self.memory_limit)
         data = load_dataset(
             name,
             size=read_size(self.size),
@@ -125,6 +130,7 @@ label_rule=None)
             count=self.samples if name == "digits" else None,
             seed=seed,
             progress=progress,
+            memory_limit=limit,
         )
         if self.samples is not None and self.samples < len(data.train):
             return dataclasses.replace(data, train=data.train.take(range(self.samples)))

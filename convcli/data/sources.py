@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, ProgressCallback
 from convcli.data.folders import folders_dataset
 from convcli.data.idx import is_idx
@@ -30,6 +31,7 @@ def load_dataset(
     label_rule: str | None = None,
     seed: int = 0,
     count: int | None = None,
+    memory_limit: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Dataset:
     """Return the data set that `source` names.
@@ -45,6 +47,8 @@ def load_dataset(
         label_rule: what names a window: `majority` of its rows (the default) or the `last` one.
         seed: of `digits`.
         count: training samples of `digits`; 60,000 when left out. Test samples are a sixth.
+        memory_limit: bytes that the samples of one file or split may take, 8 GiB when left out;
+            more are refused before they are read.
         progress: called while something takes long.
 
     Returns:
@@ -58,6 +62,7 @@ def load_dataset(
     >>> data.train.samples.shape, data.train.samples.dtype, len(data.test)
     ((60, 28, 28, 1), dtype('uint8'), 10)
     """
+    max_bytes = MAX_BYTES if memory_limit is None else memory_limit
     given = {
         "size": size,
         "window": window,
@@ -75,16 +80,18 @@ def load_dataset(
         raise UsageError(f"{source} is {_KINDS[kind]}, which takes no {useless[0]}.")
     match kind:
         case "published":
-            return load_published(PUBLISHED[str(source)], progress=progress)
+            return load_published(PUBLISHED[str(source)], progress=progress, max_bytes=max_bytes)
         case "digits":
             from convcli.data.digits import TRAIN_COUNT, digits_dataset
 
             wanted = TRAIN_COUNT if count is None else count
-            return digits_dataset(wanted, max(10, wanted // 6), seed=seed, progress=progress)
+            return digits_dataset(
+                wanted, max(10, wanted // 6), seed=seed, progress=progress, max_bytes=max_bytes
+            )
         case "idx":
-            return dataset_from_idx(place)
+            return dataset_from_idx(place, max_bytes=max_bytes)
         case "npz":
-            return dataset_from_npz(place)
+            return dataset_from_npz(place, max_bytes=max_bytes)
         case "series":
             return series_dataset(
                 place,
@@ -93,9 +100,10 @@ def load_dataset(
                 label=label,
                 label_rule=label_rule or "majority",
                 progress=progress,
+                max_bytes=max_bytes,
             )
         case _:
-            return folders_dataset(place, size=size, progress=progress)
+            return folders_dataset(place, size=size, progress=progress, max_bytes=max_bytes)
 
 
 _KINDS = {

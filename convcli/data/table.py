@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.arrayfiles import MAX_BYTES, check_bytes
+from convcli.data.dataset import ALLOW
 from convcli.errors import InputError, UsageError, did_you_mean
 
 LABEL_NAMES = ("label", "class", "activity", "target", "occupancy", "y")
@@ -28,6 +31,8 @@ MOST_LABELS = 100
 """A column of whole numbers with more values than this is no label column unless named."""
 MOST_BROKEN = 0.02
 """The share of rows that may be unreadable before the whole file is."""
+BYTES_A_ROW = 24
+"""Of a row's label, group and segment."""
 _PROBED = 2000
 """So many rows decide what each column is."""
 _WISDM = ("user", "activity", "timestamp", "x", "y", "z")
@@ -63,25 +68,27 @@ class _Roles(NamedTuple):
     channels: tuple[int, ...]
 
 
-def read_table(path: Path, *, label: str | None = None) -> Table:
+def read_table(path: Path, *, label: str | None = None, max_bytes: int = MAX_BYTES) -> Table:
     """Return the measurements in a text file.
 
     Args:
         path: the file, comma separated.
         label: the column that holds the labels; found by its name, or as the only column of
             texts, or as a last column of few whole numbers, when left out.
+        max_bytes: that its rows may take.
 
     Raises:
-        InputError: no rows, no numbers, or more than 2 % of rows that cannot be read.
+        InputError: no rows, no numbers, more than 2 % of rows that cannot be read, or more than
+            `max_bytes`.
         UsageError: `label` names no column, or no column looks like labels.
     """
     names, extra, first = _columns(path)
     probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]
     roles = _find_roles(path, names, probe, label)
-    values: list[NDArray[np.float32]] = []
+    values = array("f")
     labels: list[str] = []
     groups: list[str] = []
-    segments: list[int] = []
+    segments = array("q")
     broken: list[int] = []
     segment, last_group, gap = 0, "", False
     for line, whole in _rows(path, first):
@@ -94,11 +101,17 @@ def read_table(path: Path, *, label: str | None = None) -> Table:
         group = "" if roles.group is None else sys.intern(cells[roles.group])
         segment += gap or group != last_group
         last_group, gap = group, False
-        values.append(numbers)
+        values.extend(numbers)
+        check_bytes(
+            f"{path}: its rows up to line {line} take",
+            len(segments) * BYTES_A_ROW + values.itemsize * len(values),
+            max_bytes,
+            ALLOW,
+        )
         labels.append(sys.intern(cells[roles.label]))
         groups.append(group)
         segments.append(segment)
-    total = len(values) + len(broken)
+    total = len(segments) + len(broken)
     if len(broken) > MOST_BROKEN * total:
         raise InputError(
             f"{path}: {len(broken):,} of {total:,} rows cannot be read as {len(names)} cells "
@@ -112,9 +125,9 @@ def read_table(path: Path, *, label: str | None = None) -> Table:
             f"passed over, first line {broken[0]}; no window runs across them."
         )
     return Table(
-        np.array(values),
+        np.array(values, np.float32).reshape(len(segments), -1),
         tuple(labels),
-        np.array(segments),
+        np.array(segments, np.int64),
         tuple(groups) if roles.group is not None else (),
         tuple(names[i] for i in roles.channels),
         tuple(notes),
@@ -211,7 +224,7 @@ def _label_column(
     )
 
 
-def _numbers(cells: list[str], roles: _Roles, width: int) -> NDArray[np.float32] | None:
+def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
     """Return the channels of one row, or None if it cannot be read."""
     if len(cells) != width or not cells[roles.label]:
         return None
@@ -221,7 +234,7 @@ def _numbers(cells: list[str], roles: _Roles, width: int) -> NDArray[np.float32]
         if number is None or not math.isfinite(number):
             return None
         numbers.append(number)
-    return np.array(numbers, np.float32)
+    return numbers
 
 
 def _mostly_numbers(cells: list[str]) -> bool:

@@ -6,6 +6,8 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
+from convcli.report.printable import printable
+
 MARKS = "o*x+"
 """One for each curve, in order; where two meet the later one shows."""
 
@@ -43,7 +45,7 @@ def draw_curves(
     shown = {name: [_shown(v, logarithmic) for v in values] for name, values in curves.items()}
     known = [value for values in shown.values() for value in values if value is not None]
     names = "  ".join(f"{mark} {name}" for mark, name in zip(MARKS, curves, strict=False))
-    heading = f"{title}  {names}"
+    heading = printable(f"{title}  {names}")
     if not known:
         return f"{heading}\n(no finite values)"
     low, high = min(known), max(known)

@@ -20,10 +20,10 @@ with Messages(quiet={quiet}).waiting("photo.png", after_seconds={after}):
 """
 
 
-def seen_on_a_terminal(quiet: bool, after: float) -> str:
+def seen_on_a_terminal(quiet: bool, after: float, program: str = PROGRAM) -> str:
     pty = pytest.importorskip("pty", reason="pseudo-terminals are of POSIX systems")
     reader, writer = pty.openpty()
-    command = [sys.executable, "-c", PROGRAM.format(quiet=quiet, after=after)]
+    command = [sys.executable, "-c", program.format(quiet=quiet, after=after)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
     subprocess.run(command, stderr=writer, env=environment, check=True)
     os.write(writer, b".")  # so that there is something to read
@@ -37,6 +37,21 @@ def test_a_slow_file_shows_its_name_and_the_time_passed() -> None:
     seen = seen_on_a_terminal(quiet=False, after=0.01)
     assert "photo.png" in seen
     assert "0:00:00" in seen
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        'waiting("NAME", after_seconds={after}):',
+        "counted() as show:\n    show('NAME', 1, 2)",
+        "progress() as bar:\n    bar.add_task('NAME')",
+    ],
+)
+def test_names_in_progress_are_text(drawn: str) -> None:
+    with_ = PROGRAM.partition("with ")[0] + f"with Messages(quiet={{quiet}}).{drawn}\n"
+    program = with_.replace("NAME", r"a\x1b]0;title\x07 [red]b[/x]") + "    time.sleep(0.3)\n"
+    seen = seen_on_a_terminal(quiet=False, after=0.01, program=program)
+    assert r"a\u001b]0;title\u0007 [red]b[/x]" in seen
 
 
 @pytest.mark.parametrize(("quiet", "after"), [(True, 0.01), (False, 60.0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -201,6 +202,23 @@ def test_errors_draws_the_surest_mistakes(place: Path, capfd: Capture) -> None:
     assert named[0]["sample"].endswith(".png")
     matrix = ["show", "confusion", "model.safetensors", "--data", "pictures", "--size", "12x12"]
     assert document(capfd, *matrix)["accuracy"] == pytest.approx(1 - len(named) / 12)
+
+
+def test_names_in_a_drawn_sheet_steer_no_terminal(place: Path, capfd: Capture) -> None:
+    names = ["a\x1b[31mred", "b\x1b]0;title\x07", "c"]
+    random = np.random.default_rng(0)
+    samples = random.integers(0, 256, (30, 12, 12, 1), np.uint8)
+    np.savez(place / "named\x9b.npz", x=samples, y=np.arange(30) % 3, class_names=names)
+    dataclasses.replace(model_of(DIGITS, seed=3), class_names=tuple(names)).save(
+        place / "m.safetensors"
+    )
+    words = ["show", "errors", "m.safetensors", "--data", "named\x9b.npz", "--limit", "9"]
+    said = out(capfd, *words, "--format", "table")
+    assert said.count(r"a\u001b[31m") > 1
+    assert r"named\u009b" in said
+    own = re.sub(r"\x1b\[[\d;]*m", "", said)  # the program's own colors
+    assert not re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", own)
+    assert "\x1b[31m" not in said
 
 
 def test_without_a_mistake_nothing_is_drawn(place: Path, capfd: Capture) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.main import get_command
 
 import convcli
 from convcli.cli.main import program, run
 from convcli.data import Source
+from convcli.errors import InputError
+from convcli.learn.modelfile import load
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
 Captured = pytest.CaptureFixture[str]
@@ -115,6 +120,101 @@ def test_rows_of_one_person_stay_together(tmp_path: Path) -> None:
     train = convcli.load_dataset(str(tmp_path / "x.csv")).train
     np.testing.assert_array_equal(train.groups, np.arange(40) % 5)
     np.testing.assert_array_equal(train.samples, [[i, 2 * i] for i in range(40)])
+
+
+def idx(folder: Path, name: str, values: np.ndarray) -> None:
+    head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+    (folder / name).write_bytes(head + values.astype(np.uint8).tobytes())
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """A source of every kind whose samples take a little under 100,000 bytes."""
+    folder = tmp_path_factory.mktemp("sources")
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 255, (120, 28, 28), dtype=np.uint8)
+    for kind in ("a", "b"):
+        (folder / "folders" / kind).mkdir(parents=True)
+        for i in range(25):
+            pixels = np.broadcast_to(pictures[i, :, :, np.newaxis], (28, 28, 3))
+            Image.fromarray(pixels).save(folder / "folders" / kind / f"{i}.png")
+    (folder / "idx").mkdir()
+    idx(folder / "idx", "train-images-idx3-ubyte", pictures)
+    idx(folder / "idx", "train-labels-idx1-ubyte", np.arange(120) % 3)
+    np.savez(folder / "packed.npz", x=pictures, y=np.arange(120) % 3)
+    np.savez_compressed(folder / "vectors.npz", x=pictures[:30].reshape(30, -1), y=range(30))
+    rows = [f"{i},{i % 7},{i % 5},{i // 50 % 2}" for i in range(1000)]
+    (folder / "walks.csv").write_text("\n".join(["time,u,v,label", *rows]))
+    return {
+        "folders": [str(folder / "folders")],
+        "idx": [str(folder / "idx")],
+        "npz": [str(folder / "packed.npz")],
+        "vectors": [str(folder / "vectors.npz")],
+        "rows": [str(folder / "walks.csv"), "--window", "0"],
+        "windows": [str(folder / "walks.csv"), "--window", "32", "--overlap", "0.9"],
+        "digits": ["digits", "--samples", "100"],
+    }
+
+
+@pytest.mark.parametrize("kind", ["folders", "idx", "npz", "vectors", "rows", "windows", "digits"])
+def test_every_source_keeps_to_a_memory_limit(
+    kind: str, sources: dict[str, list[str]], capfd: Captured
+) -> None:
+    words = ["data", *sources[kind], "--format", "json"]
+    assert run([*words, "--memory-limit", "1MB"]) == 0
+    needed = json.loads(capfd.readouterr().out)["bytes"]
+    assert 8_000 <= needed <= 200_000
+    assert run([*words, "--memory-limit", f"{needed - 1}B"]) == 3
+    said = capfd.readouterr().err
+    assert "bytes in memory; at most" in said
+    assert "llow more with --memory-limit 1MB." in said
+
+
+def test_a_limit_no_byte_too_small(sources: dict[str, list[str]], capfd: Captured) -> None:
+    assert run(["data", *sources["idx"], "--memory-limit", f"{120 * 28 * 28}"]) == 0
+    assert run(["data", *sources["idx"], "--memory-limit", "8XB"]) == 2
+    assert "'8XB' is no size" in capfd.readouterr().err
+
+
+def test_a_hundredfold_overlap_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    rows = [f"{i},{i % 7},{i // 5000 % 2}" for i in range(20_000)]
+    (tmp_path / "long.csv").write_text("\n".join(["time,u,label", *rows]))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="share less"):
+        Source(str(tmp_path / "long.csv"), window=100, overlap=0.99, memory_limit="2MB").load()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4_000_000
+
+
+def test_a_picture_that_needs_more_alone_is_skipped_and_said(
+    tmp_path: Path, capfd: Captured
+) -> None:
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        Image.new("L", (3000, 2000)).save(tmp_path / kind / "large.png")
+    words = ["data", str(tmp_path), "--size", "8x8"]
+    assert run([*words, "--memory-limit", "1MB"]) == 3
+    said = capfd.readouterr().err
+    assert "no readable picture" in said
+    assert "Skipped 2, the first because:" in said
+    assert "Allow more with --memory-limit" in said
+    assert run(words) == 0
+
+
+def test_a_training_notes_the_limit_for_who_goes_on_with_it(
+    sources: dict[str, list[str]], tmp_path: Path, capfd: Captured
+) -> None:
+    network = "input 28x28x1, maxpool 4, flatten, dense 3 softmax"
+    out = str(tmp_path / "run")
+    words = ["train", network, "--data", *sources["npz"], "--epochs", "1", "-o", out, "--quiet"]
+    assert run([*words, "--memory-limit", "10kB"]) == 3
+    assert "--memory-limit 1MB" in capfd.readouterr().err
+    assert run([*words, "--memory-limit", "1MB"]) == 0
+    noted = load(tmp_path / "run" / "model.safetensors").training
+    assert noted["shaping"] == {"memory_limit": "1MB"}
+    assert run(["evaluate", out, "--quiet"]) == 0
+    assert run(["evaluate", out, "--memory-limit", "9kB"]) == 3
 
 
 @pytest.fixture(scope="module")

@@ -71,11 +71,11 @@ def test_mixed_sizes_are_named_and_size_mends_them(tree: Path) -> None:
 
 
 def test_pictures_that_would_not_fit_in_memory_are_refused_at_the_first(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Path,
 ) -> None:
-    monkeypatch.setattr("convcli.data.folders.MAX_BYTES", 100)
-    with pytest.raises(InputError, match="6 pictures of 4x6 are more than 100 bytes"):
-        load_dataset(tree)
+    big = "6 pictures of 40x60 take 14,400 bytes in memory; at most 14,399 are read. Reduce"
+    with pytest.raises(InputError, match=big):
+        load_dataset(tree, size=(40, 60), memory_limit=14_399)
 
 
 def test_one_color_picture_makes_all_of_them_rgb(tree: Path) -> None:
