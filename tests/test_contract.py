@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"learn", "data", "net", "files", "records", "environment"},
         {"numpy", "joblib", "dask", "distributed", "optuna"},
     ),
-    "report": (set(), {"rich"}),  # draws tables where a terminal asks for them
+    "report": (set(), {"rich", "jinja2"}),  # tables where a terminal asks for them; pages
     "present": (
         {"report", "inspect", "learn", "data", "imaging", "kernels", "net", "layers", "files"},
         {"numpy"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"numpy", "numba", "llvmlite", "PIL", "scipy", "torch", "safetensors", "pydantic"}
+HEAVY = {"jinja2", "numpy", "numba", "llvmlite", "PIL", "scipy", "torch", "safetensors", "pydantic"}
 
 BANNED: dict[tuple[str, ...], set[str]] = {
     ("show", "filters", "--help"): HEAVY,
