@@ -42,8 +42,8 @@ def convolutionalize_model(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import emit_summary
-    from convcli.cli.learn_options import model_path
     from convcli.cli.show_output import find_target
+    from convcli.net.lookup import model_path
     from convcli.report import Column, Report
 
     path = model_path(model)

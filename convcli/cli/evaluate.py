@@ -70,11 +70,11 @@ def evaluate(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit
-    from convcli.cli.learn_options import load_labeled, model_path
+    from convcli.cli.learn_options import load_labeled
     from convcli.learn import answers
     from convcli.learn.modelfile import load
 
-    trained = load(model_path(model))
+    trained = load(model)
     messages = Messages(quiet=quiet)
     chosen = load_labeled(trained, source, split, messages)
     with messages.warned(chosen.data.name):

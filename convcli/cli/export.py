@@ -54,9 +54,9 @@ def export(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit_summary
-    from convcli.cli.learn_options import model_path
     from convcli.exchange.export import SUFFIXES, export_model, format_for, preprocessing_words
     from convcli.learn.modelfile import load
+    from convcli.net.lookup import model_path
 
     kind = format_for(output, to)
     source = model_path(model)

@@ -62,10 +62,11 @@ def features(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit_summary
-    from convcli.cli.learn_options import load_source, model_path
+    from convcli.cli.learn_options import load_source
     from convcli.exchange.features import FeatureExtractor
     from convcli.files import check_target
     from convcli.learn.modelfile import load
+    from convcli.net.lookup import model_path
 
     place = output or Path("features.npz")
     if place.suffix.lower() not in {".npz", ".csv"}:

@@ -49,10 +49,3 @@ def load_labeled(
     if found.seen:
         messages.say("These samples are those the model was trained on; new ones tell more.")
     return found
-
-
-def model_path(place: Path) -> Path:
-    """Return the model file, or the one in a run's directory."""
-    from convcli.learn.rundir import MODEL
-
-    return place / MODEL if place.is_dir() else place

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from convcli.cli.console import Messages
-from convcli.cli.learn_options import ModelArgument, model_path
+from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import ForceOption, QuietOption
+from convcli.net.lookup import model_path
 from convcli.report.numbers import as_bytes
 
 EXAMPLES = """Examples:

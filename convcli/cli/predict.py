@@ -66,14 +66,13 @@ def predict(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit
-    from convcli.cli.learn_options import model_path
     from convcli.imaging.jobs import find_sources
     from convcli.learn.answers import answers
     from convcli.learn.modelfile import load
     from convcli.option import byte_count
 
     limit = byte_count(memory_limit)
-    trained = load(model_path(model))
+    trained = load(model)
     sources = find_sources(inputs, recursive=True)
     messages = Messages(quiet=quiet)
     asked = partial(answers, trained, top=top, threshold=threshold, logits=logits)

@@ -146,11 +146,10 @@ def show_cells(
 
 def load_subject(model: Path) -> Subject:
     """Return the model at a path, or in a run's directory, ready to be examined."""
-    from convcli.cli.learn_options import model_path
     from convcli.inspect.subject import Subject
     from convcli.learn.modelfile import load
 
-    return Subject(load(model_path(model)))
+    return Subject(load(model))
 
 
 def load_sample(subject: Subject, image: str) -> Any:

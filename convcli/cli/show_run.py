@@ -127,7 +127,7 @@ def _target(
     force: bool,
     quiet: bool,
 ) -> Target:
-    from convcli.cli.learn_options import model_path
+    from convcli.net.lookup import model_path
 
     path = model_path(model)
     return find_target(
@@ -145,11 +145,11 @@ def _evaluated(
     worst: int,
 ) -> tuple[Evaluation, Labeled, TrainedModel]:
     """Return how a model does on labeled samples, and what they are."""
-    from convcli.cli.learn_options import load_labeled, model_path
+    from convcli.cli.learn_options import load_labeled
     from convcli.learn import answers
     from convcli.learn.modelfile import load
 
-    trained = load(model_path(model))
+    trained = load(model)
     chosen = load_labeled(trained, source, split, target.messages)
     with target.messages.warned(chosen.data.name):
         found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)

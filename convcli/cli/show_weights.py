@@ -150,7 +150,7 @@ def show_maximize(
 
 
 def _file_of(model: Path) -> Path:
-    from convcli.cli.learn_options import model_path
+    from convcli.net.lookup import model_path
 
     return model_path(model)
 

@@ -80,8 +80,8 @@ def show_receptive(
     quiet: QuietOption = False,
 ) -> None:
     """Draw the part of the input that one output cell depends on."""
-    from convcli.cli.learn_options import model_path
     from convcli.net import network as find_network
+    from convcli.net.lookup import model_path
 
     place = Path(model)
     is_model = place.is_dir() or place.suffix == ".safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convcli.cli.console import Messages
-from convcli.cli.learn_options import load_source, model_path
+from convcli.cli.learn_options import load_source
 from convcli.data import Dataset, Source
 from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
@@ -16,6 +16,7 @@ from convcli.learn.adapt import adapted
 from convcli.learn.recipes import Recipe, find_recipe
 from convcli.net import Network, preset_data
 from convcli.net import network as find_network
+from convcli.net.lookup import model_path
 
 DEFAULT_SOURCE = "mnist"
 

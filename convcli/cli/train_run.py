@@ -9,7 +9,6 @@ from pathlib import Path
 
 from convcli.cli.console import Messages
 from convcli.cli.interruption import Interruption
-from convcli.cli.learn_options import model_path
 from convcli.cli.train_order import Order
 from convcli.cli.train_view import ProgressView, result_report, show_result
 from convcli.data import Dataset, Source
@@ -82,7 +81,7 @@ def begin(order: Order, recipe: Recipe, data: Dataset, place: Path | None, parti
     data = parted(data, recipe, parting)
     network = order.network_for(data)
     name = f"{network.name}-{Path(order.data_source).stem}"
-    initial = load(model_path(order.init)) if order.init is not None else None
+    initial = load(order.init) if order.init is not None else None
     return start(
         network,
         data,

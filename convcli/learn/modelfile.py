@@ -19,6 +19,7 @@ from convcli.files import new_file
 from convcli.learn.model import Model
 from convcli.learn.prepare import Preprocessing
 from convcli.net import Network, parse_notation, to_notation
+from convcli.net.lookup import model_path
 from convcli.net.modelheader import ModelHeader, read_model_header
 from convcli.shown import Shown
 
@@ -127,12 +128,12 @@ class TrainedModel(Shown):
 
 
 def load(path: Path | str) -> TrainedModel:
-    """Return the model in the safetensors file at `path`.
+    """Return the model in the safetensors file at `path`, or in the run's directory there.
 
     Raises:
         InputError: no such file, a damaged or hostile one, or one without a network.
     """
-    path = Path(path)
+    path = model_path(Path(path))
     header, tensors = read_tensors(path)
     if "checkpoint" in header.texts:
         raise InputError(

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from convcli.errors import InputError, OutputExistsError
 from convcli.files import write_text
 from convcli.learn.liveness import has_ended
+from convcli.net.lookup import RUN_MODEL
 from convcli.records import fits
 
 if TYPE_CHECKING:
     from convcli.learn.fit import Epoch
 
-RECORD, HISTORY, MODEL, LAST = "run.json", "history.csv", "model.safetensors", "last.safetensors"
+RECORD, HISTORY, LAST = "run.json", "history.csv", "last.safetensors"
 HELD_OUT = "validation_indices.txt"
 
 
@@ -39,7 +40,7 @@ class RunDirectory:
     @property
     def model(self) -> Path:
         """The model of the best epoch."""
-        return self.path / MODEL
+        return self.path / RUN_MODEL
 
     @property
     def last(self) -> Path:

@@ -16,6 +16,9 @@ from convcli.net.value import Network
 PRESETS = Path(__file__).parent / "presets"
 """Folder of the presets; importlib.resources would cost 8 ms for the same."""
 
+RUN_MODEL = "model.safetensors"
+"""The model in a run's directory."""
+
 MAX_FILE_BYTES = 1_000_000
 
 READERS = {
@@ -93,6 +96,19 @@ def open_network(
     if _is_file(text):
         return _from_file(Path(text), input_shape, variables)
     return OpenedNetwork(_from_preset(text, input_shape, variables))
+
+
+def model_path(place: Path) -> Path:
+    """Return a model's file: `place` itself, or the one in a run's directory.
+
+    Raises:
+        InputError: the directory has none.
+    """
+    if not place.is_dir():
+        return place
+    if not (place / RUN_MODEL).is_file():
+        raise InputError(f"{place} is no run with a model: it has no {RUN_MODEL}.")
+    return place / RUN_MODEL
 
 
 def network_variables(source: str) -> dict[str, int]:
@@ -205,9 +221,8 @@ def _from_file(
 ) -> OpenedNetwork:
     suffix = path.suffix.lower()
     if path.is_dir() and suffix not in {".net", *READERS}:
-        path, suffix = path / "model.safetensors", ".safetensors"
-        if not path.is_file():
-            raise InputError(f"{path.parent} is no run with a model: it has no {path.name}.")
+        path = model_path(path)
+        suffix = path.suffix
     if suffix == ".net":
         text = _read_text(path)
         found = parse_notation(text, name=path.stem, input_shape=input_shape, variables=variables)

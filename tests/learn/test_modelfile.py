@@ -10,6 +10,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
+import convcli
 from convcli.errors import InputError, OutputExistsError
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, load
@@ -50,6 +51,17 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (got.predict(samples) == ref.predict(samples)).all()
     assert (got.network, got.class_names) == (ref.network, ref.class_names)
     assert (got.preprocessing, got.metrics) == (ref.preprocessing, ref.metrics)
+
+
+def test_a_run_directory_is_its_model(tmp_path: Path) -> None:
+    made().save(tmp_path / "model.safetensors")
+    assert convcli.load(tmp_path).class_names == made().class_names
+    assert convcli.load(str(tmp_path)).network == made().network
+
+
+def test_a_directory_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is no run with a model: it has no model.safetensors"):
+        convcli.load(tmp_path)
 
 
 def test_the_package_reads_arrays_and_texts(tmp_path: Path) -> None:
