@@ -39,9 +39,7 @@ from convcli.layers import (
     Flatten,
     GlobalAveragePool,
     GlobalMaxPool,
-    GroupNorm,
     Layer,
-    LayerNorm,
     MaxPool,
     Multiply,
     Pad,
@@ -51,19 +49,14 @@ from convcli.layers import (
     TransposedConv,
     Upsample,
 )
+from convcli.layers.activation import ACTIVATIONS as KINDS
 from convcli.net import Step, Trace
 from convcli.net.writing import layer_text
 
 ACTIVATIONS = {
-    "relu": "relu",
-    "relu6": "relu6",
-    "elu": "elu",
-    "gelu": "gelu",
-    "silu": "silu",
-    "hardswish": "hard_silu",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-    "softmax": "softmax",
+    kind: row.elsewhere.keras.kind
+    for kind, row in KINDS.items()
+    if row.elsewhere.keras and kind != "leakyrelu"
 }
 """Our name -> Keras'; its leaky ReLU is a layer, as the word alone means another slope."""
 
@@ -112,9 +105,9 @@ def keras_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) ->
 
 def _step(step: Step, sources: list[str], writer: KerasWriter) -> str:
     """Add the layers of one row, its suffix activation included; return the last one's name."""
-    write = _WRITERS.get(type(step.layer))
-    if write is None or getattr(step.layer, "padding_mode", "zeros") != "zeros":
+    if getattr(step.layer, "padding_mode", "zeros") != "zeros":
         raise _problem(step, "Keras has no such layer")
+    write = _WRITERS.get(type(step.layer), _named)
     out = write(step, step.layer.at_rank(_rank(step)), sources, writer)
     if not step.activation or isinstance(step.layer, Activation):
         return out
@@ -323,16 +316,18 @@ def _bn(step: Step, layer: BatchNorm, sources: list[str], writer: KerasWriter) -
     return writer.add(step.name, "BatchNormalization", settings, sources[0], arrays=arrays)
 
 
-def _ln(step: Step, layer: LayerNorm, sources: list[str], writer: KerasWriter) -> str:
-    arrays = writer.weights(step, "scale", "shift")
-    settings = {"epsilon": layer.eps}
-    return writer.add(step.name, "LayerNormalization", settings, sources[0], arrays=arrays)
-
-
-def _gn(step: Step, layer: GroupNorm, sources: list[str], writer: KerasWriter) -> str:
-    arrays = writer.weights(step, "scale", "shift")
-    settings = {"groups": layer.groups, "epsilon": layer.eps}
-    return writer.add(step.name, "GroupNormalization", settings, sources[0], arrays=arrays)
+def _named(step: Step, layer: Layer, sources: list[str], writer: KerasWriter) -> str:
+    """Write a layer by the class and the settings that stand on it; arrays keep our order."""
+    said = layer.elsewhere.keras
+    if said is None or not said.settings:
+        raise _problem(step, "Keras has no such layer")
+    settings = {
+        key: getattr(layer, value) if isinstance(value, str) else value
+        for key, value in said.settings.items()
+    }
+    arrays = writer.weights(step, *step.weights, *step.buffer_shapes)
+    kind = said.kind.replace("{rank}", str(_rank(step)))
+    return writer.add(step.name, kind, settings, sources[0], arrays=arrays)
 
 
 def _prelu(step: Step, _: Layer, sources: list[str], writer: KerasWriter) -> str:
@@ -422,8 +417,6 @@ _WRITERS: dict[type[Layer], Callable[..., str]] = {
     GlobalMaxPool: _global_pool("Max"),
     AdaptiveAveragePool: _adaptavg,
     BatchNorm: _bn,
-    LayerNorm: _ln,
-    GroupNorm: _gn,
     PReLU: _prelu,
     Activation: lambda step, layer, sources, writer: _activation(
         step.name, layer.kind, sources[0], writer
@@ -440,4 +433,4 @@ _WRITERS: dict[type[Layer], Callable[..., str]] = {
     ConcatChannels: _join("Concatenate", axis=-1),
     Multiply: _multiply,
 }
-"""One writer for each layer that Keras has; a test names those that it has not."""
+"""Layers that take more than a class with their settings; others say theirs, see `_named`."""

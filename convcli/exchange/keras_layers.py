@@ -22,9 +22,7 @@ from convcli.layers import (
     Flatten,
     GlobalAveragePool,
     GlobalMaxPool,
-    GroupNorm,
     Layer,
-    LayerNorm,
     MaxPool,
     Pad,
     PReLU,
@@ -33,24 +31,15 @@ from convcli.layers import (
     TransposedConv,
     Upsample,
 )
+from convcli.layers.activation import ACTIVATIONS as KINDS
 from convcli.layers.conv import output_padding
+from convcli.layers.registry import WORDS
 
 Config = Mapping[str, Any]
 
 ACTIVATIONS = {
-    "relu": "relu",
-    "relu6": "relu6",
-    "leaky_relu": "leakyrelu",
-    "elu": "elu",
-    "gelu": "gelu",
-    "silu": "silu",
-    "swish": "silu",
-    "hard_silu": "hardswish",
-    "hard_swish": "hardswish",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-    "softmax": "softmax",
-}
+    row.elsewhere.keras.kind: kind for kind, row in KINDS.items() if row.elsewhere.keras
+} | {"swish": "silu", "hard_swish": "hardswish"}
 """Keras' name -> ours; `linear` is none at all."""
 
 
@@ -250,19 +239,48 @@ def _batch_norm(layer: KerasLayer) -> list[Layer]:
     return [BatchNorm(scale=layer.flag("scale"), eps=eps, momentum=round(momentum, 12))]
 
 
-def _layer_norm(layer: KerasLayer) -> list[Layer]:
+def _named(layer: KerasLayer) -> list[Layer]:
+    """Return the layer whose class here names this class, these settings, as its own in Keras."""
     layer.last_axis()
-    layer.only("center", True)
-    layer.only("scale", True)
-    layer.only("rms_scaling", False)
-    return [LayerNorm(eps=float(layer.config.get("epsilon", 1e-3)))]
+    for key, wanted in (("center", True), ("scale", True), ("rms_scaling", False)):
+        layer.only(key, wanted)
+    for cls in NAMED[layer.kind]:
+        settings = cls.elsewhere.keras.settings if cls.elsewhere.keras else {}
+        fixed = {key: value for key, value in settings.items() if not isinstance(value, str)}
+        if all(layer.config.get(key) == value for key, value in fixed.items()):
+            return [cls(**_figures(cls, layer, settings))]
+    raise layer.problem("no layer of the notation has these settings.")
 
 
-def _group_norm(layer: KerasLayer) -> list[Layer]:
-    layer.last_axis()
-    layer.only("center", True)
-    layer.only("scale", True)
-    return [GroupNorm(groups=layer.number("groups"), eps=float(layer.config.get("epsilon", 1e-3)))]
+def _figures(
+    cls: type[Layer], layer: KerasLayer, settings: Mapping[str, str | float]
+) -> dict[str, Any]:
+    """Return the fields that settings stand for: whole numbers, or numbers of another default."""
+    figures: dict[str, Any] = {}
+    for key, name in settings.items():
+        if isinstance(name, str) and cls.__dataclass_fields__[name].type == "int":
+            figures[name] = layer.number(key)
+        elif isinstance(name, str):
+            figures[name] = float(layer.config.get(key, KERAS_DEFAULTS[key]))
+    return figures
+
+
+KERAS_DEFAULTS = {"epsilon": 1e-3}
+"""What Keras means by a setting that a configuration leaves out."""
+
+
+def _by_class() -> dict[str, list[type[Layer]]]:
+    """Return Keras class -> layers whose settings say all, those with fixed settings first."""
+    found: dict[str, list[type[Layer]]] = {}
+    for cls in dict.fromkeys(word.layer for word in WORDS.values()):
+        said = cls.elsewhere.keras
+        if said and said.settings:
+            is_fixed = any(not isinstance(value, str) for value in said.settings.values())
+            found.setdefault(said.kind, []).insert(0 if is_fixed else 99, cls)
+    return found
+
+
+NAMED = _by_class()
 
 
 def _activation(layer: KerasLayer) -> list[Layer]:
@@ -382,8 +400,7 @@ RULES: dict[str, Rule] = {
     **{f"GlobalMaxPooling{rank}D": _global_max for rank in (1, 2, 3)},
     "BatchNormalization": _batch_norm,
     "BatchNormalizationV1": _batch_norm,
-    "LayerNormalization": _layer_norm,
-    "GroupNormalization": _group_norm,
+    **dict.fromkeys(NAMED, _named),
     "Activation": _activation,
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,

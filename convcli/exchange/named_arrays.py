@@ -24,9 +24,7 @@ from convcli.layers import (
     DepthwiseConv,
     Dropout,
     Flatten,
-    GroupNorm,
     Layer,
-    LayerNorm,
     PReLU,
     SeparableConv,
     TransposedConv,
@@ -70,9 +68,7 @@ def arrays_by_name(trace: Trace, given: Arrays, *, rows_channels_last: bool) -> 
         prefixes = _prefixes(steps, given)
         for step in steps:
             parts = _Parts(step, given, prefixes[step.index], used)
-            read = _READERS.get(type(step.layer))
-            if read is None:
-                raise InputError(f"layer {step.index} {step.name}: PyTorch has no such arrays.")
+            read = _READERS.get(type(step.layer), _named)
             row = None if rows_channels_last else _flattened(trace, step)
             found |= {f"{step.name}.{key}": array for key, array in read(parts, row).items()}
     spare = [name for name in given if name not in used and not name.endswith(BATCHES)]
@@ -199,9 +195,16 @@ def _dense(parts: _Parts, row: Shape | None) -> dict[str, Array]:
     return {"kernel": kernel} | parts.bias()
 
 
-def _norm(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    words = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
-    return {name: parts(words[name]) for name in _needed(parts.step)} | _unit_scale(parts)
+def _named(parts: _Parts, _: Shape | None) -> dict[str, Array]:
+    """Read a layer's arrays by the names that stand on its class."""
+    said = parts.step.layer.elsewhere.torch
+    if said is None or not said.arrays.keys() >= _needed(parts.step).keys():
+        raise InputError(f"layer {parts.step.index} {parts.step.name}: PyTorch has no such arrays.")
+    return {name: parts(said.arrays[name]) for name in _needed(parts.step)}
+
+
+def _batch_norm(parts: _Parts, row: Shape | None) -> dict[str, Array]:
+    return _named(parts, row) | _unit_scale(parts)
 
 
 def _unit_scale(parts: _Parts) -> dict[str, Array]:
@@ -233,10 +236,8 @@ _READERS: dict[type[Layer], Callable[[_Parts, Shape | None], dict[str, Array]]] 
     SeparableConv: _separable,
     TransposedConv: _transposed,
     Dense: _dense,
-    BatchNorm: _norm,
-    LayerNorm: _norm,
-    GroupNorm: _norm,
+    BatchNorm: _batch_norm,
     PReLU: _prelu,
     LSTM: _lstm,
 }
-"""One reader for each layer with arrays."""
+"""Layers whose arrays lie otherwise; the others have a name for each, see `_named`."""

@@ -36,11 +36,9 @@ from convcli.layers import (
     GroupNorm,
     Layer,
     LayerNorm,
-    LocalResponseNorm,
     MaxPool,
     Multiply,
     Pad,
-    PReLU,
     Reshape,
     SeparableConv,
     TransposedConv,
@@ -174,16 +172,20 @@ def _to_last(name: str, rank: int, graph: _Graph) -> str:
 
 def _step(step: Step, sources: list[str], graph: _Graph) -> str:
     """Append the nodes of one row, its suffix activation included; return the output's name."""
-    writer = _WRITERS.get(type(step.layer))
-    if writer is None or getattr(step.layer, "padding_mode", "zeros") != "zeros":
-        raise InputError(
-            f"Layer {step.index} {step.name} `{layer_text(step.layer)}` has no ONNX form here."
-        )
+    if getattr(step.layer, "padding_mode", "zeros") != "zeros":
+        raise _formless(step)
+    writer = _WRITERS.get(type(step.layer), _named)
     rank = len(step.input_shapes[0]) - 1
     out = writer(step, step.layer.at_rank(rank), sources, graph)
     if step.activation and not isinstance(step.layer, Activation):
         out = _activation(step.activation, out, graph)
     return out
+
+
+def _formless(step: Step) -> InputError:
+    return InputError(
+        f"Layer {step.index} {step.name} `{layer_text(step.layer)}` has no ONNX form here."
+    )
 
 
 def _activation(kind: str, x: str, graph: _Graph) -> str:
@@ -328,12 +330,27 @@ def _adaptavg(step: Step, _: Layer, sources: list[str], graph: _Graph) -> str:
     return out
 
 
+def _named(step: Step, layer: Layer, sources: list[str], graph: _Graph) -> str:
+    """Write a layer by the operator, attributes and inputs that stand on its class."""
+    said = layer.elsewhere.onnx
+    if said is None or not (said.attributes or said.arrays):
+        raise _formless(step)
+    rank = len(step.output_shape) - 1
+    inputs = [sources[0]]
+    for name, lie in said.arrays.items():
+        array = graph.weight(step, name)
+        inputs.append(graph.constant(array.reshape(-1, *[1] * rank) if lie == "c ..." else array))
+    attributes: dict[str, Any] = {
+        key: getattr(layer, value) if isinstance(value, str) else value
+        for key, value in said.attributes.items()
+    }
+    return graph.node(said.op, inputs, "", **attributes)
+
+
 def _bn(step: Step, layer: BatchNorm, sources: list[str], graph: _Graph) -> str:
-    channels = step.output_shape[-1]
-    scale = graph.weight(step, "scale") if "scale" in step.weights else np.ones(channels)
-    rest = [graph.weight(step, "shift"), graph.weight(step, "mean"), graph.weight(step, "variance")]
-    inputs = [sources[0], *(graph.constant(array) for array in (scale, *rest))]
-    return graph.node("BatchNormalization", inputs, epsilon=layer.eps)
+    """ONNX asks for scales also where they say nothing."""
+    graph.arrays = {f"{step.name}.scale": np.ones(step.output_shape[-1])} | {**graph.arrays}
+    return _named(step, layer, sources, graph)
 
 
 def _scale_and_shift(step: Step, x: str, graph: _Graph) -> str:
@@ -361,17 +378,6 @@ def _gn(step: Step, layer: GroupNorm, sources: list[str], graph: _Graph) -> str:
     normal = graph.node("InstanceNormalization", [row, ones, zeros], epsilon=layer.eps)
     shape = graph.integers([0, *_channels_first(step.output_shape)])
     return _scale_and_shift(step, graph.node("Reshape", [normal, shape]), graph)
-
-
-def _lrn(step: Step, layer: LocalResponseNorm, sources: list[str], graph: _Graph) -> str:
-    return graph.node(
-        "LRN", [sources[0]], size=layer.size, alpha=layer.alpha, beta=layer.beta, bias=layer.k
-    )
-
-
-def _prelu(step: Step, _: Layer, sources: list[str], graph: _Graph) -> str:
-    slope = graph.weight(step, "slope").reshape(-1, *[1] * (len(step.output_shape) - 1))
-    return graph.node("PRelu", [sources[0], graph.constant(slope)])
 
 
 def _flatten(step: Step, _: Layer, sources: list[str], graph: _Graph) -> str:
@@ -472,8 +478,6 @@ _WRITERS: dict[type[Layer], Callable[..., str]] = {
     BatchNorm: _bn,
     LayerNorm: _ln,
     GroupNorm: _gn,
-    LocalResponseNorm: _lrn,
-    PReLU: _prelu,
     Activation: lambda _, layer, sources, graph: _activation(layer.kind, sources[0], graph),
     Dropout: lambda _, __, sources, ___: sources[0],
     Flatten: _flatten,
@@ -487,4 +491,4 @@ _WRITERS: dict[type[Layer], Callable[..., str]] = {
     ConcatChannels: lambda _, __, sources, graph: graph.node("Concat", sources, axis=1),
     Multiply: _multiply,
 }
-"""One writer for each layer that has an ONNX form; a test names the layers that have none."""
+"""Layers that take more than an operator; the others say theirs, see `_named`."""

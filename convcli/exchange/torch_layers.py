@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -29,37 +29,22 @@ from convcli.layers import (
     Flatten,
     GlobalAveragePool,
     GlobalMaxPool,
-    GroupNorm,
     Layer,
     LayerNorm,
-    LocalResponseNorm,
     MaxPool,
     Multiply,
     Pad,
-    PReLU,
     Reshape,
     SeparableConv,
     TransposedConv,
     Upsample,
 )
+from convcli.layers.activation import ACTIVATIONS as KINDS
 from convcli.net import Step
 from convcli.net.writing import layer_text
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
-
-ACTIVATIONS = {
-    "relu": "F.relu({})",
-    "relu6": "F.relu6({})",
-    "leakyrelu": "F.leaky_relu({}, 0.01)",
-    "elu": "F.elu({})",
-    "gelu": "F.gelu({})",
-    "silu": "F.silu({})",
-    "hardswish": "F.hardswish({})",
-    "tanh": "torch.tanh({})",
-    "sigmoid": "torch.sigmoid({})",
-    "softmax": "F.softmax({}, dim=1)",
-}
 
 
 @dataclass
@@ -105,15 +90,19 @@ def _rank(step: Step) -> int:
 
 def expression(step: Step, sources: list[str], writer: ModuleWriter) -> str:
     """Return the expression of one row, its suffix activation included."""
-    write = _WRITERS.get(type(step.layer))
-    if write is None or getattr(step.layer, "padding_mode", "zeros") != "zeros":
-        raise InputError(
-            f"Layer {step.index} {step.name} `{layer_text(step.layer)}` has no PyTorch form here."
-        )
+    if getattr(step.layer, "padding_mode", "zeros") != "zeros":
+        raise _formless(step)
+    write = _WRITERS.get(type(step.layer), _named)
     out = write(step, step.layer.at_rank(_rank(step)), sources, writer)
     if step.activation and not isinstance(step.layer, Activation):
-        out = ACTIVATIONS[step.activation].format(out)
+        out = _activated(step.activation, out)
     return out
+
+
+def _formless(step: Step) -> InputError:
+    return InputError(
+        f"Layer {step.index} {step.name} `{layer_text(step.layer)}` has no PyTorch form here."
+    )
 
 
 def _tuple(sizes: Sequence[int]) -> str:
@@ -299,54 +288,43 @@ def _adaptavg(step: Step, _: Layer, sources: list[str], __: ModuleWriter) -> str
     return f"F.adaptive_avg_pool{_rank(step)}d({sources[0]}, {size})"
 
 
+def _activated(kind: str, source: str) -> str:
+    """Return an activation's expression as its row names it."""
+    named = KINDS[kind].elsewhere.torch
+    return named.form.format(x=source) if named else source
+
+
+def _named(step: Step, layer: Layer, sources: list[str], writer: ModuleWriter) -> str:
+    """Write a layer by the form and the arrays that stand on its class."""
+    said = layer.elsewhere.torch
+    if said is None or "(" not in said.form:
+        raise _formless(step)
+    figures = {one.name: getattr(layer, one.name) for one in fields(layer)}
+    text = said.form.format(
+        x=sources[0], channels=step.input_shapes[0][-1], rank=max(1, _rank(step)), **figures
+    )
+    if "{x}" in said.form:
+        return text
+    name = attribute(step)
+    for ours, theirs in said.arrays.items():
+        if f"{step.name}.{ours}" in writer.arrays:
+            writer.tensor(f"{name}.{theirs}", writer.arrays[f"{step.name}.{ours}"])
+    return f"{writer.module(name, text)}({sources[0]})"
+
+
 def _bn(step: Step, layer: BatchNorm, sources: list[str], writer: ModuleWriter) -> str:
-    name, channels = attribute(step), step.output_shape[-1]
-    given = {
-        key: writer.arrays[f"{step.name}.{key}"] for key in (*step.weights, *step.buffer_shapes)
-    }
-    writer.tensor(f"{name}.weight", given.get("scale", np.ones(channels)))
-    writer.tensor(f"{name}.bias", given["shift"])
-    writer.tensor(f"{name}.running_mean", given["mean"])
-    writer.tensor(f"{name}.running_var", given["variance"])
-    writer.tensors[f"{name}.num_batches_tracked"] = np.zeros((), np.int64)  # PyTorch asks for it
-    options = _options(eps=(layer.eps, 1e-5), momentum=(layer.momentum, 0.1))
-    module = writer.module(name, f"BatchNorm{max(1, _rank(step))}d({channels}{options})")
-    return f"{module}({sources[0]})"
+    """PyTorch asks for scales and a count of batches, also where they say nothing."""
+    name = attribute(step)
+    writer.tensor(f"{name}.weight", np.ones(step.output_shape[-1]))
+    writer.tensors[f"{name}.num_batches_tracked"] = np.zeros((), np.int64)
+    return _named(step, layer, sources, writer)
 
 
 def _ln(step: Step, layer: LayerNorm, sources: list[str], writer: ModuleWriter) -> str:
-    name, rank = attribute(step), _rank(step)
-    options = _options(eps=(layer.eps, 1e-5))
-    module = writer.module(name, f"LayerNorm({step.output_shape[-1]}{options})")
-    _take_scale(step, writer, name)
-    if rank == 0:
-        return f"{module}({sources[0]})"
-    return f"{module}({sources[0]}.movedim(1, -1)).movedim(-1, 1)"
-
-
-def _take_scale(step: Step, writer: ModuleWriter, name: str) -> None:
-    for ours, theirs in (("scale", "weight"), ("shift", "bias")):
-        writer.tensor(f"{name}.{theirs}", writer.arrays[f"{step.name}.{ours}"])
-
-
-def _gn(step: Step, layer: GroupNorm, sources: list[str], writer: ModuleWriter) -> str:
-    name, options = attribute(step), _options(eps=(layer.eps, 1e-5))
-    head = f"GroupNorm({layer.groups}, {step.output_shape[-1]}{options})"
-    module = writer.module(name, head)
-    _take_scale(step, writer, name)
-    return f"{module}({sources[0]})"
-
-
-def _lrn(step: Step, layer: LocalResponseNorm, sources: list[str], _: ModuleWriter) -> str:
-    return (
-        f"F.local_response_norm({sources[0]}, {layer.size}, {layer.alpha}, {layer.beta}, {layer.k})"
-    )
-
-
-def _prelu(step: Step, _: Layer, sources: list[str], writer: ModuleWriter) -> str:
-    name = attribute(step)
-    writer.tensor(f"{name}.weight", writer.arrays[f"{step.name}.slope"])
-    return f"{writer.module(name, f'PReLU({step.output_shape[-1]})')}({sources[0]})"
+    """PyTorch normalizes over the last axis, where the channels are moved for a while."""
+    if not _rank(step):
+        return _named(step, layer, sources, writer)
+    return f"{_named(step, layer, [f'{sources[0]}.movedim(1, -1)'], writer)}.movedim(-1, 1)"
 
 
 def _dropout(step: Step, layer: Dropout, sources: list[str], writer: ModuleWriter) -> str:
@@ -418,10 +396,7 @@ _WRITERS: dict[type[Layer], Callable[..., str]] = {
     AdaptiveAveragePool: _adaptavg,
     BatchNorm: _bn,
     LayerNorm: _ln,
-    GroupNorm: _gn,
-    LocalResponseNorm: _lrn,
-    PReLU: _prelu,
-    Activation: lambda _, layer, sources, __: ACTIVATIONS[layer.kind].format(sources[0]),
+    Activation: lambda _, layer, sources, __: _activated(layer.kind, sources[0]),
     Dropout: _dropout,
     Flatten: _flatten,
     Reshape: _reshape,
@@ -434,4 +409,4 @@ _WRITERS: dict[type[Layer], Callable[..., str]] = {
     ConcatChannels: lambda _, __, sources, ___: f"torch.cat([{', '.join(sources)}], dim=1)",
     Multiply: _multiply,
 }
-"""One writer for each layer that has a PyTorch form; a test names the layers that have none."""
+"""Layers that take more than a form with their figures; the others say theirs, see `_named`."""

@@ -136,7 +136,7 @@ class PReLU(Layer):
 
     elsewhere = Elsewhere(
         Torch("PReLU({channels})", {"slope": "weight"}),
-        Onnx("PRelu", arrays=("slope",)),
+        Onnx("PRelu", arrays={"slope": "c ..."}),
         Keras("PReLU"),
     )
     keeps = "input"

@@ -29,8 +29,8 @@ class Onnx(NamedTuple):
     op: str
     attributes: Mapping[str, str | float] = NOTHING
     """Its attribute -> our field, or the number that it must have."""
-    arrays: tuple[str, ...] = ()
-    """Our arrays in the order of its inputs behind the map."""
+    arrays: Mapping[str, str] = NOTHING
+    """Our array -> how it lies (`c`, or `c ...` to fit a map), in the order of its inputs."""
 
 
 class Keras(NamedTuple):

@@ -38,7 +38,11 @@ class BatchNorm(Layer):
             "BatchNorm{rank}d({channels}, eps={eps}, momentum={momentum})",
             {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"},
         ),
-        Onnx("BatchNormalization", {"epsilon": "eps"}, ("scale", "shift", "mean", "variance")),
+        Onnx(
+            "BatchNormalization",
+            {"epsilon": "eps"},
+            {"scale": "c", "shift": "c", "mean": "c", "variance": "c"},
+        ),
         Keras("BatchNormalization"),
     )
     keeps = "input"
