@@ -128,7 +128,7 @@ def memory_advice(trace: Trace, limit_bytes: int, optimizer: str = "adam") -> li
     >>> memory_advice(network("mnist").trace(batch=128), 10**9)
     []
     >>> memory_advice(network("mnist").trace(batch=1000), 10**7)[0]
-    'Training needs 79,764,192 bytes, 69,764,192 more than allowed.'
+    'Training needs 104,596,192 bytes, 94,596,192 more than allowed.'
     """
     figures = memory(trace, optimizer)
     surplus = figures.training_bytes - limit_bytes

@@ -139,8 +139,13 @@ def test_predict_keeps_to_a_memory_limit(place: Path, capfd: pytest.CaptureFixtu
     assert "Allow more with --memory-limit 1MB" in capfd.readouterr().err
 
 
-def test_predict_shows_what_was_fed(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_predict_shows_what_was_fed_on_a_terminal(
+    place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = str(next((place / "pictures").iterdir()))
+    assert run(["predict", str(place / "run"), path, "--show"]) == 0
+    assert "draws on a terminal only" in capfd.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run(["predict", str(place / "run"), path, "--show", "--quiet"]) == 0
     said = capfd.readouterr()
     assert said.err.count("\N{UPPER HALF BLOCK}") == 8 * 4
@@ -218,7 +223,7 @@ def test_folders_of_pictures_from_training_to_prediction(
 
 
 def test_a_table_of_series_from_training_to_prediction(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = np.random.default_rng(0)
     lines = ["x,y,gait"]
@@ -235,6 +240,7 @@ def test_a_table_of_series_from_training_to_prediction(
     assert told(capfd)["val_accuracy"] > 0.9
     assert run(["evaluate", str(tmp_path / "run"), "--format", "json", "--quiet"]) == 0
     assert told(capfd)["accuracy"] > 0.9
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     turn = 0.7 * np.arange(40)
     np.save(tmp_path / "new.npy", np.stack([np.sin(turn), np.cos(turn)], 1))
     assert run(["predict", str(tmp_path / "run"), str(tmp_path / "new.npy"), "--show"]) == 0

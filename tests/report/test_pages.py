@@ -158,5 +158,5 @@ def test_a_gallery_names_its_pictures() -> None:
     page = render_document(Document("T", "", (Section("S", (Gallery("Wrong & sure", pictures),)),)))
     assert 'aria-label="Wrong &amp; sure"' in page
     assert 'alt="1, said 7 99% sure"' in page
-    assert 'alt="a &quot;b&quot;"' in page
+    assert 'alt="a &#34;b&#34;"' in page
     assert page.count("<figure>") == page.count("<img ") == 2
