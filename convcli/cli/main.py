@@ -63,27 +63,30 @@ def program(command: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_program)
-    known = {name for modules in PANELS.values() for name in modules}
-    for panel, modules in PANELS.items():
-        for name, module in modules.items():
-            if command in {name, None} or command not in known:
-                import_module(f"convcli.cli.{module}").register(app)
-                _describe(app, name, panel)
+    panels = {name: panel for panel, modules in PANELS.items() for name in modules}
+    modules = {name: module for part in PANELS.values() for name, module in part.items()}
+    for module in dict.fromkeys([modules[command]] if command in modules else modules.values()):
+        import_module(f"convcli.cli.{module}").register(app)
+    _describe(app, panels)
     return app
 
 
-def _describe(app: typer.Typer, name: str, panel: str) -> None:
-    """Put a command into its panel, with its help's first sentence; lines of paragraphs join."""
+def _describe(app: typer.Typer, panels: dict[str, str]) -> None:
+    """Put the commands into their panels, in order, with the first sentences of their helps.
+
+    Lines of a paragraph join.
+    """
+    order = list(panels)
+    app.registered_commands.sort(key=lambda command: order.index(str(command.name)))
     for command in app.registered_commands:
-        if command.name == name:
-            text = command.help or inspect.getdoc(command.callback) or ""
-            command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip())
-            command.short_help = _first_sentence(command.help)
-            command.rich_help_panel = panel
+        text = command.help or inspect.getdoc(command.callback) or ""
+        command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip())
+        command.short_help = _first_sentence(command.help)
+        command.rich_help_panel = panels[str(command.name)]
     for group in app.registered_groups:
-        if group.name == name and group.typer_instance is not None:
+        if group.typer_instance is not None:
             group.short_help = _first_sentence(str(group.typer_instance.info.help))
-            group.rich_help_panel = panel
+            group.rich_help_panel = panels[str(group.name)]
 
 
 def _first_sentence(text: str) -> str:

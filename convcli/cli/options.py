@@ -5,13 +5,28 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from functools import wraps
+from dataclasses import dataclass
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typer
 
 from convcli.errors import UsageError
+from convcli.option import option
+
+if TYPE_CHECKING:
+    from convcli.cli.console import Messages
+    from convcli.report import Report
 
 Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
 EngineName = Literal["auto", "numba", "numpy"]
@@ -49,6 +64,57 @@ EngineOption = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Output:
+    """How a command tells its results."""
+
+    format: Style | None = option(
+        "How to print: table (on a terminal), plain (piped), json, csv (one table), markdown, "
+        "latex.",
+        metavar="FORMAT",
+    )
+    table: str | None = option(
+        "Print this table of the report alone; a wrong name lists them.", metavar="NAME"
+    )
+    quiet: bool = option(
+        "No messages, no progress, no report on files written unless --format asks for it.",
+        default=False,
+    )
+
+    @cached_property
+    def messages(self) -> Messages:
+        """Where sentences for the person at the terminal go."""
+        from convcli.cli.console import Messages
+
+        return Messages(quiet=self.quiet)
+
+    def emit(self, report: Report) -> None:
+        """Print a report as asked.
+
+        Raises:
+            UsageError: it has no table of the name that was asked for.
+        """
+        from convcli.cli.console import emit
+
+        if self.table is not None:
+            report = report.table(self.table)
+        elif self.format == "csv":
+            report = report.main()
+        emit(report, self.format)
+
+    def emit_summary(self, report: Report) -> None:
+        """Print what is said of files that were written; when quiet only in a form asked for."""
+        if not self.quiet or self.format is not None or self.table is not None:
+            self.emit(report)
+
+
+@dataclass(frozen=True)
+class FileOutput(Output):
+    """How a command tells its results, and whether its files may replace others."""
+
+    force: bool = option("Replace an existing output file (never an input).", default=False)
+
+
 def refuse_beside_resume(context: typer.Context, allowed: Collection[str], what: str) -> None:
     """Refuse what was given beside `--resume` and would not hold, since the place decides it.
 
@@ -83,9 +149,9 @@ def refuse_without_effect(given: Mapping[str, object], where: str) -> None:
     Raises:
         UsageError: one was given.
     """
-    for option, value in given.items():
+    for name, value in given.items():
         if value is not None and value is not False and value != []:
-            raise UsageError(f"{option} only means something {where}.")
+            raise UsageError(f"{name} only means something {where}.")
 
 
 class Given:
@@ -98,7 +164,8 @@ class Given:
 def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the options of the dataclasses it names; it is called with their values.
 
-    They stand in the help where the command has the parameter of their group.
+    They stand in the help where the command has the parameter of their group. A parameter of the
+    command whose default is an `option` is an option too.
 
     An option that was not given leaves its field's default, and `Given(cls)` hands on a dictionary
     of those that were. A field `tuple[T, ...]` may be given several times.
@@ -114,8 +181,12 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(command, include_extras=True)
         parameters: list[inspect.Parameter] = []
+        own: dict[str, dataclasses.Field[Any]] = {}
         for name, parameter in inspect.signature(command).parameters.items():
-            if name not in groups:
+            if isinstance(parameter.default, dataclasses.Field):
+                own[name] = parameter.default
+                parameters.append(_parameter(name, own[name], hints[name]))
+            elif name not in groups:
                 named = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name])
                 parameters.append(named)
             parameters += [
@@ -126,11 +197,13 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
 
         @wraps(command)
         def called(**words: Any) -> Any:
+            for name, field in own.items():
+                words[name] = field.default if _is_left_out(words[name]) else _plain(words[name])
             given: dict[str, dict[str, Any]] = {group: {} for group in groups}
             for group, field, _ in fields:
                 value = words.pop(f"{group}__{field.name}")
-                if value is not None and value != []:
-                    given[group][field.name] = tuple(value) if isinstance(value, list) else value
+                if not _is_left_out(value):
+                    given[group][field.name] = _plain(value)
             values = {
                 group: given[group] if isinstance(asked, Given) else asked(**given[group])
                 for group, asked in groups.items()
@@ -144,10 +217,18 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
     return decorate
 
 
+def _is_left_out(value: Any) -> bool:
+    return value is None or value == []
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _parameter(name: str, field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     """Return a field as the parameter that the command line's library reads."""
     flags, more = field.metadata["option"]
-    flags = flags or (f"--{field.name.replace('_', '-')}",)
+    flags = flags or (f"--{name.rpartition('__')[2].strip('_').replace('_', '-')}",)
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
     shown = "" if field.default in (None, False, ()) else str(field.default)

@@ -1,6 +1,7 @@
 """One `Report` value and its renderings; cells stay numbers until a renderer touches them."""
 
 from convcli.report.formats import FORMATS, render, to_json
+from convcli.report.records import tabulate
 from convcli.report.value import Column, Report
 
-__all__ = ["FORMATS", "Column", "Report", "render", "to_json"]
+__all__ = ["FORMATS", "Column", "Report", "render", "tabulate", "to_json"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from convcli.errors import UsageError
 
 
 def as_text(cell: Any) -> str:
@@ -49,6 +51,7 @@ class Report:
         document: what `--format json` prints; made from the rows when left out.
         parts: further tables that belong under this one.
         sections: numbers of the rows before which the table draws a thin rule.
+        name: what `--table` calls it beside its parts.
     """
 
     title: str
@@ -59,6 +62,7 @@ class Report:
     document: Any = None
     parts: tuple[Report, ...] = ()
     sections: frozenset[int] = frozenset()
+    name: str = ""
 
     def __post_init__(self) -> None:
         width = len(self.columns)
@@ -71,6 +75,28 @@ class Report:
         from convcli.report.document import in_cell, render_table
 
         return in_cell(render_table(self))
+
+    def tables(self) -> list[Report]:
+        """Return this report and those that belong under it, each by itself."""
+        own = replace(self, parts=()) if self.parts else self
+        return [own, *(table for part in self.parts for table in part.tables())]
+
+    def main(self) -> Report:
+        """Return the one table that stands for all: the first that has columns."""
+        tables = self.tables()
+        return next((table for table in tables if table.columns), tables[0])
+
+    def table(self, name: str) -> Report:
+        """Return the table of that name.
+
+        Raises:
+            UsageError: there is none.
+        """
+        named = {table.name: table for table in self.tables() if table.name}
+        if name not in named:
+            known = f"its tables are {', '.join(named)}" if named else "it is one table"
+            raise UsageError(f"--table {name}: the report has no such part; {known}.")
+        return named[name]
 
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as dictionaries from column key to cell."""

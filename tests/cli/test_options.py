@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 import pytest
 import typer
 
-from convcli.cli.options import Given, takes
+from convcli.cli.options import Given, Output, takes
+from convcli.errors import UsageError
 from convcli.option import option
+from convcli.report import Column, Report
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,58 @@ def test_the_help_names_flags_sentences_and_defaults(
     got = " ".join(capsys.readouterr().out.split())
     for word in ("--epochs", "Passes over the samples.", "10", "--lr", "--no-flip", "NAME"):
         assert word in got
+
+
+def test_a_parameter_whose_default_is_an_option_is_one() -> None:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    got: list[Any] = []
+
+    @app.command()
+    @takes()
+    def learn(
+        *,
+        filter_: int | None = option("Only this one.", min=0),
+        layer: tuple[str, ...] = option("Only these.", default=()),
+    ) -> None:
+        got.append((filter_, layer))
+
+    for words in ([], ["--filter", "3", "--layer", "a", "--layer", "b"]):
+        app(args=words, standalone_mode=False)
+    assert got == [(None, ()), (3, ("a", "b"))]
+
+
+SIZES, TIMES = (
+    Report(name, (Column("n", "N"), Column("what", "What")), ((1, name),), name=name)
+    for name in ("sizes", "times")
+)
+BOTH = Report("Both", (), (), parts=(SIZES, TIMES))
+
+
+@pytest.mark.parametrize(
+    ("output", "ref"),
+    [
+        (Output("csv"), "n,what\n1,sizes\n"),
+        (Output("csv", "times"), "n,what\n1,times\n"),
+        (Output("plain", "times"), "times\nN  What\n1  times\n"),
+        (Output("json", "times"), '[\n  {\n    "n": 1,\n    "what": "times"\n  }\n]\n'),
+    ],
+)
+def test_one_table_of_a_report(output: Output, ref: str, capfd: pytest.CaptureFixture[str]) -> None:
+    output.emit(BOTH)
+    assert capfd.readouterr().out == ref
+
+
+def test_an_unknown_table_lists_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"--table x: .* its tables are sizes, times"):
+        Output(table="x").emit(BOTH)
+    with pytest.raises(UsageError, match="it is one table"):
+        Output(table="x").emit(Report("", SIZES.columns, SIZES.rows))
+
+
+def test_a_quiet_summary_is_printed_where_it_was_asked_for(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    Output(quiet=True).emit_summary(BOTH)
+    assert capfd.readouterr().out == ""
+    Output("csv", quiet=True).emit_summary(BOTH)
+    assert capfd.readouterr().out

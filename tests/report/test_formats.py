@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from convcli.report import FORMATS, Column, Report, render
+from convcli.report import FORMATS, Column, Report, render, tabulate
 from convcli.report.table import draw_table, print_table, terminal
 
 REPORT = Report(
@@ -202,3 +202,20 @@ def test_no_name_steers_the_terminal(style: str) -> None:
     assert not set(WILD) - set("ab[2J1m") & set(text)
     if style == "json":
         assert json.loads(text) == [{"name": WILD}]
+
+
+def test_records_become_a_table_with_figures_to_the_right() -> None:
+    records = [
+        {"name": "a", "share": 0.5, "size": (2, 3), "hidden": [1]},
+        {"name": "b", "share": None, "size": None, "hidden": []},
+    ]
+    columns = {"name": "Name", "share": "Share|%", "size": "Size"}
+    got = tabulate(records, columns, totals={"share": 1.0}, name="shares")
+    assert render(got, "plain").splitlines() == [
+        "Name    Share  Size",
+        "a      50.00%   2x3",
+        "b           -     -",
+        "      100.00%",
+    ]
+    assert json.loads(render(got, "json"))[0]["hidden"] == [1]
+    assert [column.align for column in got.columns] == ["left", "right", "right"]
