@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,17 @@ class Axis:
     dilation: int
     source: Any
     before: int = 0
+
+    def part(self, first: int, last: int) -> Axis:
+        """Return the axis of outputs `first` to `last` (exclusive)."""
+        extent = (last - first - 1) * self.stride + (self.taps - 1) * self.dilation + 1
+        begin = first * self.stride
+        source = self.source[begin : begin + extent]
+        return Axis(last - first, self.taps, self.stride, self.dilation, source)
+
+    def without_stride(self) -> Axis:
+        """Return the axis that makes every output which this one skips, too."""
+        return replace(self, size=(self.size - 1) * self.stride + 1, stride=1)
 
 
 def correlation_axis(

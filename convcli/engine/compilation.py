@@ -45,6 +45,12 @@ OPTIONS = {
 compiled = njit(**OPTIONS)
 """The decorator of compiled loops that Python calls."""
 
+compiled_band = njit(**OPTIONS, _nrt=False)
+"""The decorator of compiled loops over records of arrays that allocate nothing.
+
+Without it every access to an array of a record would count a reference, in the innermost loops too.
+"""
+
 compiled_part = njit(**{**OPTIONS, "cache": False, "inline": "always"})
 """The decorator of functions that compiled loops call: they are cached with their callers.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convcli.engine import filter as picture_filter
-from convcli.engine import filter_twin
+from convcli.engine import filter_numpy
 from convcli.engine.borders import border_mode, correlation_axis
 from convcli.errors import InputError, UsageError
 
@@ -136,7 +136,7 @@ def _correlation(
             samples.shape, weights.shape, modes, strides, dilations, origins, strict=True
         )
     ]  # fmt: skip
-    sums = filter_twin.correlation_sums(samples, weights, windows, float(cval))
+    sums = filter_numpy.correlation_sums(samples, weights, windows, float(cval))
     return _in_output(sums, samples.dtype, output)
 
 
@@ -186,7 +186,7 @@ def _in_output(values: Any, image_dtype: Any, output: Any) -> Any:
         low, high = -math.inf, math.inf
         if dtype.kind in "iu":
             low, high = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
-        values = filter_twin.converted(values, dtype, low, high)
+        values = filter_numpy.converted(values, dtype, low, high)
     if not isinstance(output, np.ndarray):
         return values
     if output.shape != values.shape:

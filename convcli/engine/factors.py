@@ -114,10 +114,10 @@ def low_rank(kernel: Any, largest_rank: int = LARGEST_RANK) -> tuple[tuple[Any, 
     return tuple(terms)
 
 
-def reach(kernel: Any) -> float:
+def l1_norm(kernel: Any) -> float:
     """Return the sum of absolute weights: how far a picture of ones can be carried.
 
-    >>> reach(np.array([[-1.0, 0.0, 1.0]]))
+    >>> l1_norm(np.array([[-1.0, 0.0, 1.0]]))
     2.0
     """
     return float(np.abs(kernel).sum())

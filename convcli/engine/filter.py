@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from convcli.engine import filter_twin
+from convcli.engine import filter_numpy
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import (
     COMPILED_INPUTS,
@@ -66,8 +65,7 @@ def apply(
         threads: how many to use; all processors by default. The result does not depend on it.
         out: an array for the result, made when left out.
         on_compile: called when this kind of filter is compiled, on its first use on a machine.
-        settings: `border`, `cval`, `divisor`, `offset`, `norm`, `mapping`, `value_range`,
-            `output_dtype`, `padding`, `stride`, `dilation`, `origin`, `convolve`, `engine`.
+        settings: fields of `filter_plan.Settings`.
 
     >>> edge = np.array([[0, 0, 9, 9]], dtype=np.uint8)
     >>> result = apply(edge, [[1, 0, -1]])
@@ -95,11 +93,11 @@ def run(
     pixels = np.asarray(planes)
     out_h, out_w, channels = plan.out_hwc
     shape = (out_h, out_w, channels) if pixels.ndim == 3 else (out_h, out_w)
-    values = np.empty(shape, plan.output_dtype) if out is None else out
+    values = np.empty(shape, plan.settings.output_dtype) if out is None else out
     planes_hwc = pixels.reshape(plan.shape_hwc)
     out_hwc = values.reshape(plan.out_hwc)
     if plan.engine == "numpy":
-        return Filtered(values, _run_twin(plan, planes_hwc, out_hwc), plan)
+        return Filtered(values, _run_numpy(plan, planes_hwc, out_hwc), plan)
     from convcli.engine.compilation import announced
 
     with announced(on_compile):
@@ -107,14 +105,14 @@ def run(
     return Filtered(values, statistics, plan)
 
 
-def _run_twin(plan: FilterPlan, planes: Any, out: Any) -> Statistics:
+def _run_numpy(plan: FilterPlan, planes: Any, out: Any) -> Statistics:
     """Run the plan in NumPy, by blocks of rows."""
     height, width, channels = plan.out_hwc
-    block = max(1, filter_twin.BLOCK_BYTES // (8 * width * channels))
+    block = max(1, filter_numpy.BLOCK_BYTES // (8 * width * channels))
     figures = []
     for first in range(0, height, block):
         last = min(first + block, height)
-        sums = _sums(plan, planes, filter_twin.rows_of(plan.rows, first, last))
+        sums = _sums(plan, planes, plan.rows.part(first, last))
         figures.append(_finish(plan, sums, out[first:last]))
     return total_statistics(figures)
 
@@ -124,60 +122,54 @@ def _sums(plan: FilterPlan, planes: Any, rows: Axis) -> Any:
     used = rows.source[rows.source >= 0]
     low, high = (used.min(), used.max() + 1) if used.size else (0, 1)
     near = replace(rows, source=np.where(rows.source >= 0, rows.source - low, rows.source))
+    cval = plan.settings.cval
     parts = [
-        filter_twin.picture_sums(planes[low:high], kernel, terms, near, plan.columns, plan.cval)
+        filter_numpy.picture_sums(planes[low:high], kernel, terms, near, plan.columns, cval)
         for kernel, terms in zip(plan.kernels, plan.terms, strict=True)
     ]
-    return filter_twin.combined(parts, plan.norm)
+    return filter_numpy.combined(parts, plan.settings.norm)
 
 
 def _finish(plan: FilterPlan, sums: Any, out: Any) -> Figures:
     """Divide, shift, map, count and convert sums into `out`."""
+    settings = plan.settings
+    low, high = settings.value_range
     values = _value(plan, sums)
     extremes = float(np.fmin.reduce(values, None)), float(np.fmax.reduce(values, None))
-    mapped = np.abs(values) if plan.mapping == "abs" else values
-    out[...] = filter_twin.converted(mapped, plan.output_dtype, *plan.value_range)
-    whole = mapped if plan.output_dtype.kind == "f" else np.rint(mapped)
-    low, high = plan.value_range
+    mapped = np.abs(values) if settings.mapping == "abs" else values
+    out[...] = filter_numpy.converted(mapped, settings.output_dtype, low, high)
+    whole = mapped if settings.output_dtype.kind == "f" else np.rint(mapped)
     return *extremes, int((whole < low).sum()), int((whole > high).sum())
 
 
 def _value(plan: FilterPlan, sums: Any) -> Any:
     """Return sum / divisor + offset; where all are integers with one rounding."""
-    divisor = plan.divisor if plan.norm == "none" else abs(plan.divisor)
-    if divisor == 1 and plan.offset == 0:
+    divisor, offset = plan.divisor, plan.settings.offset
+    if divisor == 1 and offset == 0:
         return sums
     if plan.exact:
-        return (sums + plan.offset * divisor) / divisor
-    return sums / divisor + plan.offset
+        return (sums + offset * divisor) / divisor
+    return sums / divisor + offset
 
 
 def _run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -> Statistics:
-    """Run the plan in compiled strips; what they cannot do at once is done in steps."""
-    from convcli.engine.filter_strips import run_compiled
+    """Run the plan in compiled bands; what they cannot do at once is done in steps."""
+    from convcli.engine.filter_job import run_compiled
 
     pixels = planes
     if plan.dtype.name not in COMPILED_INPUTS:
         pixels = planes.astype(plan.accumulator)
     steps = plan.rows.stride, plan.columns.stride
-    if steps == (1, 1) and plan.output_dtype.name in COMPILED_OUTPUTS and out.flags.c_contiguous:
+    output = plan.settings.output_dtype.name
+    if steps == (1, 1) and output in COMPILED_OUTPUTS and out.flags.c_contiguous:
         lowest, highest, below, above = run_compiled(plan, pixels, out, threads)
         ends = sorted(float(_value(plan, np.float64(end))) for end in (lowest, highest))
         return Statistics(ends[0], ends[1], below, above)
-    plain = replace(
-        plan,
-        rows=filter_twin.without_stride(plan.rows),
-        columns=filter_twin.without_stride(plan.columns),
-        divisor=1.0,
-        offset=0.0,
-        mapping="raw",
-        value_range=(-math.inf, math.inf),
-        output_dtype=np.dtype(plan.finish),
-    )
-    sums = np.empty(plain.out_hwc, plain.output_dtype)
+    plain = plan.values_only()
+    sums = np.empty(plain.out_hwc, plain.settings.output_dtype)
     run_compiled(plain, pixels, sums, threads)
     strided = sums[:: steps[0], :: steps[1]]
-    rows = max(1, filter_twin.BLOCK_BYTES // (8 * out[0].size))
+    rows = max(1, filter_numpy.BLOCK_BYTES // (8 * out[0].size))
     return total_statistics(
         [
             _finish(

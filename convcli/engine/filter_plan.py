@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from convcli.engine.factors import (
     FLOAT32_EXACT,
     integer_factors,
     integer_kernel,
+    l1_norm,
     low_rank,
     over_common_denominator,
-    reach,
 )
 from convcli.errors import InputError, UsageError, did_you_mean
 
@@ -31,7 +32,7 @@ WORTH_COMPILED_CODE = 150e6
 OPERATIONS_TO_CONVERT = 12
 """What reading, converting and counting one value costs, in multiply-adds."""
 
-CODELET_TAPS = 25
+SMALL_TAPS = 25
 """Kernels of at most that many taps run straight from pixels to pixels when they can."""
 
 BOX_TAPS = 100
@@ -47,6 +48,70 @@ COMPILED_INPUTS = ("uint8", "uint16", "float32", "float64")
 COMPILED_OUTPUTS = ("uint8", "uint16", "float32", "float64")
 
 
+Terms = tuple[tuple[Any, Any], ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is asked of a filter beside its kernels.
+
+    Attributes:
+        border: by scipy's names; cval: the value behind a constant one.
+        divisor, offset: value = sum / divisor + offset.
+        norm: "none", or how several kernels' sums become one value: "l2", "l1", "max".
+        mapping: "clip" cuts to `value_range`, "abs" takes magnitudes first, "raw" leaves values.
+        value_range: lowest and highest value of a floating-point output.
+        output_dtype: numbers of the output; the picture's when left out.
+        padding, stride, dilation, origin: as `correlation_axis`, one number or one for each axis.
+        convolve: turn the kernels by 180 degrees.
+        engine: "auto", "numba" or "numpy".
+    """
+
+    border: str = "reflect"
+    cval: float = 0.0
+    divisor: float = 1.0
+    offset: float = 0.0
+    norm: str = "none"
+    mapping: str = "clip"
+    value_range: Any = None
+    output_dtype: Any = None
+    padding: str = "same"
+    stride: int | tuple[int, int] = 1
+    dilation: int | tuple[int, int] = 1
+    origin: int | tuple[int, int] = 0
+    convolve: bool = False
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        for word, known, what in (
+            (self.norm, NORMS, "norm"),
+            (self.mapping, MAPPINGS, "mapping"),
+            (self.engine, ENGINES, "engine"),
+        ):
+            if word not in known:
+                raise UsageError(
+                    f"there is no {what} {word!r}; use {', '.join(known)}."
+                    f"{did_you_mean(word, known)}"
+                )
+        if self.divisor == 0 or not (math.isfinite(self.divisor) and math.isfinite(self.offset)):
+            raise UsageError(
+                f"divisor {self.divisor:g} and offset {self.offset:g} must be finite, not 0 / x."
+            )
+
+    def axis(self, length: int, taps: int, place: int) -> Axis:
+        """Return the axis number `place` of a picture `length` long, for `taps` taps."""
+        return correlation_axis(
+            length,
+            taps,
+            mode=self.border,
+            padding=self.padding,
+            stride=_of_axis(self.stride, place),
+            dilation=_of_axis(self.dilation, place),
+            origin=_of_axis(self.origin, place),
+            turned=self.convolve,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class FilterPlan:
     """One way to filter one kind of picture.
@@ -57,37 +122,23 @@ class FilterPlan:
         kernels: one 2-D kernel, or several whose norm is wanted; weights in double precision.
         terms: per kernel its (column, row) factors, or None where it runs whole.
         rows: the vertical axis; columns: the horizontal one.
-        cval: the value behind a constant border.
-        divisor, offset: value = sum / divisor + offset.
-        norm: "none", or how several kernels' sums become one value.
-        mapping: "clip" cuts to `value_range`, "abs" takes magnitudes first, "raw" leaves values.
-        value_range: lowest and highest value of the output.
-        output_dtype: numbers of the output.
+        settings: what was asked; divisor, range and numbers of the output as they came out.
         engine: "numba" or "numpy".
-        path: "codelet", "separable", "low-rank", "box", "transform" or "dense".
-        accumulator: numbers in which sums are added; finish: in which norm and division are done.
-        exact: whether the integers that come out are proven to be the exact sums, rounded once.
+        path: one of `PATHS`.
+        numbers: in which sums are added and values made, and whether they are exact.
         reason: why this path, accumulator and engine.
     """
 
     shape_hwc: tuple[int, int, int]
     dtype: Any
     kernels: tuple[Any, ...]
-    terms: tuple[tuple[tuple[Any, Any], ...] | None, ...]
+    terms: tuple[Terms, ...]
     rows: Axis
     columns: Axis
-    cval: float
-    divisor: float
-    offset: float
-    norm: str
-    mapping: str
-    value_range: tuple[float, float]
-    output_dtype: Any
+    settings: Settings
     engine: str
     path: str
-    accumulator: str
-    finish: str
-    exact: bool
+    numbers: Numbers
     reason: str
 
     @property
@@ -101,68 +152,77 @@ class FilterPlan:
         return math.prod(self.out_hwc) * _taps(self.kernels, self.terms)
 
     @property
+    def accumulator(self) -> str:
+        """Numbers in which sums are added."""
+        return self.numbers.accumulator
+
+    @property
+    def exact(self) -> bool:
+        """Whether the integers that come out are proven to be the exact sums, rounded once."""
+        return self.numbers.exact
+
+    @property
+    def divisor(self) -> float:
+        """What sums are divided by; a norm's sign is its own."""
+        divisor = self.settings.divisor
+        return divisor if self.settings.norm == "none" else abs(divisor)
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """The lowest and highest value that weights and pixels allow, before conversion."""
         if self.dtype.kind == "f":
             return -math.inf, math.inf
-        limits = (
-            (0, 1)
-            if self.dtype.kind == "b"
-            else (np.iinfo(self.dtype).min, np.iinfo(self.dtype).max)
-        )
-        low, high = min(limits[0], self.cval), max(limits[1], self.cval)
+        limits = (0, 1) if self.dtype.kind == "b" else _limits(self.dtype)
+        cval = self.settings.cval
+        low, high = min(limits[0], cval), max(limits[1], cval)
         positive = max(float(kernel.clip(0).sum()) for kernel in self.kernels)
         negative = min(float(kernel.clip(max=0).sum()) for kernel in self.kernels)
         ends = (positive * low + negative * high, positive * high + negative * low)
-        if self.norm != "none":
+        if self.settings.norm != "none":
             ends = (0.0, max(map(abs, ends)) * len(self.kernels))
-        first, second = (end / self.divisor + self.offset for end in ends)
+        first, second = (end / self.settings.divisor + self.settings.offset for end in ends)
         return min(first, second), max(first, second)
-
-    @property
-    def whole_sums(self) -> bool:
-        """Whether all sums are integers."""
-        return _sums_are_whole(self.dtype, self.kernels, self.cval)
 
     @property
     def may_saturate(self) -> bool:
         """Whether any value can fall outside the output's range."""
         low, high = self.bounds
-        if self.mapping == "abs":
+        if self.settings.mapping == "abs":
             low, high = 0.0, max(abs(low), abs(high))
-        half = 0.49 if self.output_dtype.kind in "iu" else 0.0
-        return low < self.value_range[0] - half or high > self.value_range[1] + half
+        half = 0.49 if self.settings.output_dtype.kind in "iu" else 0.0
+        lowest, highest = self.settings.value_range
+        return bool(low < lowest - half or high > highest + half)
+
+    def values_only(self) -> FilterPlan:
+        """Return the plan that makes every sum, unconverted, also those between strides."""
+        settings = replace(
+            self.settings,
+            divisor=1.0,
+            offset=0.0,
+            mapping="raw",
+            value_range=(-math.inf, math.inf),
+            output_dtype=np.dtype(self.numbers.finish),
+        )
+        rows, columns = self.rows.without_stride(), self.columns.without_stride()
+        return replace(self, rows=rows, columns=columns, settings=settings)
 
     def __str__(self) -> str:
         sizes = " + ".join("x".join(map(str, kernel.shape)) for kernel in self.kernels)
         return f"{sizes} {self.path} in {self.accumulator}, {self.engine}: {self.reason}"
 
 
-def plan_filter(
-    shape: Sequence[int],
-    dtype: Any,
-    kernels: Any,
-    *,
-    border: str = "reflect",
-    cval: float = 0.0,
-    divisor: float = 1.0,
-    offset: float = 0.0,
-    norm: str = "none",
-    mapping: str = "clip",
-    value_range: tuple[float, float] | None = None,
-    output_dtype: Any = None,
-    padding: str = "same",
-    stride: int | tuple[int, int] = 1,
-    dilation: int | tuple[int, int] = 1,
-    origin: int | tuple[int, int] = 0,
-    convolve: bool = False,
-    engine: str = "auto",
-) -> FilterPlan:
+def plan_filter(shape: Sequence[int], dtype: Any, kernels: Any, **settings: Any) -> FilterPlan:
     """Decide how to filter H x W or H x W x C pictures of `dtype` with one or more kernels.
+
+    Args:
+        shape: of the picture.
+        dtype: its numbers.
+        kernels: a matrix, or a tuple of matrices of one size.
+        settings: fields of `Settings`.
 
     >>> sobel_x = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
     >>> print(plan_filter((512, 512), np.uint8, sobel_x))
-    3x3 codelet in int16, numpy: 3x3 fits the registers; sums stay under 2040 < 2**24; ...
+    3x3 small in int16, numpy: 3x3 fits the registers; sums stay under 2040 < 2**24; ...
     >>> plan_filter((512, 512), np.uint8, sobel_x).multiply_adds == 512 * 512 * 9
     True
 
@@ -170,165 +230,254 @@ def plan_filter(
         UsageError: a word, kernel or number that means nothing.
         InputError: a picture that is no H x W or H x W x C array of real numbers.
     """
-    for word, known, what in (
-        (norm, NORMS, "norm"),
-        (mapping, MAPPINGS, "mapping"),
-        (engine, ENGINES, "engine"),
-    ):
-        if word not in known:
-            raise UsageError(
-                f"there is no {what} {word!r}; use {', '.join(known)}.{did_you_mean(word, known)}"
-            )
+    asked = Settings(**settings)
     dtype = np.dtype(dtype)
     shape_hwc = _picture_shape(shape, dtype)
     matrices = _kernel_list(kernels)
-    if norm == "none" and len(matrices) > 1:
+    if asked.norm == "none" and len(matrices) > 1:
         raise UsageError(f"{len(matrices)} kernels need a norm: l2, l1 or max.")
-    if convolve:
+    if asked.convolve:
         matrices = tuple(matrix[::-1, ::-1] for matrix in matrices)
-    if divisor == 0 or not math.isfinite(divisor) or not math.isfinite(offset):
-        raise UsageError(f"divisor {divisor:g} and offset {offset:g} must be finite, not 0 / x.")
-    output_dtype = np.dtype(dtype if output_dtype is None else output_dtype)
-    taps_h, taps_w = matrices[0].shape
-    rows, columns = (
-        correlation_axis(
-            length,
-            taps,
-            mode=border,
-            padding=padding,
-            stride=_of_axis(stride, place),
-            dilation=_of_axis(dilation, place),
-            origin=_of_axis(origin, place),
-            turned=convolve,
-        )
-        for place, (length, taps) in enumerate(zip(shape_hwc, (taps_h, taps_w), strict=False))
+    output = np.dtype(dtype if asked.output_dtype is None else asked.output_dtype)
+    asked = replace(
+        asked,
+        output_dtype=output,
+        value_range=_value_range(asked.value_range, asked.mapping, output),
+        cval=float(asked.cval),
+        divisor=float(asked.divisor),
+        offset=float(asked.offset),
     )
-    outside = cval if (rows.source < 0).any() or (columns.source < 0).any() else 0.0
-    rest = (dtype, output_dtype, float(outside))
-    proof = _Proof(matrices, *rest, float(divisor), float(offset), norm)
-    if not proof.integers:
-        fractions, shared = over_common_denominator(matrices)
-        exact = _Proof(fractions, *rest, float(divisor) * shared, float(offset), norm)
-        if exact.exact:
-            matrices, divisor, proof = fractions, divisor * shared, exact
-    small = proof.codelet and rows.stride == columns.stride == 1
-    terms, path, why = _choose_path(matrices, proof, small, columns.dilation == 1)
-    if path in {"dense", "separable", "low-rank"} and _transform_pays(rows, matrices, terms, proof):
-        path, why = "transform", "cheapest by a transform down the columns"
-    accumulator = "int16" if path == "codelet" and proof.short else proof.accumulator
-    finish = proof.finish
-    if path == "transform" and proof.integers:
-        accumulator = finish = "float64"
+    rows, columns = (asked.axis(shape_hwc[n], matrices[0].shape[n], n) for n in range(2))
+    case = _exact_case(_Case(matrices, dtype, asked, rows, columns))
+    path, why = next((name, why) for name, applies, why in PATHS if applies(case))
+    numbers = case.numbers
+    if path == "small" and numbers.short:
+        numbers = replace(numbers, accumulator="int16")
+    elif (path == "transform" and numbers.integers) or (path == "box" and case.wide_box):
+        numbers = replace(numbers, accumulator="float64", finish="float64")
+    terms = case.terms if path in {"separable", "low-rank"} else (None,) * len(matrices)
     out_numbers = rows.size * columns.size * shape_hwc[2]
     operations = out_numbers * (_taps(matrices, terms) + OPERATIONS_TO_CONVERT * len(matrices))
-    chosen, engine_why = choose_engine(engine, operations)
+    engine, engine_why = choose_engine(asked.engine, operations)
+    size = "x".join(map(str, matrices[0].shape))
     return FilterPlan(
-        shape_hwc, dtype, matrices, terms, rows, columns, float(cval), float(divisor),
-        float(offset), norm, mapping, _value_range(value_range, mapping, output_dtype),
-        output_dtype, chosen, path, accumulator, finish, proof.exact,
-        f"{why}; {proof.reason}; {engine_why}",
+        shape_hwc, dtype, case.kernels, terms, rows, columns, case.settings, engine, path, numbers,
+        f"{why.format(size=size)}; {numbers.reason}; {engine_why}",
     )  # fmt: skip
 
 
-class _Proof:
+@dataclass(frozen=True)
+class Numbers:
     """Which accumulator keeps the sums exact, and why.
 
     All partial sums of integer weights times integer pixels are integers of at most
-    `reach * largest pixel`, whatever the order, and so are the factors' first sums. Below 2**24 a
+    `l1_norm * largest pixel`, whatever the order, and so are the factors' first sums. Below 2**24 a
     float32 holds each of them, below 2**53 a double.
+
+    Attributes:
+        accumulator: in which sums are added; finish: in which norm and division are done.
+        exact: whether the integers that come out are the exact sums, rounded once.
+        integers: whether all sums are integers.
+        short: whether sums and what is added to them fit 16 bits.
+        pixel: the largest magnitude of a pixel; bound: of a sum.
+        reason: why this accumulator.
     """
 
-    def __init__(
-        self,
-        kernels: Any,
-        dtype: Any,
-        output_dtype: Any,
-        cval: float,
-        divisor: float,
-        offset: float,
-        norm: str,
+    accumulator: str
+    finish: str
+    exact: bool
+    integers: bool
+    short: bool
+    pixel: int
+    bound: float
+    reason: str
+
+
+def prove(kernels: tuple[Any, ...], dtype: Any, asked: Settings, outside: float) -> Numbers:
+    """Return the numbers that filter pixels of `dtype` as exactly as is worth while."""
+    limits = _limits(dtype) if dtype.kind in "iu" else (0, 1)
+    pixel = max(abs(limits[0]), limits[1], math.ceil(abs(outside)))
+    integers = dtype.kind in "iub" and outside.is_integer() and all(map(integer_kernel, kernels))
+    bound = pixel * max(map(l1_norm, kernels))
+    plain = asked.offset == 0 and is_power_of_two(asked.divisor)
+    bias = asked.offset * asked.divisor
+    numerator = bound + abs(bias)
+    exact = integers and asked.divisor.is_integer() and bias.is_integer() and numerator < 2**52
+    number = "float64"
+    if dtype == np.float64 or (dtype.itemsize > 2 and dtype.kind in "iu"):
+        reason = f"{dtype} pictures are added in double precision"
+    elif asked.output_dtype == np.float64 and not (integers and plain):
+        reason = "results in double precision are added in double precision"
+    elif integers and bound >= FLOAT32_EXACT:
+        reason = f"sums may reach {bound:.0f} >= 2**24, so they are doubles"
+    elif integers and not plain and numerator >= FLOAT32_EXACT / 2:
+        reason = f"quotients of {numerator:.0f} >= 2**23 round safely only as doubles"
+    else:
+        number = "float32"
+        reason = "weights or pixels are no integers, float32 is as good as they are"
+        if integers:
+            reason = f"sums stay under {bound:.0f} < 2**24"
+    finish = number
+    if integers and (
+        (asked.norm == "l1" and len(kernels) * bound >= FLOAT32_EXACT / 2)
+        or (asked.norm == "l2" and not (plain and asked.divisor == 1))
+        or (asked.norm == "l2" and len(kernels) * bound**2 >= FLOAT32_EXACT)
     ):
-        bits = np.iinfo(dtype) if dtype.kind in "iu" else None
-        pixel = max(abs(int(bits.min)), int(bits.max)) if bits else 1
-        pixel = max(pixel, math.ceil(abs(cval)))
-        self.integers = _sums_are_whole(dtype, kernels, cval)
-        self.bound = pixel * max(map(reach, kernels))
-        plain = offset == 0 and math.frexp(abs(divisor))[0] == 0.5
-        numerator = self.bound + abs(offset * divisor)
-        whole = divisor.is_integer() and (offset * divisor).is_integer()
-        self.exact = self.integers and whole and numerator < 2**52
-        self.accumulator, self.finish = "float32", "float32"
-        if dtype == np.float64 or (dtype.itemsize > 2 and dtype.kind in "iu"):
-            self.accumulator = self.finish = "float64"
-            self.reason = f"{dtype} pictures are added in double precision"
-        elif output_dtype == np.float64 and not (self.integers and plain):
-            self.accumulator = self.finish = "float64"
-            self.reason = "results in double precision are added in double precision"
-        elif not self.integers:
-            self.reason = "weights or pixels are no integers, float32 is as good as they are"
-        elif self.bound >= FLOAT32_EXACT:
-            self.accumulator = self.finish = "float64"
-            self.reason = f"sums may reach {self.bound:.0f} >= 2**24, so they are doubles"
-        elif not plain and numerator >= FLOAT32_EXACT / 2:
-            self.accumulator = self.finish = "float64"
-            self.reason = f"quotients of {numerator:.0f} >= 2**23 round safely only as doubles"
-        else:
-            self.reason = f"sums stay under {self.bound:.0f} < 2**24"
-        self.short = self.exact and dtype.itemsize == 1 and numerator < 2**15
-        if norm != "none" and self.integers:
-            squares = len(kernels) * self.bound**2
-            if norm == "l2" and (squares >= FLOAT32_EXACT or divisor != 1 or offset != 0):
-                self.finish = "float64"
-            if norm == "l1" and len(kernels) * self.bound >= FLOAT32_EXACT / 2:
-                self.finish = "float64"
-        weight = kernels[0].flat[0]
-        self.box = (
-            norm == "none"
-            and dtype.name in {"uint8", "uint16"}
-            and bool((kernels[0] == weight).all())
-            and weight > 0
-            and (weight == 1 or not whole or not self.integers)
-            and BOX_TAPS < kernels[0].size < 2**31 / pixel
-            and cval.is_integer()
-        )
-        if self.box and kernels[0].size * pixel >= FLOAT32_EXACT / 2:
-            self.accumulator = self.finish = "float64"
-        self.codelet = (
-            max(kernel.size for kernel in kernels) <= CODELET_TAPS
-            and len(kernels) <= 2
-            and self.accumulator == self.finish == "float32"
-            and dtype.name in COMPILED_INPUTS
-            and output_dtype.name in {"uint8", "uint16", "float32"}
+        finish = "float64"
+    short = exact and dtype.itemsize == 1 and numerator < 2**15 - 1
+    return Numbers(number, finish, exact, integers, short, pixel, bound, reason)
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """What the predicates of `PATHS` look at."""
+
+    kernels: tuple[Any, ...]
+    dtype: Any
+    settings: Settings
+    rows: Axis
+    columns: Axis
+    numbers: Numbers = field(init=False)
+
+    def __post_init__(self) -> None:
+        numbers = prove(self.kernels, self.dtype, self.settings, self.outside)
+        object.__setattr__(self, "numbers", numbers)
+
+    @property
+    def outside(self) -> float:
+        """The value behind the border, if it is read."""
+        read = (self.rows.source < 0).any() or (self.columns.source < 0).any()
+        return self.settings.cval if read else 0.0
+
+    @property
+    def outside_is_a_pixel(self) -> bool:
+        """Whether the value behind the border is one that a picture can hold."""
+        if self.dtype.kind == "f":
+            return True
+        low, high = _limits(self.dtype) if self.dtype.kind in "iu" else (0, 1)
+        return self.outside.is_integer() and low <= self.outside <= high
+
+    @property
+    def small(self) -> bool:
+        """Few taps, which stay in registers; not those of rank 1 from 5 x 4 on."""
+        kernel = self.kernels[0]
+        long = len(self.kernels) == 1 and min(kernel.shape) >= 4 and kernel.size > 16
+        return (
+            not (long and not self.numbers.short and low_rank(kernel, 1) is not None)
+            and max(kernel.size for kernel in self.kernels) <= SMALL_TAPS
+            and len(self.kernels) <= 2
+            and self.numbers.accumulator == self.numbers.finish == "float32"
+            and self.dtype.name in COMPILED_INPUTS
+            and self.settings.output_dtype.name in {"uint8", "uint16", "float32"}
+            and self.outside_is_a_pixel
         )
 
+    @property
+    def box(self) -> bool:
+        """Equal weights, so that running sums of integers do."""
+        kernel = self.kernels[0]
+        weight = float(kernel.flat[0])
+        return (
+            self.settings.norm == "none"
+            and self.dtype.name in {"uint8", "uint16"}
+            and bool((kernel == weight).all())
+            and (weight == 1 or (weight > 0 and not self.numbers.exact))
+            and BOX_TAPS < kernel.size < 2**31 / self.numbers.pixel
+            and self.outside_is_a_pixel
+            and self.columns.dilation == 1
+        )
 
-def _choose_path(
-    kernels: Any, proof: _Proof, small: bool, dense: bool
-) -> tuple[tuple[Any, ...], str, str]:
-    """Return factors per kernel (None: whole), the path's name and the reason."""
-    height, width = kernels[0].shape
-    if small and not _two_passes_pay(kernels):
-        return (None,) * len(kernels), "codelet", f"{height}x{width} fits the registers"
-    if proof.box and dense:
-        return (None,) * len(kernels), "box", "equal weights, so that running sums do"
-    if min(height, width) == 1:
-        return (None,) * len(kernels), "dense", f"{height}x{width} is one pass already"
-    if proof.integers:
-        pairs = [integer_factors(kernel) for kernel in kernels]
-        if all(pair is not None for pair in pairs):
-            return tuple((pair,) for pair in pairs), "separable", "integers of rank 1"
-        return (None,) * len(kernels), "dense", "integers of a higher rank, added one by one"
-    limit = max(1, (height * width * 2 // 3) // (height + width))
-    splits = [low_rank(kernel, limit) for kernel in kernels]
-    if any(split is None for split in splits):
-        return (None,) * len(kernels), "dense", f"no split into {limit} products or fewer"
-    ranks = max(len(split) for split in splits if split is not None)
-    name = "separable" if ranks == 1 else "low-rank"
-    return tuple(splits), name, f"weights of rank {ranks}"
+    @property
+    def wide_box(self) -> bool:
+        """Whether quotients of sums over a box round safely only as doubles."""
+        return bool(self.kernels[0].size * self.numbers.pixel >= FLOAT32_EXACT / 2)
+
+    @cached_property
+    def terms(self) -> tuple[Terms, ...]:
+        """Per kernel its (column, row) factors; None for all where one has none that pay."""
+        height, width = self.kernels[0].shape
+        none: tuple[Terms, ...] = (None,) * len(self.kernels)
+        if min(height, width) == 1:
+            return none
+        if self.numbers.integers:
+            pairs = [integer_factors(kernel) for kernel in self.kernels]
+            return none if None in pairs else tuple((pair,) for pair in pairs if pair is not None)
+        limit = max(1, (height * width * 2 // 3) // (height + width))
+        splits = tuple(low_rank(kernel, limit) for kernel in self.kernels)
+        return none if None in splits else splits
+
+    @property
+    def rank(self) -> int:
+        """The most terms of a kernel, or 0."""
+        return max(0 if terms is None else len(terms) for terms in self.terms)
+
+    @property
+    def transform(self) -> bool:
+        """Whether a transform down the columns is faster than adding up taps or two passes.
+
+        The costs, in multiply-adds for each sum, were measured on 4096 x 4096 pixels. Integers are
+        transformed in double precision, half as fast, and the sums rounded: Higham's bound of the
+        error ("Accuracy and Stability of Numerical Algorithms", 2002, section 24.1), 1e-12 of the
+        largest sum for these sizes, is then far below a half.
+        """
+        numbers = self.numbers
+        lines = -(-self.rows.size // self.rows.dilation)
+        size = transform_size(lines, self.rows.taps)
+        if (
+            len(self.kernels) > 1
+            or not size
+            or (numbers.integers and numbers.bound >= ROUNDED_BACK)
+        ):
+            return False
+        work = _transformed_rows(lines, self.rows.taps, size) / lines
+        work *= 105 + 2.1 * self.columns.taps
+        if numbers.integers and numbers.accumulator == "float32":
+            work *= 2
+        direct = 71.0 + self.kernels[0].size
+        if self.rank:
+            direct = 50 + 110 * (self.rank - 1) + 2.3 * _taps(self.kernels, self.terms)
+        return bool(work < direct)
 
 
-def _sums_are_whole(dtype: Any, kernels: Any, cval: float) -> bool:
-    return dtype.kind in "iub" and cval.is_integer() and all(map(integer_kernel, kernels))
+class PathRule(NamedTuple):
+    """A way to filter, when it is taken, and why; the first that applies is."""
+
+    name: str
+    applies: Callable[[_Case], bool]
+    reason: str
+
+
+PATHS = (
+    PathRule("box", lambda case: case.box, "equal weights, so that running sums do"),
+    PathRule("small", lambda case: case.small, "{size} fits the registers"),
+    PathRule("transform", lambda case: case.transform, "cheapest by a transform down the columns"),
+    PathRule("separable", lambda case: case.rank == 1, "weights of rank 1"),
+    PathRule("low-rank", lambda case: case.rank > 1, "weights of a low rank"),
+    PathRule("dense", lambda _: True, "one pass over all taps"),
+)
+
+
+def _exact_case(case: _Case) -> _Case:
+    """Return the case with fractions as integers, if that makes its sums exact."""
+    if case.numbers.integers:
+        return case
+    kernels, shared = over_common_denominator(case.kernels)
+    settings = replace(case.settings, divisor=case.settings.divisor * shared)
+    exact = replace(case, kernels=kernels, settings=settings)
+    return exact if exact.numbers.exact else case
+
+
+def is_power_of_two(number: float) -> bool:
+    """Return whether a division by `number` is exact.
+
+    >>> is_power_of_two(-0.25), is_power_of_two(3.0)
+    (True, False)
+    """
+    return math.frexp(abs(number))[0] == 0.5
+
+
+def _limits(dtype: Any) -> tuple[int, int]:
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 def transform_size(rows: int, taps_h: int) -> int:
@@ -344,36 +493,6 @@ def transform_size(rows: int, taps_h: int) -> int:
 def _transformed_rows(rows: int, taps_h: int, size: int) -> int:
     """Return the rows of all transforms: each filters two blocks of `size - taps_h + 1`."""
     return -(-rows // (2 * (size - taps_h + 1))) * 2 * size
-
-
-def _transform_pays(rows: Axis, kernels: Any, terms: Any, proof: _Proof) -> bool:
-    """Return whether a transform down the columns is faster than adding up taps or two passes.
-
-    The costs, in multiply-adds for each sum, were measured on 4096 x 4096 pixels. Integers are
-    transformed in double precision, half as fast, and the sums rounded: Higham's bound of the error
-    ("Accuracy and Stability of Numerical Algorithms", 2002, section 24.1), 1e-12 of the largest
-    sum for these sizes, is then far below a half.
-    """
-    lines = -(-rows.size // rows.dilation)
-    size = transform_size(lines, rows.taps)
-    if len(kernels) > 1 or not size or (proof.integers and proof.bound >= ROUNDED_BACK):
-        return False
-    taps_w = kernels[0].shape[1]
-    transformed = _transformed_rows(lines, rows.taps, size) / lines * (105 + 2.1 * taps_w)
-    if proof.integers and proof.accumulator == "float32":
-        transformed *= 2
-    direct = 71.0 + _taps(kernels, terms)
-    if terms[0] is not None:
-        direct = 50 + 110 * (len(terms[0]) - 1) + 2.3 * _taps(kernels, terms)
-    return bool(transformed < direct)
-
-
-def _two_passes_pay(kernels: Any) -> bool:
-    """Return whether a small kernel is faster as a row and a column: one of rank 1 from 5x4 on."""
-    kernel = kernels[0]
-    if len(kernels) > 1 or min(kernel.shape) < 4 or kernel.size <= 16:
-        return False
-    return low_rank(kernel, 1) is not None
 
 
 def _taps(kernels: Any, terms: Any) -> int:

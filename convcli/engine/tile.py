@@ -24,7 +24,22 @@ from numba.extending import intrinsic
 from convcli.engine import reference
 from convcli.engine.compilation import njit
 from convcli.engine.host import host
+from convcli.engine.llvm import FLOAT, WORD, Vectors, advance, pointer
 from convcli.engine.reference import NO_BOUND
+
+__all__ = [
+    "FLOATS",
+    "HOST",
+    "LANES",
+    "NO_BOUND",
+    "TILE_ROWS",
+    "VECTOR",
+    "WORD",
+    "advance",
+    "pointer",
+    "product",
+    "tile",
+]
 
 HOST = host()
 LANES = HOST.lanes
@@ -33,33 +48,7 @@ SUMS_IN_FLIGHT = 8
 """Independent sums that hide a multiply-add's latency: 4 cycles x 2 units on current cores."""
 
 FLOATS = types.CPointer(types.float32)
-WORD = ir.IntType(64)
-FLOAT = ir.FloatType()
 VECTOR = ir.VectorType(FLOAT, LANES)
-MASK = ir.VectorType(ir.IntType(1), LANES)
-
-
-@intrinsic
-def pointer(typingctx: Any, array: Any, index: Any) -> Any:
-    """Return the address of `array[index]` of a flat contiguous array, for compiled code."""
-    signature = types.CPointer(array.dtype)(array, types.intp)
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.gep(data, [arguments[1]])
-
-    return signature, emit
-
-
-@intrinsic
-def advance(typingctx: Any, base: Any, count: Any) -> Any:
-    """Return the pointer `count` numbers after `base`, for compiled code."""
-    signature = base(base, types.intp)
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return signature, emit
 
 
 class _Tile:
@@ -72,7 +61,8 @@ class _Tile:
             self.lowest,
         ) = arguments  # fmt: skip
         self.builder, self.rows, self.vectors = builder, rows, vectors
-        self.mask = self._mask() if masked else None
+        self.wide = Vectors(builder, FLOAT, LANES)
+        self.mask = self.wide.places(WORD(0), self.columns) if masked else None
         self.copies = max(1, SUMS_IN_FLIGHT // (rows * vectors))
 
     def emit(self) -> None:
@@ -81,18 +71,19 @@ class _Tile:
             for row in range(self.rows)
             for vector in range(self.vectors)
         ]
-        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        zero = self.wide.constant(0.0)
         sums = first + [zero] * (len(first) * (self.copies - 1))
         sums = self._loop(self.blocks, 1, self.a_block, self.b_block, self.a, self.b, sums, True)
         for copy in range(1, self.copies):
             for place in range(len(first)):
                 sums[place] = self.builder.fadd(sums[place], sums[copy * len(first) + place])
-        low = self._splat(self.lowest)
+        low = self.wide.splat(self.lowest)
         for place in range(len(first)):
             row, vector = divmod(place, self.vectors)
-            below = self.builder.fcmp_ordered("<", sums[place], low)
+            below = self.wide.compared("<", sums[place], low)
             value = self.builder.select(below, low, sums[place])
-            self._store(value, self._times(self.c_row, row), vector)
+            at = self._times(self.c_row, row)
+            self.wide.store(value, self.c, self._at(at, vector), self.mask)
 
     def _loop(
         self, count: Any, unroll: int, a_stride: Any, b_stride: Any, a: Any, b: Any, sums: Any,
@@ -159,63 +150,20 @@ class _Tile:
             loaded = [self._load(b_here, WORD(0), vector) for vector in range(self.vectors)]
             for row in range(self.rows):
                 number = builder.load(builder.gep(a_here, [self._times(self.a_row, row)]))
-                splat = self._splat(number)
+                splat = self.wide.splat(number)
                 for vector in range(self.vectors):
                     place = copy * size + row * self.vectors + vector
-                    sums[place] = self._fused(splat, loaded[vector], sums[place])
+                    sums[place] = self.wide.fused(splat, loaded[vector], sums[place])
         return sums
 
     def _times(self, stride: Any, factor: int) -> Any:
         return self.builder.mul(stride, WORD(factor))
 
-    def _fused(self, one: Any, other: Any, total: Any) -> Any:
-        if not HOST.fused:
-            return self.builder.fadd(self.builder.fmul(one, other), total)
-        kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
-        function = self._declared(f"llvm.fma.v{LANES}f32", kind)
-        return self.builder.call(function, [one, other, total])
-
-    def _splat(self, number: Any) -> Any:
-        undefined = ir.Constant(VECTOR, ir.Undefined)
-        first = self.builder.insert_element(undefined, number, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, undefined, zeros)
-
-    def _place(self, base: Any, offset: Any, vector: int) -> Any:
-        place = self.builder.gep(base, [self.builder.add(offset, WORD(vector * LANES))])
-        return self.builder.bitcast(place, VECTOR.as_pointer())
+    def _at(self, offset: Any, vector: int) -> Any:
+        return self.builder.add(offset, WORD(vector * LANES))
 
     def _load(self, base: Any, offset: Any, vector: int) -> Any:
-        place = self._place(base, offset, vector)
-        if self.mask is None:
-            return self.builder.load(place, align=4)
-        kind = ir.FunctionType(VECTOR, [place.type, ir.IntType(32), MASK, VECTOR])
-        function = self._declared(f"llvm.masked.load.v{LANES}f32.p0", kind)
-        zero = ir.Constant(VECTOR, [0.0] * LANES)
-        return self.builder.call(function, [place, ir.IntType(32)(4), self.mask, zero])
-
-    def _store(self, value: Any, offset: Any, vector: int) -> None:
-        place = self._place(self.c, offset, vector)
-        if self.mask is None:
-            self.builder.store(value, place, align=4)
-            return
-        kind = ir.FunctionType(ir.VoidType(), [VECTOR, place.type, ir.IntType(32), MASK])
-        function = self._declared(f"llvm.masked.store.v{LANES}f32.p0", kind)
-        self.builder.call(function, [value, place, ir.IntType(32)(4), self.mask])
-
-    def _mask(self) -> Any:
-        numbers = ir.VectorType(WORD, LANES)
-        counts = ir.Constant(numbers, list(range(LANES)))
-        undefined = ir.Constant(numbers, ir.Undefined)
-        first = self.builder.insert_element(undefined, self.columns, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        limit = self.builder.shuffle_vector(first, undefined, zeros)
-        return self.builder.icmp_signed("<", counts, limit)
-
-    def _declared(self, name: str, kind: Any) -> Any:
-        module = self.builder.module
-        known = module.globals.get(name)
-        return known if known is not None else ir.Function(module, kind, name)
+        return self.wide.load(base, self._at(offset, vector), mask=self.mask)
 
 
 def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:

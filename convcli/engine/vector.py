@@ -13,6 +13,7 @@ from numba import types
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, register_model
 
+from convcli.engine.llvm import FLOAT, WORD, Vectors
 from convcli.engine.tile import LANES, VECTOR
 
 I32 = ir.IntType(32)
@@ -41,23 +42,15 @@ BYTES = types.CPointer(types.uint8)
 
 
 def _fill(builder: Any, number: Any, kind: Any) -> Any:
-    undefined = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(undefined, number, I32(0))
-    zeros = ir.Constant(NUMBERS, [0] * LANES)
-    return builder.shuffle_vector(first, undefined, zeros)
+    return Vectors(builder, kind.element, kind.count).splat(number)
 
 
-def _mask(builder: Any, count: Any) -> Any:
-    counts = ir.Constant(NUMBERS, list(range(LANES)))
-    limit = _fill(builder, builder.trunc(count, I32), NUMBERS)
-    return builder.icmp_signed("<", counts, limit)
+def _registers(builder: Any) -> Vectors:
+    return Vectors(builder, FLOAT, LANES)
 
 
-def _function(builder: Any, name: str, result: Any, kinds: list[Any]) -> Any:
-    known = builder.module.globals.get(name)
-    if known is not None:
-        return known
-    return ir.Function(builder.module, ir.FunctionType(result, kinds), name)
+def _places(builder: Any, count: Any) -> Any:
+    return _registers(builder).places(WORD(0), count)
 
 
 def _intrinsic(result: Any, parameters: tuple[Any, ...], emit: Any) -> Any:
@@ -98,20 +91,11 @@ def _intrinsic(result: Any, parameters: tuple[Any, ...], emit: Any) -> Any:
 
 
 def _load(builder: Any, place: Any, count: Any) -> Any:
-    place = builder.bitcast(place, VECTOR.as_pointer())
-    mask = _mask(builder, count)
-    name = f"llvm.masked.load.v{LANES}f32.p0"
-    function = _function(builder, name, VECTOR, [place.type, I32, mask.type, VECTOR])
-    zero = ir.Constant(VECTOR, [0.0] * LANES)
-    return builder.call(function, [place, I32(4), mask, zero])
+    return _registers(builder).load(place, WORD(0), mask=_places(builder, count))
 
 
 def _store(builder: Any, place: Any, value: Any, count: Any) -> None:
-    place = builder.bitcast(place, VECTOR.as_pointer())
-    mask = _mask(builder, count)
-    name = f"llvm.masked.store.v{LANES}f32.p0"
-    function = _function(builder, name, ir.VoidType(), [VECTOR, place.type, I32, mask.type])
-    builder.call(function, [value, place, I32(4), mask])
+    _registers(builder).store(value, place, WORD(0), _places(builder, count))
 
 
 def _load_bytes(builder: Any, place: Any) -> Any:
@@ -125,8 +109,7 @@ def _store_bytes(builder: Any, place: Any, value: Any) -> None:
 
 
 def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    function = _function(builder, f"llvm.fmuladd.v{LANES}f32", VECTOR, [VECTOR] * 3)
-    return builder.call(function, [a, b, c])
+    return _registers(builder).call(f"llvm.fmuladd.v{LANES}f32", VECTOR, a, b, c)
 
 
 def _where(comparison: str) -> Any:
@@ -142,7 +125,7 @@ store = _intrinsic(types.void, (FLOATS, V, types.intp), _store)
 load_bytes = _intrinsic(V, (BYTES,), _load_bytes)
 """Read LANES bytes, whatever the count of channels: such rows are padded."""
 store_bytes = _intrinsic(types.void, (BYTES, V), _store_bytes)
-splat = _intrinsic(V, (types.float32,), lambda builder, a: _fill(builder, a, VECTOR))
+splat = _intrinsic(V, (types.float32,), lambda builder, a: _registers(builder).splat(a))
 add = _intrinsic(V, (V, V), lambda builder, a, b: builder.fadd(a, b))
 times = _intrinsic(V, (V, V), lambda builder, a, b: builder.fmul(a, b))
 fused = _intrinsic(V, (V, V, V), _fused)

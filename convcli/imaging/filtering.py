@@ -15,7 +15,7 @@ from convcli.engine import filter as engine
 from convcli.engine.borders import correlation_axis
 from convcli.engine.factors import over_common_denominator
 from convcli.engine.filter import Statistics
-from convcli.engine.filter_twin import converted, extended
+from convcli.engine.filter_numpy import converted, extended
 from convcli.errors import InputError, UsageError
 from convcli.imaging.options import FilterOptions, parse_border
 from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_gray, white_level

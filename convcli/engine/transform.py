@@ -21,10 +21,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from convcli.engine.compilation import compiled, compiled_part
-from convcli.engine.filter_compiled import convert_block, widen_block
-from convcli.engine.filter_tile import WORD, Vectors, address, bits_of, lanes_of
+from convcli.engine.compilation import compiled_band, compiled_part
+from convcli.engine.filter_kernels import convert_block, widen_block
 from convcli.engine.host import host
+from convcli.engine.llvm import VECTOR_BYTES, WORD, Vectors, bits_of, lanes_of, pointer, registers
 
 ROW_VECTORS = 8 if host().lanes == 16 else 4
 """Vectors of one tile of complex sums; twice as many and a sample fit the registers."""
@@ -157,9 +157,8 @@ def add_up_complex(typingctx, real, imaginary, taps, offsets, taps_w):
         number = context.get_value_type(signature.args[0].dtype)
         vectors = Vectors(builder, number, lanes_of(bits_of(number) // 8))
         across = [WORD(vector * vectors.lanes) for vector in range(ROW_VECTORS)]
-        sums = [[cgutils.alloca_once(builder, vectors.type) for _ in across] for _ in range(2)]
-        for register in (*sums[0], *sums[1]):
-            builder.store(vectors.constant(0.0), register)
+        zero = vectors.constant(0.0)
+        sums = [registers(builder, vectors.type, len(across), zero) for _ in range(2)]
 
         def add(one: Any, other: Any, register: Any) -> None:
             builder.store(vectors.fused(one, other, builder.load(register)), register)
@@ -178,8 +177,8 @@ def add_up_complex(typingctx, real, imaginary, taps, offsets, taps_w):
                 add(tap_real, sample_imaginary, sums[1][vector])
                 add(negative, sample_imaginary, sums[0][vector])
                 add(tap_imaginary, sample_real, sums[1][vector])
-        for plane, registers in zip((real, imaginary), sums, strict=True):
-            for place, register in zip(across, registers, strict=True):
+        for plane, tile in zip((real, imaginary), sums, strict=True):
+            for place, register in zip(across, tile, strict=True):
                 vectors.store(builder.load(register), plane, place)
         return context.get_dummy_value()
 
@@ -187,18 +186,18 @@ def add_up_complex(typingctx, real, imaginary, taps, offsets, taps_w):
 
 
 @compiled_part
-def transform_columns(real, imaginary, step, columns, lanes, size, turns, direction):
+def transform_columns(real, imaginary, step, columns, size, turns, direction):
     """Transform `columns` columns of `size` rows, whole vectors of them."""
-    for column in range(0, columns, lanes):
+    for column in range(0, columns, VECTOR_BYTES // real.itemsize):
         part = size if len(direction) == 1 else 4
         while 1 < part <= size:
             quarter = part // 4
             for place in range(quarter):
-                turn = address(turns, 6 * place * (size // part))
+                turn = pointer(turns, 6 * place * (size // part))
                 for row in range(place, size, part):
                     start = row * step + column
                     turn_four(
-                        address(real, start), address(imaginary, start), quarter * step, turn,
+                        pointer(real, start), pointer(imaginary, start), quarter * step, turn,
                         direction,
                     )  # fmt: skip
             part = quarter if len(direction) == 1 else part * 4
@@ -243,51 +242,41 @@ def strays(sums, step, rows, columns, whole, largest):
     return count
 
 
-@compiled
-def transform_strip(
-    pixels, width, out, out_width, out_first, out_step, source_rows, first, last,
-    source_columns, inner_begin, inner_end, shift, outside, column_begin, column_end,
-    taps, turns, offsets, reach, taps_h, taps_w, whole, largest, loudest, parameters, extremes,
-    counts, planes, step, size, block_columns, lanes, row_width, variety,
-):  # fmt: skip
-    """Filter rows `first` to `last`, at most two blocks, columns `column_begin` to `column_end`.
+@compiled_band
+def transform_band(job, part, statistics, work):
+    """Filter the rows of `part`, at most two blocks.
 
-    `planes` are the real and the imaginary part; `whole` sums are rounded to integers. Returns
-    where it stops: at `column_end`, or at a pair of blocks with samples beyond `loudest`, or sums
-    that are not finite (beyond `largest`), which a transform carries to all of their rows.
+    The planes of `work` are the real and the imaginary part; `whole` sums are rounded to integers.
+    Returns where it stops: at the end of the part, or at a pair of blocks with samples beyond
+    `loudest`, or sums that are not finite (beyond `largest`), which a transform carries to all of
+    their rows.
     """
-    real, imaginary = planes[0], planes[1]
-    middle = min(first + size - taps_h + 1, last)
-    for left in range(column_begin, column_end, block_columns):
-        columns = min(block_columns, column_end - left)
-        for part in range(2):
-            top, bottom = (first, middle) if part == 0 else (middle, last)
-            known = (bottom - top + taps_h - 1) * (top < bottom)
-            widen_block(
-                planes[part], step, pixels, width, source_rows, top, known,
-                source_columns, left, columns + reach, inner_begin, inner_end, shift, outside,
-            )  # fmt: skip
-            planes[part, known * step : size * step] = 0
-            if strays(planes[part], step, known, columns + reach, False, loudest):
+    real, imaginary, step, size = work.planes[0], work.planes[1], work.step, work.size
+    middle = min(part.first + size - job.taps_h + 1, part.last)
+    for left in range(part.begin, part.end, work.columns):
+        columns = min(work.columns, part.end - left)
+        for half in range(2):
+            top, bottom = (part.first, middle) if half == 0 else (middle, part.last)
+            known = (bottom - top + job.taps_h - 1) * (top < bottom)
+            widen_block(work.planes[half], step, job, top, known, left, columns + job.reach)
+            work.planes[half, known * step : size * step] = 0
+            if strays(work.planes[half], step, known, columns + job.reach, False, work.loudest):
                 return left
-        transform_columns(real, imaginary, step, columns + reach, lanes, size, turns, (0,))
+        turns = work.turns
+        transform_columns(real, imaginary, step, columns + job.reach, size, turns, (0,))
         for row in range(size):
-            for column in range(0, columns, row_width):
+            for column in range(0, columns, work.row_width):
                 start = row * step + column
                 add_up_complex(
-                    address(real, start), address(imaginary, start),
-                    address(taps, 2 * row * taps_w), address(offsets, 0), taps_w,
+                    pointer(real, start), pointer(imaginary, start),
+                    pointer(work.taps, 2 * row * job.taps_w), pointer(job.offsets, 0), job.taps_w,
                 )  # fmt: skip
-        transform_columns(real, imaginary, step, columns, lanes, size, turns, (0, 0))
-        if strays(real, step, middle - first, columns, whole, largest) or strays(
-            imaginary, step, last - middle, columns, whole, largest
+        transform_columns(real, imaginary, step, columns, size, turns, (0, 0))
+        rows = middle - part.first, part.last - middle
+        if strays(real, step, rows[0], columns, work.whole, work.largest) or strays(
+            imaginary, step, rows[1], columns, work.whole, work.largest
         ):
             return left
-        for part in range(2):
-            top, bottom = (first, middle) if part == 0 else (middle, last)
-            convert_block(
-                out, out_width, (out_first + top * out_step) * out_width + left, out_step,
-                planes[part], step, bottom - top, columns, None, parameters, extremes, counts,
-                variety,
-            )  # fmt: skip
-    return column_end
+        convert_block(job, statistics, part.first, left, real, step, rows[0], columns, None)
+        convert_block(job, statistics, middle, left, imaginary, step, rows[1], columns, None)
+    return part.end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -59,19 +58,6 @@ def correlation_sums(image: Any, kernel: Any, axes: Sequence[Axis], cval: float 
         np.multiply(samples[window], weight, out=part)
         sums += part
     return sums
-
-
-def rows_of(axis: Axis, first: int, last: int) -> Axis:
-    """Return the part of `axis` that makes outputs `first` to `last` (exclusive)."""
-    reach = (last - first - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1
-    begin = first * axis.stride
-    source = axis.source[begin : begin + reach]
-    return Axis(last - first, axis.taps, axis.stride, axis.dilation, source)
-
-
-def without_stride(axis: Axis) -> Axis:
-    """Return the axis that makes every output which `axis` skips, too."""
-    return replace(axis, size=(axis.size - 1) * axis.stride + 1, stride=1)
 
 
 def identity_axis(size: int) -> Axis:

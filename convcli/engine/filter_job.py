@@ -1,0 +1,638 @@
+"""Hands a plan to the compiled bands: records, scratch memory, threads; reads the statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convcli.engine import filter_kernels, filter_vectors, transform
+from convcli.engine.borders import Axis
+from convcli.engine.filter_plan import FilterPlan, is_power_of_two, transform_size
+from convcli.engine.filter_vectors import PARAMETERS, SMALL_LINES, small_width, tile_vectors
+from convcli.engine.llvm import lanes_of
+from convcli.engine.threads import each_part
+from convcli.environment import thread_count
+
+NORM_CODES = {
+    "none": -1,
+    "l2": filter_kernels.SQUARES,
+    "l1": filter_kernels.MAGNITUDES,
+    "max": filter_kernels.LARGEST,
+}
+ALIGNMENT = 64
+"""Bytes of a cache line: vectors that begin on one are loaded and stored at once."""
+
+BANDS_PER_THREAD = 4
+"""Enough that a thread which was interrupted does not keep the others waiting."""
+
+SHORT_COLUMN = 15
+"""Taps of a column whose sums go straight to pixels; longer ones gain little by it."""
+
+TRANSFORMED = 96 * 1024
+"""Numbers of a block that is transformed: its two planes fill most of a second-level cache."""
+
+LEAST_BAND = 32
+"""Rows; below that the rows around a band cost more than they bring."""
+
+Figures = tuple[float, float, int, int]
+Switch = bool | None
+"""A part of compiled code's types: True, or None for off."""
+
+
+class Flags(NamedTuple):
+    """What a conversion does, see `filter_vectors.Conversion`."""
+
+    exact_quotient: Switch = None
+    magnitudes: Switch = None
+    counts: Switch = None
+    by_power: Switch = None
+    by_reciprocal: Switch = None
+    ties: Switch = None
+
+
+class Job(NamedTuple):
+    """What all bands of one picture share; counted in numbers of a row, which has all channels.
+
+    Attributes:
+        pixels, width: the picture, flat, and numbers of one of its rows.
+        out, out_width: the same of the result.
+        residue, step: row r of a band is row `residue + r * step` of the result: a kernel with gaps
+            between its rows sees every dilation-th, which are filtered as pictures of their own.
+        source_rows, source_columns: where each place of the extended picture is read, -1 for none.
+        inner_begin, inner_end, shift: extended columns that lie in the picture, and what is added.
+        outside, outside_pixel: the value behind a constant border, as a sum and as an integer.
+        offsets, reach: of each tap of a row, and of the last.
+        taps_h, taps_w: rows and columns of the kernel.
+        parameters, flags: of the conversion.
+    """
+
+    pixels: Any
+    width: int
+    out: Any
+    out_width: int
+    residue: int
+    step: int
+    source_rows: Any
+    source_columns: Any
+    inner_begin: int
+    inner_end: int
+    shift: int
+    outside: Any
+    outside_pixel: Any
+    offsets: Any
+    reach: int
+    taps_h: int
+    taps_w: int
+    parameters: Any
+    flags: Flags
+
+
+class Part(NamedTuple):
+    """Rows of a residue and columns that one call filters."""
+
+    first: int
+    last: int
+    begin: int
+    end: int
+
+
+class Statistics(NamedTuple):
+    """Running vectors of extremes and counts of one thread."""
+
+    extremes: Any
+    counts: Any
+
+    @classmethod
+    def empty(cls, number: Any, lanes: int) -> Statistics:
+        """Return the statistics of no values in vectors of `lanes` `number`s."""
+        ends = (math.inf, -math.inf)
+        if number.kind == "i":
+            ends = (np.iinfo(number).max, np.iinfo(number).min)
+        extremes = np.repeat(np.array(ends, number), lanes)
+        return cls(extremes, np.zeros(2 * lanes, f"i{max(4, number.itemsize)}"))
+
+    def figures(self) -> Figures:
+        """Return lowest, highest, below and above."""
+        lowest, highest = self.extremes.reshape(2, -1)
+        if lowest.min() > highest.max():
+            return math.inf, -math.inf, 0, 0
+        below, above = self.counts.reshape(2, -1).sum(axis=1, dtype=np.int64)
+        return float(lowest.min()), float(highest.max()), int(below), int(above)
+
+
+class Tile(NamedTuple):
+    """Numbers and lines of one register tile."""
+
+    width: int
+    lines: tuple[int, ...]
+
+
+class SmallWork(NamedTuple):
+    """A small kernel: its taps, its own conversion, and scratch memory for the picture's edges."""
+
+    weights: Any
+    offsets: Any
+    parameters: Any
+    flags: Flags
+    kernels: tuple[int, ...]
+    lines: tuple[int, ...]
+    down: tuple[int, ...]
+    across: tuple[int, ...]
+    width: int
+    lanes: int
+    length: Switch = None
+    taxicab: Switch = None
+    no_middle_row: Switch = None
+    no_middle_column: Switch = None
+    cross: Switch = None
+    starts: Any = None
+    edge: Any = None
+    edge_step: int = 0
+    edge_starts: Any = None
+    edge_out: Any = None
+
+
+class DenseWork(NamedTuple):
+    """Whole kernels one after the other, the size of a block, and scratch memory for it."""
+
+    weights: Any
+    kernels: int
+    how: int
+    rows: int
+    columns: int
+    tile: Tile
+    samples: Any
+    step: int
+    sums: Any
+    sums_step: int
+    result: Any
+
+
+class SeparableWork(NamedTuple):
+    """Columns and rows of factors, the size of a block, and scratch memory for it."""
+
+    column_factors: Any
+    row_factors: Any
+    kernels: int
+    terms: int
+    how: int
+    rows: int
+    columns: int
+    tile: Tile
+    row_tile: Tile
+    edge: Any
+    middle: Any
+    step: int
+    sums: Any
+    sums_step: int
+    result: Any
+    starts: Any
+
+
+class BoxWork(NamedTuple):
+    """Column sums, their running totals, and sums of one row."""
+
+    columns: Any
+    channels: int
+    totals: Any
+    sums: Any
+
+
+class TransformWork(NamedTuple):
+    """Taps of every frequency, turns of the transform, two planes, and what a sample may be."""
+
+    taps: Any
+    turns: Any
+    planes: Any
+    step: int
+    size: int
+    columns: int
+    row_width: int
+    whole: bool
+    largest: float
+    loudest: float
+
+
+def run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -> Figures:
+    """Filter `planes` into `out`, both H x W x C and contiguous; the plan has strides of 1.
+
+    Returns the lowest and highest sum (or norm), and how many values fell below and above.
+    """
+    runner = RUNNERS[plan.path](plan, planes, out)
+    count = thread_count(threads)
+    figures = total_figures(each_part(runner.run_parts, list(runner.parts(count)), count))
+    if figures[0] > figures[1]:
+        return math.nan, math.nan, *figures[2:]
+    return figures[0] * runner.unit, figures[1] * runner.unit, *figures[2:]
+
+
+def total_figures(results: list[Figures]) -> Figures:
+    """Return the figures of the whole from those of its parts."""
+    lowest, highest, below, above = zip(*results, strict=True)
+    return min(lowest), max(highest), sum(below), sum(above)
+
+
+Call = Callable[[Job, Part, Statistics], None]
+
+
+class Runner:
+    """One way to filter one picture: its jobs, the parts that threads take, what runs them.
+
+    Attributes:
+        unit: what the sums are counted in.
+    """
+
+    unit = 1.0
+
+    def __init__(self, plan: FilterPlan, planes: Any, out: Any):
+        self.plan = plan
+        self.channels = plan.shape_hwc[2]
+        self.number = np.dtype("float32" if plan.accumulator == "int16" else plan.accumulator)
+        self.finish = np.dtype(plan.numbers.finish)
+        self.lanes = lanes_of(self.number.itemsize)
+        self.parameters, self.flags = self.conversion()
+        self.jobs = self._jobs(plan, np.ascontiguousarray(planes).reshape(-1), out.reshape(-1))
+
+    def _jobs(self, plan: FilterPlan, pixels: Any, out: Any) -> list[Job]:
+        """Return one job for each residue of the rows' dilation."""
+        channels, gap = self.channels, plan.rows.dilation
+        width, before = plan.shape_hwc[1] * channels, plan.columns.before * channels
+        offsets = np.arange(plan.columns.taps) * (plan.columns.dilation * channels)
+        cval = plan.settings.cval
+        pixel = pixels.dtype.type if pixels.dtype.kind == "f" else int
+        return [
+            Job(
+                pixels, width, out, plan.columns.size * channels, residue, gap,
+                np.ascontiguousarray(plan.rows.source[residue::gap]),
+                _in_channels(plan.columns, channels), before, before + width, -before,
+                self.number.type(cval), pixel(cval), offsets, int(offsets[-1]), plan.rows.taps,
+                plan.columns.taps, self.parameters, self.flags,
+            )
+            for residue in range(min(gap, plan.rows.size))
+        ]  # fmt: skip
+
+    def conversion(self) -> tuple[Any, Flags]:
+        """Return parameters and flags of the way from sums to pixels, in floating point."""
+        plan, divisor = self.plan, self.plan.divisor / self.unit
+        low, high = plan.settings.value_range
+        values = np.zeros(PARAMETERS)
+        values[filter_vectors.RECIPROCAL] = 1 / divisor
+        values[filter_vectors.DIVISOR] = divisor
+        values[filter_vectors.BIAS] = plan.settings.offset * divisor
+        values[filter_vectors.OFFSET] = plan.settings.offset
+        values[filter_vectors.LOW], values[filter_vectors.HIGH] = low, high
+        values[filter_vectors.BELOW], values[filter_vectors.ABOVE] = low, math.inf
+        if plan.settings.output_dtype.kind in "iu":
+            values[filter_vectors.BELOW], values[filter_vectors.ABOVE] = low - 0.5, high + 0.5
+        elif high < math.inf:
+            number = self.finish.type
+            values[filter_vectors.ABOVE] = np.nextafter(number(high), number(math.inf))
+        flags = Flags(
+            exact_quotient=_on(plan.exact and not is_power_of_two(divisor)),
+            magnitudes=_on(plan.settings.mapping == "abs"),
+            counts=_on(plan.may_saturate),
+        )
+        return values.astype(self.finish), flags
+
+    def parts(self, threads: int) -> Iterable[tuple[Job, Part]]:
+        """Return the parts of the picture that threads take one after the other."""
+        pieces = 1 if threads == 1 else BANDS_PER_THREAD * threads
+        for job in self.jobs:
+            rows = self.rows_of(job)
+            height = max(LEAST_BAND, -(-rows // pieces))
+            height = -(-height // SMALL_LINES) * SMALL_LINES
+            for first in range(0, rows, height):
+                yield job, Part(first, min(first + height, rows), 0, job.out_width)
+
+    def rows_of(self, job: Job) -> int:
+        """Return how many rows of the result a job has."""
+        return len(range(job.residue, self.plan.rows.size, job.step))
+
+    def run_parts(self, parts: Iterable[tuple[Job, Part]]) -> Figures:
+        """Run parts until none is left, with scratch memory of this thread's own."""
+        statistics = self.statistics()
+        call: Call | None = None
+        for job, part in parts:
+            call = call or self.prepare()
+            call(job, part, statistics)
+        return statistics.figures()
+
+    def statistics(self) -> Statistics:
+        """Return the statistics of no values."""
+        return Statistics.empty(self.finish, lanes_of(self.finish.itemsize))
+
+    def prepare(self) -> Call:
+        """Return the call that filters a part, with scratch memory of its own."""
+        raise NotImplementedError
+
+    def blocks(self, lines: int, widest_tile: int) -> tuple[int, int, int, int]:
+        """Return rows and columns of a block that stays in the second-level cache.
+
+        The others are the numbers of a line of its samples and of its sums.
+        """
+        rows = max(lines, (48 if self.plan.rows.taps > 7 else 24) // lines * lines)
+        out_width = self.plan.columns.size * self.channels
+        columns = -(-min(out_width, 768) // widest_tile) * widest_tile
+        step = _rounded(columns + self.jobs[0].reach + widest_tile, self.lanes)
+        return rows, columns, step, _rounded(columns + widest_tile, self.lanes)
+
+    def tile(self, taps_h: int) -> Tile:
+        """Return the register tile for kernels of that height."""
+        lines = tile_lines(taps_h)
+        return Tile(tile_vectors(lines) * self.lanes, (0,) * lines)
+
+    def norm(self, size: int) -> tuple[int, Switch, Any]:
+        """Return how kernels are joined, whether roots are taken, and memory for the total."""
+        norm = self.plan.settings.norm
+        total = None if norm == "none" else _aligned(size, self.finish)
+        return NORM_CODES[norm], _on(norm == "l2"), total
+
+
+class Small(Runner):
+    """Few taps, from pixels to pixels in registers."""
+
+    def __init__(self, plan: FilterPlan, planes: Any, out: Any):
+        self.weight_number = np.dtype(plan.accumulator)
+        super().__init__(plan, planes, out)
+
+    def conversion(self) -> tuple[Any, Flags]:
+        """Return the conversion in 16-bit integers where that is exact, else in floating point."""
+        return whole_conversion(self.plan) or super().conversion()
+
+    def statistics(self) -> Statistics:
+        """Return the statistics of no values, in vectors of as many lanes as weights."""
+        lanes = lanes_of(self.weight_number.itemsize)
+        return Statistics.empty(self.parameters.dtype, lanes)
+
+    def prepare(self) -> Call:
+        """Return the call that filters a part."""
+        kernels, job, norm = self.plan.kernels, self.jobs[0], self.plan.settings.norm
+        lanes = lanes_of(self.weight_number.itemsize)
+        step, pixel = job.reach + lanes, job.pixels.dtype
+        taken = np.any(np.stack(kernels) != 0, axis=0)
+        height, width = taken.shape
+        row, column = height // 2, width // 2
+        corners = np.delete(np.delete(taken, row, axis=0), column, axis=1)
+        odd = height % 2 == width % 2 == 1 and bool(taken.any())
+        work = SmallWork(
+            weights=np.concatenate([kernel.ravel() for kernel in kernels]).astype(
+                self.weight_number
+            ),
+            offsets=job.offsets,
+            parameters=self.parameters,
+            flags=self.flags,
+            kernels=(0,) * len(kernels),
+            lines=(0,) * SMALL_LINES,
+            down=(0,) * height,
+            across=(0,) * width,
+            width=small_width(len(kernels), self.weight_number.itemsize),
+            lanes=lanes,
+            length=_on(norm == "l2"),
+            taxicab=_on(norm == "l1"),
+            no_middle_row=_on(odd and not taken[row].any()),
+            no_middle_column=_on(odd and not taken[:, column].any()),
+            cross=_on(odd and not corners.any()),
+            starts=np.zeros(SMALL_LINES + height, np.int64),
+            edge=np.zeros(height * step, pixel),
+            edge_step=step,
+            edge_starts=np.arange(height) * step,
+            edge_out=np.zeros(lanes, job.out.dtype),
+        )
+        return lambda job, part, statistics: filter_kernels.small_band(job, part, statistics, work)
+
+
+def whole_conversion(plan: FilterPlan) -> tuple[Any, Flags] | None:
+    """Return parameters and flags of a conversion in 16-bit integers, or None if it is not exact.
+
+    A division by d is a multiplication by m = ceil(2**(16 + s) / d) and a shift by 16 + s bits:
+    exact for all numbers up to n if n * (m * d - 2**(16 + s)) < 2**(16 + s).
+    """
+    settings, divisor = plan.settings, int(plan.divisor)
+    if plan.accumulator != "int16" or settings.norm != "none" or divisor < 1:
+        return None
+    if settings.output_dtype != np.uint8 or divisor > 2**14:
+        return None
+    values = np.zeros(PARAMETERS, np.int64)
+    highest = min(255 * divisor, 2**15 - 1)
+    values[filter_vectors.DIVISOR] = divisor
+    values[filter_vectors.BIAS] = int(settings.offset * divisor)
+    values[filter_vectors.HIGH] = highest
+    values[filter_vectors.BELOW] = -(divisor // 2)
+    values[filter_vectors.ABOVE] = min(-(-511 * divisor // 2), 2**15 - 1)
+    values[filter_vectors.HALF] = divisor // 2
+    flags = Flags(
+        magnitudes=_on(settings.mapping == "abs"),
+        counts=_on(plan.may_saturate),
+    )
+    if divisor & (divisor - 1) == 0:
+        values[filter_vectors.SHIFT] = divisor.bit_length() - 1
+        values[filter_vectors.HALF] = max(divisor // 2 - 1, 0)
+        flags = flags._replace(by_power=_on(divisor > 1))
+    else:
+        shift = divisor.bit_length() - 1
+        factor = -(-(2 ** (16 + shift)) // divisor)
+        error = factor * divisor - 2 ** (16 + shift)
+        if (highest + divisor // 2) * error >= 2 ** (16 + shift):
+            return None
+        values[filter_vectors.RECIPROCAL], values[filter_vectors.SHIFT] = factor, shift
+        flags = flags._replace(by_reciprocal=True, ties=_on(divisor % 2 == 0))
+    return values.astype(np.uint16).view(np.int16), flags
+
+
+class Dense(Runner):
+    """Whole kernels, added up by the register tile."""
+
+    def prepare(self) -> Call:
+        """Return the call that filters a part."""
+        tile = self.tile(self.plan.rows.taps)
+        rows, columns, step, sums_step = self.blocks(len(tile.lines), tile.width)
+        extra = self.plan.rows.taps + len(tile.lines)
+        sums = _aligned((rows + len(tile.lines)) * sums_step, self.number)
+        how, root, total = self.norm(sums.size)
+        weights = np.concatenate([kernel.ravel() for kernel in self.plan.kernels])
+        work = DenseWork(
+            weights.astype(self.number), len(self.plan.kernels), how, rows, columns, tile,
+            _aligned((rows + extra) * step, self.number), step, sums, sums_step,
+            sums if total is None else total,
+        )  # fmt: skip
+
+        def call(job: Job, part: Part, statistics: Statistics) -> None:
+            filter_kernels.dense_band(job, part, statistics, work, total, root)
+
+        return call
+
+
+class Separable(Runner):
+    """Sums of products of a column and a row: two passes."""
+
+    def prepare(self) -> Call:
+        """Return the call that filters a part."""
+        plan, taps_h = self.plan, self.plan.rows.taps
+        tile, row_tile = self.tile(taps_h), self.tile(1)
+        widest = math.lcm(tile.width, row_tile.width)
+        rows, columns, step, sums_step = self.blocks(len(tile.lines), widest)
+        sums = _aligned((rows + len(tile.lines)) * sums_step, self.number)
+        how, root, total = self.norm(sums.size)
+        column_factors, row_factors, terms = self._factors()
+        work = SeparableWork(
+            column_factors.ravel(), row_factors.ravel(), len(plan.kernels), terms, how,
+            rows, columns, tile, row_tile,
+            _aligned(step + self.jobs[0].reach + row_tile.width, self.number),
+            _aligned((rows + taps_h + len(tile.lines)) * step, self.number), step, sums,
+            sums_step, sums if total is None else total, np.zeros(SMALL_LINES + taps_h, np.int64),
+        )  # fmt: skip
+        column = self._short_column(column_factors)
+        products = None if terms == 1 else _aligned(sums.size, self.number)
+
+        def call(job: Job, part: Part, statistics: Statistics) -> None:
+            filter_kernels.separable_band(
+                job, part, statistics, work, column, products, total, root
+            )
+
+        return call
+
+    def _short_column(self, factors: Any) -> SmallWork | None:
+        """Return the only column as a small kernel, if it is short."""
+        if factors.shape[0] * factors.shape[1] > 1 or factors.shape[2] > SHORT_COLUMN:
+            return None
+        if not self.number == self.finish == np.float32:
+            return None
+        return SmallWork(
+            weights=factors.ravel(),
+            offsets=np.zeros(1, np.int64),
+            parameters=self.parameters,
+            flags=self.flags,
+            kernels=(0,),
+            lines=(0,) * SMALL_LINES,
+            down=(0,) * factors.shape[2],
+            across=(0,),
+            width=small_width(1, 4),
+            lanes=self.lanes,
+        )
+
+    def _factors(self) -> tuple[Any, Any, int]:
+        """Return columns and rows by kernel and term, and how many terms there are."""
+        splits = [terms for terms in self.plan.terms if terms is not None]
+        most = max(len(split) for split in splits)
+        column_factors = np.zeros((len(splits), most, self.plan.rows.taps), self.number)
+        row_factors = np.zeros((len(splits), most, self.plan.columns.taps), self.number)
+        for kernel, split in enumerate(splits):
+            for term, (column, row) in enumerate(split):
+                column_factors[kernel, term], row_factors[kernel, term] = column, row
+        return column_factors, row_factors, most
+
+
+class Box(Runner):
+    """Means by running sums of integers; the time hardly grows with the size of the box."""
+
+    def __init__(self, plan: FilterPlan, planes: Any, out: Any):
+        self.unit = float(plan.kernels[0][0, 0])  # the sums are those of a kernel of ones
+        super().__init__(plan, planes, out)
+
+    def prepare(self) -> Call:
+        """Return the call that filters a part."""
+        job, channels = self.jobs[0], self.channels
+        columns = np.zeros(job.width, np.int32)
+        totals = np.zeros(job.out_width + job.reach + channels, np.int32)
+        work = BoxWork(columns, channels, totals, _aligned(job.out_width, self.finish))
+        return lambda job, part, statistics: filter_kernels.box_band(job, part, statistics, work)
+
+
+class Transform(Dense):
+    """Large kernels by a transform down the columns."""
+
+    def __init__(self, plan: FilterPlan, planes: Any, out: Any):
+        super().__init__(plan, planes, out)
+        axis = plan.rows
+        self.size = transform_size(-(-axis.size // axis.dilation), axis.taps)
+        row_width = transform.ROW_VECTORS * self.lanes
+        most = min(self.jobs[0].out_width, 512, TRANSFORMED // self.size)
+        self.row_width, self.columns = row_width, _rounded(most, row_width)
+        self.largest = float(np.finfo(self.number).max)
+        self.loudest = self.largest
+        if not plan.numbers.integers:
+            self.loudest = transform.largest_sample(planes, self.number)
+
+    def parts(self, threads: int) -> Iterable[tuple[Job, Part]]:
+        """Return pairs of blocks, a few beside each other, at places that no thread decides."""
+        height = 2 * (self.size - self.plan.rows.taps + 1)
+        for job in self.jobs:
+            rows = self.rows_of(job)
+            for first in range(0, rows, height):
+                for begin in range(0, job.out_width, 2 * self.columns):
+                    end = min(begin + 2 * self.columns, job.out_width)
+                    yield job, Part(first, min(first + height, rows), begin, end)
+
+    def prepare(self) -> Call:
+        """Return the call that filters a part; blocks that a transform would ruin run dense.
+
+        A line of scratch is an odd number of vectors, so that a column spreads over the first-level
+        cache.
+        """
+        taps = transform.complex_taps(self.plan.kernels[0], self.size).astype(self.number)
+        turns = transform.turns(self.size).astype(self.number)
+        step = (-(-(self.columns + self.jobs[0].reach) // self.lanes) | 1) * self.lanes
+        planes = _aligned(2 * self.size * step, self.number).reshape(2, -1)
+        work = TransformWork(
+            taps.reshape(-1), turns.reshape(-1), planes, step, self.size, self.columns,
+            self.row_width, self.plan.numbers.integers, self.largest, self.loudest,
+        )  # fmt: skip
+
+        def call(job: Job, part: Part, statistics: Statistics) -> None:
+            begin = transform.transform_band(job, part, statistics, work)
+            while begin < part.end:
+                end = min(begin + self.columns, part.end)
+                super(Transform, self).prepare()(
+                    job, part._replace(begin=begin, end=end), statistics
+                )
+                rest = part._replace(begin=end)
+                begin = transform.transform_band(job, rest, statistics, work)
+
+        return call
+
+
+RUNNERS: dict[str, type[Runner]] = {
+    "small": Small,
+    "box": Box,
+    "transform": Transform,
+    "separable": Separable,
+    "low-rank": Separable,
+    "dense": Dense,
+}
+
+
+def tile_lines(taps_h: int) -> int:
+    """Return how many lines of output a tile makes at once for kernels of that height.
+
+    >>> tile_lines(1)
+    1
+    """
+    if taps_h == 1:
+        return 1
+    return min(taps_h + 1, filter_vectors.MOST_ROWS) if taps_h != 4 else 4
+
+
+def _on(condition: bool) -> Switch:
+    return True if condition else None
+
+
+def _in_channels(axis: Axis, channels: int) -> Any:
+    """Return the axis' sources counted in numbers, for `channels` numbers a pixel."""
+    if channels == 1:
+        return np.ascontiguousarray(axis.source)
+    places = axis.source[:, None] * channels + np.arange(channels)
+    return np.where(axis.source[:, None] < 0, axis.source[:, None], places).ravel()
+
+
+def _aligned(count: int, number: Any) -> Any:
+    """Return `count` zeros that begin on a cache line."""
+    raw = np.zeros(count * number.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * number.itemsize].view(number)
+
+
+def _rounded(count: int, lanes: int) -> int:
+    return -(-count // lanes) * lanes

@@ -1,0 +1,196 @@
+"""One emitter of vector code: whatever must not be left to what the compiler makes of a loop.
+
+`Vectors` emits operations on registers of one number type and one length; `Fields` reads a record
+(a NamedTuple) that compiled code hands to an intrinsic. LLVM splits vectors where the processor's
+are narrower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from convcli.engine.host import host
+
+WORD = ir.IntType(64)
+FLOAT = ir.FloatType()
+I32 = ir.IntType(32)
+VECTOR_BYTES = 4 * host().lanes
+
+
+@intrinsic
+def pointer(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return the address of `array[index]` of a flat contiguous array, for compiled code."""
+    signature = types.CPointer(array.dtype)(array, types.intp)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return signature, emit
+
+
+@intrinsic
+def advance(typingctx: Any, base: Any, count: Any) -> Any:
+    """Return the pointer `count` numbers after `base`, for compiled code."""
+    signature = base(base, types.intp)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return signature, emit
+
+
+def lanes_of(itemsize: int) -> int:
+    """Return how many numbers of `itemsize` bytes one vector holds."""
+    return VECTOR_BYTES // itemsize
+
+
+def bits_of(number: Any) -> int:
+    """Return the bits of an LLVM number type."""
+    if isinstance(number, ir.IntType):
+        return int(number.width)
+    return 32 if isinstance(number, ir.FloatType) else 64
+
+
+def is_set(kind: Any) -> bool:
+    """Return whether a field of a record that is a switch stands on: it is None when off."""
+    return not isinstance(kind, types.NoneType)
+
+
+class Fields:
+    """The fields of a record as an intrinsic's emitter sees them; arrays are their addresses."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Any):
+        self._context, self._builder, self._value = context, builder, value
+        self.kinds = dict(zip(kind.fields, kind.types, strict=True))
+
+    def __getattr__(self, name: str) -> Any:
+        place = list(self.kinds).index(name)
+        value = self._builder.extract_value(self._value, place)
+        kind = self.kinds[name]
+        if isinstance(kind, types.Array):
+            return self._context.make_array(kind)(self._context, self._builder, value).data
+        return value
+
+
+class Vectors:
+    """Emits operations on vectors of one number type and one length."""
+
+    def __init__(self, builder: Any, number: Any, lanes: int):
+        self.builder, self.number, self.lanes = builder, number, lanes
+        self.type = ir.VectorType(number, lanes)
+        self.whole = isinstance(number, ir.IntType)
+
+    def splat(self, scalar: Any) -> Any:
+        """Return a vector whose numbers are all `scalar`."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, I32(0))
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    def constant(self, value: float) -> Any:
+        """Return a vector whose numbers are all the constant `value`."""
+        kind = int if self.whole else float
+        return ir.Constant(self.type, [self.number(kind(value))] * self.lanes)
+
+    def places(self, begin: Any, end: Any) -> Any:
+        """Return the mask of the lanes from `begin` to `end` (exclusive), both words."""
+        numbers = Vectors(self.builder, I32, self.lanes)
+        lane = ir.Constant(numbers.type, list(range(self.lanes)))
+        first, last = (numbers.splat(self.builder.trunc(edge, I32)) for edge in (begin, end))
+        after = self.builder.icmp_signed(">=", lane, first)
+        return self.builder.and_(after, self.builder.icmp_signed("<", lane, last))
+
+    def place(self, base: Any, index: Any, number: Any = None) -> Any:
+        """Return where the vector that begins at `base[index]` lies."""
+        kind = self.type if number is None else ir.VectorType(number, self.lanes)
+        return self.builder.bitcast(self.builder.gep(base, [index]), kind.as_pointer())
+
+    def load(self, base: Any, index: Any, number: Any = None, mask: Any = None) -> Any:
+        """Return the vector that begins at `base[index]`; zeros where `mask` has no bit."""
+        place = self.place(base, index, number)
+        if mask is None:
+            return self.builder.load(place, align=1)
+        zero = self.constant(0)
+        name = f"llvm.masked.load.{self._suffix()}.p0"
+        return self.call(name, self.type, place, I32(self._align()), mask, zero)
+
+    def store(self, value: Any, base: Any, index: Any, mask: Any = None) -> None:
+        """Write the vector `value` from `base[index]` on, where `mask` has bits."""
+        place = self.place(base, index, value.type.element)
+        if mask is None:
+            self.builder.store(value, place, align=1)
+            return
+        name = f"llvm.masked.store.{self._suffix()}.p0"
+        self.call(name, ir.VoidType(), value, place, I32(self._align()), mask)
+
+    def fused(self, one: Any, other: Any, total: Any) -> Any:
+        """Return `one * other + total`, rounded once where the processor can."""
+        if self.whole:
+            return self.builder.add(self.builder.mul(one, other), total)
+        if not host().fused:
+            return self.builder.fadd(self.builder.fmul(one, other), total)
+        return self.call(f"llvm.fma.{self._suffix()}", self.type, one, other, total)
+
+    def root(self, value: Any) -> Any:
+        """Return square roots."""
+        return self.call(f"llvm.sqrt.{self._suffix()}", self.type, value)
+
+    def chosen(self, comparison: str, one: Any, other: Any) -> Any:
+        """Return `one` where it compares so with `other`, else `other`."""
+        return self.builder.select(self.compared(comparison, one, other), one, other)
+
+    def compared(self, comparison: str, one: Any, other: Any) -> Any:
+        """Return the mask of lanes where `one` compares so with `other`; NaN never does."""
+        if self.whole:
+            return self.builder.icmp_signed(comparison, one, other)
+        return self.builder.fcmp_ordered(comparison, one, other)
+
+    def magnitude(self, value: Any) -> Any:
+        """Return `value` without signs."""
+        negative = self.builder.neg(value) if self.whole else self.builder.fneg(value)
+        return self.chosen(">", value, negative)
+
+    def widened(self, value: Any, pixel: Any) -> Any:
+        """Return vectors of `pixel`s (a Numba type) as this type's numbers."""
+        builder = self.builder
+        if isinstance(pixel, types.Integer):
+            bits = bits_of(self.number)
+            whole = self.type if self.whole else ir.VectorType(ir.IntType(bits), self.lanes)
+            grown = value
+            if value.type != whole:
+                grown = (builder.sext if pixel.signed else builder.zext)(value, whole)
+            return grown if self.whole else builder.sitofp(grown, self.type)
+        return value if value.type == self.type else builder.fpext(value, self.type)
+
+    def one_more(self, where: Any, counts: Any) -> Any:
+        """Return integer `counts`, one more in the lanes `where`."""
+        ones = ir.Constant(counts.type, [counts.type.element(1)] * self.lanes)
+        return self.builder.select(where, self.builder.add(counts, ones), counts)
+
+    def call(self, name: str, result: Any, *arguments: Any) -> Any:
+        """Call a function of LLVM's own."""
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, arguments)
+
+    def _suffix(self) -> str:
+        return f"v{self.lanes}{'i' if self.whole else 'f'}{bits_of(self.number)}"
+
+    def _align(self) -> int:
+        return bits_of(self.number) // 8
+
+
+def registers(builder: Any, kind: Any, count: int, first: Any = None) -> Sequence[Any]:
+    """Return `count` places for vectors of `kind` that the compiler keeps in registers."""
+    made = [cgutils.alloca_once(builder, kind) for _ in range(count)]
+    if first is not None:
+        for register in made:
+            builder.store(first, register)
+    return made
