@@ -2,7 +2,8 @@
 
 Every operation has one signature, `(bases, row, first, count)`: `bases` holds the addresses of the
 memories (see `Base`), `row` its integers, and it works on the samples first .. first + count - 1.
-An operand takes three integers of a row: base, offset and numbers from one sample to the next.
+An operand takes three integers of a row: base, offset and numbers from one sample to the next; an
+operation's operands and integers have names, see `Operands`.
 An operation is compiled alone and called through its address, so that a network compiles what it
 needs and nothing else.
 """
@@ -19,6 +20,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from convcli.engine.compilation import cfunc, njit
+from convcli.engine.operands import Operands
 from convcli.engine.tile import advance
 
 WORDS = types.CPointer(types.int64)
@@ -35,9 +37,9 @@ class Base(IntEnum):
     KEPT = 0  # values and gradients of the samples, per thread or for the whole batch
     SCRATCH = 1  # reused for every sample, per thread
     PARAMETERS = 2
-    GRADIENT = 3  # of the lane
-    SHARED = 4  # prepared once a batch: turned kernels, statistics, constants
-    LANE = 5  # sums of the lane: loss, correct answers, statistics
+    GRADIENT = 3  # of the shard
+    SHARED = 4  # prepared once a batch: flipped kernels, statistics, constants
+    SHARD = 5  # sums of the shard: loss, correct answers, statistics
     INPUT = 6
     INDEX = 7  # int64: which sample of INPUT stands at a place of the batch
     TARGET = 8
@@ -46,8 +48,9 @@ class Base(IntEnum):
     FIRST = 11  # place in the batch of the chunk's first sample, minus its place in KEPT
     SEED = 12
     STEP = 13
-    LANES = 14  # how many lanes the batch has
-    LANE_SUMS = 15  # numbers from one lane's sums to the next
+    SHARDS = 14  # how many shards the batch has
+    SHARD_SUMS = 15  # numbers from one shard's sums to the next
+    GRADIENT_SIZE = 16  # numbers from one shard's gradient to the next
 
 
 BASES = len(Base)
@@ -87,11 +90,15 @@ def call(typingctx, address, bases, row, first, count):
     return signature, emit
 
 
+AT = Operands("", " ".join(base.name.lower() for base in Base))
+"""The entries of `bases` for compiled code, which knows no enumerations behind a pointer."""
+
+
 class Operation:
     """An operation; reading its address compiles it, or loads it from the cache."""
 
-    def __init__(self, function: Callable[..., None], fastmath: set[str]) -> None:
-        self.function, self.fastmath = function, fastmath
+    def __init__(self, function: Callable[..., None], places: Operands, fastmath: set[str]) -> None:
+        self.function, self.operands, self.fastmath = function, places, fastmath
 
     @cached_property
     def compiled(self) -> Any:
@@ -106,14 +113,14 @@ class Operation:
         return int(self.compiled.address)
 
 
-def operation(function: Callable[..., None]) -> Operation:
-    """Mark an operation; it is compiled when a program first needs it."""
-    return Operation(function, FAST)
+def operation(places: Operands) -> Callable[[Callable[..., None]], Operation]:
+    """Mark an operation with these operands; it is compiled when a program first needs it."""
+    return lambda function: Operation(function, places, FAST)
 
 
-def summing_operation(function: Callable[..., None]) -> Operation:
+def summing_operation(places: Operands) -> Callable[[Callable[..., None]], Operation]:
     """Mark an operation whose sums may be split into lanes of a vector, the same way each time."""
-    return Operation(function, FAST | {"reassoc", "nsz"})
+    return lambda function: Operation(function, places, FAST | {"reassoc", "nsz"})
 
 
 @njit(inline="always")
@@ -131,18 +138,18 @@ def byte_operand(bases, row, at, sample):
 @njit(
     types.void(
         types.int64[::1], types.uint8[::1], types.int64[::1], types.int64[::1], types.int64[::1],
-        types.int64, types.int64, types.int64, types.int64, types.int64, types.int64, types.int64,
-        types.int64, types.boolean,
+        types.int64, types.int64, types.int64, types.int64, types.int64, types.boolean,
+        types.boolean,
     ),
     cache=True, nogil=True, error_model="numpy",
 )  # fmt: skip
 def run(
-    addresses, per_sample, row_starts, rows, bases, batch, lane, lane_step, lane_size, chunk,
-    gradient_size, lane_sums, clear, whole_batch,
+    addresses, per_sample, row_starts, rows, bases, batch, shard, shard_step, shard_size, chunk,
+    clear, whole_batch,
 ):  # fmt: skip
-    """Run a program on lanes `lane`, `lane + lane_step`, ... of a batch, chunk by chunk.
+    """Run a program on shards `shard`, `shard + shard_step`, ... of a batch, chunk by chunk.
 
-    A lane is a fixed run of samples with its own gradient and sums, so that what is added does not
+    A shard is a fixed run of samples with its own gradient and sums, so that what is added does not
     depend on the number of threads. Neighboring operations marked `per_sample` run sample by
     sample, so that a sample's maps stay in the nearest cache. With `whole_batch` the memory KEPT
     holds every sample of the batch, else the samples of one chunk.
@@ -150,22 +157,23 @@ def run(
     table = words_at(rows.ctypes.data)
     memory = words_at(bases.ctypes.data)
     count = addresses.size
-    gradients, sums = bases[3], bases[5]
-    while lane * lane_size < batch:
-        bases[3] = gradients + 4 * lane * gradient_size
-        bases[5] = sums + 4 * lane * lane_sums
+    gradients, sums = bases[Base.GRADIENT], bases[Base.SHARD]
+    gradient_size, sums_size = bases[Base.GRADIENT_SIZE], bases[Base.SHARD_SUMS]
+    while shard * shard_size < batch:
+        bases[Base.GRADIENT] = gradients + 4 * shard * gradient_size
+        bases[Base.SHARD] = sums + 4 * shard * sums_size
         if clear:
-            gradient = floats_at(bases[3])
+            gradient = floats_at(bases[Base.GRADIENT])
             for i in range(gradient_size):
                 gradient[i] = 0.0
-            lane_sum = floats_at(bases[5])
-            for i in range(lane_sums):
-                lane_sum[i] = 0.0
-        end = min(batch, (lane + 1) * lane_size)
-        for begin in range(lane * lane_size, end, chunk):
+            shard_sum = floats_at(bases[Base.SHARD])
+            for i in range(sums_size):
+                shard_sum[i] = 0.0
+        end = min(batch, (shard + 1) * shard_size)
+        for begin in range(shard * shard_size, end, chunk):
             size = min(chunk, end - begin)
             local = begin if whole_batch else 0
-            bases[11] = begin - local
+            bases[Base.FIRST] = begin - local
             at = 0
             while at < count:
                 if not per_sample[at]:
@@ -179,21 +187,21 @@ def run(
                     for each in range(at, stop):
                         call(addresses[each], memory, advance(table, row_starts[each]), sample, 1)
                 at = stop
-        lane += lane_step
-    bases[3], bases[5] = gradients, sums
+        shard += shard_step
+    bases[Base.GRADIENT], bases[Base.SHARD] = gradients, sums
 
 
 @njit(
     types.void(types.float32[:, ::1], types.int64, types.float32[::1]),
     cache=True, nogil=True, error_model="numpy",
 )  # fmt: skip
-def add_lanes(lanes, count, total):
-    """Write the sum of the first `count` lanes, in their order."""
+def add_shards(shards, count, total):
+    """Write the sum of the first `count` shards, in their order."""
     for i in range(total.size):
-        total[i] = lanes[0, i]
-    for lane in range(1, count):
+        total[i] = shards[0, i]
+    for shard in range(1, count):
         for i in range(total.size):
-            total[i] += lanes[lane, i]
+            total[i] += shards[shard, i]
 
 
 def aligned(count: int) -> Any:

@@ -40,12 +40,13 @@ def cache_root() -> Path:
     return Path(platformdirs.user_cache_dir("convcli", appauthor=False)) / "compiled"
 
 
-def sources_stamp(folder: Path) -> str:
+def sources_stamp(*folders: Path) -> str:
     """Return a digest of the compiler, and of name, time and size of every source below."""
     parts = [f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy")]
-    for path in sorted(folder.rglob("*.py")):
-        facts = path.stat()
-        parts.append(f"{path.relative_to(folder)} {facts.st_mtime_ns} {facts.st_size}")
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            facts = path.stat()
+            parts.append(f"{path.relative_to(folder)} {facts.st_mtime_ns} {facts.st_size}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -57,7 +58,7 @@ def cache_folder() -> Path:
     put there is never loaded.
     """
     installation = hashlib.sha256(os.fsencode(PACKAGE)).hexdigest()[:16]
-    folder = cache_root() / installation / sources_stamp(PACKAGE / "engine")
+    folder = cache_root() / installation / sources_stamp(PACKAGE / "engine", PACKAGE / "ops")
     if folder.is_dir():
         return folder
     try:

@@ -16,8 +16,8 @@ from convcli.inspect.arithmetic import Place, PoolingWindow, Sum, Term
 from convcli.inspect.subject import Subject
 from convcli.layers import AveragePool
 from convcli.layers.base import shape_text
-from convcli.learn.rules.activation import apply
 from convcli.net.trace import Step
+from convcli.ops.activation import apply
 
 Values = NDArray[np.floating[Any]]
 

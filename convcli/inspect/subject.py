@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import UsageError, did_you_mean
-from convcli.learn import plain
 from convcli.learn.modelfile import TrainedModel
 from convcli.net.trace import Step, Trace
+from convcli.ops import reference
 
 Values = NDArray[np.floating[Any]]
 
@@ -67,13 +67,13 @@ class Subject:
         samples: Values = (inputs - offset) / scale
         return samples
 
-    def run(self, inputs: Values) -> plain.Pass:
+    def run(self, inputs: Values) -> reference.Pass:
         """Return the values of all steps, the last one's being logits."""
         return self._run(self.trace, inputs)
 
-    def _run(self, trace: Trace, inputs: Values) -> plain.Pass:
+    def _run(self, trace: Trace, inputs: Values) -> reference.Pass:
         model = self.trained.model
-        return plain.run(trace, model.parameters, model.buffers, inputs)
+        return reference.run(trace, model.parameters, model.buffers, inputs)
 
     def logits(self, inputs: Values) -> Values:
         """Return the answers before the softmax, (N, classes); of a map their mean."""
@@ -124,7 +124,7 @@ class Subject:
         """
         passed = self.run(inputs)
         whole = np.broadcast_to(seed, passed.output.shape).astype(inputs.dtype)
-        arrived = passed.arrivals({len(self.trace.steps): whole})
+        arrived = passed.upstream({len(self.trace.steps): whole})
         values = passed.values[step.index]
         return values, arrived.get(step.index, np.zeros_like(values))
 

@@ -1,14 +1,7 @@
-"""The array type of this room."""
+"""The array types of this room, those of what runs its networks."""
 
 from __future__ import annotations
 
-from typing import Any
+from convcli.ops.rule import Array, Integers
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[Any]
-"""float32 in training, float64 in gradient checks; samples first, channels last."""
-
-Integers = NDArray[np.int64]
-"""Labels, places and indices."""
+__all__ = ["Array", "Integers"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convcli.learn import plain
 from convcli.learn.arrays import Array
 from convcli.learn.initialize import first_buffers, first_weights
 from convcli.net.trace import Step
 from convcli.net.value import Network
+from convcli.ops import reference
 
 STEPS = (1e-6, 1e-7)
 """Distances of the finite difference; its error is about step**2 plus 1e-16 / step."""
@@ -66,7 +66,7 @@ def gradcheck(network: Network, *, seed: int = 0, samples: int = 2) -> list[Chec
         for name, values in first_buffers(trace).items()
     }
     x = random.standard_normal((samples, *network.input_shape))
-    base = plain.run(trace, parameters, buffers, x, training=True, seed=seed)
+    base = reference.run(trace, parameters, buffers, x, training=True, seed=seed)
     weighting = random.standard_normal(base.output.shape)
     slopes = _all_slopes(base, weighting)
     checks = []
@@ -75,7 +75,7 @@ def gradcheck(network: Network, *, seed: int = 0, samples: int = 2) -> list[Chec
             key = f"{step.name}.{name}"
 
             def total(changed: Array, key: str = key) -> float:
-                run = plain.run(trace, parameters | {key: changed}, buffers, x, training=True,
+                run = reference.run(trace, parameters | {key: changed}, buffers, x, training=True,
                                 seed=seed)  # fmt: skip
                 return float((run.output * weighting).sum())
 
@@ -85,13 +85,13 @@ def gradcheck(network: Network, *, seed: int = 0, samples: int = 2) -> list[Chec
     return checks
 
 
-def _all_slopes(base: plain.Pass, weighting: Array) -> dict[str, Array]:
+def _all_slopes(base: reference.Pass, weighting: Array) -> dict[str, Array]:
     return base.backward({len(base.trace.steps): weighting})[1]
 
 
 def _input_check(
     step: Step,
-    base: plain.Pass,
+    base: reference.Pass,
     parameters: dict[str, Array],
     buffers: dict[str, Array],
     seed: int,
@@ -106,7 +106,7 @@ def _input_check(
 
         def total(changed: Array, branch: int = branch) -> float:
             sources = (*inputs[:branch], changed, *inputs[branch + 1 :])
-            y = plain.alone(step, parameters, buffers, sources, seed=seed)
+            y = reference.alone(step, parameters, buffers, sources, seed=seed)
             return float((y * weighting).sum())
 
         error, places = _compare(total, given, slope, random)

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.engine.calls import Base, aligned
-from convcli.engine.operations import copying
 from convcli.errors import InputError
-from convcli.learn import plain
 from convcli.learn.arrays import Array
-from convcli.learn.compiled.program import Place
-from convcli.learn.compiled.walk import predicting
-from convcli.learn.executor import Executor
 from convcli.learn.initialize import first_buffers, first_weights
-from convcli.learn.parameters import Slot, parameter_shapes, slots, views
 from convcli.net.trace import Trace
 from convcli.net.value import Network
+from convcli.ops import reference
+from convcli.ops.copying import read_bytes, read_floats
+from convcli.ops.executor import Executor
+from convcli.ops.lowering import compile_inference
+from convcli.ops.parameters import Slot, parameter_shapes, slots, views
+from convcli.ops.program import Address
 
 PREDICTION_BATCH = 128
 
@@ -52,7 +52,7 @@ class Model:
                 f"{self.flat.shape} numbers do not fit {self.network.name}: it needs ({size},)."
             )
         self.parameters = views(self.slots, self.flat)
-        self._executors: dict[tuple[bool, int, int, bool], tuple[Executor, dict[str, Place]]] = {}
+        self._executors: dict[tuple[bool, int, int, bool], tuple[Executor, dict[str, Address]]] = {}
 
     @classmethod
     def initialize(
@@ -144,11 +144,11 @@ class Model:
         gradient, _ = run.backward(by_index)
         return gradient, {step.name: run.values[step.index] for step in self.trace.steps}
 
-    def _run(self, images: NDArray[np.generic]) -> plain.Pass:
+    def _run(self, images: NDArray[np.generic]) -> reference.Pass:
         self.check_samples(images)
         factor, summand = self.scaling
         scaled = images.astype(np.float32) * np.float32(factor) + np.float32(summand)
-        return plain.run(self.trace, self.parameters, self.buffers, scaled)
+        return reference.run(self.trace, self.parameters, self.buffers, scaled)
 
     def _answer(
         self, images: NDArray[np.generic], threads: int, batch: int, *, logits: bool
@@ -157,7 +157,7 @@ class Model:
         outputs = np.zeros((len(images), *self.trace.output_shape), np.float32)
         executor, statistics = self._executor(images.dtype, threads, batch, logits)
         for name, place in statistics.items():
-            executor.place(place)[:] = self.buffers[name].ravel()
+            executor.numbers(place)[:] = self.buffers[name].ravel()
         flat_outputs = outputs.reshape(len(images), -1)
         for begin in range(0, len(images), batch):
             count = min(batch, len(images) - begin)
@@ -175,13 +175,13 @@ class Model:
 
     def _executor(
         self, dtype: np.dtype[np.generic], threads: int, batch: int, logits: bool
-    ) -> tuple[Executor, dict[str, Place]]:
+    ) -> tuple[Executor, dict[str, Address]]:
         floats = dtype == np.float32
         key = (floats, threads, batch, logits)
         if key not in self._executors:
-            reader = copying.read_floats if floats else copying.read_bytes
-            motion = predicting(self.trace, self.slots, reader, logits=logits)
-            executor = Executor(motion, batch=batch, threads=threads)
-            executor.place(motion.scaling)[:] = self.scaling
-            self._executors[key] = executor, motion.buffers
+            reader = read_floats if floats else read_bytes
+            program = compile_inference(self.trace, self.slots, reader, logits=logits)
+            executor = Executor(program, batch=batch, threads=threads)
+            executor.numbers(program.scaling)[:] = self.scaling
+            self._executors[key] = executor, program.statistics
         return self._executors[key]

@@ -16,11 +16,11 @@ from convcli.layers.base import shape_text
 from convcli.learn.holdout import folds, hold_out
 from convcli.learn.model import Model
 from convcli.learn.optimizers import Span
-from convcli.learn.parameters import LINE
 from convcli.learn.prepare import Preprocessing
 from convcli.learn.recipes import Recipe
 from convcli.learn.trainer import CrossEntropy, Loss, SquaredError
 from convcli.net import Network
+from convcli.ops.parameters import LINE
 
 EVALUATION_BATCH = 2048
 """Samples prepared at a time for an evaluation; bounds its memory."""

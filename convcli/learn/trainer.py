@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.engine.calls import Base, Operation, aligned
-from convcli.engine.operations import copying
 from convcli.errors import InputError
 from convcli.learn.arrays import Array
-from convcli.learn.compiled.walk import learning
-from convcli.learn.executor import Executor
 from convcli.learn.model import Model
+from convcli.ops.copying import read_bytes, read_floats
+from convcli.ops.executor import Executor
+from convcli.ops.lowering import compile_training
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Trainer:
         self.model, self.loss, self.batch, self.seed = model, loss, batch, seed
         self.threads, self.frozen = threads, frozenset(frozen)
         self.gradient = aligned(model.flat.size)
-        self._byte_reader = reader or copying.read_bytes
+        self._byte_reader = reader or read_bytes
         self._executors: dict[bool, Executor] = {}
         self._index = np.arange(batch, dtype=np.int64)
         self._ones = np.ones(batch, np.float32)
@@ -82,24 +82,24 @@ class Trainer:
     def _executor(self, dtype: np.dtype[np.generic]) -> Executor:
         floats = dtype == np.float32
         if floats not in self._executors:
-            motion = learning(
+            program = compile_training(
                 self.model.trace,
                 self.model.slots,
-                copying.read_floats if floats else self._byte_reader,
-                cross_entropy=isinstance(self.loss, CrossEntropy),
+                read_floats if floats else self._byte_reader,
+                by_class=isinstance(self.loss, CrossEntropy),
                 frozen=self.frozen,
                 through_input=self._through_input,
             )
             executor = Executor(
-                motion,
+                program,
                 batch=self.batch,
                 threads=self.threads,
                 gradient=self.model.flat.size,
             )
-            executor.place(motion.scaling)[:] = self.model.scaling
-            self._constants = executor.place(motion.constants)
+            executor.numbers(program.scaling)[:] = self.model.scaling
+            self._constants = executor.numbers(program.loss_constants)
             self._executors[floats] = executor
-            self._statistics = motion.buffers
+            self._statistics = program.statistics
         return self._executors[floats]
 
     def gradients(
@@ -199,8 +199,8 @@ class Trainer:
 
     def _load_statistics(self, executor: Executor) -> None:
         for name, place in self._statistics.items():
-            executor.place(place)[:] = self.model.buffers[name].ravel()
+            executor.numbers(place)[:] = self.model.buffers[name].ravel()
 
     def _store_statistics(self, executor: Executor) -> None:
         for name, place in self._statistics.items():
-            self.model.buffers[name].ravel()[:] = executor.place(place)
+            self.model.buffers[name].ravel()[:] = executor.numbers(place)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convcli.cli.main import run
-from convcli.learn import gradcheck
+from convcli.ops.kinds import KINDS
 
 NETWORK = "input 5x5x2, conv 3 3 tanh, flatten, dense 2"
 
@@ -22,13 +22,13 @@ def test_every_array_of_every_layer_is_checked(capsys) -> None:
 
 
 def test_a_wrong_gradient_is_exit_code_5(capsys, monkeypatch) -> None:
-    right = gradcheck.plain.RULES["dense"]
+    right = KINDS["dense"]
 
     def wrong(*arguments):
-        y, backward = right(*arguments)
+        y, backward = right.numpy(*arguments)
         return y, lambda dy: (backward(dy)[0] * 1.001, backward(dy)[1])
 
-    monkeypatch.setitem(gradcheck.plain.RULES, "dense", wrong)
+    monkeypatch.setitem(KINDS, "dense", right._replace(numpy=wrong))
     assert run(["gradcheck", NETWORK, "--samples", "3", "--quiet"]) == 5
     assert "3 of 7 gradients do not hold" in capsys.readouterr().err
 
@@ -41,13 +41,13 @@ def test_equal_maxima_and_cut_cells_are_passed_over(capsys, seed: int) -> None:
 
 
 def test_a_gradient_that_goes_to_the_wrong_of_two_cells_is_found(capsys, monkeypatch) -> None:
-    right = gradcheck.plain.RULES["maxpool"]
+    right = KINDS["maxpool"]
 
     def wrong(*arguments):
-        y, backward = right(*arguments)
+        y, backward = right.numpy(*arguments)
         return y, lambda dy: (np.roll(backward(dy)[0], 1, axis=1), {})
 
-    monkeypatch.setitem(gradcheck.plain.RULES, "maxpool", wrong)
+    monkeypatch.setitem(KINDS, "maxpool", right._replace(numpy=wrong))
     assert run(["gradcheck", "mnist", "--quiet"]) == 5
     assert "gradients do not hold" in capsys.readouterr().err
 

@@ -86,16 +86,16 @@ def test_terms_name_where_they_read_and_padding_reads_nothing() -> None:
 
 def loss_of(subject: Subject, values: np.ndarray, index: int, sample: np.ndarray) -> float:
     """Run the layers behind step `index` on changed values, and return the loss of class 1."""
-    from convcli.learn import plain
+    from convcli.ops import reference
 
     model = subject.trained.model
-    known = plain.run(subject.trace, model.parameters, model.buffers, sample).values
+    known = reference.run(subject.trace, model.parameters, model.buffers, sample).values
     known[index] = values
     for step in subject.trace.steps[index:]:
         sources = tuple(known[source] for source in step.sources)
         own = {name: model.buffers[f"{step.name}.{name}"] for name in step.buffer_shapes}
-        context = plain.Context(False, own, step.index, 0, 0)
-        known[step.index] = plain._step(step, model.parameters, sources, context)[0]
+        context = reference.Context(False, own, step.index, 0, 0)
+        known[step.index] = reference._step(step, model.parameters, sources, context)[0]
     logits = known[len(subject.trace.steps)][0].astype(np.float64)
     return float(np.log(np.exp(logits).sum()) - logits[1])
 
@@ -137,7 +137,7 @@ def test_shares_of_all_cells_add_up_to_the_network_s_gradients() -> None:
     passed = subject.run(sample)
     _, gradients = passed.backward({len(subject.trace.steps): seed[None]})
     assert_allclose(gradients["conv2.kernel"], weights, atol=1e-6)
-    arrived = passed.arrivals({len(subject.trace.steps): seed[None]})
+    arrived = passed.upstream({len(subject.trace.steps): seed[None]})
     assert_allclose(arrived[step.sources[0]][0], inputs, atol=1e-6)
 
 

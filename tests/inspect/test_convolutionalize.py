@@ -12,10 +12,10 @@ from convcli.errors import InputError
 from convcli.imaging.picture import Frame
 from convcli.inspect.convolutionalize import convolutionalize, convolutionalized, sliding
 from convcli.inspect.heatmap import field_picture, heatmap
-from convcli.learn import plain
 from convcli.learn.modelfile import load
 from convcli.learn.prepare import Preprocessing
 from convcli.net import parse_notation, to_notation
+from convcli.ops import reference
 from tests.inspect.models import DIGITS, model_of
 
 SLIDE = {
@@ -175,7 +175,7 @@ def test_a_large_picture_has_the_plain_network_s_answers_on_any_number_of_thread
     model = convolutional.model
     trace = convolutional.network.with_input(picture.shape).trace()
     inputs = picture[None].astype(np.float64) / 255
-    ref = plain.run(trace, model.parameters, model.buffers, inputs).output[0]
+    ref = reference.run(trace, model.parameters, model.buffers, inputs).output[0]
     one, two = (heatmap(convolutional, picture, threads=threads).answers for threads in (1, 2))
     assert_allclose(ref, one, rtol=1e-4, atol=1e-6)
     assert_array_equal(one, two)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.learn import plain
 from convcli.learn.model import Model
 from convcli.learn.trainer import SquaredError, Trainer
 from convcli.net import parse_notation
+from convcli.ops import reference
 
 torch = pytest.importorskip("torch", reason="PyTorch is the peer of these tests")
 F = torch.nn.functional
@@ -102,7 +102,7 @@ def test_gradients_in_front_of_an_odd_pool_are_pytorchs(layer: str, pool: str) -
     _, _, flat = trainer.gradients(x, target)
 
     weights = {name: w.astype(np.float64) for name, w in model.parameters.items()}
-    run = plain.run(model.trace, weights, model.buffers, x.astype(np.float64), training=True)
+    run = reference.run(model.trace, weights, model.buffers, x.astype(np.float64), training=True)
     error = run.output - target
     _, rules = run.backward({len(model.trace.steps): 2 * error / error.size})
 
@@ -134,7 +134,7 @@ def test_gradients_in_front_of_an_odd_pool_are_those_of_the_rules(before: str, p
     trainer = Trainer(model, SquaredError(), batch=5, seed=3)
     trainer.gradients(-2 * x, target)
     _, _, flat = trainer.gradients(x, target, step=2)
-    run = plain.run(
+    run = reference.run(
         model.trace, model.parameters, model.buffers, x, training=True, seed=3, step_number=2
     )
     error = run.output - target

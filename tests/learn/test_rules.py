@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.learn import plain
 from convcli.learn.gradcheck import gradcheck
 from convcli.learn.model import Model
 from convcli.learn.trainer import SquaredError, Trainer
 from convcli.net import parse_notation
+from convcli.ops import reference
 
 NETWORKS = [
     "input 7x8x3, conv 5 3",
@@ -75,10 +75,10 @@ def close(got: np.ndarray, ref: np.ndarray) -> None:
 def test_compiled_values_and_gradients_are_those_of_the_twin(notation: str) -> None:
     model, x, target = filled(notation)
     parameters, buffers = doubled(model.parameters), doubled(model.buffers)
-    ref = plain.run(model.trace, parameters, buffers, x.astype(np.float64))
+    ref = reference.run(model.trace, parameters, buffers, x.astype(np.float64))
     assert ref.output.shape[1:] == model.trace.output_shape
     close(model.predict(x, batch=4), ref.output)
-    run = plain.run(
+    run = reference.run(
         model.trace, parameters, buffers, x.astype(np.float64), training=True, seed=9, step_number=4
     )
     error = run.output - target
@@ -95,7 +95,7 @@ def test_compiled_values_and_gradients_are_those_of_the_twin(notation: str) -> N
 @pytest.mark.parametrize("notation", NETWORKS)
 def test_shapes_and_counts_on_paper_are_those_in_motion(notation: str) -> None:
     model, x, _ = filled(notation, samples=2)
-    run = plain.run(model.trace, model.parameters, model.buffers, x)
+    run = reference.run(model.trace, model.parameters, model.buffers, x)
     for step in model.trace.steps:
         assert run.values[step.index].shape[1:] == step.output_shape
         own = [a for name, a in model.parameters.items() if name.rpartition(".")[0] == step.name]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.learn import plain
 from convcli.learn.model import Model
 from convcli.net import parse_notation
+from convcli.ops import reference
 
 torch = pytest.importorskip("torch", reason="PyTorch is the peer of these tests")
 F = torch.nn.functional
@@ -106,7 +106,7 @@ def test_values_and_gradients_are_those_of_pytorch(notation: str) -> None:
     random = np.random.default_rng(2)
     arrays = {name: random.standard_normal(a.shape) for name, a in model.parameters.items()}
     x = 3 * random.standard_normal((3, *model.network.input_shape))
-    run = plain.run(model.trace, arrays, model.buffers, x, training=True)
+    run = reference.run(model.trace, arrays, model.buffers, x, training=True)
     slope = random.standard_normal(run.output.shape)
     got_dx, got = run.backward({1: slope})
     tensors = {
@@ -117,6 +117,6 @@ def test_values_and_gradients_are_those_of_pytorch(notation: str) -> None:
     y.backward(torch.tensor(slope))
     np.testing.assert_allclose(run.output, y.detach().numpy(), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(got_dx, tensor.grad.numpy(), rtol=1e-8, atol=1e-8)
-    for name, reference in tensors.items():
+    for name, tensor in tensors.items():
         found = got[f"{model.trace.steps[0].name}.{name}"]
-        np.testing.assert_allclose(found, reference.grad.numpy(), rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-8, atol=1e-8)

@@ -8,8 +8,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from convcli.learn.arrays import Array
     from convcli.net.trace import Trace
+    from convcli.ops.rule import Array
 
 LINE = 16
 """Arrays begin on cache lines, 16 float32; the gaps are zeros and stay zeros."""

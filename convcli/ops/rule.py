@@ -1,11 +1,19 @@
-"""What a rule is: forward returns its own backward, which kept exactly what it needs."""
+"""What the families of layers share: a kind of layer, and what a rule in NumPy gets and returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from convcli.learn.arrays import Array
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+"""float32 in training, float64 in gradient checks; samples first, channels last."""
+
+Integers = NDArray[np.int64]
+"""Labels, places and indices."""
 
 Weights = dict[str, Array]
 """A layer's arrays by their names on paper: kernel, bias, scale, shift."""
@@ -15,6 +23,18 @@ Backward = Callable[[Array], tuple[Array, Weights]]
 
 JoinBackward = Callable[[Array], tuple[Array, ...]]
 """dY -> the gradient of every branch."""
+
+
+class Kind(NamedTuple):
+    """One kind of layer.
+
+    Attributes:
+        numpy: `(layer, weights, x, context) -> y, backward`; of a join `(branches) -> y, backward`.
+        lower: `(program, step, *sources) -> tensor`: appends instructions, forward and backward.
+    """
+
+    numpy: Callable[..., tuple[Array, Any]]
+    lower: Callable[..., Any]
 
 
 @dataclass
@@ -39,7 +59,6 @@ class Context:
 def cells(x: Array) -> Array:
     """Return `x` as (samples x cells, channels).
 
-    >>> import numpy as np
     >>> cells(np.zeros((2, 5, 6, 3))).shape
     (60, 3)
     """
@@ -49,8 +68,15 @@ def cells(x: Array) -> Array:
 def spatial_axes(x: Array) -> tuple[int, ...]:
     """Return the axes between the samples and the channels.
 
-    >>> import numpy as np
     >>> spatial_axes(np.zeros((2, 5, 6, 3)))
     (1, 2)
     """
     return tuple(range(1, x.ndim - 1))
+
+
+def add_bias(y: Array, weights: Weights) -> Array:
+    return y + weights["bias"] if "bias" in weights else y
+
+
+def bias_grad(dy: Array, weights: Weights) -> Weights:
+    return {"bias": dy.sum(axis=(0, *spatial_axes(dy)))} if "bias" in weights else {}

@@ -4,56 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from convcli.errors import InputError
-from convcli.learn.arrays import Array
-from convcli.learn.rules import activation, conv, dense, joins, norm, pool, rearrange, recurrent
-from convcli.learn.rules.base import Context, Weights
+from convcli.layers.base import Join
 from convcli.net.trace import Step, Trace
-
-RULES: dict[str, Callable[..., tuple[Array, Any]]] = {
-    "conv": conv.conv,
-    "dwconv": conv.depthwise,
-    "sepconv": conv.separable,
-    "upconv": conv.transposed,
-    "maxpool": pool.largest,
-    "gmp": pool.largest,
-    "avgpool": pool.mean,
-    "gap": pool.mean,
-    "adaptavg": pool.mean,
-    "dense": dense.dense,
-    "flatten": dense.reshape,
-    "reshape": dense.reshape,
-    "dropout": dense.dropout,
-    "bn": norm.batch_norm,
-    "ln": norm.layer_norm,
-    "gn": norm.group_norm,
-    "activation": activation.activation,
-    "prelu": activation.prelu,
-    "pad": rearrange.pad,
-    "crop": rearrange.crop,
-    "shuffle": rearrange.shuffle,
-    "upsample": rearrange.upsample,
-    "lstm": recurrent.lstm,
-}
-"""Layer class's `op` -> rule."""
-
-JOINS: dict[str, Callable[..., tuple[Array, Any]]] = {
-    "add": joins.add,
-    "concat": joins.concat,
-    "scale": joins.multiply,
-}
-
-
-def not_in_motion(step: Step) -> InputError:
-    """Return the sentence for a layer that exists on paper only."""
-    return InputError(
-        f"layer {step.index} {step.name}: {step.op} can be calculated with `shape`, but not run "
-        f"or trained. Leave it out or replace it; {', '.join(sorted({*RULES, *JOINS}))} can."
-    )
+from convcli.ops.activation import apply
+from convcli.ops.kinds import kind_of
+from convcli.ops.rule import Array, Context, Weights
 
 
 @dataclass
@@ -75,35 +33,35 @@ class Pass:
         """What the last step computed."""
         return self.values[len(self.trace.steps)]
 
-    def backward(self, slopes: dict[int, Array]) -> tuple[Array, dict[str, Array]]:
+    def backward(self, grads: dict[int, Array]) -> tuple[Array, dict[str, Array]]:
         """Return the gradients of the input and of all parameters.
 
         Args:
-            slopes: step index -> gradient of some number with respect to the step's value.
+            grads: step index -> gradient of some number with respect to the step's value.
         """
         gradients: dict[str, Array] = {}
-        arrived = self.arrivals(slopes, gradients)
-        return arrived.get(0, np.zeros_like(self.values[0])), gradients
+        upstream = self.upstream(grads, gradients)
+        return upstream.get(0, np.zeros_like(self.values[0])), gradients
 
-    def arrivals(
-        self, slopes: dict[int, Array], gradients: dict[str, Array] | None = None
+    def upstream(
+        self, grads: dict[int, Array], gradients: dict[str, Array] | None = None
     ) -> dict[int, Array]:
-        """Return the gradient with respect to the value of every step that `slopes` reach.
+        """Return the gradient with respect to the value of every step that `grads` reach.
 
         Args:
-            slopes: as for `backward`.
+            grads: as for `backward`.
             gradients: takes up those of the parameters.
         """
-        arrived = dict(slopes)
+        upstream = dict(grads)
         for step in reversed(self.trace.steps):
-            if step.index not in arrived:
+            if step.index not in upstream:
                 continue
-            parts, found = self.halves[step.index](arrived[step.index])
+            parts, found = self.halves[step.index](upstream[step.index])
             if gradients is not None:
                 gradients |= {f"{step.name}.{name}": value for name, value in found.items()}
             for source, part in zip(step.sources, parts, strict=True):
-                arrived[source] = arrived[source] + part if source in arrived else part
-        return arrived
+                upstream[source] = upstream[source] + part if source in upstream else part
+        return upstream
 
 
 def run(
@@ -148,18 +106,16 @@ def alone(
 def _step(
     step: Step, parameters: dict[str, Array], sources: tuple[Array, ...], context: Context
 ) -> tuple[Array, Callable[[Array], tuple[tuple[Array, ...], Weights]]]:
-    if step.layer.op in JOINS:
-        y, split = JOINS[step.layer.op](sources)
+    rule = kind_of(step).numpy
+    if isinstance(step.layer, Join):
+        y, split = rule(sources)
         return y, lambda dy: (split(dy), {})
-    rule = RULES.get(step.layer.op)
-    if rule is None:
-        raise not_in_motion(step)
     weights = {name: parameters[f"{step.name}.{name}"] for name in step.weights}
     inner, backward = rule(step.layer, weights, sources[0], context)
-    y, deactivate = activation.apply(step.activation, inner)
+    y, deactivate = apply(step.activation, inner)
 
     def half(dy: Array) -> tuple[tuple[Array, ...], Weights]:
-        dx, slopes = backward(deactivate(dy))
-        return (dx,), slopes
+        dx, grads = backward(deactivate(dy))
+        return (dx,), grads
 
     return y, half

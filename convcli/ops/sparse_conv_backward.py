@@ -15,9 +15,14 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convcli.engine.calls import byte_operand, operand, operation
+from convcli.engine.calls import AT, byte_operand, operand, operation
+from convcli.engine.operands import Operands
 from convcli.engine.tile import FLOATS, LANES, VECTOR, WORD, advance
 from convcli.engine.vector import I32, _fill, _fused, _load, _store
+from convcli.net.trace import Step
+from convcli.ops import products
+from convcli.ops.products import Taps, matrix
+from convcli.ops.program import Address, Map, MaxPooled, ProgramBuilder, Tensor, Three, three
 
 MOST_SUMS = 12
 """Registers for sums: more than latency times units, and 16 registers are enough."""
@@ -129,54 +134,64 @@ def _sum_rows(c, c_row, slopes, offsets, count, v, v_row, width, rows):
         at += block
 
 
-@operation
-def pooled_backward(bases, row, first, count):
+SPARSE = Operands(
+    "dy choice x dx by_channel gradient bias scratch",
+    "channels pitch pooled_h pooled_w window_h window_w kernel_h row x_line dx_line cell "
+    "kernel_learns bias_learns dx_wanted",
+)
+
+
+@operation(SPARSE)
+def sparse_conv_backward(bases, row, first, count):
     """Add a convolution's gradients from the gradient behind the pooling.
 
-    row: gradient behind the pooling 0, choice 3, x (padded) 6, gradient of x (padded, begun) 9,
-    kernel by output channel 12, its gradient 15 (of the lane), bias gradient 18, scratch 21;
-    output channels 24, choice pitch 25, pooled height 26, width 27, window height 28, width 29,
-    kernel rows 30, numbers of a kernel row 31, line of x 32 and of its gradient 33, numbers of a
-    cell 34; weights wanted 35, bias wanted 36, input wanted 37.
+    `dy` is that gradient, x is padded, and so is dx, which begins as zeros; `by_channel` is the
+    kernel by output channel, and `gradient` its own, of the shard. `row` are the numbers of a
+    kernel row, `cell` those of a cell of x.
     """
-    channels, pitch, pooled_h, pooled_w = row[24], row[25], row[26], row[27]
-    window_h, window_w, kernel_h, width = row[28], row[29], row[30], row[31]
-    cells, size, taps = pooled_h * pooled_w, row[30] * row[31], row[28] * row[29]
-    kernel, gradient = operand(bases, row, 12, 0), operand(bases, row, 15, 0)
-    bias = operand(bases, row, 18, 0)
-    slopes = operand(bases, row, 21, 0)
-    room = max(cells, (taps + 1) * channels)
-    offsets = _as_integers(advance(slopes, room))
-    counts = _as_integers(advance(slopes, 2 * room))
+    channels, pitch = row[SPARSE.channels], row[SPARSE.pitch]
+    pooled_h, pooled_w = row[SPARSE.pooled_h], row[SPARSE.pooled_w]
+    window_h, window_w = row[SPARSE.window_h], row[SPARSE.window_w]
+    kernel_h, width = row[SPARSE.kernel_h], row[SPARSE.row]
+    x_line, dx_line, step = row[SPARSE.x_line], row[SPARSE.dx_line], row[SPARSE.cell]
+    cells, size, taps = pooled_h * pooled_w, kernel_h * width, window_h * window_w
+    kernel = operand(bases, row, SPARSE.by_channel, 0)
+    gradient = operand(bases, row, SPARSE.gradient, 0)
+    bias = operand(bases, row, SPARSE.bias, 0)
+    slopes = operand(bases, row, SPARSE.scratch, 0)
+    listed_at_most = max(cells, (taps + 1) * channels)
+    offsets = _as_integers(advance(slopes, listed_at_most))
+    counts = _as_integers(advance(slopes, 2 * listed_at_most))
     for sample in range(first, first + count):
-        dy, x = operand(bases, row, 0, sample), operand(bases, row, 6, sample)
-        choice, dx = byte_operand(bases, row, 3, sample), operand(bases, row, 9, sample)
-        if row[35] or row[36]:
+        dy, x = operand(bases, row, SPARSE.dy, sample), operand(bases, row, SPARSE.x, sample)
+        choice = byte_operand(bases, row, SPARSE.choice, sample)
+        dx = operand(bases, row, SPARSE.dx, sample)
+        if row[SPARSE.kernel_learns] or row[SPARSE.bias_learns]:
             for c in range(channels):
                 listed, total = 0, np.float32(0.0)
                 cell = 0
                 for i in range(pooled_h):
-                    corner = i * window_h * row[32]
+                    corner = i * window_h * x_line
                     for _ in range(pooled_w):
                         chosen = np.int64(choice[cell * pitch + c])
                         slope = dy[cell * channels + c]
                         slopes[listed] = slope
                         down = chosen // window_w
                         across = chosen - down * window_w
-                        offsets[listed] = np.int32(corner + down * row[32] + across * row[34])
+                        offsets[listed] = np.int32(corner + down * x_line + across * step)
                         kept = chosen < taps
                         listed += kept
                         total += slope if kept else np.float32(0.0)
-                        corner += window_w * row[34]
+                        corner += window_w * step
                         cell += 1
-                if row[35]:
+                if row[SPARSE.kernel_learns]:
                     _sum_rows(
-                        advance(gradient, c * size), width, slopes, offsets, listed, x, row[32],
+                        advance(gradient, c * size), width, slopes, offsets, listed, x, x_line,
                         width, kernel_h,
                     )  # fmt: skip
-                if row[36]:
+                if row[SPARSE.bias_learns]:
                     bias[c] += total
-        if row[37]:
+        if row[SPARSE.dx_wanted]:
             for cell in range(cells):
                 i, j = cell // pooled_w, cell % pooled_w
                 for tap in range(taps + 1):
@@ -189,27 +204,85 @@ def pooled_backward(bases, row, first, count):
                     counts[chosen] = np.int32(at + 1)
                 for tap in range(taps):
                     down, across = tap // window_w, tap % window_w
-                    corner = (i * window_h + down) * row[33] + (j * window_w + across) * row[34]
+                    corner = (i * window_h + down) * dx_line + (j * window_w + across) * step
                     _sum_rows(
-                        advance(dx, corner), row[33], advance(slopes, tap * channels),
+                        advance(dx, corner), dx_line, advance(slopes, tap * channels),
                         advance(offsets, tap * channels), np.int64(counts[tap]), kernel, width,
                         width, kernel_h,
                     )  # fmt: skip
 
 
-@operation
-def merge_by_channel(bases, row, first, count):
-    """Add all lanes' kernel gradients, kept by output channel, to that of the first lane.
+MERGE = Operands("sums gradient", "size channels")
 
-    row: lane sums 0, gradient 3, numbers of a channel 6, channels 7.
-    """
-    lanes, size, channels = bases[14], row[6], row[7]
-    total = operand(bases, row, 0, 0)
-    for lane in range(1, lanes):
-        part = advance(total, lane * bases[15])
+
+@operation(MERGE)
+def merge_by_channel(bases, row, first, count):
+    """Add all shards' kernel gradients, kept by output channel, to that of the first shard."""
+    size, channels = row[MERGE.size], row[MERGE.channels]
+    total = operand(bases, row, MERGE.sums, 0)
+    for shard in range(1, bases[AT.shards]):
+        part = advance(total, shard * bases[AT.shard_sums])
         for i in range(size * channels):
             total[i] += part[i]
-    gradient = operand(bases, row, 3, 0)
+    gradient = operand(bases, row, MERGE.gradient, 0)
     for i in range(size):
         for c in range(channels):
             gradient[i * channels + c] += total[c * size + i]
+
+
+def lower_sparse_backward(
+    program: ProgramBuilder,
+    step: Step,
+    x: Tensor,
+    behind: MaxPooled,
+    padded: Map,
+    taps: Taps,
+    before: Three,
+) -> None:
+    """Append the gradients of a convolution from the few that a max-pooling behind it chose."""
+    channels, kernel_h = taps.outputs, taps.kernel[1]
+    _, pooled_h, pooled_w = three(behind.tensor.shape[:-1], 1)
+    dy, kernel = program.grad_of(behind.tensor), program.weight(step, "kernel")
+    learns = program.learns(step)
+    bias_learns = learns and "bias" in step.weights
+    size = kernel_h * taps.kernel[2] * taps.inputs
+    by_channel, gradient, bias = kernel, kernel, kernel
+    if x.needs_grad:
+        by_channel = products.flipped(program, kernel, matrix(size, channels), reverse=False)
+    if learns:
+        gradient = program.shard_buffer(size * channels)
+    if bias_learns:
+        bias = program.weight_grad(step, "bias")
+    window_h, window_w = behind.window
+    listed_at_most = max(pooled_h * pooled_w, (window_h * window_w + 1) * channels)
+    scratch = program.buffer(2 * listed_at_most + window_h * window_w + 1)
+
+    def append(dx: Map) -> None:
+        program.sample(
+            sparse_conv_backward, dy=dy, choice=behind.choice, x=padded.address, dx=dx.address,
+            by_channel=by_channel, gradient=gradient, bias=bias, scratch=scratch,
+            channels=channels, pitch=behind.pitch, pooled_h=pooled_h, pooled_w=pooled_w,
+            window_h=window_h, window_w=window_w, kernel_h=kernel_h,
+            row=taps.kernel[2] * taps.inputs, x_line=padded.line, dx_line=dx.line,
+            cell=padded.channels, kernel_learns=int(learns), bias_learns=int(bias_learns),
+            dx_wanted=int(x.needs_grad),
+        )  # fmt: skip
+
+    def write(to: Address) -> None:
+        dx = Map.whole(to, x.shape)
+        direct = not any(before) and padded.extent == dx.extent
+        wide = dx if direct else program.map(padded.shape)
+        program.clear(wide.address, wide.size)
+        append(wide)
+        if not direct:
+            program.copy_map(dx, wide.inside(before, dx.extent))
+
+    if x.needs_grad:
+        program.accumulate_grad(x, write)
+    elif learns:
+        append(padded)
+    if learns:
+        program.finish(
+            merge_by_channel, sums=gradient, gradient=program.weight_grad(step, "kernel"),
+            size=size, channels=channels,
+        )  # fmt: skip

@@ -1,35 +1,45 @@
-"""Losses with the gradient of their mean.
+"""Losses with the gradient of their mean, added up in the shard: loss, correct answers, weight.
 
-LANE holds the sums: 0 loss, 1 correct answers, 2 weight. SHARED constants, an operand of three:
-1 / (sum of weights of the batch), label smoothing, unused.
+`constants` are three: 1 / (sum of weights of the batch), label smoothing, unused.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from convcli.engine.calls import floats_at, operand, operation, summing_operation, words_at
-from convcli.engine.operations.activation import softmax
+from convcli.engine.calls import (
+    AT,
+    floats_at,
+    operand,
+    operation,
+    summing_operation,
+    words_at,
+)  # fmt: skip
+from convcli.engine.operands import Operands
+from convcli.ops.activation import softmax
+
+CROSS_ENTROPY = Operands("dlogits logits probabilities constants", "classes")
 
 
-@operation
+@operation(CROSS_ENTROPY)
 def cross_entropy(bases, row, first, count):
     """Loss and gradient of softmax followed by cross-entropy, in one.
 
-    row: gradient of the logits 0, logits 3, probabilities 6, constants 9, classes 12. TARGET holds
-    int64 labels, SAMPLE_WEIGHT a float32 for every sample. With smoothing e the target is 1 - e
-    for the label and e / classes for all (Szegedy et al. 2016).
+    TARGET holds int64 labels, SAMPLE_WEIGHT a float32 for every sample. With smoothing e the target
+    is 1 - e for the label and e / classes for all (Szegedy et al. 2016).
     """
-    constants, sums = operand(bases, row, 9, 0), floats_at(bases[5])
-    labels, weights = words_at(bases[8]), floats_at(bases[9])
-    classes = row[12]
+    constants = operand(bases, row, CROSS_ENTROPY.constants, 0)
+    sums = floats_at(bases[AT.shard])
+    labels, weights = words_at(bases[AT.target]), floats_at(bases[AT.sample_weight])
+    classes = row[CROSS_ENTROPY.classes]
     share, smoothing = constants[0], constants[1]
     off = smoothing / np.float32(classes)
     for sample in range(first, first + count):
-        slope, logits = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
-        p = operand(bases, row, 6, sample)
+        slope = operand(bases, row, CROSS_ENTROPY.dlogits, sample)
+        logits = operand(bases, row, CROSS_ENTROPY.logits, sample)
+        p = operand(bases, row, CROSS_ENTROPY.probabilities, sample)
         softmax(p, logits, classes)
-        place = bases[11] + sample
+        place = bases[AT.first] + sample
         label = labels[place]
         weight = weights[place]
         largest, best = logits[0], 0
@@ -51,19 +61,24 @@ def cross_entropy(bases, row, first, count):
         slope[label] -= weight * share * (np.float32(1.0) - smoothing)
 
 
-@summing_operation
-def squared_error(bases, row, first, count):
-    """Mean squared error: the mean over outputs and samples.
+SQUARED_ERROR = Operands("doutput output constants", "outputs")
 
-    row: gradient 0, output 3, constants 9, outputs 12. TARGET holds float32 rows. The largest
-    output is the answer, as it is to every reader of the model; a single one answers nothing.
+
+@summing_operation(SQUARED_ERROR)
+def squared_error(bases, row, first, count):
+    """Mean squared error: the mean over outputs and samples. TARGET holds float32 rows.
+
+    The largest output is the answer, as it is to every reader of the model; a single one answers
+    nothing.
     """
-    constants, sums = operand(bases, row, 9, 0), floats_at(bases[5])
-    targets, weights = floats_at(bases[8]), floats_at(bases[9])
-    outputs = row[12]
+    constants = operand(bases, row, SQUARED_ERROR.constants, 0)
+    sums = floats_at(bases[AT.shard])
+    targets, weights = floats_at(bases[AT.target]), floats_at(bases[AT.sample_weight])
+    outputs = row[SQUARED_ERROR.outputs]
     for sample in range(first, first + count):
-        slope, output = operand(bases, row, 0, sample), operand(bases, row, 3, sample)
-        place = bases[11] + sample
+        slope = operand(bases, row, SQUARED_ERROR.doutput, sample)
+        output = operand(bases, row, SQUARED_ERROR.output, sample)
+        place = bases[AT.first] + sample
         weight = weights[place] / np.float32(outputs)
         loss = np.float32(0.0)
         answer, truth = 0, place * outputs

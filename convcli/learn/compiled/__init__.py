@@ -1,1 +1,0 @@
-"""From a network to a program of the engine's operations, one file for a layer family."""

@@ -1,0 +1,151 @@
+"""The ends of blocks: the sum, the stack and the product of branches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convcli.engine.calls import operand, operation
+from convcli.engine.operands import Operands
+from convcli.net.trace import Step
+from convcli.ops.program import Address, Map, ProgramBuilder, Tensor
+from convcli.ops.rule import Array, JoinBackward, Kind
+
+
+def add(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
+    """The sum; each branch gets the whole gradient."""
+    return sum(branches[1:], start=branches[0]), lambda dy: (dy,) * len(branches)
+
+
+def lower_add(program: ProgramBuilder, step: Step, *branches: Tensor) -> Tensor:
+    y = program.tensor(step, *branches)
+    for number, branch in enumerate(branches):
+        program.copy(y.address, branch.address, y.size, add=number > 0)
+
+    def backward() -> None:
+        dy = program.grad_of(y)
+        for branch in branches:
+            program.accumulate_grad(branch, lambda dx: program.copy(dx, dy, y.size))
+
+    program.on_backward(backward)
+    return y
+
+
+def concat(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
+    """The channels one after the other; each branch gets its own back."""
+    ends = np.cumsum([branch.shape[-1] for branch in branches])
+
+    def backward(dy: Array) -> tuple[Array, ...]:
+        return tuple(np.split(dy, ends[:-1], axis=-1))
+
+    return np.concatenate(branches, axis=-1), backward
+
+
+def lower_concat(program: ProgramBuilder, step: Step, *branches: Tensor) -> Tensor:
+    y = program.tensor(step, *branches)
+    channels = y.shape[-1]
+    cells, own = y.size // channels, [branch.shape[-1] for branch in branches]
+    begins = [sum(own[:number]) for number in range(len(own))]
+    for branch, begin, width in zip(branches, begins, own, strict=True):
+        program.copy(y.address.after(begin), branch.address, width, (cells, channels, width))
+
+    def backward() -> None:
+        dy = program.grad_of(y)
+        for branch, begin, width in zip(branches, begins, own, strict=True):
+
+            def write(dx: Address, begin: int = begin, width: int = width) -> None:
+                program.copy(dx, dy.after(begin), width, (cells, width, channels))
+
+            program.accumulate_grad(branch, write)
+
+    program.on_backward(backward)
+    return y
+
+
+def multiply(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
+    """The input times its gate, which is broadcast over missing or single axes."""
+    data, gate = branches
+    missing = data.ndim - gate.ndim
+    wide = gate.reshape(len(gate), *(1,) * missing, *gate.shape[1:])
+
+    def backward(dy: Array) -> tuple[Array, ...]:
+        axes = tuple(a for a in range(1, dy.ndim) if wide.shape[a] == 1 < dy.shape[a])
+        dgate = (dy * data).sum(axis=axes, keepdims=True).reshape(gate.shape)
+        return dy * wide, dgate
+
+    return data * wide, backward
+
+
+MULTIPLY = Operands("y x gate", "depth height width channels gate_d gate_h gate_w")
+"""The jumps of the gate are zeros along axes over which it is broadcast."""
+
+
+@operation(MULTIPLY)
+def gate_forward(bases, row, first, count):
+    """Y = x * gate."""
+    channels = row[MULTIPLY.channels]
+    for sample in range(first, first + count):
+        y, x = operand(bases, row, MULTIPLY.y, sample), operand(bases, row, MULTIPLY.x, sample)
+        gate = operand(bases, row, MULTIPLY.gate, sample)
+        at = 0
+        for i in range(row[MULTIPLY.depth]):
+            for j in range(row[MULTIPLY.height]):
+                for k in range(row[MULTIPLY.width]):
+                    factor = i * row[MULTIPLY.gate_d] + j * row[MULTIPLY.gate_h]
+                    factor += k * row[MULTIPLY.gate_w]
+                    for c in range(channels):
+                        y[at + c] = x[at + c] * gate[factor + c]
+                    at += channels
+
+
+@operation(MULTIPLY)
+def gate_grad(bases, row, first, count):
+    """Add dy * x to the gate's gradient; y is a gradient here."""
+    channels = row[MULTIPLY.channels]
+    for sample in range(first, first + count):
+        dy, x = operand(bases, row, MULTIPLY.y, sample), operand(bases, row, MULTIPLY.x, sample)
+        gate = operand(bases, row, MULTIPLY.gate, sample)
+        at = 0
+        for i in range(row[MULTIPLY.depth]):
+            for j in range(row[MULTIPLY.height]):
+                for k in range(row[MULTIPLY.width]):
+                    factor = i * row[MULTIPLY.gate_d] + j * row[MULTIPLY.gate_h]
+                    factor += k * row[MULTIPLY.gate_w]
+                    for c in range(channels):
+                        gate[factor + c] += dy[at + c] * x[at + c]
+                    at += channels
+
+
+def lower_multiply(program: ProgramBuilder, step: Step, x: Tensor, gate: Tensor) -> Tensor:
+    y, cells = program.tensor(step, x, gate), Map.whole(x.address, x.shape)
+    missing = len(x.shape) - len(gate.shape)
+    narrow = Map.whole(gate.address, (1,) * missing + gate.shape)
+    sizes = {
+        "depth": cells.depth, "height": cells.height, "width": cells.width,
+        "channels": cells.channels,
+        "gate_d": narrow.plane * (narrow.depth > 1), "gate_h": narrow.line * (narrow.height > 1),
+        "gate_w": narrow.channels * (narrow.width > 1),
+    }  # fmt: skip
+    program.sample(gate_forward, y=y.address, x=x.address, gate=gate.address, **sizes)
+
+    def backward() -> None:
+        dy = program.grad_of(y)
+
+        def write_dx(dx: Address) -> None:
+            program.sample(gate_forward, y=dx, x=dy, gate=gate.address, **sizes)
+
+        def write_dgate(dgate: Address) -> None:
+            program.clear(dgate, gate.size)
+            program.sample(gate_grad, y=dy, x=x.address, gate=dgate, **sizes)
+
+        program.accumulate_grad(x, write_dx)
+        program.accumulate_grad(gate, write_dgate)
+
+    program.on_backward(backward)
+    return y
+
+
+KINDS = {
+    "add": Kind(add, lower_add),
+    "concat": Kind(concat, lower_concat),
+    "scale": Kind(multiply, lower_multiply),
+}

@@ -1,0 +1,425 @@
+"""The tile in loops: convolutions, dense layers and all their gradients are products of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from convcli.engine.calls import operand, operation
+from convcli.engine.operands import Operands
+from convcli.engine.tile import advance, tile
+from convcli.ops.program import Address, Map, Program, Three
+
+CACHE_LINE = 16
+SAMPLES_ARE_LOOP, SAMPLES_ARE_ROWS, SAMPLES_ARE_STEPS = 0, 1, 2
+
+PRODUCT = Operands(
+    "c start a b",
+    "c_row start_row a_row a_block a_step b_block b_step rows columns blocks steps relu samples "
+    "i i_c i_start i_a i_b j j_c j_start j_a j_b k k_c k_start k_a k_b",
+)
+
+
+@operation(PRODUCT)
+def product(bases, row, first, count):
+    """Run the tile in three nested loops.
+
+    The samples of the chunk are a loop around all, or the rows (a dense layer), or the steps (its
+    weight gradient); then the strides from sample to sample stand for c_row, start_row and a_row,
+    or for a_step and b_step.
+    """
+    lowest = np.float32(0.0) if row[PRODUCT.relu] else np.float32(-np.inf)
+    rows, steps, samples = row[PRODUCT.rows], row[PRODUCT.steps], count
+    c_row, start_row = row[PRODUCT.c_row], row[PRODUCT.start_row]
+    a_row, a_step, b_step = row[PRODUCT.a_row], row[PRODUCT.a_step], row[PRODUCT.b_step]
+    if row[PRODUCT.samples] == SAMPLES_ARE_ROWS:
+        rows, samples = count, 1
+        c_row, start_row = row[PRODUCT.c + 2], row[PRODUCT.start + 2]
+        a_row = row[PRODUCT.a + 2]
+    elif row[PRODUCT.samples] == SAMPLES_ARE_STEPS:
+        steps, samples, a_step, b_step = count, 1, row[PRODUCT.a + 2], row[PRODUCT.b + 2]
+    for sample in range(first, first + samples):
+        c0 = operand(bases, row, PRODUCT.c, sample)
+        start0 = operand(bases, row, PRODUCT.start, sample)
+        a0 = operand(bases, row, PRODUCT.a, sample)
+        b0 = operand(bases, row, PRODUCT.b, sample)
+        for i in range(row[PRODUCT.i]):
+            for j in range(row[PRODUCT.j]):
+                for k in range(row[PRODUCT.k]):
+                    c = i * row[PRODUCT.i_c] + j * row[PRODUCT.j_c] + k * row[PRODUCT.k_c]
+                    start = i * row[PRODUCT.i_start] + j * row[PRODUCT.j_start]
+                    start += k * row[PRODUCT.k_start]
+                    a = i * row[PRODUCT.i_a] + j * row[PRODUCT.j_a] + k * row[PRODUCT.k_a]
+                    b = i * row[PRODUCT.i_b] + j * row[PRODUCT.j_b] + k * row[PRODUCT.k_b]
+                    tile(
+                        advance(c0, c), c_row, advance(start0, start), start_row,
+                        advance(a0, a), a_row, row[PRODUCT.a_block], a_step,
+                        advance(b0, b), row[PRODUCT.b_block], b_step,
+                        rows, row[PRODUCT.columns], row[PRODUCT.blocks], steps, lowest,
+                    )  # fmt: skip
+
+
+FLIP = Operands("to source", "taps groups inputs outputs reverse")
+
+
+@operation(FLIP)
+def flip_kernel(bases, row, first, count):
+    """Flip a kernel for the input gradient: taps reversed, in and out channels exchanged.
+
+    Written once a batch, from [tap][input][group, output] to [tap][output][group, input]; inputs
+    and outputs are those of a group.
+    """
+    to, source = operand(bases, row, FLIP.to, 0), operand(bases, row, FLIP.source, 0)
+    taps, groups = row[FLIP.taps], row[FLIP.groups]
+    inputs, outputs = row[FLIP.inputs], row[FLIP.outputs]
+    size = groups * inputs * outputs
+    for tap in range(taps):
+        there = taps - 1 - tap if row[FLIP.reverse] else tap
+        for group in range(groups):
+            for begin in range(0, inputs, CACHE_LINE):  # a line of `to` at a time
+                end = min(begin + CACHE_LINE, inputs)
+                for o in range(outputs):
+                    for i in range(begin, end):
+                        to[there * size + (o * groups + group) * inputs + i] = source[
+                            tap * size + (i * groups + group) * outputs + o
+                        ]
+
+
+class Loop(NamedTuple):
+    """One loop around the tile: how often, and the jumps of the four operands."""
+
+    times: int = 1
+    c: int = 0
+    start: int = 0
+    a: int = 0
+    b: int = 0
+
+
+class Product(NamedTuple):
+    """`c[row, column] = start[row, column] + the sum over blocks and steps of a * b`."""
+
+    rows: int
+    columns: int
+    steps: int
+    blocks: int = 1
+    c_row: int = 0
+    start_row: int = 0
+    a_row: int = 0
+    a_block: int = 0
+    a_step: int = 1
+    b_block: int = 0
+    b_step: int = 0
+    relu: bool = False
+    samples: int = SAMPLES_ARE_LOOP
+    loops: tuple[Loop, ...] = ()
+
+    def append(
+        self, to: Callable[..., None], *, c: Address, start: Address, a: Address, b: Address
+    ) -> None:
+        """Append the instruction `to` a program's samples or chunks."""
+        named = self._asdict()
+        loops = named.pop("loops")
+        for name, loop in zip("ijk", (*loops, *[Loop()] * (3 - len(loops))), strict=True):
+            named |= {
+                name: loop.times, f"{name}_c": loop.c, f"{name}_start": loop.start,
+                f"{name}_a": loop.a, f"{name}_b": loop.b,
+            }  # fmt: skip
+        to(product, c=c, start=start, a=a, b=b, **named)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A kernel's geometry on three axes, for `groups` of `inputs` and `outputs` channels."""
+
+    kernel: Three
+    stride: Three
+    dilation: Three
+    groups: int
+    inputs: int
+    outputs: int
+
+    @property
+    def extent(self) -> Three:
+        """Cells that the dilated kernel spans."""
+        d, h, w = ((k - 1) * step + 1 for k, step in zip(self.kernel, self.dilation, strict=True))
+        return d, h, w
+
+    @property
+    def weights(self) -> int:
+        """Numbers in the kernel."""
+        return prod(self.kernel) * self.inputs * self.groups * self.outputs
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether the numbers that meet one kernel row lie side by side."""
+        return self.groups == 1 and self.dilation[2] == 1
+
+    def back(self) -> Taps:
+        """Return the geometry of the way back, from the outputs to the inputs."""
+        return replace(self, inputs=self.outputs, outputs=self.inputs)
+
+
+def matrix(inputs: int, outputs: int) -> Taps:
+    """Return a kernel of one tap."""
+    return Taps((1, 1, 1), (1, 1, 1), (1, 1, 1), 1, inputs, outputs)
+
+
+def padded(program: Program, x: Map, before: Three, after: Three) -> Map:
+    """Return `x` with zeros around it; itself when there are none."""
+    if not any(before) and not any(after):
+        return x
+    d, h, w = (size + b + a for size, b, a in zip(x.extent, before, after, strict=True))
+    whole = program.map((d, h, w, x.channels), pinned=True)
+    program.copy_map(whole.inside(before, x.extent), x)
+    return whole
+
+
+def refill(program: Program, whole: Map, x: Map, before: Three) -> None:
+    """Copy `x` into its padded map once more, for the backward half."""
+    if whole.address.buffer is not x.address.buffer:
+        program.copy_map(whole.inside(before, x.extent), x)
+
+
+def convolve(
+    program: Program,
+    y: Map,
+    x: Map,
+    kernel: Address,
+    taps: Taps,
+    bias: Address,
+    *,
+    relu: bool = False,
+) -> None:
+    """Write the valid convolution of `x` (already padded); kernel [tap][input][group, output]."""
+    kernel_d, kernel_h, kernel_w = taps.kernel
+    stride_d, stride_h, stride_w = taps.stride
+    apart_d, apart_h, apart_w = taps.dilation
+    outputs = taps.groups * taps.outputs
+    row = kernel_w * taps.inputs * outputs
+    rows, blocks, steps = y.width, kernel_w, taps.inputs
+    a_block, b_block = apart_w * x.channels, taps.inputs * outputs
+    if taps.by_rows:
+        blocks, steps = kernel_h, kernel_w * taps.inputs
+        a_block, b_block = apart_h * x.line, row
+    if pointwise := _is_pointwise(taps, x, y):
+        rows = y.cells
+    runs = [(d, h) for d in range(kernel_d) for h in range(1 if taps.by_rows else kernel_h)]
+    for number, (d, h) in enumerate(runs):
+        again = number > 0
+        cells = (
+            Loop(y.depth, y.plane, y.plane * again, stride_d * x.plane),
+            Loop(y.height, y.line, y.line * again, stride_h * x.line),
+        )
+        groups = Loop(taps.groups, taps.outputs, taps.outputs, taps.inputs, taps.outputs)
+        Product(
+            rows=rows, columns=taps.outputs, blocks=blocks, steps=steps, c_row=y.channels,
+            start_row=y.channels if again else 0, a_row=stride_w * x.channels, a_block=a_block,
+            b_block=b_block, b_step=outputs, relu=relu and number == len(runs) - 1,
+            loops=((Loop(), Loop()) if pointwise else cells) + (groups,),
+        ).append(
+            program.sample, c=y.address, start=y.address if again else bias,
+            a=x.address.after(d * apart_d * x.plane + h * apart_h * x.line),
+            b=kernel.after((d * kernel_h + h) * row),
+        )  # fmt: skip
+
+
+def _is_pointwise(taps: Taps, x: Map, y: Map) -> bool:
+    solid = all(m.line == m.width * m.channels and m.plane == m.line * m.height for m in (x, y))
+    return solid and taps.kernel == taps.stride == (1, 1, 1)
+
+
+def weight_grad(program: Program, gradient: Address, x: Map, dy: Map, taps: Taps) -> None:
+    """Add the kernel's gradient; `x` is padded as for `convolve`."""
+    kernel_d, kernel_h, kernel_w = taps.kernel
+    stride_d, stride_h, stride_w = taps.stride
+    apart_d, apart_h, apart_w = taps.dilation
+    outputs = taps.groups * taps.outputs
+    row = kernel_w * taps.inputs * outputs
+    loops = (
+        Loop(kernel_h, row, row, apart_h * x.line),
+        Loop(dy.depth, 0, 0, stride_d * x.plane, dy.plane),
+    )
+    for d, w, g in np.ndindex(kernel_d, 1 if taps.by_rows else kernel_w, taps.groups):
+        c = gradient.after(d * kernel_h * row + w * taps.inputs * outputs + g * taps.outputs)
+        a = d * apart_d * x.plane + w * apart_w * x.channels + g * taps.inputs
+        Product(
+            rows=taps.inputs * (kernel_w if taps.by_rows else 1), columns=taps.outputs,
+            blocks=dy.height, steps=dy.width, c_row=outputs, start_row=outputs, a_row=1,
+            a_block=stride_h * x.line, a_step=stride_w * x.channels, b_block=dy.line,
+            b_step=dy.channels, loops=loops,
+        ).append(
+            program.sample, c=c, start=c, a=x.address.after(a),
+            b=dy.address.after(g * taps.outputs),
+        )  # fmt: skip
+
+
+class KernelOrder(NamedTuple):
+    """How a kernel's numbers follow: from one input to the next, and from group to group."""
+
+    step: int
+    group: int
+
+
+def scatter(
+    program: Program, y: Map, x: Map, kernel: Address, taps: Taps, order: KernelOrder
+) -> None:
+    """Add every cell of `x`, scattered by the kernel, to `y`.
+
+    This is the transposed convolution, and the input gradient of one with strides. `inputs` counts
+    the channels of a group of `x`, `outputs` those of `y`.
+    """
+    stride_d, stride_h, stride_w = taps.stride
+    loops = (
+        Loop(x.depth, stride_d * y.plane, stride_d * y.plane, x.plane),
+        Loop(x.height, stride_h * y.line, stride_h * y.line, x.line),
+        Loop(taps.groups, taps.outputs, taps.outputs, taps.inputs, order.group),
+    )
+    for number, tap in enumerate(np.ndindex(*taps.kernel)):
+        to = y.address.after(_tap_offset(y, taps, tap))
+        Product(
+            rows=x.width, columns=taps.outputs, steps=taps.inputs, c_row=stride_w * y.channels,
+            start_row=stride_w * y.channels, a_row=x.channels, b_step=order.step, loops=loops,
+        ).append(
+            program.sample, c=to, start=to, a=x.address,
+            b=kernel.after(number * taps.groups * taps.inputs * taps.outputs),
+        )  # fmt: skip
+
+
+def scatter_rows(program: Program, dx: Map, dy: Map, kernel: Address, taps: Taps) -> None:
+    """Add the gradient of a convolution's input to `dx`, a whole kernel row at a time.
+
+    One product gives what each output cell sends to one row of its window; these overlap, and are
+    added one after the other.
+    """
+    width = taps.kernel[2] * taps.inputs
+    rows = replace(matrix(width, taps.outputs), kernel=(1, taps.kernel[1], 1))
+    by_row = flipped(program, kernel, rows, reverse=False)
+    back = matrix(taps.outputs, width)
+    sent, none = program.map((*dy.extent, width)), program.zeros(width)
+    for row in range(taps.kernel[1]):
+        convolve(program, sent, dy, by_row.after(row * width * taps.outputs), back, none)
+        program.copy(
+            dx.address.after(row * taps.dilation[1] * dx.line), sent.address, width,
+            (dy.depth, taps.stride[0] * dx.plane, sent.plane),
+            (dy.height, taps.stride[1] * dx.line, sent.line),
+            (dy.width, taps.stride[2] * dx.channels, width), add=True,
+        )  # fmt: skip
+
+
+def scatter_weight_grad(program: Program, gradient: Address, x: Map, dy: Map, taps: Taps) -> None:
+    """Add the gradient of a transposed kernel [tap][group, input][output]; `dy` is not cropped."""
+    stride_d, stride_h, stride_w = taps.stride
+    size = taps.inputs * taps.outputs
+    loops = (
+        Loop(taps.groups, size, size, taps.inputs, taps.outputs),
+        Loop(x.depth, 0, 0, x.plane, stride_d * dy.plane),
+    )
+    for number, tap in enumerate(np.ndindex(*taps.kernel)):
+        to = gradient.after(number * taps.groups * size)
+        Product(
+            rows=taps.inputs, columns=taps.outputs, blocks=x.height, steps=x.width,
+            c_row=taps.outputs, start_row=taps.outputs, a_row=1, a_block=x.line,
+            a_step=x.channels, b_block=stride_h * dy.line, b_step=stride_w * dy.channels,
+            loops=loops,
+        ).append(
+            program.sample, c=to, start=to, a=x.address,
+            b=dy.address.after(_tap_offset(dy, taps, tap)),
+        )  # fmt: skip
+
+
+def _tap_offset(wide: Map, taps: Taps, tap: tuple[int, ...]) -> int:
+    jumps = (wide.plane, wide.line, wide.channels)
+    return sum(t * step * j for t, step, j in zip(tap, taps.dilation, jumps, strict=True))
+
+
+def bias_grad(program: Program, gradient: Address, dy: Map) -> None:
+    """Add the sum of `dy` over its cells: the product of a row of ones with it."""
+    Product(
+        rows=1, columns=dy.channels, blocks=dy.height, steps=dy.width, a_step=0, b_block=dy.line,
+        b_step=dy.channels, loops=(Loop(dy.depth, b=dy.plane),),
+    ).append(
+        program.sample, c=gradient, start=gradient, a=program.constant([1.0]), b=dy.address
+    )  # fmt: skip
+
+
+def flipped(program: Program, kernel: Address, taps: Taps, *, reverse: bool) -> Address:
+    """Return a copy of the kernel for gradients, renewed every batch; see `flip_kernel`."""
+    to = program.shared_buffer(taps.weights)
+    program.once(
+        flip_kernel, to=to, source=kernel, taps=prod(taps.kernel), groups=taps.groups,
+        inputs=taps.inputs, outputs=taps.outputs, reverse=int(reverse),
+    )  # fmt: skip
+    return to
+
+
+def dense(
+    program: Program, y: Address, x: Address, kernel: Address, bias: Address, taps: Taps,
+    *, relu: bool = False,
+) -> None:  # fmt: skip
+    """Write `x @ kernel + bias` for all samples of the chunk as one product."""
+    Product(
+        rows=1, columns=taps.outputs, steps=taps.inputs, b_step=taps.outputs, relu=relu,
+        samples=SAMPLES_ARE_ROWS,
+    ).append(program.chunk, c=y, start=bias, a=x, b=kernel)  # fmt: skip
+
+
+def dense_weight_grad(
+    program: Program, gradient: Address, x: Address, dy: Address, taps: Taps
+) -> None:
+    """Add `x.T @ dy` over all samples of the chunk as one product."""
+    Product(
+        rows=taps.inputs, columns=taps.outputs, steps=0, c_row=taps.outputs,
+        start_row=taps.outputs, a_row=1, a_step=0, samples=SAMPLES_ARE_STEPS,
+    ).append(program.chunk, c=gradient, start=gradient, a=x, b=dy)  # fmt: skip
+
+
+def dense_bias_grad(program: Program, gradient: Address, dy: Address, outputs: int) -> None:
+    """Add the sum of `dy` over all samples of the chunk."""
+    Product(rows=1, columns=outputs, steps=0, a_step=0, samples=SAMPLES_ARE_STEPS).append(
+        program.chunk, c=gradient, start=gradient, a=program.constant([1.0]), b=dy
+    )
+
+
+FEW_CHANNELS = 12
+"""Input channels up to which whole kernel rows are scattered, so that vectors are filled."""
+
+
+def input_grad(
+    program: Program, dx: Map, dy: Map, kernel: Address, taps: Taps, before: Three
+) -> None:
+    """Write the gradient of a convolution's input.
+
+    With stride 1 it is a convolution of the padded gradient with the flipped kernel; else every
+    gradient is scattered over its window.
+    """
+    d, h, w = (e - 1 - b for e, b in zip(taps.extent, before, strict=True))
+    ahead = (d, h, w)
+    sizes = zip(dx.extent, taps.extent, ahead, dy.extent, strict=True)
+    d, h, w = (size + e - 1 - a - count for size, e, a, count in sizes)
+    behind = (d, h, w)
+    few = dx.channels < FEW_CHANNELS and taps.kernel[0] == taps.groups == taps.dilation[2] == 1
+    if not few and taps.stride == (1, 1, 1) and min(*ahead, *behind) >= 0:
+        back = flipped(program, kernel, taps, reverse=True)
+        wide = padded(program, dy, ahead, behind)
+        convolve(program, dx, wide, back, taps.back(), program.zeros(dx.channels))
+        return
+    reached = (
+        (count - 1) * stride + e
+        for count, stride, e in zip(dy.extent, taps.stride, taps.extent, strict=True)
+    )
+    d, h, w = (max(size + b, r) for size, b, r in zip(dx.extent, before, reached, strict=True))
+    exact = (d, h, w) == dx.extent and not any(before)
+    wide = dx if exact else program.map((d, h, w, dx.channels))
+    program.clear(wide.address, wide.size)
+    if few:
+        scatter_rows(program, wide, dy, kernel, taps)
+    else:
+        back = flipped(program, kernel, taps, reverse=False)
+        order = KernelOrder(step=taps.groups * taps.inputs, group=taps.inputs)
+        scatter(program, wide, dy, back, taps.back(), order)
+    if not exact:
+        program.copy_map(dx, wide.inside(before, dx.extent))

@@ -1,0 +1,234 @@
+"""Layers that move cells: padding, cropping, dealing out channels, enlarging."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from convcli.engine.calls import operand, operation
+from convcli.engine.operands import Operands
+from convcli.engine.tile import LANES, advance
+from convcli.engine.vector import fused, load, splat, store
+from convcli.layers.rearrange import ChannelShuffle, Crop, Pad, Upsample
+from convcli.net.trace import Step
+from convcli.ops.program import Address, Map, ProgramBuilder, Tensor, three
+from convcli.ops.rule import Array, Backward, Context, Kind, Weights, spatial_axes
+
+ZERO = np.float32(0.0)
+
+
+def _inside(cells: tuple[tuple[int, int], ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    pairs = zip(cells, shape[1:-1], strict=True)
+    return (slice(None), *(slice(before, size - after) for (before, after), size in pairs))
+
+
+def pad(layer: Pad, weights: Weights, x: Array, context: Context) -> tuple[Array, Backward]:
+    """Zeros around the map."""
+    y = np.pad(x, [(0, 0), *layer.cells, (0, 0)])
+    return y, lambda dy: (dy[_inside(layer.cells, dy.shape)], {})
+
+
+def crop(layer: Crop, weights: Weights, x: Array, context: Context) -> tuple[Array, Backward]:
+    """Cells cut off around the map."""
+
+    def backward(dy: Array) -> tuple[Array, Weights]:
+        return np.pad(dy, [(0, 0), *layer.cells, (0, 0)]), {}
+
+    return x[_inside(layer.cells, x.shape)], backward
+
+
+def shuffle(
+    layer: ChannelShuffle, weights: Weights, x: Array, context: Context
+) -> tuple[Array, Backward]:
+    """Channels of groups dealt out in turn (Zhang et al. 2018)."""
+    order = np.arange(x.shape[-1]).reshape(layer.groups, -1).T.ravel()
+
+    def backward(dy: Array) -> tuple[Array, Weights]:
+        dx = np.empty_like(dy)
+        dx[..., order] = dy
+        return dx, {}
+
+    return x[..., order], backward
+
+
+def weights_of_axis(size: int, factor: int, *, linear: bool) -> Array:
+    """Return the matrix (size * factor, size) that enlarges one axis.
+
+    Nearest cell, or linear between cell centers (PyTorch's `align_corners=False`).
+
+    >>> weights_of_axis(2, 2, linear=True)
+    array([[1.  , 0.  ], [0.75, 0.25], [0.25, 0.75], [0.  , 1.  ]])
+    """
+    matrix = np.zeros((size * factor, size))
+    for cell in range(size * factor):
+        if not linear:
+            matrix[cell, cell // factor] = 1
+            continue
+        place = min(max((cell + 0.5) / factor - 0.5, 0), size - 1)
+        left = int(place)
+        matrix[cell, left] += 1 - (place - left)
+        matrix[cell, min(left + 1, size - 1)] += place - left
+    return matrix
+
+
+def upsample(
+    layer: Upsample, weights: Weights, x: Array, context: Context
+) -> tuple[Array, Backward]:
+    """Enlarge each axis by its matrix; the gradient goes back through the transposed ones."""
+    axes = spatial_axes(x)
+    matrices = [
+        weights_of_axis(x.shape[axis], factor, linear=layer.bilinear).astype(x.dtype)
+        for axis, factor in zip(axes, layer.factor, strict=True)
+    ]
+
+    def through(array: Array, transposed: bool) -> Array:
+        for axis, matrix in zip(axes, matrices, strict=True):
+            array = np.moveaxis(
+                np.tensordot(matrix.T if transposed else matrix, array, axes=(1, axis)), 0, axis
+            )
+        return array
+
+    return through(x, False), lambda dy: (through(dy, True), {})
+
+
+def lower_pad(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+    y, source = program.tensor(step, x), x.map
+    before = three(tuple(pair[0] for pair in cast(Pad, step.layer).cells), 0)
+    program.clear(y.address, y.size)
+    program.copy_map(y.map.inside(before, source.extent), source)
+
+    def backward() -> None:
+        inside = program.grad_map(y).inside(before, source.extent)
+        program.accumulate_grad(x, lambda dx: program.copy_map(Map.whole(dx, x.shape), inside))
+
+    program.on_backward(backward)
+    return y
+
+
+def lower_crop(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+    y = program.tensor(step, x)
+    out = y.map
+    before = three(tuple(pair[0] for pair in cast(Crop, step.layer).cells), 0)
+    program.copy_map(out, x.map.inside(before, out.extent))
+
+    def backward() -> None:
+        dy = program.grad_map(y)
+
+        def write(dx: Address) -> None:
+            program.clear(dx, x.size)
+            program.copy_map(Map.whole(dx, x.shape).inside(before, out.extent), dy)
+
+        program.accumulate_grad(x, write)
+
+    program.on_backward(backward)
+    return y
+
+
+def lower_shuffle(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+    y, channels = program.tensor(step, x), x.shape[-1]
+    groups = cast(ChannelShuffle, step.layer).groups
+    width, cells = channels // groups, (x.size // channels, channels, channels)
+    program.copy(y.address, x.address, 1, cells, (groups, 1, width), (width, groups, 1))
+
+    def backward() -> None:
+        dy = program.grad_of(y)
+        program.accumulate_grad(
+            x, lambda dx: program.copy(dx, dy, 1, cells, (groups, width, 1), (width, 1, groups))
+        )
+
+    program.on_backward(backward)
+    return y
+
+
+UPSAMPLE = Operands(
+    "small large weights", "channels plane line depth height width backward neighbors"
+)
+"""Two weights and two neighbors for each large cell of depth, height and width, axis by axis;
+`plane` and `line` are the small map's. On the way back small, which begins as zeros, gets the
+gradients."""
+
+
+@operation(UPSAMPLE)
+def weigh_neighbors(bases, row, first, count):
+    """Write weighted neighbors, or give their gradients back."""
+    channels, near, back = row[UPSAMPLE.channels], UPSAMPLE.neighbors, row[UPSAMPLE.backward]
+    weights = operand(bases, row, UPSAMPLE.weights, 0)
+    h0 = 2 * row[UPSAMPLE.depth]
+    w0 = h0 + 2 * row[UPSAMPLE.height]
+    for sample in range(first, first + count):
+        small = operand(bases, row, UPSAMPLE.small, sample)
+        large = operand(bases, row, UPSAMPLE.large, sample)
+        cell = 0
+        for i in range(row[UPSAMPLE.depth]):
+            for j in range(row[UPSAMPLE.height]):
+                for k in range(row[UPSAMPLE.width]):
+                    for c in range(0, channels, LANES):
+                        place = advance(large, cell * channels + c)
+                        value = splat(ZERO)
+                        if back:
+                            value = load(place, channels - c)
+                        for corner in range(8):
+                            d = 2 * i + (corner >> 2)
+                            h = h0 + 2 * j + ((corner >> 1) & 1)
+                            w = w0 + 2 * k + (corner & 1)
+                            weight = weights[d] * weights[h] * weights[w]
+                            if weight == ZERO:
+                                continue
+                            at = row[near + d] * row[UPSAMPLE.plane]
+                            at += row[near + h] * row[UPSAMPLE.line]
+                            at += row[near + w] * channels + c
+                            source = load(advance(small, at), channels - c)
+                            if back:
+                                source = fused(value, splat(weight), source)
+                                store(advance(small, at), source, channels - c)
+                            else:
+                                value = fused(source, splat(weight), value)
+                        if not back:
+                            store(place, value, channels - c)
+                    cell += 1
+
+
+def lower_upsample(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+    """The same weighted neighbors both ways."""
+    layer, y = cast(Upsample, step.layer), program.tensor(step, x)
+    source, out = x.map, y.map
+    neighbors: list[int] = []
+    shares: list[float] = []
+    for size, factor in zip(source.extent, three(layer.factor, 1), strict=True):
+        for weights in weights_of_axis(size, factor, linear=layer.bilinear):
+            near = np.flatnonzero(weights)
+            neighbors += [int(near[0]), int(near[-1])]
+            shares += [float(weights[near[0]]), float(weights[near[-1]]) * (len(near) > 1)]
+    table, listed = program.constant(shares), tuple(neighbors)
+    sizes = {
+        "channels": source.channels, "plane": source.plane, "line": source.line,
+        "depth": out.depth, "height": out.height, "width": out.width,
+    }  # fmt: skip
+    program.sample(
+        weigh_neighbors, small=x.address, large=y.address, weights=table, backward=0,
+        neighbors=listed, **sizes,
+    )  # fmt: skip
+
+    def backward() -> None:
+        dy = program.grad_of(y)
+
+        def write(dx: Address) -> None:
+            program.clear(dx, x.size)
+            program.sample(
+                weigh_neighbors, small=dx, large=dy, weights=table, backward=1, neighbors=listed,
+                **sizes,
+            )  # fmt: skip
+
+        program.accumulate_grad(x, write)
+
+    program.on_backward(backward)
+    return y
+
+
+KINDS = {
+    "pad": Kind(pad, lower_pad),
+    "crop": Kind(crop, lower_crop),
+    "shuffle": Kind(shuffle, lower_shuffle),
+    "upsample": Kind(upsample, lower_upsample),
+}
