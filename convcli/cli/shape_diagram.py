@@ -10,14 +10,13 @@ from convcli.present.network_table import layer_words, sizes_text
 from convcli.report.diagram import Box, FieldMark, draw
 from convcli.report.numbers import with_prefix
 
-FOLLOWERS = {"bn", "ln", "gn", "lrn", "dropout", "dropout2d", "prelu"}
-"""What is drawn inside the box of the layer before it; activations too."""
+FOLLOWERS = {"norm", "activation", "dropout"}
+"""Roles of what is drawn inside the box of the layer before it."""
 FAMILY = {
-    **dict.fromkeys(("conv", "dwconv", "sepconv", "upconv"), "conv"),
-    **dict.fromkeys(("maxpool", "avgpool", "adaptavg", "gap", "gmp"), "pool"),
-    **dict.fromkeys(("dense", "lstm"), "dense"),
-    **dict.fromkeys(("add", "concat", "scale"), "join"),
+    **{role: role for role in ("conv", "pool", "dense", "join")},
+    "recurrent": "dense",
 }
+"""Role -> color."""
 MARKS = 7
 """Fields drawn into one another at the head, at most."""
 
@@ -51,7 +50,7 @@ def drawn_boxes(trace: Trace) -> list[Box]:
         params = sum(step.params for step in group)
         figures = "x".join(map(str, last.output_shape)) + (f", {params:,} params" if params else "")
         seen = sizes_text(last.receptive_field) if last.stride is not None else "the whole input"
-        family = FAMILY.get(head.op, "other")
+        family = FAMILY.get(head.layer.role, "other")
         sources = tuple(box_of[source] for source in head.sources)
         box_of |= dict.fromkeys((step.index for step in group), len(boxes))
         field = _fractions(trace, last) if family != "join" and last.stride is not None else None
@@ -67,7 +66,7 @@ def _groups(steps: Sequence[Step]) -> list[list[Step]]:
     groups: list[list[Step]] = []
     for step in steps:
         before = groups[-1][-1] if groups else None
-        follows = step.op in FOLLOWERS or step.layer.op == "activation"
+        follows = step.layer.role in FOLLOWERS
         if before and follows and step.sources == (before.index,) and readers[before.index] == 1:
             groups[-1].append(step)
         else:

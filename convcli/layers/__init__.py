@@ -1,71 +1,17 @@
-"""What a layer is, on paper: frozen values with exact integer rules, standard library only."""
+"""What a layer is, on paper: frozen values with exact integer rules, standard library only.
+
+Each file names its layers in `__all__`; loading them all fills the registry of words.
+"""
 
 from __future__ import annotations
 
-from convcli.layers.activation import ActivatedLayer, Activation, PReLU
-from convcli.layers.base import Join, Layer, ShapeError
-from convcli.layers.conv import Conv, DepthwiseConv, SeparableConv, TransposedConv
-from convcli.layers.dense import Dense, Dropout, Flatten
-from convcli.layers.join import Add, Concat, ConcatChannels, Multiply, Repeat, Residual, Scale
-from convcli.layers.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
-from convcli.layers.pool import (
-    AdaptiveAveragePool,
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
-from convcli.layers.rearrange import (
-    ChannelShuffle,
-    Crop,
-    Pad,
-    PixelShuffle,
-    PixelUnshuffle,
-    Reshape,
-    Unfold,
-    Upsample,
-)
-from convcli.layers.recurrent import LSTM
-from convcli.layers.registry import WORDS
-
-__all__ = [
-    "LSTM",
-    "WORDS",
-    "ActivatedLayer",
-    "Activation",
-    "AdaptiveAveragePool",
-    "Add",
-    "AveragePool",
-    "BatchNorm",
-    "ChannelShuffle",
-    "Concat",
-    "ConcatChannels",
-    "Conv",
-    "Crop",
-    "Dense",
-    "DepthwiseConv",
-    "Dropout",
-    "Flatten",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "GroupNorm",
-    "Join",
-    "Layer",
-    "LayerNorm",
-    "LocalResponseNorm",
-    "MaxPool",
-    "Multiply",
-    "PReLU",
-    "Pad",
-    "PixelShuffle",
-    "PixelUnshuffle",
-    "Repeat",
-    "Reshape",
-    "Residual",
-    "Scale",
-    "SeparableConv",
-    "ShapeError",
-    "TransposedConv",
-    "Unfold",
-    "Upsample",
-]
+from convcli.layers.activation import *  # noqa: F403  (its `__all__`)
+from convcli.layers.base import *  # noqa: F403  (its `__all__`)
+from convcli.layers.conv import *  # noqa: F403  (its `__all__`)
+from convcli.layers.dense import *  # noqa: F403  (its `__all__`)
+from convcli.layers.join import *  # noqa: F403  (its `__all__`)
+from convcli.layers.norm import *  # noqa: F403  (its `__all__`)
+from convcli.layers.pool import *  # noqa: F403  (its `__all__`)
+from convcli.layers.rearrange import *  # noqa: F403  (its `__all__`)
+from convcli.layers.recurrent import *  # noqa: F403  (its `__all__`)
+from convcli.layers.registry import WORDS as WORDS

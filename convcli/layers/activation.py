@@ -10,6 +10,8 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import WORDS, Word, word
 
+__all__ = ["ActivatedLayer", "Activation", "PReLU"]
+
 
 class Kind(NamedTuple):
     """One activation without weights: a row of its own, and a suffix of a layer."""
@@ -98,6 +100,7 @@ class Activation(Layer):
 
     kind: str
 
+    role = "activation"
     op = "activation"
 
     def __post_init__(self) -> None:
@@ -134,6 +137,7 @@ class PReLU(Layer):
     {'slope': (64,)}
     """
 
+    role = "activation"
     elsewhere = Elsewhere(
         Torch("PReLU({channels})", {"slope": "weight"}),
         Onnx("PRelu", arrays={"slope": "c ..."}),

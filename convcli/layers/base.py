@@ -11,6 +11,8 @@ from convcli.frozen import Frozen
 from convcli.geometry import AxisMap, Padding
 from convcli.layers.elsewhere import Elsewhere
 
+__all__ = ["Join", "Layer", "ShapeError"]
+
 Shape = tuple[int, ...]
 """Channels last, no batch: (H, W, C), (L, C), (D, H, W, C) or (N,)."""
 
@@ -78,6 +80,8 @@ class Layer(Frozen):
     """Fields that are at least 1."""
     unsaid: ClassVar[tuple[str, ...]] = ()
     """Fields that the notation has no word for."""
+    role: ClassVar[str] = ""
+    """Its family: conv, pool, dense, norm, activation, dropout, rearrange, recurrent or join."""
     elsewhere: ClassVar[Elsewhere] = Elsewhere()
     """What other programs call it."""
     keeps: ClassVar[str] = ""
@@ -183,6 +187,8 @@ class Layer(Frozen):
 @dataclass(slots=True, eq=False, repr=False)
 class Join(Layer):
     """A row that reads several steps; it closes a block."""
+
+    role = "join"
 
     def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
         """Return the output's shape.

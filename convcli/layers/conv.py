@@ -21,6 +21,8 @@ from convcli.layers.base import Shape, ShapeError, Work, elements, shape_text
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
+__all__ = ["Conv", "DepthwiseConv", "SeparableConv", "TransposedConv"]
+
 
 def canonical_padding(padding: Padding) -> Padding:
     """Return `valid` for padding that is zero everywhere, else the padding itself.
@@ -83,6 +85,7 @@ class Sliding(ActivatedLayer):
     dilation: tuple[int, ...]
     bias: bool
 
+    role = "conv"
     needs_map = True
     axes_fields = ("kernel", "stride", "dilation")
     pads_fields = ("padding",)
@@ -283,6 +286,7 @@ class TransposedConv(ActivatedLayer):
     fill: tuple[int, ...] = (0,)
     """Cells a framework adds by itself at the end (Keras, kernel below stride)."""
 
+    role = "conv"
     elsewhere = Elsewhere(
         Torch("ConvTranspose{rank}d"),
         Onnx("ConvTranspose"),

@@ -7,6 +7,8 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import WORDS, Word, word
 
+__all__ = ["Dense", "Dropout", "Flatten"]
+
 
 @word("dense", "dense 10 softmax")
 class Dense(ActivatedLayer):
@@ -19,6 +21,7 @@ class Dense(ActivatedLayer):
     units: int
     bias: bool = True
 
+    role = "dense"
     elsewhere = Elsewhere(Torch("Linear"), Onnx("Gemm"), Keras("Dense"), ("fc", "fullyconnected"))
     keeps = "input"
     positive_fields = ("units",)
@@ -50,6 +53,7 @@ class Flatten(Layer):
     (800,)
     """
 
+    role = "rearrange"
     elsewhere = Elsewhere(Torch("Flatten"), Onnx("Flatten"), Keras("Flatten"))
     is_view = True
 
@@ -76,6 +80,7 @@ class Dropout(Layer):
     rate: float
     whole_channels: bool = False
 
+    role = "dropout"
     elsewhere = Elsewhere(Torch("Dropout"), Onnx("Dropout"), Keras("Dropout"))
 
     def __post_init__(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from convcli.frozen import Frozen
 from convcli.layers.base import Join, Layer, Shape, ShapeError, Work, elements, shape_text
 
+__all__ = ["Add", "Concat", "ConcatChannels", "Multiply", "Repeat", "Residual", "Scale"]
+
 OTHER_NAMES = {"concatenate": "concat", "cat": "concat", "multiply": "scale", "skip": "residual"}
 """What people type for a block."""
 

@@ -6,6 +6,8 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
+__all__ = ["BatchNorm", "GroupNorm", "LayerNorm", "LocalResponseNorm"]
+
 STATISTICS_OPS = 7
 """Layer and group normalization per element: mean 1, center 1, square 1, sum 1, divide 1, scale 1,
 shift 1. Batch normalization has its statistics ready and needs the last 2 alone."""
@@ -45,6 +47,7 @@ class BatchNorm(Layer):
         ),
         Keras("BatchNormalization"),
     )
+    role = "norm"
     keeps = "input"
 
     def __post_init__(self) -> None:
@@ -69,8 +72,30 @@ class BatchNorm(Layer):
         return {"normalization": 2 * elements(input_shape)}
 
 
+class SampleNorm(Layer):
+    """What the norms share that take their statistics from the sample itself."""
+
+    __slots__ = ()
+    eps: float
+
+    role = "norm"
+    keeps = "input"
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        check_eps(self.eps)
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return scale and shift, (in_channels,) each."""
+        return {"scale": input_shape[-1:], "shift": input_shape[-1:]}
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return `STATISTICS_OPS` for each element."""
+        return {"normalization": STATISTICS_OPS * elements(input_shape)}
+
+
 @word("ln", "ln")
-class LayerNorm(Layer):
+class LayerNorm(SampleNorm):
     """Normalize over the channels of each cell (Keras' default axis).
 
     >>> LayerNorm().weights((8, 8, 64))
@@ -84,22 +109,10 @@ class LayerNorm(Layer):
         Onnx("LayerNormalization"),
         Keras("LayerNormalization", {"epsilon": "eps"}),
     )
-    keeps = "input"
-
-    def __post_init__(self) -> None:
-        check_eps(self.eps)
-
-    def weights(self, input_shape: Shape) -> dict[str, Shape]:
-        """Return scale and shift, (in_channels,) each."""
-        return {"scale": input_shape[-1:], "shift": input_shape[-1:]}
-
-    def flops(self, input_shape: Shape) -> Work:
-        """Return `STATISTICS_OPS` for each element."""
-        return {"normalization": STATISTICS_OPS * elements(input_shape)}
 
 
 @word("gn", "gn 8")
-class GroupNorm(Layer):
+class GroupNorm(SampleNorm):
     """Normalize over all cells of each of `groups` groups of channels (Wu and He 2018).
 
     Its statistics span the whole map; as is the custom, they do not count as receptive field.
@@ -116,12 +129,7 @@ class GroupNorm(Layer):
         Onnx("GroupNormalization"),
         Keras("GroupNormalization", {"groups": "groups", "epsilon": "eps"}),
     )
-    keeps = "input"
     positive_fields = ("groups",)
-
-    def __post_init__(self) -> None:
-        Layer.__post_init__(self)
-        check_eps(self.eps)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -133,14 +141,6 @@ class GroupNorm(Layer):
                 f"{self.groups} groups do not divide {channels} channels. Use gn {nearest}."
             )
         return input_shape
-
-    def weights(self, input_shape: Shape) -> dict[str, Shape]:
-        """Return scale and shift, (in_channels,) each."""
-        return {"scale": input_shape[-1:], "shift": input_shape[-1:]}
-
-    def flops(self, input_shape: Shape) -> Work:
-        """Return `STATISTICS_OPS` for each element."""
-        return {"normalization": STATISTICS_OPS * elements(input_shape)}
 
 
 @word("lrn", "lrn 5")
@@ -161,6 +161,7 @@ class LocalResponseNorm(Layer):
         Onnx("LRN", {"size": "size", "alpha": "alpha", "beta": "beta", "bias": "k"}),
         also=("localresponsenorm",),
     )
+    role = "norm"
     keeps = "input"
     positive_fields = ("size",)
 

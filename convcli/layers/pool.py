@@ -10,6 +10,8 @@ from convcli.layers.conv import canonical_padding, check_padding, slide
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
+__all__ = ["AdaptiveAveragePool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"]
+
 
 class Pool(Layer):
     """What the sliding pools share; the fields are declared by each of them."""
@@ -20,6 +22,7 @@ class Pool(Layer):
     padding: Padding
     ceil: bool
 
+    role = "pool"
     needs_map = True
     axes_fields = ("kernel", "stride")
     pads_fields = ("padding",)
@@ -110,6 +113,7 @@ class GlobalPool(Layer):
     """What the global pools share: a map becomes one number for each channel."""
 
     __slots__ = ()
+    role = "pool"
     needs_map = True
 
     def output_rank(self, rank: int) -> int:
@@ -173,6 +177,7 @@ class AdaptiveAveragePool(Layer):
 
     size: tuple[int, ...]
 
+    role = "pool"
     elsewhere = Elsewhere(
         Torch("AdaptiveAvgPool{rank}d"),
         keras=Keras("AdaptiveAveragePooling{rank}D"),

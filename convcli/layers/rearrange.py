@@ -9,6 +9,17 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
+__all__ = [
+    "ChannelShuffle",
+    "Crop",
+    "Pad",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Reshape",
+    "Unfold",
+    "Upsample",
+]
+
 
 @word("reshape", "reshape 7x7x16")
 class Reshape(Layer):
@@ -20,6 +31,7 @@ class Reshape(Layer):
 
     shape: Shape
 
+    role = "rearrange"
     elsewhere = Elsewhere(onnx=Onnx("Reshape"), keras=Keras("Reshape"), also=("view", "unflatten"))
     is_view = True
     axes_fields = ("shape",)
@@ -61,6 +73,7 @@ class Pad(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
+    role = "rearrange"
     elsewhere = Elsewhere(Torch("ZeroPad{rank}d"), Onnx("Pad"), Keras("ZeroPadding{rank}D"))
     needs_map = True
     pads_fields = ("cells",)
@@ -89,6 +102,7 @@ class Crop(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
+    role = "rearrange"
     elsewhere = Elsewhere(keras=Keras("Cropping{rank}D"))
     needs_map = True
     pads_fields = ("cells",)
@@ -126,6 +140,7 @@ class Upsample(Layer):
     factor: tuple[int, ...]
     bilinear: bool = False
 
+    role = "rearrange"
     elsewhere = Elsewhere(
         Torch("Upsample"), Onnx("Resize"), Keras("UpSampling{rank}D"), ("interpolate",)
     )
@@ -162,6 +177,7 @@ class ChannelShuffle(Layer):
 
     groups: int
 
+    role = "rearrange"
     elsewhere = Elsewhere(Torch("ChannelShuffle"))
     positive_fields = ("groups",)
 
@@ -185,6 +201,7 @@ class PixelShuffle(Layer):
 
     factor: int
 
+    role = "rearrange"
     elsewhere = Elsewhere(Torch("PixelShuffle"), Onnx("DepthToSpace"))
     needs_map = True
     positive_fields = ("factor",)
@@ -216,6 +233,7 @@ class PixelUnshuffle(Layer):
 
     factor: int
 
+    role = "rearrange"
     elsewhere = Elsewhere(Torch("PixelUnshuffle"), Onnx("SpaceToDepth"))
     needs_map = True
     positive_fields = ("factor",)
@@ -248,6 +266,7 @@ class Unfold(Layer):
     stride: tuple[int, ...] = (1,)
     padding: tuple[tuple[int, int], ...] = ((0, 0),)
 
+    role = "rearrange"
     op = "unfold"
     needs_map = True
     axes_fields = ("kernel", "stride")

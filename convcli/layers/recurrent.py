@@ -6,6 +6,8 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, shape_text
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
+__all__ = ["LSTM"]
+
 
 @word("lstm", "lstm 64")
 class LSTM(Layer):
@@ -22,6 +24,7 @@ class LSTM(Layer):
     sequence: bool = False
     biases: int = 1
 
+    role = "recurrent"
     elsewhere = Elsewhere(Torch("LSTM"), Onnx("LSTM"), Keras("LSTM"))
     unsaid = ("biases",)
     keeps = "input"

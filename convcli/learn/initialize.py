@@ -7,7 +7,6 @@ from math import prod
 import numpy as np
 
 from convcli.layers.conv import DepthwiseConv, SeparableConv, TransposedConv
-from convcli.layers.norm import BatchNorm, GroupNorm, LayerNorm
 from convcli.layers.recurrent import LSTM
 from convcli.learn.arrays import Array
 from convcli.net.trace import Step, Trace
@@ -50,7 +49,7 @@ def _is_rectified(trace: Trace, step: Step) -> bool:
     follower = next((other for other in trace.steps if step.index in other.sources), None)
     if follower is None:
         return False
-    if isinstance(follower.layer, BatchNorm | LayerNorm | GroupNorm):
+    if follower.layer.role == "norm" and follower.weights:
         return _is_rectified(trace, follower)
     return follower.op in RECTIFIERS or follower.op == "prelu"
 

@@ -15,7 +15,7 @@ from convcli.errors import UsageError, did_you_mean
 from convcli.geometry import output_size
 from convcli.layers.base import elements
 from convcli.layers.conv import TransposedConv
-from convcli.layers.norm import LocalResponseNorm
+from convcli.layers.norm import LocalResponseNorm, SampleNorm
 from convcli.net.trace import Step, Trace
 
 StepCount = Callable[[Step], int]
@@ -89,7 +89,7 @@ def _fvcore(step: Step) -> int:
     inputs = elements(step.input_shapes[0])
     if step.op == "bn":
         return 2 * inputs
-    if step.op in {"ln", "gn"}:
+    if isinstance(step.layer, SampleNorm):
         return 5 * inputs
     if step.op in {"gap", "adaptavg"}:
         return inputs
@@ -102,8 +102,6 @@ _PTFLOPS_TWICE = {"relu", "prelu", "elu", "gelu"}
 """Counted by the module's hook, and again when the module calls the patched function."""
 
 _PTFLOPS_ONCE = {"relu6", "leakyrelu", "silu", "softmax"}
-
-_POOLS = {"maxpool", "avgpool", "gap", "gmp", "adaptavg"}
 
 
 def _ptflops_activation(op: str | None, cells: int) -> int:
@@ -118,15 +116,11 @@ def _ptflops(step: Step) -> int:
     if step.macs:
         activation = _ptflops_activation(step.activation, outputs)
         return step.macs + outputs * ("bias" in step.weights) + activation
-    if step.op in _POOLS or step.op == "gn":
-        return 2 * inputs
-    if step.op == "bn":
-        return inputs * (2 if step.weights else 1)
-    if step.op == "ln":  # its module has no `affine`
-        return inputs
-    if step.op == "upsample":
-        return 2 * outputs
-    return _lrn(step) if step.op == "lrn" else _ptflops_activation(step.op, outputs)
+    if step.op == "lrn":
+        return _lrn(step)
+    if step.layer.role in {"pool", "norm"}:  # the module of a layer norm has no `affine`
+        return inputs if step.op == "ln" else 2 * inputs
+    return 2 * outputs if step.op == "upsample" else _ptflops_activation(step.op, outputs)
 
 
 def _gates(step: Step) -> int:
@@ -161,14 +155,14 @@ def _deepspeed(step: Step) -> int:
         bias = outputs if "bias" in step.weights and step.op != "dense" else 0
         return 2 * step.macs + bias + outputs * (step.activation in _PROFILED)
     if step.op == "bn":
-        return inputs * (2 if step.weights else 1)
-    if step.op in {"ln", "gn"}:
+        return 2 * inputs
+    if isinstance(step.layer, SampleNorm):
         return 5 * inputs
     if step.op == "upsample":
         return outputs
     if step.op == "lrn":
         return _lrn(step)
-    return inputs if step.op in _POOLS | _PROFILED else 0
+    return inputs if step.layer.role == "pool" or step.op in _PROFILED else 0
 
 
 def _calflops(step: Step) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from convcli.layers.activation import STEPS_PER_ELEMENT
-from convcli.layers.norm import STATISTICS_OPS
+from convcli.layers.norm import STATISTICS_OPS, SampleNorm
+from convcli.layers.registry import WORDS
 
 
 class FlopsRule(NamedTuple):
@@ -29,6 +30,7 @@ def flops_table() -> tuple[FlopsRule, ...]:
         FlopsRule(kind, str(steps.count(",") + 1), "element", steps)
         for kind, steps in STEPS_PER_ELEMENT.items()
     ]
+    sample_norms = [word.text for word in WORDS.values() if issubclass(word.layer, SampleNorm)]
     return (
         FlopsRule("conv, dense, lstm", "2", "multiply-accumulate", "multiply, add"),
         FlopsRule("bias", "1", "output element", "add"),
@@ -38,7 +40,7 @@ def flops_table() -> tuple[FlopsRule, ...]:
         FlopsRule("gmp", "1", "input element", "comparisons, one less for each channel"),
         FlopsRule("adaptavg", "k", "output element", "k - 1 additions, divide"),
         FlopsRule("bn", "2", "element", "scale, shift (statistics are ready at inference)"),
-        FlopsRule("ln, gn", str(STATISTICS_OPS), "element", statistics),
+        FlopsRule(", ".join(sample_norms), str(STATISTICS_OPS), "element", statistics),
         FlopsRule("lrn N", "N + 4", "element", "square, sum of N, scale, add, power, divide"),
         *activations,
         FlopsRule("upsample bilinear", "3, 7, 15", "output element",

@@ -26,17 +26,20 @@ from convcli.net import parse_notation
 from convcli.net.words import FLAGS
 
 WITHOUT_A_WORD = {
-    *("ActivatedLayer", "Join", "Layer", "ShapeError", "WORDS"),  # no layers
+    *("ActivatedLayer", "Join", "Layer", "ShapeError"),  # no layers
     *("Add", "ConcatChannels", "Multiply"),  # rows that close a block
     *("Residual", "Concat", "Repeat", "Scale"),  # blocks
     "Unfold",  # on paper alone
 }
+ROLES = {"conv", "pool", "dense", "norm", "activation", "dropout", "rearrange", "recurrent"}
 
 
 def test_every_layer_has_its_word() -> None:
     named = {row.layer.__name__ for row in WORDS.values()}
-    assert set(room.__all__) - named == WITHOUT_A_WORD
-    assert named <= set(room.__all__), "add it to convcli/layers/__init__.py"
+    public = {name for name, value in vars(room).items() if isinstance(value, type)}
+    assert public - named == WITHOUT_A_WORD
+    assert named <= public, "name it in `__all__` of its file"
+    assert {row.layer.role for row in WORDS.values()} == ROLES
 
 
 @pytest.mark.parametrize("word", WORDS)
