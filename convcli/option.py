@@ -1,12 +1,16 @@
-"""Options are fields: a frozen dataclass is the one description of what a command may be told."""
+"""Options are fields: a frozen dataclass is the one description of what a command may be told.
+
+Here too is the text of the values that several options share: sizes in bytes, places, settings.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import field
 from typing import Any
 
-from convcli.errors import UsageError
+from convcli.errors import UsageError, did_you_mean
 
 
 def option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002
@@ -48,3 +52,65 @@ def byte_count(text: str) -> int:
         raise UsageError(f"{text[:40]!r} is no size. Write it as 8GiB, 500MB or 2e9.")
     unit: int = UNITS[match[2].lower()]
     return round(float(match[1]) * unit)
+
+
+def parse_place(
+    text: str, option: str = "--at", *, layers: bool = True
+) -> tuple[str | None, tuple[int, ...]]:
+    """Return layer and place of `[LAYER:]ROW,COL`; a series has one number, a volume three.
+
+    >>> parse_place("conv2:3,4"), parse_place("3, 4"), parse_place("dense1:7")
+    (('conv2', (3, 4)), (None, (3, 4)), ('dense1', (7,)))
+
+    Args:
+        text: the place.
+        option: that it was given to.
+        layers: whether it may name a layer; if not, it is a row and a column.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    layer, _, place = text.rpartition(":")
+    words = [word.strip() for word in place.split(",")]
+    numbers = all(re.fullmatch(r"[0-9]{1,9}", word) for word in words)
+    if not numbers or len(words) > 3 or (not layers and (layer or len(words) != 2)):
+        example = "[LAYER:]ROW,COL, such as conv2:3,4" if layers else "ROW,COL, such as 3,4"
+        raise UsageError(f"{option} {text[:60]!r} is no place. Write {example}, counted from 0.")
+    return layer or None, tuple(map(int, words))
+
+
+def parse_settings(text: str, known: Collection[str], what: str, example: str) -> dict[str, str]:
+    """Return the settings in `name=value,name=value`, each value as text.
+
+    >>> parse_settings("sigma=2, radius = 3", ("sigma", "radius"), "Kernel gaussian", "sigma=2")
+    {'sigma': '2', 'radius': '3'}
+
+    Args:
+        text: the settings.
+        known: names that there are.
+        what: takes them.
+        example: one that is right.
+
+    Raises:
+        UsageError: an unknown or repeated name, or no value.
+    """
+    found: dict[str, str] = {}
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (part.strip() for part in word.partition("="))
+        name = name.lower()
+        if not known:
+            raise UsageError(f"{what} takes no figures; leave out {word[:40]!r}.")
+        if not equals:
+            raise UsageError(
+                f"{what}: {word[:40]!r} has no value; write it as NAME=VALUE, "
+                f"for example {example}."
+            )
+        if name not in known:
+            raise UsageError(
+                f"{what} has no parameter {name[:40]!r}; it has {', '.join(known)}."
+                f"{did_you_mean(name, known)}"
+            )
+        if name in found:
+            raise UsageError(f"{what}: {name} is given twice in {text[:60]!r}.")
+        found[name] = value
+    return found

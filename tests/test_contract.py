@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "environment": (set(), set()),
     "option": (set(), set()),  # fields that are options; anyone may have them
     "records": (set(), set()),
+    "sums": (set(), set()),
     "frozen": (set(), set()),  # the base of values; cheaper to define than frozen dataclasses
     "shown": (set(), set()),  # the base of values that notebooks show; names its renderer as text
     "geometry": ({"frozen"}, set()),
@@ -29,7 +30,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "kernels": ({"shown"}, set()),
     "engine": ({"environment"}, {"numpy", "numba", "llvmlite", "platformdirs"}),
     "imaging": (
-        {"kernels", "engine", "files", "arrayfiles"},
+        {"kernels", "engine", "files", "arrayfiles", "sums"},
         {"numpy", "PIL", "isal", "tifffile", "imagecodecs"},
     ),
     # isal unpacks a gzipped idx file in a third of zlib's time
@@ -55,7 +56,10 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         },  # photos to predict
         {"numpy", "safetensors"},
     ),
-    "inspect": ({"learn", "ops", "net", "layers", "geometry", "imaging", "engine"}, {"numpy"}),
+    "inspect": (
+        {"learn", "ops", "net", "layers", "geometry", "imaging", "engine", "sums"},
+        {"numpy"},
+    ),
     "exchange": (
         {"learn", "net", "layers", "geometry", "files", "arrayfiles"},
         {"numpy", "onnx", "google", "h5py", "tensorboard"},
@@ -66,7 +70,18 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "report": (set(), {"rich", "jinja2"}),  # tables where a terminal asks for them; pages
     "present": (
-        {"report", "inspect", "learn", "data", "imaging", "kernels", "net", "layers", "files"},
+        {
+            "report",
+            "inspect",
+            "learn",
+            "data",
+            "imaging",
+            "kernels",
+            "net",
+            "layers",
+            "files",
+            "sums",
+        },
         {"numpy"},
     ),  # joins what is known with how it looks, so that neither side knows the other
     "__main__": ({"cli"}, set()),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from convcli.cli.console import emit
 from convcli.cli.explain_model import register as register_model
 from convcli.cli.options import FormatOption
-from convcli.cli.sum_reports import place_text, sum_document, sum_report
 from convcli.errors import UsageError
-from convcli.report import Column, Report
+from convcli.option import parse_place
 
 explain = typer.Typer(
     help="The arithmetic behind one number, term by term, with your own numbers.",
@@ -66,33 +65,20 @@ def explain_conv(
 ) -> None:
     """One output cell of a convolution, the whole output, and the same as a matrix product."""
     from convcli.inspect.arithmetic import Sliding
+    from convcli.present.sums import conv_report
 
     weights, offset = _kernel(kernel)
     slide = Sliding(_rows(matrix, "The matrix"), weights, stride, padding, dilation, offset)
-    row, column = _place(at, "--at")
-    one = slide.cell(row, column)
-    patches = slide.patches()
-    document: dict[str, Any] = {
-        "output": slide.output(),
-        **sum_document(one),
-        "patches": patches,
-        "kernel_column": [number for line in slide.kernel for number in line],
-    }
-    parts = [
-        _grid("The whole output", slide.output(), mark=(row, column)),
-        _product_report(slide.output_hw, patches, document["kernel_column"], offset),
-    ]
+    gradients = {}
     if backward:
         height, width = slide.output_hw
         ones = [[1.0] * width] * height
         upstream = ones if gradient is None else _rows(gradient, "--gradient")
-        sums = {
-            "weight_gradient": slide.weight_gradient(*_place(weight, "--weight"), upstream),
-            "input_gradient": slide.input_gradient(*_place(cell, "--cell"), upstream),
+        gradients = {
+            "weight_gradient": slide.weight_gradient(*_cell(weight, "--weight"), upstream),
+            "input_gradient": slide.input_gradient(*_cell(cell, "--cell"), upstream),
         }
-        document |= {name: sum_document(value) for name, value in sums.items()}
-        parts += [sum_report(value) for value in sums.values()]
-    emit(sum_report(one, document, tuple(parts)), style)
+    emit(conv_report(slide, _cell(at, "--at"), gradients), style)
 
 
 @explain.command(
@@ -113,33 +99,11 @@ def explain_pool(
 ) -> None:
     """One pooling window: what it reads, what it keeps, and which inputs get the gradient."""
     from convcli.inspect.arithmetic import pooling_window
+    from convcli.present.sums import pool_report
 
-    place = _place(at, "--at")
+    place = _cell(at, "--at")
     window = pooling_window(_rows(matrix, "The matrix"), size, stride or size, *place, kind)
-    columns = (
-        Column("place", "from"),
-        Column("value", "value", "right"),
-        Column("gradient", "gradient", "right"),
-    )
-    backs = [share * gradient for share in window.shares]
-    rows = tuple(zip(map(place_text, window.places), window.values, backs, strict=True))
-    document = {
-        "row": place[0],
-        "col": place[1],
-        "kind": kind,
-        "result": window.result,
-        "cells": [
-            {"from": list(where), "value": value, "gradient": back}
-            for where, value, back in zip(window.places, window.values, backs, strict=True)
-        ],
-    }
-    note = (
-        "Only the largest cell (the first of equals) receives the gradient."
-        if kind == "max"
-        else "Every cell receives an equal share of the gradient."
-    )
-    title = f"{kind} of the window at {place_text(place)} = {window.result:g}"
-    emit(Report(title, columns, rows, None, (note,), document), style)
+    emit(pool_report(window, place, kind, gradient), style)
 
 
 @explain.command(
@@ -156,12 +120,10 @@ def explain_dense(
 ) -> None:
     """One dense unit: inputs times weights plus bias, then its activation."""
     from convcli.inspect.arithmetic import activate, dense_unit
+    from convcli.present.sums import dense_report
 
     unit = dense_unit(_numbers(inputs, "The row of inputs"), _numbers(weights, "--weights"), bias)
-    output = activate(activation, unit.total)
-    document = {**sum_document(unit), "activation": activation, "output": output}
-    note = f"{activation}({unit.total:g}) = {output:g}" if activation != "none" else ""
-    emit(sum_report(unit, document, (), (note,) if note else ()), style)
+    emit(dense_report(unit, activation, activate(activation, unit.total)), style)
 
 
 @explain.command("softmax", epilog='Example: convcli explain softmax "2 1 0.1" --target 0')
@@ -172,38 +134,10 @@ def explain_softmax(
 ) -> None:
     """Softmax and cross-entropy of one sample, and the gradient that starts the way back."""
     from convcli.inspect.arithmetic import softmax_cross_entropy
+    from convcli.present.sums import softmax_report
 
-    step = softmax_cross_entropy(_numbers(logits, "The row of logits"), target)
-    columns = (
-        Column("class", "class", "right"),
-        Column("logit", "logit", "right"),
-        Column("exponential", "exp(logit - max)", "right"),
-        Column("probability", "probability", "right"),
-        Column("gradient", "gradient", "right"),
-    )
-    rows = tuple(
-        zip(
-            range(len(step.logits)),
-            step.logits,
-            step.exponentials,
-            step.probabilities,
-            step.gradient,
-            strict=True,
-        )
-    )
-    totals = (None, None, sum(step.exponentials), sum(step.probabilities), sum(step.gradient))
-    notes = (
-        f"loss = -log({step.probabilities[target]:.4g}) = {step.loss:.4g} (class {target} is true)",
-        "gradient = probability - 1 for the true class, probability for the others.",
-    )
-    document = {
-        "target": target,
-        "loss": step.loss,
-        "logits": step.logits,
-        "probabilities": step.probabilities,
-        "gradient": step.gradient,
-    }
-    emit(Report("Softmax and cross-entropy", columns, rows, totals, notes, document), style)
+    numbers = _numbers(logits, "The row of logits")
+    emit(softmax_report(softmax_cross_entropy(numbers, target)), style)
 
 
 @explain.command("adam", epilog='Example: convcli explain adam "0.5 0.4 -0.1" --weight 1 --lr 0.1')
@@ -219,28 +153,11 @@ def explain_adam(
     style: FormatOption = None,
 ) -> None:
     """Adam's steps of one weight: both averages, their corrections, and the change."""
-    from dataclasses import asdict
-
     from convcli.inspect.arithmetic import adam_steps
+    from convcli.present.sums import adam_report
 
-    steps = adam_steps(
-        weight, _numbers(gradients, "The row of gradients"), lr, beta1, beta2, epsilon
-    )
-    headers = {
-        "step": "step",
-        "gradient": "gradient",
-        "mean": "mean",
-        "square": "mean square",
-        "mean_corrected": "corrected",
-        "square_corrected": "corrected square",
-        "change": "change",
-        "weight": "weight",
-    }
-    columns = tuple(Column(key, header, "right") for key, header in headers.items())
-    records = [asdict(step) for step in steps]
-    rows = tuple(tuple(record[key] for key in headers) for record in records)
-    notes = ("change = -lr x corrected / (sqrt(corrected square) + epsilon)",)
-    emit(Report("Adam, step by step", columns, rows, None, notes, records), style)
+    numbers = _numbers(gradients, "The row of gradients")
+    emit(adam_report(adam_steps(weight, numbers, lr, beta1, beta2, epsilon)), style)
 
 
 def _rows(text: str, what: str) -> tuple[tuple[float, ...], ...]:
@@ -272,47 +189,9 @@ def _numbers(text: str, what: str) -> tuple[float, ...]:
     return rows[0]
 
 
-def _place(text: str, option: str) -> tuple[int, int]:
-    """Return ROW,COL as two integers."""
-    words = text.split(",")
-    if len(words) != 2 or not all(word.strip().isdigit() for word in words):
-        raise UsageError(f"{option} {text} is not ROW,COL: two whole numbers from 0, as in 2,3.")
-    return int(words[0]), int(words[1])
-
-
-def _grid(title: str, rows: list[list[float]], mark: tuple[int, int]) -> Report:
-    """Return a matrix as a table whose explained cell stands in brackets."""
-    columns = tuple(Column(str(x), str(x), "right", str) for x in range(len(rows[0])))
-    cells = tuple(
-        tuple(f"[{cell:g}]" if (y, x) == mark else f"{cell:g}" for x, cell in enumerate(line))
-        for y, line in enumerate(rows)
-    )
-    return Report(title, columns, cells)
-
-
-def _product_report(
-    output_hw: tuple[int, int],
-    patches: list[list[float]],
-    kernel_column: list[float],
-    offset: float,
-) -> Report:
-    """Return the convolution as a matrix product: unrolled patches times the kernel column."""
-    _, width = output_hw
-    columns = (Column("cell", "output"), Column("patch", "patch, row by row", "left", str))
-    shown = 16
-    rows = tuple(
-        (f"{index // width},{index % width}", "  ".join(f"{number:g}" for number in patch))
-        for index, patch in enumerate(patches[:shown])
-    )
-    left = len(patches) - len(rows)
-    notes = (
-        *((f"... and {left} more rows; --format json has all.",) if left else ()),
-        "times the kernel as a column: " + "  ".join(f"{number:g}" for number in kernel_column),
-        *((f"plus the kernel's offset of {offset:g}, the bias",) if offset else ()),
-    )
-    length = len(kernel_column)
-    title = f"The same as a matrix product: {len(patches)}x{length} times {length}x1"
-    return Report(title, columns, rows, None, notes)
+def _cell(text: str, option: str) -> tuple[int, int]:
+    _, (row, column) = parse_place(text, option, layers=False)
+    return row, column
 
 
 register_model(explain)

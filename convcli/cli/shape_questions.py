@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 from convcli.errors import UsageError
 from convcli.net import Network, Trace
 from convcli.net.selftest import SelfCheck
+from convcli.option import parse_place
 from convcli.report import Column, Report
 
 
@@ -44,12 +44,9 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
     """
     from convcli.net.rectangle import input_rectangle
 
-    named, _, cell_text = place.rpartition(":")
+    named, cell = parse_place(place, "--trace")
     if named and layer:
         raise UsageError(f"--trace names the layer {named}, and --at the layer {layer}. Drop one.")
-    if not re.fullmatch(r"\d{1,9}(,\d{1,9}){0,2}", cell_text.replace(" ", "")):
-        raise UsageError(f"--trace {place[:60]!r} is no place. Write ROW,COL or LAYER:ROW,COL.")
-    cell = tuple(int(part) for part in cell_text.replace(" ", "").split(","))
     step = trace.step(named or layer or last_map(trace))
     seen = input_rectangle(trace, step.index, cell)
     shape = trace.network.input_shape

@@ -174,19 +174,3 @@ def parse_unit(text: str) -> tuple[str, int | None]:
     if not layer or (colon and not (channel.isascii() and channel.isdigit())):
         raise UsageError(f"{text[:60]!r} is no unit. Write LAYER:CHANNEL, such as conv2:7.")
     return layer, int(channel) if colon else None
-
-
-def parse_place(text: str) -> tuple[str | None, tuple[int, ...]]:
-    """Return layer and place of [LAYER:]ROW,COL; of a vector the place is one number.
-
-    >>> parse_place("conv2:3,4"), parse_place("3,4"), parse_place("dense1:7")
-    (('conv2', (3, 4)), (None, (3, 4)), ('dense1', (7,)))
-
-    Raises:
-        UsageError: it is malformed.
-    """
-    layer, _, place = text.rpartition(":")
-    words = [word.strip() for word in place.split(",")]
-    if len(words) > 3 or not all(word.isascii() and word.isdigit() for word in words):
-        raise UsageError(f"{text[:60]!r} is no place. Write LAYER:ROW,COL, such as conv2:3,4.")
-    return layer or None, tuple(map(int, words))

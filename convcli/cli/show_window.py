@@ -15,9 +15,9 @@ from convcli.cli.show_output import (
     ImageArgument,
     PictureOption,
     find_target,
-    parse_place,
     show_cells,
 )
+from convcli.option import parse_place
 
 if TYPE_CHECKING:
     from convcli.inspect.heatmap import Heatmap

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.errors import UsageError, did_you_mean
+from convcli.errors import UsageError
+from convcli.option import parse_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,21 +174,13 @@ def read_augmentation(text: str) -> Augmentation:
     'scale=0.1,noise=0.05'
     """
     values: dict[str, float] = {}
-    words = [] if text.strip() in {"", "none"} else text.split(",")
-    for word in words:
-        name, _, figure = (part.strip() for part in word.partition("="))
-        if name not in _MOST:
-            raise UsageError(
-                f"Unknown augmentation {name!r}.{did_you_mean(name, _MOST)} "
-                f"There are: {', '.join(_MOST)}."
-            )
-        if name in values:
-            raise UsageError(f"augmentation: {name} is given twice in {text!r}.")
+    words = "" if text.strip() == "none" else text
+    for name, figure in parse_settings(words, _MOST, "augmentation", "shift=2,hflip=0.5").items():
         try:
             values[name] = float(figure)
         except ValueError as problem:
             example = min(2.0, _MOST[name] / 2)
             raise UsageError(
-                f"augmentation: {word.strip()!r} needs a number, such as {name}={example:g}."
+                f"augmentation: {name}={figure} needs a number, such as {name}={example:g}."
             ) from problem
     return Augmentation(**values)

@@ -16,41 +16,7 @@ from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
 from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_gray
 from convcli.imaging.steps import Step
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One product: a pixel's value times the weight that lies on it.
-
-    Attributes:
-        value: of the pixel, or of the border.
-        weight: of the kernel, before the divisor.
-        place: row and column that the value was read from; None for a constant border.
-        is_beyond: the kernel's cell lies outside the picture, so the border rule gave the value.
-    """
-
-    value: float
-    weight: float
-    place: tuple[int, int] | None
-    is_beyond: bool = False
-
-    @property
-    def product(self) -> float:
-        """Value times weight."""
-        return self.value * self.weight
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """The sum of one kernel on one channel."""
-
-    name: str
-    terms: tuple[Term, ...]
-
-    @property
-    def sum(self) -> float:
-        """All products added up, before divisor and offset."""
-        return float(sum(term.product for term in self.terms))
+from convcli.sums import Sum, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +37,7 @@ class Explanation:
     row: int
     column: int
     channel: int | None
-    components: tuple[Component, ...]
+    components: tuple[Sum, ...]
     rule: str
     value: float
     pixel: float
@@ -198,7 +164,7 @@ class _Place:
             )
         return cls(row, column, rows, columns, (shape[0], shape[1]), outside, dtype)
 
-    def component(self, name: str, plane: Any, weights: Any) -> Component:
+    def component(self, name: str, plane: Any, weights: Any) -> Sum:
         """Return the products of one kernel on one plane, row by row."""
         down = _reads(self.rows, self.row, self.shape_hw[0])
         across = _reads(self.columns, self.column, self.shape_hw[1])
@@ -208,7 +174,7 @@ class _Place:
                 known = OUTSIDE not in (y, x)
                 value = float(plane[y, x]) if known else self.outside
                 terms.append(Term(value, weight, (y, x) if known else None, y_beyond or x_beyond))
-        return Component(name, tuple(terms))
+        return Sum(name, tuple(terms))
 
 
 def _reads(axis: Axis, output: int, length: int) -> list[tuple[int, bool]]:
@@ -220,7 +186,7 @@ def _reads(axis: Axis, output: int, length: int) -> list[tuple[int, bool]]:
 
 def _explained(
     channel: int | None,
-    parts: tuple[Component, ...],
+    parts: tuple[Sum, ...],
     step: Step,
     options: FilterOptions,
     done: FilteredFrame,
@@ -243,11 +209,9 @@ def _explained(
     )
 
 
-def _joined(
-    parts: tuple[Component, ...], step: Step, magnitude: str, offset: float
-) -> tuple[float, str]:
+def _joined(parts: tuple[Sum, ...], step: Step, magnitude: str, offset: float) -> tuple[float, str]:
     """Return the value before conversion and how it came from the parts, in numbers."""
-    sums = [part.sum for part in parts]
+    sums = [part.total for part in parts]
     alone = len(sums) == 1
     words = [number_text(one) if alone or one >= 0 else f"({number_text(one)})" for one in sums]
     if not step.is_gradient:

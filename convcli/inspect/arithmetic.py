@@ -12,41 +12,9 @@ from dataclasses import dataclass
 
 from convcli.errors import InputError, UsageError
 from convcli.geometry import Window, effective_kernel, output_size
+from convcli.sums import Place, Sum, Term
 
 Matrix = Sequence[Sequence[float]]
-Place = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One product of a sum; `place` is where its value was read, None in the padding."""
-
-    value: float
-    weight: float
-    place: Place | None
-
-    @property
-    def product(self) -> float:
-        """Value times weight."""
-        return self.value * self.weight
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """A number and the terms that it is the sum of; `bias` is added once."""
-
-    name: str
-    terms: tuple[Term, ...]
-    bias: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """The number explained.
-
-        >>> Sum("unit", (Term(2, 3, (0,)), Term(1, -1, (1,))), bias=0.5).total
-        5.5
-        """
-        return math.fsum([term.product for term in self.terms]) + self.bias
 
 
 @dataclass(frozen=True, slots=True)

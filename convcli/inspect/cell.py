@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import InputError, UsageError
-from convcli.inspect.arithmetic import Place, PoolingWindow, Sum, Term
+from convcli.inspect.arithmetic import PoolingWindow
 from convcli.inspect.subject import Subject
 from convcli.layers import AveragePool
 from convcli.layers.base import shape_text
 from convcli.net.trace import Step
 from convcli.ops.activation import apply
+from convcli.sums import Place, Sum, Term
 
 Values = NDArray[np.floating[Any]]
 

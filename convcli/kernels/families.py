@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from convcli.errors import UsageError, did_you_mean
+from convcli.errors import UsageError
 from convcli.kernels import formulas
 from convcli.kernels.parse import MAX_SIDE
 from convcli.kernels.table.compass import DIRECTIONS
 from convcli.kernels.value import Kernel, Magnitude
+from convcli.option import parse_settings
 
 Value = float | int | str
 MAX_RADIUS = (MAX_SIDE - 1) // 2
@@ -63,31 +64,12 @@ class Family:
         Raises:
             UsageError: an unknown, repeated or malformed parameter, or a value out of range.
         """
-        given = self._parse(written)
+        words = parse_settings(written, self.parameters, f"Kernel {self.name}", self.example)
+        given = {name: self._value(name, text) for name, text in words.items()}
         values = {name: p.default for name, p in self.parameters.items()} | given
         shown = ",".join(f"{name}={_shown(value)}" for name, value in given.items())
         name = f"{self.name}:{shown}" if shown else self.name
         return self.make(name, self.source, **values)
-
-    def _parse(self, written: str) -> dict[str, Value]:
-        given: dict[str, Value] = {}
-        for word in filter(None, (part.strip() for part in written.split(","))):
-            name, equals, text = (part.strip() for part in word.partition("="))
-            name = name.lower()
-            if not equals:
-                raise UsageError(
-                    f"Kernel {self.name}: {word!r} is no parameter; write it as NAME=VALUE, "
-                    f"for example {self.example}."
-                )
-            if name not in self.parameters:
-                raise UsageError(
-                    f"Kernel {self.name} has no parameter {name!r}; it has "
-                    f"{', '.join(self.parameters)}.{did_you_mean(name, self.parameters)}"
-                )
-            if name in given:
-                raise UsageError(f"Kernel {self.name}: {name} is given twice.")
-            given[name] = self._value(name, text)
-        return given
 
     def _value(self, name: str, text: str) -> Value:
         parameter, place = self.parameters[name], f"Kernel {self.name}: {name}={text[:20]}"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from convcli.errors import UsageError, did_you_mean
+from convcli.option import parse_settings
 
 Choice = TypeVar("Choice")
 
@@ -45,12 +46,8 @@ def read_choice(
     kind = choices[name]
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # the table holds dataclasses
     chosen = {key: value for key, value in defaults.items() if key in fields and value is not None}
-    for pair in filter(None, figures.split(",")):
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if key not in fields or not equals:
-            hint = did_you_mean(key, fields)
-            takes = ", ".join(f"{known}=..." for known in fields) or "no figures"
-            raise UsageError(f"{what} {text!r}: cannot use {pair!r}.{hint} {name} takes {takes}.")
+    example = f"{name}:{next(iter(fields), '')}=..."
+    for key, value in parse_settings(figures, fields, f"{what} {name}", example).items():
         chosen[key] = _figure(value, fields[key].type, f"{what} {text!r}")
     try:
         return kind(**chosen)
