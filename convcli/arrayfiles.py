@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from convcli.errors import InputError
+from convcli.errors import InputError, cannot_read
 
 MAX_BYTES = 8 * 2**30
 """The most that the arrays read from one file may take in memory, unless another limit is given."""
@@ -51,7 +51,7 @@ def read_npy(source: Path | bytes, name: str, *, max_bytes: int = MAX_BYTES) -> 
         with source.open("rb") as stream:
             return _read(stream, source.stat().st_size, name, max_bytes)
     except OSError as problem:
-        raise InputError(f"Cannot read {name}: {problem.strerror or problem}.") from problem
+        raise cannot_read(name, problem) from problem
 
 
 def read_npz(
@@ -95,7 +95,7 @@ def read_npz(
     except _BAD_ZIP as problem:
         raise InputError(f"{path} is no .npz file, or damaged: {problem}.") from problem
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise cannot_read(path, problem) from problem
 
 
 def check_bytes(what: str, needed: int, max_bytes: int, allow: str = "") -> None:

@@ -28,16 +28,20 @@ class ConvcliError(Exception):
     exit_code: ExitCode = ExitCode.INPUT
 
 
-class UsageError(ConvcliError):
+class UsageError(ConvcliError, ValueError):
     """The call is wrong: unknown option, kernel or preset, malformed kernel or notation (2)."""
 
     exit_code = ExitCode.USAGE
 
 
-class InputError(ConvcliError):
+class InputError(ConvcliError, ValueError):
     """What was read cannot be used: file contents, unfitting network, missing data or extra (3)."""
 
     exit_code = ExitCode.INPUT
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file that was named is not there (3)."""
 
 
 class OutputExistsError(ConvcliError):
@@ -50,6 +54,16 @@ class CheckError(ConvcliError):
     """Everything ran, and a check that was asked for did not hold (5)."""
 
     exit_code = ExitCode.CHECK
+
+
+def cannot_read(place: object, problem: OSError) -> InputError:
+    """Return the error for a file that could not be read, a `MissingFileError` where it is missing.
+
+    >>> cannot_read("a.csv", PermissionError(13, "Permission denied"))
+    InputError('Cannot read a.csv: Permission denied.')
+    """
+    kind = MissingFileError if isinstance(problem, FileNotFoundError) else InputError
+    return kind(f"Cannot read {place}: {problem.strerror or problem}.")
 
 
 def nearest_names(word: str, known: Iterable[str], count: int = 3) -> list[str]:

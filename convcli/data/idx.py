@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES, MAX_DEFLATE_RATIO, check_bytes, fill
 from convcli.data.dataset import ALLOW
-from convcli.errors import InputError
+from convcli.errors import InputError, cannot_read
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_AXES = 5
@@ -53,7 +53,7 @@ def read_idx(path: Path, *, max_bytes: int = MAX_BYTES) -> NDArray[np.generic]:
     except DAMAGED as problem:
         raise InputError(f"{path}: the gzip data is damaged or cut off ({problem}).") from problem
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise cannot_read(path, problem) from problem
 
 
 def open_gzip(raw: BinaryIO) -> BinaryIO:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convcli.arrayfiles import MAX_BYTES, check_bytes
 from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
 from convcli.data.table import Table, read_table
-from convcli.errors import InputError, UsageError
+from convcli.errors import InputError, UsageError, cannot_read
 
 WINDOW = 128
 OVERLAP = 0.5
@@ -317,7 +317,7 @@ def _numbers_in(path: Path, columns: int, max_bytes: int) -> NDArray[np.float64]
     try:
         rows = np.loadtxt(path, ndmin=2, max_rows=max_bytes // (8 * columns) + 1)
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise cannot_read(path, problem) from problem
     except ValueError as problem:
         raise InputError(f"{path}: {problem}.") from problem
     if rows.shape[1] != columns:

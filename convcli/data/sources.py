@@ -12,7 +12,7 @@ from convcli.data.idxset import dataset_from_idx
 from convcli.data.npz import dataset_from_npz
 from convcli.data.published import PUBLISHED, load_published
 from convcli.data.series import is_series_folder, series_dataset
-from convcli.errors import InputError, UsageError, did_you_mean
+from convcli.errors import InputError, MissingFileError, UsageError, did_you_mean
 
 NAMES = (*PUBLISHED, "digits")
 """The names that need no path."""
@@ -136,7 +136,7 @@ def _kind_of(source: str) -> str:
     if "," in place.name or is_idx(place):
         return "idx"
     if not place.exists():
-        raise InputError(
+        raise MissingFileError(
             f"There is no data set or file {source}.{did_you_mean(source, NAMES)} "
             f"Names: {', '.join(NAMES)}; or give a path."
         )

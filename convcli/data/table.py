@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES, check_bytes
 from convcli.data.dataset import ALLOW
-from convcli.errors import InputError, UsageError, did_you_mean
+from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
 
 LABEL_NAMES = ("label", "class", "activity", "target", "occupancy", "y")
 TIME_NAMES = ("time", "timestamp", "date", "datetime", "seconds", "t")
@@ -171,7 +171,7 @@ def _rows(path: Path, first: int) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as problem:
         raise InputError(f"{path} is no table of comma separated values: {problem}.") from problem
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise cannot_read(path, problem) from problem
 
 
 def _lines(file: Iterator[str]) -> Iterator[str]:

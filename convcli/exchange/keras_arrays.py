@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputError, missing_extra
+from convcli.errors import InputError, cannot_read, missing_extra
 from convcli.exchange.keras_config import MODELS, class_and_config, layer_entries
 from convcli.exchange.keras_files import NOTES, snake_case
 
@@ -212,7 +212,7 @@ def _member(path: Path, name: str, limit: int) -> bytes:
                 )
             return archive.read(entry)
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise cannot_read(path, problem) from problem
     except (BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as problem:
         raise InputError(f"{path} is no Keras archive with a {name} in it.") from problem
 

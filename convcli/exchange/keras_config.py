@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from convcli.errors import InputError
+from convcli.errors import InputError, cannot_read
 from convcli.exchange.branches import Branches, as_blocks
 from convcli.exchange.branches import Path as Way
 from convcli.exchange.keras_layers import KerasLayer, layers_of
@@ -91,7 +91,7 @@ def _config_text(path: Path) -> str:
             )
         return path.read_text(encoding="utf-8")
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
+        raise cannot_read(path, problem) from problem
     except UnicodeDecodeError as problem:
         raise InputError(f"{path} is not text. Give what model.to_json() returns.") from problem
     except (BadZipFile, KeyError, NotImplementedError, RuntimeError) as problem:

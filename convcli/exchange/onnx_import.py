@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convcli.errors import InputError
+from convcli.errors import InputError, cannot_read
 from convcli.exchange.branches import Path as Way
 from convcli.exchange.branches import as_blocks
 from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph
@@ -71,7 +71,7 @@ def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = T
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror}.") from problem
+        raise cannot_read(path, problem) from problem
     if size > MAX_BYTES:
         raise InputError(f"{path} has {size:,} bytes; an ONNX file has at most {MAX_BYTES:,}.")
     try:

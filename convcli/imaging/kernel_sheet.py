@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from convcli.engine.correlation import correlate
-from convcli.errors import InputError
+from convcli.errors import InputError, MissingFileError
 from convcli.files import new_file
 from convcli.imaging.sheet import TALLEST, Cell, Pixels, contact_sheet
 from convcli.kernels import Kernel, Magnitude
@@ -40,7 +40,7 @@ def read_small(path: Path, width: int = CELL_WIDTH) -> Pixels:
             picture = ImageOps.exif_transpose(opened)
             gray = _gray(picture)
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
+        raise MissingFileError(f"{path} does not exist.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as problem:
         raise InputError(f"{path} cannot be read as a picture: {problem}.") from problem
     share = min(1.0, width / gray.width, TALLEST * width / gray.height)

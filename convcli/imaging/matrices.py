@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
-from convcli.errors import InputError
+from convcli.errors import InputError, MissingFileError
 from convcli.imaging.content import Limits
 
 TEXT_SUFFIXES = frozenset({".csv", ".txt"})
@@ -48,7 +48,7 @@ def read_matrix(
     try:
         data = source.read_bytes() if isinstance(source, Path) else source
     except FileNotFoundError as problem:
-        raise InputError(f"{name}: there is no such file.") from problem
+        raise MissingFileError(f"{name}: there is no such file.") from problem
     except OSError as problem:
         raise InputError(f"{name}: {problem.strerror}.") from problem
     if not data.strip():

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from convcli.errors import ConvcliError, InputError
+from convcli.errors import ConvcliError, InputError, MissingFileError
 from convcli.imaging.content import Content, Limits, format_of
 from convcli.imaging.jpeg2000 import read_deep_jpeg2000
 from convcli.imaging.netpbm import read_deep_pnm, read_pfm
@@ -67,7 +67,7 @@ def read_picture(
     except MemoryError as problem:
         raise InputError(f"{name}: not enough memory for this picture.") from problem
     except FileNotFoundError as problem:
-        raise InputError(f"{name}: there is no such file.") from problem
+        raise MissingFileError(f"{name}: there is no such file.") from problem
     except OSError as problem:
         raise InputError(f"{name}: {_reason(problem)}") from problem
     except Exception as problem:  # the libraries answer broken files with anything

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convcli.errors import InputError, OutputExistsError
+from convcli.errors import InputError, OutputExistsError, cannot_read
 from convcli.files import write_text
 from convcli.learn.liveness import has_ended
 from convcli.net.lookup import RUN_MODEL
@@ -78,7 +78,7 @@ class RunDirectory:
         try:
             record = json.loads(place.read_text(encoding="utf-8"))
         except OSError as problem:
-            raise InputError(f"Cannot read {place}: {problem.strerror}.") from problem
+            raise cannot_read(place, problem) from problem
         except (ValueError, RecursionError) as problem:
             raise InputError(f"{place} is no JSON; the run cannot be listed.") from problem
         if not isinstance(record, dict):
@@ -107,7 +107,7 @@ class RunDirectory:
             rows = list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
             return [{key: _figure(cell) for key, cell in row.items()} for row in rows]
         except OSError as problem:
-            raise InputError(f"Cannot read {place}: {problem.strerror}.") from problem
+            raise cannot_read(place, problem) from problem
         except (ValueError, AttributeError, TypeError, csv.Error) as problem:
             raise InputError(f"{place} is no history of epochs: {problem}.") from problem
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from convcli.errors import InputError, UsageError, did_you_mean
+from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
 from convcli.layers.base import Shape
 from convcli.net.notation import notation_variables, parse_notation
 from convcli.net.value import Network
@@ -242,7 +242,7 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror}.") from None
+        raise cannot_read(path, problem) from None
     if len(content) > MAX_FILE_BYTES:
         raise InputError(f"{path} has more than {MAX_FILE_BYTES:,} bytes, too many for a network.")
     try:

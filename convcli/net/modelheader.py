@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputError, UsageError
+from convcli.errors import InputError, UsageError, cannot_read
 from convcli.net.lookup import OpenedNetwork
 from convcli.net.notation import parse_notation
 
@@ -72,7 +72,7 @@ def read_model_header(path: Path) -> ModelHeader:
                 raise _broken(path, f"its header of {length:,} bytes is over {LONGEST_HEADER:,}")
             raw = file.read(length)
     except OSError as problem:
-        raise InputError(f"Cannot read {path}: {problem.strerror}.") from problem
+        raise cannot_read(path, problem) from problem
     try:
         head = json.loads(raw)
     except (ValueError, RecursionError) as problem:
