@@ -73,6 +73,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {
             "report",
             "inspect",
+            "exchange",
             "learn",
             "data",
             "imaging",

@@ -24,8 +24,8 @@ PANELS: dict[str, dict[str, str]] = {
     "Networks on paper": {"shape": "shape", "compare": "compare", "presets": "presets"},
     "Training": {
         "train": "train",
-        "evaluate": "evaluate",
-        "predict": "predict",
+        "evaluate": "models",
+        "predict": "models",
         "runs": "runs",
         "sweep": "sweep",
         "lr-find": "lr_find",
@@ -34,10 +34,10 @@ PANELS: dict[str, dict[str, str]] = {
     },
     "Seeing": {"show": "show", "explain": "explain", "report": "report", "page": "page"},
     "Exchange": {
-        "export": "export",
-        "import": "import_",
-        "features": "features",
-        "convolutionalize": "convolutionalize",
+        "export": "models",
+        "import": "models",
+        "features": "models",
+        "convolutionalize": "models",
     },
     "Housekeeping": {"doctor": "doctor"},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
 EngineName = Literal["auto", "numba", "numpy"]
+
+STANDARD_STREAM = "-"
+"""What stands for stdin where a file is expected."""
 
 FormatOption = Annotated[
     Style | None,
@@ -113,6 +116,42 @@ class FileOutput(Output):
     """How a command tells its results, and whether its files may replace others."""
 
     force: bool = option("Replace an existing output file (never an input).", default=False)
+
+    def place(
+        self,
+        output: Path | None,
+        beside: Path | str,
+        label: str,
+        *,
+        inputs: Sequence[Path | str] = (),
+        suffixes: Sequence[str],
+    ) -> Path:
+        """Return where a file goes, refused before any work is done if it cannot go there.
+
+        Args:
+            output: what `-o` named.
+            beside: the input that the default name is made from; `-` for stdin.
+            label: end of the default name, such as `saliency`.
+            inputs: files that are never replaced.
+            suffixes: endings that can be written, the default first.
+
+        Raises:
+            UsageError: an ending that is none of `suffixes`.
+            UsageError, InputError, OutputExistsError: as `convcli.files.check_target`.
+        """
+        from convcli.files import check_target
+
+        beside = Path("stdin") if str(beside) == STANDARD_STREAM else Path(beside)
+        path = output or beside.with_name(f"{beside.stem}_{label}{suffixes[0]}")
+        if path.suffix.lower() not in suffixes:
+            raise UsageError(f"{path}: this is written as {' or '.join(suffixes)}.")
+        check_target(path, force=self.force, inputs=files_of(inputs))
+        return path
+
+
+def files_of(inputs: Sequence[Path | str]) -> list[Path]:
+    """Return the inputs that are files."""
+    return [Path(one) for one in inputs if str(one) != STANDARD_STREAM]
 
 
 def refuse_beside_resume(context: typer.Context, allowed: Collection[str], what: str) -> None:

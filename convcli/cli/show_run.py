@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convcli.cli.console import emit_summary
-from convcli.cli.evaluate import SplitName
 from convcli.cli.learn_options import ModelArgument
+from convcli.cli.models import SplitName
 from convcli.cli.options import ForceOption, FormatOption, QuietOption, ThreadsOption, takes
 from convcli.cli.show_output import PictureOption, Target, find_target, show_cells
 from convcli.data.source import Source

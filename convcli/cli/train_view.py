@@ -89,10 +89,11 @@ def result_report(run: Run, result: RunResult) -> Report:
     if run.answers is not None and data.test is not None:
         from convcli.learn.answers import class_figures
         from convcli.learn.metrics import confusion_matrix
-        from convcli.present.class_table import class_report
+        from convcli.present.evaluation import classes_report
 
         confusion = confusion_matrix(data.test.labels, run.answers.argmax(axis=1), data.classes)
-        table = class_report(class_figures(data.class_names, confusion), "test samples")
+        classes = class_figures(data.class_names, confusion)
+        table = classes_report(classes, result.test_accuracy, result.test_loss, "Test samples")
     return replace(
         table,
         title=headline(result),

@@ -46,6 +46,17 @@ class ClassFigures:
     recall: float | None
     n: int
 
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of precision and recall; 0 where both are.
+
+        >>> ClassFigures("cat", 0.5, 1.0, 3).f1, ClassFigures("dog", None, 0.0, 1).f1
+        (0.6666666666666666, None)
+        """
+        if self.precision is None or self.recall is None:
+            return None
+        return 2 * self.precision * self.recall / (self.precision + self.recall or 1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation(Shown):

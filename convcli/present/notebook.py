@@ -101,10 +101,9 @@ def _model(model: TrainedModel) -> str:
 
 
 def _evaluation(found: Evaluation) -> str:
-    from convcli.present.class_table import class_report
+    from convcli.present.evaluation import evaluation_report
 
-    words = f"{found.accuracy:.2%} of {found.n:,} samples right, mean loss {found.loss:.4f}."
-    return render_blocks((words, class_report(found.classes, "samples")))
+    return render_table(evaluation_report(found))
 
 
 CARDS: dict[str, Callable[[Any], str]] = {

@@ -18,8 +18,7 @@ from convcli.inspect.subject import Subject
 from convcli.layers.base import shape_text
 from convcli.learn.answers import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
-from convcli.present.class_table import class_report
-from convcli.report import Column, Report
+from convcli.present.evaluation import classes_report, frequent_mistakes, mistakes_report
 from convcli.report.chart import matrix_chart
 from convcli.report.document import Block, Figure, Gallery, Picture, Section
 from convcli.report.numbers import percent
@@ -76,7 +75,14 @@ def sample_sections(
     )
     return (
         Section("Confusion", (measured, _confusion(found, name))),
-        Section("Classes", (class_report(found.classes, f"{name} samples"),)),
+        Section(
+            "Classes",
+            (
+                classes_report(
+                    found.classes, found.accuracy, found.loss, f"{name.capitalize()} samples"
+                ),
+            ),
+        ),
         Section("Worst mistakes", _mistakes(trained, data, split, found, name)),
         Section("Activations", _activations(trained, data, split, found, name)),
     )
@@ -89,24 +95,11 @@ def _confusion(found: Evaluation, split: str) -> Block:
     if len(names) <= MATRIX_CLASSES:
         chart = matrix_chart(f"Confusion of {split} samples", counts, names, shares=True)
         words = (
-            "Rows are true classes, columns the answers; under each count stands its share of the "
-            "row, which also is its shade."
+            "Rows are true classes, columns the predicted ones; under each count stands its share "
+            "of the row, which also is its shade."
         )
         return Figure(words, chart)
-    cells = [
-        (names[i], names[j], count, count / max(1, sum(row)))
-        for i, row in enumerate(counts)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    columns = (
-        Column("class", "class"),
-        Column("answer", "taken for"),
-        Column("n", "samples", "right"),
-        Column("share", "of its class", "right", percent),
-    )
-    most = sorted(cells, key=lambda cell: -cell[2])[:MATRIX_CLASSES]
-    return Report("The most frequent mistakes", columns, tuple(most))
+    return frequent_mistakes(found, f"Confusion of {split} samples")
 
 
 def _mistakes(
@@ -120,13 +113,13 @@ def _mistakes(
         f"The {len(found.worst)} surest of {wrong:,} mistakes among {found.n:,} {name} samples"
     )
     if not _are_pictures(trained):
-        return (_mistakes_report(heading, data, found), _no_pictures(trained))
+        return (mistakes_report(found, split.files, heading), _no_pictures(trained))
     subject = Subject(trained)
     inputs = subject.prepared(split.samples[[one.index for one in found.worst]])
     pictures = [
         _picture(
             sample_picture(subject, one_input),
-            f"{_truth(one, data)}\n{percent(one.probability)} sure",
+            f"{_truth(one, data)}\nprobability {percent(one.probability)}",
             MISTAKE_SIDE,
             f"{name} sample {_place(one, split)}: {_truth(one, data)}",
         )
@@ -136,25 +129,12 @@ def _mistakes(
 
 
 def _truth(mistake: Mistake, data: Dataset) -> str:
-    return f"{data.class_names[mistake.truth]}, said {data.class_names[mistake.answer]}"
+    predicted = data.class_names[mistake.answer]
+    return f"{data.class_names[mistake.truth]}, predicted {predicted}"
 
 
 def _place(mistake: Mistake, split: Split) -> str:
     return split.files[mistake.index] if split.files else str(mistake.index)
-
-
-def _mistakes_report(title: str, data: Dataset, found: Evaluation) -> Report:
-    columns = (
-        Column("sample", "sample", "right"),
-        Column("label", "is"),
-        Column("answer", "taken for"),
-        Column("probability", "with", "right", percent),
-    )
-    rows = tuple(
-        (one.index, data.class_names[one.truth], data.class_names[one.answer], one.probability)
-        for one in found.worst
-    )
-    return Report(title, columns, rows)
 
 
 def filters_section(trained: TrainedModel) -> Section:
@@ -203,11 +183,11 @@ def _activations(
         own = {step: array[number : number + 1] for step, array in values.items()}
         maps = layer_maps(trained.network.trace(), own)
         answer = maps[-1].values.ravel()
-        said = int(answer.argmax())
+        best = int(answer.argmax())
         truth = data.class_names[int(split.labels[index])]
         heading = (
             f"{name.capitalize()} sample {index}: is {truth}, "
-            f"said {data.class_names[said]} ({percent(float(answer[said]))} sure)"
+            f"predicted {data.class_names[best]} (probability {percent(float(answer[best]))})"
         )
         given = _picture(sample_picture(subject, inputs[number]), "input", MISTAKE_SIDE)
         layers = [_layer_picture(one) for one in _some(maps)]

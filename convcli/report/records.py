@@ -20,7 +20,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
 
 def tabulate(
     records: Iterable[Any],
-    columns: Mapping[str, str],
+    columns: Mapping[str, str | Column],
     *,
     title: str = "",
     name: str = "",
@@ -35,7 +35,7 @@ def tabulate(
     Args:
         records: mappings, or dataclasses.
         columns: key -> `Header` or `Header|kind`; a kind is one of `KINDS` or how Python formats a
-            number, such as `.4f`.
+            number, such as `.4f`. What else it takes, a `Column` tells.
         title: as `Report`.
         name: as `Report`.
         totals: one more record, set apart at the end; what it lacks stays empty.
@@ -66,7 +66,9 @@ def _record(value: Any) -> Mapping[str, Any]:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _column(key: str, told: str, cells: list[Any]) -> Column:
+def _column(key: str, told: str | Column, cells: list[Any]) -> Column:
+    if isinstance(told, Column):
+        return told
     header, _, kind = told.partition("|")
     figures = all(
         isinstance(cell, int | float | tuple | None) and not isinstance(cell, bool)

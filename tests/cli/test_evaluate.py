@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -48,7 +50,7 @@ def test_evaluate_in_json(place: Path, capfd: pytest.CaptureFixture[str]) -> Non
     assert got["loss"] == pytest.approx(-np.log(ref[range(40), y_test]).mean(), rel=1e-5)
     confusion = [[int(((y_test == i) & (answers == j)).sum()) for j in range(4)] for i in range(4)]
     assert got["confusion"] == confusion
-    assert [set(one) for one in got["classes"]] == [{"name", "precision", "recall", "n"}] * 4
+    assert [set(one) for one in got["classes"]] == [{"name", "precision", "recall", "f1", "n"}] * 4
     assert sum(one["n"] for one in got["calibration"]) == 40
 
 
@@ -56,9 +58,37 @@ def test_evaluate_for_people(place: Path, capfd: pytest.CaptureFixture[str]) -> 
     words = ["--data", str(place / "quadrants.npz"), "--split", "train", "--worst", "3"]
     assert run(["evaluate", str(place / "run"), *words]) == 0
     said = capfd.readouterr().out
-    for part in ("train: accuracy", "Confusion:", "Calibration:"):
+    for part in ("train: accuracy", "Recall", "F1", "Confusion", "Calibration:", "Confidence"):
         assert part in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_csv_of_an_evaluation_is_its_classes(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="computes the figures again")
+    x_test, y_test = quadrants(40, seed=1)
+    probabilities = convcli.load(place / "run").predict(x_test)
+    answers = probabilities.argmax(1)
+    ref = metrics.precision_recall_fscore_support(y_test, answers, zero_division=0)
+    words = ["evaluate", str(place / "run"), "--format", "csv", "--quiet"]
+    capfd.readouterr()
+    assert run(words) == 0
+    *rows, whole = csv.DictReader(io.StringIO(capfd.readouterr().out))
+    assert [row["class"] for row in rows] == list("0123")
+    for key, figures in zip(("precision", "recall", "f1", "n"), ref, strict=True):
+        assert [float(row[key] or 0) for row in rows] == pytest.approx(figures.tolist())
+    assert (whole["class"], whole["n"]) == ("all", "40")
+    assert float(whole["accuracy"]) == metrics.accuracy_score(y_test, answers)
+    assert float(whole["loss"]) == pytest.approx(metrics.log_loss(y_test, probabilities), rel=1e-5)
+    assert {row["accuracy"] for row in rows} == {""}
+    assert run([*words, "--table", "confusion"]) == 0
+    head, *counts = csv.reader(io.StringIO(capfd.readouterr().out))
+    assert head == ["class", "as_0", "as_1", "as_2", "as_3"]
+    got = [[int(n) for n in row[1:]] for row in counts]
+    assert got == metrics.confusion_matrix(y_test, answers).tolist()
+    assert run([*words, "--table", "mistake"]) == 2
+    assert "its tables are classes, confusion, calibration" in capfd.readouterr().err
 
 
 def test_evaluate_holds_a_bound(place: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,9 @@ def test_models_and_evaluations(shown: Any, training: Any) -> None:
     assert any(row[0] == "conv1" for row in page.cells)
     found = evaluate(model, training.data, training.data.test)
     rows = Page(shown(found)["text/html"]).cells
-    assert [row[3] for row in rows[1:]] == [str(one.n) for one in found.classes]
+    assert [row[4] for row in rows[1 : 1 + len(found.classes)]] == [
+        str(one.n) for one in found.classes
+    ]
 
 
 def test_reports_and_documents(shown: Any) -> None:

@@ -93,7 +93,7 @@ def test_the_confusion_is_counted_again(folder: Path, page: Page) -> None:
     named = [p for p in page.pictures if (p["alt"] or "").startswith("test sample")]
     assert len(named) == min(24, wrong)
     recall = float((answers == data["y_test"])[data["y_test"] == 2].mean())
-    assert ["2", f"{recall:.2%}"] in [row[:2] for row in page.cells]
+    assert ["2", f"{recall:.2%}"] in [[row[0], row[2]] for row in page.cells if len(row) > 2]
 
 
 def test_filters_and_maps_are_drawn(folder: Path, page: Page) -> None:

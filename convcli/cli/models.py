@@ -1,0 +1,411 @@
+"""`convcli evaluate|predict|features|export|import|convolutionalize`: a model put to use."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from convcli.cli.learn_options import ModelArgument, load_labeled, load_source
+from convcli.cli.options import FileOutput, Output, OutputOption, ThreadsOption, takes
+from convcli.data.source import SOURCES, Shaping, Source
+from convcli.errors import CheckError, InputError, UsageError
+from convcli.net.lookup import model_path
+from convcli.option import byte_count, option
+
+if TYPE_CHECKING:
+    from convcli.cli.console import Messages
+    from convcli.data import Dataset
+    from convcli.exchange.features import FeatureExtractor
+    from convcli.imaging.jobs import Source as PictureSource
+    from convcli.learn.answers import Answer
+    from convcli.learn.modelfile import TrainedModel
+
+SplitName = Literal["train", "validation", "test"]
+SPLIT = "Which samples: test, else those held out of the training, else all."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("evaluate", epilog=EVALUATE_EXAMPLES)(evaluate)
+    app.command("predict", epilog=PREDICT_EXAMPLES)(predict)
+    app.command("features", epilog=FEATURES_EXAMPLES)(features)
+    app.command("export", epilog=EXPORT_EXAMPLES)(export)
+    app.command("import", epilog=IMPORT_EXAMPLES)(import_)
+    app.command("convolutionalize", epilog=CONVOLUTIONALIZE_EXAMPLES)(convolutionalize)
+
+
+EVALUATE_EXAMPLES = """Examples:
+
+  convcli evaluate runs/fashion
+
+  convcli evaluate runs/digits --data mnist --format csv
+
+  convcli evaluate model.safetensors --data photos --size 64x64 --worst 20
+
+  convcli evaluate model.safetensors --data mnist --table confusion
+
+  convcli evaluate model.safetensors --data mnist --fail-under 0.99 --format json
+"""
+
+
+@takes(source=Source, out=Output)
+def evaluate(
+    model: ModelArgument,
+    *,
+    source: Source,
+    split: SplitName | None = option(SPLIT),
+    worst: int = option("How many of the worst mistakes to list.", min=0, default=5),
+    fail_under: float | None = option("Exit with 5 under this accuracy (0..1)."),
+    threads: ThreadsOption = 0,
+    out: Output,
+) -> None:
+    """Evaluate a model on labeled samples.
+
+    It prints accuracy and loss, precision, recall and F1 of each class, the confusion matrix,
+    calibration, and the worst mistakes.
+
+    The main table, which --format csv prints, is `classes`: a row for each class, and a row `all`
+    with the means over the classes, accuracy and loss. --table takes confusion, calibration or
+    mistakes instead.
+    """
+    from convcli.learn import answers
+    from convcli.learn.modelfile import load
+    from convcli.present.evaluation import evaluation_report
+
+    trained = load(model)
+    chosen = load_labeled(trained, source, split, out.messages)
+    with out.messages.warned(chosen.data.name):
+        found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+    out.emit(evaluation_report(found, chosen))
+    if fail_under is not None and found.accuracy < fail_under:
+        raise CheckError(
+            f"The accuracy is {found.accuracy:.4f}, under the {fail_under:g} of --fail-under."
+        )
+
+
+PREDICT_EXAMPLES = """Examples:
+
+  convcli predict model.safetensors digit.jpg --show
+
+  convcli predict runs/fashion photos --top 5 --threshold 0.8
+
+  convcli predict model.safetensors - --format json < digit.png
+"""
+
+
+@takes(out=Output)
+def predict(
+    model: ModelArgument,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...", help="Pictures, folders, patterns, matrices (.npy .csv .txt), -."
+        ),
+    ],
+    *,
+    top: int = option("How many classes to name.", min=1, default=3),
+    threshold: float = option("Under this probability: don't know.", default=0.0),
+    logits: bool = option("Show the raw outputs too, before any softmax.", default=False),
+    show: bool = option("Draw what the network was fed (on stderr).", default=False),
+    memory_limit: str = option(
+        "Refuse inputs that would need more, such as 8GiB.", metavar="SIZE", default="2GiB"
+    ),
+    out: Output,
+) -> None:
+    """Ask a model about pictures: files, folders, patterns, - for stdin, or matrices.
+
+    A model of MNIST's digits takes a photo of a digit on paper: it finds the ink, turns it white on
+    black, and centers it as MNIST does. --show draws what the network was fed.
+    """
+    from convcli.imaging.jobs import find_sources
+    from convcli.learn.answers import answers
+    from convcli.learn.modelfile import load
+    from convcli.present.evaluation import predictions_report
+
+    limit = byte_count(memory_limit)
+    trained = load(model)
+    sources = find_sources(inputs, recursive=True)
+    draws = show and sys.stderr.isatty()
+    if show and not draws:
+        out.messages.say("--show draws on a terminal only; stderr is none.")
+    found: list[tuple[str, Answer]] = []
+    problems = []
+    with out.messages.progress() as progress:
+        for one in progress.track(sources, description="pictures"):
+            try:
+                samples = _samples_of(one, trained, limit)
+            except InputError as problem:
+                problems.append(str(problem))
+                continue
+            with out.messages.warned(one.name):
+                told = answers(trained, samples, top=top, threshold=threshold, logits=logits)
+            names = [one.name if len(told) == 1 else f"{one.name}[{n}]" for n in range(len(told))]
+            found += zip(names, told, strict=True)
+            for name, sample in zip(names, samples if draws else (), strict=False):
+                sys.stderr.write(f"{name}\n{_drawn(sample)}")
+    if found or not problems:
+        out.emit(predictions_report(found))
+    if problems:
+        count = f"{len(problems)} of {len(sources)} inputs could not be used:\n  "
+        raise InputError((count if len(sources) > 1 else "") + "\n  ".join(problems))
+
+
+def _samples_of(source: PictureSource, model: TrainedModel, limit: int) -> Any:
+    from convcli.cli.console import standard_input
+    from convcli.learn.pictures import samples_from_source
+
+    content = standard_input() if source.path is None else source.path
+    return samples_from_source(content, source.name, model.preprocessing, memory_limit=limit)
+
+
+def _drawn(sample: Any) -> str:
+    """Return a sample as half blocks with colors, or a sentence where it is no picture."""
+    from convcli.imaging.half_blocks import half_blocks
+    from convcli.imaging.picture import Frame
+
+    if sample.ndim != 3:
+        return "(no picture: it is not drawn)\n"
+    pixels = sample[..., 0] if sample.shape[-1] == 1 else sample
+    return half_blocks(Frame(pixels), columns=sample.shape[1], rows=sample.shape[0])
+
+
+FEATURES_EXAMPLES = """Examples:
+
+  convcli features runs/fashion fashion -o features.npz
+
+  convcli features model.safetensors photos --layer conv2 --pool -o features.csv
+"""
+
+
+@takes(shaping=Shaping, out=FileOutput)
+def features(
+    model: ModelArgument,
+    source: Annotated[str, typer.Argument(metavar="DATA", help=f"The samples: {SOURCES}.")],
+    *,
+    output: OutputOption = None,
+    layer: str | None = option("Name or number; the one before the output when left out."),
+    pool: bool = option("Average maps over their cells: one number a channel.", default=False),
+    shaping: Shaping,
+    out: FileOutput,
+) -> None:
+    """Write what a layer makes of every sample, with labels: features for another classifier.
+
+    An .npz holds x_train, y_train, x_test, y_test and class_names, for scikit-learn or again for
+    train; a .csv has one row for each sample.
+    """
+    from convcli.exchange.features import FeatureExtractor, described
+    from convcli.files import check_target
+    from convcli.learn.modelfile import load
+    from convcli.present.exchange import features_report
+
+    place = output or Path("features.npz")
+    if place.suffix.lower() not in {".npz", ".csv"}:
+        raise UsageError(f"{place}: features are written as .npz or .csv.")
+    path = model_path(model)
+    inputs = [path, Path(source)]
+    check_target(place, force=out.force, inputs=inputs)
+    extractor = FeatureExtractor(load(path), layer, pool=pool)
+    data = load_source(Source(name=source, **shaping.given()), out.messages)
+    found = _computed(extractor, data, out.messages)
+    _write(found, place, force=out.force, inputs=inputs)
+    out.emit_summary(features_report(extractor, found, place, described(extractor)))
+
+
+def _computed(extractor: FeatureExtractor, data: Dataset, messages: Messages) -> Dataset:
+    """Return the data with each sample's features in its place."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    parts: dict[str, Any] = {}
+    with messages.counted() as progress:
+        for name, split in data.splits().items():
+            rows = []
+            for batch in extractor.batches(split.samples):
+                rows.append(batch)
+                progress(name, sum(map(len, rows)), len(split))
+            parts[name] = replace(split, samples=np.concatenate(rows))
+    return replace(data, **parts)
+
+
+def _write(data: Dataset, place: Path, *, force: bool, inputs: list[Path]) -> None:
+    """Write features by the suffix of their place."""
+    from convcli.data.export import save_npz
+    from convcli.exchange.features import write_csv
+
+    if place.suffix.lower() == ".npz":
+        save_npz(data, place, force=force, inputs=inputs)
+        return
+    splits: Any = {name: (split.samples, split.labels) for name, split in data.splits().items()}
+    write_csv(place, splits, data.class_names, force=force, inputs=inputs)
+
+
+EXPORT_EXAMPLES = """Examples:
+
+  convcli export runs/fashion -o fashion.onnx --with-preprocessing
+
+  convcli export model.safetensors --to torch
+
+  convcli export model.safetensors -o model.keras
+"""
+
+
+@takes(out=FileOutput)
+def export(
+    model: ModelArgument,
+    *,
+    to: Literal["onnx", "torch", "keras", "h5", "npz"] | None = option(
+        "The format; by the suffix of -o otherwise."
+    ),
+    output: OutputOption = None,
+    with_preprocessing: bool = option(
+        "Put scale and offset inside: it takes raw levels.", default=False
+    ),
+    out: FileOutput,
+) -> None:
+    """Export a model to ONNX, PyTorch (source and tensors), Keras (.keras, .h5) or NumPy.
+
+    ONNX and PyTorch take channels first, Keras channels last; the outputs are the same to rounding.
+    """
+    from convcli.exchange.export import SUFFIXES, export_model, format_for, preprocessing_words
+    from convcli.learn.modelfile import load
+    from convcli.present.exchange import export_report
+
+    kind = format_for(output, to)
+    source = model_path(model)
+    trained = load(source)
+    exported = export_model(
+        trained,
+        output or source.with_suffix(SUFFIXES[kind]),
+        to=kind,
+        with_preprocessing=with_preprocessing,
+        force=out.force,
+        inputs=[source],
+    )
+    if exported.preprocessing == "outside":
+        out.messages.say(
+            f"Its input is {preprocessing_words(trained)}; --with-preprocessing puts that inside."
+        )
+    out.emit_summary(export_report(exported))
+
+
+IMPORT_EXAMPLES = """Examples:
+
+  convcli import net.onnx -o net.safetensors --classes cat,dog --scale 1/255
+
+  convcli import model.keras
+
+  convcli import weights.npz --network lenet5-keras --scale 1/255 --pictures digit
+"""
+
+OUTPUTS_GUESSED = {
+    "classes": "Its outputs are taken for classes; --outputs values takes them as they are.",
+    "values": "Its outputs are taken for values, not classes; --outputs classes says otherwise.",
+}
+
+
+@takes(out=FileOutput)
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="ONNX, Keras, or arrays.")],
+    *,
+    output: OutputOption = None,
+    network: str | None = option("For arrays: a preset, a file, or words."),
+    classes: str | None = option("Names of the outputs: a,b,c."),
+    scale: str | None = option("Samples are multiplied by it: 1/255, or one a channel."),
+    offset: str | None = option("Then this is added."),
+    pictures: Literal["digit", "resize"] | None = option(
+        "resize whole pictures, or find the white-on-black digit in them."
+    ),
+    outputs: Literal["classes", "values"] | None = option(
+        "classes, which get a softmax where the network has none, or plain values."
+    ),
+    out: FileOutput,
+) -> None:
+    """Import a model from ONNX, Keras (.keras, .h5) or arrays (.safetensors, .npz).
+
+    What comes out is a model file for evaluate, predict, show and train --init. Arrays alone need
+    --network; its layers are matched by name, ours (conv1.kernel) or PyTorch's (conv1.weight).
+    """
+    factors, summands = figures("--scale", scale), figures("--offset", offset)
+    from convcli.exchange.importing import import_model
+    from convcli.files import check_target
+    from convcli.present.exchange import import_report
+
+    place = output or source.with_suffix(".safetensors")
+    if place.suffix.lower() != ".safetensors":
+        raise UsageError(f"{place}: a model file ends in .safetensors.")
+    check_target(place, force=out.force, inputs=[source])
+    imported = import_model(
+        source,
+        network=network,
+        classes=tuple(classes.split(",")) if classes else None,
+        scale=factors,
+        offset=summands,
+        pictures=pictures,
+        outputs=outputs,
+    )
+    imported.model.save(place, force=out.force)
+    for note in imported.notes:
+        out.messages.say(note)
+    if imported.outputs_guessed:
+        out.messages.say(OUTPUTS_GUESSED[imported.model.outputs])
+    rule = imported.model.preprocessing
+    if set(rule.scale) == {1.0} and set(rule.offset) == {0.0}:
+        out.messages.say("Samples are taken as they are; --scale 1/255 brings bytes to 0..1.")
+    out.emit_summary(import_report(imported.model, place))
+
+
+def figures(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Return numbers written as `0.5`, `1/255` or several with commas between them.
+
+    >>> figures("--scale", "1/4,0.5")
+    (0.25, 0.5)
+
+    Raises:
+        UsageError: something else.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(Fraction(part.strip())) for part in text.split(","))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise UsageError(
+            f"{option} {text[:40]!r}: write numbers such as 1/255 or 0.5,0.25,1."
+        ) from None
+
+
+CONVOLUTIONALIZE_EXAMPLES = """Examples:
+
+  convcli convolutionalize runs/mnist -o fcn.safetensors
+
+  convcli show heatmap fcn.safetensors page.png --scale 0.5
+"""
+
+
+@takes(out=FileOutput)
+def convolutionalize(
+    model: ModelArgument,
+    *,
+    output: Path | None = option(
+        "The new model file.", "-o", "--output", show_default="MODEL_fcn.safetensors"
+    ),
+    out: FileOutput,
+) -> None:
+    """Turn a classifier's dense layers into convolutions, so that it slides over any picture.
+
+    The numbers stay: at one place the new model answers what the old one does for that window.
+    """
+    path = model_path(model)
+    place = out.place(output, path, "fcn", inputs=[path], suffixes=[".safetensors"])
+    from convcli.inspect.convolutionalize import convolutionalize, sliding
+    from convcli.learn.modelfile import load
+    from convcli.present.exchange import sliding_report
+
+    converted = convolutionalize(load(path))
+    converted.save(place, force=out.force)
+    out.emit_summary(sliding_report(converted, sliding(converted.network), place))
+    out.messages.say(f"{place}: {converted.model.trace.totals.params:,} parameters.")

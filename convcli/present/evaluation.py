@@ -1,0 +1,235 @@
+"""How a model does on labeled samples, and what it predicts for single ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convcli.report import Column, Report, tabulate
+from convcli.report.numbers import percent
+
+if TYPE_CHECKING:
+    from convcli.learn.answers import Answer, ClassFigures, Evaluation
+    from convcli.learn.rundata import Labeled
+
+MATRIX_CLASSES = 12
+"""The confusion matrix of more classes is told by its largest cells."""
+FREQUENT = 20
+"""Cells that are told of such a matrix."""
+
+
+def evaluation_report(found: Evaluation, samples: Labeled | None = None) -> Report:
+    """Return precision, recall and F1 of each class, with confusion, calibration and mistakes.
+
+    Args:
+        found: the evaluation.
+        samples: what it was made on, where that is known.
+    """
+    names = [one.name for one in found.classes]
+    files = samples.samples.files if samples else ()
+    where = f"{samples.title}: " if samples else ""
+    classes = classes_report(found.classes, found.accuracy, found.loss)
+    return Report(
+        f"{where}accuracy {found.accuracy:.2%}, loss {found.loss:.4f}, {found.n:,} samples",
+        classes.columns,
+        classes.rows,
+        sections=classes.sections,
+        name=classes.name,
+        document={
+            "accuracy": found.accuracy,
+            "loss": found.loss,
+            "n": found.n,
+            **({"split": samples.name} if samples else {}),
+            "confusion": found.confusion.tolist(),
+            "classes": [asdict(one) | {"f1": one.f1} for one in found.classes],
+            "calibration_error": found.calibration_error,
+            "calibration": [asdict(one) for one in found.bins],
+            "worst": [
+                {
+                    "index": one.index,
+                    "file": files[one.index] if files else None,
+                    "label": names[one.truth],
+                    "answer": names[one.answer],
+                    "probability": one.probability,
+                }
+                for one in found.worst
+            ],
+        },
+        parts=(
+            confusion_report(found),
+            calibration_report(found),
+            *((mistakes_report(found, files),) if found.worst else ()),
+        ),
+    )
+
+
+def classes_report(
+    classes: Sequence[ClassFigures],
+    accuracy: float | None,
+    loss: float | None,
+    counted: str = "Samples",
+) -> Report:
+    """Return the figures of each class, and under them their means and those of all samples.
+
+    Args:
+        classes: their figures.
+        accuracy: of all samples.
+        loss: of all samples.
+        counted: heading of the column of samples.
+    """
+    rows: list[dict[str, Any]] = [
+        {"class": one.name, "f1": one.f1, **asdict(one)} for one in classes
+    ]
+    means = {key: _mean(row[key] for row in rows) for key in ("precision", "recall", "f1")}
+    n = sum(one.n for one in classes)
+    whole = {"class": "all", "n": n, "accuracy": accuracy, "loss": loss}
+    columns: dict[str, str | Column] = {
+        "class": "Class",
+        "precision": "Precision|%",
+        "recall": "Recall|%",
+        "f1": "F1|%",
+        "n": counted,
+        "accuracy": Column("accuracy", "Accuracy", "right", _blank_or(percent)),
+        "loss": Column("loss", "Loss", "right", _blank_or("{:.4f}".format)),
+    }
+    return tabulate([*rows, whole | means], columns, name="classes", sections=[len(rows)])
+
+
+def _blank_or(text: Callable[[float], str]) -> Callable[[float | None], str]:
+    return lambda figure: "" if figure is None else text(figure)
+
+
+def _mean(figures: Iterable[float | None]) -> float | None:
+    known = [one for one in figures if one is not None]
+    return sum(known) / len(known) if known else None
+
+
+def confusion_report(found: Evaluation, title: str = "Confusion") -> Report:
+    """Return the confusion matrix, or its largest cells where it would not fit a screen.
+
+    The document has the shares of each true class too.
+    """
+    names = [one.name for one in found.classes]
+    counts = found.confusion.tolist()
+    document = {
+        "classes": names,
+        "counts": counts,
+        "shares": [[count / max(1, sum(row)) for count in row] for row in counts],
+        "accuracy": found.accuracy,
+    }
+    if len(names) > MATRIX_CLASSES:
+        return frequent_mistakes(found, title, document)
+    keys = [f"as_{name}" for name in names]
+    records = [
+        {"class": name, **dict(zip(keys, row, strict=True))}
+        for name, row in zip(names, counts, strict=True)
+    ]
+    columns = {"class": "True class", **dict(zip(keys, names, strict=True))}
+    note = "Rows are true classes, columns the predicted ones."
+    return tabulate(
+        records, columns, title=title, name="confusion", notes=[note], document=document
+    )
+
+
+def frequent_mistakes(found: Evaluation, title: str, document: Any = None) -> Report:
+    """Return which class is most often taken for which other."""
+    names = [one.name for one in found.classes]
+    cells = [
+        {"class": names[i], "answer": names[j], "n": count, "share": count / max(1, sum(row))}
+        for i, row in enumerate(found.confusion.tolist())
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    cells.sort(key=lambda cell: -cell["n"])
+    columns = {
+        "class": "True class",
+        "answer": "Predicted",
+        "n": "Samples",
+        "share": "Share of the class|.1%",
+    }
+    return tabulate(
+        cells[:FREQUENT],
+        columns,
+        title=f"{title}: the most frequent mistakes",
+        name="confusion",
+        document=document,
+    )
+
+
+def calibration_report(found: Evaluation) -> Report:
+    """Return how often the model is right, by how sure it is."""
+    return tabulate(
+        [one for one in found.bins if one.n],
+        {"confidence": "Confidence|%", "accuracy": "Accuracy|%", "n": "Samples"},
+        title=f"Calibration: expected error {found.calibration_error:.2%}",
+        name="calibration",
+    )
+
+
+def mistakes_report(
+    found: Evaluation, files: Sequence[str] = (), title: str = "Worst mistakes"
+) -> Report:
+    """Return the mistakes with the highest probabilities.
+
+    Args:
+        found: the evaluation.
+        files: of the samples, where they come from files.
+        title: of the table.
+    """
+    names = [one.name for one in found.classes]
+    records = [
+        {
+            "sample": files[one.index] if files else str(one.index),
+            "label": names[one.truth],
+            "answer": names[one.answer],
+            "probability": one.probability,
+        }
+        for one in found.worst
+    ]
+    columns: dict[str, str | Column] = {
+        "sample": Column("sample", "Sample", text=lambda place: Path(place).name),
+        "label": "True class",
+        "answer": "Predicted",
+        "probability": "Probability|%",
+    }
+    return tabulate(records, columns, title=title, name="mistakes")
+
+
+def predictions_report(found: Sequence[tuple[str, Answer]]) -> Report:
+    """Return what a model predicts, one row for each named sample."""
+    records = [_prediction(name, one) for name, one in found]
+    rows = [
+        record | {"runner_up": ", ".join(f"{label} {p:.1%}" for label, p in one.top[1:]) or None}
+        for record, (_, one) in zip(records, found, strict=True)
+    ]
+    columns: dict[str, str | Column] = {
+        "file": "File",
+        "label": Column("label", "Predicted", text=lambda label: label or "don't know"),
+        "probability": "Probability|%",
+        "runner_up": "Runner-up",
+    }
+    if any("values" in record for record in records):
+        columns = {"file": "File", "values": Column("values", "Values", text=_figures)}
+    elif any("logits" in record for record in records):
+        columns["logits"] = Column("logits", "Logits", text=_figures)
+    return tabulate(rows, columns, document=records)
+
+
+def _prediction(name: str, one: Answer) -> dict[str, Any]:
+    record = {
+        "file": name,
+        "label": one.label,
+        "probability": one.probability,
+        "top": [{"label": label, "probability": p} for label, p in one.top],
+    }
+    more = {"values": one.values, "logits": one.logits}
+    return record | {key: value for key, value in more.items() if value is not None}
+
+
+def _figures(values: list[Any] | None) -> str:
+    """Return numbers in a row; maps are told by their extent."""
+    if values and isinstance(values[0], list):
+        return f"a map of {len(values)} rows; --format json has them"
+    return " ".join(f"{value:.6g}" for value in values or [])
