@@ -85,7 +85,7 @@ def data(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import Messages, emit, emit_summary
-    from convcli.cli.data_reports import description, names_report
+    from convcli.present.data import description, names_report
 
     if source is None:
         if check or sheet or output is not None:
@@ -139,8 +139,8 @@ def _keep(
     loaded: Dataset, output: Path, source: Path, messages: Messages, *, sheet: bool, force: bool
 ) -> None:
     if sheet:
-        from convcli.cli.data_reports import sheet_cells
         from convcli.imaging.kernel_sheet import save_sheet
+        from convcli.present.data import sheet_cells
 
         cells = sheet_cells(loaded, SHEET_SAMPLES)
         height, width = save_sheet(

@@ -77,8 +77,8 @@ def kernels(
 ) -> None:
     """Parse, call, render."""
     from convcli.cli.console import emit
-    from convcli.cli.kernel_reports import catalog_report, kernel_report
     from convcli.kernels import find
+    from convcli.present.kernels import catalog_report, kernel_report
 
     if name is not None and sheet is None:
         refuse_without_effect({"--group": group, "--search": search, "-o": output}, "without NAME")

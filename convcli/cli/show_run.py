@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from convcli.learn.answers import Evaluation
     from convcli.learn.modelfile import TrainedModel
     from convcli.learn.rundata import Labeled
-    from convcli.report import Report
 
 SplitOption = Annotated[
     SplitName | None,
@@ -64,6 +63,8 @@ def show_confusion(
 ) -> None:
     """Draw which class is taken for which: counts, and their share of the true class."""
     target = _target(model, output, "confusion", (".png", ".svg"), force=force, quiet=quiet)
+    from convcli.present.evaluation import confusion_report
+
     found, chosen, _ = _evaluated(target, model, source, split, threads, worst=0)
     names = list(chosen.data.class_names)
     title = f"{chosen.title}: {found.accuracy:.2%} of {found.n:,} right"
@@ -81,7 +82,7 @@ def show_confusion(
 
         picture = Picture((Frame(matrix_picture(title, counts, names)),))
         write_picture(target.path, picture, force=target.force, inputs=target.inputs)
-    emit_summary(_confusion_report(title, found, names), style, target.messages)
+    emit_summary(confusion_report(found, title), style, target.messages)
     target.messages.say(f"{target.path}: {len(names)} classes.")
 
 
@@ -100,10 +101,12 @@ def show_errors(
 ) -> None:
     """Draw the samples that the model got wrong, the surest mistakes first."""
     target = _target(model, output, "errors", (), force=force, quiet=quiet)
+    from convcli.present.evaluation import mistakes_report
+
     found, chosen, trained = _evaluated(target, model, source, split, threads, worst=limit)
     data, samples, name = chosen.data, chosen.samples, chosen.name
     wrong = found.n - int(found.confusion.trace())
-    report = _errors_report(found, data, samples, f"{wrong:,} of {found.n:,} {name} samples wrong")
+    report = mistakes_report(found, samples.files, f"{wrong:,} of {found.n:,} {name} samples wrong")
     if not found.worst:
         emit_summary(report, style, target.messages)
         target.messages.say("There is no mistake to draw; nothing was written.")
@@ -156,36 +159,6 @@ def _evaluated(
     return found, chosen, trained
 
 
-def _confusion_report(title: str, found: Evaluation, names: list[str]) -> Report:
-    """Return counts with the shares of each true class; the largest cells of a large matrix."""
-    from convcli.report import Column, Report
-
-    counts = found.confusion.tolist()
-    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
-    document = {"classes": names, "counts": counts, "shares": shares, "accuracy": found.accuracy}
-    if len(names) <= 12:
-        columns = (Column("class", "true"), *(Column(f"as_{n}", n, "right") for n in names))
-        rows: list[tuple[Any, ...]] = [
-            (name, *row) for name, row in zip(names, counts, strict=True)
-        ]
-        note = "Rows are true classes, columns the answers; shares are in the picture."
-        return Report(title, columns, tuple(rows), None, (note,), document)
-    columns = (
-        Column("class", "true"),
-        Column("answer", "taken for"),
-        Column("n", "samples", "right"),
-        Column("share", "of the class", "right", lambda share: f"{share:.1%}"),
-    )
-    rows = [
-        (names[i], names[j], counts[i][j], shares[i][j])
-        for i in range(len(names))
-        for j in range(len(names))
-        if i != j and counts[i][j]
-    ]
-    rows.sort(key=lambda row: -row[2])
-    return Report(title, columns, tuple(rows[:15]), None, (), document)
-
-
 def _error_cells(
     found: Evaluation, data: Dataset, samples: Split, trained: TrainedModel
 ) -> list[Any]:
@@ -198,30 +171,9 @@ def _error_cells(
     inputs = subject.prepared(samples.samples[wrong])
     return [
         Cell(
-            f"{data.class_names[mistake.truth]}, said {data.class_names[mistake.answer]}\n"
-            f"{mistake.probability:.1%} sure",
+            f"{data.class_names[mistake.truth]}, predicted {data.class_names[mistake.answer]}\n"
+            f"{mistake.probability:.1%}",
             sample_picture(subject, one),
         )
         for mistake, one in zip(found.worst, inputs, strict=True)
     ]
-
-
-def _errors_report(found: Evaluation, data: Dataset, samples: Split, title: str) -> Report:
-    from convcli.report import Column, Report
-
-    columns = (
-        Column("sample", "sample"),
-        Column("label", "is"),
-        Column("answer", "taken for"),
-        Column("probability", "with", "right", lambda share: f"{share:.2%}"),
-    )
-    rows = tuple(
-        (
-            samples.files[one.index] if samples.files else str(one.index),
-            data.class_names[one.truth],
-            data.class_names[one.answer],
-            one.probability,
-        )
-        for one in found.worst
-    )
-    return Report(title, columns, rows)

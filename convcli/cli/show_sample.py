@@ -21,9 +21,7 @@ from convcli.cli.show_output import (
 
 if TYPE_CHECKING:
     from convcli.inspect.explaining import Explained
-    from convcli.inspect.maps import LayerMaps
     from convcli.inspect.subject import Subject
-    from convcli.report import Report
 
 Method = Literal["gradient", "smoothgrad", "integrated", "all"]
 
@@ -82,6 +80,7 @@ def show_activations(
     from convcli.imaging.sheet import Cell
     from convcli.inspect.maps import layer_maps, map_cells
     from convcli.inspect.portrait import sample_picture
+    from convcli.present.inspection import maps_report
 
     subject = load_subject(model)
     sample = load_sample(subject, image)
@@ -91,7 +90,7 @@ def show_activations(
     first = Cell("the input", sample_picture(subject, sample[0]))
     show_cells(
         [first, *map_cells(maps, names, limit)],
-        _maps_report(maps),
+        maps_report(maps),
         target,
         style,
         title="What every layer answers",
@@ -213,6 +212,7 @@ def _show_explained(
     """Draw input, map and overlay, a row for each of `found`."""
     from convcli.imaging.sheet import Cell
     from convcli.inspect.portrait import attribution_cells, sample_picture
+    from convcli.present.inspection import explained_report
 
     picture = sample_picture(subject, sample[0])
     name = subject.trained.class_names[found[0].label]
@@ -226,69 +226,9 @@ def _show_explained(
         cells += [Cell("the input", picture, heading), first, *others]
     show_cells(
         cells,
-        _explained_report(subject, found, name, probability),
+        explained_report(found, name, probability),
         target,
         style,
         cell_width=336,
         columns=3,
     )
-
-
-def _explained_report(
-    subject: Subject, found: list[Explained], name: str, probability: float
-) -> Report:
-    from convcli.report import Column, Report
-
-    columns = (
-        Column("method", "method"),
-        Column("class", "class"),
-        Column("probability", "probability", "right"),
-        Column("min", "smallest", "right"),
-        Column("max", "largest", "right"),
-        Column("at", "at row,column", "right", lambda place: f"{place[0]},{place[1]}"),
-    )
-    rows = []
-    for one in found:
-        place = divmod(int(abs(one.values).argmax()), one.values.shape[1])
-        low, high = float(one.values.min()), float(one.values.max())
-        rows.append((one.method, name, probability, low, high, place))
-    document = [
-        dict(zip((column.key for column in columns), row, strict=True))
-        | {"shape": list(one.values.shape), "values": one.values.tolist()}
-        | one.figures
-        for one, row in zip(found, rows, strict=True)
-    ]
-    notes = tuple(one.note for one in found if one.note)
-    return Report("", columns, tuple(rows), None, notes, document)
-
-
-def _maps_report(maps: list[LayerMaps]) -> Report:
-    from convcli.report import Column, Report
-
-    columns = (
-        Column("index", "#", "right"),
-        Column("name", "layer"),
-        Column("output", "output", "right"),
-        Column("receptive_field", "field", "right"),
-        Column("min", "smallest", "right"),
-        Column("mean", "mean", "right"),
-        Column("max", "largest", "right"),
-        Column("zeros", "zeros", "right", lambda share: f"{share:.0%}"),
-        Column("silent", "silent channels", "right"),
-    )
-    rows = tuple(
-        (
-            one.step.index,
-            one.step.name,
-            one.step.output_shape,
-            one.step.receptive_field if one.step.stride else None,
-            float(one.values.min()),
-            float(one.values.mean()),
-            float(one.values.max()),
-            one.zeros,
-            one.silent,
-        )
-        for one in maps
-    )
-    note = "A field of - is the whole input. Zeros is the share of cells that are 0."
-    return Report("", columns, rows, None, (note,))

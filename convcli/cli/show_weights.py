@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,11 +17,6 @@ from convcli.cli.show_output import (
     parse_unit,
     show_cells,
 )
-
-if TYPE_CHECKING:
-    from convcli.inspect.excitation import Excited
-    from convcli.inspect.filters import Filter
-    from convcli.report import Report
 
 FILTERS_EXAMPLES = """Examples:
 
@@ -38,9 +33,6 @@ MAXIMIZE_EXAMPLES = """Examples:
 
   convcli show maximize model.safetensors --unit conv2:7 --unit dense2:3 -o units.png
 """
-
-PRINTED = 64
-"""Rows of the table of filters."""
 
 
 def register(group: typer.Typer) -> None:
@@ -82,6 +74,7 @@ def show_filters(
         inputs=[_file_of(model)],
     )
     from convcli.inspect.filters import filter_cells, filters_of
+    from convcli.present.inspection import filters_report
 
     subject = load_subject(model)
     filters = filters_of(subject.trace, subject.parameters, layer, filter_=filter_, channel=channel)
@@ -89,7 +82,7 @@ def show_filters(
     inputs = len({one.channel for one in shown})
     show_cells(
         filter_cells(shown),
-        _filters_report(filters, len(shown)),
+        filters_report(filters, len(shown)),
         target,
         style,
         title=f"Kernels of {filters[0].layer}",
@@ -128,6 +121,7 @@ def show_maximize(
     )
     from convcli.inspect.excitation import BATCH, excite, excited_cells, units_of
     from convcli.inspect.maximize import Ascent
+    from convcli.present.inspection import maximize_report
 
     subject = load_subject(model)
     units = units_of(subject, [parse_unit(one) for one in unit or ()], limit)
@@ -142,7 +136,7 @@ def show_maximize(
         ]
     show_cells(
         excited_cells(subject, found),
-        _maximize_report(found),
+        maximize_report(found),
         target,
         style,
         title="Inputs that excite units most",
@@ -153,51 +147,3 @@ def _file_of(model: Path) -> Path:
     from convcli.net.lookup import model_path
 
     return model_path(model)
-
-
-def _filters_report(filters: list[Filter], shown: int) -> Report:
-    from convcli.report import Column, Report
-
-    columns = (
-        Column("layer", "layer"),
-        Column("filter", "filter", "right"),
-        Column("channel", "input channel", "right"),
-        Column("min", "smallest", "right"),
-        Column("max", "largest", "right"),
-        Column("sum", "sum", "right"),
-    )
-    figures: list[tuple[Any, ...]] = [
-        (
-            one.layer,
-            one.filter,
-            one.channel,
-            float(one.weights.min()),
-            float(one.weights.max()),
-            float(one.weights.sum()),
-        )
-        for one in filters
-    ]
-    document = [
-        dict(zip((column.key for column in columns), row, strict=True))
-        | {"weights": one.weights.tolist()}
-        for one, row in zip(filters, figures, strict=True)
-    ]
-    left = len(filters) - shown
-    notes = [f"{left} more kernels are not drawn; see --limit."] if left else []
-    if len(figures) > PRINTED:
-        notes.append(f"The first {PRINTED} of {len(figures)} rows; --format json has all.")
-    return Report("", columns, tuple(figures[:PRINTED]), None, tuple(notes), document)
-
-
-def _maximize_report(found: list[Excited]) -> Report:
-    from convcli.report import Column, Report
-
-    columns = (
-        Column("layer", "layer"),
-        Column("channel", "channel", "right"),
-        Column("before", "at the start", "right"),
-        Column("after", "at the end", "right"),
-    )
-    rows = tuple((one.step.name, one.channel, one.before, one.after) for one in found)
-    note = "Before the activation; of a map, its middle cell. The start is a flat gray input."
-    return Report("", columns, rows, None, (note,))

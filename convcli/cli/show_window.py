@@ -20,9 +20,7 @@ from convcli.cli.show_output import (
 from convcli.option import parse_place
 
 if TYPE_CHECKING:
-    from convcli.inspect.heatmap import Heatmap
     from convcli.net import Network
-    from convcli.report import Report
 
 RECEPTIVE_EXAMPLES = """Examples:
 
@@ -163,6 +161,7 @@ def show_heatmap(
     from convcli.inspect.heatmap import field_picture, heatmap, heatmap_cells
     from convcli.inspect.subject import class_number
     from convcli.learn.modelfile import load
+    from convcli.present.inspection import heatmap_report
 
     trained = load(model)
     names = trained.class_names
@@ -173,7 +172,7 @@ def show_heatmap(
     labels = labels[:MOST_CLASSES] if chosen is None else [chosen]
     show_cells(
         heatmap_cells(found, names, labels),
-        _heatmap_report(found, names, labels, note),
+        heatmap_report(found, names, labels, note),
         target,
         style,
         cell_width=_cell_width(picture.shape[1], len(labels) + 1),
@@ -193,42 +192,3 @@ def _frame(image: str) -> Any:
 
     content = standard_input() if image == STANDARD_STREAM else Path(image)
     return read_picture(content, name=image).frames[0]
-
-
-def _heatmap_report(found: Heatmap, names: tuple[str, ...], labels: list[int], note: str) -> Report:
-    from convcli.layers.base import shape_text
-    from convcli.report import Column, Report
-
-    columns = (
-        Column("class", "class"),
-        Column("probability", "most", "right", lambda share: f"{share:.2%}"),
-        Column("row", "window's first row", "right"),
-        Column("col", "column", "right"),
-    )
-    rows = []
-    for label in labels:
-        probability, (row, column) = found.best(label)
-        rows.append((names[label], probability, row, column))
-    how = found.sliding
-    shape = found.answers.shape[:2]
-    notes = [
-        f"{shape_text(shape)} windows of {shape_text(how.window)}, {shape_text(how.stride)} apart.",
-        *([note] if note else []),
-    ]
-    if not how.exact:
-        notes.append(
-            "Its layers pad: inside a larger picture they see neighbors where the classifier saw "
-            "zeros, so the values differ from the classifier's."
-        )
-    document = {
-        "window": list(how.window),
-        "stride": list(how.stride),
-        "shape": list(shape),
-        "exact": how.exact,
-        "classes": [
-            dict(zip(("class", "probability", "row", "col"), row, strict=True))
-            | {"values": found.answers[..., label].tolist()}
-            for label, row in zip(labels, rows, strict=True)
-        ],
-    }
-    return Report("", columns, tuple(rows), None, tuple(notes), document)
