@@ -10,7 +10,10 @@ from pathlib import Path
 from convcli import __version__
 from convcli.errors import UsageError
 
-NEEDED = ("typer", "rich", "numpy", "numba", "pillow", "safetensors", "platformdirs", "isal")
+NEEDED = (
+    *("typer", "rich", "numpy", "numba", "pillow", "safetensors", "platformdirs", "isal"),
+    *("joblib", "jinja2", "plotille"),
+)
 """Packages of the base install."""
 
 OPTIONAL = {

@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"learn", "data", "net", "files", "records", "environment"},
         {"numpy", "joblib", "dask", "distributed", "optuna"},
     ),
-    "report": (set(), {"rich", "jinja2"}),  # tables where a terminal asks for them; pages
+    "report": (set(), {"rich", "jinja2", "plotille"}),  # tables and curves of terminals; pages
     "present": (
         {
             "report",
