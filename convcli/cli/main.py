@@ -20,7 +20,7 @@ from convcli.errors import ConvcliError, ExitCode
 from convcli.report.printable import printable
 
 PANELS: dict[str, dict[str, str]] = {
-    "Pictures": {"filter": "filter", "pool": "pool", "kernels": "kernels"},
+    "Pictures": {"filter": "pictures", "pool": "pictures", "kernels": "pictures"},
     "Networks on paper": {"shape": "shape", "compare": "compare", "presets": "presets"},
     "Training": {
         "train": "train",

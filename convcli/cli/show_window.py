@@ -133,7 +133,7 @@ def _fed(network: Network, model: str | None, image: str | None) -> Any:
 
         subject = load_subject(Path(model))
         return sample_picture(subject, load_sample(subject, image)[0])
-    from convcli.imaging.samples import as_sample
+    from convcli.imaging.picture import as_sample
 
     height, width = network.input_shape[:2]
     sample = as_sample(_frame(image), (height, width))

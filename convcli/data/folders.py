@@ -113,8 +113,8 @@ def _list_tree(tree: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
 
 def _read(path: Path, size: tuple[int, int] | None, limits: Limits) -> NDArray[np.uint8]:
     """Return one picture, H x W x 1 (gray) or H x W x 3 (RGB) uint8."""
+    from convcli.imaging.picture import as_sample
     from convcli.imaging.reading import read_picture
-    from convcli.imaging.samples import as_sample
 
     return as_sample(read_picture(path, limits=limits).frames[0], size)
 

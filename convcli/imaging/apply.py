@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.filter import Statistics, total_statistics
 from convcli.errors import InputError, UsageError
 from convcli.files import check_target, new_file
-from convcli.imaging.content import DEFAULT_MAX_PIXELS, DEFAULT_MEMORY_LIMIT, Limits
+from convcli.imaging.content import Limits
 from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
 from convcli.imaging.matrices import (
     MATRIX_SUFFIXES,
@@ -25,12 +24,12 @@ from convcli.imaging.matrices import (
     is_matrix_name,
     read_matrix,
 )
-from convcli.imaging.options import FilterOptions
-from convcli.imaging.picture import Frame, Picture, as_bytes
+from convcli.imaging.options import FileOptions, FilterOptions
+from convcli.imaging.picture import Frame, Picture, as_bytes, preview_png
 from convcli.imaging.pillow import OnSize, from_pillow
 from convcli.imaging.reading import read_picture
 from convcli.imaging.steps import Step
-from convcli.imaging.writing import Written, check_fit, encoded, kind_of, write_picture
+from convcli.imaging.writing import check_fit, encoded, kind_of, write_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,6 @@ class FilteredPicture:
 
     Attributes:
         picture: all frames.
-        is_matrix: it came from numbers, not from a picture file.
         statistics: over all frames.
         value_range: clip, abs, offset, stretch or raw.
         engine: numba or numpy.
@@ -47,7 +45,6 @@ class FilteredPicture:
     """
 
     picture: Picture
-    is_matrix: bool
     statistics: Statistics
     value_range: str
     engine: str
@@ -60,21 +57,10 @@ class FilteredPicture:
 
     def _repr_png_(self) -> bytes:
         """Return a picture to look at, for a notebook."""
-        from convcli.imaging.preview import preview_png
-
         return preview_png(self.picture.frames[0])
 
 
-def filter_image(
-    source: Any,
-    kernel: Any,
-    *,
-    output: Path | str | None = None,
-    force: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    memory_limit: int = DEFAULT_MEMORY_LIMIT,
-    **options: Any,
-) -> NDArray[Any]:
+def filter_image(source: Any, kernel: Any, **options: Any) -> NDArray[Any]:
     """Filter a picture by the rules of `convcli filter`.
 
     Args:
@@ -84,12 +70,9 @@ def filter_image(
             (`value_range`), a matrix of fractions within 0..1 is brightness, its white 1, and any
             other one holds 8-bit levels.
         kernel: a name, family, rows, file or array, or a list of names: a chain.
-        output: also write the result here; the ending chooses the format.
-        force: replace an existing output.
-        max_pixels: refuse files with more pixels.
-        memory_limit: refuse files that would need more bytes of memory.
-        options: the fields of `FilterOptions`: `convolve`, `border`, `padding`, `stride`,
-            `dilation`, `divisor`, `offset`, `normalize`, `value_range`, `gray`, `alpha`,
+        options: the fields of `FilterOptions`: `output` (also write the result there), `force`,
+            `max_pixels`, `memory_limit`, `convolve`, `border`, `padding`, `stride`, `dilation`,
+            `divisor`, `offset`, `normalize`, `value_range`, `gray`, `alpha`, `channels`, `region`,
             `magnitude`, `gradient`, `engine`, `threads`.
 
     Returns:
@@ -106,28 +89,11 @@ def filter_image(
         InputError: a file or array that cannot be used.
         OutputExistsError: `output` exists and `force` is off.
     """
-    pixels: NDArray[Any] = filter_result(
-        source,
-        kernel,
-        output=output,
-        force=force,
-        max_pixels=max_pixels,
-        memory_limit=memory_limit,
-        **options,
-    ).pixels
+    pixels: NDArray[Any] = filter_result(source, kernel, **options).pixels
     return pixels
 
 
-def filter_result(
-    source: Any,
-    kernel: Any,
-    *,
-    output: Path | str | None = None,
-    force: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    memory_limit: int = DEFAULT_MEMORY_LIMIT,
-    **options: Any,
-) -> FilteredPicture:
+def filter_result(source: Any, kernel: Any, **options: Any) -> FilteredPicture:
     """Return what `filter_image` filters with its statistics; a notebook shows it as a picture.
 
     Arguments and errors are those of `filter_image`.
@@ -139,54 +105,53 @@ def filter_result(
     choices = FilterOptions(**options)
     steps = make_steps(kernel, choices)
     inputs = [Path(source)] if isinstance(source, str | Path) else []
-    if output is not None:
-        check_target(Path(output), force=force, inputs=inputs)
-    if isinstance(source, str | Path):
-        getting_ready = partial(make_ready, steps=steps, options=choices)
-        picture, is_matrix = read_any(
-            Path(source), limits=Limits(max_pixels, memory_limit), on_size=getting_ready
-        )
-    else:
-        picture, is_matrix = picture_of(source)
-    done = filter_picture(picture, is_matrix, steps, choices)
-    if output is not None:
-        write_result(Path(output), done, force=force, inputs=inputs)
+    target = None if choices.output is None else Path(choices.output)
+    if target is not None:
+        check_target(target, force=choices.force, inputs=inputs)
+    getting_ready = partial(make_ready, steps=steps, options=choices)
+    picture = read_any(source, limits=choices.limits, on_size=getting_ready)
+    done = filter_picture(picture, steps, choices)
+    if target is not None:
+        write_result(target, done, choices, inputs=inputs)
     return done
 
 
-def picture_of(array: Any) -> tuple[Picture, bool]:
-    """Return an array or a Pillow picture as a picture, and whether it counts as a matrix."""
-    if isinstance(array, Image.Image):
-        return from_pillow(array), False
-    pixels = np.asarray(array)
+def read_any(
+    source: Any,
+    *,
+    limits: Limits = Limits(),
+    on_size: OnSize | None = None,
+) -> Picture:
+    """Return a file, the bytes of one, an array or a Pillow picture as a picture.
+
+    A matrix is a picture of one float64 frame. `on_size` is told the size of an 8-bit file before
+    its pixels are unpacked.
+    """
+    if isinstance(source, Image.Image):
+        return from_pillow(source)
+    if not isinstance(source, str | Path | bytes):
+        return _picture_of(np.asarray(source))
+    if isinstance(source, bytes):
+        is_matrix, name = bytes_are_matrix(source), "stdin"
+    else:
+        source = Path(source)
+        is_matrix, name = is_matrix_name(source), str(source)
+    if not is_matrix:
+        return read_picture(source, name=name, limits=limits, on_size=on_size)
+    matrix = read_matrix(source, name=name, limits=limits)
+    return Picture((Frame(matrix.astype(np.float64)),), kind="matrix")
+
+
+def _picture_of(pixels: NDArray[Any]) -> Picture:
     if pixels.dtype.kind not in "uifb" or pixels.ndim not in {2, 3} or pixels.size == 0:
         raise InputError(
             f"an array of {pixels.dtype}, shape {pixels.shape}: pictures are real numbers, "
             "H x W or H x W x C."
         )
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    is_picture = pixels.dtype in (np.uint8, np.uint16, np.float32)
-    if not is_picture:
-        pixels = pixels.astype(np.float64)
-    has_alpha = is_picture and pixels.ndim == 3 and pixels.shape[2] in {2, 4}
-    return Picture((Frame(pixels, has_alpha),)), not is_picture
-
-
-def read_any(
-    source: Path | bytes,
-    *,
-    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
-    on_size: OnSize | None = None,
-) -> tuple[Picture, bool]:
-    """Read a picture, or a matrix as a picture of one float64 frame; tell which it was."""
-    if isinstance(source, Path):
-        is_matrix, name = is_matrix_name(source), str(source)
-    else:
-        is_matrix, name = bytes_are_matrix(source), "stdin"
-    if not is_matrix:
-        return read_picture(source, name=name, limits=limits, on_size=on_size), False
-    matrix = read_matrix(source, name=name, limits=limits)
-    return Picture((Frame(matrix.astype(np.float64)),), kind="matrix"), True
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+        return Picture((Frame(pixels.astype(np.float64)),), kind="matrix")
+    return Picture((Frame(pixels, pixels.ndim == 3 and pixels.shape[2] in {2, 4}),))
 
 
 def bytes_are_matrix(data: bytes) -> bool:
@@ -201,10 +166,10 @@ def bytes_are_matrix(data: bytes) -> bool:
 
 
 def filter_picture(
-    picture: Picture, is_matrix: bool, steps: Sequence[Step], options: FilterOptions
+    picture: Picture, steps: Sequence[Step], options: FilterOptions
 ) -> FilteredPicture:
     """Filter every frame of a picture."""
-    if is_matrix and options.value_range not in {None, "raw"} and _is_brightness(picture):
+    if picture.is_matrix and options.value_range not in {None, "raw"} and _is_brightness(picture):
         frames = [replace(one, pixels=one.pixels.astype(np.float32)) for one in picture.frames]
         said = (*picture.notes, "Fractions within 0..1 are taken for brightness: white is 1.")
         picture = replace(picture, frames=tuple(frames), notes=said)
@@ -226,7 +191,6 @@ def filter_picture(
         notes["The color profile describes other channels than the result's: left out."] = None
     return FilteredPicture(
         replace(picture, frames=tuple(one.frame for one in done), metadata=metadata, notes=()),
-        is_matrix,
         total_statistics(figures),
         done[0].value_range,
         done[0].engine,
@@ -248,10 +212,8 @@ def _colors(frame: Frame) -> int:
 def write_result(
     path: Path,
     result: FilteredPicture,
-    *,
-    force: bool = False,
+    options: FileOptions = FileOptions(),
     inputs: Iterable[Path] = (),
-    how: Written = Written(),  # noqa: B008  (a frozen value)
 ) -> tuple[str, ...]:
     """Write a result as a picture or, by its ending, as numbers; return what was not kept.
 
@@ -260,36 +222,31 @@ def write_result(
         InputError, OutputExistsError: as `convcli.files.new_file`.
     """
     if is_matrix_name(path):
-        check_matrix_fit(path, result)
+        _check_matrix_fit(path, result)
         data = encode_matrix(result.pixels, path.suffix.lower())
-        with new_file(path, force=force, inputs=inputs) as temporary:
+        with new_file(path, force=options.force, inputs=inputs) as temporary:
             temporary.write_bytes(data)
         return ()
-    return write_picture(
-        path,
-        _with_known_depth(path, result),
-        force=force,
-        inputs=inputs,
-        how=how,
-    )
+    picture = _with_known_depth(path, result)
+    return write_picture(path, picture, force=options.force, inputs=inputs, options=options)
 
 
-def encode_result(result: FilteredPicture, how: Written) -> bytes:
+def encode_result(result: FilteredPicture, options: FileOptions) -> bytes:
     """Return a result as the bytes of a file for a pipe: text for a matrix, else PNG or TIFF.
 
     Raises:
         InputError: float colors, which neither format holds.
     """
-    if result.is_matrix and result.pixels.dtype.kind == "f":
+    if result.picture.is_matrix and result.pixels.dtype.kind == "f":
         return encode_matrix(result.pixels, ".txt")
     kind = "TIFF" if result.pixels.dtype.kind == "f" else "PNG"
     check_fit("stdout", kind, result.picture)
-    return encoded(kind, result.picture, how)
+    return encoded(kind, result.picture, options)
 
 
-def check_matrix_fit(path: Path, result: FilteredPicture) -> None:
+def _check_matrix_fit(path: Path, result: FilteredPicture) -> None:
     """Refuse colors in a text file, where planes would be hard to tell from rows."""
-    if path.suffix.lower() != ".npy" and result.pixels.ndim == 3 and not result.is_matrix:
+    if path.suffix.lower() != ".npy" and result.pixels.ndim == 3 and not result.picture.is_matrix:
         raise UsageError(
             f"{path}: text files hold one plane, the result has {result.pixels.shape[2]} channels. "
             "Use .npy, or --gray."
@@ -299,7 +256,11 @@ def check_matrix_fit(path: Path, result: FilteredPicture) -> None:
 def _with_known_depth(path: Path, result: FilteredPicture) -> Picture:
     """Return the picture to write; raw numbers are no pixels except in a float TIFF."""
     picture = result.picture
-    if result.pixels.dtype == np.float32 and result.is_matrix and result.value_range != "raw":
+    if (
+        result.pixels.dtype == np.float32
+        and result.picture.is_matrix
+        and result.value_range != "raw"
+    ):
         if kind_of(path) == "TIFF":
             return picture
         frames = [replace(one, pixels=as_bytes(one.pixels)) for one in picture.frames]
@@ -313,52 +274,3 @@ def _with_known_depth(path: Path, result: FilteredPicture) -> Picture:
         f"{path}: the result is a matrix of raw numbers. Name a file in "
         f"{' '.join(sorted(MATRIX_SUFFIXES))} .tif, or add --range clip, abs, offset or stretch."
     )
-
-
-Transform = Callable[[Picture, bool], FilteredPicture]
-"""What a command does to a picture; the second argument tells whether it is a matrix."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """What was done to one file.
-
-    Attributes:
-        source: the input's name, `-` for stdin.
-        output: the output's name, `-` for stdout.
-        result: without its pixels' history; `notes` say what was changed, left out or decided.
-        seconds: from opening the input to the finished output.
-    """
-
-    source: str
-    output: str
-    result: FilteredPicture
-    notes: tuple[str, ...]
-    seconds: float
-
-
-def transform_file(
-    source: Path | bytes,
-    output: Path,
-    transform: Transform,
-    *,
-    force: bool = False,
-    inputs: Iterable[Path] = (),
-    how: Written = Written(),  # noqa: B008  (a frozen value)
-    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
-    on_size: OnSize | None = None,
-) -> FileReport:
-    """Read one file, change it and write the result, whole or not at all.
-
-    `on_size` is told the size of an 8-bit picture before its pixels are unpacked.
-
-    Raises:
-        UsageError, InputError, OutputExistsError: as `read_any` and `write_result`.
-    """
-    start = time.perf_counter()
-    picture, is_matrix = read_any(source, limits=limits, on_size=on_size)
-    result = transform(picture, is_matrix)
-    left_out = write_result(output, result, force=force, inputs=inputs, how=how)
-    name = str(source) if isinstance(source, Path) else "-"
-    seconds = time.perf_counter() - start
-    return FileReport(name, str(output), result, (*result.notes, *left_out), seconds)

@@ -18,7 +18,7 @@ from convcli.engine.filter import Statistics
 from convcli.engine.filter_numpy import converted, extended
 from convcli.errors import InputError, UsageError
 from convcli.imaging.options import FilterOptions, parse_border
-from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_gray, white_level
+from convcli.imaging.picture import CHANNEL_NAMES, Frame, preview_png, to_gray, white_level
 from convcli.imaging.steps import GRAY_LEVELS, Step, make_step
 
 
@@ -42,8 +42,6 @@ class FilteredFrame:
 
     def _repr_png_(self) -> bytes:
         """Return a picture to look at, for a notebook."""
-        from convcli.imaging.preview import preview_png
-
         return preview_png(self.frame)
 
 

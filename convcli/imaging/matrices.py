@@ -30,7 +30,7 @@ def read_matrix(
     source: Path | bytes,
     *,
     name: str | None = None,
-    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
+    limits: Limits = Limits(),
 ) -> NDArray[Any]:
     """Read a matrix from a text or NPY file, or from the bytes of one.
 

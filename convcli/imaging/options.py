@@ -5,29 +5,89 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from convcli.engine.borders import border_mode
 from convcli.errors import UsageError, did_you_mean
+from convcli.imaging.content import DEFAULT_MAX_PIXELS, DEFAULT_MEMORY_LIMIT, Limits
+from convcli.option import byte_count, option
 
 RangeName = Literal["clip", "abs", "offset", "stretch", "raw"]
 AlphaName = Literal["keep", "filter", "premultiply"]
 MagnitudeName = Literal["l2", "l1", "max"]
 GradientName = Literal["magnitude", "direction", "both"]
 PaddingName = Literal["same", "valid", "full"]
+EngineName = Literal["auto", "numba", "numpy"]
 
 _WORDS = {
-    "value_range": ("clip", "abs", "offset", "stretch", "raw"),
-    "alpha": ("keep", "filter", "premultiply"),
-    "magnitude": ("l2", "l1", "max"),
-    "gradient": ("magnitude", "direction", "both"),
-    "padding": ("same", "valid", "full"),
-    "engine": ("auto", "numba", "numpy"),
+    "value_range": RangeName,
+    "alpha": AlphaName,
+    "magnitude": MagnitudeName,
+    "gradient": GradientName,
+    "padding": PaddingName,
+    "engine": EngineName,
 }
 
 
+def _file_option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002
+    return option(help, *flags, default=default, rich_help_panel="Files", **more)
+
+
 @dataclass(frozen=True, slots=True)
-class FilterOptions:
+class FileOptions:
+    """What to do with files, whatever is done to the pictures in them.
+
+    Attributes:
+        threads: None or 0 for all processors.
+    """
+
+    output: str | None = _file_option(
+        "Where the result goes: a file, a folder (made with a / behind it), - for stdout, or a "
+        "pattern such as 'out/{stem}-{kernel}.{ext}' ({folder}: the input's).",
+        "-o",
+        "--output",
+        metavar="PLACE",
+    )
+    recursive: bool = _file_option(
+        "Take the pictures in directories, at any depth.", "--recursive", default=False
+    )
+    in_place: bool = _file_option(
+        "Replace the inputs themselves; needs --force.", "--in-place", default=False
+    )
+    skip_existing: bool = _file_option(
+        "Leave out inputs whose result exists already.", "--skip-existing", default=False
+    )
+    force: bool = _file_option(
+        "Replace an existing output file (never an input).", "--force", default=False
+    )
+    compress: bool = _file_option(
+        "The smallest file instead of the fastest to write.", "--compress", default=False
+    )
+    quality: int | None = _file_option(
+        "Of JPEG, WebP and AVIF files.",
+        min=1,
+        max=100,
+        show_default="95 for JPEG, else lossless",
+    )
+    max_pixels: int = _file_option(
+        "Refuse inputs with more pixels than this.", default=DEFAULT_MAX_PIXELS, min=1
+    )
+    memory_limit: int = _file_option(
+        "Refuse inputs that would need more, such as 8GiB.",
+        default=DEFAULT_MEMORY_LIMIT,
+        metavar="SIZE",
+        parser=byte_count,
+        show_default="4GiB",
+    )
+    threads: int | None = option("Processor threads; 0 means all there are.", min=0)
+
+    @property
+    def limits(self) -> Limits:
+        """What an input may become in memory."""
+        return Limits(self.max_pixels, self.memory_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterOptions(FileOptions):
     """The choices of one filtering; each default is what a bare call does.
 
     Attributes:
@@ -44,37 +104,69 @@ class FilterOptions:
             largest of each frame.
         gray: brightness (ITU-R BT.601) instead of colors.
         alpha: keep, filter or premultiply; None chooses from the kernel.
+        channels: filter only these, by name or number; the others stay as they are.
+        region: filter only this rectangle: left, top, width, height; the rest stays as it is.
         magnitude: how the components of a gradient become one number.
         gradient: its magnitude, its direction as a color, or both.
         engine: auto, numba or numpy.
-        threads: None for all processors.
         on_compile: called before code is compiled, on its first use on a machine.
 
     Raises:
         UsageError: a word that is not one of those, or a number out of range.
     """
 
-    convolve: bool = False
-    border: str = "reflect"
-    padding: PaddingName = "same"
-    stride: int = 1
-    dilation: int = 1
-    divisor: float | None = None
-    offset: float | None = None
-    normalize: bool = False
-    value_range: RangeName | None = None
+    convolve: bool = option(
+        "Turn the kernel by 180 degrees, or lay it on as it is.",
+        "--convolve/--correlate",
+        default=False,
+        show_default="correlate",
+    )
+    border: str = option(
+        "reflect, mirror, nearest, wrap, constant[:V]; also symmetric, reflect101, edge, "
+        "replicate, zero.",
+        default="reflect",
+    )
+    padding: PaddingName = option(
+        "Result as large as the input, only where the kernel fits, or beyond.", default="same"
+    )
+    stride: int = option("Keep every N-th row and column.", default=1, min=1)
+    dilation: int = option("Distance between kernel cells.", default=1, min=1)
+    divisor: float | None = option("Divide by this instead of the kernel's own (last kernel).")
+    offset: float | None = option("Add this many 8-bit levels (last kernel).")
+    normalize: bool = option(
+        "GIMP's rule: divide by the sum, or shift to gray.", "--normalize", default=False
+    )
+    value_range: RangeName | None = option(
+        "How values become pixels: cut, magnitude, plus middle gray, stretched, or not at all.",
+        "--range",
+        show_default="clip, abs for zero-sum kernels, raw for matrices and float",
+    )
     stretch_from: tuple[float, float] | None = None
-    gray: bool = False
-    alpha: AlphaName | None = None
-    magnitude: MagnitudeName = "l2"
-    gradient: GradientName = "magnitude"
-    engine: Literal["auto", "numba", "numpy"] = "auto"
-    threads: int | None = None
+    gray: bool = option(
+        "Brightness (Rec. 601) instead of colors.", "--gray", "--grey", default=False
+    )
+    alpha: AlphaName | None = option(
+        "Transparency: leave, filter like a color, or weight colors by it.",
+        show_default="premultiply, keep for zero-sum kernels",
+    )
+    channels: str | None = option(
+        "Filter only these channels, such as red,blue; the others stay as they are."
+    )
+    region: str | None = option(
+        "Filter only this rectangle of the picture; the rest stays as it is.", metavar="X,Y,W,H"
+    )
+    magnitude: MagnitudeName = option("How a gradient's two parts are joined.", default="l2")
+    gradient: GradientName = option(
+        "A gradient's strength, its direction as a hue, or both.", default="magnitude"
+    )
+    engine: EngineName = option(
+        "Compiled, plain NumPy, or chosen from the amount of work.", default="auto"
+    )
     on_compile: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
-        for field, words in _WORDS.items():
-            word = getattr(self, field)
+        for field, literal in _WORDS.items():
+            word, words = getattr(self, field), get_args(literal)
             if word is not None and word not in words:
                 raise UsageError(
                     f"there is no {field.replace('_', ' ')} {word!r}; use {', '.join(words)}."
@@ -96,6 +188,8 @@ def parse_border(text: str) -> tuple[str, float]:
     Raises:
         UsageError: no such border, or a value where none belongs.
     """
+    from convcli.engine.borders import border_mode  # NumPy, which `--help` does without
+
     word, colon, value = text.strip().lower().partition(":")
     mode = border_mode(word)
     if not colon:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from convcli.imaging.sheet import gray_levels
 
 Pixels = NDArray[Any]
+
+PREVIEW_SMALLEST, PREVIEW_LARGEST = 128, 1200
+"""The longer side of a preview in pixels: enlarged by a whole factor below, reduced above."""
 
 CHANNEL_NAMES = {1: ("gray",), 2: ("gray", "alpha"), 3: ("red", "green", "blue")}
 CHANNEL_NAMES[4] = (*CHANNEL_NAMES[3], "alpha")
@@ -31,8 +38,6 @@ class Frame:
 
     def _repr_png_(self) -> bytes:
         """Return a picture to look at, for a notebook."""
-        from convcli.imaging.preview import preview_png
-
         return preview_png(self)
 
 
@@ -68,7 +73,7 @@ class Picture:
     Attributes:
         frames: one `Frame`, or several for an animation or a TIFF of several pages.
         metadata: EXIF, color profile, resolution.
-        kind: the format in Pillow's word, such as `PNG`.
+        kind: the format in Pillow's word, such as `PNG`; `matrix` for numbers.
         notes: sentences on what reading changed (palette expanded, CMYK converted, ...).
     """
 
@@ -77,10 +82,13 @@ class Picture:
     kind: str = "PNG"
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_matrix(self) -> bool:
+        """It came from numbers, not from a picture file."""
+        return self.kind == "matrix"
+
     def _repr_png_(self) -> bytes:
         """Return a picture to look at, for a notebook."""
-        from convcli.imaging.preview import preview_png
-
         return preview_png(self.frames[0])
 
 
@@ -167,3 +175,73 @@ def to_gray(frame: Frame) -> Frame:
     if not frame.has_alpha:
         return Frame(gray, seconds=frame.seconds)
     return Frame(np.dstack([gray, pixels[..., -1]]), True, frame.seconds)
+
+
+def as_sample(frame: Frame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Return the pixels of `frame` as uint8, H x W x 1 (gray) or H x W x 3 (RGB).
+
+    Transparency is laid on black. Deeper pictures are brought to 0..255.
+
+    Args:
+        frame: of any depth.
+        size: height and width to resize to; reducing averages, so that fine lines do not vanish.
+
+    >>> deep = Frame(np.array([[0, 65535], [257, 514]], np.uint16))
+    >>> as_sample(deep)[..., 0].tolist()
+    [[0, 255], [1, 2]]
+    >>> as_sample(deep, (1, 1)).shape
+    (1, 1, 1)
+    """
+    pixels = frame.pixels if frame.pixels.ndim == 3 else frame.pixels[..., np.newaxis]
+    if pixels.dtype != np.uint8 or frame.has_alpha:
+        shares = pixels.astype(np.float32) / white_level(pixels.dtype)
+        if frame.has_alpha:
+            shares = shares[..., :-1] * shares[..., -1:]
+        pixels = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+    if size is None or pixels.shape[:2] == size:
+        return np.ascontiguousarray(pixels, np.uint8)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    resized = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized, np.uint8).reshape(*size, pixels.shape[2])
+
+
+def png_bytes(pixels: Pixels) -> bytes:
+    """Return uint8 pixels, H x W or H x W x 1 to 4, as a PNG file.
+
+    >>> png_bytes(np.zeros((2, 3), np.uint8))[1:4]
+    b'PNG'
+    """
+    file = io.BytesIO()
+    plain = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    Image.fromarray(np.ascontiguousarray(plain)).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def preview_png(frame: Frame) -> bytes:
+    """Return a frame as a PNG of a size to look at.
+
+    Numbers outside 0..1 are no colors: they are spread over the gray levels, zero in the middle
+    where there are negative ones; what is not finite counts as 0.
+
+    >>> import struct
+    >>> struct.unpack(">II", preview_png(Frame(np.eye(4)))[16:24])
+    (128, 128)
+    """
+    pixels = frame.pixels
+    if pixels.ndim == 3 and pixels.shape[2] not in ({2, 4} if frame.has_alpha else {1, 3}):
+        pixels = pixels.mean(axis=2)  # planes that are no colors
+        frame = Frame(pixels)
+    if pixels.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        finite = np.where(np.isfinite(pixels), pixels, 0).astype(np.float64)
+        if finite.min() < 0 or finite.max() > 1:
+            finite = gray_levels(finite, about_zero=bool(finite.min() < 0)) / 255
+        frame = Frame(finite, frame.has_alpha)
+    height, width = frame.pixels.shape[:2]
+    longest = max(height, width)
+    if frame.pixels.dtype == np.uint8 and PREVIEW_SMALLEST <= longest <= PREVIEW_LARGEST:
+        return png_bytes(frame.pixels)  # transparency and all
+    share = min(1.0, PREVIEW_LARGEST / longest)
+    size = max(1, round(height * share)), max(1, round(width * share))
+    small = as_sample(frame, size)
+    factor = max(1, PREVIEW_SMALLEST // longest)
+    return png_bytes(small.repeat(factor, axis=0).repeat(factor, axis=1))

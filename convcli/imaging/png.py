@@ -21,7 +21,8 @@ COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels -> color type of the header."""
 
 STRIP_BYTES = 1 << 21
-NONE, SUB, UP, AVERAGE, PAETH = range(5)
+UP = 2
+"""The filter that takes the row above from each row (specification, section 9.2)."""
 
 
 def write_png(
@@ -29,7 +30,7 @@ def write_png(
     pixels: Pixels,
     metadata: Metadata | None = None,
     *,
-    compress: bool = False,
+    level: int = 1,
     threads: int = 1,
 ) -> None:
     """Write 8-bit or 16-bit pixels as a PNG file.
@@ -38,8 +39,7 @@ def write_png(
         file: open for writing bytes.
         pixels: H x W or H x W x C, C of 1 to 4; uint8 or uint16.
         metadata: EXIF, color profile, resolution, XMP and texts to keep.
-        compress: search for the smallest file (each row's best filter, zlib level 9) instead of
-            the fastest way (all rows minus the row above, ISA-L level 1).
+        level: of compression: 1 is ISA-L's fastest, above it zlib's.
         threads: strips deflated at the same time; the file does not depend on it.
     """
     height, width = pixels.shape[:2]
@@ -50,11 +50,8 @@ def write_png(
     _write_chunk(file, b"IHDR", header)
     for kind, data in _metadata_chunks(metadata or Metadata()):
         _write_chunk(file, kind, data)
-    if compress:
-        _write_chunk(file, b"IDAT", _smallest(pixels))
-    else:
-        for data in _fast_strips(pixels, threads):
-            _write_chunk(file, b"IDAT", data)
+    for data in _strips(pixels, level, threads):
+        _write_chunk(file, b"IDAT", data)
     _write_chunk(file, b"IEND", b"")
 
 
@@ -87,7 +84,7 @@ def _rows_as_bytes(pixels: Pixels, top: int, bottom: int) -> Any:
     return np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
 
 
-def _fast_strips(pixels: Pixels, threads: int) -> Iterator[bytes]:
+def _strips(pixels: Pixels, level: int, threads: int) -> Iterator[bytes]:
     """Yield one zlib stream in pieces: each strip deflated on its own, ended on a whole byte."""
     from isal import isal_zlib
 
@@ -98,9 +95,9 @@ def _fast_strips(pixels: Pixels, threads: int) -> Iterator[bytes]:
     def deflated(edge: tuple[int, int]) -> tuple[bytes, int, int]:
         top, bottom = edge
         filtered = _up_filtered(pixels, top, bottom)
-        packer = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15)
+        packer = (isal_zlib if level == 1 else zlib).compressobj(level, zlib.DEFLATED, -15)
         data = packer.compress(filtered)
-        ending = isal_zlib.Z_FINISH if bottom == height else isal_zlib.Z_FULL_FLUSH
+        ending = zlib.Z_FINISH if bottom == height else zlib.Z_FULL_FLUSH
         return data + packer.flush(ending), isal_zlib.adler32(filtered), filtered.nbytes
 
     checksum, lead = 1, b"\x78\x01"
@@ -138,47 +135,3 @@ def adler32_combine(first: int, second: int, second_size: int) -> int:
     low = (low_1 + low_2 - 1) % prime
     high = (high_1 + high_2 + second_size * (low_1 - 1)) % prime
     return high << 16 | low
-
-
-def _smallest(pixels: Pixels) -> bytes:
-    """Return the smaller zlib stream of two: no filter (few colors), or each row's best one."""
-    height = len(pixels)
-    step = pixels.dtype.itemsize * (1 if pixels.ndim == 2 else pixels.shape[2])
-    rows = max(1, STRIP_BYTES // (8 * (pixels.nbytes // height)))
-    plain, chosen = (zlib.compressobj(9, memLevel=9) for _ in range(2))
-    streams: tuple[list[bytes], list[bytes]] = ([], [])
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        block = _rows_as_bytes(pixels, max(top - 1, 0), bottom)
-        if top == 0:
-            block = np.concatenate([np.zeros_like(block[:1]), block])
-        unfiltered: Any = np.zeros((bottom - top, 1 + block.shape[1]), np.uint8)
-        unfiltered[:, 1:] = block[1:]
-        streams[0].append(plain.compress(unfiltered))
-        streams[1].append(chosen.compress(_best_filtered(block, step)))
-    streams[0].append(plain.flush())
-    streams[1].append(chosen.flush())
-    return min((b"".join(stream) for stream in streams), key=len)
-
-
-def _best_filtered(block: Any, step: int) -> Any:
-    """Return all rows but the first, each by the filter with the smallest sum of magnitudes.
-
-    The rule is the specification's own advice (section 12.7, filter selection).
-    """
-    here, above = block[1:].astype(np.int16), block[:-1].astype(np.int16)
-    left, corner = (np.pad(rows, ((0, 0), (step, 0)))[:, :-step] for rows in (here, above))
-    guess = left + above - corner
-    to_left, to_above, to_corner = (abs(guess - other) for other in (left, above, corner))
-    paeth = np.where(to_above <= to_corner, above, corner)
-    paeth = np.where((to_left <= to_above) & (to_left <= to_corner), left, paeth)
-    zero = np.zeros_like(here)
-    residues = [
-        (here - guess).astype(np.uint8) for guess in (zero, left, above, (left + above) >> 1, paeth)
-    ]
-    costs = [np.abs(residue.view(np.int8).astype(np.int32)).sum(axis=1) for residue in residues]
-    kinds = np.argmin(costs, axis=0)
-    out = np.empty((len(here), 1 + here.shape[1]), np.uint8)
-    out[:, 0] = kinds
-    out[:, 1:] = np.choose(kinds[:, None], residues)
-    return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from convcli.engine.filter import Statistics, total_statistics
 from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.imaging.apply import FilteredPicture
+from convcli.imaging.batch import Work
 from convcli.imaging.picture import Frame, Picture
 
 PoolName = Literal["max", "avg"]
@@ -97,7 +99,6 @@ _RULES = {"max": _largest, "avg": _mean}
 
 def pool_picture(
     picture: Picture,
-    is_matrix: bool,
     how: PoolName,
     window_hw: tuple[int, int],
     stride_hw: tuple[int, int] | None = None,
@@ -121,7 +122,19 @@ def pool_picture(
     figures = [(float(one.pixels.min()), float(one.pixels.max()), 0, 0) for one in frames]
     statistics: Statistics = total_statistics(figures)
     pooled = replace(picture, frames=frames, notes=())
-    return FilteredPicture(pooled, is_matrix, statistics, "raw", "numpy", picture.notes)
+    return FilteredPicture(pooled, statistics, "raw", "numpy", picture.notes)
+
+
+def pool_work(how: PoolName, window: str, stride: str | None = None) -> Work:
+    """Return the work of pooling files, for sizes as they are typed."""
+    transform = partial(
+        pool_picture,
+        how=how,
+        window_hw=parse_size(window, f"--{how}"),
+        stride_hw=None if stride is None else parse_size(stride, "--stride"),
+    )
+    label = f"{how}pool{window}" + (f"-s{stride}" if stride is not None else "")
+    return Work(label, label, transform)
 
 
 def parse_size(text: str, what: str) -> tuple[int, int]:

@@ -33,7 +33,7 @@ def read_picture(
     source: Path | bytes,
     *,
     name: str | None = None,
-    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
+    limits: Limits = Limits(),
     on_size: OnSize | None = None,
 ) -> Picture:
     """Read a picture file, or its bytes, with all frames, at its full depth.

@@ -1,24 +1,25 @@
-"""One picture filtered on another machine: its file's bytes go there, the result's come back."""
+"""Pictures filtered on other machines: a file's bytes go there, the result's come back."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from convcli.errors import ConvcliError, InputError
-from convcli.imaging.apply import FileReport, filter_picture, transform_file
-from convcli.imaging.content import Limits
+from convcli.files import new_file
+from convcli.imaging.batch import Batch, FileReport, filter_work, transform_file
+from convcli.imaging.jobs import Source
 from convcli.imaging.options import FilterOptions
 from convcli.imaging.steps import Step
-from convcli.imaging.writing import Written
+
+Filtered = tuple[FileReport, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class PictureOrder:
+class FilterTask:
     """All that another machine needs to filter one file.
 
     Attributes:
@@ -26,9 +27,7 @@ class PictureOrder:
         source: its name, `-` for stdin; the ending tells pictures from matrices.
         output: name of the result; the ending chooses the format.
         steps: the kernels.
-        options: how to filter.
-        how: how the result is written.
-        limits: refuse inputs that would become larger.
+        options: how to filter, and how the result is written.
     """
 
     content: bytes
@@ -36,57 +35,26 @@ class PictureOrder:
     output: str
     steps: tuple[Step, ...]
     options: FilterOptions
-    how: Written
-    limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class PictureResult:
-    """What comes back.
-
-    Attributes:
-        content: of the result's file.
-        report: with frames that have no pixels, which are in the file.
-        frames: shape and dtype of each frame.
-    """
-
-    content: bytes
-    report: FileReport
-    frames: tuple[tuple[tuple[int, ...], str], ...]
-
-    def whole_report(self) -> FileReport:
-        """Return the report with frames of the right shape; all their pixels are one zero."""
-        result = self.report.result
-        frames = tuple(
-            replace(frame, pixels=np.broadcast_to(np.zeros((), dtype), shape))
-            for frame, (shape, dtype) in zip(result.picture.frames, self.frames, strict=True)
-        )
-        picture = replace(result.picture, frames=frames)
-        return replace(self.report, result=replace(result, picture=picture))
-
-
-def filter_order(order: PictureOrder) -> PictureResult | ConvcliError:
+def filter_task(task: FilterTask) -> Filtered | ConvcliError:
     """Filter one file by the way that files on this machine go; a failure is a value."""
     with tempfile.TemporaryDirectory(prefix="convcli-") as folder:
-        source = Path(folder) / "input" / Path(order.source).name
-        output = Path(folder) / Path(order.output).name
+        source = Path(folder) / "input" / Path(task.source).name
+        output = Path(folder) / Path(task.output).name
 
         def named(text: str) -> str:
-            return text.replace(str(source), order.source).replace(str(output), order.output)
+            return text.replace(str(source), task.source).replace(str(output), task.output)
 
         try:
             source.parent.mkdir()
-            source.write_bytes(order.content)
-            report = transform_file(
-                order.content if order.source == "-" else source,
-                output,
-                lambda picture, is_matrix: filter_picture(
-                    picture, is_matrix, order.steps, order.options
-                ),
-                how=order.how,
-                limits=order.limits,
-            )
-            return _packed(order, report, output.read_bytes(), named)
+            source.write_bytes(task.content)
+            content = task.content if task.source == "-" else source
+            transform = filter_work(task.steps, task.options).transform
+            report = transform_file(content, output, transform, task.options)
+            notes = tuple(named(note) for note in report.notes)
+            report = replace(report, source=task.source, output=task.output, notes=notes)
+            return report, output.read_bytes()
         except ConvcliError as problem:
             return type(problem)(named(str(problem)))
         except MemoryError:
@@ -95,14 +63,82 @@ def filter_order(order: PictureOrder) -> PictureResult | ConvcliError:
             return InputError(f"{problem.strerror or problem}, on another machine.")
 
 
-def _packed(
-    order: PictureOrder, report: FileReport, content: bytes, named: Callable[[str], str]
-) -> PictureResult:
-    """Return a result without the pixels, whose names are those of the order."""
-    result = report.result
-    shapes = tuple((one.pixels.shape, one.pixels.dtype.str) for one in result.picture.frames)
-    frames = tuple(replace(one, pixels=np.empty(0)) for one in result.picture.frames)
-    hollow = replace(result, picture=replace(result.picture, frames=frames))
-    notes = tuple(named(note) for note in report.notes)
-    report = replace(report, source=order.source, output=order.output, result=hollow, notes=notes)
-    return PictureResult(content, report, shapes)
+@dataclass(frozen=True, slots=True)
+class ClusterRun:
+    """A batch for the workers of a scheduler.
+
+    Attributes:
+        batch: read and written on this machine.
+        steps: the kernels.
+        options: how to filter.
+        spread: sends tasks to the workers: of a function and its tasks, the place and the result
+            of each as it comes back.
+    """
+
+    batch: Batch
+    steps: tuple[Step, ...]
+    options: FilterOptions
+    spread: Callable[
+        [Callable[[FilterTask], Filtered | ConvcliError], Sequence[FilterTask]],
+        Iterator[tuple[int, Any]],
+    ]
+
+    def run(self, on_done: Callable[[], None]) -> list[FileReport | ConvcliError]:
+        """Filter all pictures; write each when it is back. A failed one does not stop the others.
+
+        Raises:
+            InputError: the scheduler or its workers are not to be had, or are lost for good.
+        """
+        found: dict[int, FileReport | ConvcliError] = {}
+        for place, (source, _) in enumerate(self.batch.jobs):
+            problem = _unreadable(source)
+            if problem is not None:
+                found[place] = problem
+                on_done()
+        waiting = [place for place in range(len(self.batch.jobs)) if place not in found]
+        for number, result in self.spread(filter_task, _Tasks(self, waiting)):
+            found[waiting[number]] = self._written(result, self.batch.jobs[waiting[number]][1])
+            on_done()
+        return [found[place] for place in range(len(self.batch.jobs))]
+
+    def _written(
+        self, result: Filtered | ConvcliError, target: Path | None
+    ) -> FileReport | ConvcliError:
+        """Write a result, whole or not at all."""
+        if isinstance(result, ConvcliError):
+            return result
+        assert target is not None  # noqa: S101  (what is printed stays on this machine)
+        try:
+            with new_file(target, force=self.options.force, inputs=self.batch.inputs) as temporary:
+                temporary.write_bytes(result[1])
+        except ConvcliError as problem:
+            return problem
+        return result[0]
+
+
+class _Tasks(Sequence[FilterTask]):
+    """Tasks made when they are sent, so that few pictures are in memory at a time."""
+
+    def __init__(self, run: ClusterRun, places: Sequence[int]) -> None:
+        self._run, self._places = run, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> FilterTask:  # type: ignore[override]  # never sliced
+        run = self._run
+        source, target = run.batch.jobs[self._places[number]]
+        content = run.batch.stdin() if source.path is None else source.path.read_bytes()
+        options = replace(run.options, threads=1, on_compile=None)
+        return FilterTask(content, source.name, str(target), run.steps, options)
+
+
+def _unreadable(source: Source) -> InputError | None:
+    """Return why a file cannot be read, before anything is sent."""
+    if source.path is None:
+        return None
+    try:
+        source.path.open("rb").close()
+    except OSError as problem:
+        return InputError(f"Cannot read {source.path}: {problem.strerror}.")
+    return None

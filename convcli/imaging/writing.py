@@ -11,11 +11,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from convcli.environment import thread_count
 from convcli.errors import ConvcliError, InputError, UsageError, did_you_mean
 from convcli.files import new_file
 from convcli.imaging.jpeg2000 import write_deep_jpeg2000
 from convcli.imaging.metadata import jpeg_iptc, tiff_tags, without_orientation
 from convcli.imaging.netpbm import write_pfm, write_pnm
+from convcli.imaging.options import FileOptions
 from convcli.imaging.picture import Frame, Picture
 from convcli.imaging.png import write_png
 from convcli.imaging.tiff import add_tags, write_deep_tiff
@@ -33,23 +35,7 @@ SAID = {
     "text": "comments",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """How a picture is written.
-
-    Attributes:
-        compress: the smallest file instead of the fastest.
-        quality: of JPEG, WebP and AVIF, 1 to 100; None: 95 for JPEG, lossless where there is that.
-        threads: for large PNG files.
-    """
-
-    compress: bool = False
-    quality: int | None = None
-    threads: int = 1
-
-
-Encoder = Callable[[BinaryIO, Picture, Written], None]
+Encoder = Callable[[BinaryIO, Picture, FileOptions], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +50,6 @@ class Format:
         frames: it holds several pictures.
         channels: the most colors, or planes, that it holds.
         metadata: what it keeps, fields of `Metadata`.
-        has_quality: it can be lossy.
     """
 
     suffixes: tuple[str, ...]
@@ -74,20 +59,24 @@ class Format:
     frames: bool = False
     channels: int = 3
     metadata: frozenset[str] = frozenset()
-    has_quality: bool = False
 
 
-def _save(file: BinaryIO, kind: str, picture: Picture, options: dict[str, Any]) -> None:
+def _save(file: BinaryIO, kind: str, picture: Picture, told: dict[str, Any]) -> None:
     """Save by Pillow; an animation with its times."""
     first, *others = (Image.fromarray(frame.pixels) for frame in picture.frames)
     if others:
-        options |= {"save_all": True, "append_images": others}
+        told |= {"save_all": True, "append_images": others}
         if kind != "TIFF":
-            options["duration"] = [round(1000 * (one.seconds or 0.1)) for one in picture.frames]
+            told["duration"] = [round(1000 * (one.seconds or 0.1)) for one in picture.frames]
             loop = picture.metadata.loop
             if kind != "GIF" or loop is not None:  # a GIF without a count plays once
-                options["loop"] = 1 if loop is None else loop
-    first.save(file, kind, **options)
+                told["loop"] = 1 if loop is None else loop
+    first.save(file, kind, **told)
+
+
+def _by_pillow(kind: str, tell: Callable[[Picture, FileOptions], dict[str, Any]]) -> Encoder:
+    """Return the encoder of a format that Pillow writes, told what `tell` returns."""
+    return lambda file, picture, options: _save(file, kind, picture, tell(picture, options))
 
 
 def _kept(picture: Picture, **names: str) -> dict[str, Any]:
@@ -96,85 +85,83 @@ def _kept(picture: Picture, **names: str) -> dict[str, Any]:
     return {names[field]: value for field, value in fields.items() if value}
 
 
-def _png(file: BinaryIO, picture: Picture, how: Written) -> None:
-    if len(picture.frames) > 1:
-        from PIL.PngImagePlugin import PngInfo
+def _comment(picture: Picture) -> bytes:
+    return "\n".join(text for _, text in picture.metadata.text).encode()
 
-        told = PngInfo()
-        for key, text in picture.metadata.text:
-            told.add_itxt(key, text)
-        options = _kept(picture, exif="exif", icc="icc_profile", dots_per_inch="dpi")
-        _save(file, "PNG", picture, {**options, "pnginfo": told})
+
+def _png(file: BinaryIO, picture: Picture, options: FileOptions) -> None:
+    frame = picture.frames[0]
+    optimized = options.compress and frame.pixels.dtype == np.uint8  # the depth that Pillow has
+    if len(picture.frames) == 1 and not optimized:
+        write_png(
+            file,
+            frame.pixels,
+            picture.metadata,
+            level=9 if options.compress else 1,
+            threads=thread_count(options.threads),
+        )
         return
-    pixels = picture.frames[0].pixels
-    write_png(file, pixels, picture.metadata, compress=how.compress, threads=how.threads)
+    from PIL.PngImagePlugin import PngInfo
+
+    told = PngInfo()
+    if picture.metadata.xmp:
+        told.add_itxt("XML:com.adobe.xmp", picture.metadata.xmp.decode("utf-8", "replace"))
+    for key, text in picture.metadata.text:
+        told.add_itxt(key, text)
+    kept = _kept(picture, exif="exif", icc="icc_profile", dots_per_inch="dpi")
+    _save(file, "PNG", picture, {**kept, "pnginfo": told, "optimize": options.compress})
 
 
-def _jpeg(file: BinaryIO, picture: Picture, how: Written) -> None:
-    options = _kept(picture, icc="icc_profile", dots_per_inch="dpi", xmp="xmp")
+def _jpeg(picture: Picture, options: FileOptions) -> dict[str, Any]:
+    told = _kept(picture, icc="icc_profile", dots_per_inch="dpi", xmp="xmp")
     metadata = picture.metadata
     if metadata.exif:
-        options["exif"] = b"Exif\x00\x00" + metadata.exif
+        told["exif"] = b"Exif\x00\x00" + metadata.exif
     if metadata.iptc:
-        options["extra"] = jpeg_iptc(metadata.iptc)
+        told["extra"] = jpeg_iptc(metadata.iptc)
     if metadata.text:
-        options["comment"] = "\n".join(text for _, text in metadata.text)[:65000]
-    quality = how.quality or DEFAULT_QUALITY
+        told["comment"] = _comment(picture)[:65000]
+    quality = options.quality or DEFAULT_QUALITY
     sampling = {"subsampling": 0} if quality >= DEFAULT_QUALITY else {}
-    options |= {"quality": quality, "optimize": how.compress, **sampling}
-    _save(file, "JPEG", picture, options)
+    return {**told, "quality": quality, "optimize": options.compress, **sampling}
 
 
-def _webp(file: BinaryIO, picture: Picture, how: Written) -> None:
-    options = _kept(picture, exif="exif", icc="icc_profile", xmp="xmp")
-    if how.quality:
-        options |= {"quality": how.quality}
-    else:
-        options |= {"lossless": True, "quality": 100 if how.compress else 20, "exact": True}
-    _save(file, "WEBP", picture, options)
+def _webp(picture: Picture, options: FileOptions) -> dict[str, Any]:
+    told = _kept(picture, exif="exif", icc="icc_profile", xmp="xmp")
+    if options.quality:
+        return {**told, "quality": options.quality}
+    return {**told, "lossless": True, "quality": 100 if options.compress else 20, "exact": True}
 
 
-def _avif(file: BinaryIO, picture: Picture, how: Written) -> None:
-    options = _kept(picture, icc="icc_profile", xmp="xmp")
+def _avif(picture: Picture, options: FileOptions) -> dict[str, Any]:
+    told = _kept(picture, icc="icc_profile", xmp="xmp")
     if picture.metadata.exif:
-        options["exif"] = without_orientation(picture.metadata.exif)
-    quality = {"quality": how.quality or 100, "subsampling": "4:4:4"}
-    _save(file, "AVIF", picture, options | quality)
+        told["exif"] = without_orientation(picture.metadata.exif)
+    return {**told, "quality": options.quality or 100, "subsampling": "4:4:4"}
 
 
-def _tiff(file: BinaryIO, picture: Picture, how: Written) -> None:
+def _gif(picture: Picture, options: FileOptions) -> dict[str, Any]:
+    told = {"disposal": 2} if len(picture.frames) > 1 else {}
+    return {**told, "comment": _comment(picture)} if picture.metadata.text else told
+
+
+def _tiff(file: BinaryIO, picture: Picture, options: FileOptions) -> None:
     frame, metadata = picture.frames[0], picture.metadata
-    colors = _channels(frame) - frame.has_alpha
-    if frame.pixels.dtype == np.uint8 and colors in {1, 3}:
-        options = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
-        packed = "tiff_adobe_deflate" if how.compress else "tiff_lzw"
-        _save(file, "TIFF", picture, options | {"compression": packed})
-    elif colors == 1 and not frame.has_alpha:
-        options = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
-        _save(file, "TIFF", picture, options | {"compression": "tiff_adobe_deflate"})
+    colors, is_plain = _channels(frame) - frame.has_alpha, frame.pixels.dtype == np.uint8
+    if (is_plain and colors in {1, 3}) or (colors == 1 and not frame.has_alpha):
+        lzw = is_plain and not options.compress
+        told = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
+        told["compression"] = "tiff_lzw" if lzw else "tiff_adobe_deflate"
+        _save(file, "TIFF", picture, told)
     else:
-        write_deep_tiff(file, picture.frames, metadata, compress=how.compress)
+        write_deep_tiff(file, picture.frames, metadata, compress=options.compress)
     file.seek(0)
     tags = tiff_tags(metadata, file.read(2))
     if tags is not None and file.seek(0, 2) < LARGEST_CLASSIC_TIFF:
         add_tags(file, tags)
 
 
-def _gif(file: BinaryIO, picture: Picture, how: Written) -> None:
-    comment = "\n".join(text for _, text in picture.metadata.text).encode()
-    several = {"disposal": 2} if len(picture.frames) > 1 else {}
-    _save(file, "GIF", picture, several | ({"comment": comment} if comment else {}))
-
-
-def _bmp(file: BinaryIO, picture: Picture, how: Written) -> None:
-    _save(file, "BMP", picture, _kept(picture, dots_per_inch="dpi"))
-
-
-def _tga(file: BinaryIO, picture: Picture, how: Written) -> None:
-    _save(file, "TGA", picture, {"compression": "tga_rle"} if how.compress else {})
-
-
-def _jpeg2000(file: BinaryIO, picture: Picture, how: Written) -> None:
+def _jpeg2000(file: BinaryIO, picture: Picture, options: FileOptions) -> None:
     pixels = picture.frames[0].pixels
     if pixels.dtype == np.uint16:
         write_deep_jpeg2000(file, pixels)
@@ -182,29 +169,33 @@ def _jpeg2000(file: BinaryIO, picture: Picture, how: Written) -> None:
         _save(file, "JPEG2000", picture, {"irreversible": False})
 
 
-def _pnm(file: BinaryIO, picture: Picture, how: Written) -> None:
-    write_pnm(file, picture.frames[0].pixels)
-
-
-def _pfm(file: BinaryIO, picture: Picture, how: Written) -> None:
-    write_pfm(file, picture.frames[0].pixels)
-
-
 _ADOBE = frozenset({"exif", "icc", "xmp"})
+_DPI, _TEXT = frozenset({"dots_per_inch"}), frozenset({"text"})
 FORMATS = {
-    "PNG": Format(
-        (".png", ".apng"), _png, "u1 u2", True, True, metadata=_ADOBE | {"dots_per_inch", "text"}
-    ),
-    "JPEG": Format((".jpg", ".jpeg"), _jpeg, metadata=frozenset(SAID), has_quality=True),
+    "PNG": Format((".png", ".apng"), _png, "u1 u2", True, True, metadata=_ADOBE | _DPI | _TEXT),
+    "JPEG": Format((".jpg", ".jpeg"), _by_pillow("JPEG", _jpeg), metadata=frozenset(SAID)),
     "TIFF": Format((".tif", ".tiff"), _tiff, "u1 u2 f4", True, True, 65535, frozenset(SAID)),
-    "WEBP": Format((".webp",), _webp, "u1", True, True, metadata=_ADOBE, has_quality=True),
-    "GIF": Format((".gif",), _gif, "u1", True, True, metadata=frozenset({"text"})),
-    "BMP": Format((".bmp",), _bmp, metadata=frozenset({"dots_per_inch"})),
-    "PPM": Format((".ppm", ".pgm", ".pnm"), _pnm, "u1 u2"),
-    "PFM": Format((".pfm",), _pfm, "f4"),
+    "WEBP": Format((".webp",), _by_pillow("WEBP", _webp), "u1", True, True, metadata=_ADOBE),
+    "GIF": Format((".gif",), _by_pillow("GIF", _gif), "u1", True, True, metadata=_TEXT),
+    "BMP": Format(
+        (".bmp",),
+        _by_pillow("BMP", lambda picture, _: _kept(picture, dots_per_inch="dpi")),
+        metadata=_DPI,
+    ),
+    "PPM": Format(
+        (".ppm", ".pgm", ".pnm"),
+        lambda file, one, _: write_pnm(file, one.frames[0].pixels),
+        "u1 u2",
+    ),
+    "PFM": Format((".pfm",), lambda file, one, _: write_pfm(file, one.frames[0].pixels), "f4"),
     "JPEG2000": Format((".jp2", ".j2k"), _jpeg2000, "u1 u2", True),
-    "AVIF": Format((".avif",), _avif, "u1", True, metadata=_ADOBE, has_quality=True),
-    "TGA": Format((".tga",), _tga, "u1", True),
+    "AVIF": Format((".avif",), _by_pillow("AVIF", _avif), "u1", True, metadata=_ADOBE),
+    "TGA": Format(
+        (".tga",),
+        _by_pillow("TGA", lambda _, how: {"compression": "tga_rle"} if how.compress else {}),
+        "u1",
+        True,
+    ),
 }
 """Every format that can be written; what one lacks is refused (pixels) or said (the rest)."""
 
@@ -237,7 +228,7 @@ def write_picture(
     *,
     force: bool = False,
     inputs: Iterable[Path] = (),
-    how: Written = Written(),
+    options: FileOptions = FileOptions(),
 ) -> tuple[str, ...]:
     """Write a picture, whole or not at all; return sentences on what the format could not keep.
 
@@ -248,7 +239,7 @@ def write_picture(
         picture: all frames where the format holds several.
         force: replace an existing file.
         inputs: files that are never replaced.
-        how: size, quality, threads.
+        options: `compress`, `quality`, `threads`.
 
     Raises:
         UsageError: unknown ending, or `path` is an input.
@@ -258,7 +249,7 @@ def write_picture(
     kind = kind_of(path)
     check_fit(str(path), kind, picture)
     with new_file(path, force=force, inputs=inputs) as temporary, temporary.open("w+b") as file:
-        return encode(file, kind, picture, how, str(path))
+        return encode(file, kind, picture, options, str(path))
 
 
 def check_fit(name: str, kind: str, picture: Picture) -> None:
@@ -289,7 +280,7 @@ def encode(
     file: BinaryIO,
     kind: str,
     picture: Picture,
-    how: Written = Written(),
+    options: FileOptions = FileOptions(),
     name: str = "the picture",
 ) -> tuple[str, ...]:
     """Write a picture in the format `kind` to an open file; return what was not kept.
@@ -305,7 +296,7 @@ def encode(
     if kind == "GIF" and _channels(picture.frames[0]) > 1:
         notes.append("GIF holds 256 colors a frame: colors were rounded to them.")
     try:
-        form.encode(file, picture, how)
+        form.encode(file, picture, options)
     except (ConvcliError, MemoryError):
         raise
     except OSError as problem:
@@ -328,10 +319,10 @@ def _holds_frames(form: Format, kind: str, picture: Picture) -> bool:
     return form.frames and (kind != "PNG" or picture.frames[0].pixels.dtype == np.uint8)
 
 
-def encoded(kind: str, picture: Picture, how: Written = Written()) -> bytes:
+def encoded(kind: str, picture: Picture, options: FileOptions = FileOptions()) -> bytes:
     """Return the bytes of a picture file."""
     file = io.BytesIO()
-    encode(file, kind, picture, how)
+    encode(file, kind, picture, options)
     return file.getvalue()
 
 

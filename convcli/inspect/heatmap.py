@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import InputError
-from convcli.imaging.picture import Frame
-from convcli.imaging.samples import as_sample
+from convcli.imaging.picture import Frame, as_sample
 from convcli.imaging.sheet import Cell, Pixels
 from convcli.inspect.cam import spread
 from convcli.inspect.color import overlay

@@ -59,6 +59,34 @@ def all_kernels() -> tuple[AnyKernel, ...]:
     return (*KERNELS[:gradient], *MAGNITUDES, *KERNELS[gradient:])
 
 
+def choose(*, group: str | None = None, search: str | None = None) -> tuple[AnyKernel, ...]:
+    """Return the kernels of a group that have a word in name, aliases, source or notes.
+
+    >>> [kernel.name for kernel in choose(group="sharpen", search="unsharp")]
+    ['unsharp-5', 'unsharp-3', 'unsharp-matlab-0.2']
+
+    Raises:
+        UsageError: no such group, or no kernel with this word.
+    """
+    kernels = all_kernels()
+    groups = tuple(dict.fromkeys(kernel.group for kernel in kernels))
+    if group is not None and group not in groups:
+        raise UsageError(
+            f"There is no group {group!r}; there are {', '.join(groups)}."
+            f"{did_you_mean(group, groups)}"
+        )
+    word = (search or "").lower()
+    chosen = tuple(
+        kernel
+        for kernel in kernels
+        if group in {None, kernel.group}
+        and word in " ".join((kernel.name, *kernel.aliases, kernel.source, kernel.notes)).lower()
+    )
+    if not chosen:
+        raise UsageError(f"No kernel mentions {search!r}. List all: convcli kernels")
+    return chosen
+
+
 def names() -> tuple[str, ...]:
     """Return every name, alias and family that `find` knows."""
     return tuple(dict.fromkeys((*by_name(), *FAMILIES)))

@@ -41,6 +41,7 @@ def catalog_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
         notes=("", "One in full: convcli kernels NAME"),
         document=[_document(kernel, calls=False) for kernel in kernels],
         parts=(_families_report(),) if families else (),
+        name="kernels",
     )
 
 
@@ -68,6 +69,7 @@ def kernel_report(kernel: AnyKernel, style: str | None = None) -> Report:
         tuple(facts),
         document=_document(kernel, calls=True),
         parts=tuple(parts),
+        name="facts",
     )
 
 
@@ -134,7 +136,7 @@ def _matrix_report(kernel: Kernel, style: str | None) -> Report:
     if style == "csv" or (style in CELL_STYLES and max(kernel.size_hw) <= LARGEST_SHOWN):
         numbers = range(kernel.size_hw[1])
         columns = (Column(f"{kernel.name} {n}", str(n), "right", _cell) for n in numbers)
-        return Report(title, tuple(columns), tuple(map(tuple, kernel.rows)))
+        return Report(title, tuple(columns), tuple(map(tuple, kernel.rows)), name=kernel.name)
     if max(kernel.size_hw) <= LARGEST_SHOWN:
         lines = _aligned(kernel.rows)
     elif kernel.factors is not None:
@@ -146,7 +148,7 @@ def _matrix_report(kernel: Kernel, style: str | None) -> Report:
     else:
         height, width = kernel.size_hw
         lines = [f"{height}x{width} numbers: convcli kernels {kernel.name} --format json"]
-    return Report(title, (), (), notes=tuple(f"    {line}" for line in lines))
+    return Report(title, (), (), notes=tuple(f"    {line}" for line in lines), name=kernel.name)
 
 
 def _aligned(rows: Sequence[Sequence[float]]) -> list[str]:
@@ -166,7 +168,7 @@ def _parameters_report(family: Family) -> Report:
         Column("meaning", "Meaning", text=lambda text: text),
     )
     rows = tuple((name, p.default, p.meaning) for name, p in family.parameters.items())
-    return Report(f"Parameters, as in {family.example}", columns, rows)
+    return Report(f"Parameters, as in {family.example}", columns, rows, name="parameters")
 
 
 def _families_report() -> Report:
@@ -178,7 +180,7 @@ def _families_report() -> Report:
     rows = tuple(
         (family.name, ", ".join(family.parameters), family.example) for family in FAMILIES.values()
     )
-    return Report("Families, with parameters", columns, rows)
+    return Report("Families, with parameters", columns, rows, name="families")
 
 
 def _document(kernel: AnyKernel, *, calls: bool) -> dict[str, Any]:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convcli.imaging.picture import Frame
-from convcli.imaging.preview import png_bytes
-from convcli.imaging.samples import as_sample
+from convcli.imaging.picture import Frame, as_sample, png_bytes
 from convcli.imaging.sheet import Cell, Pixels
 from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
 from convcli.inspect.maps import LayerMaps, layer_heading, layer_maps, map_cells

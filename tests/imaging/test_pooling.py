@@ -62,7 +62,7 @@ def test_hidden_colors_have_no_say_in_a_pool() -> None:
     pixels[0, 0] = (255, 0, 0, 0)  # red that nobody sees
     pixels[:, 2:, 3] = 0
     picture = Picture((Frame(pixels, True),))
-    averages = pool_picture(picture, False, "avg", (2, 2)).pixels
+    averages = pool_picture(picture, "avg", (2, 2)).pixels
     assert averages.tolist() == [[[100, 100, 100, 191], [100, 100, 100, 0]]]
-    largest = pool_picture(picture, False, "max", (2, 2)).pixels
+    largest = pool_picture(picture, "max", (2, 2)).pixels
     assert largest[0, 0].tolist() == [100, 100, 100, 255]

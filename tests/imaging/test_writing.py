@@ -12,18 +12,17 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from convcli.errors import InputError, UsageError
+from convcli.imaging.options import FileOptions
 from convcli.imaging.picture import Frame, Metadata, Picture
-from convcli.imaging.png import write_png
 from convcli.imaging.reading import read_picture
-from convcli.imaging.writing import write_picture
+from convcli.imaging.writing import encoded, write_picture
 
 RNG = np.random.default_rng(5)
 
 
 def as_png(pixels: np.ndarray, **options: object) -> bytes:
-    file = io.BytesIO()
-    write_png(file, pixels, **options)
-    return file.getvalue()
+    frame = Frame(pixels, has_alpha=pixels.ndim == 3 and pixels.shape[2] in {2, 4})
+    return encoded("PNG", Picture((frame,)), FileOptions(**options))
 
 
 @settings(deadline=None, max_examples=40)
@@ -53,8 +52,9 @@ def test_a_png_of_many_strips_is_the_same_on_any_number_of_threads() -> None:
     assert np.array_equal(ref, np.asarray(Image.open(io.BytesIO(one))))
 
 
-def test_compress_makes_a_smaller_file() -> None:
-    ramp = np.add.outer(np.arange(300), np.arange(400)).astype(np.uint16)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_compress_makes_a_smaller_file(dtype: type) -> None:
+    ramp = np.add.outer(np.arange(300), np.arange(400)).astype(dtype)
     small, fast = (as_png(ramp, compress=compress) for compress in (True, False))
     assert len(small) < len(fast)
     assert np.array_equal(ramp, read_picture(small).frames[0].pixels)
@@ -114,3 +114,18 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     frames = tuple(Frame(np.zeros((4, 5, 3), np.uint8)) for _ in range(3))
     (said,) = write_picture(tmp_path / "one.bmp", Picture(frames))
     assert said == "BMP holds one picture: the first of 3 frames was written."
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_png_keeps_xmp_and_texts(tmp_path: Path, count: int, compress: bool) -> None:
+    metadata = Metadata(xmp=b"<x:xmpmeta/>", text=(("Comment", "caf\u00e9"),))
+    frames = tuple(Frame(np.full((4, 5), 9 * i, np.uint8)) for i in range(count))
+    path = tmp_path / "kept.png"
+    assert not write_picture(
+        path, Picture(frames, metadata), options=FileOptions(compress=compress)
+    )
+    with Image.open(path) as got:
+        got.load()
+        assert got.text["XML:com.adobe.xmp"] == "<x:xmpmeta/>"
+        assert got.text["Comment"] == "caf\u00e9"

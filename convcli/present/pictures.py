@@ -1,55 +1,58 @@
-"""What filtering files has to say: the fields that scripts read, and the sentences for people."""
+"""What filtering has to say: files as rows, matrices as numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from convcli.imaging.apply import FileReport
+from convcli.imaging.batch import FileReport
 from convcli.imaging.matrices import matrix_to_text, number_text
 from convcli.report import Column, Report, render, to_json
 from convcli.report.numbers import as_seconds
 
-COLUMNS = (
-    Column("output", "output"),
-    Column("shape", "shape"),
-    Column("dtype", "dtype"),
-    Column("min", "min", "right"),
-    Column("max", "max", "right"),
-    Column("below", "below", "right"),
-    Column("above", "above", "right"),
-    Column("range", "range"),
-    Column("engine", "engine"),
-    Column("seconds", "time", "right", as_seconds),
+FILE_COLUMNS = (
+    Column("output", "Output"),
+    Column("shape", "Shape"),
+    Column("dtype", "Dtype"),
+    Column("min", "Min", "right"),
+    Column("max", "Max", "right"),
+    Column("below", "Below", "right"),
+    Column("above", "Above", "right"),
+    Column("range", "Range"),
+    Column("engine", "Engine"),
+    Column("seconds", "Time", "right", as_seconds),
 )
 
 
 def result_record(report: FileReport, kernel: str) -> dict[str, Any]:
     """Return the agreed fields of one file."""
-    pixels, statistics = report.result.pixels, report.result.statistics
+    statistics = report.statistics
     return {
         "input": report.source,
         "output": report.output,
         "kernel": kernel,
-        "shape": tuple(pixels.shape),
-        "dtype": str(pixels.dtype),
+        "shape": report.shape,
+        "dtype": report.dtype,
         "min": statistics.minimum,
         "max": statistics.maximum,
         "below": statistics.below,
         "above": statistics.above,
-        "range": report.result.value_range,
-        "engine": report.result.engine,
+        "range": report.value_range,
+        "engine": report.engine,
         "seconds": round(report.seconds, 4),
         "notes": [*_saturation([report]), *report.notes],
     }
 
 
-def files_report(reports: list[FileReport], kernel: str, style: str | None = None) -> Report:
+def files_report(reports: Sequence[FileReport], kernel: str, style: str | None = None) -> Report:
     """Return one row a file; min and max are the values before they became pixels.
 
     Notes stand under the table, said once for all files; in JSON and CSV each file has its own.
     """
     records = [result_record(report, kernel) for report in reports]
-    columns = (*COLUMNS, Column("notes", "notes", text=" ".join)) if style == "csv" else COLUMNS
+    columns = (
+        (*FILE_COLUMNS, Column("notes", "Notes", text=" ".join)) if style == "csv" else FILE_COLUMNS
+    )
     said: dict[str, list[str]] = {}
     for report in reports:
         for note in report.notes:
@@ -74,17 +77,17 @@ def _of(files: list[str], total: int) -> str:
     return f"All {total} files" if len(files) == total else f"{len(files)} of {total} files"
 
 
-def _saturation(reports: list[FileReport]) -> list[str]:
+def _saturation(reports: Sequence[FileReport]) -> list[str]:
     """Say how many values the conversion cut, and what would have kept them."""
-    below = sum(report.result.statistics.below for report in reports)
-    above = sum(report.result.statistics.above for report in reports)
+    below = sum(report.statistics.below for report in reports)
+    above = sum(report.statistics.above for report in reports)
     if not below + above:
         return []
-    cut = [one for one in reports if one.result.statistics.below + one.result.statistics.above]
-    total = sum(frame.pixels.size for one in reports for frame in one.result.picture.frames)
+    cut = [one for one in reports if one.statistics.below + one.statistics.above]
+    total = sum(one.size for one in reports)
     share = f"{below + above:,} of {total:,} values ({100 * (below + above) / total:.3g} %)"
     where = f" in {len(cut)} of {len(reports)} files" if len(reports) > 1 else ""
-    clipped = any(one.result.value_range == "clip" for one in cut)
+    clipped = any(one.value_range == "clip" for one in cut)
     shifting = "offset, " if clipped and below > above else ""
     return [
         f"{share} saturated{where}: {below:,} low, {above:,} high. Keep them with "

@@ -1,0 +1,369 @@
+"""`convcli filter`, `pool` and `kernels`: pictures, matrices, and what is laid on them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convcli.cli.options import (
+    FileOutput,
+    Output,
+    OutputOption,
+    refuse_without_effect,
+    takes,
+)
+from convcli.imaging.options import FileOptions, FilterOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcli.cli.console import Messages
+    from convcli.errors import ConvcliError
+    from convcli.imaging.apply import FilteredPicture
+    from convcli.imaging.batch import Batch, FileReport, Work
+    from convcli.imaging.jobs import Source
+    from convcli.imaging.steps import Step
+    from convcli.kernels import AnyKernel
+
+FILTER_EXAMPLES = """Examples:\n
+convcli filter photo.jpg -k sobel\n
+convcli filter photo.png -k gaussian:sigma=2 -k laplacian-4 -o edges.png\n
+convcli filter photos/ --recursive -k "0 -1 0; -1 5 -1; 0 -1 0" -o sharpened/\n
+convcli filter photo.png -k gaussian:sigma=8 --region 120,40,90,60\n
+convcli filter matrix.csv -k "1 0 -1; 1 0 -1; 1 0 -1" --explain 0,0\n
+cat photo.png | convcli filter - -k emboss -o - > embossed.png"""
+
+POOL_EXAMPLES = """Examples:\n
+convcli pool matrix.csv --max 2\n
+convcli pool photo.png --avg 3 --stride 2 -o small.png"""
+
+KERNELS_HELP = """List the named kernels, or show one in full: matrix, divisor, offset, sum, rank,
+symmetry, source, and the same call in scipy, OpenCV, ImageMagick and Pillow.
+
+A kernel is laid on the picture as printed (correlation). Families take parameters:
+gaussian:sigma=2, emboss:angle=45.
+"""
+
+KERNELS_EXAMPLES = """Examples:
+
+  convcli kernels
+
+  convcli kernels sobel-x
+
+  convcli kernels gaussian:sigma=2 --format json
+
+  convcli kernels -- "-1 0 1; -2 0 2; -1 0 1"
+
+  convcli kernels --group smooth --sheet photo.png -o smooth.png
+"""
+
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Pictures, matrices (.csv .txt .npy), patterns, directories, or - for stdin.",
+    ),
+]
+ShowOption = Annotated[
+    bool, typer.Option("--show", help="Also draw the result in the terminal, in half blocks.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("filter", epilog=FILTER_EXAMPLES, no_args_is_help=True)(filter_pictures)
+    app.command("pool", epilog=POOL_EXAMPLES, no_args_is_help=True)(pool_pictures)
+    app.command("kernels", help=KERNELS_HELP, epilog=KERNELS_EXAMPLES)(kernels)
+
+
+@takes(options=FilterOptions, tell=Output)
+def filter_pictures(
+    inputs: InputsArgument,
+    kernel: Annotated[
+        list[str],
+        typer.Option(
+            "-k",
+            "--kernel",
+            help="A name, a family (gaussian:sigma=2), rows ('1 0 -1; 1 0 -1'), or a file. "
+            "Again for a chain.",
+        ),
+    ],
+    options: FilterOptions,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain", metavar="ROW,COL", help="Show the arithmetic of one output pixel."
+        ),
+    ] = None,
+    show: ShowOption = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Filter on the workers of a Dask scheduler, such as tls://10.0.0.1:8786. It runs "
+            "code for whoever reaches its port: tcp:// only in a network that you trust.",
+            show_default=False,
+        ),
+    ] = None,
+    tell: Output = Output(),
+) -> int:
+    """Apply kernels to pictures or matrices.
+
+    The result goes to NAME_KERNEL.EXT beside each input, or where -o says; a matrix is printed.
+    In Python: convcli.filter_image("photo.png", "sobel").
+    """
+    from convcli.errors import UsageError
+    from convcli.imaging.batch import filter_work
+    from convcli.imaging.filtering import make_steps
+
+    options = replace(options, on_compile=tell.messages.say_compiling)
+    steps = make_steps(kernel, options)
+    if explain is not None:
+        if options.output is not None or show or options.recursive:
+            raise UsageError("--explain prints one pixel: leave out -o, --show and --recursive.")
+        _explain(inputs, explain, steps, options, tell)
+        return 0
+    batch = _planned(inputs, filter_work(steps, options), options, tell.messages, show=show)
+    if cluster is None:
+        outcomes = _run_here(batch, tell.messages, keep=show)
+    else:
+        if show or batch.is_printed:
+            raise UsageError("--cluster writes files: name a place with -o, and no --show.")
+        outcomes = _run_on_cluster(cluster, batch, steps, options, tell.messages)
+    return _report(batch, outcomes, tell, show=show)
+
+
+@takes(options=FileOptions, tell=Output)
+def pool_pictures(
+    inputs: InputsArgument,
+    largest: Annotated[
+        str | None,
+        typer.Option("--max", metavar="K", help="Largest value of windows of K x K (or HxW)."),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option("--avg", metavar="K", help="Mean of windows of K x K (or HxW).")
+    ] = None,
+    stride: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="Step between windows.", show_default="the window"),
+    ] = None,
+    options: FileOptions = FileOptions(),
+    show: ShowOption = False,
+    tell: Output = Output(),
+) -> int:
+    """Pool pictures or matrices: no padding, incomplete windows left out.
+
+    The result goes to NAME_maxpoolK.EXT beside each input, or where -o says; a matrix is printed.
+    In Python: convcli.imaging.pooling.pool(pixels, "max", (2, 2)).
+    """
+    from convcli.errors import UsageError
+    from convcli.imaging.pooling import pool_work
+
+    if (largest is None) == (mean is None):
+        raise UsageError("Give one of --max K and --avg K.")
+    work = pool_work("avg" if largest is None else "max", largest or mean or "", stride)
+    batch = _planned(inputs, work, options, tell.messages, show=show)
+    outcomes = _run_here(batch, tell.messages, keep=show)
+    return _report(batch, outcomes, tell, show=show)
+
+
+def _explain(
+    inputs: list[str],
+    place: str,
+    steps: Sequence[Step],
+    options: FilterOptions,
+    tell: Output,
+) -> None:
+    from convcli.cli.console import standard_input
+    from convcli.errors import UsageError
+    from convcli.imaging.apply import read_any
+    from convcli.imaging.explanation import explain_frame
+    from convcli.imaging.jobs import find_sources
+    from convcli.option import parse_place
+    from convcli.present.pixel import explanation_report
+
+    sources = find_sources(inputs)
+    if len(sources) != 1:
+        raise UsageError(f"--explain takes one input, not {len(sources)}.")
+    _, (row, column) = parse_place(place, "--explain", layers=False)
+    picture = read_any(sources[0].path or standard_input(), limits=options.limits)
+    explained = explain_frame(picture.frames[0], steps, options, row, column)
+    tell.emit(explanation_report(explained))
+
+
+def _planned(
+    inputs: list[str], work: Work, options: FileOptions, messages: Messages, *, show: bool
+) -> Batch:
+    from convcli.cli.console import standard_input
+    from convcli.errors import UsageError
+    from convcli.imaging.batch import plan_batch
+
+    batch = plan_batch(inputs, work, options, standard_input)
+    if batch.to_stdout:
+        if options.output is None and sys.stdout.isatty():
+            raise UsageError("the result of stdin needs a place: -o FILE, or -o - for a pipe.")
+        if show:
+            raise UsageError("--show draws on stdout, where the result goes; leave out one.")
+    for text in batch.messages:
+        messages.say(text)
+    return batch
+
+
+def _run_here(batch: Batch, messages: Messages, *, keep: bool) -> list[FileReport | ConvcliError]:
+    if len(batch.jobs) == 1:
+        with messages.waiting(batch.jobs[0][0].name):
+            return batch.run(lambda: None, keep=keep)
+    with messages.progress() as progress:
+        task = progress.add_task("pictures", total=len(batch.jobs))
+        return batch.run(lambda: progress.advance(task), keep=keep)
+
+
+def _run_on_cluster(
+    address: str,
+    batch: Batch,
+    steps: Sequence[Step],
+    options: FilterOptions,
+    messages: Messages,
+) -> list[FileReport | ConvcliError]:
+    from convcli.imaging.remote import ClusterRun
+    from convcli.sweep.cluster import map_on_cluster
+
+    far = ClusterRun(
+        batch, tuple(steps), options, lambda work, tasks: map_on_cluster(address, work, tasks)
+    )
+    with messages.progress() as progress:
+        task = progress.add_task("pictures", total=len(batch.jobs))
+        return far.run(lambda: progress.advance(task))
+
+
+def _report(
+    batch: Batch, outcomes: list[FileReport | ConvcliError], tell: Output, *, show: bool
+) -> int:
+    """Print what came of a batch; return the exit code."""
+    from convcli.errors import ConvcliError
+    from convcli.imaging.apply import encode_result
+    from convcli.present.pictures import files_report, matrices_text
+    from convcli.report import render
+
+    done = [one for one in outcomes if not isinstance(one, ConvcliError)]
+    results = [one.result for one in done if one.result is not None]
+    if batch.to_stdout:
+        sys.stdout.buffer.write(encode_result(results[0], batch.options))
+        sys.stdout.buffer.flush()
+        report = files_report(done, batch.work.kernel, tell.format)
+        tell.messages.say(render(report, tell.format or "plain").rstrip())
+    elif batch.is_printed:
+        pixels = [result.pixels for result in results]
+        sys.stdout.write(matrices_text(pixels, tell.format, several=len(outcomes) > 1))
+        for note in dict.fromkeys(note for one in done for note in one.notes):
+            tell.messages.say(note)
+    else:
+        tell.emit_summary(files_report(done, batch.work.kernel, tell.format))
+    if show:
+        _draw(results, tell.messages)
+    return _tell_failed([source for source, _ in batch.jobs], outcomes)
+
+
+def _draw(results: list[FilteredPicture], messages: Messages) -> None:
+    """Draw the results in the terminal."""
+    if not sys.stdout.isatty():
+        messages.say("--show draws on a terminal only; stdout is none.")
+        return
+    from shutil import get_terminal_size
+
+    from convcli.imaging.half_blocks import half_blocks
+
+    size = get_terminal_size()
+    for result in results:
+        drawn = half_blocks(result.picture.frames[0], size.columns, 2 * size.lines - 6)
+        sys.stdout.write(drawn)
+
+
+def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:
+    """Say which inputs failed and why; return the exit code."""
+    from convcli.errors import ConvcliError, ExitCode
+
+    failed = 0
+    for source, problem in zip(sources, outcomes, strict=True):
+        if isinstance(problem, ConvcliError):
+            failed += 1
+            text = str(problem)
+            named = text if text.startswith(source.name) else f"{source.name}: {text}"
+            sys.stderr.write(f"convcli: {named}\n")
+    if failed:
+        sys.stderr.write(f"convcli: {failed} of {len(sources)} inputs failed.\n")
+    return ExitCode.INPUT if failed else ExitCode.DONE
+
+
+@takes(tell=FileOutput)
+def kernels(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A name, a family with parameters, or rows; all are listed without it.",
+            show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", help="Only this group, such as smooth.", show_default=False),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            help="Only kernels with this word in name, aliases, source or notes.",
+            show_default=False,
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet",
+            help="Apply the listed kernels to this picture: a labeled contact sheet (-o).",
+            show_default=False,
+        ),
+    ] = None,
+    output: OutputOption = None,
+    tell: FileOutput = FileOutput(),
+) -> None:
+    """Parse, call, render."""
+    from convcli.kernels import choose, find
+    from convcli.present.kernels import catalog_report, kernel_report
+
+    if name is not None and sheet is None:
+        refuse_without_effect({"--group": group, "--search": search, "-o": output}, "without NAME")
+        tell.emit(kernel_report(find(name), tell.format))
+        return
+    chosen = [find(name)] if name is not None else choose(group=group, search=search)
+    if sheet is not None:
+        _draw_sheet(chosen, sheet, output, tell)
+        return
+    refuse_without_effect({"-o": output}, "with --sheet PICTURE")
+    tell.emit(catalog_report(chosen, families=group is None and search is None))
+
+
+def _draw_sheet(
+    chosen: Sequence[AnyKernel], picture: Path, output: Path | None, tell: FileOutput
+) -> None:
+    from convcli.errors import UsageError
+    from convcli.files import check_target
+    from convcli.imaging.kernel_sheet import kernel_cells, read_small, save_sheet
+
+    if output is None:
+        raise UsageError("--sheet needs a place for the result: -o SHEET.png")
+    check_target(output, force=tell.force, inputs=[picture])
+    small = read_small(picture)
+    with tell.messages.progress() as progress:
+        cells = progress.track(
+            kernel_cells(small, chosen), total=len(chosen) + 1, description="kernels"
+        )
+        height, width = save_sheet(cells, output, force=tell.force, inputs=[picture])
+    count = "1 kernel" if len(chosen) == 1 else f"{len(chosen)} kernels"
+    tell.messages.say(f"{output}: {count}, {width}x{height} pixels")
