@@ -124,8 +124,11 @@ def filter_pictures(
     options = replace(options, on_compile=tell.messages.say_compiling)
     steps = make_steps(kernel, options)
     if explain is not None:
-        if options.output is not None or show or options.recursive:
-            raise UsageError("--explain prints one pixel: leave out -o, --show and --recursive.")
+        if show or any((options.output, options.recursive, options.channels, options.region)):
+            raise UsageError(
+                "--explain prints one pixel: leave out -o, --show, --recursive, --channels and "
+                "--region."
+            )
         _explain(inputs, explain, steps, options, tell)
         return 0
     batch = _planned(inputs, filter_work(steps, options), options, tell.messages, show=show)

@@ -211,7 +211,11 @@ def plan_batch(
         raise UsageError("--skip-existing keeps what --force replaces, and needs files.")
     found = find_sources(inputs, recursive=options.recursive)
     sources, own = without_own_results(found, work.label, is_default_label)
-    messages = [f"{own} results of earlier runs were left out."] if own else []
+    messages = (
+        [f"{own} results of earlier runs were left out. Name them alone to work on them."]
+        if own
+        else []
+    )
     beside = options.output is None and not options.in_place
     if beside:
         check_last_word(sources)

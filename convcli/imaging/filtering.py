@@ -17,7 +17,7 @@ from convcli.engine.factors import over_common_denominator
 from convcli.engine.filter import Statistics
 from convcli.engine.filter_numpy import converted, extended
 from convcli.errors import InputError, UsageError
-from convcli.imaging.options import FilterOptions, parse_border
+from convcli.imaging.options import FilterOptions, parse_border, parse_region
 from convcli.imaging.picture import CHANNEL_NAMES, Frame, preview_png, to_gray, white_level
 from convcli.imaging.steps import GRAY_LEVELS, Step, make_step
 
@@ -108,6 +108,104 @@ def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) ->
     """
     if options.gray:
         frame = to_gray(frame)
+    if options.channels is None and options.region is None:
+        return _filter_whole(frame, steps, options)
+    return _filter_part(frame, steps, options)
+
+
+def _filter_part(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> FilteredFrame:
+    """Filter some channels of a rectangle; what is not filtered stays where and what it was.
+
+    Around the rectangle as much is read as the kernels reach, so that its pixels are those of the
+    whole picture filtered; the figures are the rectangle's own.
+    """
+    if options.padding != "same" or options.stride != 1 or options.gradient != "magnitude":
+        raise UsageError(
+            "--region and --channels leave the rest of the picture as it is, which needs "
+            "--padding same, --stride 1 and no --gradient."
+        )
+    stack = frame.pixels if frame.pixels.ndim == 3 else frame.pixels[..., None]
+    rows, columns = _rectangle(options.region, stack.shape)
+    chosen = slice(None) if options.channels is None else _channel_numbers(options.channels, frame)
+    near, inner = _surroundings((rows, columns), stack.shape, steps, options)
+    crop = np.ascontiguousarray(stack[near][..., chosen])
+    part = Frame(
+        crop if crop.shape[2] > 1 else crop[..., 0],
+        frame.has_alpha and options.channels is None,
+        frame.seconds,
+    )
+    whole = replace(options, channels=None, region=None, gray=False)
+    raw = _filter_whole(part, steps, replace(whole, value_range="raw")).frame.pixels[inner]
+    values = raw[..., :-1] if part.has_alpha else raw
+    if whole.value_range == "stretch" and whole.stretch_from is None:
+        whole = replace(whole, stretch_from=(float(values.min()), float(values.max())))
+    done = _filter_whole(part, steps, whole)
+    dtype = done.frame.pixels.dtype
+    _, statistics = to_range(values, done.value_range, dtype, whole.stretch_from)
+    out = _rest(stack, frame.has_alpha, done.value_range, dtype)
+    filtered = done.frame.pixels[inner]
+    out[rows, columns, chosen] = filtered if filtered.ndim == 3 else filtered[..., None]
+    pixels = out if frame.pixels.ndim == 3 else out[..., 0]
+    return replace(done, frame=replace(frame, pixels=pixels), statistics=statistics)
+
+
+def _rectangle(region: str | None, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns of a region, all of them without one."""
+    height, width = shape[:2]
+    left, top, across, down = parse_region(region) if region else (0, 0, width, height)
+    if left + across > width or top + down > height:
+        raise InputError(
+            f"--region {region} ends at {left + across},{top + down}, beyond the picture of "
+            f"{width} x {height}. Write X,Y,WIDTH,HEIGHT in pixels from its upper left corner."
+        )
+    return slice(top, top + down), slice(left, left + across)
+
+
+def _surroundings(
+    region: tuple[slice, slice],
+    shape: tuple[int, ...],
+    steps: Sequence[Step],
+    options: FilterOptions,
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return what the kernels read around a region, and where the region lies in that."""
+    near, inner = [], []
+    for axis, wanted in enumerate(region):
+        extents = ((step.weights[0].shape[axis] - 1) * options.dilation + 1 for step in steps)
+        wraps = parse_border(options.border)[0] == "wrap"  # reads at the other end
+        margin = shape[axis] if wraps else sum(extents)
+        first = max(0, wanted.start - margin)
+        near.append(slice(first, min(shape[axis], wanted.stop + margin)))
+        inner.append(slice(wanted.start - first, wanted.stop - first))
+    return (near[0], near[1]), (inner[0], inner[1])
+
+
+def _channel_numbers(text: str, frame: Frame) -> list[int]:
+    """Return the channels that are named, each once, in the order of the picture."""
+    count = 1 if frame.pixels.ndim == 2 else frame.pixels.shape[2]
+    names = CHANNEL_NAMES.get(count, ()) if frame.has_alpha or count in {1, 3} else ()
+    numbers = set()
+    for word in (part.strip().lower() for part in text.split(",")):
+        known = [number for number, name in enumerate(names) if word in {name, name[0]}]
+        if word.isdecimal() and int(word) < count:
+            known = [int(word)]
+        if not known:
+            there = ", ".join(names) or f"0 to {count - 1}"
+            raise UsageError(f"--channels {text}: there is no channel {word!r}, only {there}.")
+        numbers.update(known)
+    return sorted(numbers)
+
+
+def _rest(stack: Any, has_alpha: bool, value_range: str, dtype: Any) -> Any:
+    """Return a copy of what is not filtered, in the depth of the result."""
+    if stack.dtype == dtype:
+        return stack.copy()
+    rest, _ = to_range(stack, "raw" if value_range == "raw" else "clip", dtype)
+    if has_alpha:
+        rest[..., -1] = _as_depth(stack[..., -1], dtype)
+    return rest
+
+
+def _filter_whole(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> FilteredFrame:
     pixels = frame.pixels
     value_range = default_range(steps, pixels.dtype, options)
     policy = _alpha_policy(frame, steps, options)

@@ -75,7 +75,9 @@ def _exists(source: Source) -> bool:
 def without_own_results(
     sources: Sequence[Source], label: str, is_label: Callable[[str], bool]
 ) -> tuple[list[Source], int]:
-    """Leave out what earlier runs made beside the pictures of a folder; say how many.
+    """Leave out what earlier runs made of others among the inputs; say how many.
+
+    A result that is named without the picture it was made of is a picture like any other.
 
     Args:
         sources: the inputs.
@@ -85,7 +87,7 @@ def without_own_results(
     stems = {(one.path.parent, one.path.stem) for one in sources if one.path}
 
     def is_result(source: Source) -> bool:
-        if source.path is None or not source.is_found:
+        if source.path is None:
             return False
         folder, name = source.path.parent, source.path.stem
         ends = (at for at, sign in enumerate(name) if sign == "_")

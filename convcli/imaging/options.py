@@ -177,6 +177,29 @@ class FilterOptions(FileOptions):
                 f"stride {self.stride} and dilation {self.dilation} must both be 1 or more."
             )
         parse_border(self.border)
+        if self.region is not None:
+            parse_region(self.region)
+
+
+def parse_region(text: str) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of `X,Y,W,H`.
+
+    >>> parse_region("10,20,300,200")
+    (10, 20, 300, 200)
+
+    Raises:
+        UsageError: anything else, or a rectangle without pixels.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != 4 or not all(word.isdecimal() and len(word) < 10 for word in words):
+        raise UsageError(
+            f"--region {text[:60]!r} is no rectangle. Write X,Y,WIDTH,HEIGHT in pixels from the "
+            "upper left corner, such as 10,20,300,200."
+        )
+    left, top, width, height = map(int, words)
+    if not width * height:
+        raise UsageError(f"--region {text} holds no pixel: width and height begin at 1.")
+    return left, top, width, height
 
 
 def parse_border(text: str) -> tuple[str, float]:

@@ -75,7 +75,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("good.png -k box --memory-limit 5kB", 3, "Allow more with --memory-limit 1MB"),
         ("good.png -k box --skip-existing --force", 2, "--skip-existing keeps what --force"),
         ("good.png folder/../good.png cut.png -k box -o -", 2, "do not fit into one stdout"),
-        ("good.png -k box --explain 1", 2, "write ROW,COL"),
+        ("good.png -k box --explain 1", 2, "Write ROW,COL"),
         ("good.png -k box --explain 40,0", 2, "outside the output of 40 x 50"),
         ("good.png -k box --range raw -o x.png", 3, "PNG files cannot hold this floating-point"),
         ("good.png -k box --stride 0", 2, "--stride"),

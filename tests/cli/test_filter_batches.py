@@ -52,6 +52,20 @@ def test_a_folder_filtered_twice_leaves_its_own_results_out(
     assert set(names(album)) - set(made) == {"a_maxpool2.png", "b_maxpool2.png"}
 
 
+def test_results_that_a_shell_names_beside_their_pictures_are_left_out(
+    album: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["filter", *map(str, sorted(album.glob("*.png"))), "-k", "sobel", "--quiet"]) == 0
+    capsys.readouterr()
+    named = list(map(str, sorted(album.glob("*.png"))))
+    assert len(named) == 4
+    assert run(["filter", *named, "-k", "box"]) == 0
+    assert "2 results of earlier runs were left out." in capsys.readouterr().err
+    assert "a_sobel_box-3.png" not in names(album)
+    assert run(["filter", str(album / "a_sobel.png"), "-k", "box", "--quiet"]) == 0
+    assert "a_sobel_box-3.png" in names(album)
+
+
 def test_skip_existing_goes_on_where_a_run_ended(
     album: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
