@@ -10,7 +10,12 @@ import numpy as np
 
 from convcli.engine import filter_kernels, filter_vectors, transform
 from convcli.engine.borders import Axis
-from convcli.engine.filter_plan import FilterPlan, is_power_of_two, transform_size
+from convcli.engine.filter_plan import (
+    FilterPlan,
+    is_power_of_two,
+    small_factors,
+    transform_size,
+)
 from convcli.engine.filter_vectors import PARAMETERS, SMALL_LINES, small_width, tile_vectors
 from convcli.engine.llvm import lanes_of
 from convcli.engine.threads import each_part
@@ -145,6 +150,8 @@ class SmallWork(NamedTuple):
     lanes: int
     length: Switch = None
     taxicab: Switch = None
+    factored: Switch = None
+    ones: Switch = None
     no_middle_row: Switch = None
     no_middle_column: Switch = None
     cross: Switch = None
@@ -377,10 +384,10 @@ class Small(Runner):
         row, column = height // 2, width // 2
         corners = np.delete(np.delete(taken, row, axis=0), column, axis=1)
         odd = height % 2 == width % 2 == 1 and bool(taken.any())
+        factors = small_factors(kernels) if self.weight_number == np.int16 else None
+        weights = np.concatenate([np.ravel(part) for part in factors or kernels])
         work = SmallWork(
-            weights=np.concatenate([kernel.ravel() for kernel in kernels]).astype(
-                self.weight_number
-            ),
+            weights=weights.astype(self.weight_number),
             offsets=job.offsets,
             parameters=self.parameters,
             flags=self.flags,
@@ -392,6 +399,8 @@ class Small(Runner):
             lanes=lanes,
             length=_on(norm == "l2"),
             taxicab=_on(norm == "l1"),
+            factored=_on(factors is not None),
+            ones=_on(factors is not None and bool((weights == 1).all())),
             no_middle_row=_on(odd and not taken[row].any()),
             no_middle_column=_on(odd and not taken[:, column].any()),
             cross=_on(odd and not corners.any()),

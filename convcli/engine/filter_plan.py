@@ -35,6 +35,9 @@ OPERATIONS_TO_CONVERT = 12
 SMALL_TAPS = 25
 """Kernels of at most that many taps run straight from pixels to pixels when they can."""
 
+SHORT_TAPS = 49
+"""The same of integers of rank 1 whose sums fit 16 bits."""
+
 BOX_TAPS = 100
 """Means of more taps than that are faster by running sums, on one thread and on two."""
 
@@ -359,12 +362,16 @@ class _Case:
 
     @property
     def small(self) -> bool:
-        """Few taps, which stay in registers; not those of rank 1 from 5 x 4 on."""
+        """Few taps, which stay in registers; not those of rank 1 from 5 x 4 on, unless in int16."""
+        most = max(kernel.size for kernel in self.kernels)
         kernel = self.kernels[0]
-        long = len(self.kernels) == 1 and min(kernel.shape) >= 4 and kernel.size > 16
+        if self.numbers.short and most > 9 and small_factors(self.kernels) is not None:
+            fits = most <= SHORT_TAPS
+        else:
+            long = len(self.kernels) == 1 and min(kernel.shape) >= 4 and kernel.size > 16
+            fits = most <= SMALL_TAPS and not (long and low_rank(kernel, 1) is not None)
         return (
-            not (long and not self.numbers.short and low_rank(kernel, 1) is not None)
-            and max(kernel.size for kernel in self.kernels) <= SMALL_TAPS
+            fits
             and len(self.kernels) <= 2
             and self.numbers.accumulator == self.numbers.finish == "float32"
             and self.dtype.name in COMPILED_INPUTS
@@ -455,6 +462,16 @@ PATHS = (
     PathRule("low-rank", lambda case: case.rank > 1, "weights of a low rank"),
     PathRule("dense", lambda _: True, "one pass over all taps"),
 )
+
+
+def small_factors(kernels: tuple[Any, ...]) -> list[Any] | None:
+    """Return columns and rows of integers, one pair after the other, or None above rank 1.
+
+    >>> small_factors((np.array([[2.0, 4.0], [1.0, 2.0]]),))
+    [array([2., 1.]), array([1., 2.])]
+    """
+    pairs = [integer_factors(kernel) for kernel in kernels]
+    return [part for pair in pairs if pair for part in pair] if None not in pairs else None
 
 
 def _exact_case(case: _Case) -> _Case:

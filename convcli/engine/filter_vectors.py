@@ -454,13 +454,12 @@ class _SmallKernel:
         self.running = Running(builder, statistics, finish, lanes)
         flags = kinds["flags"]
         self.conversion = Conversion(self.finish, self.work.parameters, flags, self.running)
-        self.weights = {
-            (kernel, row, tap): self._weight((kernel * self.taps_h + row) * self.taps_w + tap)
+        self.factored, self.ones = is_set(kinds["factored"]), is_set(kinds["ones"])
+        stored = self.taps_h + self.taps_w if self.factored else self.taps_h * self.taps_w
+        self.weights = [
+            [self._weight(kernel * stored + place) for place in range(stored)]
             for kernel in range(self.kernels)
-            for row in range(self.taps_h)
-            for tap in range(self.taps_w)
-            if not self._is_empty(row, tap)
-        }
+        ]
         self.offsets = [
             builder.load(builder.gep(self.work.offsets, [WORD(tap)])) for tap in range(self.taps_w)
         ]
@@ -471,45 +470,71 @@ class _SmallKernel:
 
     def _is_empty(self, row: int, tap: int) -> bool:
         """Return whether taps are known to be zero: the middle row or column, or the corners."""
-        kinds = self.work.kinds
-        middle_row, middle_column = 2 * row == self.taps_h - 1, 2 * tap == self.taps_w - 1
+        row_is_middle, tap_is_middle = 2 * row == self.taps_h - 1, 2 * tap == self.taps_w - 1
         return (
-            (is_set(kinds["no_middle_row"]) and middle_row)
-            or (is_set(kinds["no_middle_column"]) and middle_column)
-            or (is_set(kinds["cross"]) and not (middle_row or middle_column))
+            self._is_middle("no_middle_row", row, self.taps_h)
+            or self._is_middle("no_middle_column", tap, self.taps_w)
+            or (is_set(self.work.kinds["cross"]) and not (row_is_middle or tap_is_middle))
         )
 
     def sums(self, samples: Any, starts: Any, column: Any, lines: int, vectors: range) -> Any:
         """Return the sums of every kernel by (line, vector), from `column` on."""
-        builder = self.builder
-        stored = self.context.get_value_type(self.pixel)
         sums: dict[tuple[int, int, int], Any] = {}
         for row in range(lines + self.taps_h - 1):
-            start = builder.add(builder.load(builder.gep(starts, [WORD(row)])), column)
-            active = [m for m in range(lines) if 0 <= row - m < self.taps_h]
-            for tap, offset in enumerate(self.offsets):
-                wanted = [
-                    (kernel, m, self.weights[kernel, row - m, tap])
-                    for kernel in range(self.kernels)
-                    for m in active
-                    if (kernel, row - m, tap) in self.weights
-                ]
-                for v in vectors if wanted else ():
-                    place = builder.add(builder.add(start, offset), WORD(v * self.vectors.lanes))
-                    sample = self.vectors.widened(
-                        self.vectors.load(samples, place, stored), self.pixel
-                    )
-                    for kernel, m, weight in wanted:
-                        self._add(sums, (kernel, m, v), weight, sample)
+            start = self.builder.load(self.builder.gep(starts, [WORD(row)]))
+            start = self.builder.add(start, column)
+            active = [(m, row - m) for m in range(lines) if 0 <= row - m < self.taps_h]
+            for v in vectors:
+                if self.factored:
+                    self._add_row_of_factors(sums, samples, start, active, v)
+                else:
+                    self._add_row(sums, samples, start, active, v)
         return {
             (m, v): [sums[kernel, m, v] for kernel in range(self.kernels)]
             for m in range(lines)
             for v in vectors
         }
 
+    def _sample(self, samples: Any, start: Any, tap: int, v: int) -> Any:
+        """Return one vector of samples, shifted by a tap."""
+        shifted = self.builder.add(start, self.offsets[tap])
+        place = self.builder.add(shifted, WORD(v * self.vectors.lanes))
+        stored = self.context.get_value_type(self.pixel)
+        return self.vectors.widened(self.vectors.load(samples, place, stored), self.pixel)
+
+    def _add_row(self, sums: Any, samples: Any, start: Any, active: Any, v: int) -> None:
+        """Add one row of samples to the sums of all (lines, rows of the kernel) it serves."""
+        for tap in range(self.taps_w):
+            rows = [(m, row) for m, row in active if not self._is_empty(row, tap)]
+            sample = self._sample(samples, start, tap, v) if rows else None
+            for kernel in range(self.kernels):
+                for m, row in rows:
+                    weight = self.weights[kernel][row * self.taps_w + tap]
+                    self._add(sums, (kernel, m, v), weight, sample)
+
+    def _add_row_of_factors(self, sums: Any, samples: Any, start: Any, active: Any, v: int) -> None:
+        """Add up one row of samples by the row factors, and that to each line by column factors."""
+        rows: dict[int, Any] = {}
+        empty = "no_middle_column", "no_middle_row"
+        for tap in range(self.taps_w):
+            if not self._is_middle(empty[0], tap, self.taps_w):
+                sample = self._sample(samples, start, tap, v)
+                for kernel in range(self.kernels):
+                    self._add(rows, kernel, self.weights[kernel][self.taps_h + tap], sample)
+        for kernel in range(self.kernels):
+            for m, row in active:
+                if not self._is_middle(empty[1], row, self.taps_h):
+                    self._add(sums, (kernel, m, v), self.weights[kernel][row], rows[kernel])
+
+    def _is_middle(self, name: str, place: int, taps: int) -> bool:
+        return is_set(self.work.kinds[name]) and 2 * place == taps - 1
+
     def _add(self, sums: Any, place: Any, weight: Any, sample: Any) -> None:
-        if place not in sums:
-            multiply = self.builder.mul if self.vectors.whole else self.builder.fmul
+        builder = self.builder
+        if self.ones:
+            sums[place] = builder.add(sums[place], sample) if place in sums else sample
+        elif place not in sums:
+            multiply = builder.mul if self.vectors.whole else builder.fmul
             sums[place] = multiply(weight, sample)
         else:
             sums[place] = self.vectors.fused(weight, sample, sums[place])

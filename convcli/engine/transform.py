@@ -272,11 +272,12 @@ def transform_band(job, part, statistics, work):
                     pointer(work.taps, 2 * row * job.taps_w), pointer(job.offsets, 0), job.taps_w,
                 )  # fmt: skip
         transform_columns(real, imaginary, step, columns, size, turns, (0, 0))
-        rows = middle - part.first, part.last - middle
-        if strays(real, step, rows[0], columns, work.whole, work.largest) or strays(
-            imaginary, step, rows[1], columns, work.whole, work.largest
-        ):
-            return left
-        convert_block(job, statistics, part.first, left, real, step, rows[0], columns, None)
-        convert_block(job, statistics, middle, left, imaginary, step, rows[1], columns, None)
+        for half in range(2):
+            rows = middle - part.first if half == 0 else part.last - middle
+            if strays(work.planes[half], step, rows, columns, work.whole, work.largest):
+                return left
+        for half in range(2):
+            top, bottom = (part.first, middle) if half == 0 else (middle, part.last)
+            sums = work.planes[half]
+            convert_block(job, statistics, top, left, sums, step, bottom - top, columns, None)
     return part.end

@@ -159,6 +159,32 @@ def test_the_accumulator_is_wide_enough_and_no_wider(dtype, weight, divisor, acc
     both(image, kernel, divisor=divisor, output_dtype="float32" if divisor == 1 else dtype)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "divisor"),
+    [
+        (np.outer([1.0, 2, 1], [1, 2, 1]), 16),
+        (np.ones((3, 3)), 9),
+        (np.ones((7, 7)), 49),
+        (np.outer([1.0, 2, 1], [1, 0, -1]), 6),
+        (np.outer([1.0, 0, -1], [3, 10, 3]), 1),
+        (np.array([[0.0, -1, 0], [-1, 5, -1], [0, -1, 0]]), 1),
+        (np.array([[1.0, 2, 1], [-3, 0, 2], [1, 0, 1]]), 10),
+        (np.array([[1.0, 7, 1], [-3, 0, 2], [1, 0, 1]]), 32),
+        (np.zeros((3, 3)), 1),
+    ],
+)
+def test_sixteen_bits_are_divided_and_rounded_exactly(kernel, divisor) -> None:
+    """Every sum of these kernels occurs, and half of the even divisors' lie half-way."""
+    image = picture("uint8", (50, 210))
+    image[:30] = np.arange(30 * 210).reshape(30, 210) // 7 % 256
+    for mapping, offset, shape in (("clip", 0, (50, 210)), ("abs", 3, (50, 70, 3))):
+        settings = {"divisor": divisor, "mapping": mapping, "offset": offset}
+        plan = plan_filter(shape, "uint8", kernel, **settings)
+        assert (plan.path, plan.accumulator) == ("small", "int16")
+        both(image.reshape(shape), kernel, **settings)
+    both(image[:, :20], kernel, divisor=divisor, border="constant", cval=200)
+
+
 def test_integers_come_back_from_a_transform() -> None:
     for settings in ({}, {"border": "constant", "cval": 9}, {"dilation": (2, 1)}, {"divisor": 2.5}):
         image, kernel = picture("uint8", (300, 210)), integers(31, 25, 200)
