@@ -12,7 +12,7 @@ from convcli.cli.show_output import ImageArgument
 from convcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from convcli.inspect.subject import Subject
+    from convcli.inspect.probe import Probe
 
 CellOption = Annotated[
     str,
@@ -55,11 +55,11 @@ def explain_forward(
 ) -> None:
     """One number of a model's layer: every input times its weight, bias, activation."""
     from convcli.cli.console import emit
-    from convcli.inspect.cell import forward_cell
+    from convcli.inspect.unit import forward_unit
     from convcli.present.sums import forward_report
 
-    subject, sample, layer, place = _asked(model, image, at)
-    found = forward_cell(subject, sample, layer, place, channel)
+    probe, sample, layer, place = _asked(model, image, at)
+    found = forward_unit(probe, sample, layer, place, channel)
     emit(forward_report(found, terms), style)
 
 
@@ -79,22 +79,22 @@ def explain_backward(
 ) -> None:
     """What the loss tells one cell, and what the cell hands on to its inputs and weights."""
     from convcli.cli.console import emit
-    from convcli.inspect.cell import backward_cell
+    from convcli.inspect.unit import backward_unit
     from convcli.present.sums import backward_report
 
-    subject, sample, layer, place = _asked(model, image, at)
-    label = None if class_ is None else subject.class_index(class_, sample)
-    found = backward_cell(subject, sample, layer, place, channel, label)
-    emit(backward_report(found, subject.trained.class_names[found.label], terms), style)
+    probe, sample, layer, place = _asked(model, image, at)
+    label = None if class_ is None else probe.class_index(class_, sample)
+    found = backward_unit(probe, sample, layer, place, channel, label)
+    emit(backward_report(found, probe.trained.class_names[found.label], terms), style)
 
 
-def _asked(model: Any, image: str, at: str) -> tuple[Subject, Any, str, tuple[int, ...]]:
+def _asked(model: Any, image: str, at: str) -> tuple[Probe, Any, str, tuple[int, ...]]:
     """Return model, sample, layer and place that the words mean."""
-    from convcli.cli.show_output import load_sample, load_subject
+    from convcli.cli.show_output import load_probe, load_sample
     from convcli.option import parse_place
 
     layer, place = parse_place(at)
     if layer is None:
         raise UsageError(f"--at {at} names no layer. Write LAYER:ROW,COL, such as conv1:{at}.")
-    subject = load_subject(model)
-    return subject, load_sample(subject, image), layer, place
+    probe = load_probe(model)
+    return probe, load_sample(probe, image), layer, place

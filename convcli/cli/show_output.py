@@ -16,7 +16,7 @@ from convcli.report.printable import printable
 
 if TYPE_CHECKING:
     from convcli.imaging.sheet import Cell
-    from convcli.inspect.subject import Subject
+    from convcli.inspect.probe import Probe
     from convcli.report import Report
 
 ImageArgument = Annotated[
@@ -144,21 +144,21 @@ def show_cells(
     target.messages.say(f"{target.path}: {width} x {height} pixels.")
 
 
-def load_subject(model: Path) -> Subject:
+def load_probe(model: Path) -> Probe:
     """Return the model at a path, or in a run's directory, ready to be examined."""
-    from convcli.inspect.subject import Subject
+    from convcli.inspect.probe import Probe
     from convcli.learn.modelfile import load
 
-    return Subject(load(model))
+    return Probe(load(model))
 
 
-def load_sample(subject: Subject, image: str) -> Any:
+def load_sample(probe: Probe, image: str) -> Any:
     """Return the first sample of a file, or of stdin, prepared: (1, *input shape)."""
     from convcli.learn.pictures import samples_from_source
 
     content = standard_input() if image == STANDARD_STREAM else Path(image)
-    samples = samples_from_source(content, image, subject.trained.preprocessing)
-    return subject.prepared(samples[:1])
+    samples = samples_from_source(content, image, probe.trained.preprocessing)
+    return probe.prepared(samples[:1])
 
 
 def parse_unit(text: str) -> tuple[str, int | None]:

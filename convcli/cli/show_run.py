@@ -163,17 +163,17 @@ def _error_cells(
     found: Evaluation, data: Dataset, samples: Split, trained: TrainedModel
 ) -> list[Any]:
     from convcli.imaging.sheet import Cell
-    from convcli.inspect.portrait import sample_picture
-    from convcli.inspect.subject import Subject
+    from convcli.inspect.probe import Probe
+    from convcli.inspect.render import sample_picture
 
-    subject = Subject(trained)
+    probe = Probe(trained)
     wrong = [mistake.index for mistake in found.worst]
-    inputs = subject.prepared(samples.samples[wrong])
+    inputs = probe.prepared(samples.samples[wrong])
     return [
         Cell(
             f"{data.class_names[mistake.truth]}, predicted {data.class_names[mistake.answer]}\n"
             f"{mistake.probability:.1%}",
-            sample_picture(subject, one),
+            sample_picture(probe, one),
         )
         for mistake, one in zip(found.worst, inputs, strict=True)
     ]

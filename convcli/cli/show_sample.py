@@ -14,14 +14,14 @@ from convcli.cli.show_output import (
     LimitOption,
     PictureOption,
     find_target,
+    load_probe,
     load_sample,
-    load_subject,
     show_cells,
 )
 
 if TYPE_CHECKING:
     from convcli.inspect.explaining import Explained
-    from convcli.inspect.subject import Subject
+    from convcli.inspect.probe import Probe
 
 Method = Literal["gradient", "smoothgrad", "integrated", "all"]
 
@@ -79,15 +79,15 @@ def show_activations(
     )
     from convcli.imaging.sheet import Cell
     from convcli.inspect.maps import layer_maps, map_cells
-    from convcli.inspect.portrait import sample_picture
+    from convcli.inspect.render import sample_picture
     from convcli.present.inspection import maps_report
 
-    subject = load_subject(model)
-    sample = load_sample(subject, image)
-    trace = subject.trained.model.trace
-    maps = layer_maps(trace, subject.all_values(sample), layer or ())
-    names = subject.trained.class_names if maps[-1].step is trace.steps[-1] else ()
-    first = Cell("the input", sample_picture(subject, sample[0]))
+    probe = load_probe(model)
+    sample = load_sample(probe, image)
+    trace = probe.trained.model.trace
+    maps = layer_maps(trace, probe.all_values(sample), layer or ())
+    names = probe.trained.class_names if maps[-1].step is trace.steps[-1] else ()
+    first = Cell("the input", sample_picture(probe, sample[0]))
     show_cells(
         [first, *map_cells(maps, names, limit)],
         maps_report(maps),
@@ -125,15 +125,15 @@ def show_saliency(
     target = find_target(output, image, label, force=force, quiet=quiet, inputs=[model, image])
     from convcli.inspect.explaining import saliency
 
-    subject = load_subject(model)
-    sample = load_sample(subject, image)
-    number = subject.class_index(class_, sample)
+    probe = load_probe(model)
+    sample = load_sample(probe, image)
+    number = probe.class_index(class_, sample)
     methods = ("gradient", "smoothgrad", "integrated") if method == "all" else (method,)
     found = [
-        saliency(subject, sample, number, one, samples=samples, noise=noise, steps=steps, seed=seed)
+        saliency(probe, sample, number, one, samples=samples, noise=noise, steps=steps, seed=seed)
         for one in methods
     ]
-    _show_explained(subject, sample, found, target, style)
+    _show_explained(probe, sample, found, target, style)
 
 
 def show_occlusion(
@@ -163,12 +163,12 @@ def show_occlusion(
     )
     from convcli.inspect.explaining import occlusion
 
-    subject = load_subject(model)
-    sample = load_sample(subject, image)
-    number = subject.class_index(class_, sample)
+    probe = load_probe(model)
+    sample = load_sample(probe, image)
+    number = probe.class_index(class_, sample)
     with target.messages.counted() as progress:
         found = occlusion(
-            subject,
+            probe,
             sample,
             number,
             window=window,
@@ -176,7 +176,7 @@ def show_occlusion(
             fill=fill,
             on_windows=lambda done, total: progress("windows", done, total),
         )
-    _show_explained(subject, sample, [found], target, style)
+    _show_explained(probe, sample, [found], target, style)
 
 
 def show_cam(
@@ -198,25 +198,23 @@ def show_cam(
     target = find_target(output, image, "cam", force=force, quiet=quiet, inputs=[model, image])
     from convcli.inspect.explaining import class_activation
 
-    subject = load_subject(model)
-    sample = load_sample(subject, image)
-    number = subject.class_index(class_, sample)
-    _show_explained(
-        subject, sample, [class_activation(subject, sample, number, layer)], target, style
-    )
+    probe = load_probe(model)
+    sample = load_sample(probe, image)
+    number = probe.class_index(class_, sample)
+    _show_explained(probe, sample, [class_activation(probe, sample, number, layer)], target, style)
 
 
 def _show_explained(
-    subject: Subject, sample: Any, found: list[Explained], target: Any, style: str | None
+    probe: Probe, sample: Any, found: list[Explained], target: Any, style: str | None
 ) -> None:
     """Draw input, map and overlay, a row for each of `found`."""
     from convcli.imaging.sheet import Cell
-    from convcli.inspect.portrait import attribution_cells, sample_picture
+    from convcli.inspect.render import attribution_cells, sample_picture
     from convcli.present.inspection import explained_report
 
-    picture = sample_picture(subject, sample[0])
-    name = subject.trained.class_names[found[0].label]
-    probability = float(subject.answers(sample)[0][found[0].label])
+    picture = sample_picture(probe, sample[0])
+    name = probe.trained.class_names[found[0].label]
+    probability = float(probe.answers(sample)[0][found[0].label])
     cells = []
     for one in found:
         first, *others = attribution_cells(

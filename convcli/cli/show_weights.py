@@ -13,7 +13,7 @@ from convcli.cli.show_output import (
     LimitOption,
     PictureOption,
     find_target,
-    load_subject,
+    load_probe,
     parse_unit,
     show_cells,
 )
@@ -76,8 +76,8 @@ def show_filters(
     from convcli.inspect.filters import filter_cells, filters_of
     from convcli.present.inspection import filters_report
 
-    subject = load_subject(model)
-    filters = filters_of(subject.trace, subject.parameters, layer, filter_=filter_, channel=channel)
+    probe = load_probe(model)
+    filters = filters_of(probe.trace, probe.parameters, layer, filter_=filter_, channel=channel)
     shown = filters[:limit]
     inputs = len({one.channel for one in shown})
     show_cells(
@@ -119,12 +119,17 @@ def show_maximize(
         quiet=quiet,
         inputs=[_file_of(model)],
     )
-    from convcli.inspect.excitation import BATCH, excite, excited_cells, units_of
-    from convcli.inspect.maximize import Ascent
+    from convcli.inspect.activation_maximization import (
+        BATCH,
+        Ascent,
+        excite,
+        excited_cells,
+        units_of,
+    )
     from convcli.present.inspection import maximize_report
 
-    subject = load_subject(model)
-    units = units_of(subject, [parse_unit(one) for one in unit or ()], limit)
+    probe = load_probe(model)
+    units = units_of(probe, [parse_unit(one) for one in unit or ()], limit)
     ascent = Ascent(steps=steps, seed=seed)
     with target.messages.progress() as progress:
         batches = sum(-(-len(some) // BATCH) for some in units)
@@ -132,10 +137,10 @@ def show_maximize(
         found = [
             one
             for some in units
-            for one in excite(subject, some, ascent, on_step=lambda: progress.advance(task))
+            for one in excite(probe, some, ascent, on_step=lambda: progress.advance(task))
         ]
     show_cells(
-        excited_cells(subject, found),
+        excited_cells(probe, found),
         maximize_report(found),
         target,
         style,

@@ -128,11 +128,11 @@ def _fed(network: Network, model: str | None, image: str | None) -> Any:
         odd = np.add.outer(np.arange(height), np.arange(width)) % 2
         return np.repeat(np.choose(odd, GRID).astype(np.uint8)[..., None], 3, axis=2)
     if model is not None:
-        from convcli.cli.show_output import load_sample, load_subject
-        from convcli.inspect.portrait import sample_picture
+        from convcli.cli.show_output import load_probe, load_sample
+        from convcli.inspect.render import sample_picture
 
-        subject = load_subject(Path(model))
-        return sample_picture(subject, load_sample(subject, image)[0])
+        probe = load_probe(Path(model))
+        return sample_picture(probe, load_sample(probe, image)[0])
     from convcli.imaging.picture import as_sample
 
     height, width = network.input_shape[:2]
@@ -159,7 +159,7 @@ def show_heatmap(
     """Slide a fully convolutional classifier over a picture and draw where it finds each class."""
     target = find_target(output, image, "heatmap", force=force, quiet=quiet, inputs=[model, image])
     from convcli.inspect.heatmap import field_picture, heatmap, heatmap_cells
-    from convcli.inspect.subject import class_number
+    from convcli.inspect.probe import class_number
     from convcli.learn.modelfile import load
     from convcli.present.inspection import heatmap_report
 

@@ -11,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import InputError
-from convcli.inspect.attribution import integrated_gradient, plain_gradient, smooth_gradient
-from convcli.inspect.cam import grad_cam, spread
-from convcli.inspect.occlusion import occlusion_map
-from convcli.inspect.portrait import by_cell, check_is_picture, input_limits
-from convcli.inspect.subject import Subject
+from convcli.inspect.attribution import (
+    grad_cam,
+    integrated_gradient,
+    occlusion_map,
+    plain_gradient,
+    smooth_gradient,
+    spread,
+)
+from convcli.inspect.probe import Probe
+from convcli.inspect.render import by_cell, check_is_picture, input_limits
 from convcli.layers.base import shape_text
 from convcli.net.trace import Step, Trace
 
@@ -49,7 +54,7 @@ class Explained:
 
 
 def saliency(
-    subject: Subject,
+    probe: Probe,
     sample: Values,
     label: int,
     method: str,
@@ -62,7 +67,7 @@ def saliency(
     """Return gradients of a class' logit with respect to the input, see `attribution`.
 
     Args:
-        subject: the model.
+        probe: the model.
         sample: (1, *input shape), prepared.
         label: the class.
         method: `gradient`, `smoothgrad` or `integrated`.
@@ -73,7 +78,7 @@ def saliency(
     """
 
     def gradient(inputs: Values) -> Values:
-        return subject.class_slopes(inputs, label)
+        return probe.class_slopes(inputs, label)
 
     one = sample[0]
     if method == "gradient":
@@ -82,10 +87,10 @@ def saliency(
     if method == "smoothgrad":
         slope = smooth_gradient(gradient, one, count=samples, noise=noise, seed=seed)
         return Explained(method, label, by_cell(slope, "strongest"), False, "size of the gradient")
-    baseline, _ = input_limits(subject)
+    baseline, _ = input_limits(probe)
     baseline = baseline if baseline.min() >= 0 else np.zeros_like(baseline)
     shares = integrated_gradient(gradient, one, baseline=baseline, steps=steps)
-    ends = subject.logits(np.stack([baseline, one]).astype(np.float32))[:, label].astype(float)
+    ends = probe.logits(np.stack([baseline, one]).astype(np.float32))[:, label].astype(float)
     total, rise = float(shares.sum()), float(ends[1] - ends[0])
     note = (
         f"The contributions sum to {total:.4g}; the logit is {rise:.4g} above that of the "
@@ -97,7 +102,7 @@ def saliency(
 
 
 def occlusion(
-    subject: Subject,
+    probe: Probe,
     sample: Values,
     label: int,
     *,
@@ -109,7 +114,7 @@ def occlusion(
     """Return how much the class' logit falls when a square covers each cell, see `occlusion_map`.
 
     Args:
-        subject: the model.
+        probe: the model.
         sample: (1, H, W, C), prepared.
         label: the class.
         window: side of the square; a seventh of the shorter side when left out.
@@ -120,15 +125,15 @@ def occlusion(
     Raises:
         InputError: the model takes no pictures, or the window does not fit.
     """
-    check_is_picture(subject, "Occlusion")
-    height, width = subject.input_shape[:2]
+    check_is_picture(probe, "Occlusion")
+    height, width = probe.input_shape[:2]
     window = window or max(1, min(height, width) // 7)
     step = step or max(1, window // 4)
-    digit = subject.trained.preprocessing.pictures == "digit"
-    low, high = input_limits(subject)
+    digit = probe.trained.preprocessing.pictures == "digit"
+    low, high = input_limits(probe)
     covers = {"black": low[0, 0], "white": high[0, 0], "mean": sample[0].mean(axis=(0, 1))}
     values = occlusion_map(
-        lambda inputs: subject.logits(inputs)[:, label],
+        lambda inputs: probe.logits(inputs)[:, label],
         sample[0],
         window=window,
         step=step,
@@ -140,12 +145,12 @@ def occlusion(
 
 
 def class_activation(
-    subject: Subject, sample: Values, label: int, layer: str | None = None
+    probe: Probe, sample: Values, label: int, layer: str | None = None
 ) -> Explained:
     """Return Grad-CAM of a layer, spread over the input by its receptive fields.
 
     Args:
-        subject: the model.
+        probe: the model.
         sample: (1, H, W, C), prepared.
         label: the class.
         layer: name or number; the last convolution when left out.
@@ -154,18 +159,18 @@ def class_activation(
         InputError: the model takes no pictures, or the layer gives no map.
         UsageError: there is no such layer.
     """
-    check_is_picture(subject, "A class activation map")
-    step = subject.trace.step(layer) if layer else last_convolution(subject.trace)
+    check_is_picture(probe, "A class activation map")
+    step = probe.trace.step(layer) if layer else last_convolution(probe.trace)
     if step.fields is None or len(step.output_shape) != 3:
         raise InputError(
             f"Layer {step.name} gives {shape_text(step.output_shape)}, no map with places; "
             "choose a layer before `flatten` or the global pool."
         )
-    maps, slopes = subject.slopes_at(sample, step, subject.one_hot(label))
+    maps, slopes = probe.slopes_at(sample, step, probe.one_hot(label))
     support = grad_cam(maps[0], slopes[0])
     strides = [float(axis.stride or 1) for axis in step.fields]
     firsts = [sum(axis.span(0)) / 2 for axis in step.fields]
-    height, width = subject.input_shape[:2]
+    height, width = probe.input_shape[:2]
     values = spread(support, (height, width), (firsts[0], firsts[1]), (strides[0], strides[1]))
     note = f"From the maps of {step.name}, {shape_text(step.output_shape)}."
     if not support.any():

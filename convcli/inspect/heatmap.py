@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from convcli.errors import InputError
 from convcli.imaging.picture import Frame, as_sample
 from convcli.imaging.sheet import Cell, Pixels
-from convcli.inspect.cam import spread
-from convcli.inspect.color import overlay
+from convcli.inspect.attribution import spread
 from convcli.inspect.convolutionalize import Sliding, sliding
+from convcli.inspect.render import overlay
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.pictures import REC_601

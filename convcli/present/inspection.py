@@ -10,7 +10,7 @@ from convcli.report import Column, Report
 from convcli.report.numbers import percent
 
 if TYPE_CHECKING:
-    from convcli.inspect.excitation import Excited
+    from convcli.inspect.activation_maximization import Excited
     from convcli.inspect.explaining import Explained
     from convcli.inspect.filters import Filter
     from convcli.inspect.heatmap import Heatmap

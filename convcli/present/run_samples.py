@@ -11,8 +11,8 @@ from convcli.imaging.picture import Frame, as_sample, png_bytes
 from convcli.imaging.sheet import Cell, Pixels
 from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
 from convcli.inspect.maps import LayerMaps, layer_heading, layer_maps, map_cells
-from convcli.inspect.portrait import sample_picture
-from convcli.inspect.subject import Subject
+from convcli.inspect.probe import Probe
+from convcli.inspect.render import sample_picture
 from convcli.layers.base import shape_text
 from convcli.learn.answers import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
@@ -112,11 +112,11 @@ def _mistakes(
     )
     if not _are_pictures(trained):
         return (mistakes_report(found, split.files, heading), _no_pictures(trained))
-    subject = Subject(trained)
-    inputs = subject.prepared(split.samples[[one.index for one in found.worst]])
+    probe = Probe(trained)
+    inputs = probe.prepared(split.samples[[one.index for one in found.worst]])
     pictures = [
         _picture(
-            sample_picture(subject, one_input),
+            sample_picture(probe, one_input),
             f"{_truth(one, data)}\nprobability {percent(one.probability)}",
             MISTAKE_SIDE,
             f"{name} sample {_place(one, split)}: {_truth(one, data)}",
@@ -169,9 +169,9 @@ def _activations(
         return (_no_pictures(trained),)
     other = np.flatnonzero(split.labels != split.labels[0])[:1].tolist()
     chosen = list(dict.fromkeys([0, *other, *(one.index for one in found.worst[:1])]))
-    subject = Subject(trained)
-    inputs = subject.prepared(split.samples[chosen])
-    values = subject.all_values(inputs)
+    probe = Probe(trained)
+    inputs = probe.prepared(split.samples[chosen])
+    values = probe.all_values(inputs)
     words = (
         "All maps of a layer share one scale: black is its smallest value; where there are "
         "negative ones, zero is middle gray."
@@ -187,7 +187,7 @@ def _activations(
             f"{name.capitalize()} sample {index}: is {truth}, "
             f"predicted {data.class_names[best]} (probability {percent(float(answer[best]))})"
         )
-        given = _picture(sample_picture(subject, inputs[number]), "input", MISTAKE_SIDE)
+        given = _picture(sample_picture(probe, inputs[number]), "input", MISTAKE_SIDE)
         layers = [_layer_picture(one) for one in _some(maps)]
         galleries.append(Gallery(heading, (given, *layers)))
     return (words, *galleries)

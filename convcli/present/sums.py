@@ -11,7 +11,7 @@ from convcli.sums import Sum
 
 if TYPE_CHECKING:
     from convcli.inspect.arithmetic import AdamStep, PoolingWindow, Sliding, SoftmaxLoss
-    from convcli.inspect.cell import Backward, Forward, Share
+    from convcli.inspect.unit import Backward, Forward, Share
 
 PATCHES_SHOWN = 16
 

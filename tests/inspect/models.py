@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.inspect.subject import Subject
+from convcli.inspect.probe import Probe
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import Preprocessing
@@ -47,11 +47,11 @@ def model_of(
     )
 
 
-def subject_of(notation: str = DIGITS, seed: int = 0, **more: Any) -> Subject:
-    return Subject(model_of(notation, seed, **more))
+def probe_of(notation: str = DIGITS, seed: int = 0, **more: Any) -> Probe:
+    return Probe(model_of(notation, seed, **more))
 
 
-def some_inputs(subject: Subject, count: int = 1, seed: int = 0) -> NDArray[np.float32]:
+def some_inputs(probe: Probe, count: int = 1, seed: int = 0) -> NDArray[np.float32]:
     """Return prepared samples between 0 and 1."""
     random = np.random.default_rng(seed)
-    return random.random((count, *subject.input_shape), np.float32)
+    return random.random((count, *probe.input_shape), np.float32)

@@ -10,26 +10,26 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from convcli.inspect.attribution import integrated_gradient, plain_gradient, smooth_gradient
 from convcli.inspect.explaining import saliency
-from tests.inspect.models import DIGITS, some_inputs, subject_of
+from tests.inspect.models import DIGITS, probe_of, some_inputs
 
 LINEAR = "input 4x5x1, flatten, dense 3"
 
 
 def test_the_saliency_of_a_linear_model_is_its_weights() -> None:
-    subject = subject_of(LINEAR)
-    ref = np.abs(subject.parameters["dense1.kernel"][:, 1].reshape(4, 5))
-    sample = some_inputs(subject)
+    probe = probe_of(LINEAR)
+    ref = np.abs(probe.parameters["dense1.kernel"][:, 1].reshape(4, 5))
+    sample = some_inputs(probe)
     for method in ("gradient", "smoothgrad"):
-        got = saliency(subject, sample, 1, method)
+        got = saliency(probe, sample, 1, method)
         assert_allclose(ref, got.values, rtol=1e-5)
         assert not got.with_signs
 
 
 def test_integrated_gradients_of_a_linear_model_are_weight_times_input() -> None:
-    subject = subject_of(LINEAR)
-    sample = some_inputs(subject)
-    ref = subject.parameters["dense1.kernel"][:, 2].reshape(4, 5) * sample[0, ..., 0]
-    got = saliency(subject, sample, 2, "integrated", steps=3)
+    probe = probe_of(LINEAR)
+    sample = some_inputs(probe)
+    ref = probe.parameters["dense1.kernel"][:, 2].reshape(4, 5) * sample[0, ..., 0]
+    got = saliency(probe, sample, 2, "integrated", steps=3)
     assert_allclose(ref, got.values, rtol=1e-5)
     rise = got.figures["logit"] - got.figures["baseline_logit"]
     assert got.figures["sum"] == pytest.approx(rise, rel=1e-5)
@@ -54,10 +54,10 @@ def test_integrated_gradients_are_complete(seed: int, baseline: float) -> None:
 
 
 def test_integrated_gradients_of_a_network_sum_to_the_rise_of_its_logit() -> None:
-    subject = subject_of(DIGITS, seed=4)
-    sample = some_inputs(subject, seed=1)
-    coarse = saliency(subject, sample, 0, "integrated", steps=4)
-    fine = saliency(subject, sample, 0, "integrated", steps=400)
+    probe = probe_of(DIGITS, seed=4)
+    sample = some_inputs(probe, seed=1)
+    coarse = saliency(probe, sample, 0, "integrated", steps=4)
+    fine = saliency(probe, sample, 0, "integrated", steps=400)
     rise = fine.figures["logit"] - fine.figures["baseline_logit"]
     assert fine.figures["sum"] == pytest.approx(rise, abs=2e-3)
     assert abs(fine.figures["sum"] - rise) <= abs(coarse.figures["sum"] - rise) + 1e-6
@@ -89,10 +89,10 @@ def test_without_noise_smoothgrad_is_the_gradient() -> None:
 
 def test_gradients_of_a_network_are_pytorch_s() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle; extra [bench]")
-    subject = subject_of(DIGITS, seed=2)
-    sample = some_inputs(subject, 2, seed=5)
+    probe = probe_of(DIGITS, seed=2)
+    sample = some_inputs(probe, 2, seed=5)
     x = torch.tensor(sample.transpose(0, 3, 1, 2), requires_grad=True)
-    arrays = {name: torch.tensor(np.array(a)) for name, a in subject.parameters.items()}
+    arrays = {name: torch.tensor(np.array(a)) for name, a in probe.parameters.items()}
     functional = torch.nn.functional
 
     def conv(x: object, name: str) -> object:
@@ -103,7 +103,7 @@ def test_gradients_of_a_network_are_pytorch_s() -> None:
     h = h.permute(0, 2, 3, 1).reshape(2, -1)
     h = functional.relu(h @ arrays["dense1.kernel"] + arrays["dense1.bias"])
     logits = h @ arrays["dense2.kernel"] + arrays["dense2.bias"]
-    assert_allclose(logits.detach().numpy(), subject.logits(sample), rtol=1e-4, atol=1e-5)
+    assert_allclose(logits.detach().numpy(), probe.logits(sample), rtol=1e-4, atol=1e-5)
     logits[:, 1].sum().backward()
     ref = x.grad.numpy().transpose(0, 2, 3, 1)
-    assert_allclose(ref, subject.class_slopes(sample, 1), rtol=1e-3, atol=1e-6)
+    assert_allclose(ref, probe.class_slopes(sample, 1), rtol=1e-3, atol=1e-6)

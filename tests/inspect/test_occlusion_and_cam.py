@@ -7,10 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from convcli.errors import InputError, UsageError
-from convcli.inspect.cam import grad_cam, spread
+from convcli.inspect.attribution import grad_cam, occlusion_map, spread
 from convcli.inspect.explaining import class_activation, occlusion
-from convcli.inspect.occlusion import occlusion_map
-from tests.inspect.models import DIGITS, some_inputs, subject_of
+from tests.inspect.models import DIGITS, probe_of, some_inputs
 
 
 def only_pixel(samples: np.ndarray) -> np.ndarray:
@@ -67,7 +66,7 @@ def test_windows_and_steps_that_do_not_fit_are_refused() -> None:
         occlusion_map(only_pixel, sample, window=7)
     with pytest.raises(InputError, match=r"uncovered\. Use 1 to 2"):
         occlusion_map(only_pixel, sample, window=2, step=3)
-    series = subject_of("input 16x2, conv 3 3, flatten, dense 2 softmax")
+    series = probe_of("input 16x2, conv 3 3, flatten, dense 2 softmax")
     with pytest.raises(InputError, match="takes 16x2"):
         occlusion(series, some_inputs(series), 0)
     with pytest.raises(InputError, match="takes 16x2"):
@@ -76,12 +75,12 @@ def test_windows_and_steps_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("fill", ["black", "white", "mean", None])
 def test_fills_cover_with_what_they_say(fill: str | None) -> None:
-    subject = subject_of("input 6x6x1, flatten, dense 2")
-    sample = some_inputs(subject)
-    weights = subject.parameters["dense1.kernel"][:, 0].reshape(6, 6)
+    probe = probe_of("input 6x6x1, flatten, dense 2")
+    sample = some_inputs(probe)
+    weights = probe.parameters["dense1.kernel"][:, 0].reshape(6, 6)
     cover = {"black": 0.0, "white": 1.0}.get(str(fill), float(sample.mean()))
     ref = weights * (sample[0, ..., 0] - cover)
-    got = occlusion(subject, sample, 0, window=1, fill=fill)
+    got = occlusion(probe, sample, 0, window=1, fill=fill)
     assert_allclose(ref, got.values, atol=1e-5)
 
 
@@ -91,29 +90,29 @@ def test_grad_cam_worked_out_by_hand() -> None:
     kernel = np.array([2.0, -1.0]).reshape(1, 1, 1, 2)
     dense = np.zeros((8, 2), np.float32)
     dense[0::2, 0], dense[1::2, 0] = 3, -1
-    subject = subject_of(
+    probe = probe_of(
         "input 2x2x1, conv 2 1, flatten, dense 2 softmax",
         arrays={"conv1.kernel": kernel, "conv1.bias": [0, 1], "dense1.kernel": dense},
     )
     picture = np.array([[0.0, 1.0], [0.5, 0.0]], np.float32)[None, ..., None]
     # maps: 2p and 1 - p; support 3 * 2p - (1 - p) = 7p - 1, negative as 0
     ref = np.array([[0.0, 6.0], [2.5, 0.0]])
-    got = class_activation(subject, picture, 0)
+    got = class_activation(probe, picture, 0)
     assert_allclose(ref, got.values, atol=1e-6)
     assert got.figures["layer"] == "conv1"
     assert not got.with_signs
 
 
 def test_grad_cam_s_weights_are_mean_gradients_by_finite_differences() -> None:
-    subject = subject_of(DIGITS, seed=3)
-    sample = some_inputs(subject)
-    step = subject.trace.step("conv2")
-    maps, slopes = subject.slopes_at(sample, step, subject.one_hot(2))
-    kernel = np.array(subject.parameters["dense1.kernel"], np.float64)
-    last = np.array(subject.parameters["dense2.kernel"], np.float64)[:, 2]
+    probe = probe_of(DIGITS, seed=3)
+    sample = some_inputs(probe)
+    step = probe.trace.step("conv2")
+    maps, slopes = probe.slopes_at(sample, step, probe.one_hot(2))
+    kernel = np.array(probe.parameters["dense1.kernel"], np.float64)
+    last = np.array(probe.parameters["dense2.kernel"], np.float64)[:, 2]
 
     def logit(values: np.ndarray) -> float:
-        hidden = values.ravel() @ kernel + subject.parameters["dense1.bias"]
+        hidden = values.ravel() @ kernel + probe.parameters["dense1.bias"]
         return float(np.maximum(hidden, 0) @ last)
 
     base = maps[0].astype(np.float64)
@@ -152,11 +151,11 @@ def test_nothing_is_claimed_where_no_cell_is_centered() -> None:
 
 
 def test_a_layer_without_places_is_refused() -> None:
-    subject = subject_of()
+    probe = probe_of()
     with pytest.raises(InputError, match="dense1 gives 8, no map with places"):
-        class_activation(subject, some_inputs(subject), 0, "dense1")
+        class_activation(probe, some_inputs(probe), 0, "dense1")
     with pytest.raises(UsageError, match="There is no layer 'conv9'"):
-        class_activation(subject, some_inputs(subject), 0, "conv9")
-    flat = subject_of("input 4x4x1, flatten, dense 2 softmax")
+        class_activation(probe, some_inputs(probe), 0, "conv9")
+    flat = probe_of("input 4x4x1, flatten, dense 2 softmax")
     with pytest.raises(InputError, match="no convolution"):
         class_activation(flat, some_inputs(flat), 0)

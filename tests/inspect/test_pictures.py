@@ -9,22 +9,26 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from convcli.errors import InputError, UsageError
-from convcli.inspect.color import heat, overlay, signed
-from convcli.inspect.excitation import excite, excited_cells, units_of
+from convcli.inspect.activation_maximization import (
+    Ascent,
+    excite,
+    excited_cells,
+    maximize,
+    units_of,
+)
 from convcli.inspect.filters import filter_cells, filters_of
 from convcli.inspect.maps import layer_maps, map_cells, near_square
-from convcli.inspect.maximize import Ascent, maximize
-from convcli.inspect.portrait import by_cell, input_limits, sample_picture
 from convcli.inspect.receptive import FRAME, draw_field, field_of
+from convcli.inspect.render import by_cell, heat, input_limits, overlay, sample_picture, signed
 from convcli.learn.prepare import Preprocessing
 from convcli.net import network, parse_notation
-from tests.inspect.models import DIGITS, some_inputs, subject_of
+from tests.inspect.models import DIGITS, probe_of, some_inputs
 
 
 def test_the_first_layer_s_kernels_are_the_weights_as_laid_on_the_picture() -> None:
-    subject = subject_of()
-    kernel = subject.parameters["conv1.kernel"]
-    found = filters_of(subject.trace, subject.parameters)
+    probe = probe_of()
+    kernel = probe.parameters["conv1.kernel"]
+    found = filters_of(probe.trace, probe.parameters)
     assert [one.filter for one in found] == [0, 1, 2, 3]
     for out, one in enumerate(found):
         assert_array_equal(kernel[:, :, 0, out], one.weights)
@@ -37,18 +41,18 @@ def test_the_first_layer_s_kernels_are_the_weights_as_laid_on_the_picture() -> N
 
 
 def test_over_a_color_picture_kernels_are_in_color() -> None:
-    subject = subject_of("input 8x8x3, conv 5 3, conv 2 3, flatten, dense 2 softmax")
-    found = filters_of(subject.trace, subject.parameters)
+    probe = probe_of("input 8x8x3, conv 5 3, conv 2 3, flatten, dense 2 softmax")
+    found = filters_of(probe.trace, probe.parameters)
     assert [one.weights.shape for one in found] == [(3, 3, 3)] * 5
     assert filter_cells(found)[0].pixels.shape == (3, 3, 3)
-    red = filters_of(subject.trace, subject.parameters, channel=0)
+    red = filters_of(probe.trace, probe.parameters, channel=0)
     assert red[1].weights.shape == (3, 3)
     assert_array_equal(found[1].weights[..., 0], red[1].weights)
 
 
 def test_deeper_layers_show_a_row_of_input_channels_for_each_filter() -> None:
-    subject = subject_of()
-    found = filters_of(subject.trace, subject.parameters, "conv2")
+    probe = probe_of()
+    found = filters_of(probe.trace, probe.parameters, "conv2")
     assert [(one.filter, one.channel) for one in found] == [
         (o, i) for o in range(6) for i in range(4)
     ]
@@ -60,19 +64,19 @@ def test_deeper_layers_show_a_row_of_input_channels_for_each_filter() -> None:
         "",
         "conv2, filter 1",
     ]
-    one = filters_of(subject.trace, subject.parameters, "conv2", filter_=3, channel=2)
+    one = filters_of(probe.trace, probe.parameters, "conv2", filter_=3, channel=2)
     (kernel,) = one
-    assert_array_equal(subject.parameters["conv2.kernel"][:, :, 2, 3], kernel.weights)
+    assert_array_equal(probe.parameters["conv2.kernel"][:, :, 2, 3], kernel.weights)
 
 
 def test_a_dense_unit_is_a_picture_of_the_map_it_reads() -> None:
-    subject = subject_of("input 5x7x2, flatten, dropout 0.5, dense 3 softmax")
-    (one,) = filters_of(subject.trace, subject.parameters, filter_=2, channel=1)
+    probe = probe_of("input 5x7x2, flatten, dropout 0.5, dense 3 softmax")
+    (one,) = filters_of(probe.trace, probe.parameters, filter_=2, channel=1)
     for y in range(5):
         for x in range(7):
-            weight = subject.parameters["dense1.kernel"][(y * 7 + x) * 2 + 1, 2]
+            weight = probe.parameters["dense1.kernel"][(y * 7 + x) * 2 + 1, 2]
             assert one.weights[y, x] == weight
-    deep = subject_of("input 4, dense 3 relu, dense 2 softmax")
+    deep = probe_of("input 4, dense 3 relu, dense 2 softmax")
     assert filters_of(deep.trace, deep.parameters, "dense2")[0].weights.shape == (1, 3)
 
 
@@ -87,37 +91,37 @@ def test_a_dense_unit_is_a_picture_of_the_map_it_reads() -> None:
     ],
 )
 def test_kernels_of_every_kind_of_layer(notation: str, shape: tuple[int, int], count: int) -> None:
-    subject = subject_of(notation)
-    found = filters_of(subject.trace, subject.parameters)
+    probe = probe_of(notation)
+    found = filters_of(probe.trace, probe.parameters)
     assert (found[0].weights.shape, len(found)) == (shape, count)
 
 
 def test_what_is_not_there_is_named() -> None:
-    subject = subject_of()
+    probe = probe_of()
     with pytest.raises(UsageError, match=r"Layer maxpool1 has no kernels.*conv1, conv2, dense1"):
-        filters_of(subject.trace, subject.parameters, "maxpool1")
+        filters_of(probe.trace, probe.parameters, "maxpool1")
     with pytest.raises(UsageError, match=r"has no filter 6\. It has 6: 0 to 5"):
-        filters_of(subject.trace, subject.parameters, "conv2", filter_=6)
+        filters_of(probe.trace, probe.parameters, "conv2", filter_=6)
     with pytest.raises(UsageError, match="has no channel 4"):
-        filters_of(subject.trace, subject.parameters, "conv2", channel=4)
+        filters_of(probe.trace, probe.parameters, "conv2", channel=4)
     plain = parse_notation("input 4x4x1, maxpool 2, flatten").trace()
     with pytest.raises(InputError, match="no layer with kernels"):
         filters_of(plain, {})
 
 
 def test_maps_are_the_layers_values_on_one_scale() -> None:
-    subject = subject_of()
-    sample = some_inputs(subject)
-    values = subject.all_values(sample)
-    trace = subject.trained.model.trace
+    probe = probe_of()
+    sample = some_inputs(probe)
+    values = probe.all_values(sample)
+    trace = probe.trained.model.trace
     maps = layer_maps(trace, values)
     assert [one.step.name for one in maps] == ["conv1", "maxpool1", "conv2", "dense1", "dense2"]
-    cells = list(map_cells(maps, subject.trained.class_names))
+    cells = list(map_cells(maps, probe.trained.class_names))
     assert cells[0].heading == "conv1  10x10x4, field 3x3, every 1x1"
     conv1 = values[1][0]
     ref = np.rint(255 * conv1[..., 2] / conv1.max())
     assert_array_equal(ref, cells[2].pixels)
-    answers = subject.answers(sample)[0]
+    answers = probe.answers(sample)[0]
     last = cells[-3:]
     assert last[0].caption == f"{'abc'[answers.argmax()]}: {answers.max():.1%}"
     assert last[0].heading == "dense2  3, sees the whole input"
@@ -125,13 +129,13 @@ def test_maps_are_the_layers_values_on_one_scale() -> None:
 
 def test_silent_channels_and_zeros_are_counted() -> None:
     kernel = np.array([1.0, -1.0]).reshape(1, 1, 1, 2)
-    subject = subject_of(
+    probe = probe_of(
         "input 3x3x1, conv 2 1 relu, flatten, dense 2 softmax",
         arrays={"conv1.kernel": kernel, "conv1.bias": [0, 0]},
     )
     sample = np.ones((1, 3, 3, 1), np.float32)
     sample[0, 0, 0] = 0
-    first = layer_maps(subject.trace, subject.all_values(sample))[0]
+    first = layer_maps(probe.trace, probe.all_values(sample))[0]
     assert first.silent == 1
     assert first.zeros == pytest.approx(10 / 18)
     captions = [cell.caption for cell in map_cells([first])]
@@ -139,9 +143,9 @@ def test_silent_channels_and_zeros_are_counted() -> None:
 
 
 def test_the_limit_says_what_is_left_out_and_layers_can_be_chosen() -> None:
-    subject = subject_of()
-    values = subject.all_values(some_inputs(subject))
-    maps = layer_maps(subject.trained.model.trace, values, ["conv2", "1"])
+    probe = probe_of()
+    values = probe.all_values(some_inputs(probe))
+    maps = layer_maps(probe.trained.model.trace, values, ["conv2", "1"])
     assert [one.step.name for one in maps] == ["conv2", "conv1"]
     cells = list(map_cells(maps, limit=5))
     assert len(cells) == 5 + 4
@@ -149,12 +153,12 @@ def test_the_limit_says_what_is_left_out_and_layers_can_be_chosen() -> None:
 
 
 def test_series_and_vectors_are_pictures_too() -> None:
-    subject = subject_of("input 12x2, conv 3 3 tanh, gap, dense 7 relu, dense 2 softmax")
-    sample = some_inputs(subject)
-    cells = list(map_cells(layer_maps(subject.trace, subject.all_values(sample))))
+    probe = probe_of("input 12x2, conv 3 3 tanh, gap, dense 7 relu, dense 2 softmax")
+    sample = some_inputs(probe)
+    cells = list(map_cells(layer_maps(probe.trace, probe.all_values(sample))))
     assert cells[0].pixels.shape == (3, 10)  # channels down, time to the right
     assert cells[2].pixels.shape == (3, 3)
-    assert sample_picture(subject, sample[0]).shape == (2, 12, 3)
+    assert sample_picture(probe, sample[0]).shape == (2, 12, 3)
     assert_array_equal([[1, 2], [3, 0]], near_square(np.array([1, 2, 3])))
 
 
@@ -171,11 +175,11 @@ def test_cells_outside_the_drawn_field_change_nothing_and_its_corners_do(
 ) -> None:
     trace = parse_notation(notation).trace()
     (top, bottom), (left, right) = field_of(trace, layer, cell)
-    subject = subject_of(notation.replace("maxpool", "avgpool") + ", gap, dense 2 softmax")
-    step = subject.trace.step(layer.replace("maxpool", "avgpool"))
+    probe = probe_of(notation.replace("maxpool", "avgpool") + ", gap, dense 2 softmax")
+    step = probe.trace.step(layer.replace("maxpool", "avgpool"))
     seed = np.zeros(step.output_shape, np.float32)
     seed[cell] = 1
-    slope = subject.slopes(some_inputs(subject), step, seed)[0, ..., 0]
+    slope = probe.slopes(some_inputs(probe), step, seed)[0, ..., 0]
     rows, columns = np.nonzero(slope)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (top, bottom, left, right)
 
@@ -235,27 +239,27 @@ def test_decay_and_blur_hold_the_input_back_and_seeds_repeat() -> None:
 
 
 def test_a_first_layer_s_cell_is_excited_by_the_signs_of_its_kernel() -> None:
-    subject = subject_of()
-    ((unit, *_),) = units_of(subject, [("conv1", 2)], limit=8)
-    (found,) = excite(subject, [unit], Ascent(decay=0, blur=0))
-    kernel = subject.parameters["conv1.kernel"][:, :, 0, 2]
+    probe = probe_of()
+    ((unit, *_),) = units_of(probe, [("conv1", 2)], limit=8)
+    (found,) = excite(probe, [unit], Ascent(decay=0, blur=0))
+    kernel = probe.parameters["conv1.kernel"][:, :, 0, 2]
     assert found.sample.shape == (3, 3, 1)
     assert_allclose((kernel > 0).astype(float), found.sample[..., 0], atol=0.15)
-    bias = subject.parameters["conv1.bias"][2]
+    bias = probe.parameters["conv1.bias"][2]
     assert found.before == pytest.approx(kernel.sum() / 2 + bias, rel=1e-4)
     assert found.after > found.before
     assert found.after <= kernel[kernel > 0].sum() + bias + 1e-4
 
 
 def test_units_excited_rise_shallow_to_deep() -> None:
-    subject = subject_of(seed=3)
-    layers = units_of(subject, [], limit=2)
+    probe = probe_of(seed=3)
+    layers = units_of(probe, [], limit=2)
     assert [[unit.step.name for unit in some] for some in layers] == [
         ["conv1"] * 2, ["conv2"] * 2, ["dense1"] * 2, ["dense2"] * 3,
     ]  # fmt: skip
-    found = [one for some in layers for one in excite(subject, some, Ascent(steps=40))]
+    found = [one for some in layers for one in excite(probe, some, Ascent(steps=40))]
     assert all(one.after > one.before for one in found)
-    cells = excited_cells(subject, found)
+    cells = excited_cells(probe, found)
     assert [cell.heading for cell in cells if cell.heading] == [
         "conv1, field 3x3",
         "conv2, field 8x8",
@@ -264,26 +268,26 @@ def test_units_excited_rise_shallow_to_deep() -> None:
     ]
     assert cells[-1].caption.startswith("c: ")
     with pytest.raises(UsageError, match=r"no channel 6\. Use 0 to 5"):
-        units_of(subject, [("conv2", 6)], limit=8)
-    bare = subject_of("input 4x4x2, gap, softmax")
+        units_of(probe, [("conv2", 6)], limit=8)
+    bare = probe_of("input 4x4x2, gap, softmax")
     with pytest.raises(InputError, match="no layer with weights"):
         units_of(bare, [], limit=8)
 
 
 def test_limits_are_black_and_white_or_deviations() -> None:
-    low, high = input_limits(subject_of())
+    low, high = input_limits(probe_of())
     assert (low.min(), high.max()) == (0.0, 1.0)
     centered = Preprocessing((12, 12, 1), (0.5,), (-3.0,))
-    low, high = input_limits(subject_of(DIGITS, preprocessing=centered))
+    low, high = input_limits(probe_of(DIGITS, preprocessing=centered))
     assert (low.min(), high.max()) == (-2.5, 2.5)
 
 
 def test_a_sample_looks_as_it_was_stored() -> None:
-    subject = subject_of()
+    probe = probe_of()
     stored = np.arange(144, dtype=np.uint8).reshape(1, 12, 12, 1)
-    got = sample_picture(subject, subject.prepared(stored)[0])
+    got = sample_picture(probe, probe.prepared(stored)[0])
     assert_array_equal(np.repeat(stored[0], 3, axis=2), got)
-    color = subject_of("input 4x4x3, flatten, dense 2 softmax")
+    color = probe_of("input 4x4x3, flatten, dense 2 softmax")
     stored = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
     assert_array_equal(stored[0], sample_picture(color, color.prepared(stored)[0]))
 

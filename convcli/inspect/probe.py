@@ -22,7 +22,7 @@ Values = NDArray[np.floating[Any]]
 
 
 @dataclass
-class Subject:
+class Probe:
     """A model whose inner values can be asked for.
 
     Samples here are the network's inputs: prepared, (N, *input shape), float32.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convcli.errors import InputError, UsageError
 from convcli.inspect.arithmetic import PoolingWindow
-from convcli.inspect.subject import Subject
+from convcli.inspect.probe import Probe
 from convcli.layers import AveragePool
 from convcli.layers.base import shape_text
 from convcli.net.trace import Step
@@ -87,13 +87,13 @@ class Backward:
         return self.arrived * self.slope
 
 
-def forward_cell(
-    subject: Subject, inputs: Values, layer: str, place: tuple[int, ...], channel: int = 0
+def forward_unit(
+    probe: Probe, inputs: Values, layer: str, place: tuple[int, ...], channel: int = 0
 ) -> Forward:
     """Return how one number of a layer came about for the first of `inputs`.
 
     Args:
-        subject: the model.
+        probe: the model.
         inputs: (N, *input shape), prepared.
         layer: name or number.
         place: one number for each spatial axis of the layer's output; of a vector, the unit.
@@ -103,16 +103,16 @@ def forward_cell(
         UsageError: there is no such layer or cell.
         InputError: the layer makes no sum that could be spelled out.
     """
-    step, cell = _cell(subject, layer, place, channel)
-    values = subject.run(inputs).values
+    step, cell = _cell(probe, layer, place, channel)
+    values = probe.run(inputs).values
     sources = [values[index][0] for index in step.sources]
-    source = _source(subject, step, sources, cell)
+    source = _source(probe, step, sources, cell)
     before = source.result if isinstance(source, PoolingWindow) else source.total
     return Forward(step, cell, source, before, float(values[step.index][0][cell]))
 
 
-def backward_cell(
-    subject: Subject,
+def backward_unit(
+    probe: Probe,
     inputs: Values,
     layer: str,
     place: tuple[int, ...],
@@ -122,32 +122,32 @@ def backward_cell(
     """Return what one cell hears from the loss and hands on, for the first of `inputs`.
 
     Args:
-        subject: the model, a classifier.
+        probe: the model, a classifier.
         inputs: (N, *input shape), prepared.
         layer: name or number.
-        place: as for `forward_cell`.
-        channel: as for `forward_cell`.
+        place: as for `forward_unit`.
+        channel: as for `forward_unit`.
         label: the class taken for the truth; the likeliest when left out.
 
     Raises:
-        UsageError, InputError: as `forward_cell`.
+        UsageError, InputError: as `forward_unit`.
     """
-    forward = forward_cell(subject, inputs, layer, place, channel)
-    logits = subject.logits(inputs[:1])[0].astype(np.float64)
+    forward = forward_unit(probe, inputs, layer, place, channel)
+    logits = probe.logits(inputs[:1])[0].astype(np.float64)
     label = int(logits.argmax()) if label is None else label
     probabilities = apply("softmax", logits)[0]
     seed = probabilities.copy()
     seed[label] -= 1
-    _, slopes = subject.slopes_at(inputs[:1], forward.step, subject.seed(seed))
+    _, slopes = probe.slopes_at(inputs[:1], forward.step, probe.seed(seed))
     arrived = float(slopes[0][forward.place])
     slope = _derivative(forward.step.activation, forward.before)
     shares = tuple(_shares(forward, arrived * slope))
     return Backward(forward, label, -math.log(probabilities[label]), arrived, slope, shares)
 
 
-def _cell(subject: Subject, layer: str, place: tuple[int, ...], channel: int) -> tuple[Step, Place]:
+def _cell(probe: Probe, layer: str, place: tuple[int, ...], channel: int) -> tuple[Step, Place]:
     """Return the step and the full index into its output."""
-    step = subject.trace.step(layer)
+    step = probe.trace.step(layer)
     shape = step.output_shape
     cell = (*place, channel) if len(shape) > 1 else place
     if len(cell) != len(shape):
@@ -190,9 +190,7 @@ def _shares(forward: Forward, delta: float) -> list[Share]:
     ]
 
 
-def _source(
-    subject: Subject, step: Step, sources: list[Values], cell: Place
-) -> Sum | PoolingWindow:
+def _source(probe: Probe, step: Step, sources: list[Values], cell: Place) -> Sum | PoolingWindow:
     rule = RULES.get(step.layer.op)
     if rule is None:
         known = ", ".join(sorted(RULES))
@@ -200,8 +198,8 @@ def _source(
             f"Layer {step.name} ({step.op}) makes no sum that can be spelled out; "
             f"these do: {known}."
         )
-    weights = {name: subject.parameters[f"{step.name}.{name}"] for name in step.weights}
-    buffers = subject.buffers
+    weights = {name: probe.parameters[f"{step.name}.{name}"] for name in step.weights}
+    buffers = probe.buffers
     weights |= {name: buffers[f"{step.name}.{name}"] for name in step.buffer_shapes}
     return rule(step, weights, sources, cell)
 
