@@ -82,6 +82,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "layers",
             "files",
             "sums",
+            "sweep",
         },
         {"numpy"},
     ),  # joins what is known with how it looks, so that neither side knows the other

@@ -1,15 +1,18 @@
-"""Where words go: results to stdout, messages and progress to stderr."""
+"""The terminal: results go to stdout, messages and progress to stderr, and Ctrl-C comes from it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
-from threading import Event, Thread
-from typing import TYPE_CHECKING, TextIO
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from convcli.errors import InputError
 from convcli.report import Report, render
@@ -17,6 +20,9 @@ from convcli.report.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID, TextColumn
+
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that ask a program to end; not every system has all of them."""
 
 
 class Messages:
@@ -70,7 +76,7 @@ class Messages:
         if self.quiet or not sys.stderr.isatty():
             yield
             return
-        ended = Event()
+        ended = threading.Event()
 
         def draw() -> None:
             if ended.wait(after_seconds):
@@ -83,7 +89,7 @@ class Messages:
                 progress.add_task(what)
                 ended.wait()
 
-        drawing = Thread(target=draw, daemon=True)
+        drawing = threading.Thread(target=draw, daemon=True)
         drawing.start()
         try:
             yield
@@ -154,3 +160,46 @@ def has_color() -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return sys.stdout.isatty() and (os.name != "nt" or "WT_SESSION" in os.environ)
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Let `handler` have these signals for a while; only the main thread may, others do without.
+
+    A signal that is ignored stays so: a job in the background keeps running at Ctrl-C, one under
+    nohup when its terminal goes.
+    """
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ENDING:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+@dataclass(slots=True)
+class Interruption:
+    """Notes that the program is to end, so that a step is finished first; a second time obeys."""
+
+    wanted: bool = False
+    _context: Any = field(default=None, repr=False)
+
+    def __enter__(self) -> Interruption:
+        """Take the signals over."""
+        self._context = handling(self._note)
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        """Give the signals back."""
+        self._context.__exit__(*problem)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True

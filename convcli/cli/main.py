@@ -28,9 +28,9 @@ PANELS: dict[str, dict[str, str]] = {
         "predict": "models",
         "runs": "runs",
         "sweep": "sweep",
-        "lr-find": "lr_find",
+        "lr-find": "train",
         "data": "data",
-        "gradcheck": "gradcheck",
+        "gradcheck": "train",
     },
     "Seeing": {"show": "show", "explain": "explain", "report": "report", "page": "page"},
     "Exchange": {

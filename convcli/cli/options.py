@@ -91,6 +91,13 @@ class Output:
 
         return Messages(quiet=self.quiet)
 
+    @property
+    def drawn(self) -> bool:
+        """Whether people read, so that a drawing may stand above the report."""
+        if self.table is not None:
+            return False
+        return self.format in {"table", "plain"} or (self.format is None and not self.quiet)
+
     def emit(self, report: Report) -> None:
         """Print a report as asked.
 
@@ -159,7 +166,7 @@ def refuse_beside_resume(context: typer.Context, allowed: Collection[str], what:
 
     Args:
         context: of the command.
-        allowed: names of the parameters that mean something all the same.
+        allowed: names of the fields that mean something all the same.
         what: that is resumed.
 
     Raises:
@@ -168,7 +175,7 @@ def refuse_beside_resume(context: typer.Context, allowed: Collection[str], what:
     given = [
         max(parameter.opts, key=len) if parameter.param_type_name == "option" else "NETWORK"
         for parameter in context.command.params
-        if parameter.name not in {*allowed, "resume"}
+        if str(parameter.name).rpartition("__")[2] not in {*allowed, "resume"}
         and (source := context.get_parameter_source(str(parameter.name))) is not None
         and source.name == "COMMANDLINE"
     ]
@@ -193,11 +200,20 @@ def refuse_without_effect(given: Mapping[str, object], where: str) -> None:
             raise UsageError(f"{name} only means something {where}.")
 
 
-class Given:
-    """Asks `takes` for a dictionary of the options that were given, instead of a value."""
+METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
+"""How the help names values that no field names; longer ones leave no room for the sentences."""
 
-    def __init__(self, group: type) -> None:
+
+class Given:
+    """Asks `takes` for a dictionary of the options that were given, instead of a value.
+
+    The help shows no defaults: what holds then is decided elsewhere.
+    """
+
+    def __init__(self, group: type, without: Collection[str] = ()) -> None:
+        """Leave the fields out that have no meaning in the command."""
         self.group = group
+        self.without = without
 
 
 def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -212,9 +228,9 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
     fields = [
         (group, field, get_type_hints(cls)[field.name])
         for group, asked in groups.items()
-        for cls in [asked.group if isinstance(asked, Given) else asked]
+        for cls, without in [_options_of(asked)]
         for field in dataclasses.fields(cls)
-        if "option" in field.metadata
+        if "option" in field.metadata and field.name not in without
     ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -229,7 +245,7 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
                 named = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name])
                 parameters.append(named)
             parameters += [
-                _parameter(f"{group}__{field.name}", field, hint)
+                _parameter(f"{group}__{field.name}", field, hint, groups[group])
                 for group, field, hint in fields
                 if group == name
             ]
@@ -264,14 +280,26 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _parameter(name: str, field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
+def _options_of(asked: type | Given) -> tuple[type, Collection[str]]:
+    """Return a group's class, and the fields of it that are no options here."""
+    return (asked.group, asked.without) if isinstance(asked, Given) else (asked, ())
+
+
+def _parameter(
+    name: str, field: dataclasses.Field[Any], hint: Any, group: type | Given | None = None
+) -> inspect.Parameter:
     """Return a field as the parameter that the command line's library reads."""
     flags, more = field.metadata["option"]
     flags = flags or (f"--{name.rpartition('__')[2].strip('_').replace('_', '-')}",)
+    kind = next((one for one in get_args(hint) if one in METAVARS), hint)
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
-    shown = "" if field.default in (None, False, ()) else str(field.default)
-    told = {"show_default": shown or False, **more}
+    unsaid = isinstance(group, Given) or field.default in (None, False, ())
+    told = {
+        "show_default": False if unsaid else str(field.default),
+        "metavar": METAVARS.get(kind),
+        **more,
+    }
     annotation = Annotated[Union[hint, None], typer.Option(*flags, **told)]  # noqa: UP007
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation

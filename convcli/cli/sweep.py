@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli import train_options as options
-from convcli.cli.console import Messages
-from convcli.cli.options import (
-    ForceOption,
-    FormatOption,
-    QuietOption,
-    SeedOption,
-    refuse_beside_resume,
-    takes,
-)
+from convcli.cli.options import FileOutput, Given, refuse_beside_resume, takes
 from convcli.data.source import Source
+from convcli.learn.recipes import Recipe
+from convcli.sweep.space import SETTINGS
+from convcli.sweep.spec import SweepPlace, SweepSpec, read_spec, read_words
 
-HELP = """Train a network with many settings and compare what comes of them.
+if TYPE_CHECKING:
+    from convcli.cli.console import Messages
+    from convcli.sweep.sweep import Sweep
 
-NAME=VALUES is an axis: a variable of the network (n=1,2,4), or a setting of the training: network
-epochs batch lr optimizer momentum weight-decay schedule augment loss label-smoothing class-weights
-clip ema patience. A range is LOW..HIGH, with :log for equal ratios, and :7 for seven points in a
+HELP = f"""Train a network with many settings and compare what comes of them.
+
+NAME=VALUES is an axis: a variable of the network (n=1,2,4), or a setting of the training:
+{", ".join(SETTINGS)}.
+A range is LOW..HIGH, with :log for equal ratios, and :7 for seven points in a
 grid. Values with commas of their own are parted by semicolons.
 
 Trials are compared by validation samples; the test samples are not read. What is finished is kept:
@@ -49,7 +48,11 @@ def register(app: typer.Typer) -> None:
     app.command("sweep", help=HELP, epilog=EXAMPLES)(sweep)
 
 
-@takes(source=Source)
+BESIDE_RESUME = ("jobs", "cluster", "format", "table", "quiet")
+"""Fields that mean something where the sweep decides all others."""
+
+
+@takes(spec=SweepSpec, source=Source, settings=Given(Recipe), where=SweepPlace, output=FileOutput)
 def sweep(
     context: typer.Context,
     words: Annotated[
@@ -60,96 +63,57 @@ def sweep(
             show_default=False,
         ),
     ] = None,
-    search: Annotated[
-        Literal["grid", "random", "halving", "optuna"],
-        typer.Option(
-            "--search",
-            help="Every combination; by chance; many for a short time and the best for longer; or "
-            "by Optuna.",
-        ),
-    ] = "grid",
-    trials: Annotated[
-        int | None,
-        typer.Option("--trials", min=1, help="How many, if not a grid [20].", show_default=False),
-    ] = None,
-    factor: Annotated[
-        int, typer.Option("--factor", min=2, help="Halving: one in so many goes on to a rung.")
-    ] = 3,
-    seeds: Annotated[
-        int, typer.Option("--seeds", min=1, help="Train each trial with so many seeds.")
-    ] = 1,
     *,
+    spec: SweepSpec,
     source: Source,
-    recipe: options.RecipeOption = None,
-    epochs: options.EpochsOption = None,
-    batch: options.BatchOption = None,
-    rate: options.RateOption = None,
-    val: options.ValOption = None,
-    patience: options.PatienceOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--out", metavar="DIR", help="Directory.", show_default="runs/DATE-sweep"
-        ),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option("--resume", metavar="DIR", help="Go on with a sweep.", show_default=False),
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", min=0, help="Processes; 0 means one on each core.")
-    ] = 0,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="ADDRESS",
-            help="Train on the workers of a Dask scheduler, such as tls://10.0.0.1:8786. It runs "
-            "code for whoever reaches its port: tcp:// only in a network that you trust.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: SeedOption = 0,
-    style: FormatOption = None,
-    quiet: QuietOption = False,
-    force: ForceOption = False,
+    settings: dict[str, Any],
+    where: SweepPlace,
+    output: FileOutput,
 ) -> None:
-    """Parse, call, render."""
-    from convcli.cli.sweep_plan import Plan, make_plan, read_plan
-
-    figures = {
-        "epochs": epochs,
-        "batch": batch,
-        "learning_rate": rate,
-        "validation": val,
-        "patience": patience,
-    }
-    plan: Plan
-    if resume is None:
-        plan = make_plan(
-            words or [],
-            search=search,
-            trials=trials,
-            factor=factor,
-            seeds=seeds,
-            seed=seed,
-            source=source.name,
-            shaping=source.given(),
-            recipe=recipe,
-            figures={name: value for name, value in figures.items() if value is not None},
-        )
+    """Parse, call, emit."""
+    if where.resume is None:
+        spec = replace(spec, source=source.name, shaping=source.given(), settings=settings)
+        spec = read_words(spec, words or [])
     else:
-        refuse_beside_resume(context, ("jobs", "cluster", "style", "quiet"), "sweep")
-        plan = read_plan(resume)
-    from convcli.cli.sweep_run import sweep_all
+        refuse_beside_resume(context, BESIDE_RESUME, "sweep")
+        spec = read_spec(where.resume)
+    from convcli.present.sweep import sweep_report, write_pictures
+    from convcli.sweep.sweep import make_sweep
 
-    sweep_all(
-        plan,
-        resume=resume,
-        out=out,
-        processes=jobs,
-        cluster=cluster,
-        messages=Messages(quiet=quiet),
-        style=style,
-        force=force,
-    )
+    messages = output.messages
+    with messages.counted() as progress:
+        made = make_sweep(spec, where, messages.say, progress, force=output.force)
+    _train_all(made, messages)
+    place = made.kept.path
+    pictures = write_pictures(made, spec.read_axes(), place)
+    split = output.format == "csv"
+    output.emit_summary(sweep_report(made, spec, place, pictures, split=split))
+
+
+def _train_all(sweep: Sweep, messages: Messages) -> None:
+    """Train with one bar over all trainings of a round, and a line for each.
+
+    Raises:
+        KeyboardInterrupt: after it was said how to go on.
+    """
+    from convcli.cli.console import Messages, handling
+    from convcli.present.sweep import finished_line
+    from convcli.sweep.search import Round
+
+    messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
+    try:
+        with handling(signal.default_int_handler), messages.progress() as progress:
+            for event in sweep.events():
+                if isinstance(event, Round):
+                    bar = progress.add_task("trainings", total=len(event.trials) * len(sweep.seeds))
+                    if event.epochs is not None:
+                        messages.say(f"Rung: {len(event.trials)} trials, epochs {event.epochs}.")
+                    continue
+                messages.say(finished_line(event, sweep.trial(event.job)))
+                progress.advance(bar)
+    except KeyboardInterrupt:
+        Messages().say(
+            f"{sweep.kept.count()} finished trainings are kept. "
+            f"Go on with: convcli sweep --resume {sweep.kept.path}"
+        )
+        raise

@@ -1,27 +1,26 @@
-"""`convcli train`: from one command to a model file."""
+"""`convcli train`, `lr-find` and `gradcheck`: from words to a model file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli import train_options as options
-from convcli.cli.console import Messages
-from convcli.cli.options import (
-    ForceOption,
-    FormatOption,
-    QuietOption,
-    SeedOption,
-    ThreadsOption,
-    refuse_beside_resume,
-    takes,
-)
+from convcli.cli.options import FileOutput, Given, Output, refuse_beside_resume, takes
 from convcli.data.source import Source
-from convcli.errors import UsageError
+from convcli.learn.lr_find import LrRange
+from convcli.learn.recipes import Recipe
+from convcli.learn.request import Assignment, TrainRequest
 
 if TYPE_CHECKING:
-    from convcli.cli.train_order import Order
+    from convcli.cli.console import Messages
+    from convcli.learn.fit import Epoch, StepDone
+    from convcli.learn.run import Run, RunResult
 
 HELP = """Train a network and write a model file; without any words: MNIST's digits.
 
@@ -44,137 +43,261 @@ EXAMPLES = """Examples:
   convcli train --resume runs/fashion
 """
 
+LR_FIND_HELP = """Find a learning rate: raise it from step to step and watch the loss fall, then
+blow up. The suggestion is a tenth of the learning rate with the smallest loss. Nothing is written.
+"""
+
+LR_FIND_EXAMPLES = """Examples:
+
+  convcli lr-find
+
+  convcli lr-find rps:n=16 --data photos --optimizer sgd
+
+  convcli lr-find --data digits --steps 200 --format csv
+"""
+
+GRADCHECK_HELP = """Check the gradients of a network's layers against finite differences,
+in float64.
+
+NETWORK is a preset, a file, or words: input HxWxC, then layers with commas between. Exit code 5
+when a gradient does not hold.
+"""
+
+GRADCHECK_EXAMPLES = """Examples:
+
+  convcli gradcheck mnist
+
+  convcli gradcheck input 8x8x3, conv 4 3 relu, bn, gap, dense 2 softmax
+"""
 
 BESIDE_RESUME = (
-    "time_limit", "fail_under", "tensorboard", "threads", "style", "quiet", "force",
+    "time_limit", "fail_under", "tensorboard", "threads", "format", "table", "quiet", "force",
 )  # fmt: skip
+"""Fields that mean something where the run decides all others."""
+
+WITHOUT_EPOCHS = ("epochs", "lr", "schedule", "ema", "val", "patience")
+"""Settings without a meaning for a few steps at learning rates of their own."""
+
+REDRAW_SECONDS = 0.1
+
+NetworkWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NETWORK]...",
+        help="A preset, a file, or a network in words; the recipe's when left out.",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
+    """Add the commands to the program."""
     app.command("train", help=HELP, epilog=EXAMPLES)(train)
+    app.command("lr-find", help=LR_FIND_HELP, epilog=LR_FIND_EXAMPLES)(lr_find)
+    app.command("gradcheck", help=GRADCHECK_HELP, epilog=GRADCHECK_EXAMPLES, no_args_is_help=True)(
+        gradcheck
+    )
 
 
-@takes(source=Source)
+@takes(source=Source, settings=Given(Recipe), request=TrainRequest, output=FileOutput)
 def train(
     context: typer.Context,
-    words: options.NetworkWords = None,
+    words: NetworkWords = None,
     *,
     source: Source,
-    recipe: options.RecipeOption = None,
-    epochs: options.EpochsOption = None,
-    batch: options.BatchOption = None,
-    rate: options.RateOption = None,
-    optimizer: options.OptimizerOption = None,
-    momentum: options.MomentumOption = None,
-    weight_decay: options.DecayOption = None,
-    schedule: options.ScheduleOption = None,
-    augment: options.AugmentOption = None,
-    loss: options.LossOption = None,
-    label_smoothing: options.SmoothingOption = None,
-    class_weights: options.ClassWeightsOption = None,
-    clip: options.ClipOption = None,
-    ema: options.EmaOption = None,
-    val: options.ValOption = None,
-    patience: options.PatienceOption = None,
-    freeze: options.FreezeOption = None,
-    layer_rate: options.LayerRateOption = None,
-    init: options.InitOption = None,
-    resume: options.ResumeOption = None,
-    out: options.OutOption = None,
-    time_limit: options.LimitOption = None,
-    fail_under: options.FailUnderOption = None,
-    folds: options.FoldsOption = None,
-    seeds: options.SeedsOption = None,
-    overfit: options.OverfitOption = None,
-    dry_run: options.DryRunOption = False,
-    tensorboard: options.TensorBoardOption = False,
-    seed: SeedOption = 0,
-    threads: ThreadsOption = 0,
-    style: FormatOption = None,
-    quiet: QuietOption = False,
-    force: ForceOption = False,
+    settings: dict[str, Any],
+    request: TrainRequest,
+    output: FileOutput,
 ) -> None:
-    """Parse, call, render."""
-    figures = {
-        "epochs": epochs,
-        "batch": batch,
-        "learning_rate": rate,
-        "optimizer": optimizer,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "augment": augment,
-        "loss": loss,
-        "label_smoothing": label_smoothing,
-        "class_weights": class_weights,
-        "clip": clip,
-        "average": ema,
-        "validation": val,
-        "patience": patience,
-        "freeze": tuple(freeze) if freeze else None,
-        "layer_rates": tuple(map(_layer_rate, layer_rate)) if layer_rate else None,
-    }
-    modes = {"--folds": folds, "--seeds": seeds, "--overfit": overfit, "--dry-run": dry_run or None}
-    _refuse_together(modes | {"--resume": resume})
-    from convcli.cli.train_order import Order
+    """Parse, call, emit."""
+    request = replace(
+        request,
+        words=" ".join(words or ()),
+        source=source,
+        settings=settings,
+        force=output.force,
+    )
+    request.check()
+    if request.resume is not None:  # all else is the run's, or its bits would change
+        refuse_beside_resume(context, BESIDE_RESUME, "run")
+    request.full_recipe()  # a mistake in it is told before anything is loaded
+    messages = output.messages
+    from convcli.learn.training import check_results, look_ahead, plan_series
+    from convcli.present import training as looks
 
-    if tensorboard:
+    if request.tensorboard:
         from convcli.exchange.event_log import check_tensorboard
 
         check_tensorboard()
-    order = Order(
-        words=" ".join(words or ()),
-        source=source,
-        recipe_name=recipe,
-        figures={name: value for name, value in figures.items() if value is not None},
-        init=init,
-        out=out,
-        time_limit=time_limit,
-        fail_under=fail_under,
-        seed=seed,
-        threads=threads,
-        style=style,
-        messages=Messages(quiet=quiet),
-        force=force,
-        tensorboard=tensorboard,
-    )
-    if resume is not None:
-        # it takes everything from its checkpoint, or its bits would change
-        refuse_beside_resume(context, BESIDE_RESUME, "run")
-    _carry_out(order, modes | {"--resume": resume})
+    if request.dry_run:
+        with messages.counted() as progress:
+            figures, recipe = look_ahead(request, messages.say, progress)
+        output.emit(looks.estimate_report(figures, recipe))
+        return
+    with messages.counted() as progress:
+        series = plan_series(request, messages.say, progress)
+    results = []
+    with ExitStack() as kept:
+        if series.place is not None:
+            kept.enter_context(series.place.dropped_if_empty())
+        for number in series.numbers:
+            if series.what:
+                messages.say(f"{series.what.capitalize()} {number}:")
+            run = series.begin(number)
+            results.append(_run_to_end(run, messages, tensorboard=request.tensorboard))
+    if series.what:
+        report = looks.series_report(series, results)
+    else:
+        report = looks.result_report(run, results[0])
+        if output.drawn:
+            sys.stdout.write(looks.fit_curves(run.training.history))
+    output.emit_summary(report)
+    check_results(request, series, results)
 
 
-def _carry_out(order: Order, modes: dict[str, Any]) -> None:
-    from convcli.cli import train_run, train_series
+def _run_to_end(run: Run, messages: Messages, *, tensorboard: bool) -> RunResult:
+    """Train with progress; Ctrl-C ends it after the step under way, with a checkpoint.
 
-    match next((item for item in modes.items() if item[1] is not None), (None, None)):
-        case ("--resume", place):
-            train_run.resume_one(order, place)
-        case ("--folds", count):
-            train_series.train_folds(order, count)
-        case ("--seeds", count):
-            train_series.train_seeds(order, count)
-        case ("--overfit", count):
-            train_run.overfit(order, count)
-        case ("--dry-run", _):
-            train_series.dry_run(order)
-        case _:
-            train_run.train_one(order)
+    Raises:
+        KeyboardInterrupt: after the checkpoint was written.
+    """
+    from convcli.cli.console import Interruption, Messages
+    from convcli.learn.fit import Diverged
+
+    messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
+    with run.directory.dropped_if_empty():
+        run.warm_up()
+    with (
+        Interruption() as interruption,
+        _progress(run, messages) as show,
+        _watching(run, messages, tensorboard) as watch,
+    ):
+        try:
+            for event in run.events():
+                watch(event)
+                if interruption.wanted:  # saved before a word, for the terminal may have gone
+                    run.leave()
+                    break
+                show(event)
+        except Diverged:
+            _write_page(run, messages)
+            raise
+    if interruption.wanted:
+        _write_page(run, messages)
+        Messages().say(
+            f"After step {run.training.progress.step:,} everything was saved. "
+            f"Go on with: convcli train --resume {run.directory.path}"
+        )
+        raise KeyboardInterrupt
+    for sentence in (run.training.stopped_because, run.training.doubt):
+        if sentence:
+            messages.say(sentence)
+    result = run.finish()
+    _write_page(run, messages)
+    return result
 
 
-def _layer_rate(text: str) -> tuple[str, float]:
-    """Return PATTERN=FACTOR as the two that it names."""
-    pattern, _, factor = text.rpartition("=")
+@contextmanager
+def _progress(run: Run, messages: Messages) -> Iterator[Callable[[StepDone | Epoch], None]]:
+    """Yield what draws a bar with time left on a terminal, and says a line for each epoch."""
+    from convcli.learn.fit import Epoch
+    from convcli.present.training import epoch_line, step_line
+
+    training, drawn = run.training, 0.0
+    with messages.progress() as progress:
+        total = training.recipe.epochs * training.steps_per_epoch
+        bar = progress.add_task("training", total=total, completed=training.progress.step)
+
+        def show(event: StepDone | Epoch) -> None:
+            nonlocal drawn
+            if isinstance(event, Epoch):
+                messages.say(epoch_line(event, training.recipe.epochs))
+            elif time.monotonic() - drawn >= REDRAW_SECONDS:
+                drawn = time.monotonic()
+                now = training.progress
+                line = step_line(event, now.epoch_seconds)
+                progress.update(bar, completed=now.step, description=line)
+
+        yield show
+
+
+@contextmanager
+def _watching(
+    run: Run, messages: Messages, wanted: bool
+) -> Iterator[Callable[[StepDone | Epoch], None]]:
+    """Yield what else looks at each event: TensorBoard's file, if it was asked for, or nothing."""
+    if not wanted:
+        yield lambda _: None
+        return
+    from convcli.present.training_events import event_log
+
+    with event_log(run, messages.say) as watch:
+        yield watch
+
+
+def _write_page(run: Run, messages: Messages) -> None:
+    """Write report.html into the run directory; a run is whole without it: nothing fails here."""
+    from convcli.present.run_page import write_run_page
+
+    place = run.directory.path
     try:
-        return pattern, float(factor)
-    except ValueError:
-        raise UsageError(
-            f"--layer-rate {text}: write PATTERN=FACTOR, as in --layer-rate 'conv*=0.1'."
-        ) from None
+        path = write_run_page(place, run.training.data, threads=run.training.threads)
+    except Exception as problem:  # hours of training must not end in a lost page
+        messages.say(f"The report could not be written: {problem} Again: convcli report {place}")
+    else:
+        messages.say(f"Report: {path}")
 
 
-def _refuse_together(modes: dict[str, Any]) -> None:
-    chosen = [name for name, value in modes.items() if value is not None]
-    if len(chosen) > 1:
-        raise UsageError(f"{chosen[0]} and {chosen[1]} cannot go together; use one of them.")
+@takes(
+    source=Source,
+    settings=Given(Recipe, without=WITHOUT_EPOCHS),
+    assignment=Assignment,
+    tried=LrRange,
+    output=Output,
+)
+def lr_find(
+    words: NetworkWords = None,
+    *,
+    source: Source,
+    settings: dict[str, Any],
+    tried: LrRange,
+    assignment: Assignment,
+    output: Output,
+) -> None:
+    """Parse, call, emit."""
+    assignment = replace(assignment, words=" ".join(words or ()), source=source, settings=settings)
+    assignment.full_recipe()
+    from convcli.learn import lr_find as finder
+    from convcli.learn.training import throwaway
+    from convcli.present.training import lr_curve, lr_report
+
+    messages = output.messages
+    with messages.counted() as counted:
+        training = throwaway(assignment, messages.say, counted)
+    with messages.progress() as progress:
+        steps = finder.lr_find(training, tried)
+        points = list(progress.track(steps, total=tried.steps, description="learning rates"))
+    if output.drawn:
+        sys.stdout.write(lr_curve(points))
+    output.emit(lr_report(points, finder.suggest_lr(points)))
+
+
+@takes(output=Output)
+def gradcheck(
+    network: Annotated[
+        list[str], typer.Argument(help="Preset, file, or words.", metavar="NETWORK...")
+    ],
+    samples: Annotated[int, typer.Option(min=1, help="Samples in the random batch.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, samples and places.")] = 0,
+    *,
+    output: Output,
+) -> None:
+    """Parse, call, emit."""
+    from convcli.learn import gradcheck as checker
+    from convcli.net import network as look_up
+    from convcli.present.training import gradient_report
+
+    checks = checker.gradcheck(look_up(" ".join(network)), seed=seed, samples=samples)
+    output.emit(gradient_report(checks, checker.TOLERANCE))
+    checker.require(checks)
+    output.messages.say(f"All {len(checks)} gradients hold.")

@@ -66,8 +66,8 @@ def save_checkpoint(path: Path, training: Training, setting: Setting) -> None:
     now = training.progress
     tensors: Tensors = {"weights": training.model.flat, "memory": now.memory}
     tensors |= {f"buffer:{name}": array for name, array in training.model.buffers.items()}
-    if now.average is not None:
-        tensors["average"] = now.average
+    if now.ema is not None:
+        tensors["ema"] = now.ema
     if now.best_weights is not None:
         tensors["best"] = now.best_weights
         tensors |= {f"best:{name}": array for name, array in now.best_buffers.items()}
@@ -118,8 +118,8 @@ def restore(path: Path, training: Training) -> None:
         _fill(now.memory, tensors["memory"])
         for name, array in training.model.buffers.items():
             _fill(array, tensors[f"buffer:{name}"])
-        if now.average is not None:
-            _fill(now.average, tensors["average"])
+        if now.ema is not None:
+            _fill(now.ema, tensors["ema"])
         _restore_best(now, training, tensors)
         hints = {name: type(getattr(now, name)) for name in COUNTERS}
         counters = checked({name: record[name] for name in COUNTERS}, hints)

@@ -77,7 +77,7 @@ def estimate(
         training.step(order)
         seconds.append(time.perf_counter() - began)
     step_seconds = statistics.median(seconds)
-    vectors = 2 + training.optimizer.slots_per_weight + (2 if recipe.average is not None else 1)
+    vectors = 2 + training.optimizer.slots_per_weight + (2 if recipe.ema is not None else 1)
     return Estimate(
         params=totals.params,
         macs=totals.macs,

@@ -17,10 +17,10 @@ from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimize
 from convcli.errors import InputError
 from convcli.learn.adapt import adapted
+from convcli.learn.descent import Span, Vector, apply_step
 from convcli.learn.metrics import guessing_loss, scores
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
-from convcli.learn.optimizers import Span, Vector, apply_step
 from convcli.learn.plan import (
     batch_order,
     check_fit,
@@ -52,7 +52,7 @@ class StepDone:
         steps: of the epoch.
         loss: mean over the epoch's samples so far.
         accuracy: over the epoch's samples so far, with the weights as they were.
-        rate: learning rate of the step.
+        lr: learning rate of the step.
         seen: samples of the epoch so far.
     """
 
@@ -61,7 +61,7 @@ class StepDone:
     steps: int
     loss: float
     accuracy: float
-    rate: float
+    lr: float
     seen: int
 
 
@@ -75,7 +75,7 @@ class Epoch(Shown):
         train_accuracy: over its samples.
         val_loss: mean loss of the validation samples after it, None without any.
         val_accuracy: of the validation samples after it, None without any.
-        learning_rate: of its last step.
+        lr: of its last step.
         seconds: of training, without validation.
         samples: trained on; fewer than there are when the time was up.
         best: no epoch before it was better.
@@ -86,7 +86,7 @@ class Epoch(Shown):
     train_accuracy: float
     val_loss: float | None
     val_accuracy: float | None
-    learning_rate: float
+    lr: float
     seconds: float
     samples: int
     best: bool
@@ -110,13 +110,13 @@ class Progress:
         epoch_seconds: time spent training in the epoch under way.
         history: finished epochs.
         memory: (slots, N) of the optimizer.
-        average: (N,) running average of the weights, None without one.
+        ema: (N,) moving average of the weights, None without one.
         best_weights: (N,) after the best epoch, None before the first.
         best_buffers: running statistics after the best epoch.
     """
 
     memory: npt.NDArray[np.float32]
-    average: Vector | None = None
+    ema: Vector | None = None
     step: int = 0
     step_in_epoch: int = 0
     loss_sum: float = 0.0
@@ -173,11 +173,11 @@ class Training(Shown):
             model,
             recipe.freeze,
             decay=self.optimizer.weight_decay > 0,
-            layer_rates=recipe.layer_rates,
+            layer_rates=recipe.read_layer_rates(),
         )
         self.progress = progress or Progress(
             memory=np.zeros((self.optimizer.slots_per_weight, model.flat.size), np.float32),
-            average=None if recipe.average is None else model.flat.copy(),
+            ema=None if recipe.ema is None else model.flat.copy(),
         )
         self.one_hot = np.eye(data.classes, dtype=np.float32)
         self.samples = preprocessing.engine_samples(data.train.samples)
@@ -209,7 +209,7 @@ class Training(Shown):
             nothing,
             self.progress.memory[:, :0],
             [Span(0, 0, decays=False)],
-            rate=0.0,
+            lr=0.0,
             count=1,
             clip=1.0,
         )
@@ -288,12 +288,12 @@ class Training(Shown):
             probabilities = predict_split(self.model, self.preprocessing, split, self.threads)
         return scores(probabilities, split.labels, self.recipe.loss)
 
-    def step(self, chosen: npt.NDArray[np.int64], *, rate: float | None = None) -> StepDone:
+    def step(self, chosen: npt.NDArray[np.int64], *, lr: float | None = None) -> StepDone:
         """Take one optimizer step on the chosen training samples.
 
         Args:
             chosen: their positions, at most a batch of them.
-            rate: learning rate, the schedule's when left out.
+            lr: learning rate, the schedule's when left out.
 
         Raises:
             Diverged: the loss is no longer a number; the weights are those before the step.
@@ -303,7 +303,7 @@ class Training(Shown):
         loss_sum, correct, gradient = self._gradients(chosen)
         if not math.isfinite(loss_sum):
             raise self._diverged("The loss is no longer a number")
-        rate = self.learning_rate() if rate is None else rate
+        lr = self.next_lr() if lr is None else lr
         now.step += 1
         apply_step(
             self.optimizer,
@@ -312,13 +312,13 @@ class Training(Shown):
             gradient,
             now.memory,
             self.spans,
-            rate=rate,
+            lr=lr,
             count=now.step,
             clip=self.recipe.clip,
         )
-        if now.average is not None and self.recipe.average is not None:
-            keep = min(self.recipe.average, (1 + now.step) / (10 + now.step))
-            optimize.ema_update(now.average, self.model.flat, np.float32(keep))
+        if now.ema is not None and self.recipe.ema is not None:
+            keep = min(self.recipe.ema, (1 + now.step) / (10 + now.step))
+            optimize.ema_update(now.ema, self.model.flat, np.float32(keep))
         now.step_in_epoch += 1
         now.loss_sum += float(loss_sum)
         now.correct += int(correct)
@@ -330,7 +330,7 @@ class Training(Shown):
             steps=self.steps_per_epoch,
             loss=now.loss_sum / now.seen,
             accuracy=now.correct / now.seen,
-            rate=rate,
+            lr=lr,
             seen=now.seen,
         )
 
@@ -351,7 +351,7 @@ class Training(Shown):
         )
         return self.trainer.gradients(changed, targets, step=self.progress.step)
 
-    def learning_rate(self) -> float:
+    def next_lr(self) -> float:
         """Return the learning rate of the next step."""
         place = Place(
             step=self.progress.step,
@@ -362,7 +362,7 @@ class Training(Shown):
                 for epoch in self.history
             ],
         )
-        return self.recipe.full_rate * self.schedule.factor(place)
+        return self.recipe.full_lr * self.schedule.factor(place)
 
     def _end_epoch(self) -> Epoch:
         """Validate, remember the weights if they are the best, and begin the next epoch."""
@@ -384,7 +384,7 @@ class Training(Shown):
             train_accuracy=now.correct / max(1, now.seen),
             val_loss=val_loss,
             val_accuracy=val_accuracy,
-            learning_rate=self.learning_rate(),
+            lr=self.next_lr(),
             seconds=now.epoch_seconds,
             samples=now.seen,
             best=is_better(val_accuracy, val_loss, self.best_epoch),
@@ -422,27 +422,27 @@ class Training(Shown):
         return spent >= self.time_limit
 
     def _weights_to_save(self) -> Vector:
-        average = self.progress.average
+        average = self.progress.ema
         return self.model.flat if average is None else average
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
         """Let the model have the running average of its weights, where there is one."""
-        if self.progress.average is None:
+        if self.progress.ema is None:
             yield
             return
         raw = self.model.flat.copy()
-        self.model.flat[...] = self.progress.average
+        self.model.flat[...] = self.progress.ema
         try:
             yield
         finally:
             self.model.flat[...] = raw
 
     def _diverged(self, fact: str) -> Diverged:
-        rate = self.learning_rate()
+        rate = self.next_lr()
         return Diverged(
             f"{fact}, in epoch {len(self.history) + 1}, step {self.progress.step + 1:,}, at the "
-            f"learning rate {rate:.2g}. Use a smaller one (--lr {self.recipe.full_rate / 10:.1g}), "
+            f"learning rate {rate:.2g}. Use a smaller one (--lr {self.recipe.full_lr / 10:.1g}), "
             "or --clip 1."
         )
 
@@ -485,7 +485,7 @@ def fit(
             of its own, a share of the training samples is held out.
         seed: of weights, order, dropout and augmentation.
         threads: 0 for all there are; they do not change the result.
-        figures: fields of `Recipe`: epochs, batch, learning_rate, optimizer, schedule, ...
+        figures: fields of `Recipe`: epochs, batch, lr, optimizer, schedule, ...
 
     Raises:
         UsageError: an unknown or malformed figure, preset or notation.

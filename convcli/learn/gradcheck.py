@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from convcli.errors import CheckError
 from convcli.learn.arrays import Array
 from convcli.learn.initialize import first_buffers, first_weights
 from convcli.net.trace import Step
@@ -83,6 +84,21 @@ def gradcheck(network: Network, *, seed: int = 0, samples: int = 2) -> list[Chec
             checks.append(Checked(step.name, name, places, error))
         checks.append(_input_check(step, base, parameters, buffers, seed, random))
     return checks
+
+
+def require(checks: Sequence[Checked]) -> None:
+    """Refuse gradients that do not hold.
+
+    Raises:
+        CheckError: one does not; the worst is named.
+    """
+    wrong = [check for check in checks if not check.holds]
+    if wrong:
+        worst = max(wrong, key=lambda check: check.error)
+        raise CheckError(
+            f"{len(wrong)} of {len(checks)} gradients do not hold; the worst is {worst.array} of "
+            f"{worst.layer}: {worst.error:.1e}, and at most {TOLERANCE:.0e} is right."
+        )
 
 
 def _all_slopes(base: reference.Pass, weighting: Array) -> dict[str, Array]:

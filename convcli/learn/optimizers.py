@@ -1,44 +1,24 @@
-"""Optimizers: frozen figures and one step each; the arithmetic runs in the engine."""
+"""Optimizers as a table: their settings and what the engine is to be given for one step.
+
+Standard library only; `convcli.learn.descent` takes the steps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import ClassVar, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from convcli.learn.choices import read_choice
-
-Vector = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A run of neighboring weights that are treated alike.
-
-    Attributes:
-        start: index of the first in the flat vector.
-        stop: index after the last.
-        decays: weight decay applies; it does to kernels and matrices, not to biases and norms.
-        rate_factor: the schedule's rate is multiplied by this (discriminative rates, Howard and
-            Ruder 2018).
-    """
-
-    start: int
-    stop: int
-    decays: bool
-    rate_factor: float = 1.0
 
 
 class Optimizer(Protocol):
     """What the loop asks of an optimizer."""
 
+    formula: ClassVar[str]
+    """The function of `convcli.engine.optimize` that takes a step."""
     slots_per_weight: ClassVar[int]
     """Numbers remembered for each weight."""
-    default_rate: ClassVar[float]
+    default_lr: ClassVar[float]
     """The learning rate when none was chosen."""
 
     @property
@@ -46,26 +26,13 @@ class Optimizer(Protocol):
         """Share of a weight that joins its gradient (or, decoupled, leaves the weight)."""
         ...
 
-    def step(
-        self,
-        engine: ModuleType,
-        weights: Vector,
-        gradient: Vector,
-        memory: npt.NDArray[np.float32],
-        *,
-        rate: float,
-        decay: float,
-        scale: float,
-        count: int,
-    ) -> None:
-        """Move `weights` (N,) in place against `gradient` (N,).
+    def arguments(
+        self, lr: float, decay: float, scale: float, count: int
+    ) -> tuple[float | int | bool, ...]:
+        """Return what `formula` takes behind weights, gradient and memory.
 
         Args:
-            engine: `convcli.engine.optimize` or its twin.
-            weights: changed in place.
-            gradient: mean gradient of the batch; read only.
-            memory: (slots_per_weight, N), zero before the first step; changed in place.
-            rate: learning rate.
+            lr: learning rate.
             decay: weight decay of these weights.
             scale: factor on the gradient, for clipping.
             count: steps taken, this one included.
@@ -77,8 +44,9 @@ class Optimizer(Protocol):
 class Sgd:
     """Stochastic gradient descent with momentum, plain or Nesterov's."""
 
+    formula: ClassVar[str] = "sgd"
     slots_per_weight: ClassVar[int] = 1
-    default_rate: ClassVar[float] = 0.05
+    default_lr: ClassVar[float] = 0.05
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 0.0
@@ -87,29 +55,11 @@ class Sgd:
         _check_share(self.momentum, "momentum")
         _check_decay(self.weight_decay)
 
-    def step(
-        self,
-        engine: ModuleType,
-        weights: Vector,
-        gradient: Vector,
-        memory: npt.NDArray[np.float32],
-        *,
-        rate: float,
-        decay: float,
-        scale: float,
-        count: int,
-    ) -> None:
-        """Move `weights` in place; see `Optimizer.step`."""
-        engine.sgd(
-            weights,
-            gradient,
-            memory[0],
-            np.float32(rate),
-            np.float32(self.momentum),
-            self.nesterov,
-            np.float32(decay),
-            np.float32(scale),
-        )
+    def arguments(
+        self, lr: float, decay: float, scale: float, count: int
+    ) -> tuple[float | int | bool, ...]:
+        """See `Optimizer.arguments`."""
+        return lr, self.momentum, self.nesterov, decay, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +73,9 @@ class Nesterov(Sgd):
 class Adam:
     """Adam; its weight decay joins the gradient (an L2 penalty)."""
 
+    formula: ClassVar[str] = "adam"
     slots_per_weight: ClassVar[int] = 2
-    default_rate: ClassVar[float] = 0.003
+    default_lr: ClassVar[float] = 0.003
     decoupled: ClassVar[bool] = False
     beta1: float = 0.9
     beta2: float = 0.999
@@ -137,33 +88,11 @@ class Adam:
         _check_epsilon(self.epsilon)
         _check_decay(self.weight_decay)
 
-    def step(
-        self,
-        engine: ModuleType,
-        weights: Vector,
-        gradient: Vector,
-        memory: npt.NDArray[np.float32],
-        *,
-        rate: float,
-        decay: float,
-        scale: float,
-        count: int,
-    ) -> None:
-        """Move `weights` in place; see `Optimizer.step`."""
-        engine.adam(
-            weights,
-            gradient,
-            memory[0],
-            memory[1],
-            np.float32(rate),
-            np.float32(self.beta1),
-            np.float32(self.beta2),
-            np.float32(self.epsilon),
-            count,
-            np.float32(decay),
-            self.decoupled,
-            np.float32(scale),
-        )
+    def arguments(
+        self, lr: float, decay: float, scale: float, count: int
+    ) -> tuple[float | int | bool, ...]:
+        """See `Optimizer.arguments`."""
+        return lr, self.beta1, self.beta2, self.epsilon, count, decay, self.decoupled, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +107,9 @@ class AdamW(Adam):
 class RmsProp:
     """RMSprop, with perhaps momentum."""
 
+    formula: ClassVar[str] = "rmsprop"
     slots_per_weight: ClassVar[int] = 2
-    default_rate: ClassVar[float] = 0.001
+    default_lr: ClassVar[float] = 0.001
     alpha: float = 0.99
     epsilon: float = 1e-8
     momentum: float = 0.0
@@ -191,31 +121,11 @@ class RmsProp:
         _check_epsilon(self.epsilon)
         _check_decay(self.weight_decay)
 
-    def step(
-        self,
-        engine: ModuleType,
-        weights: Vector,
-        gradient: Vector,
-        memory: npt.NDArray[np.float32],
-        *,
-        rate: float,
-        decay: float,
-        scale: float,
-        count: int,
-    ) -> None:
-        """Move `weights` in place; see `Optimizer.step`."""
-        engine.rmsprop(
-            weights,
-            gradient,
-            memory[0],
-            memory[1],
-            np.float32(rate),
-            np.float32(self.alpha),
-            np.float32(self.epsilon),
-            np.float32(self.momentum),
-            np.float32(decay),
-            np.float32(scale),
-        )
+    def arguments(
+        self, lr: float, decay: float, scale: float, count: int
+    ) -> tuple[float | int | bool, ...]:
+        """See `Optimizer.arguments`."""
+        return lr, self.alpha, self.epsilon, self.momentum, decay, scale
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -236,68 +146,22 @@ def read_optimizer(
     `momentum` becomes Adam's `beta1`, which is the same thing there.
 
     Raises:
-        UsageError: no such optimizer or figure.
+        UsageError: no such optimizer or setting.
 
     >>> read_optimizer("nesterov", momentum=0.8)
     Nesterov(momentum=0.8, nesterov=True, weight_decay=0.0)
     >>> read_optimizer("adam", momentum=0.8).beta1
     0.8
     """
+    share = None if momentum is None else float(momentum)
     return read_choice(
         text,
         OPTIMIZERS,
         "optimizer",
-        momentum=momentum,
-        beta1=momentum,
-        weight_decay=weight_decay,
+        momentum=share,
+        beta1=share,
+        weight_decay=None if weight_decay is None else float(weight_decay),
     )
-
-
-def apply_step(
-    optimizer: Optimizer,
-    engine: ModuleType,
-    weights: Vector,
-    gradient: Vector,
-    memory: npt.NDArray[np.float32],
-    spans: Sequence[Span],
-    *,
-    rate: float,
-    count: int,
-    clip: float | None = None,
-) -> float | None:
-    """Take one optimizer step on the weights of `spans`; all others stay as they are.
-
-    Args:
-        optimizer: its figures.
-        engine: `convcli.engine.optimize` or its twin.
-        weights: all weights of the model, (N,); changed in place.
-        gradient: mean gradient of the batch, (N,).
-        memory: (slots_per_weight, N); changed in place.
-        spans: which weights take part.
-        rate: learning rate.
-        count: steps taken, this one included.
-        clip: longest allowed gradient (its Euclidean norm over `spans`), or None.
-
-    Returns:
-        The norm before clipping, or None where nothing was to be clipped.
-    """
-    norm, scale = None, 1.0
-    if clip is not None:
-        norm = sum(engine.squared_norm(gradient[span.start : span.stop]) for span in spans) ** 0.5
-        scale = min(1.0, clip / (norm + 1e-6))
-    for span in spans:
-        part = slice(span.start, span.stop)
-        optimizer.step(
-            engine,
-            weights[part],
-            gradient[part],
-            memory[:, part],
-            rate=rate * span.rate_factor,
-            decay=optimizer.weight_decay if span.decays else 0.0,
-            scale=scale,
-            count=count,
-        )
-    return norm
 
 
 def _check_share(value: float, name: str) -> None:

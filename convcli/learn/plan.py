@@ -13,9 +13,9 @@ from convcli.data import Dataset, Split
 from convcli.data.augmentation import read_augmentation
 from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
+from convcli.learn.descent import Span
 from convcli.learn.holdout import folds, hold_out
 from convcli.learn.model import Model
-from convcli.learn.optimizers import Span
 from convcli.learn.prepare import Preprocessing
 from convcli.learn.recipes import Recipe
 from convcli.learn.trainer import CrossEntropy, Loss, SquaredError
@@ -66,9 +66,9 @@ def parted(data: Dataset, recipe: Recipe, parting: Parting) -> Dataset:
 
 def with_validation(data: Dataset, recipe: Recipe, seed: int) -> Dataset:
     """Return the data with validation samples: their own, or the recipe's share held out."""
-    if data.validation is not None or recipe.validation == 0:
+    if data.validation is not None or recipe.val == 0:
         return data
-    train, validation = hold_out(data.train, recipe.validation, seed)
+    train, validation = hold_out(data.train, recipe.val, seed)
     return dataclasses.replace(data, train=train, validation=validation)
 
 
@@ -95,12 +95,12 @@ def trainable_spans(
         model: whose vector it is.
         freeze: patterns of layer names that keep their weights.
         decay: kernels and matrices decay; without it nothing does, and the runs are few.
-        layer_rates: patterns of layer names and what their rate is multiplied by.
+        layer_rates: patterns of layer names and what their learning rate is multiplied by.
 
     Raises:
         UsageError: a pattern matches no layer, or nothing is left to train.
     """
-    frozen, factors = frozen_steps(model, freeze), rate_factors(model, layer_rates)
+    frozen, factors = frozen_steps(model, freeze), lr_factors(model, layer_rates)
     spans: list[Span] = []
     for name, slot in model.slots.items():
         step, _, _ = name.rpartition(".")
@@ -109,7 +109,7 @@ def trainable_spans(
         alike = decay and len(slot.shape) > 1, factors.get(step, 1.0)
         stop = slot.offset + slot.size
         last = spans[-1] if spans else None
-        if last and (last.decays, last.rate_factor) == alike and slot.offset - last.stop < LINE:
+        if last and (last.decays, last.lr_factor) == alike and slot.offset - last.stop < LINE:
             spans[-1] = Span(last.start, stop, *alike)
         else:
             spans.append(Span(slot.offset, stop, *alike))
@@ -118,8 +118,8 @@ def trainable_spans(
     return spans
 
 
-def rate_factors(model: Model, layer_rates: tuple[tuple[str, float], ...]) -> dict[str, float]:
-    """Return what the rate of each named layer is multiplied by; the last pattern that fits holds.
+def lr_factors(model: Model, layer_rates: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    """Return what each named layer multiplies the learning rate by; the last fitting pattern holds.
 
     Raises:
         UsageError: a pattern matches no layer with weights.

@@ -1,4 +1,7 @@
-"""Recipes: all that decides a training besides the data, as one frozen value of plain figures."""
+"""Recipes: all that decides a training besides the data, as one frozen value.
+
+Standard library only: the command line and a sweep read its fields before anything is loaded.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 from convcli.errors import UsageError, did_you_mean
 from convcli.learn.optimizers import Optimizer, read_optimizer
 from convcli.learn.schedules import Schedule, read_schedule
+from convcli.option import option
 from convcli.records import from_record
 
 LOSSES = ("cross-entropy", "mse")
@@ -39,72 +43,65 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What decides a training besides the data and the seed.
+    """What decides a training besides the data and the seed; each field is an option, too.
 
-    Attributes:
-        network: notation, preset or file.
-        epochs: passes over the training samples.
-        batch: samples a step.
-        learning_rate: the schedule's full rate; None means the optimizer's usual one.
-        optimizer: such as `adam` or `sgd:momentum=0.8`.
-        schedule: such as `one-cycle` or `step:every=3,by=0.5`.
-        augment: such as `shift=2,rotate=10`; empty for none.
-        loss: cross-entropy or mse.
-        label_smoothing: share of each label spread over all classes.
-        class_weights: none, or balanced for weights that rise with a class's rarity.
-        weight_decay: None means the optimizer's usual one.
-        momentum: None means the optimizer's usual one.
-        clip: longest allowed gradient, None for any.
-        average: share kept at each step by the running average of the weights, None for no
-            average; with one, the average is what is validated and saved.
-        validation: share of the training samples held out to choose the epoch, where the data
-            bring no validation split.
-        patience: epochs without a better validation accuracy before stopping, None for never.
-        freeze: patterns of layer names that keep their weights.
-        layer_rates: patterns of layer names, and what their learning rate is multiplied by.
+    `network` is notation, a preset or a file. None means the optimizer's usual value (`lr`,
+    `momentum`, `weight_decay`), or not at all (`clip`, `ema`, `patience`).
     """
 
     network: str = "mnist"
-    epochs: int = 10
-    batch: int = 128
-    learning_rate: float | None = None
-    optimizer: str = "adam"
-    schedule: str = "one-cycle"
-    augment: str = ""
-    loss: str = "cross-entropy"
-    label_smoothing: float = 0.0
-    class_weights: str = "none"
-    weight_decay: float | None = None
-    momentum: float | None = None
-    clip: float | None = None
-    average: float | None = None
-    validation: float = 0.1
-    patience: int | None = None
-    freeze: tuple[str, ...] = ()
-    layer_rates: tuple[tuple[str, float], ...] = ()
+    epochs: int = option("Passes over the samples.", default=10)
+    batch: int = option("Samples of one step.", default=128)
+    lr: float | None = option("Learning rate; find one with lr-find.")
+    optimizer: str = option(
+        "adam, adamw, sgd, nesterov, rmsprop; with settings: adam:beta2=0.99.", default="adam"
+    )
+    momentum: float | None = option("Of the optimizer.")
+    weight_decay: float | None = option("Weight decay (L2).")
+    schedule: str = option(
+        "one-cycle, cosine, step, plateau, constant; with settings: step:every=3,by=0.5.",
+        default="one-cycle",
+    )
+    augment: str = option(
+        "Random augmentation, such as shift=2,rotate=10,scale=0.1,elastic=1; or none.", default=""
+    )
+    loss: str = option("cross-entropy or mse.", default="cross-entropy")
+    label_smoothing: float = option("Share of each label spread over all classes.", default=0.0)
+    class_weights: str = option("balanced: rare classes count as much.", default="none")
+    clip: float | None = option("Clip the gradient's norm to this.")
+    ema: float | None = option("Keep a moving average of the weights, such as 0.99, and save it.")
+    val: float = option(
+        "Share held out for validation, which chooses the epoch; 0: none.", default=0.1
+    )
+    patience: int | None = option("Stop after this many epochs without a better one.")
+    freeze: tuple[str, ...] = option(
+        "Layers that keep their weights, such as 'conv*'; may be given again.",
+        metavar="PATTERN",
+        default=(),
+    )
+    layer_rate: tuple[str, ...] = option(
+        "Layers that learn slower or faster, such as 'conv*=0.1'; may be given again.",
+        metavar="PATTERN=FACTOR",
+        default=(),
+    )
 
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)
         _at_least("batch", self.batch, 1)
-        _above_zero("lr", self.learning_rate)
+        _above_zero("lr", self.lr)
         _above_zero("clip", self.clip)
         _share("label-smoothing", self.label_smoothing)
-        _share("ema", self.average)
-        _share("val", self.validation)
+        _share("ema", self.ema)
+        _share("val", self.val)
         if self.patience is not None:
             _at_least("patience", self.patience, 1)
-            if self.validation == 0:
+            if self.val == 0:
                 raise UsageError("--patience needs validation samples; leave --val 0 out.")
         _one_of("loss", self.loss, LOSSES)
         _one_of("class-weights", self.class_weights, CLASS_WEIGHTS)
-        for pattern, factor in self.layer_rates:
-            if not 0 < factor < math.inf:
-                raise UsageError(
-                    f"--layer-rate {pattern}={factor:g}: the factor must be above 0; to keep the "
-                    f"weights use --freeze {pattern!r}."
-                )
         self.read_optimizer()
         self.read_schedule()
+        self.read_layer_rates()
 
     def read_optimizer(self) -> Optimizer:
         """Return the optimizer with its figures."""
@@ -116,20 +113,43 @@ class Recipe:
         """Return the schedule with its figures."""
         return read_schedule(self.schedule)
 
-    @property
-    def full_rate(self) -> float:
-        """The learning rate that the schedule takes shares of."""
-        return self.learning_rate or self.read_optimizer().default_rate
+    def read_layer_rates(self) -> tuple[tuple[str, float], ...]:
+        """Return each pattern of layer names, and what their learning rate is multiplied by."""
+        return tuple(map(_layer_rate, self.layer_rate))
 
-    def changed(self, **figures: Any) -> Recipe:
-        """Return the recipe with the figures that are not None.
+    @property
+    def full_lr(self) -> float:
+        """The learning rate that the schedule takes shares of."""
+        return self.lr or self.read_optimizer().default_lr
+
+    def changed(self, **settings: Any) -> Recipe:
+        """Return the recipe with the settings that are not None.
 
         >>> Recipe().changed(epochs=3, batch=None).epochs
         3
         """
         return dataclasses.replace(
-            self, **{name: value for name, value in figures.items() if value is not None}
+            self, **{name: value for name, value in settings.items() if value is not None}
         )
+
+
+def _layer_rate(text: str) -> tuple[str, float]:
+    """Return PATTERN=FACTOR as the two that it names."""
+    pattern, _, word = text.rpartition("=")
+    try:
+        factor = float(word)
+    except ValueError:
+        factor = math.nan
+    if not pattern or math.isnan(factor):
+        raise UsageError(
+            f"--layer-rate {text}: write PATTERN=FACTOR, as in --layer-rate 'conv*=0.1'."
+        )
+    if not 0 < factor < math.inf:
+        raise UsageError(
+            f"--layer-rate {text}: the factor must be above 0; to keep the weights use "
+            f"--freeze {pattern!r}."
+        )
+    return pattern, factor
 
 
 def _pairs(first: int, second: int, third: int) -> str:
@@ -143,22 +163,22 @@ def _pairs(first: int, second: int, third: int) -> str:
 
 
 RECIPES: dict[str, Recipe] = {
-    "default": Recipe(learning_rate=0.005),
-    "lecture": Recipe(learning_rate=0.005),
-    "fast": Recipe(epochs=5, batch=48, learning_rate=0.005),
+    "default": Recipe(lr=0.005),
+    "lecture": Recipe(lr=0.005),
+    "fast": Recipe(epochs=5, batch=48, lr=0.005),
     "tiny": Recipe(
         network=_pairs(8, 16, 24),
         epochs=20,
-        learning_rate=0.01,
-        validation=0.05,
+        lr=0.01,
+        val=0.05,
         augment="shift=2,rotate=10,scale=0.1",
     ),
     "accurate": Recipe(
         network=_pairs(24, 48, 96),
         epochs=20,
-        learning_rate=0.006,
-        average=0.998,
-        validation=0.05,
+        lr=0.006,
+        ema=0.998,
+        val=0.05,
         augment="shift=2,rotate=12,scale=0.12,shear=8,elastic=0.7",
     ),
 }

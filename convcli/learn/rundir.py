@@ -140,12 +140,7 @@ def create_run_directory(path: Path | None, name: str, *, force: bool = False) -
         OutputExistsError: `path` has files in it and `force` is off.
         InputError: it cannot be made or written.
     """
-    if path is None:
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        wanted = Path("runs") / f"{stamp}-{safe_name(name)}"
-        path, number = wanted, 2
-        while path.exists():
-            path, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+    path = path or dated(name)
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(path.iterdir())
@@ -157,6 +152,15 @@ def create_run_directory(path: Path | None, name: str, *, force: bool = False) -
             f"or go on with it: convcli train --resume {path}"
         )
     return RunDirectory(path)
+
+
+def dated(name: str) -> Path:
+    """Return `runs/DATE-NAME`, with a number where that exists."""
+    wanted = Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{safe_name(name)}"
+    path, number = wanted, 2
+    while path.exists():
+        path, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+    return path
 
 
 def find_runs(folder: Path) -> list[RunDirectory]:

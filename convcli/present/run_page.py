@@ -202,7 +202,7 @@ def epochs_report(history: History) -> Report:
         Column("val_loss", "validation loss", "right", _rounded),
         Column("val_accuracy", "accuracy", "right", percent),
         Column(
-            "learning_rate",
+            "lr",
             "last rate",
             "right",
             lambda rate: "-" if rate is None else f"{rate:.2g}",

@@ -11,29 +11,33 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args, get_type_hints
 
 from convcli.errors import UsageError, did_you_mean
+from convcli.learn.recipes import Recipe
 
 Value = int | float | str
 
-SETTINGS: dict[str, tuple[str, type]] = {
-    "network": ("network", str),
-    "epochs": ("epochs", int),
-    "batch": ("batch", int),
-    "lr": ("learning_rate", float),
-    "optimizer": ("optimizer", str),
-    "momentum": ("momentum", float),
-    "weight-decay": ("weight_decay", float),
-    "schedule": ("schedule", str),
-    "augment": ("augment", str),
-    "loss": ("loss", str),
-    "label-smoothing": ("label_smoothing", float),
-    "class-weights": ("class_weights", str),
-    "clip": ("clip", float),
-    "ema": ("average", float),
-    "patience": ("patience", int),
+FIXED = ("val", "freeze", "layer_rate")
+"""Fields of a recipe that all trials share, to be comparable, or that hold several values."""
+
+
+def setting_field(name: str) -> str:
+    """Return the field of a recipe that a setting's name on the command line stands for."""
+    return name.replace("-", "_")
+
+
+def _plain_type(hint: object) -> type:
+    """Return the number or text that a field's type is, or may be."""
+    return next(kind for kind in (int, float, str) if hint is kind or kind in get_args(hint))
+
+
+SETTINGS: dict[str, type] = {
+    name.replace("_", "-"): _plain_type(hint)
+    for name, hint in get_type_hints(Recipe).items()
+    if name not in FIXED
 }
-"""Name on the command line -> field of a recipe and its type."""
+"""What may be swept of a recipe: name on the command line -> type."""
 
 GRID_POINTS = 5
 """Points of a range in a grid, unless its third part says otherwise."""
@@ -169,7 +173,7 @@ def parse_axes(words: Sequence[str], variables: Mapping[str, object]) -> tuple[A
             )
         if name in axes:
             raise UsageError(f"{name} is given twice; put all its values behind one {name}=.")
-        kind = int if name in variables else SETTINGS[name][1]
+        kind = int if name in variables else SETTINGS[name]
         axes[name] = _read_axis(name, text, kind)
     return tuple(axes.values())
 

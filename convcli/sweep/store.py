@@ -10,6 +10,7 @@ from typing import Any
 
 from convcli.errors import InputError, OutputExistsError
 from convcli.files import write_text
+from convcli.learn.rundir import dated
 from convcli.records import from_record
 from convcli.sweep.trial import Job, Outcome
 
@@ -65,13 +66,14 @@ class SweepDirectory:
             old.unlink(missing_ok=True)
 
 
-def create_sweep_directory(path: Path, *, force: bool = False) -> SweepDirectory:
-    """Return a new directory for a sweep.
+def create_sweep_directory(path: Path | None, *, force: bool = False) -> SweepDirectory:
+    """Return a new directory for a sweep, `runs/DATE-sweep` unless `path` names another.
 
     Raises:
         OutputExistsError: `path` has files in it and `force` is off.
         InputError: it cannot be made or written.
     """
+    path = path or dated("sweep")
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()) and not force:

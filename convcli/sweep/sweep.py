@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from convcli.data import Dataset
+from convcli.data import Dataset, ProgressCallback
 from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.learn.adapt import adapted
 from convcli.learn.checkpoint import fingerprint
+from convcli.learn.plan import with_validation
 from convcli.learn.recipes import Recipe
+from convcli.learn.training import Say, check_default_source, is_notation, load_data
 from convcli.net import Network, network_variables, to_notation
 from convcli.net import network as find_network
-from convcli.sweep.search import Round, Search
-from convcli.sweep.space import SETTINGS, Trial
-from convcli.sweep.store import SweepDirectory
+from convcli.sweep.local import LocalEngine
+from convcli.sweep.search import Round, Search, make_search
+from convcli.sweep.space import Trial, setting_field
+from convcli.sweep.spec import SweepPlace, SweepSpec
+from convcli.sweep.store import SweepDirectory, create_sweep_directory
 from convcli.sweep.summary import Summary, ranked
 from convcli.sweep.trial import Job, Outcome
 
@@ -107,6 +111,13 @@ class Sweep:
             except StopIteration:
                 self._next = None
 
+    @property
+    def kept(self) -> SweepDirectory:
+        """The directory of a sweep that has one."""
+        if self.directory is None:
+            raise ValueError("this sweep keeps nothing")
+        return self.directory
+
     def trial(self, job: Job) -> Trial:
         """Return the trial that a job of the round under way belongs to."""
         return next(trial for trial in self.rounds[-1].trials if trial.number == job.trial)
@@ -164,8 +175,8 @@ def configure(recipe: Recipe, trial: Trial, data: Dataset) -> tuple[Recipe, Netw
         variables = {
             name: int(values.pop(name)) for name in network_variables(network) if name in values
         }
-        figures = {SETTINGS[name][0]: value for name, value in values.items()}
-        chosen = recipe.changed(**figures)
+        settings = {setting_field(name): value for name, value in values.items()}
+        chosen = recipe.changed(**settings)
         return chosen, adapted(find_network(network, variables=variables), data)[0]
     except ConvcliError as problem:
         told = " ".join(f"{name}={value}" for name, value in trial.values)
@@ -173,3 +184,53 @@ def configure(recipe: Recipe, trial: Trial, data: Dataset) -> tuple[Recipe, Netw
             UsageError if isinstance(problem, UsageError) else InputError
         )
         raise kind(f"Trial {trial.number} ({told}): {problem}") from None
+
+
+def make_sweep(
+    spec: SweepSpec, where: SweepPlace, say: Say, progress: ProgressCallback | None, *, force: bool
+) -> Sweep:
+    """Return the sweep that a spec means, with its directory; nothing is trained yet.
+
+    Args:
+        spec: what is swept.
+        where: it is kept, and trained.
+        say: takes the data's notes.
+        progress: called while something takes long.
+        force: an earlier sweep may be replaced.
+
+    Raises:
+        UsageError, InputError: something does not fit; nothing is written then.
+        OutputExistsError: the directory has files in it and `force` is off.
+    """
+    recipe, axes = spec.assignment.full_recipe(), spec.read_axes()
+    if spec.source is None:
+        for axis in axes:
+            for words in map(str, axis.points() if axis.name == "network" else ()):
+                if not is_notation(words):
+                    check_default_source(words, find_network(words))
+    search = make_search(
+        spec.search,
+        axes,
+        trials=spec.trials,
+        epochs=recipe.epochs,
+        factor=spec.factor,
+        seed=spec.seed,
+    )
+    data = with_validation(load_data(spec.assignment, say, progress), recipe, spec.seed)
+    seeds = range(spec.seed, spec.seed + spec.seeds)
+    sweep = Sweep(recipe, data, search, seeds, _engine(where))
+    if where.resume is None:
+        sweep.directory = create_sweep_directory(where.out, force=force)
+        sweep.directory.write_plan(dataclasses.asdict(spec))
+    else:
+        sweep.directory = SweepDirectory(where.resume)
+    sweep.directory.clean()
+    return sweep
+
+
+def _engine(where: SweepPlace) -> Engine:
+    if where.cluster is None:
+        return LocalEngine(where.jobs)
+    from convcli.sweep.remote import ClusterEngine  # distributed is an extra
+
+    return ClusterEngine(where.cluster)

@@ -19,7 +19,7 @@ class Recipe:
     """A group of options; `seen` is a field that is none."""
 
     epochs: int = option("Passes over the samples.", default=10, min=1)
-    learning_rate: float | None = option("Learning rate.", "--lr")
+    lr: float | None = option("Learning rate.", "--lr")
     flip: bool = option("Turned left to right.", "--flip/--no-flip", default=True)
     loss: Literal["mse", "mae"] = option("What is made small.", default="mse")
     freeze: tuple[str, ...] = option("Layers that keep their weights.", metavar="NAME", default=())

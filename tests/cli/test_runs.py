@@ -41,7 +41,7 @@ def test_runs_are_compared(place: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert run(["runs", *words, "--format", "json"]) == 0
     got = {row["figure"]: (row["run1"], row["run2"]) for row in json.loads(capfd.readouterr().out)}
     assert got["recipe.epochs"] == (3, 4)
-    assert got["recipe.learning_rate"] == (0.01, 1e-6)
+    assert got["recipe.lr"] == (0.01, 1e-6)
     assert "network" not in got
 
 
@@ -66,7 +66,7 @@ def test_a_learning_rate_is_found(place: Path, capfd: pytest.CaptureFixture[str]
     words += ["--steps", "60", "--from", "1e-5", "--to", "1", "--optimizer", "sgd"]
     assert run([*words, "--format", "json"]) == 0
     got = json.loads(capfd.readouterr().out)
-    rates = [point["rate"] for point in got["points"]]
+    rates = [point["lr"] for point in got["points"]]
     assert rates[0] == pytest.approx(1e-5)
     assert rates == sorted(rates)
     losses = [point["loss"] for point in got["points"]]

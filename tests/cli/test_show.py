@@ -238,7 +238,7 @@ def test_without_a_mistake_nothing_is_drawn(place: Path, capfd: Capture) -> None
 
 
 HISTORY = """\
-number,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,seconds,samples,best
+number,train_loss,train_accuracy,val_loss,val_accuracy,lr,seconds,samples,best
 1,1.5,0.4,1.6,0.35,0.001,2.0,100,True
 2,0.5,0.8,,0.7,0.001,2.0,100,True
 """

@@ -57,7 +57,7 @@ def test_people_see_a_table_the_best_and_what_to_do_next(
     best = next(line for line in said.out.splitlines() if line.startswith("Best: trial"))
     number = int(best.split()[2].rstrip(","))
     record = json.loads((out / "trainings" / f"trial{number:04d}-seed0-epochs2.json").read_text())
-    assert f"chosen by validation accuracy {record['outcome']['val_accuracy']:.2%}" in trained
+    assert f"(validation accuracy {record['outcome']['val_accuracy']:.2%})" in trained
 
 
 def test_the_pictures_show_training_and_validation(
@@ -152,7 +152,7 @@ def test_each_option_reaches_the_trainings(data: Path, tmp_path: Path, capfd: Ca
     files = sorted((tmp_path / "s" / "trainings").iterdir())
     assert [path.stem for path in files] == ["trial0001-seed3-epochs2", "trial0002-seed3-epochs2"]
     recipe = json.loads(files[0].read_text())["job"]["recipe"]
-    ref = {"learning_rate": 0.02, "validation": 0.2, "patience": 1, "batch": 16, "epochs": 2}
+    ref = {"lr": 0.02, "val": 0.2, "patience": 1, "batch": 16, "epochs": 2}
     assert ref.items() <= recipe.items()
     assert (recipe["schedule"], recipe["augment"]) == ("constant", "shift=1")
     plan = json.loads((tmp_path / "s" / "sweep.json").read_text())

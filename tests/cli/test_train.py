@@ -270,7 +270,7 @@ def test_overfit_learns_a_few_by_heart(
     assert result(capfd)["val_accuracy"] == 1
     words = ["--overfit", "20", "--lr", "1e-9", "--epochs", "2", "--quiet"]
     assert train(data, tmp_path / "stuck", *words) == 5
-    assert "of 20 samples by heart in 2 epochs, not all" in capfd.readouterr().err
+    assert "of 20 samples in 2 epochs, not all" in capfd.readouterr().err
 
 
 def test_a_dry_run_writes_nothing(

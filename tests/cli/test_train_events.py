@@ -54,7 +54,7 @@ def test_scalars_are_the_history(folder: Path) -> None:
     pairs = {
         "loss/train": "train_loss", "loss/validation": "val_loss",
         "accuracy/train": "train_accuracy", "accuracy/validation": "val_accuracy",
-        "learning_rate": "learning_rate",
+        "lr": "lr",
     }  # fmt: skip
     assert {*pairs, "samples_per_second"} == set(found.Tags()["scalars"])
     for tag, column in pairs.items():

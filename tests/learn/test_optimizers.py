@@ -7,7 +7,8 @@ import pytest
 
 from convcli.engine import optimize
 from convcli.errors import UsageError
-from convcli.learn.optimizers import OPTIMIZERS, Span, apply_step, read_optimizer
+from convcli.learn.descent import Span, apply_step
+from convcli.learn.optimizers import OPTIMIZERS, read_optimizer
 from tests.learn import optimize_reference
 
 SIZE = 37  # no multiple of a vector's width
@@ -24,7 +25,7 @@ CHOICES = [
 ]
 
 
-def walk(choice: str, engine: object, rate: float, steps: int = 20) -> np.ndarray:
+def walk(choice: str, engine: object, lr: float, steps: int = 20) -> np.ndarray:
     """Descend on a quadratic whose gradient is the weights less a target."""
     optimizer = read_optimizer(choice)
     weights = np.linspace(-1, 1, SIZE).astype(np.float32)
@@ -34,15 +35,15 @@ def walk(choice: str, engine: object, rate: float, steps: int = 20) -> np.ndarra
         gradient = weights - target
         apply_step(
             optimizer, engine, weights, gradient, memory, [Span(0, SIZE, decays=True)],
-            rate=rate, count=count,
+            lr=lr, count=count,
         )  # fmt: skip
     return weights
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_compiled_steps_are_the_twins(choice: str) -> None:
-    ref = walk(choice, optimize_reference, rate=0.05)
-    got = walk(choice, optimize, rate=0.05)
+    ref = walk(choice, optimize_reference, lr=0.05)
+    got = walk(choice, optimize, lr=0.05)
     np.testing.assert_allclose(got, ref, rtol=2e-5, atol=2e-6)
 
 
@@ -66,7 +67,7 @@ def test_the_steps_are_pytorchs(choice: str) -> None:
         weights.grad = weights.detach() - target
         theirs.step()
     ref = weights.detach().numpy()
-    got = walk(choice, optimize, rate=0.05)
+    got = walk(choice, optimize, lr=0.05)
     np.testing.assert_allclose(got, ref, rtol=2e-5, atol=2e-6)
 
 
@@ -76,7 +77,7 @@ def test_the_gradient_is_clipped_by_its_norm() -> None:
     sgd = read_optimizer("sgd", momentum=0.0)
     norm = apply_step(
         sgd, optimize, weights, gradient, memory, [Span(0, 2, decays=False)],
-        rate=1.0, count=1, clip=1.0,
+        lr=1.0, count=1, clip=1.0,
     )  # fmt: skip
     assert norm == 5
     np.testing.assert_allclose(weights, [-0.6, -0.8], rtol=1e-5)
@@ -89,7 +90,7 @@ def test_weights_outside_the_spans_stay(name: str) -> None:
     memory = np.zeros((optimizer.slots_per_weight, 10), np.float32)
     spans = [Span(0, 2, decays=True), Span(6, 10, decays=False)]
     gradient = np.full(10, 2, np.float32)
-    apply_step(optimizer, optimize, weights, gradient, memory, spans, rate=0.1, count=1)
+    apply_step(optimizer, optimize, weights, gradient, memory, spans, lr=0.1, count=1)
     assert (weights[2:6] == 1).all()
     assert (weights[:2] != 1).all()
     assert (weights[6:] != 1).all()
@@ -101,7 +102,7 @@ def test_biases_do_not_decay() -> None:
     spans = [Span(0, 2, decays=True), Span(2, 4, decays=False)]
     apply_step(
         sgd, optimize, weights, np.zeros(4, np.float32), np.zeros((1, 4), np.float32), spans,
-        rate=0.1, count=1,
+        lr=0.1, count=1,
     )  # fmt: skip
     np.testing.assert_allclose(weights, [0.95, 0.95, 1, 1])
 

@@ -126,7 +126,7 @@ def test_scikit_learns_digits_are_learned(tmp_path: Path) -> None:
     data = convcli.load_dataset(str(tmp_path / "digits.npz"))
     network = "input 8x8x1, conv 16 3 relu, conv 32 3 relu, flatten, dense 10 softmax"
     got = [
-        list(convcli.fit(network, data, epochs=8, learning_rate=0.005, seed=seed))[-1].val_accuracy
+        list(convcli.fit(network, data, epochs=8, lr=0.005, seed=seed))[-1].val_accuracy
         for seed in range(3)
     ]
     assert np.mean(got) > 0.945  # 0.958; divided by 255 it is 0.926

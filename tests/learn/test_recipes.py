@@ -40,12 +40,12 @@ def test_lecture_is_the_lectures_network_batch_optimizer_and_epochs() -> None:
     [
         ({"epochs": 0}, "--epochs 0: use at least 1"),
         ({"batch": -1}, "--batch -1: use at least 1"),
-        ({"learning_rate": 0.0}, "--lr 0: use a number above 0"),
-        ({"learning_rate": float("nan")}, "--lr nan: use a number above 0"),
+        ({"lr": 0.0}, "--lr 0: use a number above 0"),
+        ({"lr": float("nan")}, "--lr nan: use a number above 0"),
         ({"clip": float("inf")}, "--clip inf: use a number above 0"),
         ({"label_smoothing": 1.0}, "from 0 to below 1"),
-        ({"average": -0.1}, "from 0 to below 1"),
-        ({"validation": 1.5}, "from 0 to below 1"),
+        ({"ema": -0.1}, "from 0 to below 1"),
+        ({"val": 1.5}, "from 0 to below 1"),
         ({"loss": "mean"}, "use one of cross-entropy, mse"),
         ({"class_weights": "balance"}, "Did you mean balanced"),
         ({"optimizer": "sgdd"}, "Did you mean sgd"),
@@ -62,7 +62,7 @@ def test_momentum_and_weight_decay_reach_the_optimizer() -> None:
     recipe = Recipe(optimizer="sgd", momentum=0.5, weight_decay=0.25)
     assert recipe.read_optimizer().momentum == 0.5
     assert recipe.read_optimizer().weight_decay == 0.25
-    assert recipe.full_rate == recipe.read_optimizer().default_rate
+    assert recipe.full_lr == recipe.read_optimizer().default_lr
 
 
 def data(shape: tuple[int, ...], classes: int) -> Dataset:

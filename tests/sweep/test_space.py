@@ -45,7 +45,7 @@ def test_values_have_the_type_of_their_setting(word: str, ref: object) -> None:
     [
         (["m=1,2"], "There is no setting 'm'"),
         (["epoch=1,2"], "Did you mean epochs?"),
-        (["optimizer=adam"], "Did you mean optimizer?"),
+        (["optimizr=adam"], "Did you mean optimizer?"),
         (["n=1,2,x"], "'x' is not a whole number"),
         (["n=1.5"], "'1.5' is not a whole number"),
         (["lr="], "'' is not a number"),

@@ -23,7 +23,7 @@ from convcli.sweep.trial import Job, Outcome, train_job
 from tests.cli.learning import quadrants
 
 NETWORK = "let n = 4, input 8x8x1, conv {n} 3 relu, flatten, dense 4 softmax"
-RECIPE = Recipe(network=NETWORK, epochs=2, batch=16, learning_rate=0.01)
+RECIPE = Recipe(network=NETWORK, epochs=2, batch=16, lr=0.01)
 AXES = (Listed("n", (1, 3)), Listed("lr", (0.003, 0.01)))
 
 
@@ -55,9 +55,7 @@ def bits(sweep: Sweep) -> dict[str, str]:
 def test_a_trial_is_the_training_that_fit_makes(data: Dataset) -> None:
     job = Job(1, "input 8x8x1, conv 3 3 relu, flatten, dense 4 softmax", RECIPE, seed=1)
     got = train_job(job, data, threads=1)
-    training = fit(
-        job.network, data, seed=1, epochs=2, batch=16, learning_rate=0.01, validation=0.1
-    )
+    training = fit(job.network, data, seed=1, epochs=2, batch=16, lr=0.01, val=0.1)
     epochs = list(training)
     best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -(epoch.val_loss or 0)))
     assert (got.val_accuracy, got.val_loss) == (best.val_accuracy, best.val_loss)
@@ -132,7 +130,7 @@ def test_the_test_samples_never_reach_a_training(data: Dataset) -> None:
 
 
 def test_a_diverging_trial_is_an_outcome(data: Dataset) -> None:
-    recipe = RECIPE.changed(optimizer="sgd", learning_rate=1e38)
+    recipe = RECIPE.changed(optimizer="sgd", lr=1e38)
     search = make_search("grid", [Listed("n", (1,))], trials=None, epochs=2, factor=3, seed=0)
     sweep = Sweep(recipe, data, search, [0], LocalEngine(1))
     (got,) = finished(sweep).values()

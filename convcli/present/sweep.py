@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from convcli.cli.sweep_plan import Plan
-from convcli.cli.train_order import DEFAULT_SOURCE
 from convcli.files import write_text
-from convcli.learn.recipes import find_recipe
+from convcli.learn.recipes import Recipe, find_recipe
+from convcli.learn.request import DEFAULT_SOURCE
 from convcli.net import to_notation
 from convcli.report import Column, Report
 from convcli.report.chart import Line, line_chart
 from convcli.report.numbers import as_seconds, percent
-from convcli.sweep.space import SETTINGS, Axis, Trial
+from convcli.sweep.space import Axis, Trial
+from convcli.sweep.spec import SweepSpec
 from convcli.sweep.summary import Spread, Summary, ranked
 from convcli.sweep.sweep import Finished, Sweep, configure
 
@@ -46,24 +46,32 @@ def finished_line(event: Finished, trial: Trial) -> str:
 
 
 def sweep_report(
-    sweep: Sweep, plan: Plan, place: Path, pictures: Sequence[Path], style: str | None
+    sweep: Sweep, spec: SweepSpec, place: Path, pictures: Sequence[Path], *, split: bool
 ) -> Report:
-    """Return one row for each trial: a grid in its order, other searches with the best on top."""
+    """Return one row for each trial: a grid in its order, other searches with the best on top.
+
+    Args:
+        sweep: done.
+        spec: what was swept.
+        place: the sweep's directory.
+        pictures: written to it.
+        split: mean and deviation are columns of their own, as programs want them.
+    """
     best = sweep.best()
     summaries = list(sweep.summaries.values())
-    if plan.search != "grid":
+    if spec.search != "grid":
         summaries = sorted(ranked(summaries), key=lambda summary: -summary.epochs)
-    axes = plan.read_axes()
-    spreads = _split_spreads if style == "csv" or plan.seeds == 1 else _joined_spreads
+    axes = spec.read_axes()
+    spreads = _split_spreads if split or spec.seeds == 1 else _joined_spreads
     varied = len({summary.epochs for summary in summaries}) > 1 and not _sweeps(axes, "epochs")
     columns = [
         Column("best", "", "left", lambda best: "*" if best else ""),
-        Column("trial", "trial", "right"),
+        Column("trial", "Trial", "right"),
         *(Column(axis.name, axis.name, "right", str) for axis in axes),
-        *([Column("epochs", "epochs", "right")] if varied else []),
-        Column("params", "parameters", "right"),
-        *spreads(plan.seeds),
-        Column("seconds", "time", "right", as_seconds),
+        *([Column("epochs", "Epochs", "right")] if varied else []),
+        Column("params", "Params", "right"),
+        *spreads(spec.seeds),
+        Column("seconds", "Time", "right", as_seconds),
     ]
     rows = []
     for summary in summaries:
@@ -82,11 +90,11 @@ def sweep_report(
                 cells[figure] = spread
         rows.append(tuple(cells[column.key] for column in columns))
     return Report(
-        title=f"{len(summaries)} trials" + (f" x {plan.seeds} seeds" if plan.seeds > 1 else ""),
+        title=f"{len(summaries)} trials" + (f" x {spec.seeds} seeds" if spec.seeds > 1 else ""),
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=tuple(_notes(sweep, plan, place, pictures, best)),
-        document=_document(sweep, plan, place, pictures, summaries, best),
+        notes=tuple(_notes(sweep, spec, place, pictures, best)),
+        document=_document(sweep, spec, place, pictures, summaries, best),
     )
 
 
@@ -98,10 +106,10 @@ def _split_spreads(seeds: int) -> list[Column]:
     columns = []
     for figure in FIGURES:
         text = percent if figure.endswith("accuracy") else _loss
-        columns.append(Column(figure, figure.replace("_", " "), "right", text))
+        columns.append(Column(figure, _header(figure), "right", text))
         if seeds > 1:
             key = f"{figure}_deviation"
-            columns.append(Column(key, key.replace("_", " "), "right", text))
+            columns.append(Column(key, _header(key), "right", text))
     return columns
 
 
@@ -109,8 +117,12 @@ def _joined_spreads(seeds: int) -> list[Column]:
     columns = []
     for figure in FIGURES:
         text = _accuracy_spread if figure.endswith("accuracy") else _loss_spread
-        columns.append(Column(figure, figure.replace("_", " "), "right", text))
+        columns.append(Column(figure, _header(figure), "right", text))
     return columns
+
+
+def _header(figure: str) -> str:
+    return figure.replace("_", " ").capitalize()
 
 
 def _loss(loss: float | None) -> str:
@@ -131,7 +143,7 @@ def _loss_spread(spread: Spread) -> str:
 
 
 def _notes(
-    sweep: Sweep, plan: Plan, place: Path, pictures: Sequence[Path], best: Summary | None
+    sweep: Sweep, spec: SweepSpec, place: Path, pictures: Sequence[Path], best: Summary | None
 ) -> list[str]:
     notes = []
     if sweep.rounds and sweep.rounds[0].epochs is not None:
@@ -153,21 +165,21 @@ def _notes(
             "",
             f"Best: trial {best.trial.number}, {told(best.trial)}. Train it"
             f"{' and read the test samples' if sweep.has_test else ''}:",
-            f"  {_command(sweep, plan, place, best)}",
+            f"  {_command(sweep, spec, place, best)}",
         ]
     return notes
 
 
 def _document(
     sweep: Sweep,
-    plan: Plan,
+    spec: SweepSpec,
     place: Path,
     pictures: Sequence[Path],
     summaries: Sequence[Summary],
     best: Summary | None,
 ) -> dict[str, Any]:
     return {
-        "search": plan.search,
+        "search": spec.search,
         "seeds": list(sweep.seeds),
         "directory": str(place),
         "pictures": [str(picture) for picture in pictures],
@@ -186,7 +198,7 @@ def _document(
             for summary in summaries
         ],
         "best": None if best is None else best.trial.number,
-        "next": None if best is None else _command(sweep, plan, place, best),
+        "next": None if best is None else _command(sweep, spec, place, best),
     }
 
 
@@ -250,22 +262,26 @@ def fitting_chart(
     return line_chart(title, lines, x_label=name, y_label=what, log_x=in_ratios) + "\n"
 
 
-def _command(sweep: Sweep, plan: Plan, place: Path, best: Summary) -> str:
+def _command(sweep: Sweep, spec: SweepSpec, place: Path, best: Summary) -> str:
     """Return the words that train the best trial as `convcli train` does it."""
     recipe, _ = configure(sweep.recipe, best.trial, sweep.data)
     recipe = recipe.changed(epochs=best.epochs)
-    base = find_recipe(plan.recipe or "default")
     words = ["convcli", "train", str(place / BEST_NETWORK)]
-    words += ["--data", plan.source or DEFAULT_SOURCE]
-    for name, value in plan.shaping.items():
-        words += [f"--{name}", str(value)]
-    if plan.recipe:
-        words += ["--recipe", plan.recipe]
-    names = {field: name for name, (field, _) in SETTINGS.items()} | {"validation": "val"}
-    for field in dataclasses.fields(recipe):
+    words += ["--data", spec.source or DEFAULT_SOURCE]
+    for name, value in spec.shaping.items():
+        words += _option(name, value)
+    if spec.recipe:
+        words += ["--recipe", spec.recipe]
+    base = find_recipe(spec.recipe or "default")
+    for field in dataclasses.fields(Recipe):
         value = getattr(recipe, field.name)
         if field.name != "network" and value != getattr(base, field.name) and value is not None:
-            words += [f"--{names[field.name]}", str(value)]
-    if plan.seed:
-        words += ["--seed", str(plan.seed)]
+            for one in value if isinstance(value, tuple) else (value,):
+                words += _option(field.name, one)
+    if spec.seed:
+        words += ["--seed", str(spec.seed)]
     return shlex.join(words)
+
+
+def _option(name: str, value: object) -> list[str]:
+    return [f"--{name.replace('_', '-')}", str(value)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from convcli.cli.console import Messages
 from convcli.exchange.event_log import EventLog
 from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
 from convcli.learn.fit import Epoch, StepDone
@@ -18,14 +17,14 @@ Watch = Callable[[StepDone | Epoch], None]
 
 
 @contextmanager
-def event_log(run: Run, messages: Messages) -> Iterator[Watch]:
+def event_log(run: Run, say: Callable[[str], None]) -> Iterator[Watch]:
     """Yield what is to be called with each event of a run; it notes epochs in an event file.
 
     A file that can no longer be written ends the notes and not the training.
     """
     folder, fresh = run.directory.path, run.training.progress.step == 0
     with EventLog(folder, fresh=fresh) as log:
-        messages.say(f"To watch: tensorboard --logdir {folder}")
+        say(f"To watch: tensorboard --logdir {folder}")
         broken = False
 
         def watch(event: StepDone | Epoch) -> None:
@@ -36,7 +35,7 @@ def event_log(run: Run, messages: Messages) -> Iterator[Watch]:
                 note_epoch(log, run, event)
             except OSError as problem:
                 broken = True
-                messages.say(f"TensorBoard's file is no longer written: {problem.strerror}.")
+                say(f"TensorBoard's file is no longer written: {problem.strerror}.")
 
         yield watch
 
@@ -48,7 +47,7 @@ def note_epoch(log: EventLog, run: Run, epoch: Epoch) -> None:
         "loss/validation": epoch.val_loss,
         "accuracy/train": epoch.train_accuracy,
         "accuracy/validation": epoch.val_accuracy,
-        "learning_rate": epoch.learning_rate,
+        "lr": epoch.lr,
         "samples_per_second": epoch.samples_per_second,
     }
     log.scalars(figures, epoch.number)

@@ -1,0 +1,308 @@
+"""A request for a training carried out: its data, its network, and its runs one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from convcli.data import Dataset, ProgressCallback, Source
+from convcli.errors import CheckError, InputError, UsageError
+from convcli.layers.base import shape_text
+from convcli.learn.adapt import adapted
+from convcli.learn.checkpoint import read_setting
+from convcli.learn.estimate import Estimate, estimate
+from convcli.learn.fit import Training
+from convcli.learn.holdout import folds
+from convcli.learn.model import Model
+from convcli.learn.modelfile import load
+from convcli.learn.plan import Parting, parted
+from convcli.learn.prepare import preprocessing_for
+from convcli.learn.recipes import Recipe
+from convcli.learn.request import DEFAULT_SOURCE, Assignment, TrainRequest
+from convcli.learn.run import Run, RunResult, checkpoint_path, resume, start
+from convcli.learn.rundir import RunDirectory, create_run_directory
+from convcli.net import Network, preset_data
+from convcli.net import network as find_network
+
+DIGIT_SOURCES = {"mnist", "digits"}
+"""Sets of white digits on black, whose models find the digit in a photo first."""
+OVERFIT_EPOCHS = 200
+
+Say = Callable[[str], None]
+"""What takes a sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The runs of one request, each made when it is its turn.
+
+    Attributes:
+        what: `fold` or `seed`; empty for a single run.
+        numbers: of the runs.
+        begin: makes the run of a number, about to take its first step.
+        place: holds the runs of a series.
+        key: the figure of a `RunResult` whose mean counts.
+        overfit: so many samples are to be overfit.
+    """
+
+    what: str
+    numbers: Sequence[int]
+    begin: Callable[[int], Run]
+    place: RunDirectory | None = None
+    key: str = "val_accuracy"
+    overfit: int | None = None
+
+    def accuracies(self, results: Sequence[RunResult]) -> list[float]:
+        """Return the figure that counts of each run that has it."""
+        found = (getattr(result, self.key) for result in results)
+        return [accuracy for accuracy in found if accuracy is not None]
+
+    def measured(self, results: Sequence[RunResult]) -> float | None:
+        """Return the figure that counts: of the run, or the mean over the series."""
+        known = self.accuracies(results)
+        return statistics.fmean(known) if known else None
+
+
+def load_data(assignment: Assignment, say: Say, progress: ProgressCallback | None) -> Dataset:
+    """Return the data, without a validation split unless they bring one.
+
+    The network is read first, so that a mistake in it is told before a download.
+
+    Raises:
+        UsageError: no data are named, and the network is not for those that are meant then.
+        InputError: the data are not to be had, or cannot be used.
+    """
+    recipe = assignment.full_recipe()
+    network = find_network(recipe.network)
+    if assignment.source.name is None and not is_notation(assignment.network_words):
+        check_default_source(recipe.network, network)
+    source = dataclasses.replace(assignment.source, name=assignment.data_source)
+    return _loaded(source, assignment.seed, say, progress)
+
+
+def _loaded(source: Source, seed: int, say: Say, progress: ProgressCallback | None) -> Dataset:
+    data = source.load(seed=seed, progress=progress)
+    for note in data.notes:
+        say(note)
+    return data
+
+
+def network_for(assignment: Assignment, data: Dataset, say: Say) -> Network:
+    """Return the network; one that the user did not spell out is made to fit the data.
+
+    Raises:
+        InputError: it cannot be made to fit.
+    """
+    network = find_network(assignment.full_recipe().network)
+    if is_notation(assignment.words):
+        return network
+    try:
+        network, change = adapted(network, data)
+    except InputError as problem:
+        raise _misfit(assignment, network, data, problem) from None
+    if change:
+        say(change)
+    return network
+
+
+def _misfit(
+    assignment: Assignment, network: Network, data: Dataset, problem: InputError
+) -> InputError:
+    """Return what to say of a network that the user did not spell out."""
+    shape, reads = shape_text(data.sample_shape), shape_text(network.input_shape)
+    name = f"The network {network.name}" if assignment.network_words else "The default network"
+    if len(data.sample_shape) == len(network.input_shape):
+        fact = f"{name} cannot be made to fit samples of {shape}: {problem}"
+    else:
+        fact = f"{name} reads {reads}, and the samples of {data.name} are {shape}."
+    layers = "conv 16 3 same relu, gap" if len(data.sample_shape) > 1 else "dense 32 relu"
+    return InputError(
+        f"{fact} Name a network for them, such as: "
+        f"'input {shape}, {layers}, dense {data.classes} softmax'"
+    )
+
+
+def check_default_source(words: str, network: Network) -> None:
+    """Refuse to take the default data for a network that was made for others.
+
+    Raises:
+        UsageError: it takes no gray pictures.
+    """
+    shape = network.input_shape
+    if len(shape) == 3 and shape[-1] == 1:
+        return
+    wanted = preset_data(words) or "samples of that shape"
+    raise UsageError(
+        f"{network.name} takes {shape_text(shape)}, and {DEFAULT_SOURCE}'s digits are 28x28x1. "
+        f"Name its data: --data SOURCE, with {wanted}."
+    )
+
+
+def is_notation(text: str) -> bool:
+    """Tell whether the user spelled the network out, so that it is taken as it stands."""
+    return text.lstrip().startswith(("input", "let"))
+
+
+def plan_series(request: TrainRequest, say: Say, progress: ProgressCallback | None) -> Series:
+    """Return the runs that a request means, after reading what they need.
+
+    Raises:
+        UsageError, InputError: something does not fit; nothing is written then.
+    """
+    request.check()
+    if request.resume is not None:
+        return _single(_resumed(request, request.resume, say, progress))
+    data = load_data(request, say, progress)
+    if request.folds is not None:
+        return _folds(request, request.folds, data, say)
+    if request.seeds is not None:
+        return _seeds(request, request.seeds, data, say)
+    parting = Parting(request.seed, by_heart=request.overfit)
+    recipe = request.full_recipe()
+    if request.overfit is not None:
+        epochs = request.settings.get("epochs", OVERFIT_EPOCHS)
+        recipe = recipe.changed(augment="none", epochs=epochs, schedule="constant")
+    run = begin(request, recipe, data, request.out, parting, say)
+    return _single(run, None if request.overfit is None else len(run.training.data.train))
+
+
+def _single(run: Run, overfit: int | None = None) -> Series:
+    key = "val_accuracy" if run.training.data.test is None else "test_accuracy"
+    return Series("", (1,), lambda _: run, key=key, overfit=overfit)
+
+
+def _folds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series:
+    """Cross-validate: each sample validates once; the test samples are not read."""
+    folds(data.train, count, request.seed)  # refuses too few samples before anything is written
+    place, recipe = _parent(request, "folds"), request.full_recipe()
+
+    def one(number: int) -> Run:
+        parting = Parting(request.seed, fold=number, folds=count)
+        return begin(request, recipe, data, place.path / f"fold{number}", parting, say)
+
+    return Series("fold", range(1, count + 1), one, place)
+
+
+def _seeds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series:
+    """Train with several seeds, all else equal; the hold-out of the first seed serves all."""
+    place, recipe = _parent(request, "seeds"), request.full_recipe()
+
+    def one(seed: int) -> Run:
+        seeded, where = dataclasses.replace(request, seed=seed), place.path / f"seed{seed}"
+        return begin(seeded, recipe, data, where, Parting(request.seed), say)
+
+    key = "val_accuracy" if data.test is None else "test_accuracy"
+    return Series("seed", range(request.seed, request.seed + count), one, place, key)
+
+
+def _parent(request: TrainRequest, what: str) -> RunDirectory:
+    name = f"{what}-{Path(request.data_source).stem}"
+    return create_run_directory(request.out, name, force=request.force)
+
+
+def _resumed(
+    request: TrainRequest, place: Path, say: Say, progress: ProgressCallback | None
+) -> Run:
+    path = checkpoint_path(place)
+    setting = read_setting(path)
+    source = Source.noted(setting.source, setting.options["shaping"])
+    data = _loaded(source, setting.options["data_seed"], say, progress)
+    run = resume(path, data, threads=request.threads, time_limit=request.time_limit)
+    say(
+        f"Going on in epoch {len(run.training.history) + 1}, "
+        f"after step {run.training.progress.step:,}."
+    )
+    return run
+
+
+def begin(
+    request: TrainRequest,
+    recipe: Recipe,
+    data: Dataset,
+    place: Path | None,
+    parting: Parting,
+    say: Say,
+) -> Run:
+    """Return a run whose directory exists, about to take its first step.
+
+    Args:
+        request: what the user asked for.
+        recipe: with the settings that hold for this run.
+        data: as they were loaded, not parted yet.
+        place: of the run directory, None for the default.
+        parting: which samples train and which validate.
+        say: takes what is to be known of it.
+    """
+    data = parted(data, recipe, parting)
+    network = network_for(request, data, say)
+    name = f"{network.name}-{Path(request.data_source).stem}"
+    run = start(
+        network,
+        data,
+        recipe,
+        lambda: create_run_directory(place, name, force=request.force),
+        source=request.data_source,
+        parting=parting,
+        seed=request.seed,
+        threads=request.threads,
+        pictures="digit" if request.data_source in DIGIT_SOURCES else "resize",
+        initial=None if request.init is None else load(request.init),
+        options={"data_seed": parting.seed, "shaping": request.source.given()},
+        time_limit=request.time_limit,
+        target_accuracy=None if parting.by_heart is None else 1.0,
+    )
+    if note := run.training.preprocessing.note:
+        say(note)
+    return run
+
+
+def check_results(request: TrainRequest, series: Series, results: Sequence[RunResult]) -> None:
+    """Hold what was measured against `--overfit` and `--fail-under`.
+
+    Raises:
+        CheckError: it is less.
+        UsageError: there is nothing to hold.
+    """
+    measured, least = series.measured(results), request.fail_under
+    if least is not None and measured is None:
+        raise UsageError("--fail-under needs test or validation samples, and there are none.")
+    if least is not None and measured is not None and measured < least:
+        raise CheckError(f"The accuracy is {measured:.4f}, under the {least:g} of --fail-under.")
+    if series.overfit is not None and measured is not None and measured < 1:
+        raise CheckError(
+            f"The network overfits {measured:.1%} of {series.overfit} samples in "
+            f"{results[0].epochs} epochs, not all. Use more --epochs, another --lr, or more "
+            "filters; or two equal samples have different labels."
+        )
+
+
+def look_ahead(
+    request: TrainRequest, say: Say, progress: ProgressCallback | None
+) -> tuple[Estimate, Recipe]:
+    """Return sizes, memory and the estimated time of a training, and write nothing."""
+    request.check()
+    recipe = request.full_recipe()
+    data = parted(load_data(request, say, progress), recipe, Parting(request.seed))
+    network = network_for(request, data, say)
+    return estimate(network, data, recipe, seed=request.seed, threads=request.threads), recipe
+
+
+def throwaway(assignment: Assignment, say: Say, progress: ProgressCallback | None) -> Training:
+    """Return a training that leaves nothing behind, compiled and about to take its first step."""
+    data = load_data(assignment, say, progress)
+    preprocessing = preprocessing_for(data.train.samples)
+    network = network_for(assignment, data, say)
+    model = Model.initialize(network, assignment.seed, preprocessing.engine_scaling)
+    training = Training(
+        model,
+        data,
+        assignment.full_recipe(),
+        preprocessing,
+        seed=assignment.seed,
+        threads=assignment.threads,
+    )
+    training.warm_up()
+    return training

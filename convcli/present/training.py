@@ -1,0 +1,207 @@
+"""How a training looks: a line for each epoch, the closing report, and what is only calculated."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from convcli.report import Column, Report
+from convcli.report.curves import draw_curves
+from convcli.report.numbers import as_bytes, as_seconds, percent
+
+if TYPE_CHECKING:
+    from convcli.learn.estimate import Estimate
+    from convcli.learn.fit import Epoch, StepDone
+    from convcli.learn.gradcheck import Checked
+    from convcli.learn.lr_find import LrPoint
+    from convcli.learn.recipes import Recipe
+    from convcli.learn.run import Run, RunResult
+    from convcli.learn.training import Series
+
+Curves = dict[str, list[float | None]]
+
+
+def epoch_line(epoch: Epoch, epochs: int) -> str:
+    """Return how an epoch went, in one line."""
+    line = (
+        f"epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.train_loss:.4f}  "
+        f"accuracy {epoch.train_accuracy:.2%}"
+    )
+    if epoch.val_accuracy is not None:
+        line += f"  validation {epoch.val_loss:.4f} {epoch.val_accuracy:.2%}"
+        line += " *" if epoch.best else "  "
+    return f"{line}  {epoch.samples_per_second:,.0f}/s"
+
+
+def step_line(step: StepDone, seconds: float) -> str:
+    """Return how the epoch under way goes, after so many seconds of it."""
+    return (
+        f"epoch {step.epoch} loss {step.loss:.4f} accuracy {step.accuracy:.2%} "
+        f"{step.seen / max(seconds, 1e-9):,.0f}/s"
+    )
+
+
+def fit_curves(history: Sequence[Epoch]) -> str:
+    """Return loss and accuracy by epoch as drawings of text; empty for a single epoch."""
+    if len(history) < 2:
+        return ""
+    losses: Curves = {"training": [epoch.train_loss for epoch in history]}
+    accuracies: Curves = {"training": [epoch.train_accuracy for epoch in history]}
+    if any(epoch.val_loss is not None for epoch in history):
+        losses["validation"] = [epoch.val_loss for epoch in history]
+        accuracies["validation"] = [epoch.val_accuracy for epoch in history]
+    loss = draw_curves(losses, title="loss by epoch", logarithmic=True)
+    accuracy = draw_curves(accuracies, title="accuracy by epoch", text="{:.1%}")
+    return f"{loss}\n\n{accuracy}\n\n"
+
+
+def result_report(run: Run, result: RunResult) -> Report:
+    """Return the figures of a finished run, per class where test samples were read."""
+    data = run.training.data
+    table = Report("", (), ())
+    if run.answers is not None and data.test is not None:
+        from convcli.learn.answers import class_figures
+        from convcli.learn.metrics import confusion_matrix
+        from convcli.present.evaluation import classes_report
+
+        confusion = confusion_matrix(data.test.labels, run.answers.argmax(axis=1), data.classes)
+        classes = class_figures(data.class_names, confusion)
+        table = classes_report(classes, result.test_accuracy, result.test_loss, "Test samples")
+    return replace(
+        table,
+        title=_headline(result),
+        notes=tuple(_closing_notes(run, result)),
+        document=asdict(result),
+    )
+
+
+def _headline(result: RunResult) -> str:
+    if result.test_accuracy is not None:
+        return f"Test accuracy {result.test_accuracy:.2%}, loss {result.test_loss:.4f}"
+    if result.val_accuracy is not None:
+        return f"Validation accuracy {result.val_accuracy:.2%} (no test samples)"
+    return "Trained; without validation and test samples no accuracy is known"
+
+
+def _closing_notes(run: Run, result: RunResult) -> list[str]:
+    """Return where the weights come from, how long it took, and what to try next."""
+    best = f"Best epoch {result.best_epoch} of {result.epochs}"
+    if result.val_accuracy is not None:
+        best += f" (validation accuracy {result.val_accuracy:.2%})"
+    model, source = result.model, run.setting.source
+    example = "PICTURE" if len(run.training.data.sample_shape) == 3 else "SAMPLES.npy"
+    return [
+        "",
+        f"{best}: its weights are the model's. {result.params:,} parameters.",
+        f"Trained for {as_seconds(result.train_seconds)}, "
+        f"{result.samples_per_second:,.0f} samples a second.",
+        "Next:",
+        f"  convcli evaluate {model} --data {source}",
+        f"  convcli predict {model} {example}",
+        f"  convcli show filters {model}",
+    ]
+
+
+def series_report(series: Series, results: Sequence[RunResult]) -> Report:
+    """Return one row for each run of folds or seeds, and the mean of what counts."""
+    what = series.what
+    known = series.accuracies(results)
+    mean = series.measured(results)
+    deviation = statistics.stdev(known) if len(known) > 1 else None
+    columns = (
+        Column(what, what.capitalize(), "right"),
+        Column("val_accuracy", "Validation", "right", percent),
+        Column("test_accuracy", "Test", "right", percent),
+        Column("best_epoch", "Best epoch", "right"),
+        Column("train_seconds", "Trained", "right", as_seconds),
+        Column("model", "Model"),
+    )
+    numbered = list(zip(series.numbers, results, strict=True))
+    rows: tuple[tuple[Any, ...], ...] = tuple(
+        (number, r.val_accuracy, r.test_accuracy, r.best_epoch, r.train_seconds, r.model)
+        for number, r in numbered
+    )
+    spread = "" if deviation is None else f", standard deviation {deviation:.2%}"
+    counted = f"({len(known)} trainings)"
+    return Report(
+        title=f"{len(results)} {what}s",
+        columns=columns,
+        rows=rows,
+        notes=(f"Mean of {series.key.replace('_', ' ')}: {percent(mean)}{spread} {counted}",),
+        document={
+            f"{what}s": [{what: number, **asdict(result)} for number, result in numbered],
+            "mean": mean,
+            "deviation": deviation,
+            "of": series.key,
+        },
+    )
+
+
+def estimate_report(figures: Estimate, recipe: Recipe) -> Report:
+    """Return sizes, memory and the estimated time of a training."""
+    steps = f"{figures.steps:,} = {recipe.epochs} epochs x {figures.steps_per_epoch:,}"
+    rows = (
+        ("parameters", f"{figures.params:,}"),
+        ("multiply-accumulates of one sample", f"{figures.macs:,}"),
+        ("training samples", f"{figures.samples:,}"),
+        ("steps", steps),
+        ("memory: samples", as_bytes(figures.sample_bytes)),
+        ("memory: weights, gradients, optimizer", as_bytes(figures.weight_bytes)),
+        ("memory: activations of one batch", as_bytes(figures.activation_bytes)),
+        ("time of one step", as_seconds(figures.step_seconds)),
+        ("time of training, estimated", as_seconds(figures.train_seconds)),
+    )
+    return Report(
+        title="Dry run: nothing is trained and nothing is written",
+        columns=(Column("figure", "Figure"), Column("value", "Value", "right")),
+        rows=rows,
+        document=asdict(figures),
+    )
+
+
+def lr_curve(points: Sequence[LrPoint]) -> str:
+    """Return the loss over the learning rates tried, as a drawing of text; empty for one point."""
+    if len(points) < 2:
+        return ""
+    ends = f"{points[0].lr:.1e}", f"{points[-1].lr:.1e}"
+    losses: list[float | None] = [point.loss for point in points]
+    title = f"loss at learning rates {ends[0]} to {ends[1]}, equal ratios apart"
+    return draw_curves({"loss": losses}, title=title, logarithmic=True, ends=ends) + "\n\n"
+
+
+def lr_report(points: Sequence[LrPoint], suggestion: float | None) -> Report:
+    """Return the suggestion and every tenth of the learning rates tried."""
+    if suggestion is None:
+        note = "The loss never fell: lower --from, or look at the data with convcli data check."
+    else:
+        note = f"Suggestion: --lr {suggestion:.2g}"
+    every = max(1, len(points) // 10)
+    return Report(
+        title="Learning rates tried",
+        columns=(
+            Column("lr", "Learning rate", "right", lambda lr: f"{lr:.2e}"),
+            Column("loss", "Loss", "right", lambda loss: f"{loss:.4f}"),
+        ),
+        rows=tuple((point.lr, point.loss) for point in points[::every]),
+        notes=(note,),
+        document={"suggestion": suggestion, "points": [asdict(point) for point in points]},
+    )
+
+
+def gradient_report(checks: Sequence[Checked], tolerance: float) -> Report:
+    """Return every gradient's distance from finite differences."""
+    columns = (
+        Column("layer", "Layer"),
+        Column("array", "With respect to"),
+        Column("places", "Places", "right"),
+        Column("error", "Largest relative error", "right", lambda error: f"{error:.1e}"),
+        Column("holds", "Holds"),
+    )
+    rows = tuple((c.layer, c.array, c.places, c.error, c.holds) for c in checks)
+    note = (
+        f"Central differences in float64; an error below {tolerance:.0e} holds. Places where the "
+        "network bends (a ReLU at zero, equal maxima) are passed over."
+    )
+    return Report("Gradients against finite differences", columns, rows, notes=(note,))
