@@ -84,6 +84,8 @@ def _quick_open(place: Path | BinaryIO, head: bytes) -> Image.Image | None:
 
 def _read_all(image: Image.Image, content: Content, count: int) -> Picture:
     kind, notes = image.format or "PNG", dict.fromkeys(_notes(image))
+    if kind == "AVIF" and (bits := _avif_bits(content)) > 8:
+        notes[f"{bits}-bit AVIF read at 8 bits a channel: finer steps are lost."] = None
     deep = count > 1 and kind == "PNG" and _deep_color(image)
     if deep:
         notes["Only the first frame of this 16-bit animated PNG is read."] = None
@@ -104,6 +106,14 @@ def _read_all(image: Image.Image, content: Content, count: int) -> Picture:
     if count == 1:
         frames = [replace(frames[0], pixels=upright(frames[0].pixels, orientation))]
     return Picture(tuple(_alike(frames)), metadata, kind, (*notes, *metadata.dropped))
+
+
+def _avif_bits(content: Content) -> int:
+    """Return the bits of a channel, from the record of the codec (AV1 in ISOBMFF, section 2.3)."""
+    with content.open() as file:
+        _, found, record = file.read(1 << 14).partition(b"av1C")
+    flags = record[2] if found and len(record) > 2 else 0
+    return 8 + 2 * bool(flags & 0x40) + 2 * (flags & 0x60 == 0x60)
 
 
 def _frame(image: Image.Image, content: Content, count: int) -> Frame:
