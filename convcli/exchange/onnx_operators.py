@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -41,6 +41,8 @@ from convcli.layers import (
 )
 from convcli.layers.base import Shape, shape_text
 from convcli.layers.conv import output_padding
+from convcli.layers.norm import SampleNorm
+from convcli.layers.registry import WORDS
 
 WAY_OUT = (
     "Export the network without it, or write the network in words and import its arrays alone: "
@@ -429,6 +431,30 @@ def _group_norm(operator: Operator) -> Value:
     return _normalized(operator, GroupNorm(groups, eps=eps), source, places)
 
 
+def _named_norms() -> dict[str, Reader]:
+    """Return readers of the norms whose operator and figures stand on their class."""
+
+    def reader(cls: Callable[..., Layer], attributes: Mapping[str, str | float]) -> Reader:
+        def read(operator: Operator) -> Value:
+            source, places = operator.along_channels(operator.map())
+            names = {key: name for key, name in attributes.items() if isinstance(name, str)}
+            figures = {name: operator.number(key, DEFAULTS[key]) for key, name in names.items()}
+            return _normalized(operator, cls(**figures), source, places)
+
+        return read
+
+    found = {}
+    for word in WORDS.values():
+        said = word.layer.elsewhere.onnx
+        if issubclass(word.layer, SampleNorm) and said and said.arrays:
+            found[said.op] = reader(word.layer, said.attributes)
+    return found
+
+
+DEFAULTS = {"epsilon": 1e-5}
+"""What ONNX means by an attribute that is left out."""
+
+
 def _local_response(operator: Operator) -> Value:
     source, places = operator.along_channels(operator.map())
     operator.refuse_unless(np.array_equal(places, np.arange(len(places))), "its channels are mixed")
@@ -603,6 +629,7 @@ READERS: dict[str, Reader] = {
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _group_norm,
+    **_named_norms(),
     "LRN": _local_response,
     "Relu": _activation("relu"),
     "Tanh": _activation("tanh"),

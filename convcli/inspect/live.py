@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,25 +11,10 @@ import numpy.typing as npt
 
 from convcli.errors import InputError
 from convcli.geometry import Window
-from convcli.layers import (
-    Activation,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    Layer,
-    Pad,
-    Reshape,
-    SeparableConv,
-)
+from convcli.layers import Activation, AveragePool, Dropout, Flatten, Layer, Reshape
 from convcli.learn.modelfile import TrainedModel
 from convcli.net import Step
 from convcli.net.writing import layer_text
-
-PLAIN = {"dense", "gap", "gmp", "prelu", "add", "concat", "scale", "maxpool", "adaptavg"}
-"""Rows that the page runs by their own word, with nothing but shapes and windows."""
 
 QUIET = (Flatten, Reshape, Dropout)
 """Rows that change no number at prediction; the page does not draw them again."""
@@ -120,26 +105,14 @@ def _settings(name: str, op: str, layer: Layer) -> dict[str, Any]:
     """Return the page's word for the row and what it must know beyond shapes and windows."""
     if isinstance(layer, QUIET):
         return {"op": "same"}
-    if op in PLAIN:
-        return {"op": op}
-    match layer:
-        case Conv(padding_mode="zeros"):
-            return {"op": op, "groups": layer.groups}
-        case DepthwiseConv() | SeparableConv():
-            return {"op": op, "multiplier": layer.multiplier}
-        case AveragePool() if not (layer.ceil and layer.count_padding):
-            return {"op": op, "countPadding": layer.count_padding}
-        case BatchNorm():
-            return {"op": op, "epsilon": layer.eps}
-        case Activation():
-            return {"op": "activation", "activation": layer.kind}
-        case Pad():
-            return {"op": op, "before": _per_axis([before for before, _ in layer.cells])}
-    raise InputError(f"The live page cannot run layer {name} `{layer_text(layer)}`.")
-
-
-def _per_axis(sizes: Sequence[int]) -> list[int]:
-    return list(sizes) * (2 if len(sizes) == 1 else 1)
+    fits = getattr(layer, "padding_mode", "zeros") == "zeros"
+    if isinstance(layer, AveragePool):
+        fits = not (layer.ceil and layer.count_padding)
+    if layer.page is None or not fits:
+        raise InputError(f"The live page cannot run layer {name} `{layer_text(layer)}`.")
+    if isinstance(layer, Activation):
+        return {"op": "activation", "activation": layer.kind}
+    return {"op": op, **{field: getattr(layer, field) for field in layer.page}}
 
 
 def _per_channel(figures: tuple[float, ...], channels: int) -> list[float]:

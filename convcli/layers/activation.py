@@ -100,6 +100,7 @@ class Activation(Layer):
 
     kind: str
 
+    page = ()
     role = "activation"
     op = "activation"
 
@@ -137,6 +138,7 @@ class PReLU(Layer):
     {'slope': (64,)}
     """
 
+    page = ()
     role = "activation"
     elsewhere = Elsewhere(
         Torch("PReLU({channels})", {"slope": "weight"}),

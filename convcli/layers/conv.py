@@ -128,6 +128,7 @@ class Conv(Sliding):
     padding_mode: str = "zeros"
     """What stands in the padding: zeros, or reflect, replicate, circular (not in the notation)."""
 
+    page = ("groups",)
     elsewhere = Elsewhere(
         Torch("Conv{rank}d", {"kernel": "weight", "bias": "bias"}),
         Onnx("Conv"),
@@ -199,6 +200,7 @@ class DepthwiseConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
+    page = ("multiplier",)
     elsewhere = Elsewhere(keras=Keras("DepthwiseConv{rank}D"), also=("depthwise",))
     keeps = "input"
     positive_fields = ("multiplier",)
@@ -236,6 +238,7 @@ class SeparableConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
+    page = ("multiplier",)
     elsewhere = Elsewhere(keras=Keras("SeparableConv{rank}D"), also=("separable",))
     keeps = "input"
     positive_fields = ("filters", "multiplier")

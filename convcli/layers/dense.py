@@ -21,6 +21,7 @@ class Dense(ActivatedLayer):
     units: int
     bias: bool = True
 
+    page = ()
     role = "dense"
     elsewhere = Elsewhere(Torch("Linear"), Onnx("Gemm"), Keras("Dense"), ("fc", "fullyconnected"))
     keeps = "input"

@@ -103,6 +103,7 @@ class Add(Join):
     (7, 7, 64)
     """
 
+    page = ()
     op = "add"
 
     def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
@@ -142,6 +143,7 @@ class ConcatChannels(Join):
     (28, 28, 192)
     """
 
+    page = ()
     op = "concat"
 
     def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
@@ -163,6 +165,7 @@ class Multiply(Join):
     (7, 7, 64)
     """
 
+    page = ()
     op = "scale"
     keeps = "input"
 

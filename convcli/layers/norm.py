@@ -47,6 +47,7 @@ class BatchNorm(Layer):
         ),
         Keras("BatchNormalization"),
     )
+    page = ("eps",)
     role = "norm"
     keeps = "input"
 

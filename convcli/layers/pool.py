@@ -70,6 +70,7 @@ class MaxPool(Pool):
     padding: Padding = "valid"
     ceil: bool = False
 
+    page = ()
     elsewhere = Elsewhere(Torch("MaxPool{rank}d"), Onnx("MaxPool"), Keras("MaxPooling{rank}D"))
     keeps = "input"
 
@@ -96,6 +97,7 @@ class AveragePool(Pool):
     ceil: bool = False
     count_padding: bool = False
 
+    page = ("count_padding",)
     elsewhere = Elsewhere(
         Torch("AvgPool{rank}d"),
         Onnx("AveragePool"),
@@ -136,6 +138,7 @@ class GlobalAveragePool(GlobalPool):
     (512,)
     """
 
+    page = ()
     elsewhere = Elsewhere(
         onnx=Onnx("GlobalAveragePool"),
         keras=Keras("GlobalAveragePooling{rank}D"),
@@ -155,6 +158,7 @@ class GlobalMaxPool(GlobalPool):
     (512,)
     """
 
+    page = ()
     elsewhere = Elsewhere(onnx=Onnx("GlobalMaxPool"), keras=Keras("GlobalMaxPooling{rank}D"))
     keeps = "input"
 
@@ -177,6 +181,7 @@ class AdaptiveAveragePool(Layer):
 
     size: tuple[int, ...]
 
+    page = ()
     role = "pool"
     elsewhere = Elsewhere(
         Torch("AdaptiveAvgPool{rank}d"),

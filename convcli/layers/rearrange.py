@@ -73,6 +73,7 @@ class Pad(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
+    page = ()
     role = "rearrange"
     elsewhere = Elsewhere(Torch("ZeroPad{rank}d"), Onnx("Pad"), Keras("ZeroPadding{rank}D"))
     needs_map = True

@@ -155,7 +155,7 @@ const Engine = (() => {
             sum += value;
             count += 1;
           });
-          out[at] = largest ? best : sum / (step.countPadding ? area : count);
+          out[at] = largest ? best : sum / (step.count_padding ? area : count);
         }
       }
     }
@@ -198,7 +198,7 @@ const Engine = (() => {
     const [scale, shift, mean, variance] = ["scale", "shift", "mean", "variance"].map(weight);
     return source.map((value, i) => {
       const c = i % channels;
-      const normal = (value - mean[c]) / Math.sqrt(variance[c] + step.epsilon);
+      const normal = (value - mean[c]) / Math.sqrt(variance[c] + step.eps);
       return normal * (scale ? scale[c] : 1) + (shift ? shift[c] : 0);
     });
   };
