@@ -275,8 +275,7 @@ def _by_class() -> dict[str, list[type[Layer]]]:
     for cls in dict.fromkeys(word.layer for word in WORDS.values()):
         said = cls.elsewhere.keras
         if said and said.settings:
-            is_fixed = any(not isinstance(value, str) for value in said.settings.values())
-            found.setdefault(said.kind, []).insert(0 if is_fixed else 99, cls)
+            found.setdefault(said.kind, []).insert(0 if said.is_one_case else 99, cls)
     return found
 
 

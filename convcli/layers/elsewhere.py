@@ -40,6 +40,11 @@ class Keras(NamedTuple):
     settings: Mapping[str, str | float] = NOTHING
     """Its argument -> our field, or the number that it must have."""
 
+    @property
+    def is_one_case(self) -> bool:
+        """Whether the class is this layer with some settings only."""
+        return not all(isinstance(value, str) for value in self.settings.values())
+
 
 class Elsewhere(NamedTuple):
     """The names of one layer."""
@@ -54,7 +59,7 @@ class Elsewhere(NamedTuple):
         """Return its names without arguments, PyTorch's first; on pictures, where it has a rank."""
         forms = [
             self.torch.form if self.torch else "",
-            self.keras.kind if self.keras else "",
+            self.keras.kind if self.keras and not self.keras.is_one_case else "",
             self.onnx.op if self.onnx else "",
         ]
         bare = [form.partition("(")[0].replace("{rank}", "2").rpartition(".")[2] for form in forms]

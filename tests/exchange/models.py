@@ -35,7 +35,7 @@ def trained(
     model.scaling = preprocessing.engine_scaling
     outputs = model.trace.output_shape[-1]
     names = ("ant", 'b"ee', "cat", *map(str, range(3, outputs)))[:outputs]
-    return TrainedModel(model, names, preprocessing)
+    return TrainedModel(model, names, preprocessing, outputs="values")  # as the files give them
 
 
 def samples_last(model: TrainedModel, count: int = 256) -> Any:
