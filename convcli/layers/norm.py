@@ -6,7 +6,7 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
-__all__ = ["BatchNorm", "GroupNorm", "LayerNorm", "LocalResponseNorm"]
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "LocalResponseNorm"]
 
 STATISTICS_OPS = 7
 """Layer and group normalization per element: mean 1, center 1, square 1, sum 1, divide 1, scale 1,
@@ -142,6 +142,27 @@ class GroupNorm(SampleNorm):
                 f"{self.groups} groups do not divide {channels} channels. Use gn {nearest}."
             )
         return input_shape
+
+
+@word("instancenorm", "instancenorm")
+class InstanceNorm(SampleNorm):
+    """Normalize each channel over all cells of its map (Ulyanov et al. 2016).
+
+    As with group norm, the statistics do not count as receptive field.
+
+    >>> InstanceNorm().weights((8, 8, 64))["scale"]
+    (64,)
+    """
+
+    eps: float = 1e-5
+
+    page = ("eps",)
+    elsewhere = Elsewhere(
+        Torch("InstanceNorm{rank}d({channels}, eps={eps}, affine=True)", SCALE_AND_SHIFT),
+        Onnx("InstanceNormalization", {"epsilon": "eps"}, {"scale": "c", "shift": "c"}),
+        Keras("GroupNormalization", {"groups": -1, "epsilon": "eps"}),
+    )
+    needs_map = True
 
 
 @word("lrn", "lrn 5")

@@ -15,7 +15,7 @@ from convcli.engine.calls import AT, operand, operation, summing_operation
 from convcli.engine.operands import Operands
 from convcli.engine.tile import LANES, advance
 from convcli.engine.vector import add, fused, load, splat, store, times
-from convcli.layers.norm import BatchNorm, GroupNorm, LayerNorm
+from convcli.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, SampleNorm
 from convcli.net.trace import Step
 from convcli.ops.program import Address, ProgramBuilder, Tensor
 from convcli.ops.rule import Array, Backward, Context, Kind, Weights, spatial_axes
@@ -72,6 +72,14 @@ def group_norm(
         return inner(dn.reshape(grouped.shape)).reshape(x.shape)
 
     return _scaled(weights, normal.reshape(x.shape), ungrouped)
+
+
+def instance_norm(
+    layer: InstanceNorm, weights: Weights, x: Array, context: Context
+) -> tuple[Array, Backward]:
+    """Normalize all cells of each channel (Ulyanov et al. 2016)."""
+    normal, inner = _normalized(x, spatial_axes(x), layer.eps)
+    return _scaled(weights, normal, inner)
 
 
 def _normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Inner]:
@@ -408,13 +416,14 @@ def norm_backward(bases, row, first, count):
 
 
 def lower_sample_norm(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
-    """Layer norm and group norm: each sample by itself."""
-    layer = cast(LayerNorm | GroupNorm, step.layer)
+    """Layer, group and instance norm: each sample by itself."""
+    layer = cast(SampleNorm, step.layer)
     y, channels = program.tensor(step, x), x.shape[-1]
     cells = x.size // channels
-    if isinstance(layer, GroupNorm):
-        width = channels // layer.groups
-        numbers = (layer.groups, width, cells, channels, width, width)
+    if isinstance(layer, GroupNorm | InstanceNorm):
+        groups = layer.groups if isinstance(layer, GroupNorm) else channels
+        width = channels // groups
+        numbers = (groups, width, cells, channels, width, width)
     else:
         numbers = (cells, channels, 1, channels, channels, 0)
     parts = dict(zip(PARTS.split(), numbers, strict=True))
@@ -449,4 +458,5 @@ KINDS = {
     "bn": Kind(batch_norm, lower_batch_norm),
     "ln": Kind(layer_norm, lower_sample_norm),
     "gn": Kind(group_norm, lower_sample_norm),
+    "instancenorm": Kind(instance_norm, lower_sample_norm),
 }

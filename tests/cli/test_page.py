@@ -39,9 +39,10 @@ NETWORKS = {
     "dense 32 relu, dense 10 softmax",
     "lenet5": "input 28x28x1, conv 6 5 same tanh, avgpool 2, conv 16 5 tanh, avgpool 2, flatten, "
     "dense 120 tanh, dense 84 tanh, dense 10 softmax",
-    "blocks": "input 15x14x3, conv 8 3 s2 same nobias, bn, silu, residual(dwconv 3 same, conv 8 1 "
-    "gelu), scale(gap, dense 4 hardswish, dense 8 sigmoid), concat(conv 4 3 p1 g2 elu | maxpool 3 "
-    "s1 p1 | ), dropout 0.2, sepconv 6 3 d2 leakyrelu, prelu, adaptavg 3, gmp, dense 5 softmax",
+    "blocks": "input 15x14x3, conv 8 3 s2 same nobias, bn, silu, instancenorm, residual("
+    "dwconv 3 same, conv 8 1 gelu), scale(gap, dense 4 hardswish, dense 8 sigmoid), "
+    "concat(conv 4 3 p1 g2 elu | maxpool 3 s1 p1 | ), "
+    "dropout 0.2, sepconv 6 3 d2 leakyrelu, prelu, adaptavg 3, gmp, dense 5 softmax",
     "averages": "input 9x9x1, pad 1, avgpool 3 s2 p1, avgpool 2 s1 p1 countpad, relu6, gap, "
     "dense 3 softmax",
 }

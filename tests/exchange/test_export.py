@@ -22,7 +22,7 @@ NETWORKS = {
     "asymmetric padding": "input 9x8x3, conv 4 4 s2 same, conv 4 3x2 p0:1x2:1 d2x1, maxpool 2 same",
     "separable": "input 8x8x4, dwconv 3 m2 same, bn, silu, sepconv 6 3 s2 same nobias, gelu",
     "transposed": "input 4x5x4, upconv 6 3 s2 p1 op1 g2, upconv 3 3 s2 same, upconv 2 2 s3",
-    "norms": "input 6x6x4, ln, gn 2, lrn 3, bn noscale eps=1e-3, prelu",
+    "norms": "input 6x6x4, ln, gn 2, instancenorm eps=1e-4, lrn 3, bn noscale eps=1e-3, prelu",
     "activations": "input 4x4x2, relu6, leakyrelu, elu, hardswish, tanh, sigmoid, softmax",
     "pools": "input 11x10x3, concat(maxpool 3 s2 ceil | avgpool 3 s2 ceil), avgpool 3 s2 p1, gmp",
     "counted padding": "input 8x8x2, avgpool 3 s1 p1 countpad, adaptavg 3x5, gap",

@@ -23,7 +23,8 @@ LEAVING = {name: NETWORKS[name] for name in (
     "mnist", "asymmetric padding", "separable", "activations", "shapes", "joins", "series", "volume"
 )} | {
     "transposed": "input 4x5x4, upconv 6 3 s2 p1 op1, upconv 3 3 s2 same, upconv 2 2 s3",
-    "norms": "input 6x6x4, ln, gn 2, bn noscale eps=1e-3 momentum=0.2, prelu, dropout2d 0.2",
+    "norms": "input 6x6x4, instancenorm, ln, gn 2, bn noscale eps=1e-3 momentum=0.2, prelu, "
+    "dropout2d 0.2",
     "pools": "input 11x10x3, relu, maxpool 3 s2 ceil, maxpool 2 same, avgpool 3 same, gmp",
     "average pools": "input 8x12x2, avgpool 3 s1 p1 countpad, adaptavg 4x3, gap",
     "branches of one kind": "input 6x6x2, concat(conv 2 3 same, conv 3 3 same, conv 4 1 | "

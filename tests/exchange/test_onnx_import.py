@@ -22,7 +22,7 @@ RETURNING = {
     "plain": "input 12x10x1, conv 4 3 relu, maxpool 2, conv 5 2 relu, flatten, dense 7 relu, "
     "dropout 0.5, dense 3 softmax",
     "asymmetric": "input 9x8x3, conv 4 4x3 s2 p1:2x0:1 nobias, bn, dwconv 3 m2 p1, "
-    "upconv 6 3 s2 p1 op1, prelu, lrn 3, avgpool 3 s2 p1, gmp, dense 2",
+    "upconv 6 3 s2 p1 op1, prelu, lrn 3, instancenorm, avgpool 3 s2 p1, gmp, dense 2",
     "joins": "input 8x8x4, residual(conv 4 3 p1 relu, conv 4 3 p1), relu, "
     "concat(conv 2 1 | conv 3 3 p1 | ), residual(conv 5 1 s2 | conv 5 1 s2), gap",
     "series": "input 20x3, conv 6 3 relu6, maxpool 2, silu, flatten, dense 3 tanh",

@@ -46,6 +46,9 @@ LAYERS = {
     "prelu": lambda x, w: F.prelu(x, w["prelu1.slope"]),
     "bn": lambda x, w: F.batch_norm(x, None, None, w["bn1.scale"], w["bn1.shift"], training=True),
     "ln": lambda x, w: first(F.layer_norm(last(x), (4,), w["ln1.scale"], w["ln1.shift"])),
+    "instancenorm": lambda x, w: F.instance_norm(
+        x, weight=w["instancenorm1.scale"], bias=w["instancenorm1.shift"]
+    ),
     "gn 2": lambda x, w: F.group_norm(x, 2, w["gn1.scale"], w["gn1.shift"]),
     "residual(conv 4 1)": lambda x, w: x + conv(x, w, "residual1.conv1"),
     "concat(conv 2 1 | conv 3 1 | )": lambda x, w: torch.cat(

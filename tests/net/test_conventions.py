@@ -36,6 +36,7 @@ CASES: list[tuple[str, str, tuple[int, ...], tuple[int, int, int]]] = [
     ("bn", "BatchNorm2d(4)", MAP, (648, 648, 648)),
     ("ln", "LayerNorm(4)", ROWS, (324, 1620, 1620)),
     ("gn 2", "GroupNorm(2, 4)", MAP, (648, 1620, 1620)),
+    ("instancenorm", "InstanceNorm2d(4, affine=True)", MAP, (648, 1620, 1620)),
     ("lrn 5", "LocalResponseNorm(5)", MAP, (1620, 1620, 1620)),
     ("dense 7", "Linear(4, 7)", ROWS, (2835, 4536, 4536)),
     ("upsample 2", "Upsample(scale_factor=2)", MAP, (2592, 324, 1296)),

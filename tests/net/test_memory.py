@@ -133,6 +133,7 @@ ROWS = {
         "relu": nn.ReLU, "relu6": nn.ReLU6, "leakyrelu": nn.LeakyReLU, "elu": nn.ELU,
         "gelu": nn.GELU, "silu": nn.SiLU, "hardswish": nn.Hardswish, "tanh": nn.Tanh,
         "sigmoid": nn.Sigmoid, "prelu": lambda: nn.PReLU(8), "bn": lambda: nn.BatchNorm2d(8),
+        "instancenorm": lambda: nn.InstanceNorm2d(8, affine=True),
     }.items()
 }  # fmt: skip
 

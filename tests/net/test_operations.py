@@ -30,7 +30,7 @@ def test_activations(kind: str) -> None:
 
 def test_normalizations() -> None:
     assert counted("bn") == number("bn") * ELEMENTS
-    assert counted("ln") == counted("gn 2") == number("ln, gn") * ELEMENTS
+    assert counted("ln") == counted("gn 2") == number("ln, gn, instancenorm") * ELEMENTS
     assert counted("lrn 5") == (5 + 4) * ELEMENTS
 
 

@@ -203,6 +203,18 @@ const Engine = (() => {
     });
   };
 
+  const instanceNorm = (step, source, weight) => {
+    const channels = step.output[2], cells = source.length / channels;
+    const mean = new Float64Array(channels), variance = new Float64Array(channels);
+    source.forEach((value, i) => { mean[i % channels] += value / cells; });
+    source.forEach((value, i) => { variance[i % channels] += (value - mean[i % channels]) ** 2 / cells; });
+    const [scale, shift] = ["scale", "shift"].map(weight);
+    return source.map((value, i) => {
+      const c = i % channels;
+      return ((value - mean[c]) / Math.sqrt(variance[c] + step.eps)) * scale[c] + shift[c];
+    });
+  };
+
   const padded = (step, source) => {
     const [height, width, channels] = step.input, [outHeight, outWidth] = step.output;
     const out = new Float32Array(volume(step.output));
@@ -253,6 +265,7 @@ const Engine = (() => {
     gmp: (step, [source]) => wholePool(step, source, true),
     adaptavg: (step, [source]) => adaptive(step, source),
     bn: (step, [source], weight) => batchNorm(step, source, weight),
+    instancenorm: (step, [source], weight) => instanceNorm(step, source, weight),
     prelu: (step, [source], weight) => {
       const slope = weight("slope");
       return source.map((value, i) => (value > 0 ? value : slope[i % slope.length] * value));
