@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.learn_options import ModelArgument
+from convcli.cli.learn_options import ImageArgument, ModelArgument, load_probe, load_sample
 from convcli.cli.options import FormatOption
-from convcli.cli.show_output import ImageArgument
 from convcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +89,6 @@ def explain_backward(
 
 def _asked(model: Any, image: str, at: str) -> tuple[Probe, Any, str, tuple[int, ...]]:
     """Return model, sample, layer and place that the words mean."""
-    from convcli.cli.show_output import load_probe, load_sample
     from convcli.option import parse_place
 
     layer, place = parse_place(at)

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
 import typer
 
-from convcli.cli import show_curves, show_run, show_sample, show_weights, show_window
+from convcli.cli.learn_options import (
+    ImageArgument,
+    ModelArgument,
+    load_labeled,
+    load_probe,
+    load_sample,
+)
+from convcli.cli.models import SPLIT, SplitName
+from convcli.cli.options import STANDARD_STREAM, FileOutput, SeedOption, ThreadsOption, takes
+from convcli.data.source import Source
+from convcli.errors import InputError, UsageError
+from convcli.net.lookup import model_path
+from convcli.option import option, parse_place
 
-HELP = """See what a trained model learned and looks at: as a picture, in the
-terminal, as JSON.
+if TYPE_CHECKING:
+    from convcli.imaging.sheet import Cell
+    from convcli.inspect.explaining import Explained
+    from convcli.inspect.probe import Probe
+    from convcli.learn.answers import Evaluation
+    from convcli.learn.modelfile import TrainedModel
+    from convcli.learn.rundata import Labeled
+    from convcli.net import Network
+    from convcli.report import Report
 
-Every command writes a picture: -o, or NAME_WHAT.png beside its input. On a
-terminal, or with --format table, it is drawn there too.
+HELP = """See what a trained model learned and looks at: as a picture, in the terminal, as JSON.
+
+Every command writes a picture: -o, or NAME_WHAT.png beside its input. On a terminal, or with
+--format table, it is drawn there too.
 """
 
 EXAMPLES = """Examples:
@@ -22,10 +49,618 @@ EXAMPLES = """Examples:
   convcli show cam model.safetensors digit.png --class 3
 """
 
+PRINTED = 64
+"""Rows of the table of filters that people read."""
+DRAWING_WIDTH = 560
+"""About as many pixels wide is the drawing of a receptive field."""
+CELL_WIDTH, SHEET_WIDTH = 388, 1164
+"""About as wide is each picture of a heat map, and their sheet: three side by side."""
+MOST_CLASSES = 11
+"""Classes drawn of a heat map unless one is named, those found most surely."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
     show = typer.Typer(help=HELP, epilog=EXAMPLES, no_args_is_help=True)
-    for commands in (show_weights, show_sample, show_window, show_run, show_curves):
-        commands.register(show)
+    show.command("filters", epilog=FILTERS_EXAMPLES)(show_filters)
+    show.command("maximize", epilog=MAXIMIZE_EXAMPLES)(show_maximize)
+    show.command("activations", epilog=ACTIVATIONS_EXAMPLES)(show_activations)
+    show.command("saliency", epilog=SALIENCY_EXAMPLES)(show_saliency)
+    show.command("occlusion", epilog=OCCLUSION_EXAMPLES)(show_occlusion)
+    show.command("cam", epilog=CAM_EXAMPLES)(show_cam)
+    show.command("receptive", epilog=RECEPTIVE_EXAMPLES)(show_receptive)
+    show.command("heatmap", epilog=HEATMAP_EXAMPLES)(show_heatmap)
+    show.command("confusion", epilog=CONFUSION_EXAMPLES)(show_confusion)
+    show.command("errors", epilog=ERRORS_EXAMPLES)(show_errors)
+    show.command("curves", epilog=CURVES_EXAMPLES)(show_curves)
     app.add_typer(show, name="show")
+
+
+@dataclass(frozen=True)
+class Drawing(FileOutput):
+    """Where a picture goes, and how it is told."""
+
+    output: Path | None = option(
+        "Where the picture goes.",
+        "-o",
+        "--output",
+        show_default="NAME_WHAT.png beside the input",
+    )
+
+    def target(
+        self, label: str, beside: Path | str, *inputs: Path | str, suffixes: Sequence[str] = ()
+    ) -> Path:
+        """Return where the picture goes, as `place`; a sheet of cells without `suffixes`."""
+        from convcli.imaging.kernel_sheet import SHEET_SUFFIXES, check_sheet_suffix
+
+        if self.output is not None and not suffixes:
+            check_sheet_suffix(self.output)
+        inputs = (beside, *inputs)
+        return self.place(
+            self.output, beside, label, inputs=inputs, suffixes=suffixes or SHEET_SUFFIXES
+        )
+
+    def show(self, cells: Sequence[Cell], report: Report, path: Path, **sheet: Any) -> None:
+        """Write the sheet, draw it where a table is printed, and print the report.
+
+        Args:
+            cells: of the sheet.
+            report: on them.
+            path: as `target` gave it.
+            sheet: title, columns and cell_width, as `save_sheet`.
+        """
+        from convcli.imaging.kernel_sheet import save_sheet
+
+        height, width = save_sheet(cells, path, force=self.force, **{"cell_width": 112} | sheet)
+        if self.format == "table" or (
+            self.format is None and sys.stdout.isatty() and not self.quiet
+        ):
+            sys.stdout.write(_drawn(cells, sheet.get("title", "")) + "\n")
+        self.emit_summary(report)
+        self.messages.say(f"{path}: {width} x {height} pixels.")
+
+
+def _drawn(cells: Sequence[Cell], title: str) -> str:
+    """Return the cells as a terminal shows them; names in them are text."""
+    from shutil import get_terminal_size
+
+    from convcli.cli.console import has_color
+    from convcli.imaging.terminal_sheet import draw_cells
+    from convcli.report.printable import printable
+
+    size = get_terminal_size()
+    plain = [
+        replace(cell, caption=printable(cell.caption), heading=printable(cell.heading))
+        for cell in cells
+    ]
+    return draw_cells(
+        plain, columns=size.columns, rows=size.lines, color=has_color(), title=printable(title)
+    )
+
+
+FILTERS_EXAMPLES = """Examples:
+
+  convcli show filters runs/mnist
+
+  convcli show filters model.safetensors --layer conv2 --filter 3 -o conv2.png
+
+  convcli show filters model.safetensors --layer conv2 --channel 0 --format json
+"""
+
+
+@takes(out=Drawing)
+def show_filters(
+    model: ModelArgument,
+    *,
+    layer: str | None = option("Name or number.", show_default="the first with kernels"),
+    filter_: int | None = option("Only this output channel.", min=0),
+    channel: int | None = option("Only this input channel.", min=0),
+    limit: int = option("Most kernels shown.", min=1, default=512),
+    out: Drawing,
+) -> None:
+    """Draw a layer's kernels: in color over a color picture, else gray by input channel.
+
+    Zero is middle gray; black and white are the largest weight of each kernel.
+    """
+    path = out.target(f"filters-{layer}" if layer else "filters", model_path(model))
+    from convcli.inspect.filters import filter_cells, filters_of
+    from convcli.present.inspection import filters_report
+
+    probe = load_probe(model)
+    filters = filters_of(probe.trace, probe.parameters, layer, filter_=filter_, channel=channel)
+    shown = filters[:limit]
+    inputs = len({one.channel for one in shown})
+    out.show(
+        filter_cells(shown),
+        filters_report(filters, len(shown), None if out.format == "csv" else PRINTED),
+        path,
+        title=f"Kernels of {filters[0].layer}",
+        cell_width=112 if inputs == 1 else 64,
+        columns=16 if inputs > 1 else None,
+    )
+
+
+MAXIMIZE_EXAMPLES = """Examples:
+
+  convcli show maximize runs/mnist
+
+  convcli show maximize model.safetensors --unit conv2:7 --unit dense2:3 -o units.png
+"""
+
+
+@takes(out=Drawing)
+def show_maximize(
+    model: ModelArgument,
+    *,
+    unit: tuple[str, ...] = option(
+        "What to excite; again for more.",
+        metavar="LAYER[:CHANNEL]",
+        show_default="some of each layer, shallow to deep",
+        default=(),
+    ),
+    limit: int = option("Most channels shown of each layer.", min=1, default=8),
+    steps: int = option("Steps of gradient ascent.", min=1, default=100),
+    seed: SeedOption = 0,
+    out: Drawing,
+) -> None:
+    """Find inputs that excite units most, by gradient ascent on the input."""
+    label = "maximize" + "".join(f"-{one.replace(':', '-')}" for one in unit)
+    path = out.target(label, model_path(model))
+    from convcli.inspect.activation_maximization import (
+        BATCH,
+        Ascent,
+        excite,
+        excited_cells,
+        units_of,
+    )
+    from convcli.present.inspection import maximize_report
+
+    probe = load_probe(model)
+    units = units_of(probe, [parse_unit(one) for one in unit], limit)
+    ascent = Ascent(steps=steps, seed=seed)
+    with out.messages.progress() as progress:
+        batches = sum(-(-len(some) // BATCH) for some in units)
+        task = progress.add_task("gradient ascent", total=batches * steps)
+        found = [
+            one
+            for some in units
+            for one in excite(probe, some, ascent, on_step=lambda: progress.advance(task))
+        ]
+    out.show(
+        excited_cells(probe, found),
+        maximize_report(found),
+        path,
+        title="Inputs that excite units most",
+    )
+
+
+def parse_unit(text: str) -> tuple[str, int | None]:
+    """Return layer and channel of LAYER or LAYER:CHANNEL.
+
+    >>> parse_unit("conv2:7"), parse_unit("conv2")
+    (('conv2', 7), ('conv2', None))
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    layer, colon, channel = text.partition(":")
+    if not layer or (colon and not (channel.isascii() and channel.isdigit())):
+        raise UsageError(f"{text[:60]!r} is no unit. Write LAYER:CHANNEL, such as conv2:7.")
+    return layer, int(channel) if colon else None
+
+
+ACTIVATIONS_EXAMPLES = """Examples:
+
+  convcli show activations runs/mnist digit.png
+
+  convcli show activations model.safetensors photo.jpg --layer conv2 --limit 128 -o conv2.png
+"""
+
+
+@takes(out=Drawing)
+def show_activations(
+    model: ModelArgument,
+    image: ImageArgument,
+    *,
+    layer: tuple[str, ...] = option("Only this layer; again for more.", default=()),
+    limit: int = option("Most channels shown of each layer.", min=1, default=64),
+    out: Drawing,
+) -> None:
+    """Draw what every layer answers to one sample, with its shape and receptive field."""
+    label = "".join(f"-{one}" for one in layer)
+    path = out.target(f"activations{label}", image, model)
+    from convcli.imaging.sheet import Cell
+    from convcli.inspect.maps import layer_maps, map_cells
+    from convcli.inspect.render import sample_picture
+    from convcli.present.inspection import maps_report
+
+    probe = load_probe(model)
+    sample = load_sample(probe, image)
+    trace = probe.trained.model.trace
+    maps = layer_maps(trace, probe.all_values(sample), layer)
+    names = probe.trained.class_names if maps[-1].step is trace.steps[-1] else ()
+    first = Cell("the input", sample_picture(probe, sample[0]))
+    out.show(
+        [first, *map_cells(maps, names, limit)],
+        maps_report(maps),
+        path,
+        title="What every layer answers",
+        cell_width=84,
+    )
+
+
+CLASS = {"help": "Name or number of a class.", "show_default": "the likeliest"}
+
+SALIENCY_EXAMPLES = """Examples:
+
+  convcli show saliency runs/mnist digit.png --method all
+
+  convcli show saliency model.safetensors photo.jpg --method integrated --class cat
+"""
+
+
+@takes(out=Drawing)
+def show_saliency(
+    model: ModelArgument,
+    image: ImageArgument,
+    *,
+    method: Literal["gradient", "smoothgrad", "integrated", "all"] = option(
+        "The plain gradient, its mean over noisy copies, or integrated from black.",
+        default="gradient",
+    ),
+    class_: str | None = option(**CLASS),
+    samples: int = option("Noisy copies.", min=1, default=32),
+    noise: float = option("Their deviation, as a share of the range.", min=0, default=0.15),
+    steps: int = option("Integration steps.", min=1, default=64),
+    seed: SeedOption = 0,
+    out: Drawing,
+) -> None:
+    """Draw which input cells the answer depends on, by gradients of the class' logit."""
+    path = out.target("saliency" if method == "gradient" else f"saliency-{method}", image, model)
+    from convcli.inspect.explaining import saliency
+
+    probe, sample, number = _asked(model, image, class_)
+    methods = ("gradient", "smoothgrad", "integrated") if method == "all" else (method,)
+    found = [
+        saliency(probe, sample, number, one, samples=samples, noise=noise, steps=steps, seed=seed)
+        for one in methods
+    ]
+    _show_explained(probe, sample, found, path, out)
+
+
+OCCLUSION_EXAMPLES = """Examples:
+
+  convcli show occlusion runs/mnist digit.png
+
+  convcli show occlusion model.safetensors photo.jpg --window 32 --step 8 --fill mean
+"""
+
+
+@takes(out=Drawing)
+def show_occlusion(
+    model: ModelArgument,
+    image: ImageArgument,
+    *,
+    class_: str | None = option(**CLASS),
+    window: int | None = option("Side of the square.", min=1, show_default="a seventh"),
+    step: int | None = option(
+        "Stride of the square, in cells.", min=1, show_default="a quarter of it"
+    ),
+    fill: Literal["black", "mean", "white"] | None = option(
+        "What covers.", show_default="black for digits, else mean"
+    ),
+    out: Drawing,
+) -> None:
+    """Cover the picture piece by piece and draw where the class' logit suffers."""
+    path = out.target("occlusion", image, model)
+    from convcli.inspect.explaining import occlusion
+
+    probe, sample, number = _asked(model, image, class_)
+    with out.messages.counted() as progress:
+        found = occlusion(
+            probe,
+            sample,
+            number,
+            window=window,
+            step=step,
+            fill=fill,
+            on_windows=lambda done, total: progress("windows", done, total),
+        )
+    _show_explained(probe, sample, [found], path, out)
+
+
+CAM_EXAMPLES = """Examples:
+
+  convcli show cam runs/mnist digit.png
+
+  convcli show cam model.safetensors photo.jpg --layer conv2 --class dog -o cam.png
+"""
+
+
+@takes(out=Drawing)
+def show_cam(
+    model: ModelArgument,
+    image: ImageArgument,
+    *,
+    layer: str | None = option("Name or number.", show_default="the last convolution"),
+    class_: str | None = option(**CLASS),
+    out: Drawing,
+) -> None:
+    """Draw where a class finds support in a layer's maps (Grad-CAM)."""
+    path = out.target("cam", image, model)
+    from convcli.inspect.explaining import class_activation
+
+    probe, sample, number = _asked(model, image, class_)
+    found = class_activation(probe, sample, number, layer)
+    _show_explained(probe, sample, [found], path, out)
+
+
+def _asked(model: Path, image: str, class_: str | None) -> tuple[Probe, Any, int]:
+    """Return the model, the sample and the number of the class to explain."""
+    probe = load_probe(model)
+    sample = load_sample(probe, image)
+    return probe, sample, probe.class_index(class_, sample)
+
+
+def _show_explained(
+    probe: Probe, sample: Any, found: list[Explained], path: Path, out: Drawing
+) -> None:
+    from convcli.present.inspection import explained_cells, explained_report
+
+    cells = explained_cells(probe, sample, found)
+    report = explained_report(probe, sample, found)
+    out.show(cells, report, path, cell_width=336, columns=3)
+
+
+RECEPTIVE_EXAMPLES = """Examples:
+
+  convcli show receptive runs/mnist --at conv2:3,4 --image digit.png
+
+  convcli show receptive vgg16 --at maxpool3:10,12 --image photo.jpg -o field.png
+"""
+
+
+@takes(out=Drawing)
+def show_receptive(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|NETWORK", help="A model, a run's directory, a preset, or notation."
+        ),
+    ],
+    *,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at",
+            metavar="[LAYER:]ROW,COL",
+            help="A cell of a layer's output; of the last map without LAYER.",
+        ),
+    ],
+    image: str | None = option("Drawn on this picture.", show_default="a grid of cells"),
+    out: Drawing,
+) -> None:
+    """Draw the part of the input that one output cell depends on."""
+    from convcli.net import network as find_network
+
+    place = Path(model)
+    is_model = place.is_dir() or place.suffix == ".safetensors"
+    source = str(model_path(place)) if is_model else model
+    label = at.replace(":", "-").replace(",", "-")
+    if image or is_model:
+        path = out.target(f"receptive-{label}", image or source, source)
+    else:
+        path = out.target(label, "receptive.png")
+    from convcli.cli.shape_questions import last_map, rectangle_report
+    from convcli.imaging.sheet import Cell
+    from convcli.inspect.receptive import draw_field, field_of
+    from convcli.layers.base import shape_text
+
+    network = find_network(source)
+    trace = network.trace()
+    layer, cell = parse_place(at)
+    step = trace.step(layer or last_map(trace))
+    field = field_of(trace, step.name, cell)
+    fed = _fed(network, source if is_model else None, image)
+    drawn = draw_field(fed, field, max(1, DRAWING_WIDTH // fed.shape[1]))
+    named = ",".join(map(str, cell))
+    shape = shape_text(trace.network.input_shape)
+    caption = f"cell {named} of {step.name} sees this of the input {shape}"
+    report = rectangle_report(trace, named, step.name)
+    out.show([Cell(caption, drawn)], report, path, cell_width=drawn.shape[1])
+
+
+def _fed(network: Network, model: str | None, image: str | None) -> Any:
+    """Return the network's input as (H, W, 3): the picture prepared for it, or a grid."""
+    import numpy as np
+
+    height, width = network.input_shape[:2]
+    if image is None:
+        from convcli.present.inspection import grid_picture
+
+        return grid_picture(height, width)
+    if model is not None:
+        from convcli.inspect.render import sample_picture
+
+        probe = load_probe(Path(model))
+        return sample_picture(probe, load_sample(probe, image)[0])
+    from convcli.imaging.picture import as_sample
+
+    sample = as_sample(_frame(image), (height, width))
+    return np.ascontiguousarray(np.broadcast_to(sample, (height, width, 3)))
+
+
+def _frame(image: str) -> Any:
+    """Return the first frame of a picture file, or of stdin."""
+    from convcli.cli.console import standard_input
+    from convcli.imaging.reading import read_picture
+
+    content = standard_input() if image == STANDARD_STREAM else Path(image)
+    return read_picture(content, name=image).frames[0]
+
+
+HEATMAP_EXAMPLES = """Examples:
+
+  convcli convolutionalize runs/mnist -o fcn.safetensors
+
+  convcli show heatmap fcn.safetensors page.png --scale 0.5
+
+  convcli show heatmap fcn.safetensors page.png --class 7 -o sevens.png
+"""
+
+
+@takes(out=Drawing)
+def show_heatmap(
+    model: Annotated[
+        Path, typer.Argument(metavar="FCN", help="What `convcli convolutionalize` wrote.")
+    ],
+    image: ImageArgument,
+    *,
+    class_: str | None = option(**CLASS),
+    scale: float = option("Resize the picture by this first.", min=0.01, max=100, default=1.0),
+    threads: ThreadsOption = 0,
+    out: Drawing,
+) -> None:
+    """Slide a fully convolutional classifier over a picture and draw where it finds each class."""
+    path = out.target("heatmap", image, model)
+    from convcli.inspect.heatmap import field_picture, heatmap, heatmap_cells
+    from convcli.inspect.probe import class_number
+    from convcli.learn.modelfile import load
+    from convcli.present.inspection import heatmap_report
+
+    trained = load(model)
+    names = trained.class_names
+    chosen = None if class_ is None else class_number(class_, names)
+    picture, note = field_picture(_frame(image), trained, scale=scale)
+    found = heatmap(trained, picture, threads=threads)
+    labels = sorted(range(len(names)), key=lambda label: -found.best(label)[0])
+    labels = labels[:MOST_CLASSES] if chosen is None else [chosen]
+    out.show(
+        heatmap_cells(found, names, labels),
+        heatmap_report(found, names, labels, note),
+        path,
+        cell_width=_cell_width(picture.shape[1], len(labels) + 1),
+    )
+
+
+def _cell_width(width: int, pictures: int) -> int:
+    """Return how wide a picture of a heat map is drawn: enlarged whole, or reduced."""
+    if width <= CELL_WIDTH:
+        return width * (CELL_WIDTH // width)
+    return max(CELL_WIDTH, min(width, SHEET_WIDTH // pictures))
+
+
+CONFUSION_EXAMPLES = """Examples:
+
+  convcli show confusion runs/mnist
+
+  convcli show confusion model.safetensors --data mnist -o confusion.svg
+"""
+
+
+@takes(source=Source, out=Drawing)
+def show_confusion(
+    model: ModelArgument,
+    *,
+    source: Source,
+    split: SplitName | None = option(SPLIT),
+    threads: ThreadsOption = 0,
+    out: Drawing,
+) -> None:
+    """Draw which class is taken for which: counts, and their share of the true class."""
+    path = out.target("confusion", model_path(model), suffixes=[".png", ".svg"])
+    from convcli.present.inspection import confusion_shown
+
+    found, chosen, _ = _evaluated(model, source, split, threads, out, worst=0)
+    out.emit_summary(confusion_shown(found, chosen, path, force=out.force))
+    out.messages.say(f"{path}: {len(found.classes)} classes.")
+
+
+ERRORS_EXAMPLES = """Examples:
+
+  convcli show errors runs/mnist --limit 60
+
+  convcli show errors model.safetensors --data photos --size 64x64 -o errors.png
+"""
+
+
+@takes(source=Source, out=Drawing)
+def show_errors(
+    model: ModelArgument,
+    *,
+    source: Source,
+    split: SplitName | None = option(SPLIT),
+    limit: int = option("Most samples shown.", min=1, default=40),
+    threads: ThreadsOption = 0,
+    out: Drawing,
+) -> None:
+    """Draw the samples that the model got wrong, those with the highest probability first."""
+    path = out.target("errors", model_path(model))
+    from convcli.inspect.probe import Probe
+    from convcli.present.inspection import errors_report, mistake_cells, wrong_answers
+
+    found, chosen, trained = _evaluated(model, source, split, threads, out, worst=limit)
+    report = errors_report(found, chosen)
+    if not found.worst:
+        out.emit_summary(report)
+        out.messages.say("There is no mistake to draw; nothing was written.")
+        return
+    wrong = wrong_answers(found)
+    title = f"{chosen.title}: the worst {len(found.worst)} of {wrong:,} mistakes"
+    out.show(mistake_cells(Probe(trained), found, chosen.samples), report, path, title=title)
+
+
+def _evaluated(
+    model: Path, source: Source, split: SplitName | None, threads: int, out: Drawing, *, worst: int
+) -> tuple[Evaluation, Labeled, TrainedModel]:
+    """Return how a model does on labeled samples, and what they are."""
+    from convcli.learn import answers
+    from convcli.learn.modelfile import load
+
+    trained = load(model)
+    chosen = load_labeled(trained, source, split, out.messages)
+    with out.messages.warned(chosen.data.name):
+        found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+    return found, chosen, trained
+
+
+CURVES_EXAMPLES = """Examples:
+
+  convcli show curves runs/mnist
+
+  convcli show curves runs/mnist -o curves.svg --format json
+"""
+
+
+@takes(out=Drawing)
+def show_curves(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's directory, or the model in it.")
+    ],
+    *,
+    out: Drawing,
+) -> None:
+    """Draw loss and accuracy over the epochs of a training (SVG)."""
+    from convcli.learn.rundir import HISTORY, RunDirectory
+
+    directory = RunDirectory(run if run.is_dir() else run.parent)
+    if not (directory.path / HISTORY).is_file():
+        raise InputError(
+            f"{directory.path} has no {HISTORY}. Curves need a run's directory, such as runs/NAME."
+        )
+    path = out.target("curves", directory.path / "training.svg", suffixes=[".svg"])
+    from shutil import get_terminal_size
+
+    from convcli.files import write_text
+    from convcli.present.curves import EPOCHS_SHOWN, curve_charts, drawn_curves, epochs_report
+    from convcli.present.facts import RunFacts
+    from convcli.report.chart import stacked
+
+    history = directory.read_history()
+    facts = RunFacts(directory, "", {}, history)
+    write_text(path, stacked(curve_charts(facts)), force=out.force)
+    if out.format in {"table", "plain"} or (out.format is None and not out.quiet):
+        sys.stdout.write(drawn_curves(history, min(get_terminal_size().columns, 100)))
+    shown = len(history) if out.format == "csv" else EPOCHS_SHOWN
+    out.emit_summary(epochs_report(history, shown))
+    out.messages.say(f"{path}: {len(history)} epochs.")

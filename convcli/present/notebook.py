@@ -75,7 +75,7 @@ def _number(value: float) -> str:
 
 
 def _epoch(epoch: Epoch) -> str:
-    from convcli.present.run_page import epochs_report
+    from convcli.present.curves import epochs_report
 
     return render_table(epochs_report([asdict(epoch)]))
 

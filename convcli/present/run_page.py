@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvcliError, InputError
 from convcli.files import write_text
-from convcli.present.facts import History, RunFacts, read_run
+from convcli.present.curves import CURVES, curve_charts, epochs_report
+from convcli.present.facts import RunFacts, read_run
 from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
 from convcli.report import Column, Report
-from convcli.report.chart import Line, line_chart
 from convcli.report.document import GENERATOR, Block, Document, Figure, Section, render_document
 from convcli.report.numbers import as_seconds, percent
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 """The page's name in a run directory."""
-
-EPOCHS_SHOWN = 40
-"""Rows of the table of epochs; a longer history is thinned out evenly."""
 
 
 def write_run_page(
@@ -167,52 +164,16 @@ def curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
     """Return loss and accuracy by epoch as charts with the best epoch marked, and as a table."""
     if not facts.history:
         return ("No epoch was finished, so there are no curves.",)
-    number = facts.best.get("number")
-    mark = None if number is None else (number, f"best epoch {number:g}")
-    blocks: list[Block] = []
-    for what, label in (("loss", "Loss"), ("accuracy", "Accuracy")):
-        lines = [
-            Line(name, *facts.curve(f"{prefix}_{what}"))
-            for prefix, name in (("train", "training"), ("val", "validation"))
-        ]
-        chart = line_chart(
-            f"{label} by epoch", lines, x_label="epoch", y_label=what, width=500, mark=mark
-        )
-        blocks.append(Figure(f"{label} of training and validation samples by epoch.", chart))
+    charts = zip(CURVES.values(), curve_charts(facts, width=500), strict=True)
+    blocks: list[Block] = [
+        Figure(f"{label} of training and validation samples by epoch.", chart)
+        for label, chart in charts
+    ]
     blocks.append(
         "Training figures are means over an epoch while the weights still change; validation "
         "samples are read after it, and so are ahead at first."
     )
     return (*blocks, epochs_report(facts.history))
-
-
-def epochs_report(history: History) -> Report:
-    """Return the history as a table; a long one every so many epochs, with the best and last."""
-    every = -(-len(history) // EPOCHS_SHOWN)
-    best = next((row for row in reversed(history) if row.get("best")), {})
-    rows = [
-        row
-        for place, row in enumerate(history, start=1)
-        if place % every == 0 or row in (best, history[0], history[-1])
-    ]
-    columns = (
-        Column("number", "epoch", "right", _whole),
-        Column("train_loss", "training loss", "right", _rounded),
-        Column("train_accuracy", "accuracy", "right", percent),
-        Column("val_loss", "validation loss", "right", _rounded),
-        Column("val_accuracy", "accuracy", "right", percent),
-        Column(
-            "lr",
-            "last rate",
-            "right",
-            lambda rate: "-" if rate is None else f"{rate:.2g}",
-        ),
-        Column("seconds", "time", "right", _duration),
-        Column("best", "best so far", "left", lambda best: "yes" if best else ""),
-    )
-    notes = (f"Every {every}th epoch; history.csv has all.",) if every > 1 else ()
-    cells = tuple(tuple(row.get(column.key) for column in columns) for row in rows)
-    return Report("Epochs", columns, cells, notes=notes)
 
 
 def _sections_of_the_model(

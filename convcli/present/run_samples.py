@@ -17,6 +17,7 @@ from convcli.layers.base import shape_text
 from convcli.learn.answers import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
 from convcli.present.evaluation import classes_report, frequent_mistakes, mistakes_report
+from convcli.present.inspection import mistake_cells, wrong_answers
 from convcli.report.chart import matrix_chart
 from convcli.report.document import Block, Figure, Gallery, Picture, Section
 from convcli.report.numbers import percent
@@ -104,7 +105,7 @@ def _mistakes(
     trained: TrainedModel, data: Dataset, split: Split, found: Evaluation, name: str
 ) -> tuple[Block, ...]:
     """Return the surest mistakes: as pictures, or as a table of what are no pictures."""
-    wrong = found.n - int(np.trace(found.confusion))
+    wrong = wrong_answers(found)
     if not wrong:
         return (f"There are none: all {found.n:,} {name} samples are right.",)
     heading = (
@@ -112,23 +113,16 @@ def _mistakes(
     )
     if not _are_pictures(trained):
         return (mistakes_report(found, split.files, heading), _no_pictures(trained))
-    probe = Probe(trained)
-    inputs = probe.prepared(split.samples[[one.index for one in found.worst]])
     pictures = [
         _picture(
-            sample_picture(probe, one_input),
-            f"{_truth(one, data)}\nprobability {percent(one.probability)}",
+            cell.pixels,
+            cell.caption,
             MISTAKE_SIDE,
-            f"{name} sample {_place(one, split)}: {_truth(one, data)}",
+            f"{name} sample {_place(one, split)}: {' '.join(cell.caption.split())}",
         )
-        for one, one_input in zip(found.worst, inputs, strict=True)
+        for one, cell in zip(found.worst, mistake_cells(Probe(trained), found, split), strict=True)
     ]
     return (Gallery(heading, tuple(pictures)),)
-
-
-def _truth(mistake: Mistake, data: Dataset) -> str:
-    predicted = data.class_names[mistake.answer]
-    return f"{data.class_names[mistake.truth]}, predicted {predicted}"
 
 
 def _place(mistake: Mistake, split: Split) -> str:

@@ -71,7 +71,7 @@ def test_the_page_says_what_the_record_says(folder: Path, page: Page) -> None:
 def test_the_epochs_are_those_of_the_history(folder: Path, page: Page) -> None:
     with (folder / "run" / "history.csv").open() as file:
         history = list(csv.DictReader(file))
-    first = page.cells.index(next(row for row in page.cells if row[0] == "epoch")) + 1
+    first = page.cells.index(next(row for row in page.cells if row[0] == "Epoch")) + 1
     for ref, got in zip(history, page.cells[first : first + len(history)], strict=True):
         assert got[0] == ref["number"]
         assert got[1] == f"{float(ref['train_loss']):.4f}"
