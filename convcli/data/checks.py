@@ -69,8 +69,6 @@ def summarize(data: Dataset) -> tuple[SplitSummary, ...]:
 def check_dataset(data: Dataset) -> tuple[Finding, ...]:
     """Return what is or may be wrong, worst first; nothing is found in a sound data set.
 
-    Looked for: classes without samples, samples that stand in two splits, the same sample under
-    two names, the same sample twice, samples of one value, and classes of very different size.
     Samples are the same when every byte is.
     """
     found = [*_missing_classes(data), *_repeated(data), *_flat(data), *_imbalance(data)]

@@ -186,9 +186,6 @@ def make_dataset(
 def as_labels(place: str, labels: NDArray[np.generic]) -> NDArray[np.int64]:
     """Return labels as one integer per sample; whole floats, columns and one-hot rows will do.
 
-    Raises:
-        InputError: the values are no whole numbers, or the array has too many axes.
-
     >>> as_labels("y", np.array([[0.0, 1.0], [1.0, 0.0]])).tolist()
     [1, 0]
     """
@@ -225,10 +222,6 @@ def as_samples(
 
     Three axes are gray pictures when the values are bytes or `pictures` says so, and otherwise a
     series N x L x C; two axes are vectors.
-
-    Raises:
-        InputError: a type that is not numeric, a number of axes other than 2 to 5, channels
-            that stand first, or more than `max_bytes`.
 
     >>> as_samples("x", np.zeros((5, 8, 8), np.uint8)).shape
     (5, 8, 8, 1)

@@ -71,10 +71,6 @@ def digits_dataset(
         seed: another seed, other hands.
         progress: called after each 2,000 samples.
         max_bytes: that they may take.
-
-    Raises:
-        UsageError: a count under 10 or above 10,000,000, a seed outside 0..2**63 - 1.
-        InputError: more than `max_bytes`.
     """
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed {seed} is outside 0..{2**63 - 1}.")

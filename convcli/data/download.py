@@ -23,7 +23,7 @@ _BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a server may take.
 
     Attributes:
@@ -40,7 +40,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RemoteFile:
     """One gzipped file: its name without `.gz`, and the SHA-256 of either form, or of both."""
 
     name: str
@@ -52,79 +52,78 @@ class _Failure(Exception):
     """One try at one mirror did not bring the file."""
 
 
-def obtain(
-    wanted: Wanted,
+def fetch(
+    file: RemoteFile,
     folder: Path,
     mirrors: Sequence[str],
     *,
     progress: ProgressCallback | None = None,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
 ) -> Path:
     """Return the unpacked file in `folder`, fetched from the first mirror that has it whole.
 
     What has arrived stays beside it as `NAME.gz.part` when all fails, and the next call goes on
     from there. The file takes its name only after its checksum held.
-
-    Raises:
-        InputError: no mirror gave the file; the sentence says what each did.
     """
-    target = folder / wanted.name
+    target = folder / file.name
     if target.exists():
         return target
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _from_mirrors(wanted, target, mirrors, progress, patience or Patience())
+        return _from_mirrors(file, target, mirrors, progress, timeouts or Timeouts())
     except OSError as problem:
         raise InputError(f"Cannot write to {folder}: {problem.strerror or problem}.") from problem
 
 
 def _from_mirrors(
-    wanted: Wanted,
+    file: RemoteFile,
     target: Path,
     mirrors: Sequence[str],
     progress: ProgressCallback | None,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> Path:
-    part = target.with_name(f"{wanted.name}.gz.part")
+    part = target.with_name(f"{file.name}.gz.part")
     told = []
     for mirror in mirrors:
         said: list[str] = []
-        for _ in range(patience.tries):
+        for _ in range(timeouts.tries):
             try:
-                _fetch(f"{mirror}{wanted.name}.gz", part, progress, patience)
-                return _unpack(wanted, part, target)
+                _receive_file(f"{mirror}{file.name}.gz", part, progress, timeouts)
+                return _unpack(file, part, target)
             except _Failure as failure:
                 if str(failure) not in said:
                     said.append(str(failure))
         told.append(f"{mirror} {' and '.join(said)}")
-    raise InputError(f"{wanted.name}.gz could not be downloaded: {'; '.join(told)}.")
+    raise InputError(f"{file.name}.gz could not be downloaded: {'; '.join(told)}.")
 
 
-def _fetch(url: str, part: Path, progress: ProgressCallback | None, patience: Patience) -> None:
+def _receive_file(
+    url: str, part: Path, progress: ProgressCallback | None, timeouts: Timeouts
+) -> None:
     """Bring `part` to its full length, going on from the bytes that are there."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url)  # noqa: S310  (addresses stand in this package)
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        with urllib.request.urlopen(request, timeout=patience.seconds) as answer:  # noqa: S310  (as above)
+        with urllib.request.urlopen(request, timeout=timeouts.seconds) as answer:  # noqa: S310  (as above)
             resumed = answer.status == http.client.PARTIAL_CONTENT
             if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
                 part.unlink()
                 raise _Failure("sent another part than was asked for")
-            _receive(answer, part, have if resumed else 0, progress, patience)
+            _receive(answer, part, have if resumed else 0, progress, timeouts)
     except urllib.error.HTTPError as problem:
         problem.close()
         if problem.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # all of it is here already; the checksum decides
         raise _Failure(f"answered {problem.code} {problem.reason}") from problem
     except TimeoutError as problem:
-        raise _Failure(f"was silent for {patience.seconds:g} s") from problem
+        raise _Failure(f"was silent for {timeouts.seconds:g} s") from problem
     except urllib.error.URLError as problem:
         reason = problem.reason
         text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
         if isinstance(reason, TimeoutError):
-            text = f"silent for {patience.seconds:g} s"
+            text = f"silent for {timeouts.seconds:g} s"
         raise _Failure(f"cannot be reached ({text})") from problem
     except (http.client.HTTPException, ConnectionError) as problem:
         raise _Failure(f"broke off ({type(problem).__name__})") from problem
@@ -135,7 +134,7 @@ def _receive(
     part: Path,
     start: int,
     progress: ProgressCallback | None,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> None:
     length = answer.headers.get("Content-Length", "")
     total = start + int(length) if length.isdecimal() else None
@@ -152,8 +151,8 @@ def _receive(
                 out.truncate(0)
                 raise _Failure(f"sent more than {MOST_BYTES:,} bytes")
             elapsed = time.monotonic() - began
-            if elapsed >= patience.window:
-                if done - since < patience.slowest * elapsed:
+            if elapsed >= timeouts.window:
+                if done - since < timeouts.slowest * elapsed:
                     speed = (done - since) / elapsed
                     raise _Failure(f"sent only {speed:,.0f} bytes a second")
                 began, since = time.monotonic(), done
@@ -161,14 +160,14 @@ def _receive(
         raise _Failure(f"broke off after {done:,} of {total:,} bytes")
 
 
-def _unpack(wanted: Wanted, part: Path, target: Path) -> Path:
-    """Unpack `part` to `target` if it is the file that was wanted; drop it if it is not."""
+def _unpack(file: RemoteFile, part: Path, target: Path) -> Path:
+    """Unpack `part` to `target` if it is the file that was asked for; drop it if it is not."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         packed, unpacked = _copy_unpacked(part, temporary)
         for got, expected in (
-            (packed, wanted.packed_sha256),
-            (unpacked, wanted.unpacked_sha256),
+            (packed, file.packed_sha256),
+            (unpacked, file.unpacked_sha256),
         ):
             if expected is not None and got != expected:
                 part.unlink(missing_ok=True)

@@ -15,11 +15,7 @@ _SUFFIXES = {"train": "train", "validation": "val", "test": "test"}
 
 
 def check_name(path: Path) -> None:
-    """Refuse a name for a data set that does not end in `.npz`.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Refuse a name for a data set that does not end in `.npz`."""
     if path.suffix.lower() != ".npz":
         raise InputError(f"{path}: a data set is written as .npz; give the name that suffix.")
 
@@ -27,13 +23,7 @@ def check_name(path: Path) -> None:
 def save_npz(
     data: Dataset, path: Path, *, force: bool = False, inputs: Iterable[Path] = ()
 ) -> None:
-    """Write the splits as `x_train`, `y_train`, `x_val`, ... and the names as `class_names`.
-
-    Raises:
-        InputError: the name does not end in `.npz`, or the place cannot be written to.
-        OutputExistsError: the file exists and `force` is off.
-        UsageError: the file is one of `inputs`.
-    """
+    """Write the splits as `x_train`, `y_train`, `x_val`, ... and the names as `class_names`."""
     check_name(path)
     arrays = {"class_names": np.array(data.class_names)}
     for name, split in data.splits().items():

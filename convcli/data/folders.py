@@ -40,10 +40,6 @@ def folders_dataset(
         size: height and width that every picture is brought to; all must have one size without.
         progress: called after each picture.
         max_bytes: that all samples may take; a file that needs more alone is skipped.
-
-    Raises:
-        InputError: no pictures, fewer than two classes, a class without a readable picture,
-            mixed sizes without `size`, more than `max_bytes`, what `make_dataset` refuses.
     """
     trees = {
         split: root / name

@@ -36,10 +36,6 @@ def read_idx(path: Path, *, max_bytes: int = MAX_BYTES) -> NDArray[np.generic]:
 
     The header is believed only as far as the file's length allows, so a lying one cannot make
     this allocate more than the file can hold.
-
-    Raises:
-        InputError: the file cannot be opened, is no idx file, its length is not what its header
-            promises, or it promises more than `max_bytes`.
     """
     try:
         stored = path.stat().st_size
@@ -57,7 +53,6 @@ def read_idx(path: Path, *, max_bytes: int = MAX_BYTES) -> NDArray[np.generic]:
 
 
 def open_gzip(raw: BinaryIO) -> BinaryIO:
-    """Return the unpacked stream of a gzip file that is open for reading."""
     return cast(BinaryIO, igzip.IGzipFile(fileobj=raw))
 
 

@@ -28,9 +28,6 @@ def dataset_from_idx(
         name: what to call the data set; the place's own name when left out.
         class_names: names of the labels; numbers when left out.
         max_bytes: that the arrays of one file may take.
-
-    Raises:
-        InputError: a partner is missing, a file is damaged, what `make_dataset` refuses.
     """
     if "," in str(place):
         images, _, labels = str(place).partition(",")

@@ -30,9 +30,6 @@ def dataset_from_npz(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
     Its arrays are named `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_val`, `y_val`
     (Keras), or `train_images`, `train_labels`, `val_...`, `test_...` (MedMNIST), or just
     `images` and `labels` (or `x` and `y`). `class_names` may name the labels.
-
-    Raises:
-        InputError: as `read_npz`; no pair of samples and labels; what `make_dataset` refuses.
     """
     pairs: dict[str, tuple[str, str]] = {}
 

@@ -11,11 +11,7 @@ VARIABLE = "CONVCLI_DATA"
 
 
 def own_folder(name: str) -> Path | None:
-    """Return `$CONVCLI_DATA/name` if that folder exists.
-
-    Raises:
-        InputError: the variable is set and names no folder.
-    """
+    """Return `$CONVCLI_DATA/name` if that folder exists."""
     root = os.environ.get(VARIABLE)
     if not root:
         return None

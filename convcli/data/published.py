@@ -8,7 +8,7 @@ from pathlib import Path
 
 from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, ProgressCallback
-from convcli.data.download import Patience, Wanted, obtain
+from convcli.data.download import RemoteFile, Timeouts, fetch
 from convcli.data.idxset import dataset_from_idx
 from convcli.data.places import VARIABLE, cache_folder, own_folder
 from convcli.errors import InputError
@@ -31,7 +31,7 @@ class Published:
     title: str
     class_names: tuple[str, ...]
     mirrors: tuple[str, ...]
-    files: tuple[Wanted, ...]
+    files: tuple[RemoteFile, ...]
     source: str
 
 
@@ -44,19 +44,19 @@ MNIST = Published(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
     (
-        Wanted(
+        RemoteFile(
             "train-images-idx3-ubyte",
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
-        Wanted(
+        RemoteFile(
             "train-labels-idx1-ubyte",
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
-        Wanted(
+        RemoteFile(
             "t10k-images-idx3-ubyte",
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         ),
-        Wanted(
+        RemoteFile(
             "t10k-labels-idx1-ubyte",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
@@ -85,20 +85,20 @@ FASHION = Published(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ),
     (
-        Wanted(
+        RemoteFile(
             "train-images-idx3-ubyte",
             packed_sha256="3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         ),
-        Wanted(
+        RemoteFile(
             "train-labels-idx1-ubyte",
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
         ),
-        Wanted(
+        RemoteFile(
             "t10k-images-idx3-ubyte",
             packed_sha256="346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         ),
-        Wanted(
+        RemoteFile(
             "t10k-labels-idx1-ubyte",
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
@@ -115,7 +115,7 @@ def load_published(
     what: Published,
     *,
     progress: ProgressCallback | None = None,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Return a published data set from `$CONVCLI_DATA/NAME`, the user's cache, or the network.
@@ -123,12 +123,8 @@ def load_published(
     Args:
         what: one of `PUBLISHED`.
         progress: called while files arrive.
-        patience: how long servers may take.
+        timeouts: how long servers may take.
         max_bytes: that the arrays of one file may take.
-
-    Raises:
-        InputError: it cannot be had, or its files are damaged. It is never replaced by
-            other data.
     """
     folder = own_folder(what.name)
     checked = ""
@@ -137,7 +133,7 @@ def load_published(
         checked = ", SHA-256 checked when it was downloaded"
         try:
             for file in what.files:
-                obtain(file, folder, what.mirrors, progress=progress, patience=patience)
+                fetch(file, folder, what.mirrors, progress=progress, timeouts=timeouts)
         except InputError as problem:
             raise InputError(
                 f"{what.title} is not to be had. {problem} "

@@ -66,11 +66,6 @@ def series_dataset(
             between equals) or after its `last` row.
         progress: called after each file.
         max_bytes: that the rows of one file, or the windows of one split, may take.
-
-    Raises:
-        UsageError: a window or overlap that makes no sense.
-        InputError: a series shorter than a window, more than `max_bytes`, what `read_table` and
-            `make_dataset` refuse.
     """
     if label_rule not in LABEL_RULES:
         raise UsageError(f"Unknown label rule {label_rule!r}. There are: majority, last.")
@@ -128,11 +123,7 @@ def series_dataset(
 
 
 def _meant_window(place: Path, table: Table) -> int:
-    """Return the window that a table asks for by itself; 0 for one sample a row.
-
-    Raises:
-        UsageError: it may be a series or have one sample a row.
-    """
+    """Return the window that a table asks for by itself; 0 for one sample a row."""
     if table.timed:
         return WINDOW
     changes = sum(one != other for one, other in pairwise(table.labels))

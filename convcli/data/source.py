@@ -80,11 +80,7 @@ class Source(Shaping, Named):
 
     @classmethod
     def noted(cls, name: str | None, shaping: object) -> Source:
-        """Return the source that a run or a model file notes.
-
-        Raises:
-            InputError: the notes cannot be read.
-        """
+        """Return the source that a run or a model file notes."""
         try:
             how = from_record(Shaping, shaping)
         except ValueError as problem:
@@ -143,9 +139,6 @@ def _same_place(one: str, other: str) -> bool:
 
 def read_size(text: str | None) -> tuple[int, int] | None:
     """Return height and width of `HxW`; one number is both.
-
-    Raises:
-        UsageError: it is malformed.
 
     >>> read_size("48x64"), read_size("32"), read_size(None)
     ((48, 64), (32, 32), None)

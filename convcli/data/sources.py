@@ -125,11 +125,7 @@ _USES: dict[str, tuple[str, ...]] = {
 
 
 def _kind_of(source: str) -> str:
-    """Return which kind of source this is, one of `_KINDS`.
-
-    Raises:
-        InputError: it is none of them, or is not there.
-    """
+    """Return which kind of source this is, one of `_KINDS`."""
     place = Path(source)
     if source in NAMES:
         return "digits" if source == "digits" else "published"

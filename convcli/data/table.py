@@ -76,11 +76,6 @@ def read_table(path: Path, *, label: str | None = None, max_bytes: int = MAX_BYT
         label: the column that holds the labels; found by its name, or as the only column of
             texts, or as a last column of few whole numbers, when left out.
         max_bytes: that its rows may take.
-
-    Raises:
-        InputError: no rows, no numbers, more than 2 % of rows that cannot be read, or more than
-            `max_bytes`.
-        UsageError: `label` names no column, or no column looks like labels.
     """
     names, extra, first = _columns(path)
     probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]

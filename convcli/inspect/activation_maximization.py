@@ -156,10 +156,6 @@ def units_of(
         wanted: layer and channel, or a layer for its first channels; none for all layers with
             weights.
         limit: most channels of a layer that is named without a channel.
-
-    Raises:
-        UsageError: no such layer or channel.
-        InputError: the network has no layer with weights.
     """
     if not wanted:
         wanted = [(step.name, None) for step in probe.trace.steps if "kernel" in step.weights]

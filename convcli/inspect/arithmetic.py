@@ -336,11 +336,7 @@ def adam_steps(
 
 
 def check_place(place: Place, shape: tuple[int, ...], whole: str) -> None:
-    """Refuse a place outside `shape`, naming the range.
-
-    Raises:
-        UsageError: an index is negative or too large.
-    """
+    """Refuse a place outside `shape`, naming the range."""
     if all(0 <= index < size for index, size in zip(place, shape, strict=True)):
         return
     given = ",".join(map(str, place))

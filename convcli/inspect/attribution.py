@@ -164,9 +164,6 @@ def occlusion_map(
         fill: what covers: one number, or one per channel.
         on_windows: called with the number of windows done, and of all.
 
-    Raises:
-        InputError: the window is larger than the sample, or the step would leave cells out.
-
     >>> brightness = lambda samples: samples.sum(axis=(1, 2, 3))
     >>> occlusion_map(brightness, np.array([[[5.0], [1.0], [1.0]]]), window=1)
     array([[5., 1., 1.]])

@@ -44,9 +44,6 @@ def convolutionalized(network: Network) -> Network:
     >>> dense = parse_notation("input 8x8x1, conv 4 3, flatten, dense 5 relu, dense 2 softmax")
     >>> to_notation(convolutionalized(dense))
     'input 8x8x1, conv 4 3, conv 5 6 relu, conv 2 1 softmax'
-
-    Raises:
-        InputError: it takes no map, has nothing to convert, or a layer needs the whole picture.
     """
     if len(network.input_shape) < 2:
         raise InputError(
@@ -132,7 +129,6 @@ class _Rewrite:
 
 
 def _is_cell_by_cell(layer: Layer) -> bool:
-    """Tell whether the layer does the same to flattened cells as to the map."""
     return layer.op == "dropout" or (layer.op == "activation" and layer.row_op != "softmax")
 
 
@@ -198,9 +194,6 @@ def sliding(network: Network) -> Sliding:
     >>> from convcli.net import parse_notation
     >>> sliding(parse_notation("input 12x12x1, conv 4 3, maxpool 2, conv 2 5 softmax"))
     Sliding(window=(12, 12), stride=(2, 2), exact=True)
-
-    Raises:
-        InputError: its output is a vector, or its cells are not evenly spaced.
     """
     trace = network.trace()
     last = trace.steps[-1] if trace.steps else None

@@ -121,9 +121,6 @@ def occlusion(
         step: cells it moves by; a quarter of the window when left out.
         fill: `black`, `white` or `mean` (of the sample); black for a digit when left out.
         on_windows: called with the number of windows done, and of all.
-
-    Raises:
-        InputError: the model takes no pictures, or the window does not fit.
     """
     check_is_picture(probe, "Occlusion")
     height, width = probe.input_shape[:2]
@@ -154,10 +151,6 @@ def class_activation(
         sample: (1, H, W, C), prepared.
         label: the class.
         layer: name or number; the last convolution when left out.
-
-    Raises:
-        InputError: the model takes no pictures, or the layer gives no map.
-        UsageError: there is no such layer.
     """
     check_is_picture(probe, "A class activation map")
     step = probe.trace.step(layer) if layer else last_convolution(probe.trace)
@@ -187,9 +180,6 @@ def last_convolution(trace: Trace) -> Step:
     >>> from convcli.net import network
     >>> last_convolution(network("mnist").trace()).name
     'conv2'
-
-    Raises:
-        InputError: the network has none.
     """
     steps = [step for step in trace.steps if step.op in CONVOLUTIONS and step.fields is not None]
     larger = [step for step in steps if prod(step.output_shape[:-1]) > 1]

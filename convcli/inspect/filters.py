@@ -55,17 +55,6 @@ def filters_of(
 
     A kernel with one input channel is gray, one over the three colors of the input is a color
     picture. A dense layer behind a flattened map has a picture per unit and channel.
-
-    Args:
-        trace: of the network.
-        parameters: `step.weight` to array.
-        layer: name or number; the first layer with kernels when left out.
-        filter_: only this output channel.
-        channel: only this input channel.
-
-    Raises:
-        UsageError: no such layer, filter or channel.
-        InputError: the layer, or the whole network, has no kernels.
     """
     step = _chosen(trace, layer)
     kernel = _as_pictures(trace, step, parameters[f"{step.name}.{_array_name(step)}"])

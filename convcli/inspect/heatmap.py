@@ -62,10 +62,6 @@ def heatmap(trained: TrainedModel, picture: Pixels, *, threads: int = 0) -> Heat
         trained: whose output is a map, see `convolutionalize`.
         picture: (H, W, C) uint8, not smaller than the network's input.
         threads: 0 for all.
-
-    Raises:
-        InputError: the network answers with a vector, or the picture is smaller than its input
-            or has other channels.
     """
     network = trained.network
     how = sliding(network)
@@ -98,9 +94,6 @@ def field_picture(frame: Frame, trained: TrainedModel, *, scale: float = 1.0) ->
         frame: of any size and depth.
         trained: whose channels and preprocessing count.
         scale: the picture is resized by this first.
-
-    Raises:
-        InputError: the model takes no pictures of one or three channels.
     """
     shape = trained.network.input_shape
     if len(shape) != 3 or shape[-1] not in {1, 3}:

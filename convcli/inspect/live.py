@@ -21,11 +21,7 @@ QUIET = (Flatten, Reshape, Dropout)
 
 
 def page_network(model: TrainedModel) -> dict[str, Any]:
-    """Return the description that the live page's engine runs.
-
-    Raises:
-        InputError: the network does not classify pictures, or has a layer the page cannot run.
-    """
+    """Return the description that the live page's engine runs."""
     shape = model.network.input_shape
     if len(shape) != 3 or shape[2] not in {1, 3}:
         raise InputError(
@@ -66,7 +62,6 @@ class _Weights:
         return [start, part.size]
 
     def text(self) -> str:
-        """Return all numbers, little endian, as base64."""
         return base64.b64encode(b"".join(part.tobytes() for part in self._parts)).decode("ascii")
 
 

@@ -34,7 +34,6 @@ class LayerMaps:
 
     @property
     def silent(self) -> int:
-        """Channels that are zero everywhere."""
         return int((~self.values.reshape(-1, self.values.shape[-1]).any(axis=0)).sum())
 
     @property
@@ -46,16 +45,7 @@ class LayerMaps:
 def layer_maps(
     trace: Trace, values: Mapping[int, Values], layers: Sequence[str] = ()
 ) -> list[LayerMaps]:
-    """Return the maps of the first sample, of all layers that show something or of those named.
-
-    Args:
-        trace: of the network.
-        values: step index to (N, *output shape).
-        layers: names or numbers.
-
-    Raises:
-        UsageError: there is no such layer.
-    """
+    """Return the maps of the first sample, of all layers that show something or of those named."""
     if layers:
         steps = [trace.step(name) for name in layers]
     else:

@@ -40,7 +40,6 @@ class Probe:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample."""
         return self.trained.network.input_shape
 
     @property
@@ -68,7 +67,6 @@ class Probe:
         return samples
 
     def run(self, inputs: Values) -> reference.Pass:
-        """Return the values of all steps, the last one's being logits."""
         return self._run(self.trace, inputs)
 
     def _run(self, trace: Trace, inputs: Values) -> reference.Pass:
@@ -84,19 +82,14 @@ class Probe:
         return _by_class(self._run(self.trained.model.trace, inputs).output)
 
     def all_values(self, inputs: Values) -> Mapping[int, Values]:
-        """Return every step's values, (N, *output shape) by step index, the softmax included."""
+        """Return (N, *output shape) by step index, the softmax included."""
         return self._run(self.trained.model.trace, inputs).values
 
     def slopes(self, inputs: Values, step: Step, seed: Values) -> Values:
         """Return gradients of sum(seed * values of a step) with respect to the inputs.
 
         The values are those before the step's activation: a ReLU that is off would hide the way
-        up. Steps behind it are not run.
-
-        Args:
-            inputs: (N, *input shape).
-            step: any step of `trace`.
-            seed: of the step's output shape, or (N, *output shape).
+        up. Steps behind it are not run. The seed is of the step's output shape, or one for each.
         """
         bare = replace(step, activation=None)
         passed = self._run(self._up_to(bare), inputs)
@@ -104,24 +97,16 @@ class Probe:
         return passed.backward({step.index: whole})[0]
 
     def values(self, inputs: Values, step: Step) -> Values:
-        """Return what a step of `trace` hands on, (N, *output shape)."""
         return self._run(self._up_to(step), inputs).output
 
     def _up_to(self, step: Step) -> Trace:
         return replace(self.trace, steps=(*self.trace.steps[: step.index - 1], step))
 
     def class_slopes(self, inputs: Values, label: int) -> Values:
-        """Return the gradient of a class' logit with respect to the inputs."""
         return self.slopes(inputs, self.trace.steps[-1], self.one_hot(label))
 
     def slopes_at(self, inputs: Values, step: Step, seed: Values) -> tuple[Values, Values]:
-        """Return a step's values and the gradient of sum(seed * logits) with respect to them.
-
-        Args:
-            inputs: (N, *input shape).
-            step: any step of `trace`.
-            seed: of the output's shape.
-        """
+        """Return a step's values and the gradient of sum(seed * logits) with respect to them."""
         passed = self.run(inputs)
         whole = np.broadcast_to(seed, passed.output.shape).astype(inputs.dtype)
         arrived = passed.upstream({len(self.trace.steps): whole})
@@ -129,17 +114,12 @@ class Probe:
         return values, arrived.get(step.index, np.zeros_like(values))
 
     def class_index(self, name: str | None, inputs: Values) -> int:
-        """Return the number of a class by name or number; the likeliest for the first sample.
-
-        Raises:
-            UsageError: there is no such class.
-        """
+        """Return the number of a class by name or number; the likeliest for the first sample."""
         if name is None:
             return int(self.logits(inputs[:1])[0].argmax())
         return class_number(name, self.trained.class_names)
 
     def one_hot(self, label: int) -> Values:
-        """Return the seed of one class' logit."""
         return self.seed(np.eye(len(self.trained.class_names))[label])
 
     def seed(self, weights: Values) -> Values:
@@ -175,9 +155,6 @@ def class_number(name: str, names: Sequence[str]) -> int:
 
     >>> class_number("dog", ("cat", "dog")), class_number("0", ("cat", "dog"))
     (1, 0)
-
-    Raises:
-        UsageError: there is no such class; names the nearest.
     """
     if name in names:
         return names.index(name)

@@ -19,12 +19,7 @@ DIMMED = 0.35
 
 
 def field_of(trace: Trace, layer: str, cell: tuple[int, ...]) -> Rectangle:
-    """Return first and last input row and column that one output cell depends on.
-
-    Raises:
-        InputError: the input is no picture, or the layer's output no map.
-        UsageError: no such layer or cell.
-    """
+    """Return first and last input row and column that one output cell depends on."""
     step = trace.step(layer)
     if len(trace.network.input_shape) != 3:
         raise InputError(

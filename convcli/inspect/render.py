@@ -122,9 +122,6 @@ def by_cell(values: Values, how: str) -> Values:
 
     >>> by_cell(np.array([[[1.0, -4.0]]]), "strongest"), by_cell(np.array([[[1.0, -4.0]]]), "sum")
     (array([[4.]]), array([[-3.]]))
-
-    Raises:
-        InputError: a volume.
     """
     if values.ndim == 1:
         return near_square(values)
@@ -142,11 +139,7 @@ def by_cell(values: Values, how: str) -> Values:
 
 
 def check_is_picture(probe: Probe, what: str) -> None:
-    """Refuse a model of anything but pictures.
-
-    Raises:
-        InputError: its samples are not H x W x C.
-    """
+    """Refuse a model of anything but pictures."""
     if len(probe.input_shape) != 3:
         raise InputError(
             f"{what} is made for pictures; this model takes {shape_text(probe.input_shape)}."
@@ -156,15 +149,7 @@ def check_is_picture(probe: Probe, what: str) -> None:
 def attribution_cells(
     picture: Pixels, name: str, values: Values, *, with_signs: bool, heading: str = ""
 ) -> list[Cell]:
-    """Return the values as colors, and laid over the picture.
-
-    Args:
-        picture: (H, W, 3), the input.
-        name: caption of the values.
-        values: (H, W).
-        with_signs: blue to red about zero; else from black to pale yellow.
-        heading: a new row begins under it.
-    """
+    """Return the values (H, W) as colors, and laid over the picture (H, W, 3)."""
     drawn = signed(values) if with_signs else heat(values)
     return [
         Cell(name, drawn, heading),

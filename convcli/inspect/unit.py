@@ -92,16 +92,7 @@ def forward_unit(
 ) -> Forward:
     """Return how one number of a layer came about for the first of `inputs`.
 
-    Args:
-        probe: the model.
-        inputs: (N, *input shape), prepared.
-        layer: name or number.
-        place: one number for each spatial axis of the layer's output; of a vector, the unit.
-        channel: of a map; without meaning for a vector.
-
-    Raises:
-        UsageError: there is no such layer or cell.
-        InputError: the layer makes no sum that could be spelled out.
+    `place` has a number for each spatial axis of the layer's output; of a vector it is the unit.
     """
     step, cell = _cell(probe, layer, place, channel)
     values = probe.run(inputs).values
@@ -128,9 +119,6 @@ def backward_unit(
         place: as for `forward_unit`.
         channel: as for `forward_unit`.
         label: the class taken for the truth; the likeliest when left out.
-
-    Raises:
-        UsageError, InputError: as `forward_unit`.
     """
     forward = forward_unit(probe, inputs, layer, place, channel)
     logits = probe.logits(inputs[:1])[0].astype(np.float64)

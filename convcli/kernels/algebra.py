@@ -17,7 +17,6 @@ RANK_SIDE_LIMIT = 64
 
 
 def whole(values: Sequence[Number]) -> bool:
-    """Tell whether all values are whole numbers."""
     return all(float(value).is_integer() for value in values)
 
 

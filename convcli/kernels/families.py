@@ -59,11 +59,7 @@ class Family:
     example: str
 
     def build(self, written: str = "") -> Kernel | Magnitude:
-        """Return the kernel for parameters written as `sigma=2,radius=6`.
-
-        Raises:
-            UsageError: an unknown, repeated or malformed parameter, or a value out of range.
-        """
+        """Return the kernel for parameters written as `sigma=2,radius=6`."""
         words = parse_settings(written, self.parameters, f"Kernel {self.name}", self.example)
         given = {name: self._value(name, text) for name, text in words.items()}
         values = {name: p.default for name, p in self.parameters.items()} | given

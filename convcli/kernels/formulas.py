@@ -105,15 +105,8 @@ def gabor_wave(
     `exp(-(u^2 + aspect^2 v^2) / (2 sigma^2)) * (cos(2 pi u / wavelength + phase) - c)`, where c
     makes the sum zero (Lee 1996, "Image representation using 2D Gabor wavelets"; without c these
     are the numbers of OpenCV's getGaborKernel). Scaled so that the magnitudes sum to 2: the output
-    then spans at most the picture's own range on either side of zero.
-
-    Args:
-        sigma: of the envelope, in pixels.
-        degrees: direction in which the wave runs, counter-clockwise from the right.
-        wavelength: of the wave, in pixels.
-        aspect: below 1 the envelope is longer along the stripes.
-        phase: of the wave, in degrees.
-        radius: cells on each side of the center.
+    then spans at most the picture's own range on either side of zero. Lengths are in pixels, angles
+    in degrees counter-clockwise from the right.
     """
     right, up = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     span = range(-radius, radius + 1)
@@ -183,5 +176,4 @@ def emboss_ring(degrees: float) -> tuple[Number, ...]:
 
 
 def negated(rows: Rows) -> Rows:
-    """Return the matrix with every sign changed."""
     return tuple(tuple(-cell for cell in cells) for cells in rows)

@@ -64,9 +64,6 @@ def choose(*, group: str | None = None, search: str | None = None) -> tuple[AnyK
 
     >>> [kernel.name for kernel in choose(group="sharpen", search="unsharp")]
     ['unsharp-5', 'unsharp-3', 'unsharp-matlab-0.2']
-
-    Raises:
-        UsageError: no such group, or no kernel with this word.
     """
     kernels = all_kernels()
     groups = tuple(dict.fromkeys(kernel.group for kernel in kernels))
@@ -88,7 +85,6 @@ def choose(*, group: str | None = None, search: str | None = None) -> tuple[AnyK
 
 
 def names() -> tuple[str, ...]:
-    """Return every name, alias and family that `find` knows."""
     return tuple(dict.fromkeys((*by_name(), *FAMILIES)))
 
 

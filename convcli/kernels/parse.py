@@ -59,10 +59,6 @@ def parse_numbers(text: str, what: str = "The matrix") -> tuple[Rows, int]:
         text: the rows; all zeros are rows too.
         what: how the mistake's sentence begins.
 
-    Raises:
-        UsageError: no numbers, rows of unequal length, a cell that is no finite number (row and
-            column are named, from 1), or a side over 1023.
-
     >>> parse_numbers("1/2 1; 0 0")
     (((1, 2), (0, 0)), 2)
     """

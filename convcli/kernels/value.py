@@ -202,7 +202,6 @@ class Magnitude(Shown):
 
     @property
     def components(self) -> tuple[Kernel, Kernel]:
-        """Both kernels, `x` first."""
         return self.x, self.y
 
     @property

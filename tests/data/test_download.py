@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 
 from convcli.data import load_dataset, published
-from convcli.data.download import Patience, Wanted, obtain
+from convcli.data.download import RemoteFile, Timeouts, fetch
 from convcli.data.published import MNIST, differing_files, load_published
 from convcli.errors import InputError
 from tests.data.test_idx import idx_bytes
 
 CONTENT = np.random.default_rng(1).integers(0, 256, 300_000, np.uint8).tobytes()
 PACKED = gzip.compress(CONTENT, 1)
-QUICK = Patience(seconds=0.3, slowest=1e6, window=0.2, tries=3)
+QUICK = Timeouts(seconds=0.3, slowest=1e6, window=0.2, tries=3)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -127,28 +127,26 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-WANTED = Wanted("data", hashlib.sha256(CONTENT).hexdigest(), hashlib.sha256(PACKED).hexdigest())
+WANTED = RemoteFile("data", hashlib.sha256(CONTENT).hexdigest(), hashlib.sha256(PACKED).hexdigest())
 
 
-def fetch(folder: Path, *mirrors: str, wanted: Wanted = WANTED) -> bytes:
-    return obtain(wanted, folder, mirrors, patience=QUICK).read_bytes()
+def fetched(folder: Path, *mirrors: str, wanted: RemoteFile = WANTED) -> bytes:
+    return fetch(wanted, folder, mirrors, timeouts=QUICK).read_bytes()
 
 
 @pytest.mark.parametrize("manner", ["good", "whole"])
 def test_a_good_server_is_enough(tmp_path: Path, address: str, manner: str) -> None:
     calls = []
     folder = tmp_path / "new" / "folder"
-    path = obtain(
-        WANTED, folder, [f"{address}{manner}/"], progress=lambda *call: calls.append(call)
-    )
+    path = fetch(WANTED, folder, [f"{address}{manner}/"], progress=lambda *call: calls.append(call))
     assert path.read_bytes() == CONTENT
     assert calls[-1] == ("data.gz", len(PACKED), len(PACKED))
     assert [item.name for item in folder.iterdir()] == ["data"]
-    assert fetch(folder) == CONTENT  # no mirror is asked again
+    assert fetched(folder) == CONTENT  # no mirror is asked again
 
 
 def test_a_file_cut_off_in_the_middle_is_resumed(tmp_path: Path, address: str) -> None:
-    assert fetch(tmp_path, f"{address}cut/", f"{address}good/") == CONTENT
+    assert fetched(tmp_path, f"{address}cut/", f"{address}good/") == CONTENT
     spans = [span for _, span in Handler.asked]
     assert spans == ["", "bytes=100000-", "bytes=200000-", "bytes=300000-"][: len(spans)]
     assert len(spans) >= 3
@@ -157,23 +155,23 @@ def test_a_file_cut_off_in_the_middle_is_resumed(tmp_path: Path, address: str) -
 def test_what_has_arrived_is_kept_for_the_next_call(tmp_path: Path, address: str) -> None:
     once = replace(QUICK, tries=1)
     with pytest.raises(InputError, match="broke off after 100,000 of 300,"):
-        obtain(WANTED, tmp_path, [f"{address}cut/"], patience=once)
+        fetch(WANTED, tmp_path, [f"{address}cut/"], timeouts=once)
     assert (tmp_path / "data.gz.part").stat().st_size == 100_000
-    assert fetch(tmp_path, f"{address}good/") == CONTENT
+    assert fetched(tmp_path, f"{address}good/") == CONTENT
     assert Handler.asked[-1] == ("good", "bytes=100000-")
 
 
 def test_a_server_without_ranges_begins_again(tmp_path: Path, address: str) -> None:
     (tmp_path / "data.gz.part").write_bytes(b"half of something")
-    assert fetch(tmp_path, f"{address}whole/") == CONTENT
+    assert fetched(tmp_path, f"{address}whole/") == CONTENT
 
 
 def test_a_wrong_part_is_thrown_away_after_the_checksum(tmp_path: Path, address: str) -> None:
     (tmp_path / "data.gz.part").write_bytes(b"\1" * 1000)
-    assert fetch(tmp_path, f"{address}good/") == CONTENT
+    assert fetched(tmp_path, f"{address}good/") == CONTENT
     (tmp_path / "data").unlink()
     (tmp_path / "data.gz.part").write_bytes(PACKED + b"more than all")
-    assert fetch(tmp_path, f"{address}good/") == CONTENT
+    assert fetched(tmp_path, f"{address}good/") == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -192,9 +190,9 @@ def test_each_failure_is_named_and_the_next_mirror_tried(
     tmp_path: Path, address: str, manner: str, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        fetch(tmp_path, f"{address}{manner}/")
+        fetched(tmp_path, f"{address}{manner}/")
     assert not (tmp_path / "data").exists()
-    assert fetch(tmp_path, f"{address}{manner}/", f"{address}good/") == CONTENT
+    assert fetched(tmp_path, f"{address}{manner}/", f"{address}good/") == CONTENT
 
 
 def test_a_dead_address_is_named(tmp_path: Path) -> None:
@@ -202,7 +200,7 @@ def test_a_dead_address_is_named(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(InputError, match=r"cannot be reached \(Connection refused\)"):
-        fetch(tmp_path, f"http://127.0.0.1:{port}/")
+        fetched(tmp_path, f"http://127.0.0.1:{port}/")
 
 
 def test_a_gzip_that_swells_without_end_is_stopped(
@@ -211,16 +209,16 @@ def test_a_gzip_that_swells_without_end_is_stopped(
     monkeypatch.setattr("convcli.data.download.MOST_BYTES", 400_000)
     Handler.files["data.gz"] = gzip.compress(bytes(3_000_000))
     with pytest.raises(InputError, match="no whole gzip file"):
-        fetch(tmp_path, f"{address}good/", wanted=Wanted("data"))
+        fetched(tmp_path, f"{address}good/", wanted=RemoteFile("data"))
     Handler.files["data.gz"] = bytes(500_000)
     with pytest.raises(InputError, match="sent more than 400,000 bytes"):
-        fetch(tmp_path, f"{address}good/", wanted=Wanted("data"))
+        fetched(tmp_path, f"{address}good/", wanted=RemoteFile("data"))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Cannot write to"):
-        fetch(tmp_path / "file" / "folder")
+        fetched(tmp_path / "file" / "folder")
 
 
 @pytest.fixture
@@ -235,7 +233,7 @@ def small(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> publ
         pictures = np.arange(count * 9, dtype=np.uint8).reshape(count, 3, 3)
         content = idx_bytes(pictures if "images" in wanted.name else labels)
         Handler.files[f"{wanted.name}.gz"] = gzip.compress(content)
-        files.append(Wanted(wanted.name, hashlib.sha256(content).hexdigest()))
+        files.append(RemoteFile(wanted.name, hashlib.sha256(content).hexdigest()))
     what = replace(MNIST, mirrors=(f"{address}good/",), files=tuple(files))
     monkeypatch.setitem(published.PUBLISHED, "mnist", what)
     return what
@@ -265,7 +263,7 @@ def test_offline_is_a_sentence_that_names_digits_and_no_other_data(
 ) -> None:
     dead = replace(small, mirrors=("http://127.0.0.1:9/",))
     with pytest.raises(InputError, match=r"MNIST is not to be had.*--data digits\.$"):
-        load_published(dead, patience=QUICK)
+        load_published(dead, timeouts=QUICK)
 
 
 def test_a_data_folder_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,6 @@ def entry(
 
 
 def group(name: str, *kernels: Kernel) -> tuple[Kernel, ...]:
-    """Return the kernels under one heading."""
     return tuple(replace(kernel, group=name) for kernel in kernels)
 
 
