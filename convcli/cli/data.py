@@ -95,7 +95,7 @@ def data(
     if sheet and output is None:
         raise UsageError("--sheet needs a place for the picture: -o samples.png")
     if output is not None:
-        from convcli.data.export import check_name
+        from convcli.data.npz import check_name
         from convcli.files import check_target
 
         if not sheet:
@@ -153,7 +153,7 @@ def _keep(
         )
         messages.say(f"{output}: {width} x {height} pixels.")
         return
-    from convcli.data.export import save_npz
+    from convcli.data.npz import save_npz
 
     save_npz(loaded, output, force=force, inputs=[source])
     messages.say(f"{output}: {output.stat().st_size:,} bytes.")

@@ -33,7 +33,7 @@ def doctor(
     quiet: QuietOption = False,
 ) -> None:
     """Show versions, processor, engine and caches; what is missing, and how to get it."""
-    from convcli.data.places import cache_folder
+    from convcli.data.published import cache_folder
     from convcli.engine.compilation import compiled_code
     from convcli.engine.host import host
     from convcli.engine.numba_cache import VARIABLES

@@ -234,7 +234,7 @@ def _computed(extractor: FeatureExtractor, data: Dataset, messages: Messages) ->
 
 def _write(data: Dataset, place: Path, *, force: bool, inputs: list[Path]) -> None:
     """Write features by the suffix of their place."""
-    from convcli.data.export import save_npz
+    from convcli.data.npz import save_npz
     from convcli.exchange.features import write_csv
 
     if place.suffix.lower() == ".npz":

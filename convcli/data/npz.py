@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES, read_npz
 from convcli.data.dataset import ALLOW, Dataset, Split, as_labels, as_samples, make_dataset
 from convcli.errors import InputError
+from convcli.files import new_file
 
 _KEYS = {
     "train": (
@@ -74,3 +77,25 @@ def _pairs(names: list[str]) -> dict[str, tuple[str, str]]:
         split: [pair for pair in known if set(pair) <= set(names)] for split, known in _KEYS.items()
     }
     return {split: pairs[0] for split, pairs in found.items() if pairs}
+
+
+_SUFFIXES = {"train": "train", "validation": "val", "test": "test"}
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name for a data set that does not end in `.npz`."""
+    if path.suffix.lower() != ".npz":
+        raise InputError(f"{path}: a data set is written as .npz; give the name that suffix.")
+
+
+def save_npz(
+    data: Dataset, path: Path, *, force: bool = False, inputs: Iterable[Path] = ()
+) -> None:
+    """Write the splits as `x_train`, `y_train`, `x_val`, ... and the names as `class_names`."""
+    check_name(path)
+    arrays = {"class_names": np.array(data.class_names)}
+    for name, split in data.splits().items():
+        arrays[f"x_{_SUFFIXES[name]}"] = split.samples
+        arrays[f"y_{_SUFFIXES[name]}"] = split.labels
+    with new_file(path, force=force, inputs=inputs) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)

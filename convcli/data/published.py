@@ -1,17 +1,37 @@
-"""Data sets that are published in idx files: where they are, and what shows that they are whole."""
+"""Data sets that are published in idx files: where they are looked for, and the checksums."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, ProgressCallback
 from convcli.data.download import RemoteFile, Timeouts, fetch
-from convcli.data.idxset import dataset_from_idx
-from convcli.data.places import VARIABLE, cache_folder, own_folder
+from convcli.data.idx import dataset_from_idx
 from convcli.errors import InputError
+
+VARIABLE = "CONVCLI_DATA"
+
+
+def own_folder(name: str) -> Path | None:
+    """Return `$CONVCLI_DATA/name` if that folder exists."""
+    root = os.environ.get(VARIABLE)
+    if not root:
+        return None
+    if not Path(root).is_dir():
+        raise InputError(f"{VARIABLE} is {root}, which is no folder. Unset it or make the folder.")
+    folder = Path(root) / name
+    return folder if folder.is_dir() else None
+
+
+def cache_folder(name: str) -> Path:
+    """Return the folder in the user's cache that keeps the data set `name`; it may not exist."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("convcli", appauthor=False)) / "data" / name
 
 
 @dataclass(frozen=True, slots=True)

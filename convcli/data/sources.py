@@ -7,8 +7,7 @@ from pathlib import Path
 from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import Dataset, ProgressCallback
 from convcli.data.folders import folders_dataset
-from convcli.data.idx import is_idx
-from convcli.data.idxset import dataset_from_idx
+from convcli.data.idx import dataset_from_idx, is_idx
 from convcli.data.npz import dataset_from_npz
 from convcli.data.published import PUBLISHED, load_published
 from convcli.data.series import is_series_folder, series_dataset

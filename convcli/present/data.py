@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def names_report() -> Report:
     """Return the sets that have names: what they are, and where each is."""
-    from convcli.data.places import VARIABLE, cache_folder, own_folder
-    from convcli.data.published import PUBLISHED
+    from convcli.data.published import PUBLISHED, VARIABLE, cache_folder, own_folder
 
     rows = []
     for item in PUBLISHED.values():

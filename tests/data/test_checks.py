@@ -9,7 +9,7 @@ import pytest
 
 from convcli.data import Dataset, Split, load_dataset, make_dataset
 from convcli.data.checks import check_dataset, summarize
-from convcli.data.export import save_npz
+from convcli.data.npz import save_npz
 from convcli.errors import InputError
 
 
