@@ -19,7 +19,7 @@ from tests.cli.learning import NETWORK, quadrants
 DATA = Dataset(
     "quadrants", ("a", "b", "c", "d"), Split(*quadrants(160)), test=Split(*quadrants(40, seed=1))
 )
-FIGURES = {"batch": 16, "learning_rate": 0.01}
+FIGURES = {"batch": 16, "lr": 0.01}
 
 
 def test_a_training_is_an_iterator_of_epochs_that_prints_nothing(
@@ -66,10 +66,10 @@ def test_between_two_steps_a_training_is_whole() -> None:
 
 
 def test_the_average_is_validated_and_saved_not_the_last_weights() -> None:
-    training = convcli.fit(NETWORK, DATA, epochs=1, average=0.9, **FIGURES)
+    training = convcli.fit(NETWORK, DATA, epochs=1, ema=0.9, **FIGURES)
     list(training)
     saved = training.best_model().model.flat
-    assert (saved == training.progress.average).all()
+    assert (saved == training.progress.ema).all()
     assert (saved != training.model.flat).any()
 
 
@@ -150,18 +150,18 @@ def test_a_validation_loss_of_zero_is_a_loss(monkeypatch: pytest.MonkeyPatch) ->
     list(training)
     seen = []
     monkeypatch.setattr(training.schedule.__class__, "factor", lambda _, now: seen.append(now) or 1)
-    training.learning_rate()
+    training.next_lr()
     assert list(seen[0].losses) == [0.0, 0.0]
 
 
 def test_a_finite_explosion_is_a_divergence() -> None:
-    training = convcli.fit(NETWORK, DATA, epochs=2, batch=16, learning_rate=1e9)
+    training = convcli.fit(NETWORK, DATA, epochs=2, batch=16, lr=1e9)
     with pytest.raises(Diverged, match=r"mean loss of the epoch is .*; guessing has 1\.39.*--lr"):
         list(training)
 
 
 def test_a_training_that_learns_nothing_says_so() -> None:
-    training = convcli.fit(NETWORK, DATA, epochs=1, batch=144, learning_rate=1e-9)
+    training = convcli.fit(NETWORK, DATA, epochs=1, batch=144, lr=1e-9)
     list(training)
     assert re.search(r"Nothing was learned: .* that of guessing 1\.39", training.doubt)
     training = convcli.fit(NETWORK, DATA, epochs=4, **FIGURES)
