@@ -171,11 +171,7 @@ def transform_file(
     on_size: OnSize | None = None,
     keep: bool = False,
 ) -> FileReport:
-    """Read one file, change it and write the result, whole or not at all.
-
-    Raises:
-        UsageError, InputError, OutputExistsError: as `read_any` and `write_result`.
-    """
+    """Read one file, change it and write the result, whole or not at all."""
     start = time.perf_counter()
     result = transform(read_any(source, limits=options.limits, on_size=on_size))
     left_out = () if target is None else write_result(target, result, options, inputs)
@@ -197,12 +193,7 @@ def transform_file(
 def plan_batch(
     inputs: Sequence[str], work: Work, options: FileOptions, stdin: Callable[[], bytes]
 ) -> Batch:
-    """Find the inputs, name the outputs, and refuse whatever would lose a file or fail at the end.
-
-    Raises:
-        UsageError, InputError, OutputExistsError: inputs that are not there, outputs that collide,
-            exist, or have no known ending.
-    """
+    """Find the inputs, name the outputs, refuse what would lose a file or fail at the end."""
     if options.in_place and options.output is not None:
         raise UsageError("--in-place writes over the inputs: leave out -o.")
     if options.in_place and not options.force:

@@ -22,20 +22,6 @@ EDGE_BYTES = 32
 """For each row and column: where the kernel's taps read."""
 
 HEAD_BYTES = 16
-SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-    (b"\xff\x4f\xff\x51", "JPEG2000"),
-    (b"\0\0\0\x0cjP  ", "JPEG2000"),
-    (b"P5", "PPM"),
-    (b"P6", "PPM"),
-    (b"PF", "PFM"),
-    (b"Pf", "PFM"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +46,6 @@ class Limits:
             height: rows, of all frames together.
             width: columns.
             pixel_bytes: bytes of a pixel, all channels.
-
-        Raises:
-            InputError: too many pixels, or too many bytes.
         """
         pixels = height * width
         if pixels > self.pixels:
@@ -120,8 +103,3 @@ class Content:
     def data(self) -> bytes:
         """Return all bytes."""
         return self.place if isinstance(self.place, bytes) else self.place.read_bytes()
-
-
-def format_of(head: bytes) -> str:
-    """Return the format that the first bytes announce; empty where Pillow is to find out."""
-    return next((kind for start, kind in SIGNATURES if head.startswith(start)), "")

@@ -58,10 +58,6 @@ def explain_frame(
     >>> steps = make_steps("1 0 -1; 1 0 -1; 1 0 -1", options)
     >>> explain_frame(picture, steps, options, 0, 0)[0].value  # 3 + 1 + 2 - (1 + 8 + 2)
     -5.0
-
-    Raises:
-        UsageError: the place lies outside the output, or a gradient's direction, which is no
-            sum, is asked for.
     """
     if options.gradient != "magnitude":
         raise UsageError("--explain shows sums; leave out --gradient direction and both.")

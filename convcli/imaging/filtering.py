@@ -46,11 +46,7 @@ class FilteredFrame:
 
 
 def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
-    """Return the steps of a chain; divisor and offset are the last one's.
-
-    Raises:
-        UsageError: as `make_step`, or a gradient's options without a gradient.
-    """
+    """Return the steps of a chain; divisor and offset are the last one's."""
     if not (isinstance(kernels, list | tuple) and kernels and isinstance(kernels[0], str | Step)):
         kernels = [kernels]
     *first, last = kernels
@@ -101,10 +97,6 @@ def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) ->
     """Filter the pixels of one frame with a chain of kernels.
 
     Between the kernels of a chain values stay unrounded; the last one's become pixels.
-
-    Raises:
-        InputError: a kernel with channels that do not match, or too large for `valid`.
-        UsageError: options that contradict each other.
     """
     if options.gray:
         frame = to_gray(frame)
@@ -231,7 +223,6 @@ def make_ready(shape: tuple[int, int, int], steps: Sequence[Step], options: Filt
     settings = _settings(steps[-1], options, np.dtype(np.uint8))
     if steps[-1].channels is not None:
         return
-    del settings["on_compile"]
     plan = engine.plan_filter(shape, np.uint8, _weights(steps[-1]), **settings)
     if plan.engine != "numba":
         return
@@ -292,7 +283,6 @@ def _settings(step: Step, options: FilterOptions, dtype: Any) -> dict[str, Any]:
     """Return the engine's settings for one step on pixels of `dtype`."""
     border, outside = parse_border(options.border)
     return {
-        "on_compile": options.on_compile,
         "border": border,
         "cval": outside,
         "divisor": step.divisor,
@@ -315,50 +305,46 @@ def offset_scale(dtype: Any) -> float:
     return 1.0 if dtype == np.float64 else white_level(dtype) / GRAY_LEVELS
 
 
+def _laid_on(
+    planes: Any, step: Step, options: FilterOptions, dtype: Any, **told: Any
+) -> engine.Filtered:
+    """Lay a step's kernel on planes whose levels are those of `dtype`."""
+    settings = {"kernel": _weights(step)} | _settings(step, options, dtype) | told
+    return engine.apply(planes, threads=options.threads, on_compile=options.on_compile, **settings)
+
+
 def _filter_planes(
     planes: Any, steps: Sequence[Step], options: FilterOptions, value_range: str
 ) -> tuple[Any, Statistics, str]:
     """Run the chain on H x W [x C] planes and convert the last kernel's values."""
     dtype = planes.dtype
-    raw = raw_dtype(dtype)
     current = before_last(planes, steps, options)
     last = steps[-1]
-    settings = _settings(last, options, dtype)
     if last.is_gradient and options.gradient != "magnitude":
         return _gradient_picture(current, last, options, value_range, dtype)
-    output = dtype if value_range != "raw" or dtype.kind == "f" else np.dtype(raw)
+    output = dtype if value_range != "raw" or dtype.kind == "f" else np.dtype(raw_dtype(dtype))
     if value_range != "raw" and dtype == np.float64:
         output = np.dtype(np.uint8)
-    if last.channels is not None:
-        values = _raw_values(current, last, options, settings, np.float64)
-        return *to_range(values, value_range, output, options.stretch_from), "numpy"
-    if value_range == "stretch":
-        done = engine.apply(
-            current,
-            _weights(last),
-            threads=options.threads,
-            mapping="raw",
-            output_dtype=raw,
-            **settings,
-        )
-        return *to_range(done.values, value_range, output, options.stretch_from), done.plan.engine
+    if last.channels is not None or value_range == "stretch":
+        depth = raw_dtype(dtype) if last.channels is None else np.float64
+        values, used = _raw_values(current, last, options, dtype, depth)
+        return *to_range(values, value_range, output, options.stretch_from), used
     white = white_level(output)
-    shift = (white + 1) // 2 if output.kind == "u" else white / 2
-    settings["offset"] += shift if value_range == "offset" else 0
-    done = engine.apply(
+    shift = 0.0
+    if value_range == "offset":
+        shift = (white + 1) // 2 if output.kind == "u" else white / 2
+    done = _laid_on(
         current,
-        _weights(last),
-        threads=options.threads,
+        last,
+        options,
+        dtype,
+        offset=last.offset * offset_scale(dtype) + shift,
         mapping="clip" if value_range == "offset" else value_range,
         value_range=(0.0, white),
         output_dtype=output,
-        **settings,
     )
-    statistics = done.statistics
-    if value_range == "offset":
-        statistics = replace(
-            statistics, minimum=statistics.minimum - shift, maximum=statistics.maximum - shift
-        )
+    found = done.statistics
+    statistics = replace(found, minimum=found.minimum - shift, maximum=found.maximum - shift)
     return done.values, statistics, done.plan.engine
 
 
@@ -369,11 +355,10 @@ def raw_dtype(dtype: Any) -> Any:
 
 def before_last(planes: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
     """Return what the last kernel of a chain is laid on: the pixels, or unrounded values."""
-    current = _as_integers(planes)
+    current, dtype = _as_integers(planes), planes.dtype
     unstrided = replace(options, stride=1)
     for step in steps[:-1]:
-        settings = _settings(step, unstrided, planes.dtype)
-        current = _raw_values(current, step, options, settings, raw_dtype(planes.dtype))
+        current, _ = _raw_values(current, step, unstrided, dtype, raw_dtype(dtype))
     return current
 
 
@@ -390,12 +375,15 @@ def _weights(step: Step) -> Any:
 
 
 def _raw_values(
-    planes: Any, step: Step, options: FilterOptions, settings: dict[str, Any], dtype: Any
-) -> Any:
-    """Return one step's values before conversion; a kernel with channels adds them up."""
-    raw = {**settings, "mapping": "raw", "output_dtype": dtype}
+    planes: Any, step: Step, options: FilterOptions, dtype: Any, depth: Any
+) -> tuple[Any, str]:
+    """Return one step's values before conversion, and by which engine.
+
+    A kernel with channels adds them up.
+    """
     if step.channels is None:
-        return engine.apply(planes, _weights(step), threads=options.threads, **raw).values
+        done = _laid_on(planes, step, options, dtype, mapping="raw", output_dtype=depth)
+        return done.values, done.plan.engine
     found = 1 if planes.ndim == 2 else planes.shape[2]
     (weights,), shared_divisor = over_common_denominator(step.weights)
     if found != step.channels:
@@ -406,13 +394,19 @@ def _raw_values(
             f"many channels as its input: give it {found} planes, or one that is laid on each."
         )
     total: Any = 0.0
-    shared = {**raw, "divisor": 1.0, "offset": 0.0, "output_dtype": np.float64}
+    bare = replace(step, divisor=1.0, offset=0.0)
     stack = planes.reshape(*planes.shape[:2], found)
     for channel in range(found):
         kernel = weights[:, :, found - 1 - channel if options.convolve else channel]
         plane = np.ascontiguousarray(stack[..., channel])
-        total = total + engine.apply(plane, kernel, threads=options.threads, **shared).values
-    return (total / (settings["divisor"] * shared_divisor) + settings["offset"]).astype(dtype)
+        total = (
+            total
+            + _laid_on(
+                plane, bare, options, dtype, kernel=kernel, mapping="raw", output_dtype=np.float64
+            ).values
+        )
+    values = total / (step.divisor * shared_divisor) + step.offset * offset_scale(dtype)
+    return values.astype(depth), "numpy"
 
 
 def to_range(
@@ -524,11 +518,8 @@ def _gradient_picture(
     Of several channels each pixel takes the one with the largest magnitude. Values stay numbers
     for `raw`: degrees counter-clockwise from the right, stacked on the magnitude for both.
     """
-    settings = _settings(step, options, dtype) | {"norm": "none", "mapping": "raw"}
-    parts = [
-        engine.apply(planes, weights, output_dtype=np.float32, threads=options.threads, **settings)
-        for weights in step.weights
-    ]
+    raw = {"norm": "none", "mapping": "raw", "output_dtype": np.float32}
+    parts = [_laid_on(planes, step, options, dtype, kernel=one, **raw) for one in step.weights]
     x, y = (part.values if part.values.ndim == 3 else part.values[..., None] for part in parts)
     sizes: dict[str, Any] = {"l2": np.hypot, "l1": lambda a, b: abs(a) + abs(b), "max": _larger}
     strength = sizes[options.magnitude](x, y)

@@ -44,9 +44,6 @@ def find_sources(inputs: Sequence[str], *, recursive: bool = False) -> list[Sour
 
     A word is a file, `-` for stdin, a pattern such as `photos/*.png`, or with `recursive` a
     directory, which is searched for pictures.
-
-    Raises:
-        InputError: a pattern or directory without pictures; a directory without `recursive`.
     """
     found: dict[str, Source] = {}
     for word in inputs:
@@ -56,11 +53,7 @@ def find_sources(inputs: Sequence[str], *, recursive: bool = False) -> list[Sour
 
 
 def check_last_word(sources: Sequence[Source]) -> None:
-    """Refuse a last input that is not there beside others that are: it was meant for a result.
-
-    Raises:
-        UsageError: it was.
-    """
+    """Refuse a last input that is not there beside others that are: it was meant for a result."""
     *others, last = sources
     if others and not _exists(last) and all(map(_exists, others)):
         raise UsageError(
@@ -147,11 +140,6 @@ def name_outputs(
             `{folder}`; `-`; or nothing: beside each input. Folders are not made here.
         label: the kernels' part of a default name.
         suffix_of: the ending of the default output of an input.
-
-    Raises:
-        UsageError: two results would have one name, stdin has none, or a pattern's word is not
-            known.
-        InputError: several inputs and one file.
     """
     if output == STANDARD_STREAM:
         if len(sources) > 1:

@@ -16,11 +16,7 @@ SIZE_MARKER = b"\xff\x4f\xff\x51"
 
 
 def read_deep_jpeg2000(content: Content) -> Picture | None:
-    """Return a picture of more than 8 bits a channel; the others are left to Pillow.
-
-    Raises:
-        InputError: imagecodecs is not installed.
-    """
+    """Return a picture of more than 8 bits a channel; the others are left to Pillow."""
     data = content.data()
     at = data.find(SIZE_MARKER)
     if at < 0 or len(data) < at + 43:
@@ -43,11 +39,7 @@ def read_deep_jpeg2000(content: Content) -> Picture | None:
 
 
 def write_deep_jpeg2000(file: BinaryIO, pixels: Pixels) -> None:
-    """Write 16-bit pixels without loss.
-
-    Raises:
-        InputError: imagecodecs is not installed.
-    """
+    """Write 16-bit pixels without loss."""
     try:
         import imagecodecs
     except ImportError as problem:

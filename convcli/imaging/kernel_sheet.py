@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from convcli.engine.correlation import correlate
-from convcli.errors import InputError, MissingFileError
+from convcli.errors import InputError
 from convcli.files import new_file
+from convcli.imaging.picture import as_bytes, to_gray, white_level
+from convcli.imaging.reading import read_picture
 from convcli.imaging.sheet import TALLEST, Cell, Pixels, contact_sheet
 from convcli.kernels import Kernel, Magnitude
 
@@ -28,38 +29,22 @@ SHEET_SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp")
 def read_small(path: Path, width: int = CELL_WIDTH) -> Pixels:
     """Return a picture as gray levels, reduced to at most `width` pixels across (and twice down).
 
-    Raises:
-        InputError: the file is missing, is no picture, or is too large to open.
+    Transparency is laid on white; of numbers without a white the largest is white.
     """
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns halfway to its limit; beyond the limit it raises, which is told below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path)
-        with opened:
-            picture = ImageOps.exif_transpose(opened)
-            gray = _gray(picture)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path} does not exist.") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as problem:
-        raise InputError(f"{path} cannot be read as a picture: {problem}.") from problem
+    frame = to_gray(read_picture(path).frames[0])
+    shares = frame.pixels / np.float32(white_level(frame.pixels.dtype))
+    if frame.has_alpha:
+        shares = 1 - shares[..., 1] * (1 - shares[..., 0])
+    if shares.ndim == 3:
+        shares = shares[..., 0]
+    if frame.pixels.dtype.kind == "f":
+        shares = shares / (float(shares.max()) or 1.0)
+    gray = Image.fromarray(as_bytes(shares))
     share = min(1.0, width / gray.width, TALLEST * width / gray.height)
     if share < 1:
         size = (max(1, round(gray.width * share)), max(1, round(gray.height * share)))
         gray = gray.resize(size, Image.Resampling.BOX)
     return np.asarray(gray, np.uint8)
-
-
-def _gray(picture: Image.Image) -> Image.Image:
-    """Return 8-bit gray; 16-bit and float pictures are scaled, where Pillow would cut them off."""
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture, np.float64)
-        top = 65535.0 if picture.mode.startswith("I") else float(values.max()) or 1.0
-        return Image.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return picture.convert("L")
 
 
 def filtered(picture: Pixels, kernel: Kernel | Magnitude) -> Pixels:
@@ -98,11 +83,7 @@ def kernel_cells(picture: Pixels, kernels: Sequence[Kernel | Magnitude]) -> Iter
 
 
 def check_sheet_suffix(path: Path) -> None:
-    """Refuse a name that no sheet is written to.
-
-    Raises:
-        InputError: an unknown suffix.
-    """
+    """Refuse a name that no sheet is written to."""
     if path.suffix.lower() not in SHEET_SUFFIXES:
         raise InputError(
             f"{path}: a sheet is written as {', '.join(SHEET_SUFFIXES)}; "
@@ -120,12 +101,7 @@ def save_sheet(
     columns: int | None = None,
     title: str = "",
 ) -> tuple[int, int]:
-    """Write a contact sheet as a picture and return its height and width.
-
-    Raises:
-        InputError: an unknown suffix, or the folder is missing.
-        OutputExistsError: the file exists and `force` is off.
-    """
+    """Write a contact sheet as a picture and return its height and width."""
     check_sheet_suffix(path)
     sheet = contact_sheet(list(cells), cell_width=cell_width, columns=columns, title=title)
     with new_file(path, force=force, inputs=inputs) as temporary:

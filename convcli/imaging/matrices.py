@@ -39,10 +39,6 @@ def read_matrix(
 
     Returns:
         H x W or H x W x C; float64 from text, the file's own real numbers from NPY.
-
-    Raises:
-        InputError: missing, empty, ragged, not numeric (row and column are named), too large, or
-            an NPY file that holds something else than real numbers on 1 to 3 axes.
     """
     name = name or (str(source) if isinstance(source, Path) else "the input")
     try:
@@ -87,9 +83,6 @@ def parse_matrix(text: str, name: str = "the matrix") -> Matrix:
     >>> parse_matrix("1 2 3\n4 5 6")
     array([[1., 2., 3.],
            [4., 5., 6.]])
-
-    Raises:
-        InputError: ragged rows or a cell that is no finite number.
     """
     planes: list[list[list[float]]] = [[]]
     for number, line in enumerate(text.splitlines(), start=1):

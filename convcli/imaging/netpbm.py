@@ -32,11 +32,7 @@ def read_deep_pnm(content: Content) -> Picture | None:
 
 
 def read_pfm(content: Content) -> Picture:
-    """Return a PFM, gray or color, as float32; its scale's sign is the order of bytes.
-
-    Raises:
-        InputError: no such header, or fewer numbers than it says.
-    """
+    """Return a PFM, gray or color, as float32; its scale's sign is the order of bytes."""
     data = content.data()
     found = _HEADER.match(data[:LONGEST_HEADER])
     if found is None:

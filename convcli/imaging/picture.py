@@ -193,11 +193,10 @@ def as_sample(frame: Frame, size: tuple[int, int] | None = None) -> NDArray[np.u
     (1, 1, 1)
     """
     pixels = frame.pixels if frame.pixels.ndim == 3 else frame.pixels[..., np.newaxis]
-    if pixels.dtype != np.uint8 or frame.has_alpha:
+    if frame.has_alpha:
         shares = pixels.astype(np.float32) / white_level(pixels.dtype)
-        if frame.has_alpha:
-            shares = shares[..., :-1] * shares[..., -1:]
-        pixels = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+        pixels = shares[..., :-1] * shares[..., -1:]
+    pixels = as_bytes(pixels)
     if size is None or pixels.shape[:2] == size:
         return np.ascontiguousarray(pixels, np.uint8)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)

@@ -67,11 +67,7 @@ def _inflate(data: memoryview, stored: Any) -> bool:
 
 
 def _pieces(data: memoryview) -> Iterator[bytes]:
-    """Yield the content of the IDAT chunks, joined to pieces of about a megabyte.
-
-    Raises:
-        ValueError: a chunk that is cut off, or one of another kind than `PLAIN_CHUNKS`.
-    """
+    """Yield the content of the IDAT chunks, joined to pieces of about a megabyte."""
     waiting: list[memoryview] = []
     size, at, kind = 0, len(SIGNATURE), b""
     while kind != b"IEND":

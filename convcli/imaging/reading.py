@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from convcli.errors import ConvcliError, InputError, MissingFileError
-from convcli.imaging.content import Content, Limits, format_of
+from convcli.imaging.content import Content, Limits
 from convcli.imaging.jpeg2000 import read_deep_jpeg2000
 from convcli.imaging.netpbm import read_deep_pnm, read_pfm
 from convcli.imaging.picture import Picture
 from convcli.imaging.pillow import OnSize, read_with_pillow
 from convcli.imaging.tiff import read_tiff
 
-READABLE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".pgm", ".pbm"}
-    | {".pnm", ".pfm", ".webp", ".jp2", ".j2k", ".tga", ".avif"}
-)
-"""What a directory is searched for."""
 
-READERS: dict[str, Callable[[Content], Picture | None]] = {
-    "TIFF": read_tiff,
-    "PPM": read_deep_pnm,
-    "PFM": read_pfm,
-    "JPEG2000": read_deep_jpeg2000,
-}
-"""What Pillow does not read in full; None from one of them leaves the file to Pillow."""
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A kind of file.
+
+    Attributes:
+        suffixes: that a directory is searched for.
+        starts: first bytes of such a file, where Pillow does not read all of them in full.
+        read: reads what Pillow would not; None from it leaves the file to Pillow.
+    """
+
+    suffixes: tuple[str, ...]
+    starts: tuple[bytes, ...] = ()
+    read: Callable[[Content], Picture | None] | None = None
+
+
+READERS = (
+    Reader((".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tga", ".avif")),
+    Reader((".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), read_tiff),
+    Reader((".ppm", ".pgm", ".pbm", ".pnm"), (b"P5", b"P6"), read_deep_pnm),
+    Reader((".pfm",), (b"PF", b"Pf"), read_pfm),
+    Reader((".jp2", ".j2k"), (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "), read_deep_jpeg2000),
+)
+"""Every kind of file that can be read."""
+
+READABLE_SUFFIXES = frozenset(suffix for reader in READERS for suffix in reader.suffixes)
 
 
 def read_picture(
@@ -47,9 +61,6 @@ def read_picture(
         limits: refuse pictures that would become larger than this.
         on_size: told height, width and channels of an 8-bit picture before its pixels are
             unpacked, so that other things can be made ready meanwhile.
-
-    Raises:
-        InputError: missing, empty, truncated, too large or no picture that can be read in full.
     """
     name = name or (str(source) if isinstance(source, Path) else "the input")
     content = Content(source, name, limits)
@@ -57,10 +68,10 @@ def read_picture(
         head = content.head()
         if not head:
             raise InputError(f"{name}: the file is empty.")
-        reader = READERS.get(format_of(head))
+        read = next((one.read for one in READERS if head.startswith(one.starts)), None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes and tags; what matters is checked here
-            picture = reader(content) if reader else None
+            picture = read(content) if read else None
             return picture or read_with_pillow(content, on_size)
     except ConvcliError:
         raise

@@ -84,11 +84,7 @@ class ClusterRun:
     ]
 
     def run(self, on_done: Callable[[], None]) -> list[FileReport | ConvcliError]:
-        """Filter all pictures; write each when it is back. A failed one does not stop the others.
-
-        Raises:
-            InputError: the scheduler or its workers are not to be had, or are lost for good.
-        """
+        """Filter all pictures, each written when it is back; failed ones do not stop the others."""
         found: dict[int, FileReport | ConvcliError] = {}
         for place, (source, _) in enumerate(self.batch.jobs):
             problem = _unreadable(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,9 +73,6 @@ def contact_sheet(
     Returns:
         uint8, height x width x 3.
 
-    Raises:
-        ValueError: no cells, or sizes below 1.
-
     >>> import numpy as np
     >>> gray = np.zeros((8, 8), np.uint8)
     >>> contact_sheet([Cell("one", gray), Cell("two", gray)], cell_width=64).shape
@@ -85,7 +82,7 @@ def contact_sheet(
         raise ValueError("a sheet needs at least one cell, one column and one pixel of width")
     fitting = max(1, (width - GAP) // (cell_width + GAP))
     across = min(columns or fitting, len(cells))
-    rows = [_Row(row, cell_width) for row in _rows(cells, across)]
+    rows = [_Row(row, cell_width) for row in rows_of(cells, across)]
     top = GAP + (HEADING_LINE if title else 0)
     size = (across * (cell_width + GAP) + GAP, top + sum(row.height for row in rows))
     sheet = Image.new("RGB", size, PAPER)
@@ -152,14 +149,14 @@ def gray_levels(values: NDArray[np.floating], *, about_zero: bool = False) -> Pi
     return np.asarray(np.rint(255 * ((values - low) / ((high - low) or 1.0))), np.uint8)
 
 
-def _rows(cells: Sequence[Cell], across: int) -> Iterator[list[Cell]]:
-    row: list[Cell] = []
+def rows_of(cells: Sequence[Cell], across: int) -> list[list[Cell]]:
+    """Return the cells in rows; a heading begins a new one."""
+    rows: list[list[Cell]] = []
     for cell in cells:
-        if row and (cell.heading or len(row) == across):
-            yield row
-            row = []
-        row.append(cell)
-    yield row
+        if not rows or cell.heading or len(rows[-1]) == across:
+            rows.append([])
+        rows[-1].append(cell)
+    return rows
 
 
 def _resized(pixels: Pixels, width: int) -> Image.Image:

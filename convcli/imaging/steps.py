@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,6 @@ def load_kernel(spec: str) -> Kernel | Magnitude | Step:
     """Return the kernel that a user wrote: a name, a family, rows, or the path of a matrix file.
 
     A file with several planes, or an array of three axes, is a kernel with channels.
-
-    Raises:
-        UsageError: as `convcli.kernels.find`, or a file that holds no kernel.
     """
     path = Path(spec)
     if "\n" in spec or ";" in spec or not (is_matrix_name(path) or _is_file(path)):
@@ -123,9 +120,6 @@ def make_step(
 
     >>> make_step("1 2 1; 2 4 2; 1 2 1", normalize=True).divisor
     16.0
-
-    Raises:
-        UsageError: no such kernel, a divisor of 0, or `normalize` beside a divisor or offset.
     """
     step = _plain_step(kernel)
     if normalize:
@@ -135,11 +129,11 @@ def make_step(
                 "--divisor and --offset."
             )
         return _normalized(step)
-    divisor = step.divisor if divisor is None else divisor
-    offset = step.offset if offset is None else offset
+    divisor = float(step.divisor if divisor is None else divisor)
+    offset = float(step.offset if offset is None else offset)
     if divisor == 0 or not math.isfinite(divisor) or not math.isfinite(offset):
         raise UsageError(f"divisor {divisor:g}, offset {offset:g}: finite, and not divided by 0.")
-    return _changed(step, divisor, offset)
+    return replace(step, divisor=divisor, offset=offset)
 
 
 def _normalized(step: Step) -> Step:
@@ -153,20 +147,7 @@ def _normalized(step: Step) -> Step:
     else:
         divisor, offset, said = 1.0, 128.0, "sum 0: divisor 1, plus 128"
     note = f"Normalized by GIMP's rule, {said}."
-    return _changed(step, divisor, offset, note)
-
-
-def _changed(step: Step, divisor: float, offset: float, note: str = "") -> Step:
-    return Step(
-        step.name,
-        step.slug,
-        step.weights,
-        step.names,
-        step.directions_xy,
-        float(divisor),
-        float(offset),
-        note,
-    )
+    return replace(step, divisor=divisor, offset=offset, note=note)
 
 
 def _plain_step(kernel: Any) -> Step:

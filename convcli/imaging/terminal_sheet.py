@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from convcli.imaging.half_blocks import color_lines, shrunk
-from convcli.imaging.sheet import Cell, Pixels
+from convcli.imaging.sheet import Cell, Pixels, rows_of
 
 SHADES = " .:-=+*#%@"
 """From dark to light, for terminals without color: on a dark ground ink is light."""
@@ -42,7 +42,7 @@ def draw_cells(
     width = _cell_width(cells, columns)
     across = max(1, (columns + GAP) // (width + GAP))
     lines = [title[:columns]] if title else []
-    for row in _rows(cells, across):
+    for row in rows_of(cells, across):
         if row[0].heading:
             lines += [*([""] if lines else []), row[0].heading[:columns]]
         lines += _row(row, width, 2 * max(rows - 4, 4), color)
@@ -57,15 +57,6 @@ def _cell_width(cells: Sequence[Cell], columns: int) -> int:
     words = max(len(line) for cell in cells for line in cell.caption.splitlines() or [""])
     widest = WIDEST if len(cells) <= MANY else WIDEST_OF_MANY
     return max(1, min(max(pictures, words, NARROWEST), widest, columns))
-
-
-def _rows(cells: Sequence[Cell], across: int) -> list[list[Cell]]:
-    rows: list[list[Cell]] = []
-    for cell in cells:
-        if not rows or cell.heading or len(rows[-1]) == across:
-            rows.append([])
-        rows[-1].append(cell)
-    return rows
 
 
 def _row(cells: Sequence[Cell], width: int, tallest: int, color: bool) -> list[str]:

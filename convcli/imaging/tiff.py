@@ -32,11 +32,7 @@ LARGEST_EXACT = 1 << 24
 
 
 def read_tiff(content: Content) -> Picture | None:
-    """Return a TIFF with all pages at full depth; what Pillow reads exactly is left to it.
-
-    Raises:
-        InputError: tifffile is not installed, or the file holds no picture.
-    """
+    """Return a TIFF with all pages at full depth; what Pillow reads exactly is left to it."""
     odd = _beyond_pillow(content)
     if odd is None:
         return None
@@ -184,11 +180,7 @@ def _known_channels(
 def write_deep_tiff(
     file: BinaryIO, frames: tuple[Frame, ...], metadata: Metadata, *, compress: bool
 ) -> None:
-    """Write frames of any depth and number of channels, losslessly packed.
-
-    Raises:
-        InputError: tifffile is not installed.
-    """
+    """Write frames of any depth and number of channels, losslessly packed."""
     tifffile = _tifffile("TIFF files of deep colors")
     options: dict[str, Any] = {
         "compression": "zlib",

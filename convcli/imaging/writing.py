@@ -208,9 +208,6 @@ def kind_of(path: Path) -> str:
 
     >>> kind_of(Path("edges.TIF"))
     'TIFF'
-
-    Raises:
-        UsageError: the ending is missing or not known.
     """
     suffix = path.suffix.lower()
     if suffix not in KINDS:
@@ -240,11 +237,6 @@ def write_picture(
         force: replace an existing file.
         inputs: files that are never replaced.
         options: `compress`, `quality`, `threads`.
-
-    Raises:
-        UsageError: unknown ending, or `path` is an input.
-        InputError: the format cannot hold these pixels; folder missing or not writable.
-        OutputExistsError: the file exists and `force` is off.
     """
     kind = kind_of(path)
     check_fit(str(path), kind, picture)
@@ -253,11 +245,7 @@ def write_picture(
 
 
 def check_fit(name: str, kind: str, picture: Picture) -> None:
-    """Refuse pixels that the format would silently change.
-
-    Raises:
-        InputError: transparency, depth or channels that `kind` does not hold.
-    """
+    """Refuse pixels that the format would silently change."""
     form = FORMATS[kind]
     frame = picture.frames[0]
     dtype, channels = frame.pixels.dtype, _channels(frame)
@@ -283,11 +271,7 @@ def encode(
     options: FileOptions = FileOptions(),
     name: str = "the picture",
 ) -> tuple[str, ...]:
-    """Write a picture in the format `kind` to an open file; return what was not kept.
-
-    Raises:
-        InputError: the encoder refuses the picture.
-    """
+    """Write a picture in the format `kind` to an open file; return what was not kept."""
     form, notes = FORMATS[kind], []
     if len(picture.frames) > 1 and not _holds_frames(form, kind, picture):
         said = f"{kind} holds one picture: the first of {len(picture.frames)} frames was written."

@@ -159,9 +159,9 @@ def test_edges_are_stretched_to_be_seen_and_means_keep_their_scale() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said", "code"),
     [
-        ("none.png", None, "none.png does not exist", 3),
-        ("text.png", b"no picture", "cannot be read as a picture", 3),
-        ("empty.png", b"", "cannot be read as a picture", 3),
+        ("none.png", None, "none.png: there is no such file", 3),
+        ("text.png", b"no picture", "text.png: not a picture that can be read", 3),
+        ("empty.png", b"", "empty.png: the file is empty", 3),
     ],
 )
 def test_a_bad_picture_has_a_sentence(
