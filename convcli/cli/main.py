@@ -32,7 +32,7 @@ PANELS: dict[str, dict[str, str]] = {
         "data": "data",
         "gradcheck": "train",
     },
-    "Seeing": {"show": "show", "explain": "explain", "report": "report", "page": "page"},
+    "Seeing": {"show": "show", "explain": "explain", "report": "runs", "page": "runs"},
     "Exchange": {
         "export": "models",
         "import": "models",

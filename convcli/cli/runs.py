@@ -1,23 +1,43 @@
-"""`convcli runs`: what has been trained, side by side."""
+"""`convcli runs|report|page`: what has been trained, side by side, as pages, and live."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from convcli.cli.options import FormatOption, QuietOption
+from convcli.cli.learn_options import ModelArgument
+from convcli.cli.options import (
+    FileOutput,
+    ForceOption,
+    Output,
+    QuietOption,
+    Style,
+    ThreadsOption,
+    takes,
+)
+from convcli.errors import ConvcliError, InputError, OutputExistsError, UsageError
+from convcli.net.lookup import model_path
+from convcli.option import option
 
 if TYPE_CHECKING:
-    from convcli.learn.rundir import RunDirectory
-    from convcli.report import Report
+    from convcli.cli.console import Messages
+    from convcli.report.document import Document
 
-HELP = """List the runs in a folder, newest last, or compare several: what differs between them,
-and what came of it.
-"""
+COMPARISON = Path("comparison.html")
+PAGES = {".html", ".htm"}
 
-EXAMPLES = """Examples:
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("runs", epilog=RUNS_EXAMPLES)(runs)
+    app.command("report", epilog=REPORT_EXAMPLES)(report)
+    app.command("page", epilog=PAGE_EXAMPLES)(page)
+
+
+RUNS_EXAMPLES = """Examples:
 
   convcli runs
 
@@ -26,14 +46,8 @@ EXAMPLES = """Examples:
   convcli runs runs/first runs/second
 """
 
-SortKey = Literal["started", "val_accuracy", "test_accuracy", "train_seconds", "params"]
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("runs", help=HELP, epilog=EXAMPLES)(runs)
-
-
+@takes(out=Output)
 def runs(
     places: Annotated[
         list[Path] | None,
@@ -43,17 +57,21 @@ def runs(
             show_default="runs",
         ),
     ] = None,
-    sort: Annotated[SortKey, typer.Option("--sort", help="Which comes last.")] = "started",
-    style: FormatOption = None,
-    quiet: QuietOption = False,
+    *,
+    sort: Literal["started", "val_accuracy", "test_accuracy", "train_seconds", "params"] = option(
+        "Which comes last.", default="started"
+    ),
+    out: Output,
 ) -> None:
-    """Parse, call, render."""
-    from convcli.cli.console import Messages, emit
-    from convcli.errors import InputError
+    """List the runs in a folder, newest last, or compare several.
+
+    A comparison shows what differs between them, and what came of it.
+    """
     from convcli.learn.rundir import RunDirectory, find_runs
+    from convcli.present.runs import differences_report, list_report
 
     if places and len(places) > 1:
-        emit(comparison_report([RunDirectory(place) for place in places]), style)
+        out.emit(differences_report([RunDirectory(place) for place in places]))
         return
     folder = places[0] if places else Path("runs")
     found = []
@@ -61,100 +79,151 @@ def runs(
         try:
             found.append((directory, directory.read_record()))
         except InputError as problem:
-            Messages(quiet=quiet).say(str(problem))
+            out.messages.say(str(problem))
     if not found:
         raise InputError(f"There are no runs in {folder}. Train first: convcli train")
-    emit(list_report(sorted(found, key=lambda item: _sort_key(item[1], sort))), style)
+    out.emit(list_report(found, sort))
 
 
-def _sort_key(record: dict[str, Any], key: str) -> tuple[bool, Any]:
-    value = record.get(key) if key == "started" else figures_of(record).get(key)
-    known = isinstance(value, str if key == "started" else int | float)
-    return (known, value if known else 0)
+REPORT_EXAMPLES = """Examples:
+
+  convcli report runs/first
+
+  convcli report runs/first runs/second -o comparison.html
+
+  convcli report runs/sweep --format json
+"""
 
 
-def figures_of(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of a finished run, none of one that is not."""
-    result = record.get("result")
-    return result if isinstance(result, dict) else {}
+@dataclass(frozen=True)
+class PageOutput(FileOutput):
+    """Where a page goes, or in which form its figures are printed."""
 
-
-def list_report(found: list[tuple[RunDirectory, dict[str, Any]]]) -> Report:
-    """Return one row for each run."""
-    from convcli.report import Column, Report
-    from convcli.report.numbers import as_seconds, percent
-
-    columns = (
-        Column("run", "run"),
-        Column("status", "status"),
-        Column("data", "data"),
-        Column("epochs", "epochs", "right"),
-        Column("params", "parameters", "right"),
-        Column("val_accuracy", "validation", "right", percent),
-        Column("test_accuracy", "test", "right", percent),
-        Column("train_seconds", "trained", "right", lambda s: "-" if s is None else as_seconds(s)),
+    format: Style | None = option(
+        "Print the runs' figures in this form instead of writing a page; with -o both.",
+        metavar="FORMAT",
     )
-    rows = []
-    for directory, record in found:
-        result = figures_of(record)
-        figures = (result.get(column.key) for column in columns[4:])
-        rows.append(
-            (
-                directory.path.as_posix(),
-                record.get("status"),
-                record.get("data"),
-                record.get("epochs_done"),
-                *figures,
-            )
-        )
-    return Report(
-        title="",
-        columns=columns,
-        rows=tuple(rows),
-        notes=tuple(
-            f"{directory.path.as_posix()} died: go on with convcli train --resume "
-            f"{directory.path.as_posix()}"
-            for directory, record in found
-            if record.get("status") == "died"
-        ),
-        document=[{"run": d.path.as_posix(), **record} for d, record in found],
+    output: Path | None = option(
+        "Where the page goes.",
+        "-o",
+        "--output",
+        show_default="report.html in the run; of several: comparison.html",
     )
 
 
-def comparison_report(directories: list[RunDirectory]) -> Report:
-    """Return what differs between runs, one row a figure, and their results."""
-    from convcli.report import Column, Report
+@takes(out=PageOutput)
+def report(
+    places: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Runs, or folders of runs."),
+    ],
+    *,
+    threads: ThreadsOption = 0,
+    out: PageOutput,
+) -> None:
+    """Write a run as one HTML page, or several runs side by side on one.
 
-    flat = [_flattened(directory.read_record()) for directory in directories]
-    keys = list(dict.fromkeys(key for record in flat for key in record))
-    columns = (
-        Column("figure", "figure"),
-        *(
-            Column(f"run{number}", directory.path.name, "right", _cell)
-            for number, directory in enumerate(directories, start=1)
-        ),
-    )
-    rows = tuple(
-        (key, *(record.get(key) for record in flat))
-        for key in keys
-        if len({repr(record.get(key)) for record in flat}) > 1
-    )
-    return Report(title="What differs", columns=columns, rows=rows)
+    The page of one run goes into its directory, in place of the one that training left there. A
+    folder stands for all runs in it. A page needs no network and no script, and prints well.
+    """
+    from convcli.present.facts import runs_at
 
+    found = list(dict.fromkeys(run for place in places for run in runs_at(place)))
+    if out.format is None or out.output is not None:
+        path = out.output or (found[0] / "report.html" if len(found) == 1 else COMPARISON)
+        _check(path, renewed=out.output is None and len(found) == 1, force=out.force)
+        document = _document(found, path, out.messages, threads, force=out.force)
+        _write(document, path, out.messages)
+    if out.format is not None:
+        from convcli.present.comparison import figures_report
+        from convcli.present.facts import read_runs
 
-def _flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in record.items():
-        if key == "process":
-            continue
-        if isinstance(value, dict):
-            flat |= _flattened(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = tuple(value) if isinstance(value, list) else value
-    return flat
+        out.emit(figures_report(read_runs(found)))
 
 
-def _cell(value: Any) -> str:
-    from convcli.report.value import as_text
+def _check(path: Path, *, renewed: bool, force: bool) -> None:
+    """Refuse a place that would lose something; a page of ours in its own run is renewed."""
+    from convcli.files import check_target
+    from convcli.present.run_page import is_run_page
 
-    return as_text(value)
+    if path.suffix.lower() not in PAGES:
+        raise UsageError(f"{path}: the page is written as HTML; name it {path.stem}.html.")
+    check_target(path, force=force or (renewed and is_run_page(path)))
+
+
+def _document(
+    found: list[Path], path: Path, messages: Messages, threads: int, *, force: bool
+) -> Document:
+    """Return the page of one run or of several.
+
+    Raises:
+        OutputExistsError: the page there shows samples that cannot be had any more.
+    """
+    if len(found) > 1:
+        from convcli.present.comparison import comparison_document
+
+        return comparison_document(found)
+    from convcli.learn.rundata import load_run_data
+    from convcli.learn.rundir import RunDirectory
+    from convcli.present.run_page import has_samples, run_document
+
+    data, missing = None, ""
+    try:
+        with messages.counted() as progress:
+            data = load_run_data(RunDirectory(found[0]), progress)
+    except ConvcliError as problem:
+        missing = str(problem)
+        if path.exists() and not force and has_samples(path):
+            raise OutputExistsError(
+                f"{path} shows samples that cannot be had now, so it was kept. {missing} "
+                "Use --force to replace it all the same, or another place with -o."
+            ) from None
+        messages.say(f"Without the samples: {missing}")
+    return run_document(found[0], data, missing=missing, threads=threads)
+
+
+def _write(document: Document, path: Path, messages: Messages) -> None:
+    from convcli.files import write_text
+    from convcli.report.document import render_document
+    from convcli.report.numbers import as_bytes
+
+    write_text(path, render_document(document), force=True)
+    messages.say(f"{path}: {as_bytes(path.stat().st_size)}; open it in a browser.")
+
+
+PAGE_EXAMPLES = """Examples:
+
+  convcli page runs/first/model.safetensors
+
+  convcli page model.safetensors -o lesson.html --title "Digits, layer by layer"
+"""
+
+
+@takes()
+def page(
+    model: ModelArgument,
+    *,
+    output: Path = option("Where the page goes.", "-o", "--output", default=Path("page.html")),
+    title: str | None = option("Heading of the page.", show_default="the network's name"),
+    quiet: QuietOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Write a page where one draws and watches every layer answer; it works without a network."""
+    from convcli.cli.console import Messages
+    from convcli.files import check_target, write_text
+    from convcli.inspect.live import page_network
+    from convcli.learn.modelfile import load
+    from convcli.report.live import build_page
+    from convcli.report.numbers import as_bytes
+
+    path = model_path(model)
+    check_target(output, force=force, inputs=[path])
+    trained = load(path)
+    totals = trained.network.trace().totals
+    accuracy = trained.metrics.get("test_accuracy")
+    measured = f", test accuracy {accuracy:.2%}" if isinstance(accuracy, float) else ""
+    summary = f"{len(trained.class_names)} classes, {totals.params:,} parameters{measured}."
+    text = build_page(title or f"{trained.network.name}, live", summary, page_network(trained))
+    write_text(output, text, force=force, inputs=[path])
+    size = as_bytes(output.stat().st_size)
+    Messages(quiet=quiet).say(f"{output}: {size}; open it in a browser and draw.")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from convcli.present.facts import RunFacts, read_runs
-from convcli.report import Column, Report
+from convcli.present.facts import RunFacts, differing, read_runs, setting_text
+from convcli.report import Column, Report, tabulate
 from convcli.report.chart import Line, line_chart
 from convcli.report.document import Block, Document, Figure, Section
-from convcli.report.numbers import as_seconds, percent
+from convcli.report.numbers import percent
 
 SETTINGS = ("data", "seed", "samples", "recipe", "environment", "convcli")
 """Parts of a record that were decided before the training, not measured in it."""
@@ -45,34 +45,30 @@ def figures_report(runs: Sequence[RunFacts]) -> Report:
 
     The JSON document has the settings that differ too.
     """
-    columns = (
-        Column("run", "run"),
-        *((Column("data", "data"),) if len(by_data(runs)) > 1 else ()),
-        Column("params", "parameters", "right"),
-        Column("epochs", "epochs", "right"),
-        Column("best_epoch", "best", "right"),
-        Column("train_accuracy", "training", "right", percent),
-        Column("val_accuracy", "validation", "right", percent),
-        Column("test_accuracy", "test", "right", percent),
-        Column("test_loss", "test loss", "right", _loss),
-        Column("train_seconds", "trained", "right", _duration),
-    )
-    rows = tuple(tuple(_figures(one)[column.key] for column in columns) for one in runs)
-    differing = differing_settings(runs)
+    columns = {
+        "run": "Run",
+        **({"data": "Data"} if len(by_data(runs)) > 1 else {}),
+        "params": "Parameters",
+        "epochs": "Epochs",
+        "best_epoch": "Best",
+        "train_accuracy": "Training|%",
+        "val_accuracy": "Validation|%",
+        "test_accuracy": "Test|%",
+        "test_loss": "Test loss|.4f",
+        "train_seconds": "Time|s",
+    }
+    settings = differing_settings(runs)
     document = [
-        _figures(one) | {"settings": {key: texts[place] for key, texts in differing.items()}}
+        _figures(one) | {"settings": {key: texts[place] for key, texts in settings.items()}}
         for place, one in enumerate(runs)
     ]
     note = "Training and validation accuracy are those of the best epoch, whose weights were kept."
-    return Report("", columns, rows, notes=(note,), document=document)
+    return tabulate(document, columns, notes=[note], name="runs")
 
 
 def differing_settings(runs: Sequence[RunFacts]) -> dict[str, list[Any]]:
     """Return the settings that are not the same in all runs: name -> value of each run."""
-    flat = [_settings(one) for one in runs]
-    keys = dict.fromkeys(key for settings in flat for key in settings)
-    values = {key: [settings.get(key) for settings in flat] for key in keys}
-    return {key: found for key, found in values.items() if len(set(map(repr, found))) > 1}
+    return differing([{key: one.record.get(key) for key in SETTINGS} for one in runs])
 
 
 def _lead(runs: Sequence[RunFacts]) -> str:
@@ -122,48 +118,19 @@ def _figures(run: RunFacts) -> dict[str, Any]:
     }
 
 
-def _settings(run: RunFacts) -> dict[str, Any]:
-    """Return the settings of a run under flat names, such as `recipe.batch`."""
-    flat: dict[str, Any] = {}
-    for key in SETTINGS:
-        value = run.record.get(key)
-        if isinstance(value, dict):
-            flat |= {f"{key}.{name}": part for name, part in value.items()}
-        else:
-            flat[key] = value
-    return flat
-
-
 def _settings_block(runs: Sequence[RunFacts]) -> Block:
-    differing = differing_settings(runs)
-    if not differing:
+    settings = differing_settings(runs)
+    if not settings:
         return "None: all settings are the same."
-    columns = (
-        Column("run", "run"),
-        *(
-            Column(key, key.removeprefix("recipe.").translate(_SPACED), "left", _text)
-            for key in differing
-        ),
-    )
-    rows = tuple(
-        (one.name, *(values[place] for values in differing.values()))
+    columns: dict[str, str | Column] = {"run": "Run"}
+    for key in settings:
+        header = key.removeprefix("recipe.").translate(_SPACED).capitalize()
+        columns[key] = Column(key, header, text=setting_text)
+    rows = [
+        {"run": one.name, **{key: values[place] for key, values in settings.items()}}
         for place, one in enumerate(runs)
-    )
-    return Report("", columns, rows)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "-"
-    return "-" if value in {None, ""} else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _loss(loss: float | None) -> str:
-    return "-" if loss is None else f"{loss:.4f}"
-
-
-def _duration(seconds: float | None) -> str:
-    return "-" if seconds is None else as_seconds(seconds)
+    ]
+    return tabulate(rows, columns)
 
 
 def _curve_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
@@ -232,8 +199,7 @@ def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
     words = (
         "Training and validation figures are those of the last epoch, test figures those of the "
         "best; runs of one size are averaged. Where both are poor the network is too small "
-        "(under-fitting); where training goes on improving and validation does not, it learns "
-        "its samples by heart (over-fitting)."
+        "(underfitting); where training goes on improving and validation does not, it overfits."
     )
     return (*blocks, words)
 

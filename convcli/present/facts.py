@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from convcli.errors import ConvcliError, InputError
-from convcli.learn.rundir import HISTORY, RECORD, RunDirectory
+from convcli.learn.rundir import HISTORY, RECORD, RunDirectory, find_runs
 from convcli.net import parse_notation
+from convcli.report.value import as_text
 
 History = list[dict[str, float | None]]
 
@@ -108,3 +110,58 @@ def _facts(place: Path, name: str) -> RunFacts:
     record = directory.read_record()
     history = directory.read_history() if (place / HISTORY).is_file() else []
     return RunFacts(directory, name, record, history)
+
+
+def runs_at(place: Path) -> list[Path]:
+    """Return the run at a place, or all runs in a folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    if (place / RECORD).is_file():
+        return [place]
+    found = sorted((directory.path for directory in find_runs(place)), key=_by_numbers)
+    if not found:
+        raise InputError(f"There is no run in {place}. Train first: convcli train -o {place}")
+    return found
+
+
+def _by_numbers(path: Path) -> list[tuple[bool, int, str]]:
+    """Return a key that puts n2 before n16.
+
+    >>> [path.name for path in sorted([Path("n16"), Path("n2")], key=_by_numbers)]
+    ['n2', 'n16']
+    """
+    parts = re.split(r"(\d+)", path.as_posix())
+    return [(p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts]
+
+
+def differing(records: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return what is not the same in all records: name -> its value in each.
+
+    >>> differing([{"seed": 0, "recipe": {"lr": 0.1}}, {"seed": 0, "recipe": {"lr": 0.2}}])
+    {'recipe.lr': [0.1, 0.2]}
+    """
+    flat = [_flattened(record) for record in records]
+    keys = dict.fromkeys(key for one in flat for key in one)
+    values = {key: [one.get(key) for one in flat] for key in keys}
+    return {key: found for key, found in values.items() if len(set(map(repr, found))) > 1}
+
+
+def _flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        inner = isinstance(value, dict)
+        flat |= _flattened(value, f"{prefix}{key}.") if inner else {prefix + key: value}
+    return flat
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting as people read it: lists with commas, a dash for none.
+
+    >>> setting_text(["conv1", "conv2"]), setting_text(""), setting_text(0.001), setting_text(1000)
+    ('conv1, conv2', '-', '0.001', '1,000')
+    """
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value == "" else f"{value:g}" if isinstance(value, float) else as_text(value)

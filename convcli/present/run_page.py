@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from convcli.errors import ConvcliError, InputError
 from convcli.files import write_text
 from convcli.present.curves import CURVES, curve_charts, epochs_report
-from convcli.present.facts import RunFacts, read_run
+from convcli.present.facts import RunFacts, read_run, setting_text
 from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
 from convcli.report import Column, Report
 from convcli.report.document import GENERATOR, Block, Document, Figure, Section, render_document
 from convcli.report.numbers import as_seconds, percent
+from convcli.report.records import figure
 
 if TYPE_CHECKING:
     from convcli.data import Dataset, ProgressCallback
@@ -126,22 +128,31 @@ def _result_report(facts: RunFacts) -> Report:
         ("status", facts.record.get("status")),
         ("started", str(facts.record.get("started", "-")).replace("T", " ")),
         ("test accuracy", percent(facts.result("test_accuracy"))),
-        ("test loss", _rounded(facts.result("test_loss"))),
+        ("test loss", figure(facts.result("test_loss"), ".4f")),
         ("validation accuracy of the model", percent(best.get("val_accuracy"))),
-        ("validation loss of the model", _rounded(best.get("val_loss"))),
+        ("validation loss of the model", figure(best.get("val_loss"), ".4f")),
         ("training accuracy in that epoch", percent(best.get("train_accuracy"))),
-        ("best epoch", _whole(best.get("number"))),
+        ("best epoch", figure(best.get("number"), ",.0f")),
         ("epochs", len(facts.history)),
         ("parameters", facts.result("params")),
-        ("training", _duration(facts.result("train_seconds"))),
-        ("compilation before it", _duration(facts.result("compile_seconds"))),
-        ("samples a second", _whole(facts.result("samples_per_second"))),
+        ("training", figure(facts.result("train_seconds"), "s")),
+        ("compilation before it", figure(facts.result("compile_seconds"), "s")),
+        ("samples a second", figure(facts.result("samples_per_second"), ",.0f")),
     ]
-    columns = (Column("figure", "figure"), Column("value", "value", "right"))
-    notes: tuple[str, ...] = ()
+    notes = []
     if not facts.finished:
-        notes = ("The test samples are read once, at the end; this run has not come to it.",)
-    return Report("", columns, tuple(row for row in rows if row[1] not in {None, "-"}), notes=notes)
+        notes = ["The test samples are read once, at the end; this run has not come to it."]
+    return _pairs("Figure", [row for row in rows if row[1] not in {None, "-"}], notes, "right")
+
+
+def _pairs(
+    header: str,
+    rows: Iterable[tuple[str, Any]],
+    notes: Sequence[str],
+    align: Literal["left", "right"] = "left",
+) -> Report:
+    columns = Column("name", header), Column("value", "Value", align, setting_text)
+    return Report("", columns, tuple(rows), notes=tuple(notes))
 
 
 def _network_blocks(facts: RunFacts) -> tuple[Block, ...]:
@@ -195,7 +206,10 @@ def _sections_of_the_model(
     try:
         if missing:
             raise InputError(missing)
-        data = data or _data_again(facts, progress)
+        if data is None:
+            from convcli.learn.rundata import load_run_data
+
+            data = load_run_data(facts.directory, progress)
         answers = sample_sections(facts, trained, data, threads)
     except ConvcliError as problem:
         words = (
@@ -205,12 +219,6 @@ def _sections_of_the_model(
     return (*answers, filters_section(trained))
 
 
-def _data_again(facts: RunFacts, progress: ProgressCallback | None) -> Dataset:
-    from convcli.learn.rundata import load_run_data
-
-    return load_run_data(facts.directory, progress)
-
-
 def _recipe_blocks(facts: RunFacts) -> tuple[Block, ...]:
     """Return what decided the training: data, seed and all figures of the recipe."""
     rows: list[tuple[str, Any]] = [
@@ -218,41 +226,19 @@ def _recipe_blocks(facts: RunFacts) -> tuple[Block, ...]:
         *((f"{name} samples", count) for name, count in facts.part("samples").items()),
         ("seed", facts.record.get("seed")),
     ]
-    rows += [
-        (name.replace("_", " "), _setting(value)) for name, value in facts.part("recipe").items()
-    ]
-    columns = (Column("setting", "setting"), Column("value", "value"))
+    rows += [(name.replace("_", " "), value) for name, value in facts.part("recipe").items()]
     notes = ["A dash is the usual value of the optimizer, or none."]
     if facts.part("validation").get("indices"):
         notes.append(
             "Which samples were set aside for validation stands in "
             f"{facts.part('validation')['indices']}."
         )
-    return (Report("", columns, tuple(rows), notes=tuple(notes)),)
+    return (_pairs("Setting", rows, notes),)
 
 
 def _environment_blocks(facts: RunFacts) -> tuple[Block, ...]:
     known = {"convcli": facts.record.get("convcli"), **facts.part("environment")}
     if len(known) == 1:
         return (f"convcli {known['convcli']}; the run does not say on what it ran.",)
-    columns = (Column("what", "what"), Column("value", "value"))
     note = "The same seed gives the same bits on one kind of processor, on any number of threads."
-    return (Report("", columns, tuple(known.items()), notes=(note,)),)
-
-
-def _setting(value: Any) -> Any:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or None
-    return None if value == "" else value
-
-
-def _rounded(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _whole(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
-
-
-def _duration(seconds: float | None) -> str:
-    return "-" if seconds is None else as_seconds(seconds)
+    return (_pairs("What", known.items(), [note]),)

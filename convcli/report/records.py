@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from typing import Any
 
 from convcli.report.numbers import as_bytes, as_seconds, percent, with_prefix
@@ -74,9 +75,16 @@ def _column(key: str, told: str | Column, cells: list[Any]) -> Column:
         isinstance(cell, int | float | tuple | None) and not isinstance(cell, bool)
         for cell in cells
     )
-    return Column(key, header, "right" if figures else "left", _text(kind) if kind else as_text)
+    return Column(
+        key, header, "right" if figures else "left", partial(figure, kind=kind) if kind else as_text
+    )
 
 
-def _text(kind: str) -> Callable[[Any], str]:
+def figure(cell: Any, kind: str) -> str:
+    """Return a cell as a column of that kind shows it; None is a dash.
+
+    >>> figure(0.25, "%"), figure(0.25, ".4f"), figure(None, "s")
+    ('25.00%', '0.2500', '-')
+    """
     written = KINDS.get(kind) or f"{{:{kind}}}".format
-    return lambda cell: "-" if cell is None else written(cell)
+    return "-" if cell is None else written(cell)

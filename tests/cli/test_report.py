@@ -95,8 +95,8 @@ def test_several_runs_are_compared(folder: Path, tmp_path: Path) -> None:
         row = next(row for row in page.cells if row[0] == f"n{filters}")
         assert row[1] == str(9 * filters + filters + 4 * filters + 4)
         assert row[6] == f"{result['test_accuracy']:.2%}"
-    settings = next(row for row in page.cells if "network" in row)
-    assert settings == ["run", "network", "epochs"], "what is the same is left out"
+    settings = next(row for row in page.cells if "Network" in row)
+    assert settings == ["Run", "Network", "Epochs"], "what is the same is left out"
     assert len(page.charts) == 4
     assert any("over the number of parameters" in (c["aria-label"] or "") for c in page.charts)
 
