@@ -41,6 +41,8 @@ EXAMPLES = """Examples:
   convcli train rps:n=16 --data photos --val 0.2 --patience 5 --augment shift=2
 
   convcli train --resume runs/fashion
+
+  convcli train --resume runs/fashion --epochs 20
 """
 
 LR_FIND_HELP = """Find a learning rate: raise it from step to step and watch the loss fall, then
@@ -71,7 +73,8 @@ GRADCHECK_EXAMPLES = """Examples:
 """
 
 BESIDE_RESUME = (
-    "time_limit", "fail_under", "tensorboard", "threads", "format", "table", "quiet", "force",
+    "epochs", "time_limit", "fail_under", "tensorboard", "threads",
+    "format", "table", "quiet", "force",
 )  # fmt: skip
 """Fields that mean something where the run decides all others."""
 

@@ -353,8 +353,11 @@ class Training(Shown):
 
     def next_lr(self) -> float:
         """Return the learning rate of the next step."""
+        return self._lr_at(self.progress.step)
+
+    def _lr_at(self, step: int) -> float:
         place = Place(
-            step=self.progress.step,
+            step=step,
             steps=self.recipe.epochs * self.steps_per_epoch,
             steps_per_epoch=self.steps_per_epoch,
             losses=[
@@ -384,7 +387,7 @@ class Training(Shown):
             train_accuracy=now.correct / max(1, now.seen),
             val_loss=val_loss,
             val_accuracy=val_accuracy,
-            lr=self.next_lr(),
+            lr=self._lr_at(max(0, now.step - 1)),
             seconds=now.epoch_seconds,
             samples=now.seen,
             best=is_better(val_accuracy, val_loss, self.best_epoch),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from convcli import __version__
 from convcli.data import Dataset, Split
-from convcli.errors import InputError
+from convcli.errors import InputError, UsageError
 from convcli.learn.checkpoint import (
     Setting,
     fingerprint,
@@ -94,27 +94,34 @@ class Run:
 
         Raises:
             Diverged: the loss is no longer a number; the last good weights are in the model file.
-            InputError: a file cannot be written; those before it are whole.
+            InputError: a file cannot be written; those before it are whole. Or another process
+                trains this run.
         """
-        held = self.training.data.validation
-        if held is not None and held.indices is not None:
-            self.directory.write_held_out(held.indices.tolist())
-        self._checkpoint("running")
+        with self.directory.claimed():
+            self.directory.clean()
+            held = self.training.data.validation
+            if held is not None and held.indices is not None:
+                self.directory.write_held_out(held.indices.tolist())
+            self._checkpoint("running")
+            try:
+                yield from self._kept_events()
+            except Diverged as problem:
+                kept = self._keep_last_good()
+                self._record("diverged")
+                raise Diverged(f"{problem} {kept}") from None
+
+    def _kept_events(self) -> Iterator[StepDone | Epoch]:
+        """Train, and write model, history and checkpoint before each event they are due at."""
         saved = time.monotonic()
-        try:
-            for event in self.training.events():
-                if isinstance(event, Epoch):
-                    if event.best:
-                        self._save_model(self.training.best_model())
-                    self.directory.write_history(self.training.history)
-                if isinstance(event, Epoch) or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    self._checkpoint("running")
-                    saved = time.monotonic()
-                yield event
-        except Diverged as problem:
-            kept = self._keep_last_good()
-            self._record("diverged")
-            raise Diverged(f"{problem} {kept}") from None
+        for event in self.training.events():
+            if isinstance(event, Epoch):
+                if event.best:
+                    self._save_model(self.training.best_model())
+                self.directory.write_history(self.training.history)
+            if isinstance(event, Epoch) or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self._checkpoint("running")
+                saved = time.monotonic()
+            yield event
 
     def warm_up(self) -> float:
         """Compile what the training needs and return the seconds; they are not training time."""
@@ -260,23 +267,29 @@ def start(
     return Run(training, make_directory(), setting)
 
 
-def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run:
+def resume(
+    path: Path, data: Dataset, *, epochs: int | None = None, threads: int = 0, **limits: Any
+) -> Run:
     """Return the run whose checkpoint is at `path`, ready for its next step.
 
     Args:
         path: of the checkpoint, see `checkpoint_path`.
         data: as `read_setting(path).source` names them, before they are parted.
+        epochs: the last one, in place of the recipe's; the schedule is stretched to it.
         threads: 0 for all there are; they do not change the result.
         limits: `time_limit` of `Training`.
 
     Raises:
-        InputError: the checkpoint is damaged, or the data are no longer the same.
+        UsageError: the run has done that many epochs already.
+        InputError: the checkpoint is damaged, the data are no longer the same, or another process
+            trains this run.
     """
-    setting = read_setting(path)
+    directory = RunDirectory(path.parent)
+    with directory.claimed():
+        setting = read_setting(path)
+    setting = dataclasses.replace(setting, recipe=setting.recipe.changed(epochs=epochs))
     parting = noted_parting(path, setting)
     data = data_again(path, setting, data)
-    directory = RunDirectory(path.parent)
-    directory.clean()
     pictures = str(setting.options.get("pictures", "resize"))
     preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
     training = Training(
@@ -290,6 +303,11 @@ def resume(path: Path, data: Dataset, *, threads: int = 0, **limits: Any) -> Run
         **limits,
     )
     restore(path, training)
+    if epochs is not None and epochs <= len(training.history):
+        raise UsageError(
+            f"--epochs {epochs}: the run has done {len(training.history)} epochs; name more to go "
+            "on with it."
+        )
     return Run(training, directory, setting, started=_started(directory))
 
 

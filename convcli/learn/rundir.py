@@ -6,7 +6,9 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -120,6 +122,36 @@ class RunDirectory:
             with suppress(OSError):
                 self.path.rmdir()
             raise
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep every other process from training this run while the block lasts.
+
+        The system frees a claim when its process ends, however that ends. Where a file system or a
+        system has no locks, nothing is kept.
+
+        Raises:
+            InputError: another process is at it.
+        """
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        claim = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"{self.path} is being trained by another process. Wait for its end, or stop "
+                    "it first: Ctrl-C saves where it stands."
+                ) from None
+            except OSError:
+                pass
+            yield
+        finally:
+            os.close(claim)
 
     def clean(self) -> None:
         """Remove the halves of files that a killed run was writing."""

@@ -210,7 +210,17 @@ def _resumed(
     setting = read_setting(path)
     source = Source.noted(setting.source, setting.options["shaping"])
     data = _loaded(source, setting.options["data_seed"], say, progress)
-    run = resume(path, data, threads=request.threads, time_limit=request.time_limit)
+    epochs = request.settings.get("epochs")
+    run = resume(path, data, epochs=epochs, threads=request.threads, time_limit=request.time_limit)
+    recipe = run.training.recipe
+    if run.training.finished:
+        say(f"The run has done its {recipe.epochs} epochs; --epochs N goes on with it.")
+        return run
+    if recipe.epochs != setting.recipe.epochs:
+        say(
+            f"The last epoch is {recipe.epochs} instead of {setting.recipe.epochs}; the schedule "
+            f"{recipe.schedule} is stretched to it."
+        )
     say(
         f"Going on in epoch {len(run.training.history) + 1}, "
         f"after step {run.training.progress.step:,}."

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -601,6 +602,50 @@ def test_every_kind_of_run_goes_on_with_its_own_samples(
     (place / "model.safetensors").unlink()
     assert run(["train", "--resume", str(place), "--quiet"]) == 0
     assert same(tmp_path / "whole" / part, place)
+
+
+def test_a_run_goes_on_beyond_its_last_epoch(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert train(data, out, "--epochs", "2", "--schedule", "cosine", "--quiet") == 0
+    again = ["train", "--resume", str(out), "--epochs"]
+    assert run([*again, "5", "--format", "json"]) == 0
+    said = capfd.readouterr()
+    assert "The last epoch is 5 instead of 2; the schedule cosine is stretched to it." in said.err
+    assert "Going on in epoch 3, after step 18." in said.err
+    assert json.loads(said.out)["epochs"] == 5
+    history = (out / "history.csv").read_text().splitlines()
+    place = history[0].split(",").index("lr")
+    lrs = [float(row.split(",")[place]) for row in history[1:]]
+    steps = 45
+    ref = [0.01 * (1 + np.cos(np.pi * (9 * epoch - 1) / (steps - 1))) / 2 for epoch in (3, 4)]
+    assert lrs[2:4] == pytest.approx(ref, rel=1e-6)
+    assert json.loads((out / "run.json").read_text())["recipe"]["epochs"] == 5
+    assert convcli.load(out).training["recipe"]["epochs"] == 5
+    assert run([*again, "5"]) == 2
+    assert "--epochs 5: the run has done 5 epochs" in capfd.readouterr().err
+    assert run(["train", "--resume", str(out), "--lr", "0.1"]) == 2
+    assert "leave out: --lr" in capfd.readouterr().err
+
+
+def test_a_living_run_is_not_resumed_by_another_process(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    with start(data, out, "--epochs", "40000", "--quiet") as living:
+        try:
+            while not (out / "history.csv").is_file():
+                assert living.poll() is None
+                time.sleep(0.05)
+            before = (out / "run.json").read_bytes()
+            assert run(["train", "--resume", str(out)]) == 3
+            assert "is being trained by another process" in capfd.readouterr().err
+            assert json.loads(before)["process"]["pid"] == living.pid
+            assert living.poll() is None
+        finally:
+            living.kill()
+    assert run(["train", "--resume", str(out), "--time-limit", "0.01", "--quiet"]) == 0
 
 
 def test_init_needs_a_layer_in_common(
