@@ -140,9 +140,15 @@ def _publish(temporary: Path, path: Path, *, force: bool) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError as clash:
-        raise OutputExistsError(f"{path} appeared while it was being made; it was kept.") from clash
-    except OSError:  # file systems without hard links
+        raise OutputExistsError(_appeared(path)) from clash
+    except (AttributeError, OSError):  # systems and file systems without hard links
+        if os.path.lexists(path):
+            raise OutputExistsError(_appeared(path)) from None
         temporary.replace(path)
+
+
+def _appeared(path: Path) -> str:
+    return f"{path} appeared while it was being made; it was kept."
 
 
 def _same_file(one: Path, other: Path) -> bool:

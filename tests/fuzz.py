@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import json
 import random
@@ -192,6 +193,151 @@ def mutate_zip(content: bytes, random: random.Random) -> bytes:
     return out.getvalue()
 
 
+OPERATIONS = (
+    "Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "Gemm", "MatMul",
+    "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice", "Pad",
+    "BatchNormalization", "LayerNormalization", "Softmax", "Relu", "Clip", "PRelu", "Dropout",
+    "Add", "Mul", "ReduceMean", "Resize", "Constant", "Identity", "LSTM", "GRU", "Shape", "Nothing",
+)  # fmt: skip
+
+
+def mutate_onnx(content: bytes, random: random.Random) -> bytes:
+    """Return an ONNX file that still is one, with one to three places of its graph changed."""
+    import onnx
+
+    model = onnx.ModelProto.FromString(content)
+    for _ in range(random.randint(1, 3)):
+        random.choice(
+            (_change_lists, _change_node, _change_attribute, _change_array, _change_type)
+        )(model.graph, random)
+    if random.random() < 0.05:
+        del model.opset_import[:]
+    return model.SerializeToString()
+
+
+def _change_lists(graph: Any, random: random.Random) -> None:
+    """Drop, double or move one node, input, output or array, or drop all of them."""
+    held = getattr(graph, random.choice(("node", "input", "output", "initializer")))
+    if not held:
+        return
+    at, to = random.randrange(len(held)), random.randrange(len(held))
+    match random.randrange(4):
+        case 0:
+            del held[at]
+        case 1:
+            held.add().CopyFrom(held[at])
+        case 2:
+            first, second = type(held[at])(), type(held[at])()
+            first.CopyFrom(held[at])
+            second.CopyFrom(held[to])
+            held[at].CopyFrom(second)
+            held[to].CopyFrom(first)
+        case _ if random.random() < 0.3:
+            del held[:]
+
+
+def _change_node(graph: Any, random: random.Random) -> None:
+    """Let one node be another operation, or read and write under other names."""
+    if not graph.node:
+        return
+    node = random.choice(graph.node)
+    names = [name for other in graph.node for name in (*other.input, *other.output)] or [""]
+    match random.randrange(5):
+        case 0:
+            node.op_type = random.choice(OPERATIONS)
+        case 1 if node.input:
+            node.input[random.randrange(len(node.input))] = random.choice((*names, "", "nobody"))
+        case 2 if node.output:
+            node.output[random.randrange(len(node.output))] = random.choice((*names, "", "nobody"))
+        case 3 if node.input:
+            del node.input[random.randrange(len(node.input)) :]
+        case _:
+            node.input.append(random.choice(names))
+
+
+def _change_attribute(graph: Any, random: random.Random) -> None:
+    """Drop an attribute of one node, or give it another name, type or value."""
+    import onnx
+
+    nodes = [node for node in graph.node if node.attribute]
+    if not nodes:
+        return
+    node = random.choice(nodes)
+    at = random.randrange(len(node.attribute))
+    held = node.attribute[at]
+    if random.random() < 0.2:
+        del node.attribute[at]
+        return
+    values = ("x", 1.5, 0, -1, 7, 2**40, [0], [1, 1], [-3, 2, 0], [10**6] * 4, [0.5], ["NOTSET"])
+    name = held.name if random.random() < 0.8 else random.choice(("axis", "pads", "kernel_shape"))
+    held.CopyFrom(onnx.helper.make_attribute(name, random.choice(values)))
+
+
+def _change_array(graph: Any, random: random.Random) -> None:
+    """Let one array have other sizes, another type, or fewer bytes."""
+    if not graph.initializer:
+        return
+    array = random.choice(graph.initializer)
+    match random.randrange(5):
+        case 0 if array.dims:
+            array.dims[random.randrange(len(array.dims))] = random.choice((0, -1, 1, 3, 2**31))
+        case 1:
+            array.dims.append(random.choice((0, 1, 2)))
+        case 2:
+            array.data_type = random.randrange(20)
+        case 3:
+            array.raw_data = array.raw_data[: random.randrange(len(array.raw_data) + 1)]
+        case _:
+            del array.dims[:]
+
+
+def _change_type(graph: Any, random: random.Random) -> None:
+    """Let the graph's input or output be of another type or size."""
+    values = [*graph.input, *graph.output]
+    if not values:
+        return
+    value = random.choice(values)
+    tensor = value.type.tensor_type
+    match random.randrange(5):
+        case 0 if tensor.shape.dim:
+            one = random.choice(tensor.shape.dim)
+            one.dim_value = random.choice((0, -1, 1, 2, 999, 2**40))
+        case 1 if tensor.shape.dim:
+            random.choice(tensor.shape.dim).dim_param = "batch"
+        case 2 if tensor.shape.dim:
+            del tensor.shape.dim[random.randrange(len(tensor.shape.dim)) :]
+        case 3:
+            value.ClearField("type")
+        case _:
+            tensor.elem_type = random.randrange(20)
+
+
+def mutate_h5(content: bytes, random: random.Random) -> bytes:
+    """Return an HDF5 file with one array dropped, renamed or changed, or its JSON."""
+    import h5py
+
+    held = io.BytesIO(content)
+    with h5py.File(held, "r+") as file:
+        arrays: list[str] = []
+        file.visititems(lambda name, item: arrays.append(name) if hasattr(item, "dtype") else None)
+        if "model_config" in file.attrs and random.random() < 0.6:
+            text = file.attrs["model_config"]
+            wrong = mutate_json(text.encode() if isinstance(text, str) else text, random)
+            file.attrs["model_config"] = wrong.decode()
+        elif arrays:
+            name = random.choice(arrays)
+            array = file[name][()]
+            del file[name]
+            match random.randrange(4):
+                case 0:
+                    file[f"{name}x"] = array
+                case 1:
+                    file[name] = np.asarray(array).ravel()
+                case 2:
+                    file[name] = np.asarray(array).astype(random.choice(("i1", "f8", "S3", "c8")))
+    return held.getvalue()
+
+
 @contextlib.contextmanager
 def silence() -> Iterator[tuple[io.StringIO, io.StringIO]]:
     """Keep what is printed to stdout and stderr."""
@@ -328,17 +474,61 @@ def _learned(folder: Path) -> list[Kind]:
 
 
 def _exchanged(folder: Path) -> list[Kind]:
-    """Return what other programs read, of those formats whose libraries are installed."""
-    mutations = {"onnx": None, "keras": mutate_zip, "h5": None}
+    """Return what other programs read and write, where their libraries are installed."""
+    mutations = {"onnx": mutate_onnx, "keras": mutate_zip, "h5": mutate_h5}
     found = []
     for suffix, mutate in mutations.items():
-        path, made = folder / f"e.{suffix}", f"{folder}/back.safetensors"
+        path = folder / f"e.{suffix}"
         with silence():
             code = run(("export", f"{folder}/runs/one", "-o", str(path), "--quiet"))
         if code == 0:
-            back = ("import", str(path), "-o", made, "--force", "--quiet")
-            found.append(Kind(suffix, path, (("shape", str(path)), back), mutate))
-    return found
+            found.append(Kind(suffix, path, _reading(path), mutate))
+    (folder / "of_torch").mkdir()
+    written = _of_torch(folder / "of_torch") if {"torch", "onnx"} <= _installed() else []
+    return [*found, *(Kind(path.stem, path, _reading(path), mutate_onnx) for path in written)]
+
+
+def _reading(path: Path) -> tuple[tuple[str, ...], ...]:
+    back = ("import", str(path), "-o", f"{path.parent}/back.safetensors", "--force", "--quiet")
+    return (("shape", str(path)), back)
+
+
+def _installed() -> set[str]:
+    return {name for name in ("torch", "onnx") if importlib.util.find_spec(name)}
+
+
+def _of_torch(folder: Path) -> list[Path]:
+    """Write what PyTorch's older exporter, which needs nothing else, makes of some networks."""
+    import torch
+    from torch import nn
+
+    class Gated(nn.Module):  # type: ignore[misc]  # PyTorch carries no types here
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1), nn.Sigmoid())
+
+        def forward(self, x: Any) -> Any:
+            return torch.cat([x * self.gate(x), x + 1], 1)
+
+    layers = {
+        "torch-plain": (
+            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.PReLU(4), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Hardswish(), nn.Linear(64, 4), nn.Softmax(1),
+        ),
+        "torch-gated": (
+            nn.Conv2d(1, 4, 3, stride=2), Gated(), nn.ReLU6(), nn.AvgPool2d(2, padding=1),
+            nn.ConvTranspose2d(8, 2, 2, stride=2), nn.Upsample(scale_factor=2), nn.GELU(),
+            nn.PixelShuffle(1), nn.GroupNorm(1, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        ),
+    }  # fmt: skip
+    paths = []
+    for name, parts in layers.items():
+        paths.append(folder / f"{name}.onnx")
+        with silence():
+            torch.onnx.export(
+                nn.Sequential(*parts).eval(), torch.zeros(1, 1, 8, 8), paths[-1], dynamo=False
+            )
+    return paths
 
 
 def seeded(seed: int, kind: Kind) -> random.Random:

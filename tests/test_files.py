@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -96,6 +97,30 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
         temporary.write_text("ours")
         path.write_text("theirs")
     assert path.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("refusal", [None, errno.EPERM, errno.EXDEV, errno.ENOTSUP])
+def test_files_are_written_where_there_are_no_hard_links(
+    refusal: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(refusal, "no hard links")
+
+    if refusal is None:
+        monkeypatch.delattr(os, "link")
+    else:
+        monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "out.txt"
+    write_text(target, "mine")
+    assert target.read_text() == "mine"
+    with (
+        pytest.raises(OutputExistsError, match="appeared while"),
+        new_file(tmp_path / "late.txt") as temporary,
+    ):
+        temporary.write_text("mine")
+        (tmp_path / "late.txt").write_text("another's")
+    assert (tmp_path / "late.txt").read_text() == "another's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["late.txt", "out.txt"]
 
 
 def test_an_input_is_never_replaced(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from convcli.environment import _processor_quota, thread_count
 from convcli.errors import UsageError
-from tests.cli.learning import NETWORK
+from tests.cli.learning import NETWORK, write_quadrants
 
 WORK = f"""
 import sys, threading
@@ -85,3 +85,25 @@ def test_a_containers_share_of_time(text: str, quota: int | None, tmp_path: Path
     (tmp_path / "cpu.max").write_text(text)
     assert _processor_quota(tmp_path) == quota
     assert _processor_quota(tmp_path / "nowhere") is None
+
+
+def test_training_and_filters_work_where_nothing_forks_and_no_terminal_hangs_up(
+    tmp_path: Path,
+) -> None:
+    """As on Windows: neither `fork` nor its hooks, no SIGHUP, no affinity, no hard links."""
+    words = [NETWORK, "--data", str(write_quadrants(tmp_path, 40)), "--epochs", "1", "--quiet"]
+    elsewhere = f"""
+import os, signal
+for name in ("register_at_fork", "fork", "forkpty", "sched_getaffinity", "link"):
+    delattr(os, name)
+del signal.SIGHUP
+from convcli.cli.main import run
+assert run(["train", *{words!r}, "-o", "run"]) == 0
+assert run(["sweep", *{words!r}, "lr=0.01", "-o", "sweep"]) == 0
+assert run(["filter", "m.csv", "-k", "box", "-o", "out.csv", "--quiet"]) == 0
+"""
+    (tmp_path / "m.csv").write_text("1,2\n3,4\n")
+    got = subprocess.run(
+        [sys.executable, "-c", elsewhere], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert got.returncode == 0, got.stderr

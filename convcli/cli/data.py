@@ -28,11 +28,11 @@ EXAMPLES = """Examples:
 
   convcli data
 
-  convcli data mnist --check
+  convcli data photos --check
 
-  convcli data digits --count 2000 --sheet -o digits.png
+  convcli data digits --count 500 --sheet -o digits.png
 
-  convcli data digits --seed 7 -o digits.npz
+  convcli data digits --count 500 --seed 7 -o digits.npz
 
   convcli data walks.csv --window 128 --overlap 0.5 --label activity
 """

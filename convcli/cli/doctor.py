@@ -14,7 +14,7 @@ EXAMPLES = """Examples:
 
   convcli doctor
 
-  convcli doctor --warm      (compile everything now instead of at first use)
+  convcli doctor --warm
 
   convcli doctor --format json
 """

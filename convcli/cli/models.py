@@ -44,7 +44,7 @@ EVALUATE_EXAMPLES = """Examples:
 
   convcli evaluate runs/digits --data mnist --format csv
 
-  convcli evaluate model.safetensors --data photos --size 64x64 --worst 20
+  convcli evaluate runs/photos --data photos --size 32x32 --worst 20
 
   convcli evaluate model.safetensors --data mnist --table confusion
 
@@ -91,7 +91,7 @@ PREDICT_EXAMPLES = """Examples:
 
   convcli predict model.safetensors digit.jpg --show
 
-  convcli predict runs/fashion photos --top 5 --threshold 0.8
+  convcli predict runs/photos photos --top 2 --threshold 0.8
 
   convcli predict model.safetensors - --format json < digit.png
 """
@@ -177,7 +177,7 @@ FEATURES_EXAMPLES = """Examples:
 
   convcli features runs/fashion fashion -o features.npz
 
-  convcli features model.safetensors photos --layer conv2 --pool -o features.csv
+  convcli features runs/photos photos --layer conv2 --pool -o features.csv
 """
 
 
@@ -297,7 +297,7 @@ IMPORT_EXAMPLES = """Examples:
 
   convcli import net.onnx -o net.safetensors --classes cat,dog --scale 1/255
 
-  convcli import model.keras
+  convcli import net.keras
 
   convcli import weights.npz --network lenet5-keras --scale 1/255 --pictures digit
 """

@@ -91,7 +91,7 @@ REPORT_EXAMPLES = """Examples:
 
   convcli report runs/first runs/second -o comparison.html
 
-  convcli report runs/sweep --format json
+  convcli report runs --format json
 """
 
 

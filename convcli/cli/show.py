@@ -253,7 +253,7 @@ ACTIVATIONS_EXAMPLES = """Examples:
 
   convcli show activations runs/mnist digit.png
 
-  convcli show activations model.safetensors photo.jpg --layer conv2 --limit 128 -o conv2.png
+  convcli show activations runs/photos photo.jpg --layer conv2 --limit 128 -o conv2.png
 """
 
 
@@ -295,7 +295,7 @@ SALIENCY_EXAMPLES = """Examples:
 
   convcli show saliency runs/mnist digit.png --method all
 
-  convcli show saliency model.safetensors photo.jpg --method integrated --class cat
+  convcli show saliency runs/photos photo.jpg --method integrated --class cat
 """
 
 
@@ -332,7 +332,7 @@ OCCLUSION_EXAMPLES = """Examples:
 
   convcli show occlusion runs/mnist digit.png
 
-  convcli show occlusion model.safetensors photo.jpg --window 32 --step 8 --fill mean
+  convcli show occlusion runs/photos photo.jpg --window 8 --step 4 --fill mean
 """
 
 
@@ -373,7 +373,7 @@ CAM_EXAMPLES = """Examples:
 
   convcli show cam runs/mnist digit.png
 
-  convcli show cam model.safetensors photo.jpg --layer conv2 --class dog -o cam.png
+  convcli show cam runs/photos photo.jpg --layer conv2 --class dog -o cam.png
 """
 
 
@@ -580,7 +580,7 @@ ERRORS_EXAMPLES = """Examples:
 
   convcli show errors runs/mnist --limit 60
 
-  convcli show errors model.safetensors --data photos --size 64x64 -o errors.png
+  convcli show errors runs/photos --data photos --size 32x32 -o errors.png
 """
 
 

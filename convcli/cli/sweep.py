@@ -31,13 +31,13 @@ Trials are compared by validation samples; the test samples are not read. What i
 
 EXAMPLES = """Examples:
 
-  convcli sweep rps n=1,2,4,8,16,32 --data photos --epochs 20 --seeds 3
+  convcli sweep rps n=2,8,32 --data photos --epochs 5 --seeds 3
 
-  convcli sweep mnist lr=1e-3..1e-1:log batch=32,128 --search random --trials 12 --data digits
+  convcli sweep mnist lr=1e-3..1e-1:log batch=32,128 --search random --trials 4 --samples 2000
 
-  convcli sweep mnist lr=1e-4..1:log --search halving --trials 27 --epochs 9
+  convcli sweep mnist lr=1e-4..1:log --search halving --trials 9 --epochs 3
 
-  convcli sweep network=har,har-lstm --data activity.csv --window 128 --overlap 0.5
+  convcli sweep network=har,har-lstm --data activity.csv --window 128 --epochs 2
 
   convcli sweep --resume runs/sweep
 """

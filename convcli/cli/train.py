@@ -32,9 +32,9 @@ EXAMPLES = """Examples:
 
   convcli train
 
-  convcli train --data digits --epochs 3
+  convcli train --data digits --samples 6000 --epochs 3
 
-  convcli train --recipe fast --data fashion -o runs/fashion
+  convcli train --recipe fast --data fashion -o runs/fast
 
   convcli train input 28x28x1, conv 8 3 relu, gap, dense 10 softmax --epochs 5
 
@@ -55,7 +55,7 @@ LR_FIND_EXAMPLES = """Examples:
 
   convcli lr-find rps:n=16 --data photos --optimizer sgd
 
-  convcli lr-find --data digits --steps 200 --format csv
+  convcli lr-find --data digits --samples 2000 --steps 100 --format csv
 """
 
 GRADCHECK_HELP = """Check the gradients of a network's layers against finite differences,

@@ -121,6 +121,11 @@ def runs_at(place: Path) -> list[Path]:
     if (place / RECORD).is_file():
         return [place]
     found = sorted((directory.path for directory in find_runs(place)), key=_by_numbers)
+    if not found and (place / "sweep.json").is_file():
+        raise InputError(
+            f"{place} is a sweep, whose trainings leave no pages. Its table: "
+            f"convcli sweep --resume {place}"
+        )
     if not found:
         raise InputError(f"There is no run in {place}. Train first: convcli train -o {place}")
     return found

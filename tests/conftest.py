@@ -1,0 +1,49 @@
+"""A run of the whole suite fails where it never gave one of the program's options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.core import TyperCommand
+
+from tests.options import Option, all_options, noting
+
+PARSED = pytest.StashKey[set[Option]]()
+SELECTIONS = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "maxfail")
+"""Settings of pytest that leave out tests."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PARSED] = set()
+    TyperCommand.parse_args = noting(config.stash[PARSED])  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a worker of xdist has noted."""
+    parsed = getattr(node, "workeroutput", {}).get("options", ())
+    node.config.stash[PARSED].update(tuple(option) for option in parsed)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["options"] = sorted(config.stash[PARSED])
+    elif exitstatus == pytest.ExitCode.OK and untested(config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if missing := untested(config):
+        terminalreporter.section("options that no test gave", red=True, bold=True)
+        for command, option in missing:
+            terminalreporter.line(f"convcli {command} {option}")
+
+
+def untested(config: pytest.Config) -> list[Option]:
+    """Return the options that no test gave; none are missed where only a part of the suite ran."""
+    part = any(config.getoption(name, None) for name in SELECTIONS)
+    if part or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return []
+    return sorted(all_options() - config.stash[PARSED])
