@@ -340,7 +340,8 @@ class Runner:
 
         The others are the numbers of a line of its samples and of its sums.
         """
-        rows = max(lines, (48 if self.plan.rows.taps > 7 else 24) // lines * lines)
+        tall = self.plan.terms[0] is not None or self.plan.rows.taps > 7
+        rows = max(lines, (48 if tall else 24) // lines * lines)
         out_width = self.plan.columns.size * self.channels
         columns = -(-min(out_width, 768) // widest_tile) * widest_tile
         step = _rounded(columns + self.jobs[0].reach + widest_tile, self.lanes)

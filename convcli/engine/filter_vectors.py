@@ -249,11 +249,11 @@ class Conversion:
 
     value = sum * RECIPROCAL + OFFSET, or (sum + BIAS) / DIVISOR with `exact_quotient`: Markstein's
     quotient, a multiplication by the reciprocal, mended with the exact remainder ("Computation of
-    elementary functions on the IBM RISC System/6000", 1990). `magnitudes` drops signs, `counts`
-    counts values under BELOW and from ABOVE on. Sums of 16 bits stay integers to the end: what is
-    left in LOW to HIGH is divided by a power of two, or by multiplication with a reciprocal
-    (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994), and
-    rounded half to even.
+    elementary functions on the IBM RISC System/6000", 1990). `magnitudes` drops signs; `counts`,
+    where values can leave the range, counts those under BELOW and from ABOVE on, and cuts them.
+    Sums of 16 bits stay integers to the end: they are divided by a power of two, or by
+    multiplication with a reciprocal (Granlund and Montgomery, "Division by invariant integers using
+    multiplication", 1994), and rounded half to even.
     """
 
     def __init__(self, vectors: Vectors, parameters: Any, flags: Any, running: Running):
@@ -282,8 +282,8 @@ class Conversion:
                     continue
                 outside = both(vectors.compared(comparison, value, given[limit]), mask)
                 running.update(which, vectors.lanes, partial(vectors.one_more, outside))
-        value = vectors.chosen(">", given[LOW], value)
-        value = vectors.chosen("<", given[HIGH], value)
+            value = vectors.chosen(">", given[LOW], value)
+            value = vectors.chosen("<", given[HIGH], value)
         return self._as_pixels(context, self._whole_quotient(value), pixel)
 
     def _extreme(self, comparison: str, value: Any, both: Any, mask: Any, before: Any) -> Any:
