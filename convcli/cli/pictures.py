@@ -219,8 +219,15 @@ def _planned(
 
 def _run_here(batch: Batch, messages: Messages, *, keep: bool) -> list[FileReport | ConvcliError]:
     if len(batch.jobs) == 1:
-        with messages.waiting(batch.jobs[0][0].name):
-            return batch.run(lambda: None, keep=keep)
+        turn = sys.getswitchinterval()
+        sys.setswitchinterval(
+            turn / 10
+        )  # the decoder waits while compiled code is loaded beside it
+        try:
+            with messages.waiting(batch.jobs[0][0].name):
+                return batch.run(lambda: None, keep=keep)
+        finally:
+            sys.setswitchinterval(turn)
     with messages.progress() as progress:
         task = progress.add_task("pictures", total=len(batch.jobs))
         return batch.run(lambda: progress.advance(task), keep=keep)

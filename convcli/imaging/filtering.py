@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -230,17 +229,7 @@ def make_ready(shape: tuple[int, int, int], steps: Sequence[Step], options: Filt
     few = np.full((side, side, shape[2]), 255, np.uint8)
     frame = Frame(few if shape[2] > 1 else few[..., 0], shape[2] in {2, 4})
     like = replace(options, engine="numba", threads=1)
-    Thread(target=_filter_few, args=(frame, steps, like), daemon=True).start()
-
-
-def _filter_few(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> None:
-    """Filter a frame for the side effect, with short turns: the decoder waits for each of them."""
-    turn = sys.getswitchinterval()
-    sys.setswitchinterval(turn / 10)
-    try:
-        filter_frame(frame, steps, options)
-    finally:
-        sys.setswitchinterval(turn)
+    Thread(target=filter_frame, args=(frame, steps, like), daemon=True).start()
 
 
 def _notes(steps: Sequence[Step], options: FilterOptions) -> tuple[str, ...]:

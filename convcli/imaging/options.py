@@ -29,7 +29,7 @@ _WORDS = {
 
 
 def _file_option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002
-    return option(help, *flags, default=default, rich_help_panel="Files", **more)
+    return option(help, *flags, default=default, rich_help_panel="Files and limits", **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class FileOptions:
         parser=byte_count,
         show_default="4GiB",
     )
-    threads: int | None = option("Processor threads; 0 means all there are.", min=0)
+    threads: int | None = _file_option("Processor threads; 0 means all there are.", min=0)
 
     @property
     def limits(self) -> Limits:

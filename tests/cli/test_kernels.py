@@ -49,6 +49,20 @@ def test_the_list_names_every_kernel_with_its_figures(capfd: Capture) -> None:
     assert "mean" in box["aliases"].split()
 
 
+def test_each_table_of_a_kernel_is_one_of_its_own(capfd: Capture) -> None:
+    matrix = list(
+        csv.reader(io.StringIO(output(capfd, "sobel-x", "--format", "csv", "--table", "sobel-x")))
+    )
+    assert [list(map(float, row)) for row in matrix[1:]] == [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+    facts = list(csv.reader(io.StringIO(output(capfd, "sobel-x", "--format", "csv"))))
+    assert ["rank", "1: separable, runs as two passes"] in facts
+    assert {len(row) for row in facts} == {2}
+    families = list(
+        csv.DictReader(io.StringIO(output(capfd, "--format", "csv", "--table", "families")))
+    )
+    assert "gaussian" in {row["family"] for row in families}
+
+
 def test_one_kernel_is_shown_in_full(capfd: Capture) -> None:
     said = output(capfd, "sobel-x")
     for text in ("-2  0  2", "sum", "rank", "odd left-right", "scipy", "cv2.filter2D", "Correlate"):
