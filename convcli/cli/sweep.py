@@ -98,7 +98,7 @@ def _train_all(sweep: Sweep, messages: Messages) -> None:
     """
     from convcli.cli.console import Messages, handling
     from convcli.present.sweep import finished_line
-    from convcli.sweep.search import Round
+    from convcli.sweep.summary import Round
 
     messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
     try:

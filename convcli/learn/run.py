@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from convcli import __version__
 from convcli.data import Dataset, Split
+from convcli.environment import environment, thread_count
 from convcli.errors import InputError, UsageError
 from convcli.learn.checkpoint import (
     Setting,
@@ -23,7 +25,6 @@ from convcli.learn.checkpoint import (
     restore,
     save_checkpoint,
 )
-from convcli.learn.environment import environment
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
 from convcli.learn.liveness import this_process
 from convcli.learn.metrics import scores
@@ -204,7 +205,7 @@ class Run:
                 "recipe": asdict(self.setting.recipe),
                 "seed": self.setting.seed,
                 "samples": {name: len(split) for name, split in training.data.splits().items()},
-                "environment": environment(training.threads),
+                "environment": _machine() | {"threads": thread_count(training.threads)},
                 "validation": None if held is None else _where_from(held),
                 "epochs_done": len(training.history),
                 "result": result,
@@ -309,6 +310,13 @@ def resume(
             "on with it."
         )
     return Run(training, directory, setting, started=_started(directory))
+
+
+@cache
+def _machine() -> dict[str, str | int]:
+    """Return what decides the bits of a training besides its settings."""
+    facts = environment()
+    return {name: facts[name] for name in ("python", "numpy", "numba", "system", "processor")}
 
 
 def _started(directory: RunDirectory) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from convcli.errors import missing_extra
-from convcli.sweep.search import Round, Search
 from convcli.sweep.space import Axis, Listed, Trial
+from convcli.sweep.summary import Round, Search
 
 ROUND = 4
 """Trials asked for at a time; fixed, so that the number of processes does not change them."""

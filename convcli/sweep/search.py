@@ -6,32 +6,16 @@ those results decides what it yields, so an interrupted one goes on by being ask
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from convcli.errors import UsageError
+from convcli.sweep.bayes import optuna_search
 from convcli.sweep.space import Axis, Trial, draw, grid
-from convcli.sweep.summary import Summary, ranked
+from convcli.sweep.summary import Round, Search, ranked
 
 SEARCHES = ("grid", "random", "halving", "optuna")
 TRIALS = 20
 """Of a search by chance, unless said otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Trials that may be trained at the same time.
-
-    Attributes:
-        trials: in order.
-        epochs: of each, None for the recipe's or the trial's own.
-    """
-
-    trials: tuple[Trial, ...]
-    epochs: int | None = None
-
-
-Search = Generator[Round, Sequence[Summary], None]
 
 
 def make_search(
@@ -53,8 +37,6 @@ def make_search(
     if kind == "grid" and trials is not None:
         raise UsageError("--trials belongs to --search random, halving or optuna.")
     if kind == "optuna":
-        from convcli.sweep.bayes import optuna_search
-
         return optuna_search(axes, trials or TRIALS, seed)
     drawn = grid(axes) if kind == "grid" else draw(axes, trials or TRIALS, seed)
     if kind != "halving":

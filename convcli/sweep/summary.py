@@ -1,10 +1,10 @@
-"""What the trainings of one trial come to: mean and deviation over the seeds, and the order."""
+"""What the trainings of a trial come to, the order of trials, and the rounds they are tried in."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from convcli.sweep.space import Trial
@@ -79,3 +79,19 @@ def _badness(summary: Summary) -> tuple[float, float, int, int]:
         summary.params,
         summary.trial.number,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Trials that may be trained at the same time.
+
+    Attributes:
+        trials: in order.
+        epochs: of each, None for the recipe's or the trial's own.
+    """
+
+    trials: tuple[Trial, ...]
+    epochs: int | None = None
+
+
+Search = Generator[Round, Sequence[Summary], None]

@@ -17,11 +17,11 @@ from convcli.learn.training import Say, check_default_source, is_notation, load_
 from convcli.net import Network, network_variables, to_notation
 from convcli.net import network as find_network
 from convcli.sweep.local import LocalEngine
-from convcli.sweep.search import Round, Search, make_search
+from convcli.sweep.search import make_search
 from convcli.sweep.space import Trial, setting_field
 from convcli.sweep.spec import SweepPlace, SweepSpec
 from convcli.sweep.store import SweepDirectory, create_sweep_directory
-from convcli.sweep.summary import Summary, ranked
+from convcli.sweep.summary import Round, Search, Summary, ranked
 from convcli.sweep.trial import Job, Outcome
 
 
