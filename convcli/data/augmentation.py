@@ -41,11 +41,10 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, most = getattr(self, field.name), _MOST[field.name]
+            value, (most, unit) = getattr(self, field.name), _LIMITS[field.name]
             if not 0 <= value <= most:
                 raise UsageError(
-                    f"augmentation: {field.name}={value:g} is outside 0..{most:g} "
-                    f"({_UNITS[field.name]})."
+                    f"augmentation: {field.name}={value:g} is outside 0..{most:g} ({unit})."
                 )
 
     def __bool__(self) -> bool:
@@ -137,28 +136,18 @@ class Augmentation:
 _PART = 32
 """Samples that a thread takes at a time."""
 
-_MOST = {
-    "shift": 1000.0,
-    "rotate": 180.0,
-    "scale": 0.9,
-    "shear": 60.0,
-    "elastic": 100.0,
-    "cutout": 1000.0,
-    "noise": 1.0,
-    "hflip": 1.0,
-    "vflip": 1.0,
+_LIMITS = {
+    "shift": (1000.0, "cells"),
+    "rotate": (180.0, "degrees"),
+    "scale": (0.9, "a share of the size"),
+    "shear": (60.0, "degrees"),
+    "elastic": (100.0, "cells"),
+    "cutout": (1000.0, "cells"),
+    "noise": (1.0, "a share of the range"),
+    "hflip": (1.0, "a share of the samples"),
+    "vflip": (1.0, "a share of the samples"),
 }
-_UNITS = {
-    "shift": "cells",
-    "rotate": "degrees",
-    "scale": "a share of the size",
-    "shear": "degrees",
-    "elastic": "cells",
-    "cutout": "cells",
-    "noise": "a share of the range",
-    "hflip": "a share of the samples",
-    "vflip": "a share of the samples",
-}
+"""The most of each kind, and in what it is told."""
 _PICTURES_ONLY = ("rotate", "shear", "vflip")
 
 
@@ -175,11 +164,11 @@ def read_augmentation(text: str) -> Augmentation:
     """
     values: dict[str, float] = {}
     words = "" if text.strip() == "none" else text
-    for name, figure in parse_settings(words, _MOST, "augmentation", "shift=2,hflip=0.5").items():
+    for name, figure in parse_settings(words, _LIMITS, "augmentation", "shift=2,hflip=0.5").items():
         try:
             values[name] = float(figure)
         except ValueError as problem:
-            example = min(2.0, _MOST[name] / 2)
+            example = min(2.0, _LIMITS[name][0] / 2)
             raise UsageError(
                 f"augmentation: {name}={figure} needs a number, such as {name}={example:g}."
             ) from problem

@@ -17,14 +17,7 @@ IMBALANCE = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitSummary:
-    """Figures of one split.
-
-    Attributes:
-        name: train, validation or test.
-        counts: samples of each class.
-        means: of each channel, in the samples' own units.
-        deviations: of each channel, over all samples and positions.
-    """
+    """Figures of one split; means and deviations are of each channel, in the samples' own units."""
 
     name: str
     counts: tuple[int, ...]
@@ -34,13 +27,9 @@ class SplitSummary:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check came upon.
+    """One thing that a check came upon, concerning `count` samples or classes.
 
-    Attributes:
-        check: its name.
-        failed: whether a result on these data would mislead; if not, it is only worth knowing.
-        count: how many samples or classes it concerns.
-        text: the sentence.
+    A result on data with a failed check would mislead; else it is only worth knowing.
     """
 
     check: str

@@ -63,15 +63,7 @@ def digits_dataset(
     progress: ProgressCallback | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
-    """Return made digits as a data set like MNIST: N x 28 x 28 x 1 uint8, labels 0 to 9 in turn.
-
-    Args:
-        count: how many training samples.
-        test_count: how many test samples.
-        seed: another seed, other hands.
-        progress: called after each 2,000 samples.
-        max_bytes: that they may take.
-    """
+    """Return made digits as a data set like MNIST: N x 28 x 28 x 1 uint8, labels 0 to 9 in turn."""
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed {seed} is outside 0..{2**63 - 1}.")
     for wanted in (count, test_count):

@@ -34,12 +34,6 @@ def folders_dataset(
     `root` holds one folder for each class, or the folders `train`, `val` and `test` that do. All
     pictures become gray if all of them are, else RGB; transparency is laid on black. One that
     cannot be read is skipped and named in the notes. Hidden files and other kinds are passed over.
-
-    Args:
-        root: the folder.
-        size: height and width that every picture is brought to; all must have one size without.
-        progress: called after each picture.
-        max_bytes: that all samples may take; a file that needs more alone is skipped.
     """
     trees = {
         split: root / name

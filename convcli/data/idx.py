@@ -121,13 +121,9 @@ def dataset_from_idx(
 ) -> Dataset:
     """Return the data set in a folder of idx files, or in one pair of them.
 
-    Args:
-        place: a folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and perhaps the
-            `t10k-` or `test-` pair, each plain or `.gz`; or the images' file of one pair, or both
-            files with a comma between them.
-        name: what to call the data set; the place's own name when left out.
-        class_names: names of the labels; numbers when left out.
-        max_bytes: that the arrays of one file may take.
+    A folder holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and perhaps the `t10k-` or
+    `test-` pair, each plain or `.gz`; a pair is named by its images' file, or as both files with a
+    comma between them.
     """
     if "," in str(place):
         images, _, labels = str(place).partition(",")

@@ -36,16 +36,7 @@ def cache_folder(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One published data set.
-
-    Attributes:
-        name: its name in commands.
-        title: its name in sentences.
-        class_names: the names of labels 0 to 9.
-        mirrors: addresses of folders that hold the files, tried in turn.
-        files: what is fetched, with the checksums that are known.
-        source: who published it.
-    """
+    """One published data set; `name` is for commands, `title` for sentences."""
 
     name: str
     title: str
@@ -140,11 +131,7 @@ def load_published(
 ) -> Dataset:
     """Return a published data set from `$CONVCLI_DATA/NAME`, the user's cache, or the network.
 
-    Args:
-        what: one of `PUBLISHED`.
-        progress: called while files arrive.
-        timeouts: how long servers may take.
-        max_bytes: that the arrays of one file may take.
+    One that cannot be had is never replaced by other data.
     """
     folder = own_folder(what.name)
     checked = ""

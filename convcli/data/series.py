@@ -54,18 +54,9 @@ def series_dataset(
     of one person (where the file names them) or one block form a group, so that a split by groups
     never puts rows that two windows share on both sides.
 
-    Args:
-        place: a table (`.csv`, `.txt`), a folder with `train.csv`, `test.csv`, `val.csv` (or the
-            UCI occupancy data's files), or the folder of the UCI smartphone data.
-        window: rows of a window; 0 makes each row a sample. When left out, a table with a column of
-            time is a series in windows of 128, one whose labels change from row to row has a
-            sample in each row, and any other is refused: it may be either.
-        overlap: share of a window that the next one shares, from 0 to under 1; 0.5 when left out.
-        label: the column of labels; see `read_table`.
-        label_rule: a window is named after most of its rows (`majority`; the last row decides
-            between equals) or after its `last` row.
-        progress: called after each file.
-        max_bytes: that the rows of one file, or the windows of one split, may take.
+    When no window is given, a table with a column of time is a series in windows of 128, one whose
+    labels change from row to row has a sample in each row, and any other is refused: it may be
+    either. Of equally many labels in a window the last row decides.
     """
     if label_rule not in LABEL_RULES:
         raise UsageError(f"Unknown label rule {label_rule!r}. There are: majority, last.")

@@ -25,17 +25,7 @@ SOURCES = "mnist, fashion, digits, a folder of class folders, idx files, .npz, o
 
 @dataclass(frozen=True)
 class Shaping:
-    """How samples are read from their source; None is what the source itself suggests.
-
-    Attributes:
-        samples: only so many training samples, the first; `digits` are made in that number.
-        size: `HxW`, see `read_size`.
-        window: as `load_dataset`.
-        overlap: as `load_dataset`.
-        label: as `load_dataset`.
-        label_rule: as `load_dataset`.
-        memory_limit: a size such as `8GiB`, see `load_dataset`.
-    """
+    """How samples are read from their source; None is what the source itself suggests."""
 
     samples: int | None = option("Take this many training samples.", min=2)
     size: str | None = option("Resize pictures to HxW, such as 64x64.")
@@ -61,11 +51,7 @@ class Shaping:
 
 @dataclass(frozen=True)
 class Named:
-    """Where samples come from.
-
-    Attributes:
-        name: as `load_dataset` takes it; None for what the command takes then.
-    """
+    """Where samples come from; None is what the command takes then."""
 
     name: str | None = option(
         f"The samples: {SOURCES}. Left out: mnist to learn from, the training's own to judge by.",

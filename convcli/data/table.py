@@ -71,11 +71,8 @@ class _Roles(NamedTuple):
 def read_table(path: Path, *, label: str | None = None, max_bytes: int = MAX_BYTES) -> Table:
     """Return the measurements in a text file.
 
-    Args:
-        path: the file, comma separated.
-        label: the column that holds the labels; found by its name, or as the only column of
-            texts, or as a last column of few whole numbers, when left out.
-        max_bytes: that its rows may take.
+    A column of labels is found by its name, or as the only column of texts, or as a last column of
+    few whole numbers.
     """
     names, extra, first = _columns(path)
     probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]

@@ -129,14 +129,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Excited:
-    """An input that excites a unit.
+    """An input that excites a unit, prepared, or the part of it that the unit sees.
 
-    Attributes:
-        step: the layer.
-        channel: of the layer.
-        sample: the input, prepared, or the part of it that the unit sees.
-        before: the unit's value for a flat gray input, before its activation.
-        after: its value for the input found.
+    `before` is the unit's value for a flat gray input, ahead of its activation; `after` for this.
     """
 
     step: Step
@@ -151,11 +146,8 @@ def units_of(
 ) -> list[list[Unit]]:
     """Return the units to excite, a list for each layer, shallow to deep.
 
-    Args:
-        probe: the model.
-        wanted: layer and channel, or a layer for its first channels; none for all layers with
-            weights.
-        limit: most channels of a layer that is named without a channel.
+    `wanted` names layer and channel, or a layer for its first channels; none is all layers with
+    weights.
     """
     if not wanted:
         wanted = [(step.name, None) for step in probe.trace.steps if "kernel" in step.weights]
@@ -188,12 +180,6 @@ def excite(
 
     Of a map the middle cell is excited, and the input is cut to what that cell sees. A silent unit
     finds the way up: what climbs is the number before the activation.
-
-    Args:
-        probe: the model.
-        units: of one layer.
-        ascent: how the inputs climb.
-        on_step: called after each step of each `BATCH` of units.
     """
     step = replace(units[0].step, activation=None)
     middle = tuple(extent // 2 for extent in step.output_shape[:-1])

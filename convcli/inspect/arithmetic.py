@@ -130,11 +130,6 @@ class Sliding:
     def weight_gradient(self, row: int, column: int, output_gradient: Matrix) -> Sum:
         """Return dL/dkernel[row, column]: every output gradient times the input under that weight.
 
-        Args:
-            row: row of the kernel.
-            column: column of the kernel.
-            output_gradient: dL/doutput, output_h x output_w.
-
         >>> Sliding([[1, 2, 3]], [[1, -1]]).weight_gradient(0, 1, [[1, 1]]).total
         5.0
         """

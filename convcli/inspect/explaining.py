@@ -66,15 +66,8 @@ def saliency(
 ) -> Explained:
     """Return gradients of a class' logit with respect to the input, see `attribution`.
 
-    Args:
-        probe: the model.
-        sample: (1, *input shape), prepared.
-        label: the class.
-        method: `gradient`, `smoothgrad` or `integrated`.
-        samples: noisy copies of `smoothgrad`.
-        noise: their deviation, as a share of the sample's range.
-        steps: of `integrated`.
-        seed: of the noise.
+    The sample is (1, *input shape), prepared; the method `gradient`, `smoothgrad` (of noisy copies)
+    or `integrated` (of steps from the baseline).
     """
 
     def gradient(inputs: Values) -> Values:
@@ -113,14 +106,8 @@ def occlusion(
 ) -> Explained:
     """Return how much the class' logit falls when a square covers each cell, see `occlusion_map`.
 
-    Args:
-        probe: the model.
-        sample: (1, H, W, C), prepared.
-        label: the class.
-        window: side of the square; a seventh of the shorter side when left out.
-        step: cells it moves by; a quarter of the window when left out.
-        fill: `black`, `white` or `mean` (of the sample); black for a digit when left out.
-        on_windows: called with the number of windows done, and of all.
+    The window is a seventh of the shorter side, the step a quarter of it, and black covers a digit,
+    else the sample's mean, unless told otherwise.
     """
     check_is_picture(probe, "Occlusion")
     height, width = probe.input_shape[:2]
@@ -146,11 +133,7 @@ def class_activation(
 ) -> Explained:
     """Return Grad-CAM of a layer, spread over the input by its receptive fields.
 
-    Args:
-        probe: the model.
-        sample: (1, H, W, C), prepared.
-        label: the class.
-        layer: name or number; the last convolution when left out.
+    The layer is the last convolution unless told otherwise.
     """
     check_is_picture(probe, "A class activation map")
     step = probe.trace.step(layer) if layer else last_convolution(probe.trace)

@@ -56,13 +56,7 @@ class Heatmap:
 
 
 def heatmap(trained: TrainedModel, picture: Pixels, *, threads: int = 0) -> Heatmap:
-    """Return a fully convolutional model's answers over a picture.
-
-    Args:
-        trained: whose output is a map, see `convolutionalize`.
-        picture: (H, W, C) uint8, not smaller than the network's input.
-        threads: 0 for all.
-    """
+    """Return the answers of a fully convolutional model over a picture (H, W, C) of bytes."""
     network = trained.network
     how = sliding(network)
     window_h, window_w, channels = network.input_shape
@@ -89,11 +83,6 @@ def field_picture(frame: Frame, trained: TrainedModel, *, scale: float = 1.0) ->
 
     A model of digits is used to white ink on black: dark ink on light paper is turned round, and
     the paper becomes black.
-
-    Args:
-        frame: of any size and depth.
-        trained: whose channels and preprocessing count.
-        scale: the picture is resized by this first.
     """
     shape = trained.network.input_shape
     if len(shape) != 3 or shape[-1] not in {1, 3}:

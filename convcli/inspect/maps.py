@@ -22,12 +22,7 @@ SAME_NUMBERS = {"flatten", "reshape", "dropout", "dropout2d"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerMaps:
-    """One layer's output for one sample.
-
-    Attributes:
-        step: the layer at its place.
-        values: of the step's output shape, channels last.
-    """
+    """One layer's output for one sample, channels last."""
 
     step: Step
     values: Values
@@ -56,16 +51,11 @@ def layer_maps(
 def map_cells(
     maps: Sequence[LayerMaps], class_names: Sequence[str] = (), limit: int = 64
 ) -> Iterator[Cell]:
-    """Yield the cells of a sheet: a heading for each layer, then its channels.
+    """Yield the cells of a sheet: a heading for each layer, then at most `limit` of its channels.
 
     One scale holds for all channels of a layer: black is its smallest value, or where it has
     negative ones, zero is the middle gray. A vector is one picture, row by row; the answers of the
     network are a cell for each class, the likeliest first.
-
-    Args:
-        maps: layers in order.
-        class_names: of the last layer's outputs, if it is the network's.
-        limit: channels shown of each layer.
     """
     for number, one in enumerate(maps):
         heading = layer_heading(one.step)

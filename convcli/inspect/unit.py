@@ -46,12 +46,7 @@ class Forward:
 class Share:
     """What one input of a cell gets back, and the weight through which it came in.
 
-    Attributes:
-        place: of the input; None for padding.
-        value: of the input.
-        weight: None where the layer has none to learn.
-        to_input: the gradient that this cell sends to that input.
-        to_weight: the gradient that this cell sends to that weight.
+    A place of None is padding; a weight of None, a layer that has none to learn.
     """
 
     place: Place | None
@@ -112,13 +107,7 @@ def backward_unit(
 ) -> Backward:
     """Return what one cell hears from the loss and hands on, for the first of `inputs`.
 
-    Args:
-        probe: the model, a classifier.
-        inputs: (N, *input shape), prepared.
-        layer: name or number.
-        place: as for `forward_unit`.
-        channel: as for `forward_unit`.
-        label: the class taken for the truth; the likeliest when left out.
+    The class taken for the truth is the likeliest unless told otherwise.
     """
     forward = forward_unit(probe, inputs, layer, place, channel)
     logits = probe.logits(inputs[:1])[0].astype(np.float64)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from convcli.errors import UsageError
 from convcli.kernels import formulas
 from convcli.kernels.parse import MAX_SIDE
-from convcli.kernels.table.compass import DIRECTIONS
+from convcli.kernels.table.compass import COMPASS, DIRECTIONS
+from convcli.kernels.table.simple import LINE
 from convcli.kernels.value import Kernel, Magnitude
 from convcli.option import parse_settings
 
@@ -21,15 +22,9 @@ MAX_OPENCV_SOBEL = 31
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a family: its meaning, its default and what it may be.
+    """One parameter of a family; its meaning names the unit.
 
-    Attributes:
-        meaning: with its unit, for the list of families.
-        default: used when the parameter is not written; None means it follows from the others.
-        low: smallest number allowed.
-        high: largest number allowed.
-        whole: only whole numbers.
-        words: allowed words, for a parameter that is no number.
+    A default of None follows from the other parameters; `words` are for one that is no number.
     """
 
     meaning: str
@@ -42,15 +37,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Family:
-    """A kernel with parameters.
-
-    Attributes:
-        name: what is written before the colon.
-        parameters: by name, in the order of help.
-        make: builds the kernel (its canonical name comes first) from the parameters' values.
-        source: where the formula comes from.
-        example: a specification that works.
-    """
+    """A kernel with parameters; `make` takes name and source, then the parameters' values."""
 
     name: str
     parameters: Mapping[str, Parameter]
@@ -171,8 +158,6 @@ def _sobel_component(name: str, source: str, size: int) -> Kernel:
 
 def _named_direction(operator: str) -> Callable[..., Kernel]:
     def make(name: str, source: str, direction: str) -> Kernel:
-        from convcli.kernels.table.compass import COMPASS
-
         mask = next(kernel for kernel in COMPASS if kernel.name == f"{operator}-{direction}")
         return Kernel(name, matrix=mask.rows, group=mask.group, source=source, notes=mask.notes)
 
@@ -180,8 +165,6 @@ def _named_direction(operator: str) -> Callable[..., Kernel]:
 
 
 def _line(name: str, source: str, angle: float) -> Kernel:
-    from convcli.kernels.table.simple import LINE
-
     if angle % 45:
         raise UsageError(
             f"Kernel {name}: a 3x3 line detector has only the angles 0, 45, 90 and 135; "

@@ -12,15 +12,7 @@ DIRECTIONS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
 def _compass(
     name: str, ring: tuple[int, ...], center: int, source: str, notes: str = ""
 ) -> tuple[Kernel, ...]:
-    """Return the eight masks of one operator.
-
-    Args:
-        name: prefix of the eight names.
-        ring: the cells around the center of the mask `n`, clockwise from the upper left.
-        center: the middle cell.
-        source: where the mask comes from.
-        notes: what a user should know.
-    """
+    """Return the eight masks of one operator; `ring` is that of `n`, clockwise from upper left."""
 
     def turned(eighths: int) -> Rows:
         return ring_matrix((*ring[8 - eighths :], *ring[: 8 - eighths]), center)

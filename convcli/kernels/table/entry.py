@@ -25,16 +25,7 @@ def entry(
 ) -> Kernel:
     """Return the kernel of one table row, written as rows or as column and row.
 
-    Args:
-        name: canonical name.
-        rows: the matrix, rows ended by `;`, numbers parted by spaces; √2 is allowed.
-        column: instead of `rows`: the vertical factor, from top to bottom.
-        row: with `column`: the horizontal factor, from left to right.
-        divisor: every number is divided by it.
-        offset: added to each result, in 8-bit levels.
-        aliases: other names, parted by spaces.
-        source: where the numbers come from.
-        notes: what a user should know.
+    Rows end with `;`; numbers, and aliases, are parted by spaces; √2 is a number too.
 
     >>> entry("mean", column="1 1", row="1 1", divisor=4, source="definition").weights
     ((0.25, 0.25), (0.25, 0.25))
