@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from convcli.cli.console import emit
-from convcli.cli.explain_model import register as register_model
+from convcli.cli.learn_options import ImageArgument, ModelArgument, load_probe, load_sample
 from convcli.cli.options import FormatOption
 from convcli.errors import UsageError
 from convcli.option import parse_place
+
+if TYPE_CHECKING:
+    from convcli.inspect.probe import Probe
 
 explain = typer.Typer(
     help="The arithmetic behind one number, term by term, with your own numbers.",
@@ -28,6 +31,31 @@ NumbersArgument = Annotated[
 AtOption = Annotated[
     str, typer.Option("--at", help="The output cell to explain, ROW,COL from 0.", metavar="ROW,COL")
 ]
+
+
+CellOption = Annotated[
+    str,
+    typer.Option(
+        "--at", metavar="LAYER:ROW,COL", help="A cell of a layer's output; LAYER:UNIT of a vector."
+    ),
+]
+ChannelOption = Annotated[int, typer.Option("--channel", min=0, help="Of a map, from 0.")]
+TermsOption = Annotated[
+    int, typer.Option("--terms", min=1, help="Most terms printed, the largest; JSON has all.")
+]
+
+FORWARD_EXAMPLES = """Examples:
+
+  convcli explain forward runs/mnist digit.png --at conv1:10,12 --channel 3
+
+  convcli explain forward model.safetensors digit.png --at dense2:7 --format json
+"""
+BACKWARD_EXAMPLES = """Examples:
+
+  convcli explain backward runs/mnist digit.png --at conv2:5,5 --channel 8
+
+  convcli explain backward model.safetensors digit.png --at maxpool1:3,3 --class 7
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -160,6 +188,60 @@ def explain_adam(
     emit(adam_report(adam_steps(weight, numbers, lr, beta1, beta2, epsilon)), style)
 
 
+@explain.command("forward", epilog=FORWARD_EXAMPLES)
+def explain_forward(
+    model: ModelArgument,
+    image: ImageArgument,
+    at: CellOption,
+    channel: ChannelOption = 0,
+    terms: TermsOption = 20,
+    style: FormatOption = None,
+) -> None:
+    """One number of a model's layer: every input times its weight, bias, activation."""
+    from convcli.inspect.unit import forward_unit
+    from convcli.present.sums import forward_report
+
+    probe, sample, layer, place = _asked(model, image, at)
+    found = forward_unit(probe, sample, layer, place, channel)
+    emit(forward_report(found, terms), style)
+
+
+@explain.command("backward", epilog=BACKWARD_EXAMPLES)
+def explain_backward(
+    model: ModelArgument,
+    image: ImageArgument,
+    at: CellOption,
+    channel: ChannelOption = 0,
+    class_: Annotated[
+        str | None,
+        typer.Option(
+            "--class", help="The class taken for the truth.", show_default="the likeliest"
+        ),
+    ] = None,
+    terms: TermsOption = 20,
+    style: FormatOption = None,
+) -> None:
+    """What the loss tells one cell, and what the cell hands on to its inputs and weights."""
+    from convcli.inspect.unit import backward_unit
+    from convcli.present.sums import backward_report
+
+    probe, sample, layer, place = _asked(model, image, at)
+    label = None if class_ is None else probe.class_index(class_, sample)
+    found = backward_unit(probe, sample, layer, place, channel, label)
+    emit(backward_report(found, probe.trained.class_names[found.label], terms), style)
+
+
+def _asked(model: Any, image: str, at: str) -> tuple[Probe, Any, str, tuple[int, ...]]:
+    """Return model, sample, layer and place that the words mean."""
+    from convcli.option import parse_place
+
+    layer, place = parse_place(at)
+    if layer is None:
+        raise UsageError(f"--at {at} names no layer. Write LAYER:ROW,COL, such as conv1:{at}.")
+    probe = load_probe(model)
+    return probe, load_sample(probe, image), layer, place
+
+
 def _rows(text: str, what: str) -> tuple[tuple[float, ...], ...]:
     """Return the rows of a matrix given as text or as a file of text."""
     from convcli.kernels import parse_numbers
@@ -192,6 +274,3 @@ def _numbers(text: str, what: str) -> tuple[float, ...]:
 def _cell(text: str, option: str) -> tuple[int, int]:
     _, (row, column) = parse_place(text, option, layers=False)
     return row, column
-
-
-register_model(explain)
