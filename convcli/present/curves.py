@@ -33,15 +33,15 @@ def curve_charts(facts: RunFacts, width: int = 560) -> list[str]:
     ]
 
 
-def drawn_curves(history: History, width: int) -> str:
+def drawn_curves(history: History, width: int = 72) -> str:
     """Return loss and accuracy by epoch as lines of plain characters."""
     drawn = []
-    for what, label in CURVES.items():
+    for what in CURVES:
         columns = {name: f"{prefix}_{what}" for prefix, name in SAMPLES.items()}
         curves = {name: [row.get(key) for row in history] for name, key in columns.items()}
         known = {name: c for name, c in curves.items() if any(v is not None for v in c)}
         text = "{:.1%}" if what == "accuracy" else "{:.3g}"
-        title = f"{label} by epoch"
+        title = f"{what} by epoch"
         drawn.append(
             draw_curves(known, title=title, width=width, text=text, logarithmic=what == "loss")
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from convcli.present.facts import RunFacts
 
 MISTAKES = 24
-"""Mistakes shown, the surest first."""
+"""Mistakes shown, those of the highest probability first."""
 FILTERS = 64
 """Filters shown of the first layer."""
 LAYERS = 12
@@ -69,7 +69,7 @@ def sample_sections(
     found = evaluate(trained, data, split, worst=MISTAKES, threads=threads)
     measured = (
         f"{found.accuracy:.2%} of {found.n:,} {name} samples are right; the mean loss is "
-        f"{found.loss:.4f}. How sure the model is and how often it is right differ by "
+        f"{found.loss:.4f}. Confidence and accuracy differ by "
         f"{found.calibration_error:.2%} on average (expected calibration error)."
     )
     return (
@@ -104,13 +104,11 @@ def _confusion(found: Evaluation, split: str) -> Block:
 def _mistakes(
     trained: TrainedModel, data: Dataset, split: Split, found: Evaluation, name: str
 ) -> tuple[Block, ...]:
-    """Return the surest mistakes: as pictures, or as a table of what are no pictures."""
+    """Return the worst mistakes: as pictures, or as a table of what are no pictures."""
     wrong = wrong_answers(found)
     if not wrong:
         return (f"There are none: all {found.n:,} {name} samples are right.",)
-    heading = (
-        f"The {len(found.worst)} surest of {wrong:,} mistakes among {found.n:,} {name} samples"
-    )
+    heading = f"The {len(found.worst)} worst of {wrong:,} mistakes among {found.n:,} {name} samples"
     if not _are_pictures(trained):
         return (mistakes_report(found, split.files, heading), _no_pictures(trained))
     pictures = [

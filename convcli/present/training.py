@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from convcli.present.curves import drawn_curves
 from convcli.report import Column, Report
 from convcli.report.curves import draw_curves
 from convcli.report.numbers import as_bytes, as_seconds, percent
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from convcli.learn.recipes import Recipe
     from convcli.learn.run import Run, RunResult
     from convcli.learn.training import Series
-
-Curves = dict[str, list[float | None]]
 
 
 def epoch_line(epoch: Epoch, epochs: int) -> str:
@@ -47,14 +46,7 @@ def fit_curves(history: Sequence[Epoch]) -> str:
     """Return loss and accuracy by epoch as drawings of text; empty for a single epoch."""
     if len(history) < 2:
         return ""
-    losses: Curves = {"training": [epoch.train_loss for epoch in history]}
-    accuracies: Curves = {"training": [epoch.train_accuracy for epoch in history]}
-    if any(epoch.val_loss is not None for epoch in history):
-        losses["validation"] = [epoch.val_loss for epoch in history]
-        accuracies["validation"] = [epoch.val_accuracy for epoch in history]
-    loss = draw_curves(losses, title="loss by epoch", logarithmic=True)
-    accuracy = draw_curves(accuracies, title="accuracy by epoch", text="{:.1%}")
-    return f"{loss}\n\n{accuracy}\n\n"
+    return drawn_curves([asdict(epoch) for epoch in history])
 
 
 def result_report(run: Run, result: RunResult) -> Report:
