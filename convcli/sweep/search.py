@@ -13,7 +13,6 @@ from convcli.sweep.bayes import optuna_search
 from convcli.sweep.space import Axis, Trial, draw, grid
 from convcli.sweep.summary import Round, Search, ranked
 
-SEARCHES = ("grid", "random", "halving", "optuna")
 TRIALS = 20
 """Of a search by chance, unless said otherwise."""
 
@@ -24,7 +23,7 @@ def make_search(
     """Return the search of that kind.
 
     Args:
-        kind: one of `SEARCHES`.
+        kind: grid, random, halving or optuna.
         axes: the space.
         trials: to draw; None for the whole grid, or `TRIALS`.
         epochs: of the last rung of a halving.
