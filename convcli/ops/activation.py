@@ -27,6 +27,10 @@ ROOT_TWO_PI_INVERSE = np.float32(0.3989422804014327)
 _ERF = np.frompyfunc(erf, 1, 1)
 
 
+number = register_jitable(forceinline=True)
+"""A function of single numbers; only inlined into the loop around it does it become vector code."""
+
+
 class Element(NamedTuple):
     """An activation that works cell by cell.
 
@@ -43,99 +47,99 @@ class Element(NamedTuple):
     reads_input: bool = False
 
 
-@register_jitable
+@number
 def _relu(x):
     return ZERO if x < ZERO else x
 
 
-@register_jitable
+@number
 def _relu_grad(dy, y, x):
     return dy if y > ZERO else ZERO
 
 
-@register_jitable
+@number
 def _relu6(x):
     return min(max(x, ZERO), SIX)
 
 
-@register_jitable
+@number
 def _relu6_grad(dy, y, x):
     return dy if ZERO < y < SIX else ZERO
 
 
-@register_jitable
+@number
 def _leakyrelu(x):
     """Maas et al. 2013."""
     return x if x > ZERO else LEAK * x
 
 
-@register_jitable
+@number
 def _leakyrelu_grad(dy, y, x):
     return dy if y > ZERO else LEAK * dy
 
 
-@register_jitable
+@number
 def _elu(x):
     """Clevert et al. 2016."""
     return x if x > ZERO else exponential(x) - ONE
 
 
-@register_jitable
+@number
 def _elu_grad(dy, y, x):
     return dy if y > ZERO else dy * (y + ONE)
 
 
-@register_jitable
+@number
 def _tanh(x):
     return hyperbolic_tangent(x)
 
 
-@register_jitable
+@number
 def _tanh_grad(dy, y, x):
     return dy * (ONE - y * y)
 
 
-@register_jitable
+@number
 def _sigmoid(x):
     return logistic(x)
 
 
-@register_jitable
+@number
 def _sigmoid_grad(dy, y, x):
     return dy * y * (ONE - y)
 
 
-@register_jitable
+@number
 def _silu(x):
     """Elfwing et al. 2018."""
     return x * logistic(x)
 
 
-@register_jitable
+@number
 def _silu_grad(dy, y, x):
     s = logistic(x)
     return dy * s * (ONE + x * (ONE - s))
 
 
-@register_jitable
+@number
 def _hardswish(x):
     """Howard et al. 2019."""
     return x * min(max(x + THREE, ZERO), SIX) * SIXTH
 
 
-@register_jitable
+@number
 def _hardswish_grad(dy, y, x):
     inner = ZERO if x <= -THREE else (x + x + THREE) * SIXTH
     return dy * (ONE if x >= THREE else inner)
 
 
-@register_jitable
+@number
 def _gelu(x):
     """X times the normal distribution function (Hendrycks and Gimpel 2016)."""
     return x * HALF * (ONE + error_function(x * ROOT_HALF))
 
 
-@register_jitable
+@number
 def _gelu_grad(dy, y, x):
     below = HALF * (ONE + error_function(x * ROOT_HALF))
     density = ROOT_TWO_PI_INVERSE * exponential(-HALF * x * x)
