@@ -424,7 +424,7 @@ class _Channelwise:
     def _fill(self) -> None:
         """Copy the input into its padded map, each channel `multiplier` times."""
         x, times = self.x.map, self.multiplier
-        if self.padded is x:
+        if self.padded == x:
             return
         inside = self.padded.inside(self.before, x.extent)
         if times == 1:
