@@ -1,7 +1,7 @@
 # One entry point for every task; PYTHON may name another interpreter.
 PYTHON ?= python
 
-.PHONY: help check lint types test quick nojit generic bench docs format
+.PHONY: help check lint types test quick mutants nojit generic bench docs format
 
 help: ## the tasks
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/  /'
@@ -31,6 +31,9 @@ nojit: ## the engine's tests with compilation off
 
 generic: ## the engine's tests compiled for the plainest processor of this kind
 	NUMBA_CPU_NAME=generic $(PYTHON) -m pytest -q -n auto tests/engine tests/learn/test_rules.py
+
+mutants: ## small mistakes made on purpose; the tests must see every one
+	$(PYTHON) -m tests.mutants $(NAME)
 
 bench: ## speed against peers; needs the extra [bench]
 	$(PYTHON) -m tests.bench $(NAME)
