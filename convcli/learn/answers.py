@@ -48,14 +48,16 @@ class ClassFigures:
 
     @property
     def f1(self) -> float | None:
-        """The harmonic mean of precision and recall; 0 where both are.
+        """The harmonic mean of precision and recall; 0 for a class that is never got right.
 
         >>> ClassFigures("cat", 0.5, 1.0, 3).f1, ClassFigures("dog", None, 0.0, 1).f1
-        (0.6666666666666666, None)
+        (0.6666666666666666, 0.0)
         """
-        if self.precision is None or self.recall is None:
+        if self.precision is None and self.recall is None:
             return None
-        return 2 * self.precision * self.recall / (self.precision + self.recall or 1)
+        if not self.precision or not self.recall:
+            return 0.0
+        return 2 * self.precision * self.recall / (self.precision + self.recall)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convcli.learn.answers import class_figures
 from convcli.learn.metrics import (
     calibration,
     confusion_matrix,
@@ -84,3 +85,13 @@ def test_worst_mistakes_are_wrong_and_fall_in_sureness(seed: int, n: int, classe
     assert sureness == sorted(sureness, reverse=True)
     if wrong:
         assert sureness[0] == max(float(probabilities[i].max()) for i in wrong)
+
+
+def test_f1_is_that_of_scikit_learn_where_a_class_is_never_predicted() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="computes F1 again")
+    labels, answers = [0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 0, 3]
+    ref = metrics.f1_score(labels, answers, average=None)
+    confusion = confusion_matrix(np.array(labels), np.array(answers), 5)
+    got = [one.f1 for one in class_figures(list("abcde"), confusion)]
+    assert got[:4] == pytest.approx(ref)
+    assert got[4] is None
