@@ -295,11 +295,10 @@ def _parameter(
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
     unsaid = isinstance(group, Given) or field.default in (None, False, ())
-    told = {
-        "show_default": False if unsaid else str(field.default),
-        "metavar": METAVARS.get(kind),
-        **more,
-    }
+    told = {"metavar": METAVARS.get(kind), **more, "show_default": False}
+    default = more.get("show_default") or ("" if unsaid else str(field.default))
+    if default:  # the library would put it into brackets in brackets
+        told["help"] = f"{more['help']} Default: {default}."
     annotation = Annotated[Union[hint, None], typer.Option(*flags, **told)]  # noqa: UP007
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
