@@ -37,13 +37,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if missing := untested(config):
         terminalreporter.section("options that no test gave", red=True, bold=True)
-        for command, option in missing:
-            terminalreporter.line(f"convcli {command} {option}")
+        for line in missing:
+            terminalreporter.line(line)
 
 
-def untested(config: pytest.Config) -> list[Option]:
+def untested(config: pytest.Config) -> list[str]:
     """Return the options that no test gave; none are missed where only a part of the suite ran."""
     part = any(config.getoption(name, None) for name in SELECTIONS)
     if part or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return []
-    return sorted(all_options() - config.stash[PARSED])
+    return sorted(
+        f"convcli {command} {option[0]}"
+        for option, command in all_options().items()
+        if option not in config.stash[PARSED]
+    )

@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from convcli.cli.main import program
 
 Option = tuple[str, str]
-"""A command's words and one of its options; the first spelling, or the first that switches off."""
+"""One side of an option and its help: commands share what is declared once."""
 
 
 def walk(command: Any, path: str = "") -> dict[str, Any]:
@@ -26,10 +26,10 @@ def walk(command: Any, path: str = "") -> dict[str, Any]:
 COMMANDS = walk(typer.main.get_command(program()))
 
 
-def all_options() -> set[Option]:
-    """Return all options of all commands but `--help`, the two sides of a switch as two."""
+def all_options() -> dict[Option, str]:
+    """Return all options but `--help`, the two sides of a switch as two, with a command of each."""
     return {
-        (name, spelled[0])
+        (spelled[0], parameter.help): name
         for name, command in COMMANDS.items()
         for parameter in command.params
         if parameter.param_type_name == "option" and parameter.name != "help"
@@ -40,13 +40,12 @@ def all_options() -> set[Option]:
 
 def given_options(command: TyperCommand, context: Any) -> Iterator[Option]:
     """Yield the options that the words of a parsed command line named."""
-    name = context.command_path.removeprefix("convcli").strip()
     for parameter in command.params:
         source = context.get_parameter_source(parameter.name)
         named = source is not None and source.name == "COMMANDLINE"
         if named and parameter.param_type_name == "option":
             off = parameter.secondary_opts and context.params.get(parameter.name) is False
-            yield name, (parameter.secondary_opts if off else parameter.opts)[0]
+            yield (parameter.secondary_opts if off else parameter.opts)[0], parameter.help
 
 
 def noting(parsed: set[Option]) -> Callable[..., list[str]]:

@@ -495,18 +495,23 @@ def _fused(graph: Graph, made: dict[str, Node], node: Node, op: str, text: str) 
         settings["axes"] = _axes(graph.constants[bound["axes"]])
         settings["epsilon"] = graph.constants[bound["eps"]].item()
     if "ones" in bound:
-        inner = next(n for n in _upwards(made, node) if n.op == "InstanceNormalization")
-        settings = {"num_groups": graph.constants[bound["ones"]].size, **inner.attributes}
-        if not (graph.constants[bound["ones"]] == 1).all():
+        behind = (n for n in _upwards(made, node) if n.op == "InstanceNormalization")
+        inner = next(behind, None)  # a damaged graph may give one name twice
+        if inner is None or not (graph.constants[bound["ones"]] == 1).all():
             return None
+        settings = {"num_groups": graph.constants[bound["ones"]].size, **inner.attributes}
     return replace(node, op=op, inputs=(bound["x"], *stored), attributes=settings)
 
 
 def _upwards(made: dict[str, Node], node: Node) -> Iterator[Node]:
-    """Yield the operators behind the first inputs, one after the other."""
-    while node.inputs and node.inputs[0] in made:
-        node = made[node.inputs[0]]
-        yield node
+    """Yield the operators behind a node, each once, those of its first input first."""
+    waiting, seen = list(reversed(node.inputs)), set()
+    while waiting:
+        name = waiting.pop()
+        if name in made and name not in seen:
+            seen.add(name)
+            yield made[name]
+            waiting += reversed(made[name].inputs)
 
 
 def _alike(graph: Graph, first: str, second: str) -> bool:

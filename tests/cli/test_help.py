@@ -34,8 +34,8 @@ def test_given_options_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: set[Option] = set()
     monkeypatch.setattr(TyperCommand, "parse_args", noting(parsed))
     assert run(["kernels", "sobel", "--format", "json"]) == 0
-    assert parsed == {("kernels", "--format")}
-    assert parsed < all_options()
+    assert [spelled for spelled, _ in parsed] == ["--format"]
+    assert parsed < all_options().keys()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -265,3 +265,17 @@ def test_statistics_of_the_batch_are_refused(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "net.onnx")
     with pytest.raises(InputError, match=r"BatchNormalization.*statistics of each batch"):
         import_model(tmp_path / "net.onnx")
+
+
+def test_a_group_norm_is_read_whichever_factor_stands_first(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="ONNX files are changed by it; extra [onnx]")
+    path = tmp_path / "net.onnx"
+    net = stack(Conv(4, 4, 3), nn.GroupNorm(2, 4)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, torch.zeros(1, 4, 6, 6), path, dynamo=False)
+    model = onnx.load(path)
+    (product,) = (node for node in model.graph.node if node.op_type == "Mul")
+    product.input[:] = reversed(product.input)
+    onnx.save(model, path)
+    assert to_notation(open_network(str(path)).network).endswith("conv 4 3, gn 2")
