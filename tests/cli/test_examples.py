@@ -70,7 +70,7 @@ def write_pictures(folder: Path) -> None:
             picture = random.integers(0, 80, (32, 32, 3), dtype=np.uint8)
             picture[..., channel] += 120
             Image.fromarray(picture).save(folder / "photos" / name / f"{number}.png")
-    photo = Image.fromarray(random.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    photo = Image.fromarray(random.integers(0, 255, (160, 240, 3), dtype=np.uint8))
     photo.save(folder / "photo.jpg")
     photo.save(folder / "photo.png")
     digit = Image.fromarray(blobs(1)[0][0])
