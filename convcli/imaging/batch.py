@@ -203,7 +203,7 @@ def plan_batch(
     found = find_sources(inputs, recursive=options.recursive)
     sources, own = without_own_results(found, work.label, is_default_label)
     messages = (
-        [f"{own} results of earlier runs were left out. Name them alone to work on them."]
+        [f"Results of earlier runs left out: {own}. Name them alone to work on them."]
         if own
         else []
     )
@@ -222,7 +222,7 @@ def plan_batch(
         jobs = list(zip(sources, _targets(sources, work, options), strict=True))
         wanted = [job for job in jobs if not (options.skip_existing and _exists(job))]
         if len(wanted) < len(jobs):
-            messages.append(f"{len(jobs) - len(wanted)} results exist already and were skipped.")
+            messages.append(f"Results that exist already, skipped: {len(jobs) - len(wanted)}.")
         jobs = wanted
     kept = () if options.in_place else tuple(one.path for one, _ in jobs if one.path is not None)
     _check_targets(jobs, options, kept)

@@ -42,8 +42,8 @@ def test_a_folder_filtered_twice_leaves_its_own_results_out(
     assert run([*words, "-k", "sobel", "--skip-existing"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out) == []
-    assert "6 results of earlier runs were left out." in said.err
-    assert "3 results exist already and were skipped." in said.err
+    assert "Results of earlier runs left out: 6." in said.err
+    assert "Results that exist already, skipped: 3." in said.err
     assert names(album) == made
     pattern = str(album / "*.png")
     assert run(["pool", pattern, "--max", "2", "--quiet"]) == 0
@@ -60,7 +60,7 @@ def test_results_that_a_shell_names_beside_their_pictures_are_left_out(
     named = list(map(str, sorted(album.glob("*.png"))))
     assert len(named) == 4
     assert run(["filter", *named, "-k", "box"]) == 0
-    assert "2 results of earlier runs were left out." in capsys.readouterr().err
+    assert "Results of earlier runs left out: 2." in capsys.readouterr().err
     assert "a_sobel_box-3.png" not in names(album)
     assert run(["filter", str(album / "a_sobel.png"), "-k", "box", "--quiet"]) == 0
     assert "a_sobel_box-3.png" in names(album)
