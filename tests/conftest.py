@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -12,6 +13,10 @@ from tests.options import Option, all_options, noting
 PARSED = pytest.StashKey[set[Option]]()
 SELECTIONS = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "maxfail")
 """Settings of pytest that leave out tests."""
+PEERS = ("torch", "onnx", "h5py", "tensorboard", "distributed", "optuna", "tifffile", "playwright")
+"""Packages without which tests are skipped, and options not given."""
+GIVEN_ELSEWHERE = {"--warm"}
+"""Options that tests give to a process of its own: doctor's, whose cache must be a fresh one."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,10 +49,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def untested(config: pytest.Config) -> list[str]:
     """Return the options that no test gave; none are missed where only a part of the suite ran."""
     part = any(config.getoption(name, None) for name in SELECTIONS)
+    part = part or any(find_spec(name) is None for name in PEERS)
     if part or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return []
     return sorted(
         f"convcli {command} {option[0]}"
         for option, command in all_options().items()
-        if option not in config.stash[PARSED]
+        if option not in config.stash[PARSED] and option[0] not in GIVEN_ELSEWHERE
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from convcli.errors import InputError, UsageError
+from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.option import byte_count, option
 from convcli.records import from_record
 
@@ -69,6 +69,8 @@ class Source(Shaping, Named):
         """Return the source that a run or a model file notes."""
         try:
             how = from_record(Shaping, shaping)
+        except ConvcliError:  # has its own sentence
+            raise
         except ValueError as problem:
             raise InputError(f"What is noted on the data cannot be read: {problem}.") from problem
         return cls(name=name, **how.given())

@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 import numpy.typing as npt
 
-from convcli.errors import InputError, cannot_read, missing_extra
+from convcli.errors import ConvcliError, InputError, cannot_read, missing_extra
 from convcli.exchange.keras_config import MODELS, class_and_config, layer_entries
 from convcli.exchange.keras_files import NOTES, snake_case
 
@@ -169,6 +169,8 @@ def open_arrays(path: Path) -> Iterator[ArrayStore]:
     try:
         with h5py.File(source, "r") as file:
             yield ArrayStore(file, str(path))
+    except ConvcliError:  # has its own sentence
+        raise
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as problem:
         reason = "it cannot be opened" if path.exists() else "there is no such file"
         raise InputError(f"{path} is no whole Keras file: {reason}.") from problem
@@ -178,6 +180,8 @@ def notes_in_archive(path: Path) -> object:
     """Return our own notes in the metadata of a `.keras` file, None where there are none."""
     try:
         metadata = json.loads(_member(path, "metadata.json", MAX_CONFIG_BYTES))
+    except ConvcliError:  # has its own sentence
+        raise
     except (ValueError, RecursionError):
         return None
     return metadata.get(NOTES) if isinstance(metadata, dict) else None

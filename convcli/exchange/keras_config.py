@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from convcli.errors import InputError, cannot_read
+from convcli.errors import ConvcliError, InputError, cannot_read
 from convcli.exchange.branches import Branches, as_blocks
 from convcli.exchange.branches import Path as Way
 from convcli.exchange.keras_layers import KerasLayer, layers_of
@@ -64,6 +64,8 @@ def read_document(path: Path) -> object:
     """
     try:
         document: object = json.loads(_config_text(path))
+    except ConvcliError:  # has its own sentence
+        raise
     except (ValueError, RecursionError) as problem:
         raise InputError(f"{path} is not JSON as Keras writes it: {problem}.") from problem
     return document

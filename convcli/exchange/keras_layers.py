@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from convcli.errors import InputError
+from convcli.errors import ConvcliError, InputError
 from convcli.geometry import keras_transposed
 from convcli.layers import (
     LSTM,
@@ -448,5 +448,7 @@ def layers_of(layer: KerasLayer) -> list[Layer]:
     layer.channels_last()
     try:
         return rule(layer)
+    except ConvcliError:  # has its own sentence
+        raise
     except (TypeError, ValueError) as problem:  # a list where a number belongs, and the like
         raise layer.problem(f"a setting is of the wrong kind: {problem}.") from problem

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from convcli.errors import UsageError, did_you_mean
+from convcli.errors import ConvcliError, UsageError, did_you_mean
 from convcli.option import parse_settings
 
 Choice = TypeVar("Choice")
@@ -51,6 +51,8 @@ def read_choice(
         chosen[key] = _figure(value, fields[key].type, f"{what} {text!r}")
     try:
         return kind(**chosen)
+    except ConvcliError:  # has its own sentence
+        raise
     except ValueError as problem:
         raise UsageError(f"{what} {text!r}: {problem}.") from problem
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from convcli.errors import UsageError, did_you_mean
+from convcli.errors import ConvcliError, UsageError, did_you_mean
 from convcli.learn.optimizers import Optimizer, read_optimizer
 from convcli.learn.schedules import Schedule, read_schedule
 from convcli.option import option
@@ -205,5 +205,7 @@ def read_recipe(record: dict[str, Any]) -> Recipe:
     """
     try:
         return from_record(Recipe, record)
+    except ConvcliError:  # has its own sentence
+        raise
     except ValueError as problem:
         raise UsageError(f"A recipe cannot be read: {problem}.") from problem

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convcli.data import Dataset, ProgressCallback, Source, Split
-from convcli.errors import InputError, UsageError
+from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.learn.checkpoint import Setting, fingerprint, read_setting
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.plan import Parting, parted
@@ -33,6 +33,8 @@ def load_run_data(directory: RunDirectory, progress: ProgressCallback | None = N
     try:
         seed = int(setting.options["data_seed"])
         source = Source.noted(setting.source, setting.options["shaping"])
+    except ConvcliError:  # has its own sentence
+        raise
     except (KeyError, TypeError, ValueError) as problem:
         raise InputError(f"{directory.last} does not say how its data were read.") from problem
     data = source.load(seed=seed, progress=progress)
@@ -62,6 +64,8 @@ def noted_parting(path: Path, setting: Setting) -> Parting:
     """
     try:
         return from_record(Parting, setting.options["parting"])
+    except ConvcliError:  # has its own sentence
+        raise
     except (KeyError, ValueError) as problem:
         raise InputError(f"{path} does not say how its data were parted; train anew.") from problem
 
@@ -151,6 +155,8 @@ def _parted_as_noted(model: TrainedModel, data: Dataset) -> Dataset:
         return data
     try:
         found = parted(data, read_recipe(notes["recipe"]), from_record(Parting, notes["parting"]))
+    except ConvcliError:  # has its own sentence
+        raise
     except (KeyError, TypeError, ValueError) as problem:
         raise InputError(
             "The model does not say which samples it held out; name others with --data SOURCE."

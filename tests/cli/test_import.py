@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_evaluate_and_predict_take_it(
 ) -> None:
     for package in {".onnx": ["onnx"], ".npz": []}.get(suffix, ["h5py"]):
         pytest.importorskip(package, reason="writes the file; extras [onnx] and [keras]")
-    sent = trained(scale=(0.5, 0.25), offset=(0.0, 1.0))
+    sent = replace(trained(scale=(0.5, 0.25), offset=(0.0, 1.0)), outputs="classes")
     sent.save("sent.safetensors")
     export_model(sent, f"m{suffix}")
     assert run(["import", f"m{suffix}", "-o", "back.safetensors", "--quiet"]) == 0
