@@ -29,6 +29,11 @@ def extended(samples: Any, axis: int, source: Any, outside: float) -> Any:
     return taken
 
 
+QUIET = np.errstate(over="ignore", invalid="ignore")
+"""Infinities, and values beyond float32, are answers as in the compiled engine, not warnings."""
+
+
+@QUIET
 def correlation_sums(image: Any, kernel: Any, axes: Sequence[Axis], cval: float = 0.0) -> Any:
     """Return `sum_t kernel[t] * extended_image[o * stride + t * dilation]` for any number of axes.
 
@@ -105,6 +110,7 @@ def combined(parts: Sequence[Any], norm: str) -> Any:
     return total
 
 
+@QUIET
 def converted(values: Any, dtype: Any, low: float, high: float) -> Any:
     """Return `values` in `dtype`: cut to low..high, integers rounded half to even, NaN as 0.
 
