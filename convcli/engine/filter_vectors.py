@@ -297,6 +297,8 @@ class Conversion:
         if not self.flags["exact_quotient"]:
             return vectors.fused(value, given[RECIPROCAL], given[OFFSET])
         value = builder.fadd(value, given[BIAS])
+        if not host().fused:  # the remainder would be rounded
+            return builder.fdiv(value, given[DIVISOR])
         quotient = builder.fmul(value, given[RECIPROCAL])
         rest = vectors.fused(builder.fneg(quotient), given[DIVISOR], value)
         return vectors.fused(rest, given[RECIPROCAL], quotient)
