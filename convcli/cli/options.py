@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from convcli.report import Report
 
 Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
-EngineName = Literal["auto", "numba", "numpy"]
 
 STANDARD_STREAM = "-"
 """What stands for stdin where a file is expected."""
@@ -60,10 +59,6 @@ ThreadsOption = Annotated[
 ]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="Same seed, same bits, on any number of threads.")
-]
-EngineOption = Annotated[
-    EngineName,
-    typer.Option("--engine", help="Compiled, plain NumPy, or chosen from the amount of work."),
 ]
 
 
