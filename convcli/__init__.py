@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see of the names that load on first use
     from convcli.data import load_dataset as load_dataset
-    from convcli.engine.correlation import convolve as convolve
-    from convcli.engine.correlation import correlate as correlate
+    from convcli.engine.correlation import convolve as convolve, correlate as correlate
     from convcli.exchange.export import export_model as export_model
     from convcli.exchange.features import features as features
     from convcli.exchange.importing import import_model as import_model
-    from convcli.imaging.apply import filter_image as filter_image
-    from convcli.imaging.apply import filter_result as filter_result
+    from convcli.imaging.apply import filter_image as filter_image, filter_result as filter_result
     from convcli.learn.fit import fit as fit
     from convcli.learn.modelfile import load as load
     from convcli.net.lookup import network as network
     from convcli.present.comparison import comparison_document as comparison_document
-    from convcli.present.run_page import run_document as run_document
-    from convcli.present.run_page import write_run_page as write_run_page
+    from convcli.present.run_page import (
+        run_document as run_document,
+        write_run_page as write_run_page,
+    )
 
 __version__ = "0.1.0"
 

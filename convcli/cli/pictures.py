@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convcli.cli.options import (
-    FileOutput,
-    Output,
-    OutputOption,
-    refuse_without_effect,
-    takes,
-)
+from convcli.cli.options import FileOutput, Output, OutputOption, refuse_without_effect, takes
 from convcli.imaging.options import FileOptions, FilterOptions
 
 if TYPE_CHECKING:

@@ -9,12 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from convcli.data.augmentation import Augmentation as Augmentation
-    from convcli.data.augmentation import read_augmentation as read_augmentation
-    from convcli.data.dataset import Dataset as Dataset
-    from convcli.data.dataset import ProgressCallback as ProgressCallback
-    from convcli.data.dataset import Split as Split
-    from convcli.data.dataset import make_dataset as make_dataset
+    from convcli.data.augmentation import (
+        Augmentation as Augmentation,
+        read_augmentation as read_augmentation,
+    )
+    from convcli.data.dataset import (
+        Dataset as Dataset,
+        ProgressCallback as ProgressCallback,
+        Split as Split,
+        make_dataset as make_dataset,
+    )
     from convcli.data.source import Source as Source
     from convcli.data.sources import load_dataset as load_dataset
 

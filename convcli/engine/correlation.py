@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine import filter as picture_filter
-from convcli.engine import filter_numpy
+from convcli.engine import filter as picture_filter, filter_numpy
 from convcli.engine.borders import border_mode, correlation_axis
 from convcli.errors import InputError, UsageError
 

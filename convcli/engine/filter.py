@@ -10,12 +10,7 @@ import numpy as np
 
 from convcli.engine import filter_numpy
 from convcli.engine.borders import Axis
-from convcli.engine.filter_plan import (
-    COMPILED_INPUTS,
-    COMPILED_OUTPUTS,
-    FilterPlan,
-    plan_filter,
-)
+from convcli.engine.filter_plan import COMPILED_INPUTS, COMPILED_OUTPUTS, FilterPlan, plan_filter
 
 __all__ = ["FilterPlan", "Filtered", "Statistics", "apply", "plan_filter", "run"]
 

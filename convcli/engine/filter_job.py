@@ -10,12 +10,7 @@ import numpy as np
 
 from convcli.engine import filter_kernels, filter_vectors, transform
 from convcli.engine.borders import Axis
-from convcli.engine.filter_plan import (
-    FilterPlan,
-    is_power_of_two,
-    small_factors,
-    transform_size,
-)
+from convcli.engine.filter_plan import FilterPlan, is_power_of_two, small_factors, transform_size
 from convcli.engine.filter_vectors import PARAMETERS, SMALL_LINES, small_width, tile_vectors
 from convcli.engine.llvm import lanes_of
 from convcli.engine.threads import each_part

@@ -11,8 +11,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from convcli.errors import ConvcliError, InputError, cannot_read
-from convcli.exchange.branches import Branches, as_blocks
-from convcli.exchange.branches import Path as Way
+from convcli.exchange.branches import Branches, Path as Way, as_blocks
 from convcli.exchange.keras_layers import KerasLayer, layers_of
 from convcli.layers import Concat, Layer, Residual, Scale
 from convcli.layers.join import Block

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from convcli.errors import InputError, cannot_read
-from convcli.exchange.branches import Path as Way
-from convcli.exchange.branches import as_blocks
+from convcli.exchange.branches import Path as Way, as_blocks
 from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph
 from convcli.exchange.onnx_layout import Arrays, Layers, Made, Value
 from convcli.exchange.onnx_operators import Affine, read

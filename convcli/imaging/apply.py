@@ -18,12 +18,7 @@ from convcli.errors import InputError, UsageError
 from convcli.files import check_target, new_file
 from convcli.imaging.content import Limits
 from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
-from convcli.imaging.matrices import (
-    MATRIX_SUFFIXES,
-    encode_matrix,
-    is_matrix_name,
-    read_matrix,
-)
+from convcli.imaging.matrices import MATRIX_SUFFIXES, encode_matrix, is_matrix_name, read_matrix
 from convcli.imaging.options import FileOptions, FilterOptions
 from convcli.imaging.picture import Frame, Picture, as_bytes, preview_png
 from convcli.imaging.pillow import OnSize, from_pillow

@@ -34,8 +34,7 @@ from convcli.learn.prepare import Preprocessing, preprocessing_for
 from convcli.learn.recipes import Recipe, read_recipe
 from convcli.learn.schedules import Place
 from convcli.learn.trainer import Trainer
-from convcli.net import Network
-from convcli.net import network as find_network
+from convcli.net import Network, network as find_network
 from convcli.shown import Shown
 
 BLOWN_UP = 1000.0

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
-from safetensors.numpy import save as tensors_to_bytes
+from safetensors.numpy import load as tensors_from_bytes, save as tensors_to_bytes
 
 from convcli.errors import ConvcliError, InputError
 from convcli.files import new_file

@@ -18,13 +18,7 @@ from convcli import __version__
 from convcli.data import Dataset, Split
 from convcli.environment import environment, thread_count
 from convcli.errors import InputError, UsageError
-from convcli.learn.checkpoint import (
-    Setting,
-    fingerprint,
-    read_setting,
-    restore,
-    save_checkpoint,
-)
+from convcli.learn.checkpoint import Setting, fingerprint, read_setting, restore, save_checkpoint
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
 from convcli.learn.liveness import this_process
 from convcli.learn.metrics import scores

@@ -24,8 +24,7 @@ from convcli.learn.recipes import Recipe
 from convcli.learn.request import DEFAULT_SOURCE, Assignment, TrainRequest
 from convcli.learn.run import Run, RunResult, checkpoint_path, resume, start
 from convcli.learn.rundir import RunDirectory, create_run_directory
-from convcli.net import Network, preset_data
-from convcli.net import network as find_network
+from convcli.net import Network, network as find_network, preset_data
 
 DIGIT_SOURCES = {"mnist", "digits"}
 """Sets of white digits on black, whose models find the digit in a photo first."""

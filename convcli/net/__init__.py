@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from convcli.net.lookup import (
-    network,
-    network_variables,
-    preset_data,
-    preset_names,
-    preset_text,
-)
+from convcli.net.lookup import network, network_variables, preset_data, preset_names, preset_text
 from convcli.net.notation import parse_notation
 from convcli.net.trace import Step, Totals, Trace, trace
 from convcli.net.value import Network

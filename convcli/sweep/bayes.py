@@ -47,11 +47,7 @@ def _rounds(study: Any, axes: Sequence[Axis], trials: int) -> Search:
 
 
 def _distribution(axis: Axis) -> Any:
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(axis, Listed):
         return CategoricalDistribution(axis.values)

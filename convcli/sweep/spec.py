@@ -16,8 +16,7 @@ from convcli.data.source import Shaping, Source
 from convcli.errors import InputError, UsageError
 from convcli.learn.recipes import find_recipe, read_recipe
 from convcli.learn.request import Assignment
-from convcli.net import network as find_network
-from convcli.net import network_variables
+from convcli.net import network as find_network, network_variables
 from convcli.option import option
 from convcli.records import from_record
 from convcli.sweep.space import SETTINGS, Axis, Listed, is_axis, parse_axes, setting_field

@@ -14,8 +14,7 @@ from convcli.learn.checkpoint import fingerprint
 from convcli.learn.plan import with_validation
 from convcli.learn.recipes import Recipe
 from convcli.learn.training import Say, check_default_source, is_notation, load_data
-from convcli.net import Network, network_variables, to_notation
-from convcli.net import network as find_network
+from convcli.net import Network, network as find_network, network_variables, to_notation
 from convcli.sweep.local import LocalEngine
 from convcli.sweep.search import make_search
 from convcli.sweep.space import Trial, setting_field

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import given, settings, strategies as some
 
 from convcli.errors import InputError
 from convcli.imaging.matrices import encode_matrix, parse_matrix, read_matrix

@@ -10,8 +10,7 @@ from functools import cache
 from math import ceil, floor
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from convcli.errors import InputError, UsageError
 from convcli.layers import Layer

@@ -6,8 +6,7 @@ import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from convcli.report.diagram import BOX_H, BOX_W, PICTURE, Box, FieldMark, draw
 from convcli.report.lanes import place

@@ -11,14 +11,7 @@ import pytest
 
 from convcli.report import Column, Report
 from convcli.report.chart import Line, line_chart, matrix_chart, round_ticks
-from convcli.report.document import (
-    Document,
-    Figure,
-    Gallery,
-    Picture,
-    Section,
-    render_document,
-)
+from convcli.report.document import Document, Figure, Gallery, Picture, Section, render_document
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from convcli.errors import UsageError
 from convcli.sweep.space import Listed, Range, Trial, draw, grid, is_axis, parse_axes
