@@ -72,6 +72,8 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "present": (
         {
             "report",
+            "engine",
+            "environment",
             "inspect",
             "exchange",
             "learn",

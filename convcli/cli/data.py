@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.options import ForceOption, FormatOption, QuietOption, SeedOption, takes
+from convcli.cli.options import FileOutput, SeedOption, takes
 from convcli.data.source import Shaping, Source
 from convcli.errors import CheckError, UsageError
+from convcli.option import option
 
 if TYPE_CHECKING:
-    from convcli.cli.console import Messages
     from convcli.data import Dataset
 
 HELP = (
@@ -46,51 +46,34 @@ def register(app: typer.Typer) -> None:
     app.command("data", help=HELP, epilog=EXAMPLES)(data)
 
 
-@takes(shaping=Shaping)
+@takes(shaping=Shaping, out=FileOutput)
 def data(
     source: Annotated[
         str | None,
         typer.Argument(metavar="[SOURCE]", help="A name, or a path.", show_default=False),
     ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Look for missing classes, copies, leakage, imbalance; exit 5 if results on "
-            "these data would mislead.",
-        ),
-    ] = False,
-    sheet: Annotated[
-        bool, typer.Option("--sheet", help="Draw samples of each class into the picture -o.")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="Keep the data as this .npz file; with --sheet, the picture.",
-            show_default=False,
-        ),
-    ] = None,
     *,
+    check: bool = option(
+        "Look for missing classes, copies, leakage, imbalance; exit 5 if results on these data "
+        "would mislead.",
+        default=False,
+    ),
+    sheet: bool = option("Draw samples of each class into the picture -o.", default=False),
+    output: Path | None = option(
+        "Keep the data as this .npz file; with --sheet, the picture.", "-o", "--output"
+    ),
     shaping: Shaping,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", help="The same as --samples, for digits.", show_default=False),
-    ] = None,
+    count: int | None = option("The same as --samples, for digits."),
     seed: SeedOption = 0,
-    style: FormatOption = None,
-    quiet: QuietOption = False,
-    force: ForceOption = False,
+    out: FileOutput,
 ) -> None:
     """Parse, call, render."""
-    from convcli.cli.console import Messages, emit, emit_summary
     from convcli.present.data import description, names_report
 
     if source is None:
         if check or sheet or output is not None:
             raise UsageError("Name a data set, such as: convcli data mnist")
-        emit(names_report(), style)
+        out.emit(names_report())
         return
     if sheet and output is None:
         raise UsageError("--sheet needs a place for the picture: -o samples.png")
@@ -100,23 +83,22 @@ def data(
 
         if not sheet:
             check_name(output)
-        check_target(output, force=force, inputs=[Path(source)])
-    messages = Messages(quiet=quiet)
+        check_target(output, force=out.force, inputs=[Path(source)])
     if source == "digits":
-        messages.say("Making digits (compiles once on first use).")
+        out.messages.say("Making digits (compiles once on first use).")
     if count is not None:
         if source != "digits":
             raise UsageError(f"{source} takes no count; use --samples.")
         shaping = dataclasses.replace(shaping, samples=count)
-    with messages.counted() as progress:
+    with out.messages.counted() as progress:
         loaded = Source(name=source, **shaping.given()).load(seed=seed, progress=progress)
     findings = _findings(loaded, source) if check else None
     report = description(loaded, findings)
     if output is None:
-        emit(report, style)
+        out.emit(report)
     else:
-        emit_summary(report, style, messages)
-        _keep(loaded, output, Path(source), messages, sheet=sheet, force=force)
+        out.emit_summary(report)
+        _keep(loaded, output, Path(source), out, sheet=sheet)
     failed = [finding for finding in findings or () if finding.failed]
     if failed:
         raise CheckError(f"{source}: {' '.join(finding.text for finding in failed)}")
@@ -135,9 +117,7 @@ def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:
     return (*((Finding("checksum", True, len(differing), text),) if differing else ()), *found)
 
 
-def _keep(
-    loaded: Dataset, output: Path, source: Path, messages: Messages, *, sheet: bool, force: bool
-) -> None:
+def _keep(loaded: Dataset, output: Path, source: Path, out: FileOutput, *, sheet: bool) -> None:
     if sheet:
         from convcli.imaging.kernel_sheet import save_sheet
         from convcli.present.data import sheet_cells
@@ -146,14 +126,14 @@ def _keep(
         height, width = save_sheet(
             cells,
             output,
-            force=force,
+            force=out.force,
             inputs=[source],
             cell_width=SHEET_CELL,
             columns=SHEET_SAMPLES,
         )
-        messages.say(f"{output}: {width} x {height} pixels.")
+        out.messages.say(f"{output}: {width} x {height} pixels.")
         return
     from convcli.data.npz import save_npz
 
-    save_npz(loaded, output, force=force, inputs=[source])
-    messages.say(f"{output}: {output.stat().st_size:,} bytes.")
+    save_npz(loaded, output, force=out.force, inputs=[source])
+    out.messages.say(f"{output}: {output.stat().st_size:,} bytes.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from convcli.cli.console import Messages, emit
-from convcli.cli.options import FormatOption, QuietOption
-from convcli.report import Column, Report
+from convcli.cli.options import Output, takes
+from convcli.option import option
+
+if TYPE_CHECKING:
+    from convcli.cli.console import Messages
 
 EXAMPLES = """Examples:
 
@@ -25,43 +27,18 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", epilog=EXAMPLES)(doctor)
 
 
+@takes(out=Output)
 def doctor(
-    warm: Annotated[
-        bool, typer.Option("--warm", help="Compile once what commands compile at first use.")
-    ] = False,
-    style: FormatOption = None,
-    quiet: QuietOption = False,
+    *,
+    warm: bool = option("Compile once what commands compile at first use.", default=False),
+    out: Output,
 ) -> None:
     """Show versions, processor, engine and caches; what is missing, and how to get it."""
-    from convcli.data.published import cache_folder
-    from convcli.engine.compilation import compiled_code
-    from convcli.engine.host import host
-    from convcli.engine.numba_cache import VARIABLES
-    from convcli.environment import OPTIONAL, environment, package_version
+    from convcli.present.installation import installation_report
 
     if warm:
-        _warm(Messages(quiet=quiet))
-    facts: dict[str, Any] = dict(environment())
-    registers, code = host(), compiled_code()
-    facts |= {
-        "vector": f"{registers.lanes} floats",
-        "tile": f"{registers.tile_rows} x {registers.tile_vectors * registers.lanes}",
-        "fused multiply-add": registers.fused,
-        "compiled code": code.folder,
-        "compiled functions": code.files,
-        "compiled bytes": code.size_bytes,
-        "damaged and removed": code.mended,
-        "data": str(cache_folder("mnist").parent),
-    }
-    extras = {name: package_version(name) for name in OPTIONAL}
-    notes = tuple(
-        f"{name} is not installed; {OPTIONAL[name]}" for name in extras if not extras[name]
-    )
-    if code.problem:
-        notes = (f"{code.problem}. {VARIABLES[0]} names another folder.", *notes)
-    rows = (*facts.items(), *((name, version) for name, version in extras.items()))
-    columns = (Column("fact", "Fact"), Column("value", "Value"))
-    emit(Report("", columns, rows, None, notes, facts | {"extras": extras}), style)
+        _warm(out.messages)
+    out.emit(installation_report())
 
 
 def _warm(messages: Messages) -> None:

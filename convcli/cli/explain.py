@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from convcli.cli.console import emit
-from convcli.cli.learn_options import ImageArgument, ModelArgument, load_probe, load_sample
-from convcli.cli.options import FormatOption
+from convcli.cli.options import FormatOption, ImageArgument, ModelArgument, load_probe, load_sample
 from convcli.errors import UsageError
 from convcli.option import parse_place
 

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from convcli import __version__
-from convcli.cli.streams import prepare_streams, write_whole
+from convcli.cli.console import prepare_streams, write_whole
 from convcli.errors import ConvcliError, ExitCode
 from convcli.report.printable import printable
 

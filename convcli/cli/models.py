@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convcli.cli.learn_options import ModelArgument, load_labeled, load_source
-from convcli.cli.options import FileOutput, Output, OutputOption, ThreadsOption, takes
+from convcli.cli.options import (
+    FileOutput,
+    ModelArgument,
+    Output,
+    OutputOption,
+    ThreadsOption,
+    load_labeled,
+    load_source,
+    takes,
+)
 from convcli.data.source import SOURCES, Shaping, Source
 from convcli.errors import CheckError, InputError, UsageError
 from convcli.net.lookup import model_path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from convcli.cli.learn_options import ModelArgument
 from convcli.cli.options import (
     FileOutput,
     ForceOption,
+    ModelArgument,
     Output,
     QuietOption,
     Style,

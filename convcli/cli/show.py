@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convcli.cli.learn_options import (
+from convcli.cli.models import SPLIT, SplitName
+from convcli.cli.options import (
+    STANDARD_STREAM,
+    FileOutput,
     ImageArgument,
     ModelArgument,
+    SeedOption,
+    ThreadsOption,
     load_labeled,
     load_probe,
     load_sample,
+    takes,
 )
-from convcli.cli.models import SPLIT, SplitName
-from convcli.cli.options import STANDARD_STREAM, FileOutput, SeedOption, ThreadsOption, takes
 from convcli.data.source import Source
 from convcli.errors import InputError, UsageError
 from convcli.net.lookup import model_path

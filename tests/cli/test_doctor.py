@@ -28,7 +28,9 @@ def test_versions_are_those_that_run(capfd: pytest.CaptureFixture[str]) -> None:
 def test_missing_extras_say_how_to_get_them(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("convcli.environment.OPTIONAL", {"no-such-package": "nothing: get it"})
+    monkeypatch.setattr(
+        "convcli.present.installation.OPTIONAL", {"no-such-package": "nothing: get it"}
+    )
     assert run(["doctor"]) == 0
     assert "no-such-package is not installed; nothing: get it" in capfd.readouterr().out
 
