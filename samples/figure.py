@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convcli.imaging.kernel_sheet import filtered
-from convcli.imaging.sheet import Cell, Pixels, contact_sheet
+from convcli.imaging.sheet import Cell, Pixels, contact_sheet, filtered
 from convcli.kernels import find
 
 HERE = Path(__file__).parent

@@ -119,7 +119,7 @@ def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:
 
 def _keep(loaded: Dataset, output: Path, source: Path, out: FileOutput, *, sheet: bool) -> None:
     if sheet:
-        from convcli.imaging.kernel_sheet import save_sheet
+        from convcli.imaging.sheet import save_sheet
         from convcli.present.data import sheet_cells
 
         cells = sheet_cells(loaded, SHEET_SAMPLES)

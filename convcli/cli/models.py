@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset
     from convcli.exchange.features import FeatureExtractor
-    from convcli.imaging.jobs import Source as PictureSource
+    from convcli.imaging.batch import Source as PictureSource
     from convcli.learn.answers import Answer
     from convcli.learn.modelfile import TrainedModel
 
@@ -129,7 +129,7 @@ def predict(
     A model of MNIST's digits takes a photo of a digit on paper: it finds the ink, turns it white on
     black, and centers it as MNIST does. --show draws what the network was fed.
     """
-    from convcli.imaging.jobs import find_sources
+    from convcli.imaging.batch import find_sources
     from convcli.learn.answers import answers
     from convcli.learn.modelfile import load
     from convcli.present.evaluation import predictions_report
@@ -172,8 +172,8 @@ def _samples_of(source: PictureSource, model: TrainedModel, limit: int) -> Any:
 
 def _drawn(sample: Any) -> str:
     """Return a sample as half blocks with colors, or a sentence where it is no picture."""
-    from convcli.imaging.half_blocks import half_blocks
     from convcli.imaging.picture import Frame
+    from convcli.imaging.terminal import half_blocks
 
     if sample.ndim != 3:
         return "(no picture: it is not drawn)\n"

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.errors import ConvcliError
     from convcli.imaging.apply import FilteredPicture
-    from convcli.imaging.batch import Batch, FileReport, Work
-    from convcli.imaging.jobs import Source
+    from convcli.imaging.batch import Batch, FileReport, Source, Work
     from convcli.imaging.steps import Step
     from convcli.kernels import AnyKernel
 
@@ -179,8 +178,8 @@ def _explain(
     from convcli.cli.console import standard_input
     from convcli.errors import UsageError
     from convcli.imaging.apply import read_any
+    from convcli.imaging.batch import find_sources
     from convcli.imaging.explanation import explain_frame
-    from convcli.imaging.jobs import find_sources
     from convcli.option import parse_place
     from convcli.present.pixel import explanation_report
 
@@ -280,7 +279,7 @@ def _draw(results: list[FilteredPicture], messages: Messages) -> None:
         return
     from shutil import get_terminal_size
 
-    from convcli.imaging.half_blocks import half_blocks
+    from convcli.imaging.terminal import half_blocks
 
     size = get_terminal_size()
     for result in results:
@@ -358,7 +357,7 @@ def _draw_sheet(
 ) -> None:
     from convcli.errors import UsageError
     from convcli.files import check_target
-    from convcli.imaging.kernel_sheet import kernel_cells, read_small, save_sheet
+    from convcli.imaging.sheet import kernel_cells, read_small, save_sheet
 
     if output is None:
         raise UsageError("--sheet needs a place for the result: -o SHEET.png")

@@ -95,7 +95,7 @@ class Drawing(FileOutput):
         self, label: str, beside: Path | str, *inputs: Path | str, suffixes: Sequence[str] = ()
     ) -> Path:
         """Return where the picture goes, as `place`; a sheet of cells without `suffixes`."""
-        from convcli.imaging.kernel_sheet import SHEET_SUFFIXES, check_sheet_suffix
+        from convcli.imaging.sheet import SHEET_SUFFIXES, check_sheet_suffix
 
         if self.output is not None and not suffixes:
             check_sheet_suffix(self.output)
@@ -113,7 +113,7 @@ class Drawing(FileOutput):
             path: as `target` gave it.
             sheet: title, columns and cell_width, as `save_sheet`.
         """
-        from convcli.imaging.kernel_sheet import save_sheet
+        from convcli.imaging.sheet import save_sheet
 
         height, width = save_sheet(cells, path, force=self.force, **{"cell_width": 112} | sheet)
         if self.format == "table" or (
@@ -129,7 +129,7 @@ def _drawn(cells: Sequence[Cell], title: str) -> str:
     from shutil import get_terminal_size
 
     from convcli.cli.console import has_color
-    from convcli.imaging.terminal_sheet import draw_cells
+    from convcli.imaging.terminal import draw_cells
     from convcli.report.printable import printable
 
     size = get_terminal_size()
@@ -497,7 +497,7 @@ def _fed(network: Network, model: str | None, image: str | None) -> Any:
 def _frame(image: str) -> Any:
     """Return the first frame of a picture file, or of stdin."""
     from convcli.cli.console import standard_input
-    from convcli.imaging.reading import read_picture
+    from convcli.imaging.formats import read_picture
 
     content = standard_input() if image == STANDARD_STREAM else Path(image)
     return read_picture(content, name=image).frames[0]

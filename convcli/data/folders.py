@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convcli.arrayfiles import MAX_BYTES, check_bytes
 from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
 from convcli.errors import InputError
-from convcli.imaging.content import Limits
+from convcli.imaging.options import Limits
 
 _SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -80,7 +80,7 @@ def _class_folders(tree: Path) -> tuple[str, ...]:
 
 def _list_tree(tree: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     """Return the picture files of one split with their labels, in the order of their names."""
-    from convcli.imaging.reading import READABLE_SUFFIXES
+    from convcli.imaging.formats import READABLE_SUFFIXES
 
     unknown = sorted(
         item.name
@@ -103,8 +103,8 @@ def _list_tree(tree: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
 
 def _read(path: Path, size: tuple[int, int] | None, limits: Limits) -> NDArray[np.uint8]:
     """Return one picture, H x W x 1 (gray) or H x W x 3 (RGB) uint8."""
+    from convcli.imaging.formats import read_picture
     from convcli.imaging.picture import as_sample
-    from convcli.imaging.reading import read_picture
 
     return as_sample(read_picture(path, limits=limits).frames[0], size)
 

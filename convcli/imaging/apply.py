@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,13 @@ from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.filter import Statistics, total_statistics
 from convcli.errors import InputError, UsageError
 from convcli.files import check_target, new_file
-from convcli.imaging.content import Limits
 from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
+from convcli.imaging.formats import check_fit, encoded, kind_of, read_picture, write_picture
 from convcli.imaging.matrices import MATRIX_SUFFIXES, encode_matrix, is_matrix_name, read_matrix
-from convcli.imaging.options import FileOptions, FilterOptions
-from convcli.imaging.picture import Frame, Picture, as_bytes, preview_png
-from convcli.imaging.pillow import OnSize, from_pillow
-from convcli.imaging.reading import read_picture
+from convcli.imaging.options import FileOptions, FilterOptions, Limits
+from convcli.imaging.picture import Frame, OnSize, Picture, as_bytes, preview_png
+from convcli.imaging.pillow import from_pillow
 from convcli.imaging.steps import Step
-from convcli.imaging.writing import check_fit, encoded, kind_of, write_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,3 +267,29 @@ def _with_known_depth(path: Path, result: FilteredPicture) -> Picture:
         f"{path}: the result is a matrix of raw numbers. Name a file in "
         f"{' '.join(sorted(MATRIX_SUFFIXES))} .tif, or add --range clip, abs, offset or stretch."
     )
+
+
+WARMED = (
+    "sobel",
+    "sobel-x",
+    "sharpen",
+    "gaussian-5",
+    "gaussian:sigma=4",
+    "box-7",
+    "motion-blur-9",
+)
+"""A kernel for each compiled way: magnitudes, small, dense, two passes, running sums."""
+
+
+def warm_filters() -> Iterator[str]:
+    """Filter a small picture of each kind by each way; yields what comes next."""
+    from convcli.engine.row_filters import unfilter_rows
+
+    yield "rows of a PNG"
+    unfilter_rows(np.zeros(8, np.uint8), 2, 3, 3)
+    for dtype in (np.uint8, np.uint16, np.float32):
+        for channels, colors in ((1, "gray"), (3, "color")):
+            picture = np.ones((64, 64, channels)[: 2 if channels == 1 else 3], dtype)
+            for kernel in WARMED:
+                yield f"{kernel}, {colors} {np.dtype(dtype).name}"
+                filter_image(picture, kernel, engine="numba")

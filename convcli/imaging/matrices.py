@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
 from convcli.errors import InputError, MissingFileError
-from convcli.imaging.content import Limits
+from convcli.imaging.options import Limits
 
 TEXT_SUFFIXES = frozenset({".csv", ".txt"})
 MATRIX_SUFFIXES = TEXT_SUFFIXES | {".npy"}

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from convcli.imaging.sheet import gray_levels
+from convcli.errors import InputError
+from convcli.imaging.options import Limits
 
 Pixels = NDArray[Any]
+
+OnSize = Callable[[tuple[int, int, int]], None]
+"""Told height, width and channels of an 8-bit file before its pixels are unpacked."""
 
 PREVIEW_SMALLEST, PREVIEW_LARGEST = 128, 1200
 """The longer side of a preview in pixels: enlarged by a whole factor below, reduced above."""
@@ -92,6 +98,43 @@ class Picture:
         return preview_png(self.frames[0])
 
 
+HEAD_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file, or the bytes of one.
+
+    Attributes:
+        place: where it is, or what it holds.
+        name: what messages call it.
+        limits: what it may become.
+    """
+
+    place: Path | bytes
+    name: str
+    limits: Limits = Limits()
+
+    def head(self) -> bytes:
+        """Return the first bytes, which tell formats apart."""
+        if isinstance(self.place, bytes):
+            return self.place[:HEAD_BYTES]
+        if self.place.is_dir():
+            raise InputError(
+                f"{self.place} is a directory; add --recursive to filter what is in it."
+            )
+        with self.place.open("rb") as file:
+            return file.read(HEAD_BYTES)
+
+    def open(self) -> BinaryIO:
+        """Return the bytes as an open file."""
+        return io.BytesIO(self.place) if isinstance(self.place, bytes) else self.place.open("rb")
+
+    def data(self) -> bytes:
+        """Return all bytes."""
+        return self.place if isinstance(self.place, bytes) else self.place.read_bytes()
+
+
 def white_level(dtype: Any) -> float:
     """Return the value of white: the largest integer, or 1.0 for floating point.
 
@@ -113,6 +156,28 @@ def as_bytes(pixels: Pixels) -> NDArray[np.uint8]:
     shares = pixels.astype(np.float32) / white_level(pixels.dtype)
     levels: NDArray[np.uint8] = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
     return levels
+
+
+def gray_levels(values: NDArray[np.floating], *, about_zero: bool = False) -> NDArray[np.uint8]:
+    """Return any real array as gray levels 0..255 that show it best.
+
+    Args:
+        values: finite numbers of any shape.
+        about_zero: map zero to the middle gray 128 and the largest magnitude to an end, so that
+            signs can be told apart; else the smallest is black and the largest white.
+
+    >>> gray_levels(np.array([-1.0, 0.0, 0.5]), about_zero=True).tolist()
+    [1, 128, 192]
+    >>> gray_levels(np.array([3.0, 4.0, 5.0])).tolist()
+    [0, 128, 255]
+    """
+    if values.size == 0:
+        return np.zeros(values.shape, np.uint8)
+    if about_zero:
+        scale = float(np.abs(values).max()) or 1.0
+        return np.asarray(np.rint(128 + 127 * (values / scale)), np.uint8)
+    low, high = float(values.min()), float(values.max())
+    return np.asarray(np.rint(255 * ((values - low) / ((high - low) or 1.0))), np.uint8)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from convcli.errors import InputError
-from convcli.imaging.content import Content
 from convcli.imaging.metadata import picture_metadata, tiff_metadata
-from convcli.imaging.picture import Frame, Picture, Pixels, upright
-from convcli.imaging.png_rows import read_large_png
+from convcli.imaging.picture import Content, Frame, OnSize, Picture, Pixels, upright
+from convcli.imaging.png import read_large_png
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "PPM", "WEBP", "JPEG2000", "TGA", "AVIF")
 """Pillow's readers in use: plain pixel formats, none that starts another program."""
-
-OnSize = Callable[[tuple[int, int, int]], None]
 
 _SAME_MODES = {"L": False, "RGB": False, "LA": True, "RGBA": True}
 _TO_MODE = {"1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}

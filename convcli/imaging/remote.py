@@ -10,8 +10,7 @@ from typing import Any
 
 from convcli.errors import ConvcliError, InputError
 from convcli.files import new_file
-from convcli.imaging.batch import Batch, FileReport, filter_work, transform_file
-from convcli.imaging.jobs import Source
+from convcli.imaging.batch import Batch, FileReport, Source, filter_work, transform_file
 from convcli.imaging.options import FilterOptions
 from convcli.imaging.steps import Step
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import InputError, UsageError
-from convcli.imaging.sheet import Cell, gray_levels
+from convcli.imaging.picture import gray_levels
+from convcli.imaging.sheet import Cell
 from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]

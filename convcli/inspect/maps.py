@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.imaging.sheet import Cell, Pixels, gray_levels
+from convcli.imaging.picture import gray_levels
+from convcli.imaging.sheet import Cell, Pixels
 from convcli.layers.base import shape_text
 from convcli.net.trace import Step, Trace
 

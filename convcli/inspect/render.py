@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import InputError
-from convcli.imaging.sheet import Cell, Pixels, gray_levels
+from convcli.imaging.picture import gray_levels
+from convcli.imaging.sheet import Cell, Pixels
 from convcli.inspect.maps import near_square
 from convcli.inspect.probe import Probe
 from convcli.layers.base import shape_text

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
 from convcli.errors import InputError
-from convcli.imaging.content import Limits
+from convcli.imaging.formats import read_picture
 from convcli.imaging.matrices import is_matrix_name, read_matrix
+from convcli.imaging.options import Limits
 from convcli.imaging.picture import Frame, as_sample
-from convcli.imaging.reading import read_picture
 from convcli.layers.base import shape_text
 from convcli.learn.digit import digit_picture
 from convcli.learn.prepare import Preprocessing

@@ -124,7 +124,8 @@ def sheet_cells(data: Dataset, per_class: int) -> Iterator[Cell]:
     Raises:
         UsageError: the samples are no pictures.
     """
-    from convcli.imaging.sheet import Cell, gray_levels
+    from convcli.imaging.picture import gray_levels
+    from convcli.imaging.sheet import Cell
 
     split = data.train
     if split.samples.ndim != 4 or split.samples.shape[3] not in {1, 3}:

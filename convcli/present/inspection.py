@@ -196,9 +196,9 @@ def confusion_shown(found: Evaluation, samples: Labeled, path: Path, *, force: b
 
         write_text(path, matrix_chart(title, counts, names, shares=True), force=force)
     else:
+        from convcli.imaging.formats import write_picture
         from convcli.imaging.matrix_picture import matrix_picture
         from convcli.imaging.picture import Frame, Picture
-        from convcli.imaging.writing import write_picture
 
         picture = Picture((Frame(matrix_picture(title, counts, names)),))
         write_picture(path, picture, force=force)

@@ -59,9 +59,9 @@ def note_epoch(log: EventLog, run: Run, epoch: Epoch) -> None:
 
 
 def _note_filters(log: EventLog, run: Run, number: int) -> None:
+    from convcli.imaging.formats import encoded
     from convcli.imaging.picture import Frame, Picture
     from convcli.imaging.sheet import contact_sheet
-    from convcli.imaging.writing import encoded
 
     model = run.training.model
     first = next(iter(layers_with_kernels(model.trace)), None)

@@ -327,8 +327,8 @@ def test_compress_and_show(picture: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_half_blocks_draw_two_pixels_a_character() -> None:
-    from convcli.imaging.half_blocks import half_blocks
     from convcli.imaging.picture import Frame
+    from convcli.imaging.terminal import half_blocks
 
     pixels = np.array([[[255, 0, 0]], [[0, 0, 255]]], np.uint8)
     assert half_blocks(Frame(pixels), 5, 4) == "\x1b[38;2;255;0;0;48;2;0;0;255m\u2580\x1b[0m\n"

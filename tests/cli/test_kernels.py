@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from convcli.cli.main import run
-from convcli.imaging.kernel_sheet import filtered, read_small
+from convcli.imaging.sheet import filtered, read_small
 from convcli.kernels import Magnitude, all_kernels, find
 
 Capture = pytest.CaptureFixture[str]

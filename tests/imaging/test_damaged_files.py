@@ -15,7 +15,7 @@ from PIL import Image
 
 from convcli.cli.main import run
 from convcli.errors import ConvcliError
-from convcli.imaging.reading import read_picture
+from convcli.imaging.formats import read_picture
 
 RNG = np.random.default_rng(8)
 

@@ -13,9 +13,8 @@ import pytest
 
 import convcli
 from convcli.errors import InputError
+from convcli.imaging.formats import encoded, read_picture, write_picture
 from convcli.imaging.picture import Frame, Metadata, Picture
-from convcli.imaging.reading import read_picture
-from convcli.imaging.writing import encoded, write_picture
 
 tifffile = pytest.importorskip("tifffile", reason="writes TIFF files as other programs do")
 imagecodecs = pytest.importorskip("imagecodecs", reason="packs TIFF and JPEG 2000")

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from convcli.errors import InputError
-from convcli.imaging.reading import read_picture
+from convcli.imaging.formats import read_picture
 
 RNG = np.random.default_rng(3)
 HEIGHT, WIDTH = 33, 41

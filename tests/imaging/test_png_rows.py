@@ -11,19 +11,18 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from convcli.errors import InputError
-from convcli.imaging import png_rows
-from convcli.imaging.png import COLOR_TYPES, write_png
-from convcli.imaging.png_rows import read_large_png
-from convcli.imaging.reading import read_picture
+from convcli.imaging import png
+from convcli.imaging.formats import read_picture
+from convcli.imaging.png import COLOR_TYPES, read_large_png, write_png
 
 pytestmark = pytest.mark.skipif(
-    not png_rows.compiled_code_runs(), reason="rows are unfiltered by compiled code"
+    not png.compiled_code_runs(), reason="rows are unfiltered by compiled code"
 )
 
 
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png_rows, "WORTH_PIXELS", 1)
+    monkeypatch.setattr(png, "WORTH_PIXELS", 1)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from convcli.errors import InputError
-from convcli.imaging.reading import read_picture
+from convcli.imaging.formats import read_picture
 
 RNG = np.random.default_rng(3)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.imaging.sheet import GAP, PAPER, Cell, contact_sheet, gray_levels
+from convcli.imaging.picture import gray_levels
+from convcli.imaging.sheet import GAP, PAPER, Cell, contact_sheet
 
 
 def flat(level: int, height: int = 20, width: int = 30) -> np.ndarray:

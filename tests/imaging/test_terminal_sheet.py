@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convcli.imaging.sheet import Cell
-from convcli.imaging.terminal_sheet import SHADES, draw_cells
+from convcli.imaging.terminal import SHADES, draw_cells
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 

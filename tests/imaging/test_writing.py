@@ -11,10 +11,9 @@ from hypothesis import given, settings, strategies as some
 from PIL import Image
 
 from convcli.errors import InputError, UsageError
+from convcli.imaging.formats import encoded, read_picture, write_picture
 from convcli.imaging.options import FileOptions
 from convcli.imaging.picture import Frame, Metadata, Picture
-from convcli.imaging.reading import read_picture
-from convcli.imaging.writing import encoded, write_picture
 
 RNG = np.random.default_rng(5)
 

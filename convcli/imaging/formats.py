@@ -1,8 +1,9 @@
-"""`Picture` values into files: what a format cannot hold is refused (pixels) or said (the rest)."""
+"""Every picture format: how files of it are read, and what it holds when it is written."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,24 @@ import numpy as np
 from PIL import Image
 
 from convcli.environment import thread_count
-from convcli.errors import ConvcliError, InputError, UsageError, did_you_mean
+from convcli.errors import ConvcliError, InputError, MissingFileError, UsageError, did_you_mean
 from convcli.files import new_file
-from convcli.imaging.jpeg2000 import write_deep_jpeg2000
+from convcli.imaging.deep import (
+    add_tags,
+    read_deep_jpeg2000,
+    read_deep_pnm,
+    read_pfm,
+    read_tiff,
+    write_deep_jpeg2000,
+    write_deep_tiff,
+    write_pfm,
+    write_pnm,
+)
 from convcli.imaging.metadata import jpeg_iptc, tiff_tags, without_orientation
-from convcli.imaging.netpbm import write_pfm, write_pnm
-from convcli.imaging.options import FileOptions
-from convcli.imaging.picture import Frame, Picture
+from convcli.imaging.options import FileOptions, Limits
+from convcli.imaging.picture import Content, Frame, OnSize, Picture
+from convcli.imaging.pillow import read_with_pillow
 from convcli.imaging.png import write_png
-from convcli.imaging.tiff import add_tags, write_deep_tiff
 
 DEFAULT_QUALITY = 95
 LARGEST_CLASSIC_TIFF = (1 << 32) - (1 << 20)
@@ -40,7 +50,7 @@ Encoder = Callable[[BinaryIO, Picture, FileOptions], None]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a format is called and what it holds.
+    """What a format is called, how it is read and written, and what it holds.
 
     Attributes:
         suffixes: of file names.
@@ -50,6 +60,9 @@ class Format:
         frames: it holds several pictures.
         channels: the most colors, or planes, that it holds.
         metadata: what it keeps, fields of `Metadata`.
+        starts: first bytes of such a file, where Pillow does not read all of them in full.
+        read: reads what Pillow would not; None from it leaves the file to Pillow.
+        only_read: further suffixes, of files that are not written.
     """
 
     suffixes: tuple[str, ...]
@@ -59,6 +72,9 @@ class Format:
     frames: bool = False
     channels: int = 3
     metadata: frozenset[str] = frozenset()
+    starts: tuple[bytes, ...] = ()
+    read: Callable[[Content], Picture | None] | None = None
+    only_read: tuple[str, ...] = ()
 
 
 def _save(file: BinaryIO, kind: str, picture: Picture, told: dict[str, Any]) -> None:
@@ -173,8 +189,23 @@ _ADOBE = frozenset({"exif", "icc", "xmp"})
 _DPI, _TEXT = frozenset({"dots_per_inch"}), frozenset({"text"})
 FORMATS = {
     "PNG": Format((".png", ".apng"), _png, "u1 u2", True, True, metadata=_ADOBE | _DPI | _TEXT),
-    "JPEG": Format((".jpg", ".jpeg"), _by_pillow("JPEG", _jpeg), metadata=frozenset(SAID)),
-    "TIFF": Format((".tif", ".tiff"), _tiff, "u1 u2 f4", True, True, 65535, frozenset(SAID)),
+    "JPEG": Format(
+        (".jpg", ".jpeg"),
+        _by_pillow("JPEG", _jpeg),
+        metadata=frozenset(SAID),
+        only_read=(".jpe",),
+    ),
+    "TIFF": Format(
+        (".tif", ".tiff"),
+        _tiff,
+        "u1 u2 f4",
+        True,
+        True,
+        65535,
+        frozenset(SAID),
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        read_tiff,
+    ),
     "WEBP": Format((".webp",), _by_pillow("WEBP", _webp), "u1", True, True, metadata=_ADOBE),
     "GIF": Format((".gif",), _by_pillow("GIF", _gif), "u1", True, True, metadata=_TEXT),
     "BMP": Format(
@@ -186,9 +217,25 @@ FORMATS = {
         (".ppm", ".pgm", ".pnm"),
         lambda file, one, _: write_pnm(file, one.frames[0].pixels),
         "u1 u2",
+        starts=(b"P5", b"P6"),
+        read=read_deep_pnm,
+        only_read=(".pbm",),
     ),
-    "PFM": Format((".pfm",), lambda file, one, _: write_pfm(file, one.frames[0].pixels), "f4"),
-    "JPEG2000": Format((".jp2", ".j2k"), _jpeg2000, "u1 u2", True),
+    "PFM": Format(
+        (".pfm",),
+        lambda file, one, _: write_pfm(file, one.frames[0].pixels),
+        "f4",
+        starts=(b"PF", b"Pf"),
+        read=read_pfm,
+    ),
+    "JPEG2000": Format(
+        (".jp2", ".j2k"),
+        _jpeg2000,
+        "u1 u2",
+        True,
+        starts=(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "),
+        read=read_deep_jpeg2000,
+    ),
     "AVIF": Format((".avif",), _by_pillow("AVIF", _avif), "u1", True, metadata=_ADOBE),
     "TGA": Format(
         (".tga",),
@@ -197,10 +244,64 @@ FORMATS = {
         True,
     ),
 }
-"""Every format that can be written; what one lacks is refused (pixels) or said (the rest)."""
+"""Every format; what one lacks is refused (pixels) or said (the rest)."""
 
 KINDS = {suffix: kind for kind, one in FORMATS.items() for suffix in one.suffixes}
 """What a file name's ending asks for."""
+
+READABLE_SUFFIXES = frozenset(KINDS).union(*(one.only_read for one in FORMATS.values()))
+"""What a directory is searched for."""
+
+
+def read_picture(
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    limits: Limits = Limits(),
+    on_size: OnSize | None = None,
+) -> Picture:
+    """Read a picture file, or its bytes, with all frames, at its full depth.
+
+    The EXIF orientation is applied. Palettes become colors, 1-bit pictures gray, CMYK and the
+    like RGB, each with a note.
+
+    Args:
+        source: a path, or the content of a file.
+        name: what to call it in messages; the path when left out.
+        limits: refuse pictures that would become larger than this.
+        on_size: told height, width and channels of an 8-bit picture before its pixels are
+            unpacked, so that other things can be made ready meanwhile.
+    """
+    name = name or (str(source) if isinstance(source, Path) else "the input")
+    content = Content(source, name, limits)
+    try:
+        head = content.head()
+        if not head:
+            raise InputError(f"{name}: the file is empty.")
+        read = next((one.read for one in FORMATS.values() if head.startswith(one.starts)), None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes and tags; what matters is checked here
+            picture = read(content) if read else None
+            return picture or read_with_pillow(content, on_size)
+    except ConvcliError:
+        raise
+    except MemoryError as problem:
+        raise InputError(f"{name}: not enough memory for this picture.") from problem
+    except FileNotFoundError as problem:
+        raise MissingFileError(f"{name}: there is no such file.") from problem
+    except OSError as problem:
+        raise InputError(f"{name}: {_reason(problem)}") from problem
+    except Exception as problem:  # the libraries answer broken files with anything
+        raise InputError(f"{name}: damaged picture ({problem}).") from problem
+
+
+def _reason(problem: OSError) -> str:
+    if problem.errno is not None:
+        return f"{problem.strerror}."
+    text = str(problem)
+    if "truncated" in text or "broken data stream" in text:
+        return f"the file is damaged or cut off ({text})."
+    return f"cannot be read as a picture ({text})."
 
 
 def kind_of(path: Path) -> str:

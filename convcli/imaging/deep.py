@@ -1,8 +1,13 @@
-"""TIFF files that Pillow cannot hold in full: deep colors, planes, floats (needs tifffile)."""
+"""Formats whose depth Pillow does not keep: TIFF, JPEG 2000, 16-bit PGM and PPM, PFM.
+
+TIFF needs tifffile, JPEG 2000 imagecodecs (extra `tiff`). Netpbm: its manual pages pgm(5) and
+ppm(5); PFM: Paul Debevec's, rows from the bottom.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -11,9 +16,9 @@ import numpy as np
 from PIL import TiffImagePlugin
 
 from convcli.errors import InputError, missing_extra
-from convcli.imaging.content import Content
 from convcli.imaging.metadata import tiff_metadata
 from convcli.imaging.picture import (
+    Content,
     Frame,
     Metadata,
     Picture,
@@ -234,3 +239,98 @@ def _entries(file: BinaryIO, start: int, order: str) -> Iterator[tuple[int, byte
     (count,) = struct.unpack(order + "H", file.read(2))
     for record in [file.read(12) for _ in range(count)]:
         yield struct.unpack(order + "H", record[:2])[0], record
+
+
+SIZE_MARKER = b"\xff\x4f\xff\x51"
+"""Start of a codestream, then its sizes (ISO/IEC 15444-1, A.5.1)."""
+
+
+def read_deep_jpeg2000(content: Content) -> Picture | None:
+    """Return a picture of more than 8 bits a channel; the others are left to Pillow."""
+    data = content.data()
+    at = data.find(SIZE_MARKER)
+    if at < 0 or len(data) < at + 43:
+        return None
+    right, lower, left, top = struct.unpack(">4L", data[at + 8 : at + 24])
+    (channels,) = struct.unpack(">H", data[at + 40 : at + 42])
+    bits = 1 + (data[at + 42] & 0x7F)
+    if bits <= 8 or data[at + 42] & 0x80:
+        return None
+    content.limits.check(content.name, lower - top, right - left, 2 * channels)
+    try:
+        import imagecodecs
+    except ImportError as problem:
+        what = f"{content.name}: files such as this {bits}-bit JPEG 2000"
+        raise missing_extra("imagecodecs", "tiff", what) from problem
+    values = imagecodecs.jpeg2k_decode(data)
+    pixels, notes = to_sixteen_bits(values.astype(np.uint16, copy=False), (1 << bits) - 1)
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] in {2, 4}
+    return Picture((Frame(np.ascontiguousarray(pixels), has_alpha),), Metadata(), "JPEG2000", notes)
+
+
+def write_deep_jpeg2000(file: BinaryIO, pixels: Pixels) -> None:
+    """Write 16-bit pixels without loss."""
+    try:
+        import imagecodecs
+    except ImportError as problem:
+        raise missing_extra("imagecodecs", "tiff", "16-bit JPEG 2000 files") from problem
+    file.write(imagecodecs.jpeg2k_encode(pixels, level=0, reversible=True))
+
+
+_TOKEN = rb"(?:\s|#[^\n]*\n)+(-?[\d.]+(?:[eE][-+]?\d+)?)"
+_HEADER = re.compile(rb"(P[56Ff])" + 3 * _TOKEN + rb"\s")
+LONGEST_HEADER = 4096
+
+
+def read_deep_pnm(content: Content) -> Picture | None:
+    """Return a binary PGM or PPM of more than 8 bits; the others are left to Pillow."""
+    data = content.data()
+    found = _HEADER.match(data[:LONGEST_HEADER])
+    if found is None or not found[4].isdigit() or not 255 < int(found[4]) < 65536:
+        return None
+    largest = int(found[4])
+    pixels = _numbers(content, data, found, 3 if found[1] == b"P6" else 1, ">u2")
+    values, notes = to_sixteen_bits(pixels.astype(np.uint16), largest)
+    return Picture((Frame(values),), kind="PPM", notes=notes)
+
+
+def read_pfm(content: Content) -> Picture:
+    """Return a PFM, gray or color, as float32; its scale's sign is the order of bytes."""
+    data = content.data()
+    found = _HEADER.match(data[:LONGEST_HEADER])
+    if found is None:
+        raise InputError(f"{content.name}: the header of this PFM file is damaged.")
+    order = "<f4" if float(found[4]) < 0 else ">f4"
+    pixels = _numbers(content, data, found, 3 if found[1] == b"PF" else 1, order)
+    return Picture((Frame(np.ascontiguousarray(pixels[::-1], np.float32)),), kind="PFM")
+
+
+def _numbers(
+    content: Content, data: bytes, found: re.Match[bytes], channels: int, dtype: str
+) -> Pixels:
+    width, height = int(found[2]), int(found[3])
+    count, size = width * height * channels, np.dtype(dtype).itemsize
+    content.limits.check(content.name, height, width, channels * size)
+    start = found.end()
+    if not count or len(data) - start < count * size:
+        raise InputError(
+            f"{content.name}: the file is damaged or cut off ({len(data) - start:,} bytes behind "
+            f"the header, {count * size:,} are needed)."
+        )
+    flat = np.frombuffer(data, dtype, count, start)
+    return flat.reshape((height, width) if channels == 1 else (height, width, channels))
+
+
+def write_pnm(file: BinaryIO, pixels: Pixels) -> None:
+    """Write gray or RGB pixels, 8 or 16 bits, as a binary PGM or PPM."""
+    height, width = pixels.shape[:2]
+    magic, largest = "P5" if pixels.ndim == 2 else "P6", np.iinfo(pixels.dtype).max
+    file.write(f"{magic}\n{width} {height}\n{largest}\n".encode())
+    file.write(pixels.astype(f">u{pixels.dtype.itemsize}").tobytes())
+
+
+def write_pfm(file: BinaryIO, pixels: Pixels) -> None:
+    """Write gray or RGB float pixels as a PFM."""
+    height, width = pixels.shape[:2]
+    file.write(f"{'Pf' if pixels.ndim == 2 else 'PF'}\n{width} {height}\n-1.0\n".encode())
+    file.write(pixels[::-1].astype("<f4").tobytes())
