@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
-from convcli.frozen import Frozen
+from convcli.values import Value
 
 Padding = str | tuple[tuple[int, int], ...]
 """`valid`, `same`, `causal`, or (before, after) for every axis."""
@@ -159,7 +159,7 @@ def adaptive_window(size: int, count: int, cell: int) -> range:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Window(Frozen):
+class Window(Value):
     """One axis of a sliding window, its padding resolved to numbers."""
 
     kernel: int
@@ -187,7 +187,7 @@ class Window(Frozen):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Spread(Frozen):
+class Spread(Value):
     """One axis of a transposed window: input cell u adds to `u * stride - before + tap`."""
 
     kernel: int
@@ -220,7 +220,7 @@ class Spread(Frozen):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Enlarge(Frozen):
+class Enlarge(Value):
     """One axis of an enlargement: nearest cell, or linear between cell centers."""
 
     factor: int
@@ -251,7 +251,7 @@ class Enlarge(Frozen):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Adaptive(Frozen):
+class Adaptive(Value):
     """One axis of adaptive pooling: `count` uneven windows over `size` cells."""
 
     size: int

@@ -22,12 +22,11 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "option": (set(), set()),  # fields that are options; anyone may have them
     "records": (set(), set()),
     "sums": (set(), set()),
-    "frozen": (set(), set()),  # the base of values; cheaper to define than frozen dataclasses
-    "shown": (set(), set()),  # the base of values that notebooks show; names its renderer as text
-    "geometry": ({"frozen"}, set()),
-    "layers": ({"geometry", "frozen"}, set()),
-    "net": ({"layers", "geometry", "frozen", "shown"}, set()),
-    "kernels": ({"shown"}, set()),
+    "values": (set(), set()),  # bases of values; the renderer is named as text
+    "geometry": ({"values"}, set()),
+    "layers": ({"geometry", "values"}, set()),
+    "net": ({"layers", "geometry", "values"}, set()),
+    "kernels": ({"values"}, set()),
     "engine": ({"environment"}, {"numpy", "numba", "llvmlite", "platformdirs"}),
     "imaging": (
         {"kernels", "engine", "files", "arrayfiles", "sums", "environment"},
@@ -51,7 +50,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "files",
             "records",
             "arrayfiles",
-            "shown",
+            "values",
             "environment",
         },  # photos to predict
         {"numpy", "safetensors"},

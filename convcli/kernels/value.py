@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from convcli.kernels.algebra import Number, Rows, Taps, factors_of, rank_of, symmetries_of
-from convcli.shown import Shown
+from convcli.values import NotebookRepr
 
 ZERO_SUM_TOLERANCE = 1e-9
 """A sum below this share of the sum of magnitudes counts as zero: rounding, not meaning."""
 
 
 @dataclass(frozen=True)
-class Kernel(Shown):
+class Kernel(NotebookRepr):
     """A kernel in correlation orientation: laid on the picture as printed.
 
     `output(y, x) = offset + sum_ij rows[i][j] / divisor * input(y + i - c_y, x + j - c_x)`
@@ -176,7 +176,7 @@ class Kernel(Shown):
 
 
 @dataclass(frozen=True)
-class Magnitude(Shown):
+class Magnitude(NotebookRepr):
     """A gradient's magnitude: two kernels, combined pixel by pixel.
 
     Each component measures the rise of brightness along its own `direction_xy`; the components of

@@ -7,9 +7,9 @@ from math import prod
 from typing import ClassVar, Self
 
 from convcli.errors import InputError
-from convcli.frozen import Frozen
 from convcli.geometry import AxisMap, Padding
 from convcli.layers.elsewhere import Elsewhere
+from convcli.values import Value
 
 __all__ = ["Join", "Layer", "ShapeError"]
 
@@ -60,7 +60,7 @@ def padding_text(padding: Padding) -> str:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Layer(Frozen):
+class Layer(Value):
     """A frozen description; subclasses override the rules in which they differ from a pass-through.
 
     Sizes per axis are tuples; a tuple of one stands for every axis until `at_rank` spells it out.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from convcli.frozen import Frozen
 from convcli.layers.base import Join, Layer, Shape, ShapeError, Work, elements, shape_text
+from convcli.values import Value
 
 __all__ = ["Add", "Concat", "ConcatChannels", "Multiply", "Repeat", "Residual", "Scale"]
 
@@ -20,7 +20,7 @@ Branch = tuple["Layer | Block", ...]
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Residual(Frozen):
+class Residual(Value):
     """The sum of a body and a shortcut, which is the identity when left out."""
 
     body: Branch
@@ -36,7 +36,7 @@ class Residual(Frozen):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Concat(Frozen):
+class Concat(Value):
     """Branches of one input, their channels joined."""
 
     branches: tuple[Branch, ...]
@@ -50,7 +50,7 @@ class Concat(Frozen):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Scale(Frozen):
+class Scale(Value):
     """The block's input times the output of its body (squeeze and excite, Hu et al. 2018)."""
 
     body: Branch
@@ -65,7 +65,7 @@ class Scale(Frozen):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Repeat(Frozen):
+class Repeat(Value):
     """The same layers `count` times over, each time with weights of their own."""
 
     count: int

@@ -15,7 +15,7 @@ from convcli.layers.base import shape_text
 from convcli.learn import metrics
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.plan import predict_split
-from convcli.shown import Shown
+from convcli.values import NotebookRepr
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ClassFigures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluation(Shown):
+class Evaluation(NotebookRepr):
     """How a model does on labeled samples.
 
     Attributes:

@@ -35,7 +35,7 @@ from convcli.learn.recipes import Recipe, read_recipe
 from convcli.learn.schedules import Place
 from convcli.learn.trainer import Trainer
 from convcli.net import Network, network as find_network
-from convcli.shown import Shown
+from convcli.values import NotebookRepr
 
 BLOWN_UP = 1000.0
 """An epoch whose mean loss is so many times that of guessing has diverged, though it is finite."""
@@ -65,7 +65,7 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch(Shown):
+class Epoch(NotebookRepr):
     """One epoch of a training.
 
     Attributes:
@@ -131,7 +131,7 @@ class Diverged(InputError):
     """The loss or a weight is no longer a number."""
 
 
-class Training(Shown):
+class Training(NotebookRepr):
     """A training under way: iterate over it for its epochs, or over `events()` for every step.
 
     Between two events the training is whole: it can be saved, evaluated or left.

@@ -20,7 +20,7 @@ from convcli.learn.prepare import Preprocessing
 from convcli.net import Network, parse_notation, to_notation
 from convcli.net.lookup import model_path
 from convcli.net.modelheader import ModelHeader, read_model_header
-from convcli.shown import Shown
+from convcli.values import NotebookRepr
 
 FORMAT = "convcli 1"
 """Noted in each file; a file of a later format is refused with a sentence."""
@@ -32,7 +32,7 @@ OUTPUTS = ("classes", "values")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedModel(Shown):
+class TrainedModel(NotebookRepr):
     """A network with its numbers, and what is needed to ask it about new samples.
 
     Attributes:

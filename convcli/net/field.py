@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd, lcm
 
-from convcli.frozen import Frozen
 from convcli.geometry import AxisMap, Enlarge, Window
+from convcli.values import Value
 
 Span = tuple[int, int]
 """First and last input cell that one output cell depends on."""
@@ -26,7 +26,7 @@ HOLE: Span = (1, 0)
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class AxisField(Frozen):
+class AxisField(Value):
     """The receptive fields of all cells along one axis.
 
     >>> POINT.through(Window(3)).through(Window(2, stride=2)).size

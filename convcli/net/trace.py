@@ -35,7 +35,7 @@ from convcli.layers.join import (
 from convcli.net.dialects import in_dialect
 from convcli.net.field import POINT, AxisField, union
 from convcli.net.writing import layer_text
-from convcli.shown import Shown
+from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
     from convcli.net.value import Network
@@ -118,7 +118,7 @@ class Totals(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trace(Shown):
+class Trace(NotebookRepr):
     """A network executed on paper: its steps, their totals, and what deserves a remark."""
 
     network: Network

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from convcli.frozen import Frozen
 from convcli.layers.base import MAX_EXTENT, Layer, Shape, ShapeError, shape_text
 from convcli.layers.join import MAX_DEPTH, Block, Branch, Concat, Repeat, Scale
 from convcli.net.trace import Trace, trace
-from convcli.shown import Shown
+from convcli.values import NotebookRepr, Value
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Network(Shown, Frozen):
+class Network(NotebookRepr, Value):
     """Layers in order, and the shape of one sample: channels last, no batch.
 
     Sizes given once for all axes are spelled out on construction, so that equivalent descriptions

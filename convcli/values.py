@@ -1,7 +1,7 @@
-"""Frozen values that cost little to define.
+"""Bases of values: frozen ones that cost little to define, and those that show themselves.
 
 `@dataclass(frozen=True, slots=True)` compiles six methods, 0.4 ms for each class; forty layers
-would take a sixth of the time that a whole command may. Here one base does what the six do, and
+would take a sixth of the time that a whole command may. `Value` does what the six do, and
 `@dataclass(slots=True, eq=False, repr=False)` compiles the constructor alone, 0.12 ms. Fields,
 `dataclasses.replace` and pattern matching work as ever.
 """
@@ -9,6 +9,10 @@ would take a sixth of the time that a whole command may. Here one base does what
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
+from importlib import import_module
+
+RENDERER = "convcli.present.notebook"
+"""The module whose `html_of` renders a value, loaded when one is asked to show itself."""
 
 _NAMES: dict[tuple[type, bool], tuple[str, ...]] = {}
 """Field names of each class met so far, all or those that equality looks at."""
@@ -21,12 +25,12 @@ def _names(cls: type, *, compared: bool) -> tuple[str, ...]:
     return _NAMES[key]
 
 
-class Frozen:
+class Value:
     """Base of values: fields are set once, equality and hash are those of type and fields.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(slots=True, eq=False, repr=False)
-    ... class Point(Frozen):
+    ... class Point(Value):
     ...     x: int
     ...     y: int = 0
     >>> Point(3), Point(3) == Point(3, 0), len({Point(1), Point(1), Point(2)})
@@ -60,3 +64,20 @@ class Frozen:
         names = _names(type(self), compared=False)
         told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{type(self).__qualname__}({told})"
+
+
+class NotebookRepr:
+    """Base of values that a notebook shows as HTML; without a rendering it prints their repr.
+
+    A notebook asks a value for `_repr_html_`. The rooms that hold figures import no renderer.
+
+    >>> from convcli.kernels import find
+    >>> "<table>" in find("sobel-x")._repr_html_()
+    True
+    """
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str | None:
+        text: str | None = import_module(RENDERER).html_of(self)
+        return text
