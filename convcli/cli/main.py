@@ -21,7 +21,7 @@ from convcli.report.printable import printable
 
 PANELS: dict[str, dict[str, str]] = {
     "Pictures": {"filter": "pictures", "pool": "pictures", "kernels": "pictures"},
-    "Networks on paper": {"shape": "shape", "compare": "compare", "presets": "presets"},
+    "Networks on paper": {"shape": "shape", "compare": "shape", "presets": "shape"},
     "Training": {
         "train": "train",
         "evaluate": "models",

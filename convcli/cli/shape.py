@@ -1,62 +1,140 @@
-"""`convcli shape`: every figure of a network, on paper."""
+"""`convcli shape`, `compare` and `presets`: networks on paper."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
-from convcli.cli import shape_options as options
-from convcli.cli.console import Messages, emit
-from convcli.cli.options import (
-    ForceOption,
-    FormatOption,
-    QuietOption,
-    ThreadsOption,
-    refuse_without_effect,
-)
+from convcli.cli.options import FileOutput, Output, ThreadsOption, refuse_without_effect, takes
 from convcli.errors import CheckError, UsageError
+from convcli.option import byte_count, option
 
 if TYPE_CHECKING:
+    from convcli.cli.console import Messages
     from convcli.learn.timing import Timing
     from convcli.net import Trace
-    from convcli.net.expression import Verdict
     from convcli.net.lookup import OpenedNetwork
     from convcli.report import Report
 
-HELP = """Calculate a network on paper: output sizes, parameters, MACs, FLOPs, memory
-and receptive field of every layer, without a framework.
+Dtype = Literal["float64", "float32", "float16", "bfloat16", "int8"]
+Dialect = Literal["torch", "keras", "onnx"]
+Convention = Literal["paper", "torchinfo", "fvcore", "ptflops", "keras", "deepspeed", "calflops"]
 
-NETWORK is a preset (see convcli presets), a .net, Keras or model file, or
-words: input HxWxC, then layers with commas between. Quote brackets and #.
-"""
+NETWORK = {"rich_help_panel": "The network"}
+QUESTION = {"rich_help_panel": "Other questions"}
+TABLE = {"rich_help_panel": "The table"}
 
-EXAMPLES = """Examples:
 
-  convcli shape resnet50
+@dataclass(frozen=True)
+class OnPaper:
+    """How a network is followed on paper."""
 
-  convcli shape input 28x28x1, conv 16 3 relu, maxpool 2, flatten, dense 10
+    input: str | None = option("Another input shape.", metavar="HxWxC", **NETWORK)
+    batch: int = option(
+        "Samples at a time; only memory grows with it.", min=1, default=1, **NETWORK
+    )
+    dtype: Dtype = option("Type of weights and activations.", default="float32", **NETWORK)
+    dialect: Dialect | None = option("Shapes as this framework builds them.", **NETWORK)
+    freeze: tuple[str, ...] = option(
+        "Layers that are not trained, such as 'conv*'; may be given again.",
+        metavar="PATTERN",
+        default=(),
+        **NETWORK,
+    )
 
-  convcli shape mnist --explain conv2
+    def opened(self, source: str) -> OpenedNetwork:
+        """Return the network that a text names, on the input that was asked for."""
+        from convcli.net.lookup import open_network
 
-  convcli shape unet --trace 0,0 --at conv3
+        return open_network(source, _read_shape(self.input))
 
-  convcli shape mnist --time --batch 128
+    def trace(self, opened: OpenedNetwork) -> Trace:
+        """Return the network followed as was asked for."""
+        return opened.network.trace(
+            dialect=self.dialect,
+            batch=self.batch,
+            dtype=self.dtype,
+            freeze=(*opened.frozen, *self.freeze),
+        )
 
-  convcli shape resnet50 --batch 64 --memory-limit 8GiB
 
-  convcli shape mnist --assert "params < 1e5 and receptive_field >= 10"
+@dataclass(frozen=True)
+class Question:
+    """What else one may ask than the table of figures; one thing at a time."""
 
-  convcli shape --solve "28 -> 14, kernel 3"
+    explain: str | None = option(
+        "Each figure with its formula and the numbers put in, of one layer or of all.",
+        metavar="[LAYER]",
+        **QUESTION,
+    )
+    solve: str | None = option(
+        "The settings that do this, such as '28 -> 14, kernel 3'; needs no network.",
+        metavar="QUESTION",
+        **QUESTION,
+    )
+    sizes: bool = option(
+        "The smallest input, those that lose no cell, and in_features.", default=False, **QUESTION
+    )
+    selftest: bool = option(
+        "Check what ships against figures that others computed; needs no network.",
+        default=False,
+        **QUESTION,
+    )
+    flops_table: bool = option(
+        "What counts as how many floating-point operations; needs no network.",
+        default=False,
+        **QUESTION,
+    )
+    layers: bool = option(
+        "The words of the notation; behind it WORD for one in full.", default=False, **QUESTION
+    )
+    trace: str | None = option(
+        "The part of the input that this output cell sees.", metavar="[LAYER:]ROW,COL", **QUESTION
+    )
+    compare_dialects: bool = option(
+        "The layers on which frameworks differ.", default=False, **QUESTION
+    )
 
-  convcli shape --flops-table
+    @property
+    def asked(self) -> str:
+        """The option that was given, or nothing.
 
-  convcli shape --layers conv
-"""
+        Raises:
+            UsageError: more than one was given.
+        """
+        given = [one.name for one in fields(self) if getattr(self, one.name) not in {None, False}]
+        wanted = [f"--{name.replace('_', '-')}" for name in given]
+        if len(wanted) > 1:
+            raise UsageError(f"Ask one thing at a time: {' or '.join(wanted)}.")
+        return "".join(wanted)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What stands in the table of figures and beside it."""
+
+    columns: str | None = option("Columns by name, with commas between, or all.", **TABLE)
+    convention: Convention | None = option("Count the work as this tool does.", **TABLE)
+    memory_limit: str | None = option(
+        "Say what to do where training needs more, such as 8GiB.", metavar="SIZE", **TABLE
+    )
+    time: bool = option(
+        "Run the layers on the engine: milliseconds and GFLOP/s beside the MACs.",
+        default=False,
+        **TABLE,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("shape", cls=ShapeCommand, epilog=SHAPE_EXAMPLES)(shape)
+    app.command("compare", epilog=COMPARE_EXAMPLES)(compare)
+    app.command("presets", epilog=PRESETS_EXAMPLES)(presets)
 
 
 class ShapeCommand(TyperCommand):
@@ -84,115 +162,137 @@ def with_explain_filled(words: list[str]) -> list[str]:
     return [*words[:place], "--explain=", *rest]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("shape", cls=ShapeCommand, help=HELP, epilog=EXAMPLES)(shape)
+SHAPE_EXAMPLES = """Examples:
+
+  convcli shape resnet50
+
+  convcli shape input 28x28x1, conv 16 3 relu, maxpool 2, flatten, dense 10
+
+  convcli shape mnist --explain conv2
+
+  convcli shape unet --trace 0,0 --at conv3
+
+  convcli shape mnist --time --batch 128
+
+  convcli shape resnet50 --batch 64 --memory-limit 8GiB
+
+  convcli shape mnist --assert "params < 1e5 and receptive_field >= 10"
+
+  convcli shape --solve "28 -> 14, kernel 3"
+
+  convcli shape --flops-table
+
+  convcli shape --layers conv
+"""
 
 
+@takes(paper=OnPaper, question=Question, table=Table, out=FileOutput)
 def shape(
-    words: options.NetworkWords = None,
-    input_text: options.InputOption = None,
-    batch: options.BatchOption = 1,
-    dtype: options.DtypeOption = "float32",
-    dialect: options.DialectOption = None,
-    compare_dialects: options.CompareDialectsOption = False,
-    freeze: options.FreezeOption = None,
-    columns: options.ColumnsOption = None,
-    explain: options.ExplainOption = None,
-    solve: options.SolveOption = None,
-    sizes: options.SizesOption = False,
-    selftest: options.SelftestOption = False,
-    flops_table: options.FlopsTableOption = False,
-    layers: options.LayersOption = False,
-    trace: options.TraceOption = None,
-    at: options.AtOption = None,
-    convention: options.ConventionOption = None,
-    memory_limit: options.MemoryLimitOption = None,
-    assertion: options.AssertOption = None,
-    diagram: options.DiagramOption = None,
-    time: options.TimeOption = False,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NETWORK...",
+            help="A preset, a file, or a network in words; several words are joined.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    paper: OnPaper,
+    question: Question,
+    at: str | None = option(
+        "The layer for --trace, by name or number; else the last map.", metavar="LAYER", **QUESTION
+    ),
+    table: Table,
+    assertion: str | None = option(
+        "Exit with 5 unless this holds for the totals.", "--assert", metavar="EXPRESSION", **TABLE
+    ),
+    diagram: Path | None = option(
+        "Draw the graph and the growing field into this file.", metavar="SVG", **TABLE
+    ),
     threads: ThreadsOption = 0,
-    style: FormatOption = None,
-    quiet: QuietOption = False,
-    force: ForceOption = False,
+    out: FileOutput,
 ) -> None:
-    """Print the figures of one network, or the answer to one question about it."""
-    asked = _ask_one_thing(
-        explain=explain is not None,
-        solve=solve is not None,
-        sizes=sizes,
-        selftest=selftest,
-        flops_table=flops_table,
-        layers=layers,
-        trace=trace is not None,
-        compare_dialects=compare_dialects,
-    )
-    if at is not None and trace is None:
-        raise UsageError("--at names the layer for --trace; give --trace ROW,COL too.")
-    table_only = {"--columns": columns, "--convention": convention, "--time": time}
-    figures_only = {"--assert": assertion, "--diagram": diagram, "--dialect": dialect}
-    if asked:
-        refuse_without_effect(
-            {**table_only, "--memory-limit": memory_limit}, f"in the table, not with {asked}"
-        )
-    if layers:
-        from convcli.present.word_table import words_report
+    """Calculate a network on paper: output sizes, parameters, MACs, FLOPs, memory
+    and receptive field of every layer, without a framework.
 
-        refuse_without_effect({"--input": input_text, **figures_only}, f"with {asked}")
-        return emit(words_report(" ".join(words) if words else None), style)
-    if solve is not None or selftest or flops_table:
+    NETWORK is a preset (see convcli presets), a .net, Keras or model file, or
+    words: input HxWxC, then layers with commas between. Quote brackets and #.
+    """  # noqa: D205  (the sentence is one)
+    asked = question.asked
+    if at is not None and question.trace is None:
+        raise UsageError("--at names the layer for --trace; give --trace ROW,COL too.")
+    if asked:
+        refuse_without_effect(_options(table), f"in the table, not with {asked}")
+    figures_only = {"--assert": assertion, "--diagram": diagram, "--dialect": paper.dialect}
+    if asked in {"--layers", "--solve", "--flops-table", "--selftest"}:
+        needless = {} if question.layers else {"NETWORK": words}
         refuse_without_effect(
-            {"NETWORK": words, "--input": input_text, **figures_only}, f"without {asked}"
+            {**needless, "--input": paper.input, **figures_only}, f"without {asked}"
         )
-        return _answer_without_network(solve, style, flops_table=flops_table)
-    opened = _opened(words or [], input_text)
-    if compare_dialects or sizes:
-        from convcli.cli.shape_questions import dialects_report, input_sizes
+        return _answer_without_network(question, words, out)
+    source = " ".join(words or [])
+    if not source.strip():
+        raise UsageError(
+            "Which network? Give a preset, a file or words: "
+            "convcli shape input 28x28x1, conv 16 3 relu"
+        )
+    opened = paper.opened(source)
+    if question.compare_dialects or question.sizes:
+        from convcli.present.network_answers import dialects_report, input_sizes
 
         refuse_without_effect(figures_only, f"without {asked}")
-        return emit((input_sizes if sizes else dialects_report)(opened.network), style)
-    frozen = (*opened.frozen, *(freeze or ()))
-    traced = opened.network.trace(dialect=dialect, batch=batch, dtype=dtype, freeze=frozen)
-    verdict = _verdict(assertion, traced) if assertion is not None else None
-    messages = Messages(quiet=quiet)
-    if trace is not None:
-        from convcli.cli.shape_questions import rectangle_report
+        return out.emit((input_sizes if question.sizes else dialects_report)(opened.network))
+    traced = paper.trace(opened)
+    verdict = None
+    if assertion is not None:
+        from convcli.net.expression import assertion_values, check
 
-        report = rectangle_report(traced, trace, at)
-    elif explain is not None:
-        from convcli.cli.shape_questions import explained
+        verdict = check(assertion, assertion_values(traced))
+    if question.trace is not None:
+        from convcli.present.network_answers import rectangle_report
 
-        report = explained(traced, explain)
+        report = rectangle_report(traced, question.trace, at)
+    elif question.explain is not None:
+        from convcli.present.network_answers import explained
+
+        report = explained(traced, question.explain)
     else:
-        measure = partial(_timed, traced, threads, messages) if time else None
-        report = _table(traced, opened.notes, columns, convention, memory_limit, measure)
+        report = _figures(traced, opened.notes, table, threads, out.messages)
     if diagram is not None:
-        _write_diagram(diagram, traced, words or [], force=force, messages=messages)
-    emit(report, style)
+        _write_diagram(diagram, traced, source, out)
+    out.emit(report)
     if verdict is not None:
-        _tell(verdict, messages)
+        told = "; ".join(f"{said}: {'yes' if fine else 'no'}" for said, fine in verdict.comparisons)
+        if not verdict.holds:
+            raise CheckError(f"The assertion does not hold. {told}")
+        out.messages.say(f"The assertion holds. {told}")
     return None
 
 
-def _answer_without_network(solve: str | None, style: str | None, *, flops_table: bool) -> None:
-    """Answer `--solve`, `--flops-table` or `--selftest`."""
-    from convcli.cli.shape_questions import flops_report, solutions
-
-    if solve is not None:
-        emit(solutions(solve), style)
-    elif flops_table:
-        emit(flops_report(), style)
-    else:
-        _run_selftest(style)
+def _options(group: object) -> dict[str, object]:
+    """Return the options of a group with the values they have."""
+    return {
+        f"--{one.name.replace('_', '-')}": getattr(group, one.name)
+        for one in fields(group)  # type: ignore[arg-type]  # a dataclass
+    }
 
 
-def _run_selftest(style: str | None) -> None:
-    """Print what was checked, and fail if anything does not hold."""
-    from convcli.cli.shape_questions import selftest_report
+def _answer_without_network(question: Question, words: list[str] | None, out: Output) -> None:
+    """Answer `--layers`, `--solve`, `--flops-table` or `--selftest`."""
+    from convcli.present import network_answers as answers
+
+    if question.layers:
+        from convcli.present.word_table import words_report
+
+        return out.emit(words_report(" ".join(words) if words else None))
+    if question.solve is not None:
+        return out.emit(answers.solutions(question.solve))
+    if question.flops_table:
+        return out.emit(answers.flops_report())
     from convcli.net.selftest import selftest
 
     checks = selftest()
-    emit(selftest_report(checks), style)
+    out.emit(answers.selftest_report(checks))
     failed = [check for check in checks if not check.holds]
     if failed:
         first = failed[0]
@@ -200,42 +300,18 @@ def _run_selftest(style: str | None) -> None:
             f"{len(failed)} of {len(checks)} figures do not hold. {first.name} {first.figure}: "
             f"{first.got} where {first.source} says {first.expected}."
         )
+    return None
 
 
-def _ask_one_thing(**asked: bool) -> str:
-    """Return the option that asks for a report of its own, or nothing; refuse two."""
-    wanted = [f"--{name.replace('_', '-')}" for name, is_asked in asked.items() if is_asked]
-    if len(wanted) > 1:
-        raise UsageError(f"Ask one thing at a time: {' or '.join(wanted)}.")
-    return "".join(wanted)
-
-
-def _opened(words: list[str], input_text: str | None) -> OpenedNetwork:
-    """Return the network that the words name."""
-    from convcli.net.lookup import open_network
-
-    source = " ".join(words)
-    if not source.strip():
-        raise UsageError(
-            "Which network? Give a preset, a file or words: "
-            "convcli shape input 28x28x1, conv 16 3 relu"
-        )
-    return open_network(source, read_shape(input_text))
-
-
-def read_shape(text: str | None) -> tuple[int, ...] | None:
+def _read_shape(text: str | None) -> tuple[int, ...] | None:
     """Return the sizes in `28x28x1`, None for none.
-
-    >>> read_shape("28x28x1")
-    (28, 28, 1)
 
     Raises:
         UsageError: no sizes.
     """
     if text is None:
         return None
-    from convcli.net.expression import ParseError
-    from convcli.net.words import sizes
+    from convcli.net.text import ParseError, sizes
 
     try:
         return sizes(text.strip())
@@ -243,16 +319,10 @@ def read_shape(text: str | None) -> tuple[int, ...] | None:
         raise UsageError(f"--input {text[:40]!r}: {problem}. Write --input 28x28x1.") from problem
 
 
-def _table(
-    traced: Trace,
-    notes: tuple[str, ...],
-    columns: str | None,
-    convention: str | None,
-    memory_limit: str | None,
-    measure: Callable[[], Timing] | None,
+def _figures(
+    traced: Trace, notes: tuple[str, ...], table: Table, threads: int, messages: Messages
 ) -> Report:
     """Return the table of all layers with what was asked to stand beside it."""
-    from convcli.option import byte_count
     from convcli.present.network_table import (
         DEFAULT_COLUMNS,
         TIMED_COLUMNS,
@@ -261,13 +331,13 @@ def _table(
     )
 
     counted = None
-    if convention is not None:
+    if table.convention is not None:
         from convcli.net.conventions import count
 
-        counted = count(traced, convention)
-    limit = None if memory_limit is None else byte_count(memory_limit)
-    chosen = chosen_columns(columns, TIMED_COLUMNS if measure else DEFAULT_COLUMNS)
-    timing = measure() if measure else None
+        counted = count(traced, table.convention)
+    limit = None if table.memory_limit is None else byte_count(table.memory_limit)
+    chosen = chosen_columns(table.columns, TIMED_COLUMNS if table.time else DEFAULT_COLUMNS)
+    timing = _timed(traced, threads, messages) if table.time else None
     return shape_report(traced, chosen, notes=notes, counted=counted, limit=limit, timing=timing)
 
 
@@ -283,29 +353,83 @@ def _timed(traced: Trace, threads: int, messages: Messages) -> Timing:
         return time_network(traced, threads=threads, after_each=lambda: progress.advance(task))
 
 
-def _write_diagram(
-    path: Path, traced: Trace, words: list[str], *, force: bool, messages: Messages
-) -> None:
+def _write_diagram(path: Path, traced: Trace, source: str, out: FileOutput) -> None:
     """Draw the network into a new file."""
-    from convcli.cli.shape_diagram import diagram
     from convcli.files import write_text
+    from convcli.present.network_diagram import diagram
 
     if path.suffix.lower() != ".svg":
         raise UsageError(f"The diagram is an SVG file; name it {path.with_suffix('.svg')}.")
-    write_text(path, diagram(traced), force=force, inputs=[Path(" ".join(words))])
-    messages.say(f"Wrote {path}")
+    write_text(path, diagram(traced), force=out.force, inputs=[Path(source)])
+    out.messages.say(f"Wrote {path}")
 
 
-def _verdict(expression: str, traced: Trace) -> Verdict:
-    """Return whether the expression holds for the network's totals."""
-    from convcli.net.expression import assertion_values, check
+COMPARE_EXAMPLES = """Examples:
 
-    return check(expression, assertion_values(traced))
+  convcli compare resnet18 resnet34
+
+  convcli compare resnet18 resnet34 resnet50 vgg16
+
+  convcli compare "input 28x28x1, flatten, dense 40 relu, dense 10" mnist
+
+  convcli compare before.net after.net --format markdown
+"""
 
 
-def _tell(verdict: Verdict, messages: Messages) -> None:
-    """Say what was compared, or fail with it."""
-    told = "; ".join(f"{said}: {'yes' if fine else 'no'}" for said, fine in verdict.comparisons)
-    if not verdict.holds:
-        raise CheckError(f"The assertion does not hold. {told}")
-    messages.say(f"The assertion holds. {told}")
+@takes(paper=OnPaper, out=Output)
+def compare(
+    networks: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B...", help="Presets, files, or networks in words (each in quotes)."
+        ),
+    ],
+    *,
+    paper: OnPaper,
+    out: Output,
+) -> None:
+    """Compare networks: totals with their ratios, and the layers side by side.
+
+    The first is what the others are compared with.
+    """
+    from convcli.present.network_comparison import comparison
+
+    if not 2 <= len(networks) <= 26:
+        raise UsageError(f"compare takes 2 to 26 networks, not {len(networks)}.")
+    traces = [paper.trace(paper.opened(source)) for source in networks]
+    out.emit(comparison(traces, as_numbers=out.format == "csv"))
+
+
+PRESETS_EXAMPLES = """Examples:
+
+  convcli presets
+
+  convcli presets unet
+
+  convcli presets lenet5 > my.net
+"""
+
+
+@takes(out=Output)
+def presets(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Print this preset's text.", show_default=False),
+    ] = None,
+    *,
+    out: Output,
+) -> None:
+    """List the networks that come with the program, with their totals, or print one as text.
+
+    The text is a .net file: save it, change it, and give the file to any command.
+    """
+    if name is None:
+        from convcli.present.network_table import presets_report
+
+        return out.emit(presets_report())
+    from convcli.net import preset_text
+    from convcli.report import to_json
+
+    text = preset_text(name)
+    sys.stdout.write(to_json({"name": name, "text": text}) + "\n" if out.format == "json" else text)
+    return None

@@ -455,10 +455,10 @@ def show_receptive(
         path = out.target(f"receptive-{label}", image or source, source)
     else:
         path = out.target(label, "receptive.png")
-    from convcli.cli.shape_questions import last_map, rectangle_report
     from convcli.imaging.sheet import Cell
     from convcli.inspect.receptive import draw_field, field_of
     from convcli.layers.base import shape_text
+    from convcli.present.network_answers import last_map, rectangle_report
 
     network = find_network(source)
     trace = network.trace()

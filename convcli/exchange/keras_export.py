@@ -51,7 +51,7 @@ from convcli.layers import (
 )
 from convcli.layers.activation import ACTIVATIONS as KINDS
 from convcli.net import Step, Trace
-from convcli.net.writing import layer_text
+from convcli.net.words import layer_text
 
 ACTIVATIONS = {
     kind: row.elsewhere.keras.kind

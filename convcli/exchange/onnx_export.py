@@ -45,7 +45,7 @@ from convcli.layers import (
     Upsample,
 )
 from convcli.net import Step, Trace
-from convcli.net.writing import layer_text
+from convcli.net.words import layer_text
 
 OPSET = 13
 """Read by onnxruntime 1.7 (2021) and later; the newest operator used here has not changed since."""

@@ -41,7 +41,7 @@ from convcli.layers import (
 )
 from convcli.layers.activation import ACTIVATIONS as KINDS
 from convcli.net import Step
-from convcli.net.writing import layer_text
+from convcli.net.words import layer_text
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]

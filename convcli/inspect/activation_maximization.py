@@ -15,7 +15,7 @@ from convcli.imaging.sheet import Cell
 from convcli.inspect.probe import Probe
 from convcli.inspect.render import input_limits, sample_picture
 from convcli.layers.base import shape_text
-from convcli.net.rectangle import input_rectangle
+from convcli.net.field import input_rectangle
 from convcli.net.trace import Step
 
 Values = NDArray[np.floating[Any]]

@@ -14,7 +14,7 @@ from convcli.geometry import Window
 from convcli.layers import Activation, AveragePool, Dropout, Flatten, Layer, Reshape
 from convcli.learn.modelfile import TrainedModel
 from convcli.net import Step
-from convcli.net.writing import layer_text
+from convcli.net.words import layer_text
 
 QUIET = (Flatten, Reshape, Dropout)
 """Rows that change no number at prediction; the page does not draw them again."""

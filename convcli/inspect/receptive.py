@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from convcli.errors import InputError
 from convcli.layers.base import shape_text
-from convcli.net.rectangle import Rectangle, input_rectangle
+from convcli.net.field import Rectangle, input_rectangle
 from convcli.net.trace import Trace
 
 Pixels = NDArray[np.uint8]

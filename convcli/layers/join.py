@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 from convcli.layers.base import Join, Layer, Shape, ShapeError, Work, elements, shape_text
 from convcli.values import Value
@@ -20,75 +21,33 @@ Branch = tuple["Layer | Block", ...]
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Residual(Value):
-    """The sum of a body and a shortcut, which is the identity when left out."""
+class Block(Value):
+    """Branches that read the same; the trace flattens them into rows, and a join closes them."""
 
-    body: Branch
-    shortcut: Branch = ()
     name: str | None = field(default=None, kw_only=True)
 
-    op = "residual"
+    op: ClassVar[str]
+    """The word of the notation."""
+    example: ClassVar[str]
+    join: ClassVar[Join]
+    """The row that closes it."""
+    parts_fields: ClassVar[tuple[str, ...]] = ("body",)
+    """Fields that hold one branch each."""
 
     @property
-    def branches(self) -> tuple[Branch, ...]:
-        """Body, then shortcut."""
-        return self.body, self.shortcut
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Concat(Value):
-    """Branches of one input, their channels joined."""
-
-    branches: tuple[Branch, ...]
-    name: str | None = field(default=None, kw_only=True)
-
-    op = "concat"
-
-    def __post_init__(self) -> None:
-        if not self.branches:
-            raise ShapeError("concat has no branch. Write concat(a | b).")
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Scale(Value):
-    """The block's input times the output of its body (squeeze and excite, Hu et al. 2018)."""
-
-    body: Branch
-    name: str | None = field(default=None, kw_only=True)
-
-    op = "scale"
+    def parts(self) -> tuple[Branch, ...]:
+        """The branches as they are written between the brackets."""
+        return tuple(getattr(self, name) for name in self.parts_fields)
 
     @property
-    def branches(self) -> tuple[Branch, ...]:
-        """The input itself, then the body."""
-        return (), self.body
+    def joined(self) -> tuple[Branch, ...]:
+        """The branches that the join reads, in its order."""
+        return self.parts
 
-
-@dataclass(slots=True, eq=False, repr=False)
-class Repeat(Value):
-    """The same layers `count` times over, each time with weights of their own."""
-
-    count: int
-    body: Branch
-    name: str | None = field(default=None, kw_only=True)
-
-    op = "repeat"
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ShapeError(f"repeat {self.count} repeats nothing. Use at least 1.")
-
-
-Block = Residual | Concat | Scale | Repeat
-"""The trace flattens them into rows."""
-
-BLOCKS: dict[str, str] = {
-    "residual": "residual(conv 64 3 same, bn | conv 64 1)",
-    "concat": "concat(conv 16 1 | conv 16 3 same | )",
-    "repeat": "repeat 3 (conv 16 3 same relu)",
-    "scale": "scale(gap, dense 4 relu, dense 16 sigmoid)",
-}
-"""The words of blocks, each with an example."""
+    def with_parts(self, parts: tuple[Branch, ...]) -> Self:
+        """Return the block with other branches between its brackets."""
+        changes: dict[str, Any] = dict(zip(self.parts_fields, parts, strict=True))
+        return replace(self, **changes)
 
 
 def _misfit(what: str, shapes: tuple[Shape, ...], way_out: str) -> ShapeError:
@@ -185,3 +144,75 @@ class Multiply(Join):
     def joined_flops(self, input_shapes: tuple[Shape, ...]) -> Work:
         """Return one product for each element."""
         return {"elementwise": elements(input_shapes[0])}
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Residual(Block):
+    """The sum of a body and a shortcut, which is the identity when left out."""
+
+    body: Branch
+    shortcut: Branch = ()
+
+    op = "residual"
+    example = "residual(conv 64 3 same, bn | conv 64 1)"
+    join = Add()
+    parts_fields = ("body", "shortcut")
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Concat(Block):
+    """Branches of one input, their channels joined."""
+
+    branches: tuple[Branch, ...]
+
+    op = "concat"
+    example = "concat(conv 16 1 | conv 16 3 same | )"
+    join = ConcatChannels()
+
+    def __post_init__(self) -> None:
+        if not self.branches:
+            raise ShapeError("concat has no branch. Write concat(a | b).")
+
+    @property
+    def parts(self) -> tuple[Branch, ...]:
+        """All branches."""
+        return self.branches
+
+    def with_parts(self, parts: tuple[Branch, ...]) -> Self:
+        """Return the block with other branches."""
+        return replace(self, branches=parts)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Scale(Block):
+    """The block's input times the output of its body (squeeze and excite, Hu et al. 2018)."""
+
+    body: Branch
+
+    op = "scale"
+    example = "scale(gap, dense 4 relu, dense 16 sigmoid)"
+    join = Multiply()
+
+    @property
+    def joined(self) -> tuple[Branch, ...]:
+        """The input itself, then the body."""
+        return (), self.body
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Repeat(Block):
+    """The same layers `count` times over, each with weights of its own; nothing closes it."""
+
+    count: int
+    body: Branch
+
+    op = "repeat"
+    example = "repeat 3 (conv 16 3 same relu)"
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ShapeError(f"repeat {self.count} repeats nothing. Use at least 1.")
+
+
+BLOCKS: dict[str, type[Block]] = {cls.op: cls for cls in (Residual, Concat, Repeat, Scale)}
+"""The words of blocks."""

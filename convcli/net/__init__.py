@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from convcli.net.lookup import network, network_variables, preset_data, preset_names, preset_text
 from convcli.net.notation import parse_notation
-from convcli.net.trace import Step, Totals, Trace, trace
+from convcli.net.trace import Step, Totals, Trace
 from convcli.net.value import Network
-from convcli.net.writing import to_notation
+from convcli.net.words import to_notation
 
 __all__ = [
     "Network",
@@ -20,5 +20,4 @@ __all__ = [
     "preset_names",
     "preset_text",
     "to_notation",
-    "trace",
 ]

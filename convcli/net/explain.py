@@ -11,7 +11,7 @@ from math import prod
 from convcli.geometry import Adaptive, AxisMap, Enlarge, Spread, Window, effective_kernel
 from convcli.layers.base import Join, Shape, elements, shape_text
 from convcli.net.trace import Step, Trace
-from convcli.net.writing import layer_text
+from convcli.net.words import layer_text
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """Names of the spatial axes by their number."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import did_you_mean
-from convcli.net.text import Token, mistake, sentence
+from convcli.net.text import ParseError, Token, mistake, sentence
 
 if TYPE_CHECKING:
     from convcli.net.trace import Trace
@@ -27,14 +27,6 @@ COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
-
-
-class ParseError(ValueError):
-    """A word or an expression has no value; the message says why, `node` where."""
-
-    def __init__(self, reason: str, node: ast.expr | None = None) -> None:
-        super().__init__(reason)
-        self.node = node
 
 
 class Verdict(NamedTuple):

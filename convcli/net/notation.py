@@ -19,10 +19,10 @@ from convcli.layers.join import (
     Scale,
 )
 from convcli.layers.registry import WORDS, Word, word_for
-from convcli.net.expression import ParseError, evaluate
-from convcli.net.text import Token, mistake, sentence, tokens
+from convcli.net.expression import evaluate
+from convcli.net.text import ParseError, Token, mistake, sentence, sizes, tokens
 from convcli.net.value import Network
-from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, read_value, sizes
+from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, read_value
 
 
 def parse_notation(
@@ -327,7 +327,7 @@ class _Parser:
 def _unknown_word(text: str) -> str:
     known = [*WORDS, *BLOCKS]
     if text in BLOCKS:
-        return f"{text} needs brackets: {BLOCKS[text]}"
+        return f"{text} needs brackets: {BLOCKS[text].example}"
     if text in {"let", "input"}:
         return f"{text} stands at the top, before the layers, and once."
     if nearest_names(text, known):
@@ -336,7 +336,7 @@ def _unknown_word(text: str) -> str:
 
 
 def _example(head: Token) -> str:
-    return BLOCKS[head.text]
+    return BLOCKS[head.text].example
 
 
 def _known_blocks() -> str:

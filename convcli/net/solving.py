@@ -15,10 +15,9 @@ from convcli.geometry import (
     transposed_size,
 )
 from convcli.layers.base import Shape, shape_text
-from convcli.net.expression import ParseError
+from convcli.net.text import ParseError, whole
 from convcli.net.trace import Step, Trace, partial_trace
 from convcli.net.value import Network
-from convcli.net.words import whole
 
 MAX_KERNEL = 11
 """Largest kernel that is tried when none is given."""

@@ -1,15 +1,27 @@
-"""The notation as tokens with places, and the caret under a word that is wrong."""
+"""The notation as tokens with places, the numbers in them, and the caret under what is wrong."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.errors import UsageError
+from convcli.layers.base import MAX_EXTENT
+
+if TYPE_CHECKING:
+    import ast
 
 MAX_TEXT = 200_000
 """Characters; the longest preset has a tenth of this."""
 
 SIGNS = "(),|\n"
+
+
+class ParseError(ValueError):
+    """A word or an expression has no value; the message says why, `node` where."""
+
+    def __init__(self, reason: str, node: ast.expr | None = None) -> None:
+        super().__init__(reason)
+        self.node = node
 
 
 class Token(NamedTuple):
@@ -101,3 +113,60 @@ def mistake(text: str, token: Token, reason: str) -> UsageError:
     number = text.count("\n", 0, start)
     place = f" (line {number + 1})" if "\n" in text.strip() else ""
     return UsageError(f"{reason}{place}\n  {shown}\n  {' ' * column}{'^' * width}")
+
+
+def sizes(text: str, lowest: int = 1) -> tuple[int, ...]:
+    """Return the numbers of `3` or `3x5`.
+
+    >>> sizes("3x5")
+    (3, 5)
+    """
+    return tuple(whole(part, lowest) for part in text.split("x"))
+
+
+def pads(text: str) -> tuple[tuple[int, int], ...]:
+    """Return (before, after) of `1`, `1x2` or `0:1x1:2`.
+
+    >>> pads("0:1x2")
+    ((0, 1), (2, 2))
+    """
+    pairs = []
+    for part in text.split("x"):
+        before, colon, after = part.partition(":")
+        first = whole(before, 0)
+        pairs.append((first, whole(after, 0) if colon else first))
+    return tuple(pairs)
+
+
+def whole(text: str, lowest: int) -> int:
+    """Return a whole number from `lowest` to `MAX_EXTENT`.
+
+    >>> whole("28", lowest=1)
+    28
+    """
+    if not (text.isascii() and text.isdigit()):
+        negative = text[1:].isdigit() and text[0] == "-"
+        if negative:
+            raise ParseError(f"{text[:20]} is negative; use at least {lowest}")
+        raise ParseError(f"{text[:20]!r} is no whole number")
+    value = int(text) if len(text) <= 10 else MAX_EXTENT + 1
+    if value > MAX_EXTENT:
+        raise ParseError(f"{text[:20]} is absurdly large; {MAX_EXTENT:,} is the limit")
+    if value < lowest:
+        raise ParseError(f"{value} is too small; use at least {lowest}")
+    return value
+
+
+def decimal(text: str) -> float:
+    """Return a plain finite number.
+
+    >>> decimal("1e-5")
+    1e-05
+    """
+    try:
+        value = float(text) if text.isascii() and len(text) <= 30 and "_" not in text else None
+    except ValueError:
+        value = None
+    if value is None or value - value != 0:
+        raise ParseError(f"{text[:20]!r} is no number")
+    return value

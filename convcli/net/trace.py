@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.geometry import AxisMap
@@ -21,20 +21,9 @@ from convcli.layers.base import (
     elements,
     shape_text,
 )
-from convcli.layers.join import (
-    MAX_DEPTH,
-    Add,
-    Branch,
-    Concat,
-    ConcatChannels,
-    Multiply,
-    Repeat,
-    Residual,
-    Scale,
-)
-from convcli.net.dialects import in_dialect
+from convcli.layers.join import MAX_DEPTH, Block, Branch, Multiply, Repeat
 from convcli.net.field import POINT, AxisField, union
-from convcli.net.writing import layer_text
+from convcli.net.words import layer_text
 from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
@@ -45,9 +34,6 @@ MAX_STEPS = 20_000
 
 BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 """Bytes of one number by dtype."""
-
-JOINS: dict[type, Join] = {Residual: Add(), Concat: ConcatChannels(), Scale: Multiply()}
-"""The row that closes each kind of block."""
 
 GATED = (
     "The gates of scale see the whole input; receptive fields behind them are those of the maps "
@@ -126,7 +112,6 @@ class Trace(NotebookRepr):
     notes: tuple[str, ...]
     batch: int = 1
     dtype: str = "float32"
-    dialect: str | None = None
 
     @property
     def output_shape(self) -> Shape:
@@ -152,68 +137,36 @@ class Trace(NotebookRepr):
     def totals(self) -> Totals:
         """The sums, and the field of the last spatial layer."""
         steps = self.steps
-        params = sum(step.params for step in steps)
-        trainable = sum(step.trainable for step in steps)
-        buffers = sum(step.buffers for step in steps)
+        sums: dict[str, Any] = {
+            name: sum(getattr(step, name) for step in steps)
+            for name in ("params", "trainable", "buffers", "macs", "flops", "activation_bytes")
+        }
         breakdown = dict.fromkeys(KINDS, 0)
         for step in steps:
             for kind, flops in step.flops_breakdown.items():
                 breakdown[kind] += flops
         last = next((step for step in reversed(steps) if _has_places(step)), None)
-        seen = _whole(self.network.input_shape)
         return Totals(
-            params=params,
-            trainable=trainable,
-            non_trainable=params - trainable + buffers,
-            buffers=buffers,
-            macs=sum(step.macs for step in steps),
-            flops=sum(step.flops for step in steps),
+            **sums,
+            non_trainable=sums["params"] - sums["trainable"] + sums["buffers"],
             flops_breakdown=breakdown,
-            activation_bytes=sum(step.activation_bytes for step in steps),
-            weight_bytes=params * BYTES[self.dtype],
-            receptive_field=last.receptive_field if last else seen,
-            receptive_field_min=last.receptive_field_min if last else seen,
-            stride=last.stride if last else None,
-            padding=last.padding if last else None,
+            weight_bytes=sums["params"] * BYTES[self.dtype],
+            **_seen(last.fields if last else None, self.network.input_shape),
         )
 
 
-def trace(
-    network: Network,
-    *,
-    dialect: str | None = None,
-    batch: int = 1,
-    dtype: str = "float32",
-    freeze: tuple[str, ...] = (),
+def follow(
+    network: Network, *, batch: int = 1, dtype: str = "float32", freeze: tuple[str, ...] = ()
 ) -> Trace:
-    """Return the steps of a network in the order of execution, blocks flattened depth first.
-
-    Args:
-        network: what to follow.
-        dialect: `torch`, `keras` or `onnx`: their own rules where they differ from the notation's.
-        batch: samples at a time; only `activation_bytes` grows with it.
-        dtype: of weights and activations: float64, float32, float16, bfloat16 or int8.
-        freeze: patterns of names (`conv*`) whose parameters are not trained.
-
-    >>> from convcli.net import parse_notation
-    >>> steps = trace(parse_notation("input 28x28x1, conv 16 3 relu, maxpool 2")).steps
-    >>> [(step.name, step.output_shape, step.params) for step in steps]
-    [('conv1', (26, 26, 16), 160), ('maxpool1', (13, 13, 16), 0)]
-
-    Raises:
-        InputError: a layer does not fit; names the layer, the shapes and the smallest edit.
-        UsageError: unknown dialect, dtype or batch, or a pattern that matches no name.
-    """
+    """Return the steps of a network in the order of execution; see `Network.trace`."""
     if dtype not in BYTES:
         raise UsageError(f"dtype {dtype!r} is unknown. Use one of {', '.join(BYTES)}.")
     if batch < 1:
         raise UsageError(f"A batch of {batch} holds nothing. Use at least 1.")
-    if dialect is not None:
-        network = in_dialect(network, dialect)
     fold = _Fold(network, batch * BYTES[dtype], freeze)
     fold.branch(network.layers, 0, _Scope(""), 0)
     fold.check_patterns()
-    return Trace(network, tuple(fold.steps), tuple(fold.notes), batch, dtype, dialect)
+    return Trace(network, tuple(fold.steps), tuple(fold.notes), batch, dtype)
 
 
 def partial_trace(
@@ -250,20 +203,6 @@ class _Scope:
         return f"{self.prefix}{op}{number}"
 
 
-class _Figures(NamedTuple):
-    """What a layer costs on one input; the same layer on the same input costs the same again."""
-
-    output_shape: Shape
-    weights: dict[str, Shape]
-    buffer_shapes: dict[str, Shape]
-    params: int
-    buffers: int
-    macs: int
-    flops_breakdown: dict[str, int]
-    flops: int
-    reads: tuple[AxisMap, ...] | None
-
-
 class _Fold:
     def __init__(self, network: Network, cell_bytes: int, freeze: tuple[str, ...]) -> None:
         self.cell_bytes = cell_bytes
@@ -273,7 +212,8 @@ class _Fold:
         self.accept: Callable[[Step], bool] | None = None
         self.unmatched = dict.fromkeys(freeze)
         self.freeze = freeze
-        self.figures: dict[tuple[int, tuple[Shape, ...]], _Figures] = {}
+        self.figures: dict[tuple[int, tuple[Shape, ...]], dict[str, Any]] = {}
+        """What a layer costs on one input; the same layer on the same input costs the same."""
         self.input_shape = network.input_shape
         rank = len(network.input_shape) - 1
         self.input_fields: Fields = (POINT,) * rank if rank else None
@@ -304,13 +244,11 @@ class _Fold:
                 source = self.block(layer, source, scope, depth + 1)
         return source
 
-    def block(
-        self, block: Residual | Concat | Scale, source: int, scope: _Scope, depth: int
-    ) -> int:
+    def block(self, block: Block, source: int, scope: _Scope, depth: int) -> int:
         numbered = scope.name(block.op)
         inner = _Scope(f"{block.name or numbered}.")
-        ends = tuple(self.branch(part, source, inner, depth) for part in block.branches)
-        return self.add(JOINS[type(block)], ends, inner)
+        ends = tuple(self.branch(part, source, inner, depth) for part in block.joined)
+        return self.add(block.join, ends, inner)
 
     def add(self, layer: Layer, sources: tuple[int, ...], scope: _Scope) -> int:
         """Append the step of one layer and return its index."""
@@ -330,13 +268,25 @@ class _Fold:
         except ShapeError as problem:
             raise InputError(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
         self.names.add(name)
-        self.steps.append(self.step(index, name, layer, sources, shapes, figures, fields, aligned))
-        self.remark(self.steps[-1])
-        if self.accept and not self.accept(self.steps[-1]):
+        step = Step(
+            index=index,
+            name=name,
+            sources=sources,
+            input_shapes=shapes,
+            trainable=0 if self.freeze and self.frozen(name) else figures["params"],
+            fields=fields,
+            aligned=aligned,
+            **figures,
+            **_seen(fields, self.input_shape),
+        )
+        self.steps.append(step)
+        self.remark(step)
+        if self.accept and not self.accept(step):
             raise InputError(f"layer {index} {name} is not accepted.")
         return index
 
-    def figures_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> _Figures:
+    def figures_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> dict[str, Any]:
+        """Return the fields of a `Step` that the layer and its inputs decide."""
         key = (id(layer), shapes)
         if key in self.figures:
             return self.figures[key]
@@ -356,23 +306,28 @@ class _Fold:
         if activation is not None:
             work["activation"] = activation_flops(activation, out)
         weights, buffers = layer.weights(shapes[0]), layer.buffers(shapes[0])
-        self.figures[key] = figures = _Figures(
-            output_shape=out,
-            weights=weights,
-            buffer_shapes=buffers,
-            params=sum(map(elements, weights.values())),
-            buffers=sum(map(elements, buffers.values())),
-            macs=layer.macs(shapes[0]),
-            flops_breakdown=work,
-            flops=sum(work.values()),
-            reads=layer.reads(shapes[0]),
-        )
+        self.figures[key] = figures = {
+            "op": layer.row_op,
+            "layer": layer,
+            "activation": activation,
+            "output_shape": out,
+            "weights": weights,
+            "buffer_shapes": buffers,
+            "params": sum(map(elements, weights.values())),
+            "buffers": sum(map(elements, buffers.values())),
+            "macs": layer.macs(shapes[0]),
+            "flops_breakdown": work,
+            "flops": sum(work.values()),
+            "activation_bytes": elements(out) * self.cell_bytes,
+            "reads": layer.reads(shapes[0]),
+        }
         return figures
 
     def fields_after(
-        self, layer: Layer, figures: _Figures, sources: tuple[int, ...]
+        self, layer: Layer, figures: dict[str, Any], sources: tuple[int, ...]
     ) -> tuple[Fields, bool]:
         """Return the receptive fields of the output, and whether joined branches are aligned."""
+        reads = figures["reads"]
         if isinstance(layer, Join):
             branches = [self.fields_of(source) for source in sources]
             known = [fields for fields in branches if fields is not None]
@@ -382,56 +337,16 @@ class _Fold:
                 return None, True
             merged = [
                 union([fields[axis] for fields in known], extent)
-                for axis, extent in enumerate(figures.output_shape[:-1])
+                for axis, extent in enumerate(figures["output_shape"][:-1])
             ]
-            aligned = all(fine for _, fine in merged)
-            return _all_known([field for field, _ in merged]), aligned
+            return _all_known([field for field, _ in merged]), all(fine for _, fine in merged)
         before = self.fields_of(sources[0])
-        if figures.reads is None or before is None:
+        if reads is None or before is None:
             return None, True
-        if not figures.reads:
+        if not reads:
             return before, True
-        pairs = zip(before, figures.reads, strict=True)
+        pairs = zip(before, reads, strict=True)
         return _all_known([field.through(axis) for field, axis in pairs]), True
-
-    def step(
-        self,
-        index: int,
-        name: str,
-        layer: Layer,
-        sources: tuple[int, ...],
-        shapes: tuple[Shape, ...],
-        figures: _Figures,
-        fields: Fields,
-        aligned: bool,
-    ) -> Step:
-        seen = _whole(self.input_shape)
-        return Step(
-            index=index,
-            name=name,
-            op=layer.row_op,
-            layer=layer,
-            sources=sources,
-            input_shapes=shapes,
-            output_shape=figures.output_shape,
-            activation=getattr(layer, "activation", None),
-            weights=figures.weights,
-            buffer_shapes=figures.buffer_shapes,
-            params=figures.params,
-            trainable=0 if self.freeze and self.frozen(name) else figures.params,
-            buffers=figures.buffers,
-            macs=figures.macs,
-            flops=figures.flops,
-            flops_breakdown=figures.flops_breakdown,
-            activation_bytes=elements(figures.output_shape) * self.cell_bytes,
-            fields=fields,
-            receptive_field=tuple([field.size for field in fields]) if fields else seen,
-            receptive_field_min=tuple([field.smallest for field in fields]) if fields else seen,
-            stride=tuple([field.stride for field in fields]) if fields else None,
-            padding=tuple([field.padding for field in fields]) if fields else None,
-            reads=figures.reads,
-            aligned=aligned,
-        )
 
     def frozen(self, name: str) -> bool:
         matching = [pattern for pattern in self.freeze if fnmatchcase(name, pattern)]
@@ -481,6 +396,15 @@ def _all_known(fields: list[AxisField | None]) -> Fields:
     return tuple(known) if len(known) == len(fields) else None
 
 
-def _whole(input_shape: Shape) -> tuple[int, ...]:
-    """Return the extents of the whole input: its spatial axes, or the length of a vector."""
-    return input_shape[:-1] or input_shape
+def _seen(fields: Fields, input_shape: Shape) -> dict[str, Any]:
+    """Return what receptive fields say per axis; without any, every cell sees the whole input."""
+    if not fields:
+        whole = input_shape[:-1] or input_shape
+        return {"receptive_field": whole, "receptive_field_min": whole,
+                "stride": None, "padding": None}  # fmt: skip
+    return {
+        "receptive_field": tuple([field.size for field in fields]),
+        "receptive_field_min": tuple([field.smallest for field in fields]),
+        "stride": tuple([field.stride for field in fields]),
+        "padding": tuple([field.padding for field in fields]),
+    }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from convcli.layers.base import MAX_EXTENT, Layer, Shape, ShapeError, shape_text
-from convcli.layers.join import MAX_DEPTH, Block, Branch, Concat, Repeat, Scale
-from convcli.net.trace import Trace, trace
+from convcli.layers.join import MAX_DEPTH, Block, Branch, Scale
+from convcli.net.dialects import in_dialect
+from convcli.net.trace import Trace, follow
 from convcli.values import NotebookRepr, Value
 
 
@@ -39,8 +40,26 @@ class Network(NotebookRepr, Value):
         dtype: str = "float32",
         freeze: tuple[str, ...] = (),
     ) -> Trace:
-        """Return every step with its figures, see `convcli.net.trace.trace`."""
-        return trace(self, dialect=dialect, batch=batch, dtype=dtype, freeze=freeze)
+        """Return every step in the order of execution, blocks flattened depth first.
+
+        Args:
+            dialect: `torch`, `keras` or `onnx`: their own rules where they differ from the
+                notation's.
+            batch: samples at a time; only `activation_bytes` grows with it.
+            dtype: of weights and activations: float64, float32, float16, bfloat16 or int8.
+            freeze: patterns of names (`conv*`) whose parameters are not trained.
+
+        >>> from convcli.net import parse_notation
+        >>> steps = parse_notation("input 28x28x1, conv 16 3 relu, maxpool 2").trace().steps
+        >>> [(step.name, step.output_shape, step.params) for step in steps]
+        [('conv1', (26, 26, 16), 160), ('maxpool1', (13, 13, 16), 0)]
+
+        Raises:
+            InputError: a layer does not fit; names the layer, the shapes and the smallest edit.
+            UsageError: unknown dialect, dtype or batch, or a pattern that matches no name.
+        """
+        network = self if dialect is None else in_dialect(self, dialect)
+        return follow(network, batch=batch, dtype=dtype, freeze=freeze)
 
     def with_input(self, input_shape: Shape) -> Network:
         """Return the same layers on another input."""
@@ -87,13 +106,6 @@ def _spell_out(branch: Branch, rank: int, depth: int) -> tuple[Branch, int]:
 
 
 def _spell_out_block(block: Block, rank: int, depth: int) -> tuple[Block, int]:
-    if isinstance(block, Scale):
-        return replace(block, body=_spell_out(block.body, rank, depth)[0]), rank
-    if isinstance(block, Repeat):
-        body, after = _spell_out(block.body, rank, depth)
-        return replace(block, body=body), after
-    if not isinstance(block, Concat):
-        body, after = _spell_out(block.body, rank, depth)
-        return replace(block, body=body, shortcut=_spell_out(block.shortcut, rank, depth)[0]), after
-    branches = [_spell_out(branch, rank, depth) for branch in block.branches]
-    return replace(block, branches=tuple(body for body, _ in branches)), branches[0][1]
+    spelled = [_spell_out(part, rank, depth) for part in block.parts]
+    after = rank if isinstance(block, Scale) else spelled[0][1]
+    return block.with_parts(tuple(branch for branch, _ in spelled)), after

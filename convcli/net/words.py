@@ -1,10 +1,17 @@
-"""How single values are written: numbers, sizes per axis, padding, flags; read and written here."""
+"""How a layer is spelled: its fields as words, read and written, and layers back to notation."""
 
 from __future__ import annotations
 
-from convcli.layers.base import MAX_EXTENT, Layer
-from convcli.layers.registry import Word
-from convcli.net.expression import ParseError
+from typing import TYPE_CHECKING
+
+from convcli.errors import InputError
+from convcli.layers.base import Layer, padding_text, shape_text
+from convcli.layers.join import Block, Branch, Repeat, Residual
+from convcli.layers.registry import WORDS, Word
+from convcli.net.text import ParseError, decimal, pads, sizes
+
+if TYPE_CHECKING:
+    from convcli.net.value import Network
 
 SHORT = {
     "op": "output_padding",
@@ -26,6 +33,9 @@ FLAGS = {
 }
 """Bare words and the field that each sets away from its default."""
 
+_LETTER = {field: short for short, field in SHORT.items()}
+_FLAG = {field: flag for flag, field in FLAGS.items()}
+
 PADDING_WORDS = ("valid", "same", "causal")
 
 
@@ -40,11 +50,11 @@ def written(word: Word, field: str) -> str:
         return field.upper()
     if field == "activation":
         return "ACTIVATION"
-    flags = {field: flag for flag, field in FLAGS.items()}
-    shorts = {field: f"{short}N" for short, field in SHORT.items()}
     if field == "padding":
-        return "|".join([shorts[field], *PADDING_WORDS])
-    return flags.get(field) or shorts.get(field) or f"{field}=VALUE"
+        return "|".join([f"{_LETTER[field]}N", *PADDING_WORDS])
+    if field in _LETTER:
+        return f"{_LETTER[field]}N"
+    return _FLAG.get(field) or f"{field}=VALUE"
 
 
 def read_value(cls: type[Layer], field: str, text: str) -> object:
@@ -76,58 +86,89 @@ def read_value(cls: type[Layer], field: str, text: str) -> object:
     raise ParseError(f"{field} is a bare word, it takes no value")
 
 
-def sizes(text: str, lowest: int = 1) -> tuple[int, ...]:
-    """Return the numbers of `3` or `3x5`.
+def to_notation(network: Network) -> str:
+    """Return the network in words; reading them gives an equal network.
 
-    >>> sizes("3x5")
-    (3, 5)
+    >>> from convcli.net import parse_notation
+    >>> to_notation(parse_notation("input 8x8x3, maxpool 2x2 stride=2"))
+    'input 8x8x3, maxpool 2'
+
+    Raises:
+        InputError: a layer has no word in the notation.
     """
-    return tuple(whole(part, lowest) for part in text.split("x"))
+    return ", ".join([f"input {shape_text(network.input_shape)}", *_texts(network.layers)])
 
 
-def pads(text: str) -> tuple[tuple[int, int], ...]:
-    """Return (before, after) of `1`, `1x2` or `0:1x1:2`.
+def layer_text(layer: Layer) -> str:
+    """Return one layer in words, as `to_notation`; any layer's op when it has no words.
 
-    >>> pads("0:1x2")
-    ((0, 1), (2, 2))
+    >>> from convcli.layers import Conv
+    >>> layer_text(Conv(16, (3, 3), padding="same", activation="relu"))
+    'conv 16 3 same relu'
     """
-    pairs = []
-    for part in text.split("x"):
-        before, colon, after = part.partition(":")
-        first = whole(before, 0)
-        pairs.append((first, whole(after, 0) if colon else first))
-    return tuple(pairs)
+    layer = layer.described
+    word = WORDS.get(layer.row_op)
+    if word is None:
+        return layer.row_op
+    return " ".join(_words(layer, word))
 
 
-def whole(text: str, lowest: int) -> int:
-    """Return a whole number from `lowest` to `MAX_EXTENT`.
-
-    >>> whole("28", lowest=1)
-    28
-    """
-    if not (text.isascii() and text.isdigit()):
-        negative = text[1:].isdigit() and text[0] == "-"
-        if negative:
-            raise ParseError(f"{text[:20]} is negative; use at least {lowest}")
-        raise ParseError(f"{text[:20]!r} is no whole number")
-    value = int(text) if len(text) <= 10 else MAX_EXTENT + 1
-    if value > MAX_EXTENT:
-        raise ParseError(f"{text[:20]} is absurdly large; {MAX_EXTENT:,} is the limit")
-    if value < lowest:
-        raise ParseError(f"{value} is too small; use at least {lowest}")
-    return value
+def _texts(branch: Branch) -> list[str]:
+    return [_text(item) for item in branch]
 
 
-def decimal(text: str) -> float:
-    """Return a plain finite number.
+def _text(item: Layer | Block) -> str:
+    if isinstance(item, Layer):
+        word = WORDS.get(item.row_op)
+        if word is None or getattr(item, "padding_mode", "zeros") != "zeros":
+            raise InputError(
+                f"{type(item).__name__} has no word in the notation. Keep it as a Python value."
+            )
+        return " ".join(_words(item, word))
+    count = f" {item.count} " if isinstance(item, Repeat) else ""
+    parts = item.parts if not isinstance(item, Residual) or item.shortcut else item.parts[:1]
+    name = f" name={item.name}" if item.name else ""
+    return f"{item.op}{count}({' | '.join(', '.join(_texts(part)) for part in parts)}){name}"
 
-    >>> decimal("1e-5")
-    1e-05
-    """
-    try:
-        value = float(text) if text.isascii() and len(text) <= 30 and "_" not in text else None
-    except ValueError:
-        value = None
-    if value is None or value - value != 0:
-        raise ParseError(f"{text[:20]!r} is no number")
-    return value
+
+def _words(layer: Layer, word: Word) -> list[str]:
+    fields = type(layer).__dataclass_fields__
+    words = [word.text]
+    words += [_value(layer, field) for field in word.positional]
+    for field in word.options:
+        value = getattr(layer, field)
+        plain = fields[field].default
+        if field == "stride" and "kernel" in word.positional and plain == ():
+            plain = layer.kernel  # type: ignore[attr-defined]  # pools step by their window
+        if value == plain or (isinstance(plain, tuple) and _same_everywhere(value, plain)):
+            continue
+        if field == "activation" or isinstance(value, str):
+            words.append(str(value))
+        elif field in _FLAG:
+            words.append(_FLAG[field])
+        elif field in _LETTER:
+            words.append(_LETTER[field] + _value(layer, field))
+        else:
+            words.append(f"{field}={_value(layer, field)}")
+    if layer.name:
+        words.append(f"name={layer.name}")
+    return words
+
+
+def _same_everywhere(value: object, plain: tuple[object, ...]) -> bool:
+    return isinstance(value, tuple) and len(plain) == 1 and set(value) == set(plain)
+
+
+def _value(layer: Layer, field: str) -> str:
+    value = getattr(layer, field)
+    if not isinstance(value, tuple):
+        return (
+            f"{value:g}"
+            if isinstance(value, float) and float(f"{value:g}") == value
+            else str(value)
+        )
+    if field in layer.pads_fields and isinstance(value[0], tuple):
+        return padding_text(value)
+    if field != "shape" and len(set(value)) == 1:
+        return str(value[0])
+    return shape_text(value)

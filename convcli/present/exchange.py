@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from convcli.layers.base import shape_text
 from convcli.net import to_notation
-from convcli.net.writing import layer_text
+from convcli.net.words import layer_text
 from convcli.report import Report, tabulate
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageError, did_you_mean
-from convcli.net import Step, Trace
+from convcli.net import Step, Trace, network, preset_names
 from convcli.net.conventions import Counted
-from convcli.net.memory import Memory
-from convcli.net.writing import layer_text
-from convcli.report import Column, Report
+from convcli.net.memory import Memory, memory, memory_advice
+from convcli.net.words import layer_text
+from convcli.report import Column, Report, tabulate
 from convcli.report.numbers import as_bytes, with_prefix
 
 if TYPE_CHECKING:
@@ -168,8 +168,6 @@ def shape_report(
         limit: bytes that training may take; advice follows where it needs more.
         timing: measured times, to stand behind the other columns.
     """
-    from convcli.net.memory import memory
-
     cells = [COLUMNS[name] for name in columns]
     if counted is not None:
         cells = [_as_counted(counted) if cell is COLUMNS["macs"] else cell for cell in cells]
@@ -191,6 +189,34 @@ def shape_report(
         notes=(*told, *trace.notes, *notes),
         document=_document(trace, need, counted, timing, (*trace.notes, *notes)),
         sections=_block_starts(trace.steps),
+    )
+
+
+def presets_report() -> Report:
+    """Return all presets with the totals that their traces give."""
+    rows = []
+    for name in preset_names():
+        found = network(name)
+        totals = found.trace().totals
+        rows.append(
+            {
+                "name": name,
+                "input": found.input_shape,
+                "params": totals.params,
+                "macs": totals.macs,
+                "receptive_field": totals.receptive_field,
+            }
+        )
+    return tabulate(
+        rows,
+        {
+            "name": "Preset",
+            "input": Column("input", "Input"),
+            "params": "Params",
+            "macs": "MACs|k",
+            "receptive_field": Column("receptive_field", "Field", "right", sizes_text),
+        },
+        notes=["convcli shape NAME gives every layer, convcli presets NAME the text."],
     )
 
 
@@ -289,8 +315,6 @@ def memory_notes(need: Memory, trace: Trace, limit: int | None) -> list[str]:
         f"{as_bytes(need.training_bytes)} to train with Adam."
     ]
     if limit is not None:
-        from convcli.net.memory import memory_advice
-
         notes += memory_advice(trace, limit) or [f"That is within {as_bytes(limit)}."]
     return notes
 
@@ -307,8 +331,6 @@ def convention_note(counted: Counted) -> str:
 
 def document_of(trace: Trace) -> dict[str, Any]:
     """Return the JSON document of a network; its field names are promised to scripts."""
-    from convcli.net.memory import memory
-
     return _document(trace, memory(trace), None, None, trace.notes)
 
 

@@ -28,7 +28,7 @@ def words_report(name: str | None = None) -> Report:
     text = OTHER_NAMES.get(name.lower(), name.lower())
     if text in BLOCKS:
         columns = (Column("word", "Word"), Column("example", "Example"))
-        return Report("", columns, ((text, BLOCKS[text]),))
+        return Report("", columns, ((text, BLOCKS[text].example),))
     word = word_for(name)
     if word is None:
         known = [*WORDS, *BLOCKS]
@@ -46,7 +46,7 @@ def _all_words() -> Report:
     )
     words = sorted(WORDS.values(), key=lambda word: word.layer is Activation)  # those last
     rows = [(word.text, takes(word), word.example, word.about) for word in words]
-    blocks = [(text, "(...)", example, "") for text, example in BLOCKS.items()]
+    blocks = [(text, "(...)", block.example, "") for text, block in BLOCKS.items()]
     return Report(
         title="Words of the notation",
         columns=columns,

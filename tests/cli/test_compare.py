@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from convcli.cli import main as door
-from convcli.cli.compare import aligned
 from convcli.net import parse_notation
+from convcli.present.network_comparison import aligned
 
 
 @pytest.fixture
@@ -98,3 +98,21 @@ def test_equal_words_on_other_inputs_are_no_equal_layers(compare: Any) -> None:
     plain = compare(a, b, "--format", "plain").splitlines()
     (row,) = (line for line in plain if line.count("dense 1000") == 2)
     assert row.split() == ["~", "dense", "1000", "513,000", "dense", "1000", "1,281,000"]
+
+
+def test_any_number_of_networks_stands_beside_the_first(compare: Any) -> None:
+    nets = [f"input 8x8x1, conv {filters} 3" for filters in (2, 4, 8)]
+    got = json.loads(compare(*nets, "--format", "json"))
+    params = {letter: 10 * filters for letter, filters in zip("abc", (2, 4, 8), strict=True)}
+    assert got["totals"]["params"] == {**params, "ratio_b": 2.0, "ratio_c": 4.0}
+    assert got["c"]["totals"]["params"] == 80
+    assert got["layers_c"] == [{"a": "conv1", "c": "conv1", "same": False}]
+    csv = compare(*nets, "--format", "csv").splitlines()
+    assert csv[0] == "figure,a,b,c,ratio_b,ratio_c"
+    assert "params,20,40,80,2.0,4.0" in csv
+    assert "conv 8 3" in compare(*nets, "--table", "layers_2")
+
+
+def test_one_network_is_no_comparison(capfd: pytest.CaptureFixture[str]) -> None:
+    assert door.run(["compare", "mnist"]) == 2
+    assert "compare takes 2 to 26 networks, not 1." in capfd.readouterr().err

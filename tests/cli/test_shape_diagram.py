@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from convcli.cli.shape_diagram import diagram, drawn_boxes
 from convcli.net import network, parse_notation, preset_names
+from convcli.present.network_diagram import diagram, drawn_boxes
 
 
 @pytest.mark.parametrize("name", preset_names())

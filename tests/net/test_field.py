@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings, strategies as st
 from convcli.errors import InputError, UsageError
 from convcli.layers import Layer
 from convcli.net import parse_notation
-from convcli.net.rectangle import input_rectangle
+from convcli.net.field import input_rectangle
 from convcli.net.trace import Step, Trace
 
 

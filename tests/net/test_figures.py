@@ -7,7 +7,7 @@ import pytest
 from convcli.errors import InputError, UsageError
 from convcli.net import network, parse_notation
 from convcli.net.conventions import CONVENTIONS, count
-from convcli.net.differences import compare_dialects
+from convcli.net.dialects import compare_dialects
 from convcli.net.expression import assertion_values, check
 from convcli.net.memory import memory, memory_advice
 

@@ -10,7 +10,6 @@ UNNEEDED = {
     "json",
     "random",
     "importlib.resources",
-    "convcli.net.differences",
     "convcli.net.solving",
     "convcli.net.modelheader",
 }

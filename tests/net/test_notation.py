@@ -64,7 +64,7 @@ def test_every_word_with_its_example_goes_there_and_back() -> None:
         net = parse_notation(text)
         assert to_notation(net) == text
         assert net.trace().steps[-1].op == word
-    for word, example in BLOCKS.items():
+    for word, example in ((op, block.example) for op, block in BLOCKS.items()):
         text = f"input {shapes.get(word, '8x8x16')}, {example}"
         net = parse_notation(text)
         assert parse_notation(to_notation(net)) == net

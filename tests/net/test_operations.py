@@ -6,7 +6,7 @@ import pytest
 
 from convcli.layers.activation import KINDS, OPS_PER_ELEMENT
 from convcli.net import parse_notation
-from convcli.net.operations import flops_table
+from convcli.net.conventions import flops_table
 
 ELEMENTS = 6 * 6 * 4
 

@@ -6,31 +6,27 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from convcli.errors import UsageError
+from convcli.layers.base import shape_text
 from convcli.net import Network, Trace
 from convcli.net.selftest import SelfCheck
 from convcli.option import parse_place
-from convcli.report import Column, Report
+from convcli.report import Report, tabulate
 
 
 def dialects_report(network: Network) -> Report:
     """Return the layers on which frameworks make something else of the same words."""
-    from convcli.net.dialects import DIALECTS
-    from convcli.net.differences import compare_dialects
+    from convcli.net.dialects import DIALECTS, compare_dialects
 
-    found = compare_dialects(network)
-    columns = (Column("index", "#", "right"), Column("name", "Layer"))
-    rows = tuple(
-        (row.index, row.name, *(row.said.get(dialect) for dialect in DIALECTS)) for row in found
-    )
+    found = [
+        {"index": row.index, "name": row.name, **row.said} for row in compare_dialects(network)
+    ]
     says = "differ on these layers" if found else "agree on every layer"
-    return Report(
+    columns = {"index": "#", "name": "Layer", **{dialect: dialect for dialect in DIALECTS}}
+    return tabulate(
+        found,
+        columns if found else {},
         title=f"{network.name}: {', '.join(DIALECTS)} {says}",
-        columns=(*columns, *(Column(dialect, dialect) for dialect in DIALECTS)) if found else (),
-        rows=rows,
-        document={
-            "name": network.name,
-            "differences": [{"index": row.index, "name": row.name, **row.said} for row in found],
-        },
+        document={"name": network.name, "differences": found},
     )
 
 
@@ -42,7 +38,7 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
         place: `[LAYER:]ROW,COL` in the layer's output, zero-based; one number for a series.
         layer: the layer's name or number where `place` names none.
     """
-    from convcli.net.rectangle import input_rectangle
+    from convcli.net.field import input_rectangle
 
     named, cell = parse_place(place, "--trace")
     if named and layer:
@@ -55,23 +51,24 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
     for axis, part, extent, full in zip(axes, seen, shape, step.receptive_field, strict=False):
         first, last = part or (None, None)
         cells = 0 if part is None else part[1] - part[0] + 1
-        rows.append((axis, first, last, cells, full, extent))
-    at = ",".join(map(str, cell))
+        rows.append({"axis": axis, "first": first, "last": last, "cells": cells,
+                     "receptive_field": full, "input": extent})  # fmt: skip
     notes = ["Zero-based, both ends included; clipped at the input's borders."]
     if step.stride is None:
         notes.append(f"Every cell of {step.name} depends on the whole input.")
-    return Report(
-        title=f"What cell {at} of {step.name} sees of the input {'x'.join(map(str, shape))}",
-        columns=(
-            Column("axis", "Axis"),
-            Column("first", "First", "right"),
-            Column("last", "Last", "right"),
-            Column("cells", "Cells", "right"),
-            Column("receptive_field", "Unclipped", "right"),
-            Column("input", "Input", "right"),
-        ),
-        rows=tuple(rows),
-        notes=tuple(notes),
+    at = ",".join(map(str, cell))
+    return tabulate(
+        rows,
+        {
+            "axis": "Axis",
+            "first": "First",
+            "last": "Last",
+            "cells": "Cells",
+            "receptive_field": "Unclipped",
+            "input": "Input",
+        },
+        title=f"What cell {at} of {step.name} sees of the input {shape_text(shape)}",
+        notes=notes,
         document={
             "layer": step.name,
             "cell": cell,
@@ -98,13 +95,8 @@ def explained(trace: Trace, which: str) -> Report:
     lines = []
     for number, (head, *rest) in enumerate(told.values()):
         lines += [*([""] if number else []), head, *(f"  {line}" for line in rest)]
-    return Report(
-        title="",
-        columns=(),
-        rows=(),
-        notes=tuple(lines),
-        document=[{"name": name, "lines": said} for name, said in told.items()],
-    )
+    document = [{"name": name, "lines": said} for name, said in told.items()]
+    return Report("", (), (), notes=tuple(lines), document=document)
 
 
 def solutions(question: str) -> Report:
@@ -112,33 +104,21 @@ def solutions(question: str) -> Report:
     from convcli.net.solving import solve
 
     found = solve(question)
-    op = "upconv" if found[0].transposed else "conv, pool"
-    return Report(
+    columns = {
+        "words": f"Words behind {'upconv' if found[0].transposed else 'conv, pool'}",
+        "kernel": "Kernel",
+        "stride": "Stride",
+        "before": "Before",
+        "after": "After",
+        "dilation": "Dilation",
+        "output_padding": "Out pad",
+        "dropped": "Dropped",
+    }
+    return tabulate(
+        found,
+        columns,
         title=f"{question.strip()}: {len(found)} ways",
-        columns=(
-            Column("words", f"Words behind {op}"),
-            Column("kernel", "Kernel", "right"),
-            Column("stride", "Stride", "right"),
-            Column("before", "Before", "right"),
-            Column("after", "After", "right"),
-            Column("dilation", "Dilation", "right"),
-            Column("output_padding", "Out pad", "right"),
-            Column("dropped", "Dropped", "right"),
-        ),
-        rows=tuple(
-            (
-                way.words,
-                way.kernel,
-                way.stride,
-                way.before,
-                way.after,
-                way.dilation,
-                way.output_padding,
-                way.dropped,
-            )
-            for way in found
-        ),
-        notes=("Before and after: cells of padding. Dropped: cells at the end never read.",),
+        notes=["Before and after: cells of padding. Dropped: cells at the end never read."],
     )
 
 
@@ -151,23 +131,23 @@ def input_sizes(network: Network) -> Report:
     lossless = lossless_inputs(network)
     lost = {step.name: cells for step in trace.steps if any(cells := dropped(step))}
     flat = in_features(trace)
-    now = "x".join(map(str, network.input_shape))
+    now = shape_text(network.input_shape)
     notes = [
-        f"Smallest input: {'x'.join(map(str, smallest))}.",
+        f"Smallest input: {shape_text(smallest)}.",
         f"Nothing dropped at these heights and widths alike: {_listed(lossless)}."
         if lossless
         else "No size from half to twice the input's loses nothing.",
         f"At {now} these layers never read the last cells of their input (per axis): "
-        + ", ".join(f"{name} {'x'.join(map(str, cells))}" for name, cells in lost.items())
+        + ", ".join(f"{name} {shape_text(cells)}" for name, cells in lost.items())
         + "."
         if lost
         else f"At {now} no layer drops a cell.",
         *(f"in_features behind {name}: {product} = {count:,}." for name, count, product in flat),
     ]
     return Report(
-        title=f"Input sizes for {network.name}",
-        columns=(),
-        rows=(),
+        f"Input sizes for {network.name}",
+        (),
+        (),
         notes=tuple(notes),
         document={
             "name": network.name,
@@ -190,43 +170,38 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 def flops_report() -> Report:
     """Return the rules by which `flops` counts, one row for each kind of work."""
-    from convcli.net.operations import flops_table
+    from convcli.net.conventions import flops_table
 
-    return Report(
+    return tabulate(
+        [rule._asdict() for rule in flops_table()],
+        {"work": "Work", "operations": "FLOPs|", "per": "For each", "made_of": "Made of"},
         title="Floating-point operations, by kind of work",
-        columns=(
-            Column("work", "Work"),
-            Column("operations", "FLOPs", "right"),
-            Column("per", "For each"),
-            Column("made_of", "Made of"),
-        ),
-        rows=tuple(tuple(rule) for rule in flops_table()),
-        notes=("k is the number of cells in a window.",),
+        notes=["k is the number of cells in a window."],
     )
 
 
 def selftest_report(checks: Sequence[SelfCheck]) -> Report:
     """Return how many figures were checked and hold, by group, and each that does not."""
-    groups = dict.fromkeys(check.group for check in checks)
     rows = []
-    for group in groups:
+    for group in dict.fromkeys(check.group for check in checks):
         own = [check for check in checks if check.group == group]
-        rows.append((group, len({check.name for check in own}), len(own), _holding(own)))
+        cases = len({check.name for check in own})
+        rows.append({"group": group, "cases": cases, "figures": len(own), "hold": _holding(own)})
     failed = [check for check in checks if not check.holds]
-    return Report(
+    return tabulate(
+        rows,
+        {"group": "Group", "cases": "Cases", "figures": "Figures", "hold": "Hold"},
         title="Figures that ship, against what others computed",
-        columns=(
-            Column("group", "Group"),
-            Column("cases", "Cases", "right"),
-            Column("figures", "Figures", "right"),
-            Column("hold", "Hold", "right"),
-        ),
-        rows=tuple(rows),
-        totals=("total", sum(row[1] for row in rows), len(checks), _holding(checks)),
-        notes=tuple(
+        totals={
+            "group": "total",
+            "cases": sum(row["cases"] for row in rows),
+            "figures": len(checks),
+            "hold": _holding(checks),
+        },
+        notes=[
             f"{check.name} {check.figure}: {check.got}, and {check.source} says {check.expected}"
             for check in failed
-        ),
+        ],
         document={
             "figures": len(checks),
             "hold": _holding(checks),
