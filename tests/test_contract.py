@@ -187,7 +187,6 @@ def test_no_files_import_each_other(room: str) -> None:
 
 MOST_PARAMETERS = 12
 LONGER = {
-    "cli/shape.py shape",
     "engine/reference.py product",
     "engine/tile.py product",
     "engine/tile.py some_rows",
