@@ -34,6 +34,10 @@ class UsageError(ConvcliError, ValueError):
     exit_code = ExitCode.USAGE
 
 
+class WrongTypeError(UsageError, TypeError):
+    """A Python value is of a type that means nothing here (2)."""
+
+
 class InputError(ConvcliError, ValueError):
     """What was read cannot be used: file contents, unfitting network, missing data or extra (3)."""
 

@@ -33,7 +33,7 @@ def test_the_sum_of_products_is_that_of_the_obvious_loop(image, kernel) -> None:
 
     center = (kernel.shape[0] // 2, kernel.shape[1] // 2)
     ref = naive.correlation(image, kernel, read, center)
-    got = correlate(image, kernel, "constant", 7.0)
+    got = correlate(image, kernel, None, "constant", 7.0)
     for place, value in ref.items():
         assert got[place] == value
 
@@ -55,16 +55,16 @@ def test_distributive_over_kernels(image, one, other) -> None:
 @given(BIG, SQUARES, strategies.integers(-9, 9))
 @settings
 def test_shifting_the_picture_shifts_the_result(image, kernel, steps) -> None:
-    ref = np.roll(convolve(image, kernel, "wrap"), steps, axis=1)
-    np.testing.assert_array_equal(convolve(np.roll(image, steps, axis=1), kernel, "wrap"), ref)
+    ref = np.roll(convolve(image, kernel, mode="wrap"), steps, axis=1)
+    np.testing.assert_array_equal(convolve(np.roll(image, steps, axis=1), kernel, mode="wrap"), ref)
 
 
 @given(BIG, SQUARES, SQUARES)
 @settings
 def test_two_convolutions_are_one_by_the_full_convolution_of_the_kernels(image, one, other) -> None:
-    ref = convolve(convolve(image, one, "wrap"), other, "wrap")
-    both = convolve(one, other, "constant", padding="full")
-    np.testing.assert_array_equal(convolve(image, both, "wrap"), ref)
+    ref = convolve(convolve(image, one, mode="wrap"), other, mode="wrap")
+    both = convolve(one, other, mode="constant", padding="full")
+    np.testing.assert_array_equal(convolve(image, both, mode="wrap"), ref)
 
 
 @given(BIG, SQUARES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def some_kernel(shape: tuple[int, ...]) -> np.ndarray:
 def test_all_borders_and_sizes(operation, mode, shape, kernel_shape) -> None:
     image, kernel = some_array(shape, "float64"), some_kernel(kernel_shape)
     ref = getattr(ndimage, operation)(image, kernel, mode=mode, cval=3.5)
-    got = getattr(convcli, operation)(image, kernel, mode, 3.5)
+    got = getattr(convcli, operation)(image, kernel, None, mode, 3.5)
     np.testing.assert_allclose(got, ref, rtol=1e-12, atol=1e-9)
     assert got.dtype == np.float64
 
@@ -83,7 +84,7 @@ def test_dilation_is_zeros_between_taps_and_stride_takes_every_nth(
     spread[:: gaps[0], :: gaps[1]] = kernel
     whole = getattr(ndimage, operation)(image.astype(float), spread, mode="wrap")
     ref = whole[:: steps[0], :: steps[1]]
-    got = getattr(convcli, operation)(image, kernel, "wrap", dilation=dilation, stride=stride)
+    got = getattr(convcli, operation)(image, kernel, mode="wrap", dilation=dilation, stride=stride)
     np.testing.assert_array_equal(got, ref)
 
 
@@ -94,7 +95,7 @@ def test_padding_valid_and_full(operation) -> None:
     call = {"correlate": signal.correlate2d, "convolve": signal.convolve2d}[operation]
     for padding in ("valid", "full"):
         ref = call(image, kernel, padding)
-        got = getattr(convcli, operation)(image, kernel, "constant", padding=padding)
+        got = getattr(convcli, operation)(image, kernel, mode="constant", padding=padding)
         np.testing.assert_allclose(got, ref, rtol=1e-12, atol=1e-9)
 
 
@@ -137,14 +138,62 @@ def test_one_mode_for_each_axis() -> None:
             width[axis] = widths[axis]
             padded = np.pad(padded, width, mode=names[mode])
         ref = ndimage.correlate(padded, kernel)[1:-1, 1:-1]
-        np.testing.assert_allclose(convcli.correlate(image, kernel, pair), ref, rtol=1e-12)
+        np.testing.assert_allclose(convcli.correlate(image, kernel, mode=pair), ref, rtol=1e-12)
+
+
+@pytest.mark.parametrize("operation", BOTH)
+def test_names_and_order_of_the_arguments_are_scipys(operation) -> None:
+    def told(function):
+        return [(p.name, p.kind, p.default) for p in signature(function).parameters.values()]
+
+    ref = told(getattr(ndimage, operation))
+    assert told(getattr(convcli, operation))[: len(ref)] == ref
+
+
+@pytest.mark.parametrize("operation", BOTH)
+@pytest.mark.parametrize("mode", ["reflect", "constant"])
+@pytest.mark.parametrize(
+    ("axes", "size", "origin"),
+    [
+        (0, (3,), 0), ((1,), (4,), 1), ((-1,), (2,), (-1,)), ((0, 2), (3, 2), (1, 0)),
+        ((2, 1), (2, 3), (0, -1)), ((0, 1), (3, 3), 0), ((1, -1), (3, 3), 1),
+    ],
+)  # fmt: skip
+def test_weights_along_some_axes(operation, mode, axes, size, origin) -> None:
+    image, kernel = some_array((4, 5, 6), "float64"), some_kernel(size)
+    settings = {"mode": mode, "cval": 2.5, "origin": origin, "axes": axes}
+    ref = getattr(ndimage, operation)(image, kernel, **settings)
+    got = getattr(convcli, operation)(image, kernel, **settings)
+    np.testing.assert_allclose(got, ref, rtol=1e-12, atol=1e-9)
+
+
+def test_stride_along_one_axis_leaves_the_others() -> None:
+    image = some_array((4, 5, 6), "float64")
+    got = convcli.correlate(image, [1.0], axes=1, stride=2)
+    np.testing.assert_array_equal(got, image[:, ::2])
+
+
+@pytest.mark.parametrize(
+    ("axes", "says"),
+    [
+        (3, "axis 3 of axes is out of range; the input has 2 axes"),
+        ((0, -2), "name each axis once"),
+        ((), "at least one"),
+        (1, r"weights.ndim \(2\) must match len\(axes\) \(1\)"),
+    ],
+)
+def test_axes_that_there_are_not(axes, says) -> None:
+    with pytest.raises(UsageError, match=says):
+        convcli.correlate(np.ones((4, 4)), np.ones((3, 3)), axes=axes)
+    with pytest.raises(TypeError, match=r"axes 1.5: .* cannot be interpreted as an integer"):
+        convcli.correlate(np.ones((4, 4)), np.ones((3, 3)), axes=1.5)
 
 
 def test_mistakes_are_told() -> None:
     image = np.ones((4, 4))
     with pytest.raises(UsageError, match=r"no border 'reflct'.*Did you mean reflect"):
-        convcli.correlate(image, np.ones((3, 3)), "reflct")
-    with pytest.raises(UsageError, match=r"kernel of 1 axes \(shape \(3,\)\)"):
+        convcli.correlate(image, np.ones((3, 3)), mode="reflct")
+    with pytest.raises(UsageError, match=r"weights of shape \(3,\), input of shape \(4, 4\)"):
         convcli.correlate(image, [1, 2, 3])
     with pytest.raises(UsageError, match="origin 2 lies outside a kernel of 3"):
         convcli.correlate(image, np.ones((3, 3)), origin=2)
