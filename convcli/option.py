@@ -6,11 +6,13 @@ Here too is the text of the values that several options share: sizes in bytes, p
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import field
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import field, fields
+from typing import Any, TypeVar
 
 from convcli.errors import UsageError, did_you_mean
+
+Choice = TypeVar("Choice")
 
 
 def option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002
@@ -114,3 +116,55 @@ def parse_settings(text: str, known: Collection[str], what: str, example: str) -
             raise UsageError(f"{what}: {name} is given twice in {text[:60]!r}.")
         found[name] = value
     return found
+
+
+def read_choice(
+    text: str, choices: Mapping[str, type[Choice]], what: str, **defaults: Any
+) -> Choice:
+    """Return the value that `text` names, written as `name:key=value,key=value`.
+
+    Args:
+        text: a name of `choices`, then perhaps `:` and figures for the fields of its dataclass.
+        choices: name -> frozen dataclass whose fields are numbers or yes/no.
+        what: what is being chosen, for messages.
+        defaults: figures that hold unless `text` says otherwise; those that the chosen
+            dataclass does not have, or that are None, are passed over.
+
+    Raises:
+        UsageError: the name or a field is unknown, or a figure is malformed.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Step:
+    ...     every: int = 10
+    ...     factor: float = 0.1
+    >>> read_choice("step:every=3", {"step": Step}, "schedule")
+    Step(every=3, factor=0.1)
+    """
+    name, _, figures = text.strip().partition(":")
+    if name not in choices:
+        hint = did_you_mean(name, choices)
+        raise UsageError(f"Unknown {what} {name!r}.{hint} There are: {', '.join(choices)}.")
+    kind = choices[name]
+    known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]  # the table holds dataclasses
+    chosen = {key: value for key, value in defaults.items() if key in known and value is not None}
+    example = f"{name}:{next(iter(known), '')}=..."
+    for key, value in parse_settings(figures, known, f"{what} {name}", example).items():
+        chosen[key] = _figure(value, known[key].type, f"{what} {text!r}")
+    try:
+        return kind(**chosen)
+    except UsageError as problem:
+        raise UsageError(f"{what} {text!r}: {problem}") from None
+
+
+def _figure(text: str, kind: object, place: str) -> int | float | bool:
+    """Return `text` as the field's type; annotations are texts, as the house postpones them."""
+    if kind == "bool":
+        if text not in {"yes", "no"}:
+            raise UsageError(f"{place}: {text!r} is neither yes nor no.")
+        return text == "yes"
+    try:
+        return int(text) if kind == "int" else float(text)
+    except ValueError as problem:
+        wanted = "a whole number" if kind == "int" else "a number"
+        raise UsageError(f"{place}: {text!r} is not {wanted}.") from problem

@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, Union
 
@@ -19,7 +19,9 @@ LONGEST_NUMBER = 2**63
 
 
 def from_record(kind: type[T], record: object) -> T:
-    """Return the dataclass whose fields `record` names; lists become tuples where it has those.
+    """Return the dataclass whose fields `record` names, each perhaps a dataclass again.
+
+    Lists become tuples where the fields have those.
 
     Raises:
         ValueError: no dictionary, a field that is unknown or missing, or a value of another type.
@@ -54,10 +56,7 @@ def checked(record: object, hints: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(map(str, record)) - set(hints))
     if unknown:
         raise ValueError(f"{unknown[0]!r} is unknown; there are {', '.join(hints)}")
-    values = {
-        name: _tuples(value) if "tuple" in str(hints[name]) else value
-        for name, value in record.items()
-    }
+    values = {name: _inner(value, hints[name]) for name, value in record.items()}
     for name, value in values.items():
         if not fits(value, hints[name]):
             kind = getattr(hints[name], "__name__", str(hints[name]))
@@ -92,6 +91,13 @@ def fits(value: object, hint: Any) -> bool:
 def _hints(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _inner(value: object, hint: Any) -> object:
+    """Return a value of a record with tuples, or a dataclass of its own, where it has those."""
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
+        return from_record(hint, value)
+    return _tuples(value) if "tuple" in str(hint) else value
 
 
 def _tuples(value: object) -> object:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from convcli.data import Dataset
     from convcli.exchange.features import FeatureExtractor
     from convcli.imaging.batch import Source as PictureSource
-    from convcli.learn.answers import Answer
+    from convcli.learn.evaluation import Prediction
     from convcli.learn.modelfile import TrainedModel
 
 SplitName = Literal["train", "validation", "test"]
@@ -80,14 +80,14 @@ def evaluate(
     with the means over the classes, accuracy and loss. --table takes confusion, calibration or
     mistakes instead.
     """
-    from convcli.learn import answers
+    from convcli.learn.evaluation import evaluate as judge
     from convcli.learn.modelfile import load
     from convcli.present.evaluation import evaluation_report
 
     trained = load(model)
     chosen = load_labeled(trained, source, split, out.messages)
     with out.messages.warned(chosen.data.name):
-        found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+        found = judge(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
     out.emit(evaluation_report(found, chosen))
     if fail_under is not None and found.accuracy < fail_under:
         raise CheckError(
@@ -130,7 +130,7 @@ def predict(
     black, and centers it as MNIST does. --show draws what the network was fed.
     """
     from convcli.imaging.batch import find_sources
-    from convcli.learn.answers import answers
+    from convcli.learn.evaluation import predictions
     from convcli.learn.modelfile import load
     from convcli.present.evaluation import predictions_report
 
@@ -140,7 +140,7 @@ def predict(
     draws = show and sys.stderr.isatty()
     if show and not draws:
         out.messages.say("--show draws on a terminal only; stderr is none.")
-    found: list[tuple[str, Answer]] = []
+    found: list[tuple[str, Prediction]] = []
     problems = []
     with out.messages.progress() as progress:
         for one in progress.track(sources, description="pictures"):
@@ -150,7 +150,7 @@ def predict(
                 problems.append(str(problem))
                 continue
             with out.messages.warned(one.name):
-                told = answers(trained, samples, top=top, threshold=threshold, logits=logits)
+                told = predictions(trained, samples, top=top, threshold=threshold, logits=logits)
             names = [one.name if len(told) == 1 else f"{one.name}[{n}]" for n in range(len(told))]
             found += zip(names, told, strict=True)
             for name, sample in zip(names, samples if draws else (), strict=False):

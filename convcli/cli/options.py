@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset, Source
     from convcli.inspect.probe import Probe
+    from convcli.learn.evaluation import Labeled
     from convcli.learn.modelfile import TrainedModel
-    from convcli.learn.rundata import Labeled
     from convcli.report import Report
 
 Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
@@ -333,7 +333,7 @@ def load_labeled(
     Raises:
         UsageError, InputError: as `labeled`.
     """
-    from convcli.learn.rundata import labeled
+    from convcli.learn.evaluation import labeled
 
     with messages.counted() as progress:
         found = labeled(model, source, split, progress=progress)

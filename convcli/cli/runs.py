@@ -67,7 +67,7 @@ def runs(
 
     A comparison shows what differs between them, and what came of it.
     """
-    from convcli.learn.rundir import RunDirectory, find_runs
+    from convcli.learn.run_directory import RunDirectory, find_runs
     from convcli.present.runs import differences_report, list_report
 
     if places and len(places) > 1:
@@ -163,8 +163,8 @@ def _document(
         from convcli.present.comparison import comparison_document
 
         return comparison_document(found)
-    from convcli.learn.rundata import load_run_data
-    from convcli.learn.rundir import RunDirectory
+    from convcli.learn.run import load_run_data
+    from convcli.learn.run_directory import RunDirectory
     from convcli.present.run_page import has_samples, run_document
 
     data, missing = None, ""

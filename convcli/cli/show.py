@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from convcli.imaging.sheet import Cell
     from convcli.inspect.explaining import Explained
     from convcli.inspect.probe import Probe
-    from convcli.learn.answers import Evaluation
+    from convcli.learn.evaluation import Evaluation, Labeled
     from convcli.learn.modelfile import TrainedModel
-    from convcli.learn.rundata import Labeled
     from convcli.net import Network
     from convcli.report import Report
 
@@ -618,13 +617,13 @@ def _evaluated(
     model: Path, source: Source, split: SplitName | None, threads: int, out: Drawing, *, worst: int
 ) -> tuple[Evaluation, Labeled, TrainedModel]:
     """Return how a model does on labeled samples, and what they are."""
-    from convcli.learn import answers
+    from convcli.learn.evaluation import evaluate as judge
     from convcli.learn.modelfile import load
 
     trained = load(model)
     chosen = load_labeled(trained, source, split, out.messages)
     with out.messages.warned(chosen.data.name):
-        found = answers.evaluate(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+        found = judge(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
     return found, chosen, trained
 
 
@@ -645,7 +644,7 @@ def show_curves(
     out: Drawing,
 ) -> None:
     """Draw loss and accuracy over the epochs of a training (SVG)."""
-    from convcli.learn.rundir import HISTORY, RunDirectory
+    from convcli.learn.run_directory import HISTORY, RunDirectory
 
     directory = RunDirectory(run if run.is_dir() else run.parent)
     if not (directory.path / HISTORY).is_file():

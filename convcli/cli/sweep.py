@@ -72,7 +72,7 @@ def sweep(
 ) -> None:
     """Parse, call, emit."""
     if where.resume is None:
-        spec = replace(spec, source=source.name, shaping=source.given(), settings=settings)
+        spec = replace(spec, source=source, settings=settings)
         spec = read_words(spec, words or [])
     else:
         refuse_beside_resume(context, BESIDE_RESUME, "sweep")
@@ -98,7 +98,7 @@ def _train_all(sweep: Sweep, messages: Messages) -> None:
     """
     from convcli.cli.console import Messages, handling
     from convcli.present.sweep import finished_line
-    from convcli.sweep.summary import Round
+    from convcli.sweep.search import Round
 
     messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
     try:

@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from convcli.data import Dataset
-from convcli.errors import ConvcliError, InputError
+from convcli.errors import InputError
 from convcli.learn.fit import Epoch, Progress, Training
 from convcli.learn.modelfile import Tensors, read_tensors, write_tensors
-from convcli.learn.recipes import Recipe, read_recipe
-from convcli.net import Network, parse_notation, to_notation
+from convcli.learn.runspec import RunSpec, read_run_spec
 from convcli.net.modelheader import read_model_header
 from convcli.records import checked, from_record
 
 COUNTERS = ("step", "step_in_epoch", "loss_sum", "correct", "seen", "epoch_seconds")
 """The figures of `Progress` that are noted as they are."""
-NOTED = ("source", "seed", "fingerprint", "options")
-"""The fields of `Setting` that are noted as they are."""
+PROGRESS = (*COUNTERS, "history")
+"""What is noted of `Progress`; all else is of the `RunSpec`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a training was started with, enough to build it again.
-
-    Attributes:
-        network: as a value.
-        recipe: all other figures.
-        source: the words after `--data`.
-        seed: of weights, order, dropout and augmentation.
-        fingerprint: SHA-256 of the training samples and labels.
-        options: further figures of the one who started it, as plain values.
-    """
-
-    network: Network
-    recipe: Recipe
-    source: str
-    seed: int
-    fingerprint: str
-    options: dict[str, Any]
-
-
-def fingerprint(data: Dataset) -> str:
-    """Return a SHA-256 over the training samples and labels, so that others are noticed."""
-    digest = hashlib.sha256()
-    for array in (data.train.samples, data.train.labels):
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def save_checkpoint(path: Path, training: Training, setting: Setting) -> None:
+def save_checkpoint(path: Path, training: Training, spec: RunSpec) -> None:
     """Write where a training stands; the file before is replaced in one step.
 
     Raises:
@@ -71,41 +37,29 @@ def save_checkpoint(path: Path, training: Training, setting: Setting) -> None:
     if now.best_weights is not None:
         tensors["best"] = now.best_weights
         tensors |= {f"best:{name}": array for name, array in now.best_buffers.items()}
-    record = {
-        "recipe": dataclasses.asdict(setting.recipe),
-        "source": setting.source,
-        "seed": setting.seed,
-        "fingerprint": setting.fingerprint,
-        "options": setting.options,
+    record = spec.record() | {
         "history": [dataclasses.asdict(epoch) for epoch in now.history],
         **{name: getattr(now, name) for name in COUNTERS},
     }
-    texts = {"network": to_notation(setting.network), "checkpoint": json.dumps(record)}
+    texts = {"network": spec.network, "checkpoint": json.dumps(record)}
     write_tensors(path, tensors, texts, force=True)
 
 
-def read_setting(path: Path) -> Setting:
-    """Return what the training of a checkpoint was started with; no arrays are read.
+def read_spec(path: Path) -> RunSpec:
+    """Return what decides the training of a checkpoint; no arrays are read.
 
     Raises:
         InputError: the file is damaged or no checkpoint.
     """
-    texts = read_model_header(path).texts
-    record, hints = _record(path, texts), get_type_hints(Setting)
+    record = _record(path, read_model_header(path).texts)
     try:
-        return Setting(
-            network=parse_notation(texts["network"]),
-            recipe=read_recipe(record["recipe"]),
-            **checked(
-                {name: record[name] for name in NOTED}, {name: hints[name] for name in NOTED}
-            ),
-        )
-    except (KeyError, ValueError, ConvcliError) as problem:
+        return read_run_spec({name: one for name, one in record.items() if name not in PROGRESS})
+    except ValueError as problem:  # our own errors too: they are of the file's contents
         raise _unusable(path, problem) from problem
 
 
 def restore(path: Path, training: Training) -> None:
-    """Bring a training that was built from `read_setting` to where the checkpoint stands.
+    """Bring a training that was built from `read_spec` to where the checkpoint stands.
 
     Raises:
         InputError: the file is damaged, or does not belong to this training.

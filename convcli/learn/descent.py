@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -9,7 +10,10 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
+from convcli.errors import UsageError
+from convcli.learn.model import Model
 from convcli.learn.optimizers import Optimizer
+from convcli.ops.parameters import LINE
 
 Vector = npt.NDArray[np.float32]
 
@@ -68,7 +72,7 @@ def apply_step(
     for span in spans:
         part = slice(span.start, span.stop)
         decay = optimizer.weight_decay if span.decays else 0.0
-        numbers = optimizer.arguments(lr * span.lr_factor, decay, scale, count)
+        numbers = optimizer.arguments(lr=lr * span.lr_factor, decay=decay, scale=scale, count=count)
         formula(
             weights[part],
             gradient[part],
@@ -76,3 +80,68 @@ def apply_step(
             *(number if isinstance(number, int) else np.float32(number) for number in numbers),
         )
     return norm
+
+
+def trainable_spans(
+    model: Model,
+    freeze: tuple[str, ...],
+    *,
+    decay: bool = True,
+    layer_rates: tuple[tuple[str, float], ...] = (),
+) -> list[Span]:
+    """Return the runs of the flat vector that are trained; neighbors treated alike are one run.
+
+    Args:
+        model: whose vector it is.
+        freeze: patterns of layer names that keep their weights.
+        decay: kernels and matrices decay; without it nothing does, and the runs are few.
+        layer_rates: patterns of layer names and what their learning rate is multiplied by.
+
+    Raises:
+        UsageError: a pattern matches no layer, or nothing is left to train.
+    """
+    frozen, factors = frozen_steps(model, freeze), lr_factors(model, layer_rates)
+    spans: list[Span] = []
+    for name, slot in model.slots.items():
+        step, _, _ = name.rpartition(".")
+        if step in frozen:
+            continue
+        alike = decay and len(slot.shape) > 1, factors.get(step, 1.0)
+        stop = slot.offset + slot.size
+        last = spans[-1] if spans else None
+        if last and (last.decays, last.lr_factor) == alike and slot.offset - last.stop < LINE:
+            spans[-1] = Span(last.start, stop, *alike)
+        else:
+            spans.append(Span(slot.offset, stop, *alike))
+    if not spans:
+        raise UsageError("Nothing is left to train: every layer with weights is frozen.")
+    return spans
+
+
+def lr_factors(model: Model, layer_rates: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    """Return what each named layer multiplies the learning rate by; the last fitting pattern holds.
+
+    Raises:
+        UsageError: a pattern matches no layer with weights.
+    """
+    steps = [step.name for step in model.network.trace().steps if step.params]
+    factors: dict[str, float] = {}
+    for pattern, factor in layer_rates:
+        named = fnmatch.filter(steps, pattern)
+        if not named:
+            raise UsageError(
+                f"--layer-rate {pattern}={factor:g}: the pattern matches no layer with weights; "
+                f"there are {', '.join(steps)}."
+            )
+        factors |= dict.fromkeys(named, factor)
+    return factors
+
+
+def frozen_steps(model: Model, freeze: tuple[str, ...]) -> set[str]:
+    """Return the names of the layers with weights that the patterns of `--freeze` name.
+
+    Raises:
+        UsageError: a pattern matches no layer.
+    """
+    steps = model.network.trace(freeze=freeze).steps
+    return {step.name for step in steps if step.params and not step.trainable}

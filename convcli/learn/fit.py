@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,23 +15,15 @@ from convcli.data import Dataset, Split, load_dataset
 from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimize
 from convcli.errors import InputError
-from convcli.learn.adapt import adapted
-from convcli.learn.descent import Span, Vector, apply_step
+from convcli.learn.descent import Span, Vector, apply_step, frozen_steps, trainable_spans
 from convcli.learn.metrics import guessing_loss, scores
 from convcli.learn.model import Model
-from convcli.learn.modelfile import TrainedModel
-from convcli.learn.plan import (
-    batch_order,
-    check_fit,
-    frozen_steps,
-    loss_for,
-    predict_split,
-    trainable_spans,
-    with_validation,
-)
-from convcli.learn.prepare import Preprocessing, preprocessing_for
+from convcli.learn.modelfile import TrainedModel, predict_samples
+from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import Recipe, read_recipe
-from convcli.learn.schedules import Place
+from convcli.learn.schedules import Position
+from convcli.learn.split import SplitSpec, split_data
+from convcli.learn.task import adapted, check_fit, loss_for
 from convcli.learn.trainer import Trainer
 from convcli.net import Network, network as find_network
 from convcli.values import NotebookRepr
@@ -145,22 +136,37 @@ class Training(NotebookRepr):
 
     def __init__(
         self,
-        model: Model,
+        network: Network,
         data: Dataset,
         recipe: Recipe,
-        preprocessing: Preprocessing,
         *,
         seed: int = 0,
         threads: int = 0,
-        progress: Progress | None = None,
+        pictures: str = "resize",
+        initial: Model | None = None,
         time_limit: float | None = None,
         target_accuracy: float | None = None,
     ) -> None:
-        check_fit(model.network, data, recipe)
-        self.model = model
+        """Prepare the first step.
+
+        Args:
+            network: fits the data.
+            data: with validation samples, or without any.
+            recipe: all other figures.
+            seed: of weights, order, dropout and augmentation.
+            threads: 0 for all there are; they do not change the result.
+            pictures: how pictures are prepared for the model, see `Preprocessing`.
+            initial: a model whose layers of the same name and shape give the first weights.
+            time_limit: seconds of training after which it stops.
+            target_accuracy: of the validation samples, at which it stops.
+        """
+        check_fit(network, data, recipe)
+        self.preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
+        self.model = model = Model.initialize(network, seed, self.preprocessing.engine_scaling)
+        if initial is not None:
+            model.copy_layers(initial)
         self.data = data
         self.recipe = recipe
-        self.preprocessing = preprocessing
         self.seed = seed
         self.stopped_because: str | None = None
         self.time_limit = time_limit
@@ -174,12 +180,12 @@ class Training(NotebookRepr):
             decay=self.optimizer.weight_decay > 0,
             layer_rates=recipe.read_layer_rates(),
         )
-        self.progress = progress or Progress(
+        self.progress = Progress(
             memory=np.zeros((self.optimizer.slots_per_weight, model.flat.size), np.float32),
             ema=None if recipe.ema is None else model.flat.copy(),
         )
         self.one_hot = np.eye(data.classes, dtype=np.float32)
-        self.samples = preprocessing.engine_samples(data.train.samples)
+        self.samples = self.preprocessing.engine_samples(data.train.samples)
         self.threads = threads
         self.trainer = Trainer(
             model,
@@ -269,7 +275,7 @@ class Training(NotebookRepr):
 
     def best_model(self) -> TrainedModel:
         """Return the model of the best epoch so far; without a finished one, of the last step."""
-        model = copy_model(self.model)
+        model = self.model.copy()
         best = self.progress.best_weights
         if best is not None:
             model.flat[...] = best
@@ -283,8 +289,14 @@ class Training(NotebookRepr):
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Return mean loss and accuracy on a split with the weights as they will be saved."""
-        with self._averaged_weights():
-            probabilities = predict_split(self.model, self.preprocessing, split, self.threads)
+        raw = self.model.flat.copy()
+        self.model.flat[...] = self._weights_to_save()
+        try:
+            probabilities = predict_samples(
+                self.model, self.preprocessing, split.samples, self.threads
+            )
+        finally:
+            self.model.flat[...] = raw
         return scores(probabilities, split.labels, self.recipe.loss)
 
     def step(self, chosen: npt.NDArray[np.int64], *, lr: float | None = None) -> StepDone:
@@ -355,7 +367,7 @@ class Training(NotebookRepr):
         return self._lr_at(self.progress.step)
 
     def _lr_at(self, step: int) -> float:
-        place = Place(
+        at = Position(
             step=step,
             steps=self.recipe.epochs * self.steps_per_epoch,
             steps_per_epoch=self.steps_per_epoch,
@@ -364,7 +376,7 @@ class Training(NotebookRepr):
                 for epoch in self.history
             ],
         )
-        return self.recipe.full_lr * self.schedule.factor(place)
+        return self.recipe.full_lr * self.schedule.factor(at)
 
     def _end_epoch(self) -> Epoch:
         """Validate, remember the weights if they are the best, and begin the next epoch."""
@@ -427,19 +439,6 @@ class Training(NotebookRepr):
         average = self.progress.ema
         return self.model.flat if average is None else average
 
-    @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        """Let the model have the running average of its weights, where there is one."""
-        if self.progress.ema is None:
-            yield
-            return
-        raw = self.model.flat.copy()
-        self.model.flat[...] = self.progress.ema
-        try:
-            yield
-        finally:
-            self.model.flat[...] = raw
-
     def _diverged(self, fact: str) -> Diverged:
         rate = self.next_lr()
         return Diverged(
@@ -449,13 +448,14 @@ class Training(NotebookRepr):
         )
 
 
-def copy_model(model: Model) -> Model:
-    """Return a model with the same numbers in memory of its own."""
-    copy = Model.initialize(model.network, scaling=model.scaling)
-    copy.flat[...] = model.flat
-    for name, buffer in copy.buffers.items():
-        buffer[...] = model.buffers[name]
-    return copy
+def batch_order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Return the order of the samples in an epoch, from 0; seed and epoch alone decide it.
+
+    >>> sorted(batch_order(4, seed=1, epoch=0).tolist())
+    [0, 1, 2, 3]
+    """
+    key = np.array([seed, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(samples)
 
 
 def is_better(accuracy: float | None, loss: float | None, best: Epoch | None) -> bool:
@@ -506,7 +506,5 @@ def fit(
     if isinstance(network, str):
         network = find_network(network)
     network, _ = adapted(network, data)
-    data = with_validation(data, recipe, seed)
-    preprocessing = preprocessing_for(data.train.samples)
-    model = Model.initialize(network, seed, preprocessing.engine_scaling)
-    return Training(model, data, recipe, preprocessing, seed=seed, threads=threads)
+    data = split_data(data, recipe.val, SplitSpec(seed))
+    return Training(network, data, recipe, seed=seed, threads=threads)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from convcli.errors import CheckError
-from convcli.learn.arrays import Array
-from convcli.learn.initialize import first_buffers, first_weights
+from convcli.learn.first_weights import first_buffers, first_weights
 from convcli.net.trace import Step
 from convcli.net.value import Network
 from convcli.ops import reference
+from convcli.ops.rule import Array
 
 STEPS = (1e-6, 1e-7)
 """Distances of the finite difference; its error is about step**2 plus 1e-16 / step."""

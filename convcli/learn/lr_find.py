@@ -57,8 +57,7 @@ def lr_find(training: Training, tried: LrRange | None = None) -> Iterator[LrPoin
     Raises:
         UsageError: they are no range.
     """
-    from convcli.learn.fit import Diverged
-    from convcli.learn.plan import batch_order
+    from convcli.learn.fit import Diverged, batch_order
 
     tried = tried or LrRange()
     samples, batch = len(training.data.train), training.recipe.batch

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from convcli.engine.calls import Base, aligned
 from convcli.errors import InputError
-from convcli.learn.arrays import Array
-from convcli.learn.initialize import first_buffers, first_weights
+from convcli.learn.first_weights import first_buffers, first_weights
 from convcli.net.trace import Trace
 from convcli.net.value import Network
 from convcli.ops import reference
@@ -20,6 +19,7 @@ from convcli.ops.executor import Executor
 from convcli.ops.lowering import compile_inference
 from convcli.ops.parameters import Slot, parameter_shapes, slots, views
 from convcli.ops.program import Address
+from convcli.ops.rule import Array
 
 PREDICTION_BATCH = 128
 
@@ -71,6 +71,35 @@ class Model:
         for name, values in first_weights(trace, seed).items():
             model.parameters[name][...] = values
         return model
+
+    def copy(self) -> Model:
+        """Return a model with the same numbers in memory of its own."""
+        twin = aligned(self.flat.size)
+        twin[...] = self.flat
+        buffers = {name: array.copy() for name, array in self.buffers.items()}
+        return Model(self.network, twin, buffers, self.scaling)
+
+    def copy_layers(self, source: Model) -> None:
+        """Take the numbers of the layers that both models have with one name and equal shapes.
+
+        Raises:
+            InputError: they share none.
+        """
+        theirs, ours = _arrays_by_layer(source), _arrays_by_layer(self)
+        shared = [
+            name
+            for name, arrays in ours.items()
+            if {key: array.shape for key, array in arrays.items()}
+            == {key: array.shape for key, array in theirs.get(name, {}).items()}
+        ]
+        if not shared:
+            raise InputError(
+                "The model to begin with shares no layer with the network: names or shapes differ "
+                f"(it has {', '.join(list(theirs)[:3])}; the network {', '.join(list(ours)[:3])})."
+            )
+        for name in shared:
+            for key, array in ours[name].items():
+                array[...] = theirs[name][key]
 
     def check_samples(self, images: NDArray[np.generic]) -> None:
         """Refuse samples of another shape or type.
@@ -185,3 +214,11 @@ class Model:
             executor.numbers(program.scaling)[:] = self.scaling
             self._executors[key] = executor, program.statistics
         return self._executors[key]
+
+
+def _arrays_by_layer(model: Model) -> dict[str, dict[str, Array]]:
+    found: dict[str, dict[str, Array]] = {}
+    for name, array in (model.parameters | model.buffers).items():
+        layer, _, key = name.rpartition(".")
+        found.setdefault(layer, {})[key] = array
+    return found

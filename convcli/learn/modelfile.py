@@ -25,6 +25,9 @@ from convcli.values import NotebookRepr
 FORMAT = "convcli 1"
 """Noted in each file; a file of a later format is refused with a sentence."""
 
+EVALUATION_BATCH = 2048
+"""Samples prepared at a time for an evaluation; bounds its memory."""
+
 Tensors = dict[str, npt.NDArray[Any]]
 
 OUTPUTS = ("classes", "values")
@@ -124,6 +127,22 @@ class TrainedModel(NotebookRepr):
             },
             force=force,
         )
+
+
+def predict_samples(
+    model: Model, preprocessing: Preprocessing, samples: npt.NDArray[Any], threads: int = 0
+) -> npt.NDArray[np.float32]:
+    """Return the network's outputs for (N, *shape) samples; those to be scaled, piece by piece."""
+    if preprocessing.engine_scaling != (1.0, 0.0):
+        return model.predict(samples, threads=threads)
+    pieces = [
+        model.predict(
+            preprocessing.engine_samples(samples[start : start + EVALUATION_BATCH]),
+            threads=threads,
+        )
+        for start in range(0, len(samples), EVALUATION_BATCH)
+    ]
+    return np.concatenate(pieces)
 
 
 def load(path: Path | str) -> TrainedModel:

@@ -15,21 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli import __version__
-from convcli.data import Dataset, Split
+from convcli.data import Dataset, ProgressCallback
 from convcli.environment import environment, thread_count
 from convcli.errors import InputError, UsageError
-from convcli.learn.checkpoint import Setting, fingerprint, read_setting, restore, save_checkpoint
+from convcli.learn.checkpoint import read_spec, restore, save_checkpoint
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
-from convcli.learn.liveness import this_process
 from convcli.learn.metrics import scores
 from convcli.learn.model import Model
-from convcli.learn.modelfile import TrainedModel
-from convcli.learn.plan import Parting, predict_split
-from convcli.learn.prepare import preprocessing_for
-from convcli.learn.recipes import Recipe
-from convcli.learn.rundata import data_again, noted_parting
-from convcli.learn.rundir import HELD_OUT, LAST, RunDirectory
-from convcli.net import Network, to_notation
+from convcli.learn.modelfile import TrainedModel, predict_samples
+from convcli.learn.run_directory import HELD_OUT, LAST, RunDirectory, this_process
+from convcli.learn.runspec import RunSpec, fingerprint
+from convcli.net import Network, parse_notation, to_notation
 
 CHECKPOINT_SECONDS = 30.0
 """A checkpoint is renewed this often, and after every epoch."""
@@ -71,17 +67,17 @@ class Run:
     Attributes:
         training: under way.
         directory: where its files are.
-        setting: what it was started with.
+        spec: what decides it.
         compile_seconds: spent before the first step.
-        answers: (N, classes) of the best model on the test samples, once finished.
+        outputs: (N, classes) of the best model on the test samples, once finished.
         started: local time of the very first step, as ISO 8601.
     """
 
     training: Training
     directory: RunDirectory
-    setting: Setting
+    spec: RunSpec
     compile_seconds: float = 0.0
-    answers: npt.NDArray[np.float32] | None = None
+    outputs: npt.NDArray[np.float32] | None = None
     started: str = field(default_factory=lambda: datetime.now().isoformat(timespec="seconds"))
 
     def events(self) -> Iterator[StepDone | Epoch]:
@@ -133,8 +129,10 @@ class Run:
         test_accuracy = test_loss = None
         if training.data.test is not None:
             test = training.data.test
-            self.answers = predict_split(best.model, best.preprocessing, test, training.threads)
-            test_loss, test_accuracy = scores(self.answers, test.labels, training.recipe.loss)
+            self.outputs = predict_samples(
+                best.model, best.preprocessing, test.samples, training.threads
+            )
+            test_loss, test_accuracy = scores(self.outputs, test.labels, training.recipe.loss)
             best = dataclasses.replace(
                 best,
                 metrics=best.metrics | {"test_accuracy": test_accuracy, "test_loss": test_loss},
@@ -159,20 +157,11 @@ class Run:
         return result
 
     def _save_model(self, model: TrainedModel) -> None:
-        training = {
-            "data": self.setting.source,
-            "shaping": self.setting.options.get("shaping", {}),
-            "data_seed": self.setting.options.get("data_seed", 0),
-            "parting": self.setting.options["parting"],
-            "fingerprint": self.setting.fingerprint,
-            "recipe": asdict(self.setting.recipe),
-            "seed": self.setting.seed,
-            "version": __version__,
-        }
-        dataclasses.replace(model, training=training).save(self.directory.model, force=True)
+        noted = dataclasses.replace(model, training=self.spec.record())
+        noted.save(self.directory.model, force=True)
 
     def _checkpoint(self, status: str) -> None:
-        save_checkpoint(self.directory.last, self.training, self.setting)
+        save_checkpoint(self.directory.last, self.training, self.spec)
         self._record(status)
 
     def _keep_last_good(self) -> str:
@@ -194,13 +183,18 @@ class Run:
                 "status": status,
                 "process": this_process(),
                 "started": self.started,
-                "data": self.setting.source,
-                "network": to_notation(self.setting.network),
-                "recipe": asdict(self.setting.recipe),
-                "seed": self.setting.seed,
+                "data": self.spec.source.name,
+                "network": self.spec.network,
+                "recipe": asdict(self.spec.recipe),
+                "seed": self.spec.seed,
                 "samples": {name: len(split) for name, split in training.data.splits().items()},
                 "environment": _machine() | {"threads": thread_count(training.threads)},
-                "validation": None if held is None else _where_from(held),
+                "validation": None
+                if held is None
+                else {
+                    "samples": len(held),
+                    "indices": None if held.indices is None else HELD_OUT,
+                },
                 "epochs_done": len(training.history),
                 "result": result,
             }
@@ -208,102 +202,103 @@ class Run:
 
 
 def start(
+    spec: RunSpec,
     network: Network,
     data: Dataset,
-    recipe: Recipe,
     make_directory: Callable[[], RunDirectory],
     *,
-    source: str,
-    parting: Parting,
-    seed: int = 0,
     threads: int = 0,
-    pictures: str = "resize",
-    initial: TrainedModel | None = None,
-    options: dict[str, Any] | None = None,
-    **limits: Any,
+    initial: Model | None = None,
+    time_limit: float | None = None,
 ) -> Run:
     """Return a run about to take its first step; its directory exists and is empty.
 
     Args:
+        spec: what decides it; network and fingerprint are noted here.
         network: fits the data.
-        data: with a validation split, or without one for none; see `parted`.
-        recipe: all other figures.
+        data: split as the spec says.
         make_directory: called once all fits together, so that a refusal leaves nothing behind.
-        source: the words that name the data.
-        parting: how they came by their splits, so that `resume` can part them again.
-        seed: of weights, order, dropout and augmentation.
         threads: 0 for all there are.
-        pictures: how pictures will be prepared for the model, see `Preprocessing`.
         initial: a model whose layers of the same name and shape give the first weights.
-        options: plain values that the caller will want back from `read_setting`.
-        limits: `time_limit` and `target_accuracy` of `Training`.
+        time_limit: seconds of training after which it stops.
     """
-    preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
-    model = Model.initialize(network, seed, preprocessing.engine_scaling)
-    if initial is not None:
-        copy_layers(initial.model, model)
-    training = Training(
-        model,
-        data,
-        recipe,
-        preprocessing,
-        seed=seed,
-        threads=threads,
-        **limits,
-    )
-    setting = Setting(
-        network,
-        recipe,
-        source,
-        seed,
-        fingerprint(data),
-        {"pictures": pictures, "parting": asdict(parting), **(options or {})},
-    )
-    return Run(training, make_directory(), setting)
+    training = _training(spec, network, data, threads, time_limit, initial)
+    spec = dataclasses.replace(spec, network=to_notation(network), fingerprint=fingerprint(data))
+    return Run(training, make_directory(), spec)
 
 
 def resume(
-    path: Path, data: Dataset, *, epochs: int | None = None, threads: int = 0, **limits: Any
+    directory: RunDirectory,
+    data: Dataset,
+    *,
+    epochs: int | None = None,
+    threads: int = 0,
+    time_limit: float | None = None,
 ) -> Run:
-    """Return the run whose checkpoint is at `path`, ready for its next step.
+    """Return the run of a directory, ready for its next step.
 
     Args:
-        path: of the checkpoint, see `checkpoint_path`.
-        data: as `read_setting(path).source` names them, before they are parted.
+        directory: with a checkpoint, see `checkpoint_of`.
+        data: as `RunSpec.load_data` gives them.
         epochs: the last one, in place of the recipe's; the schedule is stretched to it.
         threads: 0 for all there are; they do not change the result.
-        limits: `time_limit` of `Training`.
+        time_limit: seconds of training after which it stops.
 
     Raises:
         UsageError: the run has done that many epochs already.
         InputError: the checkpoint is damaged, the data are no longer the same, or another process
             trains this run.
     """
-    directory = RunDirectory(path.parent)
     with directory.claimed():
-        setting = read_setting(path)
-    setting = dataclasses.replace(setting, recipe=setting.recipe.changed(epochs=epochs))
-    parting = noted_parting(path, setting)
-    data = data_again(path, setting, data)
-    pictures = str(setting.options.get("pictures", "resize"))
-    preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
-    training = Training(
-        Model.initialize(setting.network, setting.seed, preprocessing.engine_scaling),
-        data,
-        setting.recipe,
-        preprocessing,
-        seed=setting.seed,
-        threads=threads,
-        target_accuracy=None if parting.by_heart is None else 1.0,
-        **limits,
-    )
-    restore(path, training)
+        spec = read_spec(directory.last)
+    spec = dataclasses.replace(spec, recipe=spec.recipe.changed(epochs=epochs))
+    data = _split_again(spec, directory, data)
+    training = _training(spec, parse_notation(spec.network), data, threads, time_limit)
+    restore(directory.last, training)
     if epochs is not None and epochs <= len(training.history):
         raise UsageError(
             f"--epochs {epochs}: the run has done {len(training.history)} epochs; name more to go "
             "on with it."
         )
-    return Run(training, directory, setting, started=_started(directory))
+    return Run(training, directory, spec, started=_started(directory))
+
+
+def _training(
+    spec: RunSpec,
+    network: Network,
+    data: Dataset,
+    threads: int,
+    time_limit: float | None,
+    initial: Model | None = None,
+) -> Training:
+    return Training(
+        network,
+        data,
+        spec.recipe,
+        seed=spec.seed,
+        threads=threads,
+        pictures=spec.pictures,
+        initial=initial,
+        time_limit=time_limit,
+        target_accuracy=None if spec.split.overfit is None else 1.0,
+    )
+
+
+def load_run_data(directory: RunDirectory, progress: ProgressCallback | None = None) -> Dataset:
+    """Return the data that a run was trained with, split as they were.
+
+    Raises:
+        InputError: the checkpoint is gone or damaged, the data are not to be had, or are no
+            longer the same.
+        UsageError: what the run notes about its data cannot be used.
+    """
+    spec = read_spec(directory.last)
+    return _split_again(spec, directory, spec.load_data(progress))
+
+
+def _split_again(spec: RunSpec, directory: RunDirectory, data: Dataset) -> Dataset:
+    advice = f"that {directory.last} was made with. Bring the old samples back, or train anew."
+    return spec.split_again(data, advice)
 
 
 @cache
@@ -321,52 +316,17 @@ def _started(directory: RunDirectory) -> str:
         return datetime.now().isoformat(timespec="seconds")
 
 
-def checkpoint_path(place: Path) -> Path:
-    """Return the checkpoint in a run directory, or the file itself.
+def checkpoint_of(place: Path) -> RunDirectory:
+    """Return the run directory at a place, which may be its checkpoint.
 
     Raises:
-        InputError: there is none.
+        InputError: it has no checkpoint.
     """
-    path = place / LAST if place.is_dir() else place
-    if not path.is_file():
-        raise InputError(f"There is no checkpoint {path}. --resume takes a run's directory.")
-    return path
-
-
-def copy_layers(source: Model, target: Model) -> list[str]:
-    """Copy the layers that both models have with one name and equal shapes; return their names.
-
-    Raises:
-        InputError: they share none.
-    """
-    theirs, ours = _arrays_by_layer(source), _arrays_by_layer(target)
-    shared = [
-        name
-        for name, arrays in ours.items()
-        if {key: array.shape for key, array in arrays.items()}
-        == {key: array.shape for key, array in theirs.get(name, {}).items()}
-    ]
-    if not shared:
+    directory = RunDirectory(place if place.is_dir() else place.parent)
+    named = place in {directory.path, directory.last}
+    if not named or not directory.last.is_file():
         raise InputError(
-            "The model to begin with shares no layer with the network: names or shapes differ "
-            f"(it has {', '.join(list(theirs)[:3])}; the network {', '.join(list(ours)[:3])})."
+            f"There is no checkpoint {directory.last if named else place}. --resume takes a run's "
+            f"directory, or the {LAST} in it."
         )
-    for name in shared:
-        for key, array in ours[name].items():
-            array[...] = theirs[name][key]
-    return shared
-
-
-def _arrays_by_layer(model: Model) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
-    found: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
-    for name, array in (model.parameters | model.buffers).items():
-        layer, _, key = name.rpartition(".")
-        found.setdefault(layer, {})[key] = array
-    return found
-
-
-def _where_from(held: Split) -> dict[str, Any]:
-    return {
-        "samples": len(held),
-        "indices": HELD_OUT if held.indices is not None else None,
-    }
+    return directory

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from convcli.learn.choices import read_choice
+from convcli.errors import UsageError
+from convcli.option import read_choice
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a training stands before one of its steps.
 
     Attributes:
@@ -40,8 +41,8 @@ class Place:
 class Schedule(Protocol):
     """What the loop asks of a schedule."""
 
-    def factor(self, place: Place) -> float:
-        """Return the learning rate at `place` as a share of the chosen one."""
+    def factor(self, at: Position) -> float:
+        """Return the learning rate at a position as a share of the chosen one."""
         ...
 
 
@@ -49,8 +50,7 @@ class Schedule(Protocol):
 class Constant:
     """The chosen learning rate throughout."""
 
-    def factor(self, place: Place) -> float:
-        """Return 1."""
+    def factor(self, at: Position) -> float:
         return 1.0
 
 
@@ -58,7 +58,7 @@ class Constant:
 class Step:
     """The rate falls by `factor` every `every` epochs.
 
-    >>> [Step(every=2, by=0.5).factor(Place(step, 60, 10)) for step in (0, 19, 20, 40)]
+    >>> [Step(every=2, by=0.5).factor(Position(step, 60, 10)) for step in (0, 19, 20, 40)]
     [1.0, 1.0, 0.5, 0.25]
     """
 
@@ -69,9 +69,8 @@ class Step:
         _check(self.every >= 1, "every must be at least 1 epoch")
         _check(0 < self.by <= 1, "by must lie above 0 and be at most 1")
 
-    def factor(self, place: Place) -> float:
-        """Return `by` to the power of the falls so far."""
-        falls = place.epoch // self.every
+    def factor(self, at: Position) -> float:
+        falls = at.epoch // self.every
         return float(self.by**falls)
 
 
@@ -81,7 +80,7 @@ class Cosine:
 
     Source: Loshchilov and Hutter 2017, SGDR, equation 5 with one period.
 
-    >>> [round(Cosine().factor(Place(step, 5, 5)), 3) for step in range(5)]
+    >>> [round(Cosine().factor(Position(step, 5, 5)), 3) for step in range(5)]
     [1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
@@ -92,12 +91,12 @@ class Cosine:
         _check(0 <= self.warmup < 1, "warmup is a share of the training, from 0 to below 1")
         _check(0 <= self.floor <= 1, "floor is a share of the rate, from 0 to 1")
 
-    def factor(self, place: Place) -> float:
+    def factor(self, at: Position) -> float:
         """Return the rising line before the end of the warm-up, then the falling half cosine."""
-        warm_steps = round(self.warmup * place.steps)
-        if place.step < warm_steps:
-            return (place.step + 1) / warm_steps
-        progress = (place.step - warm_steps) / max(1, place.steps - 1 - warm_steps)
+        warm_steps = round(self.warmup * at.steps)
+        if at.step < warm_steps:
+            return (at.step + 1) / warm_steps
+        progress = (at.step - warm_steps) / max(1, at.steps - 1 - warm_steps)
         return _half_cosine(1.0, self.floor, progress)
 
 
@@ -108,7 +107,7 @@ class OneCycle:
     Both ways follow half a cosine. Source: Smith and Topin 2018, Super-Convergence; defaults as in
     `torch.optim.lr_scheduler.OneCycleLR`.
 
-    >>> [round(OneCycle(warmup=0.4).factor(Place(step, 5, 5)), 6) for step in range(5)]
+    >>> [round(OneCycle(warmup=0.4).factor(Position(step, 5, 5)), 6) for step in range(5)]
     [0.04, 1.0, 0.750001, 0.250003, 4e-06]
     """
 
@@ -121,13 +120,12 @@ class OneCycle:
         _check(self.start >= 1, "start divides the rate and is at least 1")
         _check(self.end >= 1, "end divides the first rate and is at least 1")
 
-    def factor(self, place: Place) -> float:
-        """Return the rising or the falling half cosine."""
+    def factor(self, at: Position) -> float:
         low = 1 / self.start
-        top = self.warmup * place.steps - 1
-        if place.step <= top:
-            return _half_cosine(low, 1.0, place.step / top if top > 0 else 1.0)
-        progress = (place.step - top) / max(1e-9, place.steps - 1 - top)
+        top = self.warmup * at.steps - 1
+        if at.step <= top:
+            return _half_cosine(low, 1.0, at.step / top if top > 0 else 1.0)
+        progress = (at.step - top) / max(1e-9, at.steps - 1 - top)
         return _half_cosine(1.0, low / self.end, min(1.0, progress))
 
 
@@ -138,7 +136,7 @@ class Plateau:
     An improvement is a loss under `1 - threshold` times the best one so far, as in
     `torch.optim.lr_scheduler.ReduceLROnPlateau`.
 
-    >>> Plateau(patience=1, by=0.5).factor(Place(40, 60, 10, losses=(1.0, 0.8, 0.9, 0.8)))
+    >>> Plateau(patience=1, by=0.5).factor(Position(40, 60, 10, losses=(1.0, 0.8, 0.9, 0.8)))
     0.5
     """
 
@@ -151,10 +149,10 @@ class Plateau:
         _check(0 < self.by < 1, "by must lie between 0 and 1")
         _check(self.threshold >= 0, "threshold must not be negative")
 
-    def factor(self, place: Place) -> float:
+    def factor(self, at: Position) -> float:
         """Return `by` to the power of the falls that the losses so far have caused."""
         best, waited, falls = math.inf, 0, 0
-        for loss in place.losses:
+        for loss in at.losses:
             if loss < best * (1 - self.threshold):
                 best, waited = loss, 0
             else:
@@ -192,4 +190,4 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
 
 def _check(holds: bool, demand: str) -> None:
     if not holds:
-        raise ValueError(demand)
+        raise UsageError(f"{demand}.")

@@ -1,7 +1,8 @@
-"""How long the layers of a network take on this machine, next to what they cost on paper."""
+"""How long layers take on this machine, and what a training will take of time and memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
@@ -9,15 +10,20 @@ from time import perf_counter
 
 import numpy as np
 
+from convcli.data import Dataset
 from convcli.errors import InputError
 from convcli.layers.base import Join, Layer, Shape
+from convcli.learn.fit import Training
 from convcli.learn.model import Model
+from convcli.learn.recipes import Recipe
 from convcli.net import Network, Trace
 
 RUNS = 5
 """A time is the median of at least so many runs."""
 ENOUGH_SECONDS = 0.05
 """Runs go on for so long, so that short ones are measured often."""
+TIMED_STEPS = 5
+"""Steps of a training that an estimate takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +92,68 @@ def _time(network: Network, batch: int, threads: int) -> float:
         model.predict(samples, threads=threads, batch=batch)
         times.append(perf_counter() - start)
     return median(times)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a training will take.
+
+    Attributes:
+        params: learnable numbers.
+        macs: multiply-accumulates of one sample, forward.
+        samples: for training.
+        steps_per_epoch: optimizer steps.
+        steps: of the whole training.
+        sample_bytes: all splits in memory.
+        weight_bytes: weights, gradients, what the optimizer remembers, and averages.
+        activation_bytes: of one batch, forward and backward.
+        step_seconds: median of a few measured steps.
+        train_seconds: of all steps, without validation and compilation.
+    """
+
+    params: int
+    macs: int
+    samples: int
+    steps_per_epoch: int
+    steps: int
+    sample_bytes: int
+    weight_bytes: int
+    activation_bytes: int
+    step_seconds: float
+    train_seconds: float
+
+
+def estimate(
+    network: Network, data: Dataset, recipe: Recipe, *, seed: int = 0, threads: int = 0
+) -> Estimate:
+    """Return the figures of a training after timing a few of its steps on a throw-away model.
+
+    Raises:
+        InputError: the network does not fit the data.
+    """
+    batch = min(recipe.batch, len(data.train))
+    totals = network.trace(batch=batch).totals
+    steps_per_epoch = math.ceil(len(data.train) / recipe.batch)
+    steps = recipe.epochs * steps_per_epoch
+    training = Training(network, data, recipe, seed=seed, threads=threads)
+    training.warm_up()
+    seconds = []
+    order = np.arange(batch)
+    for _ in range(TIMED_STEPS):
+        began = perf_counter()
+        training.step(order)
+        seconds.append(perf_counter() - began)
+    step_seconds = median(seconds)
+    vectors = 2 + training.optimizer.slots_per_weight + (2 if recipe.ema is not None else 1)
+    return Estimate(
+        params=totals.params,
+        macs=totals.macs,
+        samples=len(data.train),
+        steps_per_epoch=steps_per_epoch,
+        steps=steps,
+        sample_bytes=sum(split.samples.nbytes for split in data.splits().values()),
+        weight_bytes=vectors * totals.weight_bytes,
+        activation_bytes=2 * totals.activation_bytes,
+        step_seconds=step_seconds,
+        train_seconds=step_seconds * steps,
+    )

@@ -8,23 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convcli.data import Dataset, ProgressCallback, Source
+from convcli.data import Dataset, ProgressCallback
 from convcli.errors import CheckError, InputError, UsageError
 from convcli.layers.base import shape_text
-from convcli.learn.adapt import adapted
-from convcli.learn.checkpoint import read_setting
-from convcli.learn.estimate import Estimate, estimate
+from convcli.learn.checkpoint import read_spec
 from convcli.learn.fit import Training
-from convcli.learn.holdout import folds
-from convcli.learn.model import Model
 from convcli.learn.modelfile import load
-from convcli.learn.plan import Parting, parted
-from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import Recipe
 from convcli.learn.request import DEFAULT_SOURCE, Assignment, TrainRequest
-from convcli.learn.run import Run, RunResult, checkpoint_path, resume, start
-from convcli.learn.rundir import RunDirectory, create_run_directory
-from convcli.net import Network, network as find_network, preset_data
+from convcli.learn.run import Run, RunResult, checkpoint_of, resume, start
+from convcli.learn.run_directory import RunDirectory, create_run_directory
+from convcli.learn.runspec import RunSpec
+from convcli.learn.split import SplitSpec, folds, split_data
+from convcli.learn.task import adapted
+from convcli.learn.timing import Estimate, estimate
+from convcli.net import Network, network as find_network, preset_data, to_notation
 
 DIGIT_SOURCES = {"mnist", "digits"}
 """Sets of white digits on black, whose models find the digit in a photo first."""
@@ -79,11 +77,10 @@ def load_data(assignment: Assignment, say: Say, progress: ProgressCallback | Non
     if assignment.source.name is None and not is_notation(assignment.network_words):
         check_default_source(recipe.network, network)
     source = dataclasses.replace(assignment.source, name=assignment.data_source)
-    return _loaded(source, assignment.seed, say, progress)
+    return _said(source.load(seed=assignment.seed, progress=progress), say)
 
 
-def _loaded(source: Source, seed: int, say: Say, progress: ProgressCallback | None) -> Dataset:
-    data = source.load(seed=seed, progress=progress)
+def _said(data: Dataset, say: Say) -> Dataset:
     for note in data.notes:
         say(note)
     return data
@@ -159,12 +156,13 @@ def plan_series(request: TrainRequest, say: Say, progress: ProgressCallback | No
         return _folds(request, request.folds, data, say)
     if request.seeds is not None:
         return _seeds(request, request.seeds, data, say)
-    parting = Parting(request.seed, by_heart=request.overfit)
     recipe = request.full_recipe()
     if request.overfit is not None:
         epochs = request.settings.get("epochs", OVERFIT_EPOCHS)
         recipe = recipe.changed(augment="none", epochs=epochs, schedule="constant")
-    run = begin(request, recipe, data, request.out, parting, say)
+    run = begin(
+        request, recipe, data, request.out, SplitSpec(request.seed, overfit=request.overfit), say
+    )
     return _single(run, None if request.overfit is None else len(run.training.data.train))
 
 
@@ -179,8 +177,8 @@ def _folds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series
     place, recipe = _parent(request, "folds"), request.full_recipe()
 
     def one(number: int) -> Run:
-        parting = Parting(request.seed, fold=number, folds=count)
-        return begin(request, recipe, data, place.path / f"fold{number}", parting, say)
+        fold = SplitSpec(request.seed, fold=number, folds=count)
+        return begin(request, recipe, data, place.path / f"fold{number}", fold, say)
 
     return Series("fold", range(1, count + 1), one, place)
 
@@ -191,7 +189,7 @@ def _seeds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series
 
     def one(seed: int) -> Run:
         seeded, where = dataclasses.replace(request, seed=seed), place.path / f"seed{seed}"
-        return begin(seeded, recipe, data, where, Parting(request.seed), say)
+        return begin(seeded, recipe, data, where, SplitSpec(request.seed), say)
 
     key = "val_accuracy" if data.test is None else "test_accuracy"
     return Series("seed", range(request.seed, request.seed + count), one, place, key)
@@ -205,19 +203,22 @@ def _parent(request: TrainRequest, what: str) -> RunDirectory:
 def _resumed(
     request: TrainRequest, place: Path, say: Say, progress: ProgressCallback | None
 ) -> Run:
-    path = checkpoint_path(place)
-    setting = read_setting(path)
-    source = Source.noted(setting.source, setting.options["shaping"])
-    data = _loaded(source, setting.options["data_seed"], say, progress)
-    epochs = request.settings.get("epochs")
-    run = resume(path, data, epochs=epochs, threads=request.threads, time_limit=request.time_limit)
+    directory = checkpoint_of(place)
+    spec = read_spec(directory.last)
+    run = resume(
+        directory,
+        _said(spec.load_data(progress), say),
+        epochs=request.settings.get("epochs"),
+        threads=request.threads,
+        time_limit=request.time_limit,
+    )
     recipe = run.training.recipe
     if run.training.finished:
         say(f"The run has done its {recipe.epochs} epochs; --epochs N goes on with it.")
         return run
-    if recipe.epochs != setting.recipe.epochs:
+    if recipe.epochs != spec.recipe.epochs:
         say(
-            f"The last epoch is {recipe.epochs} instead of {setting.recipe.epochs}; the schedule "
+            f"The last epoch is {recipe.epochs} instead of {spec.recipe.epochs}; the schedule "
             f"{recipe.schedule} is stretched to it."
         )
     say(
@@ -232,7 +233,7 @@ def begin(
     recipe: Recipe,
     data: Dataset,
     place: Path | None,
-    parting: Parting,
+    split: SplitSpec,
     say: Say,
 ) -> Run:
     """Return a run whose directory exists, about to take its first step.
@@ -240,28 +241,30 @@ def begin(
     Args:
         request: what the user asked for.
         recipe: with the settings that hold for this run.
-        data: as they were loaded, not parted yet.
+        data: as they were loaded, not split yet.
         place: of the run directory, None for the default.
-        parting: which samples train and which validate.
+        split: which samples train and which validate.
         say: takes what is to be known of it.
     """
-    data = parted(data, recipe, parting)
+    data = split_data(data, recipe.val, split)
     network = network_for(request, data, say)
+    source = dataclasses.replace(request.source, name=request.data_source)
     name = f"{network.name}-{Path(request.data_source).stem}"
     run = start(
+        RunSpec(
+            network=to_notation(network),
+            recipe=recipe,
+            source=source,
+            seed=request.seed,
+            split=split,
+            pictures="digit" if source.name in DIGIT_SOURCES else "resize",
+        ),
         network,
         data,
-        recipe,
         lambda: create_run_directory(place, name, force=request.force),
-        source=request.data_source,
-        parting=parting,
-        seed=request.seed,
         threads=request.threads,
-        pictures="digit" if request.data_source in DIGIT_SOURCES else "resize",
-        initial=None if request.init is None else load(request.init),
-        options={"data_seed": parting.seed, "shaping": request.source.given()},
+        initial=None if request.init is None else load(request.init).model,
         time_limit=request.time_limit,
-        target_accuracy=None if parting.by_heart is None else 1.0,
     )
     if note := run.training.preprocessing.note:
         say(note)
@@ -294,7 +297,8 @@ def look_ahead(
     """Return sizes, memory and the estimated time of a training, and write nothing."""
     request.check()
     recipe = request.full_recipe()
-    data = parted(load_data(request, say, progress), recipe, Parting(request.seed))
+    data = load_data(request, say, progress)
+    data = split_data(data, recipe.val, SplitSpec(request.seed))
     network = network_for(request, data, say)
     return estimate(network, data, recipe, seed=request.seed, threads=request.threads), recipe
 
@@ -302,14 +306,10 @@ def look_ahead(
 def throwaway(assignment: Assignment, say: Say, progress: ProgressCallback | None) -> Training:
     """Return a training that leaves nothing behind, compiled and about to take its first step."""
     data = load_data(assignment, say, progress)
-    preprocessing = preprocessing_for(data.train.samples)
-    network = network_for(assignment, data, say)
-    model = Model.initialize(network, assignment.seed, preprocessing.engine_scaling)
     training = Training(
-        model,
+        network_for(assignment, data, say),
         data,
         assignment.full_recipe(),
-        preprocessing,
         seed=assignment.seed,
         threads=assignment.threads,
     )

@@ -11,8 +11,7 @@ from convcli.report import Column, Report, tabulate
 from convcli.report.numbers import percent
 
 if TYPE_CHECKING:
-    from convcli.learn.answers import Answer, ClassFigures, Evaluation
-    from convcli.learn.rundata import Labeled
+    from convcli.learn.evaluation import ClassFigures, Evaluation, Labeled, Prediction
 
 MATRIX_CLASSES = 12
 """The confusion matrix of more classes is told by its largest cells."""
@@ -197,7 +196,7 @@ def mistakes_report(
     return tabulate(records, columns, title=title, name="mistakes")
 
 
-def predictions_report(found: Sequence[tuple[str, Answer]]) -> Report:
+def predictions_report(found: Sequence[tuple[str, Prediction]]) -> Report:
     """Return what a model predicts, one row for each named sample."""
     records = [_prediction(name, one) for name, one in found]
     rows = [
@@ -217,7 +216,7 @@ def predictions_report(found: Sequence[tuple[str, Answer]]) -> Report:
     return tabulate(rows, columns, document=records)
 
 
-def _prediction(name: str, one: Answer) -> dict[str, Any]:
+def _prediction(name: str, one: Prediction) -> dict[str, Any]:
     record = {
         "file": name,
         "label": one.label,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from convcli.errors import ConvcliError, InputError
-from convcli.learn.rundir import HISTORY, RECORD, RunDirectory, find_runs
+from convcli.learn.run_directory import HISTORY, RECORD, RunDirectory, find_runs
 from convcli.net import parse_notation
 from convcli.report.value import as_text
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from convcli.inspect.heatmap import Heatmap
     from convcli.inspect.maps import LayerMaps
     from convcli.inspect.probe import Probe
-    from convcli.learn.answers import Evaluation
-    from convcli.learn.rundata import Labeled
+    from convcli.learn.evaluation import Evaluation, Labeled
 
 GRID = (150, 170)
 """Two grays of the cells where there is no picture."""

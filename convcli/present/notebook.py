@@ -13,7 +13,7 @@ from convcli.report.document import in_cell, render_blocks, render_table
 
 if TYPE_CHECKING:
     from convcli.kernels import AnyKernel, Kernel
-    from convcli.learn.answers import Evaluation
+    from convcli.learn.evaluation import Evaluation
     from convcli.learn.fit import Epoch, Training
     from convcli.learn.modelfile import TrainedModel
     from convcli.net import Network, Trace
@@ -81,7 +81,7 @@ def _epoch(epoch: Epoch) -> str:
 
 
 def _training(training: Training) -> str:
-    from convcli.learn.rundir import RunDirectory
+    from convcli.learn.run_directory import RunDirectory
     from convcli.present.facts import RunFacts
     from convcli.present.run_page import curve_blocks
 

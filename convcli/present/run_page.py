@@ -207,7 +207,7 @@ def _sections_of_the_model(
         if missing:
             raise InputError(missing)
         if data is None:
-            from convcli.learn.rundata import load_run_data
+            from convcli.learn.run import load_run_data
 
             data = load_run_data(facts.directory, progress)
         answers = sample_sections(facts, trained, data, threads)

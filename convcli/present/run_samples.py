@@ -14,7 +14,7 @@ from convcli.inspect.maps import LayerMaps, layer_heading, layer_maps, map_cells
 from convcli.inspect.probe import Probe
 from convcli.inspect.render import sample_picture
 from convcli.layers.base import shape_text
-from convcli.learn.answers import Evaluation, evaluate
+from convcli.learn.evaluation import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
 from convcli.present.evaluation import classes_report, frequent_mistakes, mistakes_report
 from convcli.present.inspection import mistake_cells, wrong_answers

@@ -9,7 +9,7 @@ from convcli.present.facts import differing, setting_text
 from convcli.report import Column, Report, tabulate
 
 if TYPE_CHECKING:
-    from convcli.learn.rundir import RunDirectory
+    from convcli.learn.run_directory import RunDirectory
 
 Found = tuple["RunDirectory", dict[str, Any]]
 """A run and its record."""

@@ -19,8 +19,8 @@ from convcli.report.chart import Line, line_chart
 from convcli.report.numbers import as_seconds, percent
 from convcli.sweep.space import Axis, Trial
 from convcli.sweep.spec import SweepSpec
-from convcli.sweep.summary import Spread, Summary, ranked
 from convcli.sweep.sweep import Finished, Sweep, configure
+from convcli.sweep.trial import Spread, Summary, ranked
 
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 HEADERS = {"train": "training", "val": "validation"}
@@ -193,7 +193,7 @@ def _document(
                 "epochs": summary.epochs,
                 **{figure: asdict(summary.spread(figure)) for figure in FIGURES},
                 "seconds": summary.seconds,
-                "trainings": [outcome.record() for outcome in summary.outcomes],
+                "trainings": [asdict(outcome) for outcome in summary.outcomes],
             }
             for summary in summaries
         ],
@@ -267,8 +267,8 @@ def _command(sweep: Sweep, spec: SweepSpec, place: Path, best: Summary) -> str:
     recipe, _ = configure(sweep.recipe, best.trial, sweep.data)
     recipe = recipe.changed(epochs=best.epochs)
     words = ["convcli", "train", str(place / BEST_NETWORK)]
-    words += ["--data", spec.source or DEFAULT_SOURCE]
-    for name, value in spec.shaping.items():
+    words += ["--data", spec.source.name or DEFAULT_SOURCE]
+    for name, value in spec.source.given().items():
         words += _option(name, value)
     if spec.recipe:
         words += ["--recipe", spec.recipe]

@@ -13,12 +13,12 @@ from convcli.report.curves import draw_curves
 from convcli.report.numbers import as_bytes, as_seconds, percent
 
 if TYPE_CHECKING:
-    from convcli.learn.estimate import Estimate
     from convcli.learn.fit import Epoch, StepDone
     from convcli.learn.gradcheck import Checked
     from convcli.learn.lr_find import LrPoint
     from convcli.learn.recipes import Recipe
     from convcli.learn.run import Run, RunResult
+    from convcli.learn.timing import Estimate
     from convcli.learn.training import Series
 
 
@@ -53,12 +53,12 @@ def result_report(run: Run, result: RunResult) -> Report:
     """Return the figures of a finished run, per class where test samples were read."""
     data = run.training.data
     table = Report("", (), ())
-    if run.answers is not None and data.test is not None:
-        from convcli.learn.answers import class_figures
+    if run.outputs is not None and data.test is not None:
+        from convcli.learn.evaluation import class_figures
         from convcli.learn.metrics import confusion_matrix
         from convcli.present.evaluation import classes_report
 
-        confusion = confusion_matrix(data.test.labels, run.answers.argmax(axis=1), data.classes)
+        confusion = confusion_matrix(data.test.labels, run.outputs.argmax(axis=1), data.classes)
         classes = class_figures(data.class_names, confusion)
         table = classes_report(classes, result.test_accuracy, result.test_loss, "Test samples")
     return replace(
@@ -82,7 +82,7 @@ def _closing_notes(run: Run, result: RunResult) -> list[str]:
     best = f"Best epoch {result.best_epoch} of {result.epochs}"
     if result.val_accuracy is not None:
         best += f" (validation accuracy {result.val_accuracy:.2%})"
-    model, source = result.model, run.setting.source
+    model, source = result.model, run.spec.source.name
     example = "PICTURE" if len(run.training.data.sample_shape) == 3 else "SAMPLES.npy"
     return [
         "",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from convcli.data.source import Shaping, Source
+from convcli.data.source import Source
 from convcli.errors import InputError, UsageError
 from convcli.learn.recipes import find_recipe, read_recipe
 from convcli.learn.request import Assignment
@@ -31,15 +31,13 @@ class SweepSpec:
     Attributes:
         network: as the user named it.
         axes: as the user wrote them.
-        source: the words after `--data`, None for the default.
-        shaping: how the samples are read.
+        source: of the samples; without a name the default.
         settings: fields of `Recipe` that all trials share.
     """
 
     network: str = DEFAULT_NETWORK
     axes: tuple[str, ...] = ()
-    source: str | None = None
-    shaping: dict[str, Any] = field(default_factory=dict)
+    source: Source = field(default_factory=Source)
     settings: dict[str, Any] = field(default_factory=dict)
     search: Literal["grid", "random", "halving", "optuna"] = option(
         "grid: every combination; random: by chance; halving: many for a short time, the best for "
@@ -71,7 +69,6 @@ class SweepSpec:
         self.read_axes()
         find_recipe(self.recipe or "default")
         read_recipe(self.settings)
-        from_record(Shaping, self.shaping)
         least = {"trials": 1, "factor": 2, "seeds": 1, "seed": 0}
         for name, lowest in least.items():
             value = getattr(self, name)
@@ -81,8 +78,7 @@ class SweepSpec:
     @property
     def assignment(self) -> Assignment:
         """What all trials share: samples, network and recipe."""
-        source = Source.noted(self.source, self.shaping)
-        return Assignment(self.network, source, self.settings, self.recipe, self.seed)
+        return Assignment(self.network, self.source, self.settings, self.recipe, self.seed)
 
 
 @dataclass(frozen=True)

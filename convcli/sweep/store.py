@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputError, OutputExistsError
-from convcli.files import write_text
-from convcli.learn.rundir import dated
+from convcli.learn.run_directory import new_directory, write_json
 from convcli.records import from_record
 from convcli.sweep.trial import Job, Outcome
 
@@ -29,14 +27,12 @@ class SweepDirectory:
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """Write what the sweep was asked for, so that it can go on."""
-        text = json.dumps(plan, indent=2, ensure_ascii=False)
-        write_text(self.path / PLAN, text + "\n", force=True)
+        write_json(self.path / PLAN, plan)
 
     def save(self, job: Job, outcome: Outcome, fingerprint: str) -> None:
         """Write one finished training, whole or not at all."""
-        record = {"data": fingerprint, "job": _plain(job), "outcome": outcome.record()}
-        place = self.path / TRAININGS / f"{job.name}.json"
-        write_text(place, json.dumps(record, indent=2, ensure_ascii=False) + "\n", force=True)
+        record = {"data": fingerprint, "job": _plain(job), "outcome": dataclasses.asdict(outcome)}
+        write_json(self.path / TRAININGS / f"{job.name}.json", record)
 
     def find(self, job: Job, fingerprint: str) -> Outcome | None:
         """Return what came of this very job on these data, None if it has to be trained.
@@ -73,18 +69,8 @@ def create_sweep_directory(path: Path | None, *, force: bool = False) -> SweepDi
         OutputExistsError: `path` has files in it and `force` is off.
         InputError: it cannot be made or written.
     """
-    path = path or dated("sweep")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()) and not force:
-            raise OutputExistsError(
-                f"{path} has files in it. Go on with its sweep: convcli sweep --resume {path}; or "
-                "use --force to replace it, or another place with -o."
-            )
-        (path / TRAININGS).mkdir(exist_ok=True)
-    except OSError as problem:
-        raise InputError(f"Cannot make the directory {path}: {problem.strerror}.") from problem
-    directory = SweepDirectory(path)
+    directory = SweepDirectory(new_directory(path, "sweep", "sweep", force=force))
+    (directory.path / TRAININGS).mkdir(exist_ok=True)
     directory.empty()
     return directory
 

@@ -5,31 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from convcli.data import Dataset, ProgressCallback
 from convcli.errors import ConvcliError, InputError, UsageError
-from convcli.learn.adapt import adapted
-from convcli.learn.checkpoint import fingerprint
-from convcli.learn.plan import with_validation
 from convcli.learn.recipes import Recipe
+from convcli.learn.runspec import fingerprint
+from convcli.learn.split import SplitSpec, split_data
+from convcli.learn.task import adapted
 from convcli.learn.training import Say, check_default_source, is_notation, load_data
 from convcli.net import Network, network as find_network, network_variables, to_notation
-from convcli.sweep.local import LocalEngine
-from convcli.sweep.search import make_search
+from convcli.sweep.engines import ClusterEngine, Engine, LocalEngine
+from convcli.sweep.search import Round, Search, make_search
 from convcli.sweep.space import Trial, setting_field
 from convcli.sweep.spec import SweepPlace, SweepSpec
 from convcli.sweep.store import SweepDirectory, create_sweep_directory
-from convcli.sweep.summary import Round, Search, Summary, ranked
-from convcli.sweep.trial import Job, Outcome
-
-
-class Engine(Protocol):
-    """Where trainings run."""
-
-    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
-        """Yield each job with its outcome when it is done, in any order."""
-        ...
+from convcli.sweep.trial import Job, Outcome, Summary, ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +192,7 @@ def make_sweep(
         OutputExistsError: the directory has files in it and `force` is off.
     """
     recipe, axes = spec.assignment.full_recipe(), spec.read_axes()
-    if spec.source is None:
+    if spec.source.name is None:
         for axis in axes:
             for words in map(str, axis.points() if axis.name == "network" else ()):
                 if not is_notation(words):
@@ -215,9 +205,11 @@ def make_sweep(
         factor=spec.factor,
         seed=spec.seed,
     )
-    data = with_validation(load_data(spec.assignment, say, progress), recipe, spec.seed)
+    data = load_data(spec.assignment, say, progress)
+    data = split_data(data, recipe.val, SplitSpec(spec.seed))
     seeds = range(spec.seed, spec.seed + spec.seeds)
-    sweep = Sweep(recipe, data, search, seeds, _engine(where))
+    engine = LocalEngine(where.jobs) if where.cluster is None else ClusterEngine(where.cluster)
+    sweep = Sweep(recipe, data, search, seeds, engine)
     if where.resume is None:
         sweep.directory = create_sweep_directory(where.out, force=force)
         sweep.directory.write_plan(dataclasses.asdict(spec))
@@ -225,11 +217,3 @@ def make_sweep(
         sweep.directory = SweepDirectory(where.resume)
     sweep.directory.clean()
     return sweep
-
-
-def _engine(where: SweepPlace) -> Engine:
-    if where.cluster is None:
-        return LocalEngine(where.jobs)
-    from convcli.sweep.remote import ClusterEngine  # distributed is an extra
-
-    return ClusterEngine(where.cluster)

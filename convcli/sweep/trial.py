@@ -1,21 +1,22 @@
-"""One training of a sweep: a frozen order, and what came of it."""
+"""One training of a sweep, what came of it, and what the trainings of a trial come to."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import math
+import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from convcli.data import Dataset
 from convcli.learn.fit import Diverged, Training
 from convcli.learn.metrics import scores
 from convcli.learn.model import Model
-from convcli.learn.plan import predict_split
-from convcli.learn.prepare import preprocessing_for
+from convcli.learn.modelfile import predict_samples
 from convcli.learn.recipes import Recipe
 from convcli.net import parse_notation
+from convcli.sweep.space import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,6 @@ class Outcome:
     weights: str
     problem: str | None = None
 
-    def record(self) -> dict[str, Any]:
-        """Return the fields as plain values, for a file."""
-        return dataclasses.asdict(self)
-
 
 def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
     """Train once; the same job on the same data gives the same weights, whatever the threads.
@@ -81,9 +78,8 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
         data: with a validation split.
         threads: processor threads.
     """
-    preprocessing = preprocessing_for(data.train.samples)
-    model = Model.initialize(parse_notation(job.network), job.seed, preprocessing.engine_scaling)
-    training = Training(model, data, job.recipe, preprocessing, seed=job.seed, threads=threads)
+    network = parse_notation(job.network)
+    training = Training(network, data, job.recipe, seed=job.seed, threads=threads)
     training.warm_up()
     began = time.perf_counter()
     try:
@@ -94,8 +90,8 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
         seconds = time.perf_counter() - began
         return Outcome(None, None, None, None, epochs, 0, seconds, "", str(problem))
     best = training.best_model()
-    answers = predict_split(best.model, preprocessing, data.train, threads)
-    loss, accuracy = scores(answers, data.train.labels, job.recipe.loss)
+    outputs = predict_samples(best.model, best.preprocessing, data.train.samples, threads)
+    loss, accuracy = scores(outputs, data.train.labels, job.recipe.loss)
     epoch = training.best_epoch
     return Outcome(
         train_loss=loss,
@@ -114,3 +110,73 @@ def _digest(model: Model) -> str:
     for buffer in model.buffers.values():
         digest.update(buffer.tobytes())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean and sample standard deviation; None where there are too few figures."""
+
+    mean: float | None
+    deviation: float | None
+
+    @classmethod
+    def of(cls, figures: Sequence[float | None]) -> Spread:
+        """Return the spread of the figures; a missing one makes the mean unknown.
+
+        >>> Spread.of([1.0, 3.0]), Spread.of([1.0, None])
+        (Spread(mean=2.0, deviation=1.4142135623730951), Spread(mean=None, deviation=None))
+        """
+        known = [figure for figure in figures if figure is not None and math.isfinite(figure)]
+        if not known or len(known) < len(figures):
+            return cls(None, None)
+        deviation = statistics.stdev(known) if len(known) > 1 else None
+        return cls(statistics.fmean(known), deviation)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One trial after its trainings with all seeds.
+
+    Attributes:
+        trial: what was tried.
+        epochs: allowed at most.
+        params: learnable numbers of the network.
+        outcomes: one for each seed.
+    """
+
+    trial: Trial
+    epochs: int
+    params: int
+    outcomes: tuple[Outcome, ...]
+
+    def spread(self, figure: str) -> Spread:
+        """Return mean and deviation of a field of `Outcome` over the seeds."""
+        return Spread.of([getattr(outcome, figure) for outcome in self.outcomes])
+
+    @property
+    def seconds(self) -> float:
+        """Mean time of one training."""
+        return statistics.fmean(outcome.seconds for outcome in self.outcomes)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why trainings could not be finished."""
+        return tuple(outcome.problem for outcome in self.outcomes if outcome.problem)
+
+
+def ranked(summaries: Sequence[Summary]) -> list[Summary]:
+    """Return the best first, those with a training that failed last.
+
+    The highest mean validation accuracy is best, then the lowest loss, then the fewest parameters.
+    """
+    return sorted(summaries, key=_badness)
+
+
+def _badness(summary: Summary) -> tuple[float, float, int, int]:
+    accuracy, loss = summary.spread("val_accuracy").mean, summary.spread("val_loss").mean
+    return (
+        math.inf if accuracy is None else -accuracy,
+        math.inf if loss is None else loss,
+        summary.params,
+        summary.trial.number,
+    )

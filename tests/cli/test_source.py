@@ -73,9 +73,9 @@ def test_the_label_that_an_error_recommends_can_be_given(
             assert run([*command, *words]) == 2
             assert "Name it with --label" in capfd.readouterr().err
         assert run([*command, *words, "--label", "kind", "--quiet", "--format", "json"]) == 0
-    assert json.loads((tmp_path / "runs" / "sweep.json").read_text())["shaping"] == {
+    assert json.loads((tmp_path / "runs" / "sweep.json").read_text())["source"].items() >= {
         "label": "kind", "overlap": 0.0, "window": 8,
-    }  # fmt: skip
+    }.items()  # fmt: skip
 
 
 def test_what_is_given_as_zero_is_given(walks: Path, capfd: Captured) -> None:
@@ -212,7 +212,7 @@ def test_a_training_notes_the_limit_for_who_goes_on_with_it(
     assert "--memory-limit 1MB" in capfd.readouterr().err
     assert run([*words, "--memory-limit", "1MB"]) == 0
     noted = load(tmp_path / "run" / "model.safetensors").training
-    assert noted["shaping"] == {"memory_limit": "1MB"}
+    assert noted["source"]["memory_limit"] == "1MB"
     assert run(["evaluate", out, "--quiet"]) == 0
     assert run(["evaluate", out, "--memory-limit", "9kB"]) == 3
 

@@ -156,7 +156,7 @@ def test_each_option_reaches_the_trainings(data: Path, tmp_path: Path, capfd: Ca
     assert ref.items() <= recipe.items()
     assert (recipe["schedule"], recipe["augment"]) == ("constant", "shift=1")
     plan = json.loads((tmp_path / "s" / "sweep.json").read_text())
-    assert (plan["recipe"], plan["shaping"]) == ("fast", {"samples": 100})
+    assert (plan["recipe"], plan["source"]["samples"]) == ("fast", 100)
 
 
 def test_networks_are_compared(data: Path, tmp_path: Path, capfd: Captured) -> None:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 import convcli
 from convcli.cli.main import run
-from convcli.learn.liveness import this_process
+from convcli.learn.run_directory import this_process
 from convcli.net.modelheader import network_text
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
@@ -264,7 +264,7 @@ def test_seeds(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert got["of"] == "test_accuracy"
 
 
-def test_overfit_learns_a_few_by_heart(
+def test_overfit_learns_a_few_samples(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert train(data, tmp_path / "run", "--overfit", "20", "--format", "json") == 0

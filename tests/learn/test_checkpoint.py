@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from convcli.cli.main import run
 from convcli.errors import InputError, OutputExistsError
-from convcli.learn.checkpoint import read_setting
-from convcli.learn.rundir import RunDirectory, create_run_directory, find_runs, safe_name
+from convcli.learn.checkpoint import read_spec
+from convcli.learn.run_directory import RunDirectory, create_run_directory, find_runs, safe_name
 from convcli.net.modelheader import read_model_header
 from tests.cli.learning import NETWORK, write_quadrants
 
@@ -45,7 +45,7 @@ BROKEN = {
     "history": {"history": [{"number": 1}]},
     "history type": {"history": 3},
     "step": {"step": "x"},
-    "options": {"options": 3},
+    "source": {"source": 3},
     "seed": {"seed": None},
 }
 
@@ -77,9 +77,9 @@ def test_a_finished_run_resumes_to_the_same_result(
 
 
 def test_the_checkpoint_knows_how_the_training_was_started(place: Path) -> None:
-    setting = read_setting(place / "last.safetensors")
-    assert (setting.recipe.epochs, setting.recipe.batch, setting.seed) == (1, 16, 0)
-    assert setting.source.endswith("quadrants.npz")
+    spec = read_spec(place / "last.safetensors")
+    assert (spec.recipe.epochs, spec.recipe.batch, spec.seed) == (1, 16, 0)
+    assert spec.source.name.endswith("quadrants.npz")
 
 
 def test_leftovers_of_a_killed_run_are_removed(place: Path) -> None:

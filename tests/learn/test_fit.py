@@ -12,8 +12,8 @@ import pytest
 import convcli
 from convcli.data import Dataset, Split
 from convcli.errors import InputError, UsageError
-from convcli.learn.fit import Diverged, Epoch, StepDone, is_better
-from convcli.learn.plan import batch_order, trainable_spans
+from convcli.learn.descent import trainable_spans
+from convcli.learn.fit import Diverged, Epoch, StepDone, batch_order, is_better
 from tests.cli.learning import NETWORK, quadrants
 
 DATA = Dataset(

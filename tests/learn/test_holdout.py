@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from convcli.data import Split
 from convcli.errors import InputError, UsageError
-from convcli.learn.holdout import folds, hold_out
+from convcli.learn.split import folds, hold_out
 
 
 def made(seed: int, n: int, classes: int, *, grouped: bool) -> Split:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from convcli.learn.answers import class_figures
+from convcli.learn.evaluation import class_figures
 from convcli.learn.metrics import (
     calibration,
     confusion_matrix,

@@ -119,7 +119,7 @@ def test_the_average_follows_the_weights() -> None:
     ("text", "says"),
     [
         ("adma", "Did you mean adam"),
-        ("sgd:beta1=0.5", "sgd has no parameter .beta1.; it has momentum, nesterov, weight_decay"),
+        ("sgd:beta1=0.5", "sgd has no parameter .beta1.; it has weight_decay, momentum, nesterov"),
         ("sgd:momentum=1.5", "momentum is 1.5; it must be at least 0 and below 1"),
         ("adam:epsilon=0", "epsilon is 0.0; it must be above 0"),
         ("adam:beta1=high", "'high' is not a number"),

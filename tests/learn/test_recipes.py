@@ -11,8 +11,8 @@ import pytest
 from convcli.data import Dataset, Split
 from convcli.data.augmentation import read_augmentation
 from convcli.errors import InputError, UsageError
-from convcli.learn.adapt import adapted
 from convcli.learn.recipes import RECIPES, Recipe, find_recipe, read_recipe
+from convcli.learn.task import adapted
 from convcli.net import network, parse_notation, to_notation
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from convcli.errors import UsageError
-from convcli.learn.schedules import SCHEDULES, Place, read_schedule
+from convcli.learn.schedules import SCHEDULES, Position, read_schedule
 
 STEPS, STEPS_PER_EPOCH = 40, 10
 LOSSES = [1.0, 0.9, 0.95, 0.9, 0.9, 0.9, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6]
@@ -35,7 +35,7 @@ def test_one_cycle(warmup: float) -> None:
         STEPS,
     )
     schedule = read_schedule(f"one-cycle:warmup={warmup}")
-    got = [schedule.factor(Place(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
+    got = [schedule.factor(Position(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
     assert got == pytest.approx(ref, abs=1e-12)
 
 
@@ -44,20 +44,20 @@ def test_cosine() -> None:
         lambda kinds, optimizer: kinds.CosineAnnealingLR(optimizer, STEPS - 1, eta_min=0.01), STEPS
     )
     schedule = read_schedule("cosine:floor=0.01")
-    got = [schedule.factor(Place(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
+    got = [schedule.factor(Position(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
     assert got == pytest.approx(ref, abs=1e-9)
 
 
 def test_cosine_warms_up_in_a_line() -> None:
     schedule = read_schedule("cosine:warmup=0.1")
-    got = [schedule.factor(Place(step, STEPS, STEPS_PER_EPOCH)) for step in range(5)]
+    got = [schedule.factor(Position(step, STEPS, STEPS_PER_EPOCH)) for step in range(5)]
     assert got == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
 
 
 def test_step() -> None:
     ref = theirs(lambda kinds, optimizer: kinds.StepLR(optimizer, 20, gamma=0.3), STEPS)
     schedule = read_schedule("step:every=2,by=0.3")
-    got = [schedule.factor(Place(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
+    got = [schedule.factor(Position(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
     assert got == pytest.approx(ref)
 
 
@@ -69,7 +69,7 @@ def test_plateau() -> None:
     )
     schedule = read_schedule("plateau:patience=1,by=0.5")
     got = [
-        schedule.factor(Place(10 * epoch, 1000, 10, LOSSES[:epoch]))
+        schedule.factor(Position(10 * epoch, 1000, 10, LOSSES[:epoch]))
         for epoch in range(len(LOSSES) + 1)
     ]
     assert got == pytest.approx(ref)
@@ -80,7 +80,7 @@ def test_plateau() -> None:
 def test_short_trainings_stay_within_the_rate(name: str, steps: int) -> None:
     schedule = read_schedule(name)
     for step in range(steps):
-        assert 0 <= schedule.factor(Place(step, steps, 2)) <= 1
+        assert 0 <= schedule.factor(Position(step, steps, 2)) <= 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from PIL import Image
 import convcli
 from convcli.imaging.picture import Frame, Picture
 from convcli.kernels import Kernel, find
-from convcli.learn.answers import evaluate
+from convcli.learn.evaluation import evaluate
 from convcli.report import Column, Report
 from convcli.report.document import Document, Section
 from tests.present.pages import Page

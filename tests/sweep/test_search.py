@@ -7,10 +7,9 @@ from itertools import pairwise
 import pytest
 
 from convcli.errors import UsageError
-from convcli.sweep.search import make_search, rungs
+from convcli.sweep.search import Round, Search, make_search, rungs
 from convcli.sweep.space import Listed, Range, Trial
-from convcli.sweep.summary import Round, Search, Spread, Summary, ranked
-from convcli.sweep.trial import Outcome
+from convcli.sweep.trial import Outcome, Spread, Summary, ranked
 
 N_AXIS = Listed("n", (1, 2, 3, 4, 5, 6, 7, 8, 9))
 

@@ -12,9 +12,9 @@ from convcli.data import Dataset, make_dataset
 from convcli.data.dataset import Split
 from convcli.errors import InputError, OutputExistsError, UsageError
 from convcli.learn.fit import fit
-from convcli.learn.plan import with_validation
 from convcli.learn.recipes import Recipe
-from convcli.sweep.local import LocalEngine
+from convcli.learn.split import SplitSpec, split_data
+from convcli.sweep.engines import LocalEngine
 from convcli.sweep.search import make_search
 from convcli.sweep.space import Listed, Trial, parse_axes
 from convcli.sweep.store import SweepDirectory, create_sweep_directory
@@ -32,7 +32,7 @@ def data() -> Dataset:
     whole = make_dataset(
         "quadrants", {"train": Split(*quadrants(120)), "test": Split(*quadrants(8))}
     )
-    return with_validation(whole, RECIPE, seed=0)
+    return split_data(whole, RECIPE.val, SplitSpec())
 
 
 def make(data: Dataset, place: Path | None, processes: int = 1, **figures: object) -> Sweep:
@@ -94,8 +94,8 @@ def test_what_is_kept_is_not_trained_again(data: Dataset, tmp_path: Path) -> Non
 
 def test_other_data_are_trained_anew(data: Dataset, tmp_path: Path) -> None:
     finished(make(data, tmp_path / "s"))
-    other = with_validation(
-        make_dataset("other", {"train": Split(*quadrants(120, seed=5))}), RECIPE, seed=0
+    other = split_data(
+        make_dataset("other", {"train": Split(*quadrants(120, seed=5))}), RECIPE.val, SplitSpec()
     )
     assert not any(e.kept for e in make(other, tmp_path / "s").events() if isinstance(e, Finished))
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from convcli.data import Dataset, Split
+from convcli.data import Dataset, ProgressCallback, Source, Split
 from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn import metrics
-from convcli.learn.modelfile import TrainedModel
-from convcli.learn.plan import predict_split
+from convcli.learn.modelfile import TrainedModel, predict_samples
+from convcli.learn.runspec import noted_spec
 from convcli.values import NotebookRepr
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     """What a model says about one sample.
 
     Attributes:
@@ -85,21 +85,21 @@ class Evaluation(NotebookRepr):
     worst: tuple[metrics.Mistake, ...]
 
 
-def answers(
+def predictions(
     model: TrainedModel,
     samples: npt.NDArray[Any],
     *,
     top: int = 3,
     threshold: float = 0.0,
     logits: bool = False,
-) -> list[Answer]:
+) -> list[Prediction]:
     """Return what the model says about each of (N, *shape) samples.
 
     Args:
         model: the model.
         samples: as the training data were.
         top: classes to name.
-        threshold: under this probability the answer is None: don't know.
+        threshold: under this probability the label is None: don't know.
         logits: give the raw outputs of each sample too.
 
     Raises:
@@ -112,7 +112,7 @@ def answers(
         raise UsageError(f"--threshold {threshold:g}: use a probability from 0 to 1.")
     found = model.predict(samples)
     if model.outputs == "values":
-        return [Answer(None, None, (), values=row.tolist()) for row in found]
+        return [Prediction(None, None, (), values=row.tolist()) for row in found]
     raw = model.predict(samples, logits=True).tolist() if logits else [None] * len(found)
     told = []
     for row, outputs in zip(found, raw, strict=True):
@@ -120,7 +120,7 @@ def answers(
         best = tuple((model.class_names[i], float(row[i])) for i in order)
         label, probability = best[0]
         said = label if probability >= threshold else None
-        told.append(Answer(said, probability, best, logits=outputs))
+        told.append(Prediction(said, probability, best, logits=outputs))
     return told
 
 
@@ -139,7 +139,9 @@ def evaluate(
             "The model gives values and knows no classes, so its answers cannot be right or wrong. "
             "If its outputs are classes, import it again with --outputs classes."
         )
-    probabilities = model.finished(predict_split(model.model, model.preprocessing, split, threads))
+    probabilities = model.finished(
+        predict_samples(model.model, model.preprocessing, split.samples, threads)
+    )
     labels = split.labels
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), data.classes)
     error, bins = metrics.calibration(probabilities, labels)
@@ -199,3 +201,70 @@ def check_same(model: TrainedModel, data: Dataset) -> None:
 def _some(names: tuple[str, ...]) -> str:
     listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     return f"{len(names)} classes ({listed})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labeled:
+    """Samples to judge a model by.
+
+    Attributes:
+        data: that they are part of.
+        name: of the split.
+        samples: of the split.
+        seen: whether the model was trained on them.
+        own: whether they are of the data that the model was trained on.
+    """
+
+    data: Dataset
+    name: str
+    samples: Split
+    seen: bool
+    own: bool
+
+    @property
+    def title(self) -> str:
+        """What the samples are, in a few words."""
+        held_out = self.name == "validation" and self.own
+        title = "validation, held out of the training" if held_out else self.name
+        return f"{self.data.name}, {title}"
+
+
+def labeled(
+    model: TrainedModel,
+    source: Source,
+    split: str | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+) -> Labeled:
+    """Return the samples to judge a model by: of data it knows, those it was not trained on.
+
+    Args:
+        model: as its training wrote it.
+        source: which data; what it leaves out are those of the training.
+        split: train, validation or test; when left out the test samples, then those for
+            validation, then all there are.
+        progress: called while something takes long.
+
+    Raises:
+        UsageError: nobody names the data, or they have no such split.
+        InputError: the data are not to be had, or no longer those of the training.
+    """
+    spec = noted_spec(model)
+    if spec is None and source.name is None:
+        raise UsageError("The model does not say what it was trained on; name --data SOURCE.")
+    wanted = source if spec is None else source.over(spec.source)
+    if spec is None or wanted != spec.source:
+        own, data = False, wanted.load(progress=progress)
+    else:
+        own, data = True, spec.load_data(progress)
+        if (split or ("test" if data.test else None)) != "test":
+            advice = (
+                "that the model was trained on, so nobody can tell which it has not seen. "
+                "Evaluate it on others: --data SOURCE."
+            )
+            data = replace(spec.split_again(data, advice), test=data.test)
+    splits = data.splits()
+    name = split or next(one for one in ("test", "validation", "train") if one in splits)
+    if name not in splits:
+        raise UsageError(f"{data.name} has no {name} samples; it has {', '.join(splits)}.")
+    return Labeled(data, name, splits[name], seen=own and name == "train", own=own)

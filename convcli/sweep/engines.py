@@ -1,4 +1,4 @@
-"""Trainings on this machine: one process for each core, each with its share of the threads."""
+"""Where trainings run: in processes of this machine, or on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -19,9 +20,17 @@ from convcli.errors import InputError
 from convcli.sweep.trial import Job, Outcome, train_job
 
 
+class Engine(Protocol):
+    """Where trainings run."""
+
+    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
+        """Yield each job with its outcome when it is done, in any order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """Trainings in processes of this machine.
+    """Trainings in processes of this machine, each with its share of the threads.
 
     Attributes:
         processes: at most so many at a time; 0 for one on each core.
@@ -75,3 +84,32 @@ def _attend_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEngine:
+    """Trainings on the workers of a Dask scheduler, each with one thread.
+
+    Attributes:
+        address: of the scheduler, such as `tcp://10.0.0.1:8786`.
+    """
+
+    address: str
+
+    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
+        """Yield each job with its outcome when it is done; see `Engine`."""
+        from convcli.sweep.cluster import connected, each_result  # distributed is an extra
+
+        with connected(self.address) as client:
+            # the samples are the result of an order too: a lost copy is made again
+            samples = client.submit(_same, data, pure=False)
+            for place, outcome in each_result(client, _train_alone, jobs, samples):
+                yield jobs[place], outcome
+
+
+def _same(data: Dataset) -> Dataset:
+    return data
+
+
+def _train_alone(job: Job, data: Dataset) -> Outcome:
+    return train_job(job, data, threads=1)

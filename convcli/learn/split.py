@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from convcli.data import Split
+from convcli.data import Dataset, Split
 from convcli.errors import InputError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """Which samples of a data set train, which validate, and whether any test.
+
+    Attributes:
+        seed: of what is held out, and of data made on the spot.
+        fold: number of the fold that validates, from 1; None outside cross-validation.
+        folds: how many there are.
+        overfit: so many samples train and validate, and nothing else is read.
+    """
+
+    seed: int = 0
+    fold: int | None = None
+    folds: int | None = None
+    overfit: int | None = None
+
+
+def split_data(data: Dataset, share: float, spec: SplitSpec) -> Dataset:
+    """Return the data with the splits that a training is to have.
+
+    Args:
+        data: as they were loaded.
+        share: of the training samples that validate, unless the data bring samples for that.
+        spec: what else decides.
+
+    Raises:
+        InputError: there are too few samples for that.
+
+    >>> whole = Split(np.zeros((8, 2), np.float32), np.arange(8) % 2)
+    >>> got = split_data(Dataset("d", ("a", "b"), whole), 0.1, SplitSpec(fold=1, folds=2))
+    >>> len(got.train), len(got.validation)
+    (4, 4)
+    """
+    if spec.overfit is not None:
+        few = data.train.take(range(min(spec.overfit, len(data.train))))
+        return dataclasses.replace(data, train=few, validation=few, test=None)
+    if spec.fold is not None and spec.folds is not None:
+        train, held = folds(data.train, spec.folds, spec.seed)[spec.fold - 1]
+        return dataclasses.replace(data, train=train, validation=held, test=None)
+    if data.validation is not None or share == 0:
+        return data
+    train, held = hold_out(data.train, share, spec.seed)
+    return dataclasses.replace(data, train=train, validation=held)
 
 
 def hold_out(split: Split, share: float, seed: int = 0) -> tuple[Split, Split]:
@@ -15,7 +63,7 @@ def hold_out(split: Split, share: float, seed: int = 0) -> tuple[Split, Split]:
     Both keep the order of the samples. Samples of one group (a person, a recording) stay together.
 
     Args:
-        split: samples to part.
+        split: samples to divide.
         share: of the samples of each class, between 0 and 1.
         seed: which ones.
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from convcli.layers.conv import DepthwiseConv, SeparableConv, TransposedConv
 from convcli.layers.recurrent import LSTM
-from convcli.learn.arrays import Array
 from convcli.net.trace import Step, Trace
+from convcli.ops.rule import Array
 
 RECTIFIERS = frozenset({"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish"})
 FIRST_SLOPE = 0.25

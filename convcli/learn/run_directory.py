@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import platform
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import InputError, OutputExistsError, cannot_read
 from convcli.files import write_text
-from convcli.learn.liveness import has_ended
 from convcli.net.lookup import RUN_MODEL
 from convcli.records import fits
 
@@ -63,8 +63,7 @@ class RunDirectory:
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Write what the run is and came to, as run.json."""
-        text = json.dumps(record, indent=2, ensure_ascii=False)
-        write_text(self.path / RECORD, text + "\n", force=True)
+        write_json(self.path / RECORD, record)
 
     def write_held_out(self, indices: Sequence[int]) -> None:
         """Write which training samples were set aside for validation, one index a line."""
@@ -172,7 +171,12 @@ def create_run_directory(path: Path | None, name: str, *, force: bool = False) -
         OutputExistsError: `path` has files in it and `force` is off.
         InputError: it cannot be made or written.
     """
-    path = path or dated(name)
+    return RunDirectory(new_directory(path, name, "train", force=force))
+
+
+def new_directory(path: Path | None, name: str, command: str, *, force: bool) -> Path:
+    """Return a directory made for what `convcli COMMAND` writes; see `create_run_directory`."""
+    path = path or _dated(name)
     try:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(path.iterdir())
@@ -180,13 +184,18 @@ def create_run_directory(path: Path | None, name: str, *, force: bool = False) -
         raise InputError(f"Cannot make the run directory {path}: {problem.strerror}.") from problem
     if occupied and not force:
         raise OutputExistsError(
-            f"{path} has files in it. Use --force to replace that run, another place with -o, "
-            f"or go on with it: convcli train --resume {path}"
+            f"{path} has files in it. Use --force to replace what is there, another place with "
+            f"-o, or go on with it: convcli {command} --resume {path}"
         )
-    return RunDirectory(path)
+    return path
 
 
-def dated(name: str) -> Path:
+def write_json(path: Path, record: object) -> None:
+    """Write plain values for programs and people, whole or not at all."""
+    write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n", force=True)
+
+
+def _dated(name: str) -> Path:
     """Return `runs/DATE-NAME`, with a number where that exists."""
     wanted = Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{safe_name(name)}"
     path, number = wanted, 2
@@ -219,3 +228,33 @@ def _figure(cell: str | None) -> float | None:
     if cell in {"True", "False"}:
         return float(cell == "True")
     return float(cell) if cell else None
+
+
+def this_process() -> dict[str, Any]:
+    """Return what tells this process from every other, for a run's record."""
+    return {"host": platform.node(), "pid": os.getpid(), "began": _began(os.getpid())}
+
+
+def has_ended(process: object) -> bool:
+    """Tell whether the process that a record names is known to have ended.
+
+    One of another machine, or of a system that does not tell, may still be there.
+
+    >>> has_ended(this_process()), has_ended(this_process() | {"began": "another"})
+    (False, True)
+    """
+    if not isinstance(process, dict) or process.get("host") != platform.node():
+        return False
+    pid, began = process.get("pid"), process.get("began")
+    return began is not None and isinstance(pid, int) and _began(pid) != began
+
+
+def _began(pid: int) -> str | None:
+    """Return when a process began, in the system's own ticks; None without such a process.
+
+    The number alone would not do: it is given anew to a later process.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None

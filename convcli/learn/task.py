@@ -1,13 +1,18 @@
-"""A network written for other samples or classes, made to fit the data at hand."""
+"""Network, data and loss held against each other, and a network made to fit the data at hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from convcli.data import Dataset
+from convcli.data.augmentation import read_augmentation
 from convcli.errors import InputError
 from convcli.layers import Conv, Dense
 from convcli.layers.base import shape_text
+from convcli.learn.recipes import Recipe
+from convcli.learn.trainer import CrossEntropy, Loss, SquaredError
 from convcli.net import Network
 
 PASSED_OVER = {"softmax", "sigmoid", "gap", "gmp", "flatten", "dropout", "adaptavg"}
@@ -22,7 +27,6 @@ def adapted(network: Network, data: Dataset) -> tuple[Network, str]:
     Raises:
         InputError: the layers do not fit the input, or none decides the outputs.
 
-    >>> import numpy as np
     >>> from convcli.data import Split
     >>> from convcli.net import parse_notation, to_notation
     >>> data = Dataset("two", ("a", "b"), Split(np.zeros((2, 4, 4, 1)), np.array([0, 1])))
@@ -66,3 +70,53 @@ def _with_outputs(network: Network, outputs: int) -> Network:
         layers = (*network.layers[:place], changed, *network.layers[place + 1 :])
         return replace(network, layers=layers)
     return network
+
+
+def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
+    """Compare the network with samples, classes and loss, and the augmentation with the samples.
+
+    Raises:
+        InputError: the network does not fit.
+        UsageError: these samples cannot be changed so.
+    """
+    if network.input_shape != data.sample_shape:
+        raise InputError(
+            f"The network takes {shape_text(network.input_shape)}, the samples of {data.name} are "
+            f"{shape_text(data.sample_shape)}. Begin the network with "
+            f"`input {shape_text(data.sample_shape)}`, or resize the samples with --size."
+        )
+    shape = network.trace().output_shape
+    if shape != (data.classes,):
+        raise InputError(
+            f"The network gives {shape_text(shape)}, {data.name} has {data.classes} classes. "
+            f"End the network with `dense {data.classes} softmax`."
+        )
+    last = network.trace().steps[-1:]
+    if recipe.loss == "cross-entropy" and not any(
+        "softmax" in {step.activation, step.op} for step in last
+    ):
+        raise InputError(
+            "Cross-entropy needs a softmax at the end, and the network ends with "
+            f"{last[0].name if last else 'its input'}. "
+            f"Write `dense {data.classes} softmax` last, or use --loss mse."
+        )
+    if augmentation := read_augmentation(recipe.augment):
+        augmentation.figures(data.sample_shape, data.train.samples.dtype)
+
+
+def loss_for(recipe: Recipe, data: Dataset) -> Loss:
+    """Return the loss with its class weights, which make every present class count alike.
+
+    >>> from convcli.data import Split
+    >>> data = Dataset("d", ("a", "b"), Split(np.zeros((4, 1), np.float32), np.array([0, 0, 0, 1])))
+    >>> loss_for(Recipe(class_weights="balanced"), data).class_weights
+    (0.6666666666666666, 2.0)
+    """
+    if recipe.loss == "mse":
+        return SquaredError()
+    weights = None
+    if recipe.class_weights == "balanced":
+        counts = np.bincount(data.train.labels, minlength=data.classes)
+        present = np.maximum(counts, 1)
+        weights = tuple((len(data.train) / ((counts > 0).sum() * present)).tolist())
+    return CrossEntropy(recipe.label_smoothing, weights)
