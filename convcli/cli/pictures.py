@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from convcli.errors import ConvcliError
     from convcli.imaging.apply import FilteredPicture
     from convcli.imaging.batch import Batch, FileReport, Source, Work
-    from convcli.imaging.steps import Step
+    from convcli.imaging.chain import Step
     from convcli.kernels import AnyKernel
 
 FILTER_EXAMPLES = """Examples:\n
@@ -112,7 +113,7 @@ def filter_pictures(
     """
     from convcli.errors import UsageError
     from convcli.imaging.batch import filter_work
-    from convcli.imaging.filtering import make_steps
+    from convcli.imaging.chain import make_steps
 
     options = replace(options, on_compile=tell.messages.say_compiling)
     steps = make_steps(kernel, options)
@@ -233,15 +234,18 @@ def _run_on_cluster(
     options: FilterOptions,
     messages: Messages,
 ) -> list[FileReport | ConvcliError]:
-    from convcli.imaging.remote import ClusterRun
+    from convcli.imaging.remote import run_on_cluster
     from convcli.sweep.cluster import map_on_cluster
 
-    far = ClusterRun(
-        batch, tuple(steps), options, lambda work, tasks: map_on_cluster(address, work, tasks)
-    )
     with messages.progress() as progress:
         task = progress.add_task("pictures", total=len(batch.jobs))
-        return far.run(lambda: progress.advance(task))
+        return run_on_cluster(
+            batch,
+            steps,
+            options,
+            partial(map_on_cluster, address),
+            lambda: progress.advance(task),
+        )
 
 
 def _report(

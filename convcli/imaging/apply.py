@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,35 +13,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from convcli.arrayfiles import NPY_MAGIC
-from convcli.engine.filter import Statistics, total_statistics
+from convcli.engine.filter import total_statistics
 from convcli.errors import InputError, UsageError
 from convcli.files import check_target, new_file
-from convcli.imaging.filtering import FilteredFrame, filter_frame, make_ready, make_steps
+from convcli.imaging.chain import Step, make_steps
+from convcli.imaging.filtering import Outcome, filter_frame, make_ready
 from convcli.imaging.formats import check_fit, encoded, kind_of, read_picture, write_picture
 from convcli.imaging.matrices import MATRIX_SUFFIXES, encode_matrix, is_matrix_name, read_matrix
 from convcli.imaging.options import FileOptions, FilterOptions, Limits
-from convcli.imaging.picture import Frame, OnSize, Picture, as_bytes, preview_png
+from convcli.imaging.picture import Frame, OnSize, Picture, as_bytes, channels_of, preview_png
 from convcli.imaging.pillow import from_pillow
-from convcli.imaging.steps import Step
 
 
-@dataclass(frozen=True, eq=False)
-class FilteredPicture:
-    """A filtered picture or matrix in memory.
-
-    Attributes:
-        picture: all frames.
-        statistics: over all frames.
-        value_range: clip, abs, offset, stretch or raw.
-        engine: numba or numpy.
-        notes: what reading and filtering changed or decided.
-    """
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FilteredPicture(Outcome):
+    """A filtered picture or matrix in memory: all its frames, and what happened to them."""
 
     picture: Picture
-    statistics: Statistics
-    value_range: str
-    engine: str
-    notes: tuple[str, ...]
 
     @property
     def pixels(self) -> Any:
@@ -172,22 +160,18 @@ def filter_picture(
         seen = [filter_frame(frame, steps, raw).statistics for frame in picture.frames]
         ends = min(one.minimum for one in seen), max(one.maximum for one in seen)
         options = replace(options, stretch_from=ends)
-    done: list[FilteredFrame] = [filter_frame(frame, steps, options) for frame in picture.frames]
-    figures = [
-        (one.statistics.minimum, one.statistics.maximum, one.statistics.below, one.statistics.above)
-        for one in done
-    ]
+    done = [filter_frame(frame, steps, options) for frame in picture.frames]
+    results, metadata = tuple(one.frame for one in done), picture.metadata
     notes = dict.fromkeys((*picture.notes, *(note for one in done for note in one.notes)))
-    metadata = picture.metadata
-    if metadata.icc and _colors(done[0].frame) != _colors(picture.frames[0]):
+    if metadata.icc and _colors(results[0]) != _colors(picture.frames[0]):
         metadata = replace(metadata, icc=None)
         notes["The color profile describes other channels than the result's: left out."] = None
     return FilteredPicture(
-        replace(picture, frames=tuple(one.frame for one in done), metadata=metadata, notes=()),
-        total_statistics(figures),
-        done[0].value_range,
-        done[0].engine,
-        tuple(notes),
+        picture=replace(picture, frames=results, metadata=metadata, notes=()),
+        statistics=total_statistics([astuple(one.statistics) for one in done]),
+        value_range=done[0].value_range,
+        engine=done[0].engine,
+        notes=tuple(notes),
     )
 
 
@@ -198,8 +182,7 @@ def _is_brightness(matrix: Picture) -> bool:
 
 def _colors(frame: Frame) -> int:
     """Return the number of channels that are no transparency."""
-    channels = 1 if frame.pixels.ndim == 2 else int(frame.pixels.shape[2])
-    return channels - frame.has_alpha
+    return channels_of(frame.pixels) - frame.has_alpha
 
 
 def write_result(
@@ -214,14 +197,18 @@ def write_result(
         UsageError: an ending that cannot hold it, or `path` is an input.
         InputError, OutputExistsError: as `convcli.files.new_file`.
     """
-    if is_matrix_name(path):
-        _check_matrix_fit(path, result)
-        data = encode_matrix(result.pixels, path.suffix.lower())
-        with new_file(path, force=options.force, inputs=inputs) as temporary:
-            temporary.write_bytes(data)
-        return ()
-    picture = _with_known_depth(path, result)
-    return write_picture(path, picture, force=options.force, inputs=inputs, options=options)
+    if not is_matrix_name(path):
+        picture = _with_known_depth(path, result)
+        return write_picture(path, picture, force=options.force, inputs=inputs, options=options)
+    if path.suffix.lower() != ".npy" and result.pixels.ndim == 3 and not result.picture.is_matrix:
+        raise UsageError(  # planes would be hard to tell from rows
+            f"{path}: text files hold one plane, the result has {result.pixels.shape[2]} channels. "
+            "Use .npy, or --gray."
+        )
+    data = encode_matrix(result.pixels, path.suffix.lower())
+    with new_file(path, force=options.force, inputs=inputs) as temporary:
+        temporary.write_bytes(data)
+    return ()
 
 
 def encode_result(result: FilteredPicture, options: FileOptions) -> bytes:
@@ -237,36 +224,24 @@ def encode_result(result: FilteredPicture, options: FileOptions) -> bytes:
     return encoded(kind, result.picture, options)
 
 
-def _check_matrix_fit(path: Path, result: FilteredPicture) -> None:
-    """Refuse colors in a text file, where planes would be hard to tell from rows."""
-    if path.suffix.lower() != ".npy" and result.pixels.ndim == 3 and not result.picture.is_matrix:
-        raise UsageError(
-            f"{path}: text files hold one plane, the result has {result.pixels.shape[2]} channels. "
-            "Use .npy, or --gray."
-        )
-
-
 def _with_known_depth(path: Path, result: FilteredPicture) -> Picture:
     """Return the picture to write; raw numbers are no pixels except in a float TIFF."""
-    picture = result.picture
-    if (
-        result.pixels.dtype == np.float32
-        and result.picture.is_matrix
-        and result.value_range != "raw"
-    ):
-        if kind_of(path) == "TIFF":
-            return picture
-        frames = [replace(one, pixels=as_bytes(one.pixels)) for one in picture.frames]
-        return replace(picture, frames=tuple(frames))
-    if result.pixels.dtype != np.float64:
-        return picture
-    if path.suffix.lower() in {".tif", ".tiff"}:
+    picture, dtype = result.picture, result.pixels.dtype
+    is_tiff = kind_of(path) == "TIFF"
+    if dtype == np.float64 and is_tiff:
         frames = [replace(one, pixels=one.pixels.astype(np.float32)) for one in picture.frames]
         return replace(picture, frames=tuple(frames))
-    raise UsageError(
-        f"{path}: the result is a matrix of raw numbers. Name a file in "
-        f"{' '.join(sorted(MATRIX_SUFFIXES))} .tif, or add --range clip, abs, offset or stretch."
-    )
+    if dtype == np.float64:
+        raise UsageError(
+            f"{path}: the result is a matrix of raw numbers. Name a file in "
+            f"{' '.join(sorted(MATRIX_SUFFIXES))} .tif, or add "
+            "--range clip, abs, offset or stretch."
+        )
+    is_brightness = dtype == np.float32 and picture.is_matrix and result.value_range != "raw"
+    if is_brightness and not is_tiff:
+        frames = [replace(one, pixels=as_bytes(one.pixels)) for one in picture.frames]
+        return replace(picture, frames=tuple(frames))
+    return picture
 
 
 WARMED = (

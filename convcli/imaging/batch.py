@@ -10,8 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from convcli.engine.filter import Statistics
 from convcli.environment import thread_count
 from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.files import check_target
@@ -22,14 +22,16 @@ from convcli.imaging.apply import (
     read_any,
     write_result,
 )
-from convcli.imaging.filtering import make_ready
+from convcli.imaging.chain import Step, is_default_label
+from convcli.imaging.filtering import Outcome, make_ready
 from convcli.imaging.formats import KINDS, READABLE_SUFFIXES, kind_of
 from convcli.imaging.matrices import is_matrix_name
 from convcli.imaging.options import FileOptions, FilterOptions
 from convcli.imaging.picture import OnSize, Picture
-from convcli.imaging.steps import Step, is_default_label
 
 STANDARD_STREAM = "-"
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +218,8 @@ Job = tuple[Source, Path | None]
 """An input and where its result goes; None: nowhere, it is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileReport:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FileReport(Outcome):
     """What was done to one file.
 
     Attributes:
@@ -225,8 +227,6 @@ class FileReport:
         output: the output's name, `-` where the result is no file.
         shape, dtype: of the first frame's pixels.
         size: values of all frames.
-        statistics, value_range, engine: as `FilteredPicture`.
-        notes: what was changed, left out or decided.
         seconds: from opening the input to the finished output.
         result: the pixels, where they are to be printed or drawn.
     """
@@ -236,10 +236,6 @@ class FileReport:
     shape: tuple[int, ...]
     dtype: str
     size: int
-    statistics: Statistics
-    value_range: str
-    engine: str
-    notes: tuple[str, ...]
     seconds: float
     result: FilteredPicture | None = None
 
@@ -309,32 +305,54 @@ class Batch:
     def run(self, on_done: Callable[[], None], *, keep: bool) -> list[FileReport | ConvcliError]:
         """Do all jobs; where there are several, a failed one does not stop the others.
 
+        On Ctrl-C what has not begun is dropped; what is being written comes out whole.
+
         Args:
             on_done: called after each.
             keep: reports hold the pixels.
+
+        Returns:
+            reports in the order of the jobs, a `ConvcliError` in place of a failed one.
         """
+
+        def do(job: Job, options: FileOptions, on_size: OnSize | None = None) -> FileReport:
+            source, target = job
+            return transform_file(
+                self.stdin() if source.path is None else source.path,
+                target,
+                self.work.transform,
+                options,
+                inputs=self.inputs,
+                on_size=on_size,
+                keep=keep or target is None,
+            )
+
         if len(self.jobs) == 1:
-            return [self._do(self.jobs[0], self.options, self.work.on_size, keep)]
+            return [do(self.jobs[0], self.options, self.work.on_size)]
         single = replace(self.options, threads=1)
-        threads = thread_count(self.options.threads)
+        pool = ThreadPoolExecutor(max(1, thread_count(self.options.threads)))
+        try:
+            futures = [pool.submit(attempt, partial(do, job, single)) for job in self.jobs]
+            waiting = set(futures)
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                for _ in done:
+                    on_done()
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
-        def work(job: Job) -> FileReport:
-            return self._do(job, single, None, keep)
 
-        return run_all(self.jobs, work, threads=threads, on_done=on_done)
-
-    def _do(self, job: Job, options: FileOptions, on_size: OnSize | None, keep: bool) -> FileReport:
-        source, target = job
-        content = self.stdin() if source.path is None else source.path
-        return transform_file(
-            content,
-            target,
-            self.work.transform,
-            options,
-            inputs=self.inputs,
-            on_size=on_size,
-            keep=keep or target is None,
-        )
+def attempt(work: Callable[[], Done]) -> Done | ConvcliError:
+    """Return what `work` returns, or why one picture of several failed."""
+    try:
+        return work()
+    except ConvcliError as problem:
+        return problem
+    except MemoryError:
+        return InputError("not enough memory for this picture.")
+    except OSError as problem:
+        return InputError(f"{problem.strerror or problem}.")
 
 
 def transform_file(
@@ -352,17 +370,17 @@ def transform_file(
     result = transform(read_any(source, limits=options.limits, on_size=on_size))
     left_out = () if target is None else write_result(target, result, options, inputs)
     return FileReport(
-        str(source) if isinstance(source, Path) else "-",
-        "-" if target is None else str(target),
-        tuple(result.pixels.shape),
-        str(result.pixels.dtype),
-        sum(frame.pixels.size for frame in result.picture.frames),
-        result.statistics,
-        result.value_range,
-        result.engine,
-        (*result.notes, *left_out),
-        time.perf_counter() - start,
-        result if keep else None,
+        source=str(source) if isinstance(source, Path) else "-",
+        output="-" if target is None else str(target),
+        shape=tuple(result.pixels.shape),
+        dtype=str(result.pixels.dtype),
+        size=sum(frame.pixels.size for frame in result.picture.frames),
+        statistics=result.statistics,
+        value_range=result.value_range,
+        engine=result.engine,
+        notes=(*result.notes, *left_out),
+        seconds=time.perf_counter() - start,
+        result=result if keep else None,
     )
 
 
@@ -444,41 +462,3 @@ def _make_folder(folder: Path) -> None:
 
 def _is_matrix(source: Source, stdin: Callable[[], bytes]) -> bool:
     return bytes_are_matrix(stdin()) if source.path is None else is_matrix_name(source.path)
-
-
-def run_all(
-    jobs: Sequence[Job],
-    work: Callable[[Job], FileReport],
-    *,
-    threads: int,
-    on_done: Callable[[], None],
-) -> list[FileReport | ConvcliError]:
-    """Run `work` on several jobs at a time; a failed one does not stop the others.
-
-    On Ctrl-C what has not begun is dropped; what is being written comes out whole.
-
-    Returns:
-        results in the order of `jobs`, a `ConvcliError` in place of a failed one.
-    """
-
-    def guarded(job: Job) -> FileReport | ConvcliError:
-        try:
-            return work(job)
-        except ConvcliError as problem:
-            return problem
-        except MemoryError:
-            return InputError("not enough memory for this picture.")
-        except OSError as problem:
-            return InputError(f"{problem.strerror or problem}.")
-
-    pool = ThreadPoolExecutor(max(1, threads))
-    try:
-        futures = [pool.submit(guarded, job) for job in jobs]
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            for _ in done:
-                on_done()
-        return [future.result() for future in futures]
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -23,6 +23,7 @@ from convcli.imaging.picture import (
     Metadata,
     Picture,
     Pixels,
+    channels_of,
     cmyk_to_rgb,
     to_sixteen_bits,
     upright,
@@ -166,7 +167,7 @@ def _known_channels(
             "read; save it as RGB."
         )
     extra = [int(one) for one in page.extrasamples]
-    found = 1 if pixels.ndim == 2 else pixels.shape[2]
+    found = channels_of(pixels)
     has_alpha = found == colors + 1 and extra[:1] in ([ASSOCIATED], [UNASSOCIATED])
     if photometric == CMYK:
         notes["CMYK converted to RGB; its color profile was dropped."] = None
@@ -199,7 +200,7 @@ def write_deep_tiff(
         options |= {"resolution": metadata.dots_per_inch, "resolutionunit": "INCH"}
     with tifffile.TiffWriter(file) as writer:
         for frame in frames:
-            channels = 1 if frame.pixels.ndim == 2 else frame.pixels.shape[2]
+            channels = channels_of(frame.pixels)
             is_rgb = channels - frame.has_alpha == 3
             writer.write(
                 frame.pixels,

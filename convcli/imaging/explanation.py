@@ -11,11 +11,11 @@ import numpy as np
 
 from convcli.engine.borders import OUTSIDE, Axis, correlation_axis
 from convcli.errors import UsageError
+from convcli.imaging.chain import Step
 from convcli.imaging.filtering import FilteredFrame, before_last, filter_frame, offset_scale
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
 from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_gray
-from convcli.imaging.steps import Step
 from convcli.sums import Sum, Term
 
 
@@ -53,7 +53,7 @@ def explain_frame(
     Transparency lends no term: colors are explained as `--alpha keep` filters them.
 
     >>> picture = Frame(np.array([[3, 0, 1], [1, 5, 8], [2, 7, 2]], np.uint8))
-    >>> from convcli.imaging.filtering import make_steps
+    >>> from convcli.imaging.chain import make_steps
     >>> options = FilterOptions(padding="valid")
     >>> steps = make_steps("1 0 -1; 1 0 -1; 1 0 -1", options)
     >>> explain_frame(picture, steps, options, 0, 0)[0].value  # 3 + 1 + 2 - (1 + 8 + 2)

@@ -28,7 +28,7 @@ from convcli.imaging.deep import (
 )
 from convcli.imaging.metadata import jpeg_iptc, tiff_tags, without_orientation
 from convcli.imaging.options import FileOptions, Limits
-from convcli.imaging.picture import Content, Frame, OnSize, Picture
+from convcli.imaging.picture import Content, OnSize, Picture, channels_of
 from convcli.imaging.pillow import read_with_pillow
 from convcli.imaging.png import write_png
 
@@ -163,7 +163,7 @@ def _gif(picture: Picture, options: FileOptions) -> dict[str, Any]:
 
 def _tiff(file: BinaryIO, picture: Picture, options: FileOptions) -> None:
     frame, metadata = picture.frames[0], picture.metadata
-    colors, is_plain = _channels(frame) - frame.has_alpha, frame.pixels.dtype == np.uint8
+    colors, is_plain = channels_of(frame.pixels) - frame.has_alpha, frame.pixels.dtype == np.uint8
     if (is_plain and colors in {1, 3}) or (colors == 1 and not frame.has_alpha):
         lzw = is_plain and not options.compress
         told = _kept(picture, icc="icc_profile", dots_per_inch="dpi")
@@ -349,7 +349,7 @@ def check_fit(name: str, kind: str, picture: Picture) -> None:
     """Refuse pixels that the format would silently change."""
     form = FORMATS[kind]
     frame = picture.frames[0]
-    dtype, channels = frame.pixels.dtype, _channels(frame)
+    dtype, channels = frame.pixels.dtype, channels_of(frame.pixels)
     if frame.has_alpha and not form.alpha:
         raise InputError(
             f"{name}: {kind} has no transparency and the picture has. Write a .png, .tif or .webp."
@@ -378,7 +378,7 @@ def encode(
         said = f"{kind} holds one picture: the first of {len(picture.frames)} frames was written."
         notes.append(said)
         picture = Picture(picture.frames[:1], picture.metadata, picture.kind)
-    if kind == "GIF" and _channels(picture.frames[0]) > 1:
+    if kind == "GIF" and channels_of(picture.frames[0].pixels) > 1:
         notes.append("GIF holds 256 colors a frame: colors were rounded to them.")
     try:
         form.encode(file, picture, options)
@@ -409,7 +409,3 @@ def encoded(kind: str, picture: Picture, options: FileOptions = FileOptions()) -
     file = io.BytesIO()
     encode(file, kind, picture, options)
     return file.getvalue()
-
-
-def _channels(frame: Frame) -> int:
-    return 1 if frame.pixels.ndim == 2 else int(frame.pixels.shape[2])

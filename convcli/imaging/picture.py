@@ -135,6 +135,11 @@ class Content:
         return self.place if isinstance(self.place, bytes) else self.place.read_bytes()
 
 
+def channels_of(pixels: Pixels) -> int:
+    """Return the planes of H x W [x C] pixels, transparency with them."""
+    return 1 if pixels.ndim == 2 else int(pixels.shape[2])
+
+
 def white_level(dtype: Any) -> float:
     """Return the value of white: the largest integer, or 1.0 for floating point.
 

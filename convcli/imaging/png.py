@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.engine.filter_plan import compiled_code_runs
-from convcli.imaging.picture import Metadata, Pixels
+from convcli.imaging.picture import Metadata, Pixels, channels_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -46,7 +46,7 @@ def write_png(
         threads: strips deflated at the same time; the file does not depend on it.
     """
     height, width = pixels.shape[:2]
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    channels = channels_of(pixels)
     depth = 8 * pixels.dtype.itemsize
     file.write(SIGNATURE)
     header = struct.pack(">IIBBBBB", width, height, depth, COLOR_TYPES[channels], 0, 0, 0)

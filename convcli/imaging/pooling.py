@@ -122,7 +122,13 @@ def pool_picture(
     figures = [(float(one.pixels.min()), float(one.pixels.max()), 0, 0) for one in frames]
     statistics: Statistics = total_statistics(figures)
     pooled = replace(picture, frames=frames, notes=())
-    return FilteredPicture(pooled, statistics, "raw", "numpy", picture.notes)
+    return FilteredPicture(
+        picture=pooled,
+        statistics=statistics,
+        value_range="raw",
+        engine="numpy",
+        notes=picture.notes,
+    )
 
 
 def pool_work(how: PoolName, window: str, stride: str | None = None) -> Work:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import ConvcliError, InputError
+from convcli.errors import ConvcliError
 from convcli.files import new_file
-from convcli.imaging.batch import Batch, FileReport, Source, filter_work, transform_file
+from convcli.imaging.batch import Batch, FileReport, attempt, filter_work, transform_file
+from convcli.imaging.chain import Step
 from convcli.imaging.options import FilterOptions
-from convcli.imaging.steps import Step
 
 Filtered = tuple[FileReport, bytes]
 
@@ -45,7 +46,7 @@ def filter_task(task: FilterTask) -> Filtered | ConvcliError:
         def named(text: str) -> str:
             return text.replace(str(source), task.source).replace(str(output), task.output)
 
-        try:
+        def work() -> Filtered:
             source.parent.mkdir()
             source.write_bytes(task.content)
             content = task.content if task.source == "-" else source
@@ -54,86 +55,79 @@ def filter_task(task: FilterTask) -> Filtered | ConvcliError:
             notes = tuple(named(note) for note in report.notes)
             report = replace(report, source=task.source, output=task.output, notes=notes)
             return report, output.read_bytes()
-        except ConvcliError as problem:
-            return type(problem)(named(str(problem)))
-        except MemoryError:
-            return InputError("not enough memory for this picture.")
-        except OSError as problem:
-            return InputError(f"{problem.strerror or problem}, on another machine.")
+
+        result = attempt(work)
+        if isinstance(result, ConvcliError):
+            return type(result)(named(str(result)))
+        return result
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterRun:
-    """A batch for the workers of a scheduler.
+Spread = Callable[
+    [Callable[[FilterTask], Filtered | ConvcliError], Sequence[FilterTask]],
+    Iterator[tuple[int, Any]],
+]
 
-    Attributes:
+
+def run_on_cluster(
+    batch: Batch,
+    steps: Sequence[Step],
+    options: FilterOptions,
+    spread: Spread,
+    on_done: Callable[[], None],
+) -> list[FileReport | ConvcliError]:
+    """Filter a batch elsewhere, each result written when it is back; one failed stops no other.
+
+    Args:
         batch: read and written on this machine.
         steps: the kernels.
         options: how to filter.
         spread: sends tasks to the workers: of a function and its tasks, the place and the result
             of each as it comes back.
+        on_done: called after each.
     """
-
-    batch: Batch
-    steps: tuple[Step, ...]
-    options: FilterOptions
-    spread: Callable[
-        [Callable[[FilterTask], Filtered | ConvcliError], Sequence[FilterTask]],
-        Iterator[tuple[int, Any]],
-    ]
-
-    def run(self, on_done: Callable[[], None]) -> list[FileReport | ConvcliError]:
-        """Filter all pictures, each written when it is back; failed ones do not stop the others."""
-        found: dict[int, FileReport | ConvcliError] = {}
-        for place, (source, _) in enumerate(self.batch.jobs):
-            problem = _unreadable(source)
+    found: dict[int, FileReport | ConvcliError] = {}
+    for place, (source, _) in enumerate(batch.jobs):
+        if source.path is not None:
+            problem = attempt(partial(_check_readable, source.path))
             if problem is not None:
-                found[place] = problem
+                found[place] = type(problem)(f"Cannot read {source.path}: {problem}")
                 on_done()
-        waiting = [place for place in range(len(self.batch.jobs)) if place not in found]
-        for number, result in self.spread(filter_task, _Tasks(self, waiting)):
-            found[waiting[number]] = self._written(result, self.batch.jobs[waiting[number]][1])
-            on_done()
-        return [found[place] for place in range(len(self.batch.jobs))]
+    waiting = [place for place in range(len(batch.jobs)) if place not in found]
+    tasks = _Tasks(batch, waiting, tuple(steps), replace(options, threads=1, on_compile=None))
+    for number, result in spread(filter_task, tasks):
+        place = waiting[number]
+        found[place] = attempt(partial(_written, batch, place, result))
+        on_done()
+    return [found[place] for place in range(len(batch.jobs))]
 
-    def _written(
-        self, result: Filtered | ConvcliError, target: Path | None
-    ) -> FileReport | ConvcliError:
-        """Write a result, whole or not at all."""
-        if isinstance(result, ConvcliError):
-            return result
-        assert target is not None  # noqa: S101  (what is printed stays on this machine)
-        try:
-            with new_file(target, force=self.options.force, inputs=self.batch.inputs) as temporary:
-                temporary.write_bytes(result[1])
-        except ConvcliError as problem:
-            return problem
-        return result[0]
+
+def _check_readable(path: Path) -> None:
+    path.open("rb").close()
+
+
+def _written(batch: Batch, place: int, result: Filtered | ConvcliError) -> FileReport:
+    """Write a result, whole or not at all."""
+    if isinstance(result, ConvcliError):
+        raise result
+    target = batch.jobs[place][1]
+    assert target is not None  # noqa: S101  (what is printed stays on this machine)
+    with new_file(target, force=batch.options.force, inputs=batch.inputs) as temporary:
+        temporary.write_bytes(result[1])
+    return result[0]
 
 
 class _Tasks(Sequence[FilterTask]):
     """Tasks made when they are sent, so that few pictures are in memory at a time."""
 
-    def __init__(self, run: ClusterRun, places: Sequence[int]) -> None:
-        self._run, self._places = run, places
+    def __init__(
+        self, batch: Batch, places: Sequence[int], steps: tuple[Step, ...], options: FilterOptions
+    ) -> None:
+        self._batch, self._places, self._steps, self._options = batch, places, steps, options
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, number: int) -> FilterTask:  # type: ignore[override]  # never sliced
-        run = self._run
-        source, target = run.batch.jobs[self._places[number]]
-        content = run.batch.stdin() if source.path is None else source.path.read_bytes()
-        options = replace(run.options, threads=1, on_compile=None)
-        return FilterTask(content, source.name, str(target), run.steps, options)
-
-
-def _unreadable(source: Source) -> InputError | None:
-    """Return why a file cannot be read, before anything is sent."""
-    if source.path is None:
-        return None
-    try:
-        source.path.open("rb").close()
-    except OSError as problem:
-        return InputError(f"Cannot read {source.path}: {problem.strerror}.")
-    return None
+        source, target = self._batch.jobs[self._places[number]]
+        content = self._batch.stdin() if source.path is None else source.path.read_bytes()
+        return FilterTask(content, source.name, str(target), self._steps, self._options)

@@ -97,6 +97,11 @@ class Kernel(NotebookRepr):
         return len(self.rows), len(self.rows[0])
 
     @property
+    def components(self) -> tuple[Kernel]:
+        """The kernel itself: a magnitude has two."""
+        return (self,)
+
+    @property
     def center(self) -> tuple[int, int]:
         """The cell that lies on the output pixel: scipy's and OpenCV's rule."""
         height, width = self.size_hw

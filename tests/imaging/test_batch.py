@@ -12,7 +12,7 @@ from PIL import Image
 import convcli
 from convcli.errors import InputError
 from convcli.imaging.batch import FileReport, filter_work, plan_batch
-from convcli.imaging.filtering import make_steps
+from convcli.imaging.chain import make_steps
 from convcli.imaging.options import FilterOptions
 
 

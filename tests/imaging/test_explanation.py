@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings, strategies as some
 
 from convcli.errors import UsageError
+from convcli.imaging.chain import make_steps
 from convcli.imaging.explanation import explain_frame
-from convcli.imaging.filtering import filter_frame, make_steps
+from convcli.imaging.filtering import filter_frame
 from convcli.imaging.options import FilterOptions
 from convcli.imaging.picture import Frame
-from convcli.imaging.steps import make_step
 
 KERNELS = ["1 2 -1; 0 3 1", "sobel", "box", "emboss-pillow", "roberts"]
 
@@ -44,7 +44,7 @@ def test_terms_add_up_to_the_filtered_value(
         padding=padding,
         stride=stride,
         dilation=dilation,
-        magnitude=magnitude if make_step(kernel).is_gradient else "l2",
+        magnitude=magnitude if make_steps(kernel, FilterOptions())[0].is_gradient else "l2",
         value_range="raw",
         engine="numpy",
     )

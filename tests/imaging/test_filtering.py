@@ -11,7 +11,8 @@ from PIL import Image
 
 import convcli
 from convcli.errors import InputError, UsageError
-from convcli.imaging.filtering import filter_frame, make_steps
+from convcli.imaging.chain import make_steps
+from convcli.imaging.filtering import filter_frame
 from convcli.imaging.options import FilterOptions
 from convcli.imaging.picture import Frame
 

@@ -1,9 +1,10 @@
-"""Kernels made ready for one kind of pixels: weights, divisor, offset and what they add up to."""
+"""What a chain is made of: kernels as the engine takes them, from whatever names them."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 
 from convcli.errors import InputError, UsageError
 from convcli.imaging.matrices import is_matrix_name, read_matrix
-from convcli.kernels import FAMILIES, Kernel, Magnitude, all_kernels, find
+from convcli.imaging.options import FilterOptions
+from convcli.kernels import FAMILIES, AnyKernel, Kernel, Magnitude, all_kernels, find
 
 GRAY_LEVELS = 255.0
 """Kernels state offsets in levels of an 8-bit picture."""
@@ -102,38 +104,49 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def make_step(
-    kernel: str | Kernel | Magnitude | Step | Any,
-    *,
-    divisor: float | None = None,
-    offset: float | None = None,
-    normalize: bool = False,
-) -> Step:
-    """Return the step for a kernel, its divisor and offset replaced as asked.
+def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
+    """Return the steps of a chain.
 
     Args:
-        kernel: what `load_kernel` takes, a kernel value, or an array of weights.
-        divisor: replaces the kernel's own.
-        offset: replaces the kernel's own; 8-bit levels.
-        normalize: GIMP's rule for the convolution matrix: divide by the sum; a negative sum is
-            made positive and 255 added; a zero sum keeps divisor 1 and 128 is added.
+        kernels: a name, family, rows, file, `Kernel`, `Magnitude`, `Step` or array; a list of any
+            of these but numbers is a chain.
+        options: `divisor` and `offset` replace the last kernel's own; `normalize` is GIMP's rule
+            for every one: divide by the sum; a negative sum is made positive and 255 added; a zero
+            sum keeps divisor 1 and 128 is added.
 
-    >>> make_step("1 2 1; 2 4 2; 1 2 1", normalize=True).divisor
+    >>> make_steps("1 2 1; 2 4 2; 1 2 1", FilterOptions(normalize=True))[0].divisor
     16.0
     """
-    step = _plain_step(kernel)
-    if normalize:
-        if divisor is not None or offset is not None:
-            raise UsageError(
-                "--normalize chooses divisor and offset itself: leave it out, or leave out "
-                "--divisor and --offset."
-            )
-        return _normalized(step)
-    divisor = float(step.divisor if divisor is None else divisor)
-    offset = float(step.offset if offset is None else offset)
+    is_chain = isinstance(kernels, list | tuple) and kernels and isinstance(kernels[0], str | Step)
+    *first, last = map(_step, kernels if is_chain else [kernels])
+    divisor, offset = options.divisor, options.offset
+    if options.normalize and (divisor is not None or offset is not None):
+        raise UsageError(
+            "--normalize chooses divisor and offset itself: leave it out, or leave out "
+            "--divisor and --offset."
+        )
+    divisor = float(last.divisor if divisor is None else divisor)
+    offset = float(last.offset if offset is None else offset)
     if divisor == 0 or not math.isfinite(divisor) or not math.isfinite(offset):
         raise UsageError(f"divisor {divisor:g}, offset {offset:g}: finite, and not divided by 0.")
-    return replace(step, divisor=divisor, offset=offset)
+    steps = (*first, replace(last, divisor=divisor, offset=offset))
+    if options.gradient != "magnitude" and not last.is_gradient:
+        raise UsageError(
+            f"--gradient {options.gradient} needs a gradient as the last kernel, such as sobel; "
+            f"{last.name} has no two components."
+        )
+    if options.magnitude != "l2" and not any(step.is_gradient for step in steps):
+        raise UsageError(
+            f"--magnitude {options.magnitude} joins the two components of a gradient such as "
+            f"sobel; {last.name} has none."
+        )
+    return tuple(map(_normalized, steps)) if options.normalize else steps
+
+
+def chain_gain(steps: Sequence[Step]) -> float:
+    """Return what a chain does to a flat picture; a magnitude starts anew, as brightness."""
+    after = max((i + 1 for i, step in enumerate(steps) if step.is_gradient), default=0)
+    return math.prod(step.gain for step in steps[after:])
 
 
 def _normalized(step: Step) -> Step:
@@ -150,28 +163,14 @@ def _normalized(step: Step) -> Step:
     return replace(step, divisor=divisor, offset=offset, note=note)
 
 
-def _plain_step(kernel: Any) -> Step:
+def _step(kernel: Any) -> Step:
     if isinstance(kernel, str):
         kernel = load_kernel(kernel)
     if isinstance(kernel, Step):
         return kernel
-    if isinstance(kernel, Kernel):
-        slug = "custom" if kernel.group == "custom" and kernel.name == "custom" else kernel.slug
-        return Step(
-            kernel.name,
-            slug,
-            (np.array(kernel.rows, np.float64),),
-            (kernel.name,),
-            (kernel.direction_xy,),
-            float(kernel.divisor),
-            float(kernel.offset),
-        )
-    if isinstance(kernel, Magnitude):
-        return _gradient_step(kernel)
-    return _step_of_array(np.asarray(kernel))
-
-
-def _step_of_array(array: Any) -> Step:
+    if isinstance(kernel, Kernel | Magnitude):
+        return _step_of_kernel(kernel)
+    array = np.asarray(kernel)
     if array.dtype.kind not in "uifb" or array.ndim not in {1, 2, 3} or array.size == 0:
         raise UsageError(
             f"a kernel is a name, rows of numbers, or an array of 2 or 3 axes, not {array!r:.60}."
@@ -182,25 +181,26 @@ def _step_of_array(array: Any) -> Step:
     return Step("custom", "custom", (weights,), ("custom",))
 
 
-def _gradient_step(magnitude: Magnitude) -> Step:
-    """Give both components one size and one divisor."""
-    parts = magnitude.components
+def _step_of_kernel(kernel: AnyKernel) -> Step:
+    """Give the components of a magnitude one size and one divisor."""
+    parts = kernel.components
     divisors = {float(part.divisor) for part in parts}
     common = divisors.pop() if len(divisors) == 1 else 1.0
-    height, width = magnitude.size_hw
+    height, width = kernel.size_hw
     weights = []
     for part in parts:
-        rows = np.array(part.rows, np.float64) * (common / part.divisor)
+        rows = np.array(part.rows, np.float64)
+        if part.divisor != common:
+            rows *= common / part.divisor
         top, left = height // 2 - part.center[0], width // 2 - part.center[1]
-        padded = np.zeros((height, width))
-        padded[top : top + rows.shape[0], left : left + rows.shape[1]] = rows
-        weights.append(padded)
+        room = (top, height - top - len(rows)), (left, width - left - len(rows[0]))
+        weights.append(np.pad(rows, room))
     return Step(
-        magnitude.name,
-        magnitude.slug,
+        kernel.name,
+        kernel.slug,
         tuple(weights),
         tuple(part.name for part in parts),
         tuple(part.direction_xy for part in parts),
         common,
-        float(magnitude.offset),
+        float(kernel.offset),
     )
