@@ -16,19 +16,76 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numba.core.datamodel.models import OpaqueModel
+from numba.core.imputils import lower_constant, lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import intrinsic, register_model, typeof_impl
 
 from convcli.engine.compilation import cfunc, njit
-from convcli.engine.operands import Operands
-from convcli.engine.tile import advance
+from convcli.engine.llvm import BYTES, FLOATS, advance
 
 WORDS = types.CPointer(types.int64)
-FLOATS = types.CPointer(types.float32)
-BYTES = types.CPointer(types.uint8)
 OPERATION = types.void(WORDS, WORDS, types.int64, types.int64)
 FAST = {"contract"}
 """Multiply and add may fuse; everything else is computed as written."""
+
+
+class Operands:
+    """Where each operand of an operation stands in its row, by name.
+
+    Operands take three integers each, then come single ones; the last may be the first of many.
+    Compiled code sees constants.
+
+    >>> softmax = Operands("y x", "size width")
+    >>> softmax.x, softmax.size, softmax.names
+    (3, 6, ('y', 'x', 'size', 'width'))
+    """
+
+    def __init__(self, addresses: str, integers: str = "") -> None:
+        first, then = addresses.split(), integers.split()
+        self.names = (*first, *then)
+        places = [*range(0, 3 * len(first), 3), *range(3 * len(first), 3 * len(first) + len(then))]
+        self.places = dict(zip(self.names, places, strict=True))
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return int(self.__dict__["places"][name])
+        except KeyError:
+            raise AttributeError(f"{name} is none of {', '.join(self.names)}") from None
+
+
+class _OperandsType(types.Opaque):  # type: ignore[misc]  # numba carries no types
+    def __init__(self, operands: Operands) -> None:
+        super().__init__(f"Operands({', '.join(operands.names)} {operands.places})")
+        self.places = operands.places
+
+
+register_model(_OperandsType)(OpaqueModel)
+
+
+@typeof_impl.register(Operands)
+def _type_of_operands(operands, context):
+    return _OperandsType(operands)
+
+
+@lower_constant(_OperandsType)
+def _no_value(context, builder, kind, operands):
+    return context.get_dummy_value()
+
+
+@infer_getattr
+class _PlacesAreIntegers(AttributeTemplate):  # type: ignore[misc]  # numba carries no types
+    key = _OperandsType
+
+    def generic_resolve(self, kind, name):
+        return types.int64 if name in kind.places else None
+
+
+@lower_getattr_generic(_OperandsType)
+def _place(context, builder, kind, value, name):
+    return context.get_constant(types.int64, kind.places[name])
 
 
 class Base(IntEnum):
@@ -80,8 +137,6 @@ def call(typingctx, address, bases, row, first, count):
     signature = types.void(types.int64, WORDS, WORDS, types.int64, types.int64)
 
     def emit(context, builder, signature, arguments):
-        from llvmlite import ir
-
         kinds = [argument.type for argument in arguments[1:]]
         kind = ir.FunctionType(ir.VoidType(), kinds).as_pointer()
         builder.call(builder.inttoptr(arguments[0], kind), arguments[1:])

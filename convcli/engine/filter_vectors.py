@@ -18,8 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from convcli.engine.host import host
-from convcli.engine.llvm import WORD, Fields, Vectors, bits_of, is_set, lanes_of, registers
+from convcli.engine.llvm import WORD, Fields, Vectors, bits_of, host, is_set, lanes_of, registers
 
 SUMS = 24 if host().lanes == 16 else 12
 """Vectors of sums of one tile; with the samples and weights they fill the register file."""

@@ -2,25 +2,74 @@
 
 `Vectors` emits operations on registers of one number type and one length; `Fields` reads a record
 (a NamedTuple) that compiled code hands to an intrinsic. LLVM splits vectors where the processor's
-are narrower.
+are narrower. Compiled loops over channels hold a register as a value (`load`, `fused`, `store`
+...), and are vector code whatever the compiler thinks of aliasing and trip counts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from llvmlite import ir
+import numba
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.core.datamodel.models import PrimitiveModel
+from numba.extending import intrinsic, register_model
 
-from convcli.engine.host import host
+WIDE = re.compile(
+    "avx512|icelake|tigerlake|cascadelake|cooperlake|rapids|rocketlake|znver[45]|x86-64-v4"
+)
+FUSED = re.compile("haswell|broadwell|skylake|alderlake|raptorlake|znver|x86-64-v3")
+
+
+@dataclass(frozen=True)
+class Host:
+    """Floats in a vector register, the tile that keeps its sums in registers, fused multiply-add.
+
+    `tile_rows` x `tile_vectors` sums, one vector of B each and one number of A fit the register
+    file: 32 registers with AVX-512 and on ARM, 16 otherwise.
+    """
+
+    lanes: int
+    tile_rows: int
+    tile_vectors: int
+    fused: bool
+
+
+AVX512 = Host(lanes=16, tile_rows=14, tile_vectors=2, fused=True)
+AVX2 = Host(lanes=8, tile_rows=6, tile_vectors=2, fused=True)
+NEON = Host(lanes=4, tile_rows=12, tile_vectors=2, fused=True)
+SSE2 = Host(lanes=4, tile_rows=6, tile_vectors=2, fused=False)
+
+
+def host() -> Host:
+    """Return the register file of the processor that Numba compiles for (`NUMBA_CPU_NAME`)."""
+    name = numba.config.CPU_NAME
+    if name is None or name == "host":
+        return _from_features(dict(binding.get_host_cpu_features()))
+    if WIDE.search(name):
+        return AVX512
+    return AVX2 if FUSED.search(name) else SSE2
+
+
+def _from_features(features: dict[str, bool]) -> Host:
+    if features.get("neon") or features.get("sve"):
+        return NEON
+    if features.get("avx512f"):
+        return AVX512
+    return AVX2 if features.get("avx2") and features.get("fma") else SSE2
+
 
 WORD = ir.IntType(64)
 FLOAT = ir.FloatType()
 I32 = ir.IntType(32)
-VECTOR_BYTES = 4 * host().lanes
+LANES = host().lanes
+VECTOR_BYTES = 4 * LANES
+FLOATS, BYTES = types.CPointer(types.float32), types.CPointer(types.uint8)
 
 
 @intrinsic
@@ -194,3 +243,118 @@ def registers(builder: Any, kind: Any, count: int, first: Any = None) -> Sequenc
         for register in made:
             builder.store(first, register)
     return made
+
+
+VECTOR = ir.VectorType(FLOAT, LANES)
+NUMBERS = ir.VectorType(I32, LANES)
+SMALL = ir.VectorType(ir.IntType(8), LANES)
+
+
+class VectorType(types.Type):  # type: ignore[misc]  # numba carries no types
+    """Numba's type of a register of LANES float32."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Vector{LANES}")
+
+
+vector = VectorType()
+
+
+@register_model(VectorType)
+class _Model(PrimitiveModel):  # type: ignore[misc]  # numba carries no types
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, VECTOR)
+
+
+def _fill(builder: Any, number: Any, kind: Any) -> Any:
+    return Vectors(builder, kind.element, kind.count).splat(number)
+
+
+def _registers(builder: Any) -> Vectors:
+    return Vectors(builder, FLOAT, LANES)
+
+
+def _places(builder: Any, count: Any) -> Any:
+    return _registers(builder).places(WORD(0), count)
+
+
+def _intrinsic(result: Any, parameters: tuple[Any, ...], emit: Any) -> Any:
+    """Return an intrinsic with one signature, whose body `emit(builder, *arguments)` builds."""
+    signature = result(*parameters)
+
+    def body(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = emit(builder, *arguments)
+        return context.get_dummy_value() if made is None else made
+
+    if len(parameters) == 1:
+
+        @intrinsic
+        def one(typingctx, a):
+            return signature, body
+
+        return one
+    if len(parameters) == 2:
+
+        @intrinsic
+        def two(typingctx, a, b):
+            return signature, body
+
+        return two
+    if len(parameters) == 3:
+
+        @intrinsic
+        def three(typingctx, a, b, c):
+            return signature, body
+
+        return three
+
+    @intrinsic
+    def four(typingctx, a, b, c, d):
+        return signature, body
+
+    return four
+
+
+def _load(builder: Any, place: Any, count: Any) -> Any:
+    return _registers(builder).load(place, WORD(0), mask=_places(builder, count))
+
+
+def _store(builder: Any, place: Any, value: Any, count: Any) -> None:
+    _registers(builder).store(value, place, WORD(0), _places(builder, count))
+
+
+def _load_bytes(builder: Any, place: Any) -> Any:
+    raw = builder.load(builder.bitcast(place, SMALL.as_pointer()), align=1)
+    return builder.uitofp(raw, VECTOR)
+
+
+def _store_bytes(builder: Any, place: Any, value: Any) -> None:
+    small = builder.trunc(builder.fptosi(value, NUMBERS), SMALL)
+    builder.store(small, builder.bitcast(place, SMALL.as_pointer()), align=1)
+
+
+def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    return _registers(builder).call(f"llvm.fmuladd.v{LANES}f32", VECTOR, a, b, c)
+
+
+def _where(comparison: str) -> Any:
+    def emit(builder: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+        return builder.select(builder.fcmp_unordered(comparison, a, b), yes, no)
+
+    return emit
+
+
+V = vector
+load = _intrinsic(V, (FLOATS, types.intp), _load)
+store = _intrinsic(types.void, (FLOATS, V, types.intp), _store)
+load_bytes = _intrinsic(V, (BYTES,), _load_bytes)
+"""Read LANES bytes, whatever the count of channels: such rows are padded."""
+store_bytes = _intrinsic(types.void, (BYTES, V), _store_bytes)
+splat = _intrinsic(V, (types.float32,), lambda builder, a: _registers(builder).splat(a))
+add = _intrinsic(V, (V, V), lambda builder, a, b: builder.fadd(a, b))
+times = _intrinsic(V, (V, V), lambda builder, a, b: builder.fmul(a, b))
+fused = _intrinsic(V, (V, V, V), _fused)
+"""`a * b + c`."""
+where_greater = _intrinsic(V, (V, V, V, V), _where(">"))
+"""`yes if a > b else no`, and yes where one is no number."""
+where_equal = _intrinsic(V, (V, V, V, V), _where("=="))

@@ -9,71 +9,82 @@ is the contiguous run that begins at x * stride * channels of input row y + r), 
 unrolled copy of its input. The tile follows Goto and van de Geijn, "Anatomy of High-Performance
 Matrix Multiplication" (2008): sums stay in registers, one loaded vector of B serves all rows.
 
-`tile` is called from compiled code with pointers (see `pointer`); `product` is the same from
-Python with flat arrays. `convcli.engine.reference` has the same names in NumPy.
+`tile` is called from compiled code with pointers (see `pointer`) in records, which LLVM takes
+apart again: they cost nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from llvmlite import ir
-from numba import config, types
+import numpy as np
+from numba import types
 from numba.extending import intrinsic
 
-from convcli.engine import reference
 from convcli.engine.compilation import njit
-from convcli.engine.host import host
-from convcli.engine.llvm import FLOAT, WORD, Vectors, advance, pointer
-from convcli.engine.reference import NO_BOUND
+from convcli.engine.llvm import FLOAT, LANES, WORD, Fields, Vectors, advance, host
 
-__all__ = [
-    "FLOATS",
-    "HOST",
-    "LANES",
-    "NO_BOUND",
-    "TILE_ROWS",
-    "VECTOR",
-    "WORD",
-    "advance",
-    "pointer",
-    "product",
-    "tile",
-]
-
-HOST = host()
-LANES = HOST.lanes
-TILE_ROWS = HOST.tile_rows
+TILE_ROWS = host().tile_rows
 SUMS_IN_FLIGHT = 8
 """Independent sums that hide a multiply-add's latency: 4 cycles x 2 units on current cores."""
 
-FLOATS = types.CPointer(types.float32)
-VECTOR = ir.VectorType(FLOAT, LANES)
+NO_BOUND = np.float32(-np.inf)
+"""`lowest` for results that are not cut off below."""
+
+
+class Rows(NamedTuple):
+    """C, or the start of its sums: a pointer, and numbers from one row to the next."""
+
+    at: Any
+    row: int
+
+
+class Left(NamedTuple):
+    """A: a pointer, and numbers from one m, r and k to the next."""
+
+    at: Any
+    row: int
+    block: int
+    step: int
+
+
+class Right(NamedTuple):
+    """B: a pointer, and numbers from one r and k to the next."""
+
+    at: Any
+    block: int
+    step: int
+
+
+class Extent(NamedTuple):
+    """How many m, n, r and k there are."""
+
+    rows: int
+    columns: int
+    blocks: int
+    steps: int
 
 
 class _Tile:
     """Emits the block of one tile of `rows` x `vectors` sums, the last vector masked or not."""
 
-    def __init__(self, builder: Any, arguments: Any, rows: int, vectors: int, masked: bool):
-        (
-            self.c, self.c_row, self.start, self.start_row, self.a, self.a_row, self.a_block,
-            self.a_step, self.b, self.b_block, self.b_step, self.columns, self.blocks, self.steps,
-            self.lowest,
-        ) = arguments  # fmt: skip
+    def __init__(self, builder: Any, operands: Any, rows: int, vectors: int, masked: bool):
+        self.c, self.start, self.a, self.b, self.size, self.lowest, columns = operands
         self.builder, self.rows, self.vectors = builder, rows, vectors
         self.wide = Vectors(builder, FLOAT, LANES)
-        self.mask = self.wide.places(WORD(0), self.columns) if masked else None
+        self.mask = self.wide.places(WORD(0), columns) if masked else None
         self.copies = max(1, SUMS_IN_FLIGHT // (rows * vectors))
 
     def emit(self) -> None:
         first = [
-            self._load(self.start, self._times(self.start_row, row), vector)
+            self._load(self.start.at, self._times(self.start.row, row), vector)
             for row in range(self.rows)
             for vector in range(self.vectors)
         ]
         zero = self.wide.constant(0.0)
         sums = first + [zero] * (len(first) * (self.copies - 1))
-        sums = self._loop(self.blocks, 1, self.a_block, self.b_block, self.a, self.b, sums, True)
+        sums = self._blocks(sums)
         for copy in range(1, self.copies):
             for place in range(len(first)):
                 sums[place] = self.builder.fadd(sums[place], sums[copy * len(first) + place])
@@ -82,74 +93,72 @@ class _Tile:
             row, vector = divmod(place, self.vectors)
             below = self.wide.compared("<", sums[place], low)
             value = self.builder.select(below, low, sums[place])
-            at = self._times(self.c_row, row)
-            self.wide.store(value, self.c, self._at(at, vector), self.mask)
+            at = self._times(self.c.row, row)
+            self.wide.store(value, self.c.at, self._at(at, vector), self.mask)
 
-    def _loop(
-        self, count: Any, unroll: int, a_stride: Any, b_stride: Any, a: Any, b: Any, sums: Any,
-        outer: bool,
-    ) -> Any:  # fmt: skip
-        """Emit `for _ in range(count // unroll)`; return the sums after it."""
+    def _blocks(self, sums: Any) -> Any:
+        """Emit the loop over r, around the one over k."""
+        ends = (self.a.at, self.b.at, *sums)
+        strides = (self.a.block, self.b.block)
+        return self._loop(self.size.blocks, strides, ends, self._steps)[2:]
+
+    def _loop(self, count: Any, strides: Any, first: Any, body_of: Any) -> Any:
+        """Emit `for _ in range(count)` over A's and B's pointers and the sums; return all three.
+
+        The pointers move on by `strides` each time, and `body_of` them and the sums are the sums.
+        """
         builder = self.builder
-        trips = builder.sdiv(count, WORD(unroll)) if unroll > 1 else count
         before = builder.block
         body = builder.append_basic_block("sums")
         after = builder.append_basic_block("done")
-        empty = builder.icmp_signed("<=", trips, WORD(0))
-        builder.cbranch(empty, after, body)
+        builder.cbranch(builder.icmp_signed("<=", count, WORD(0)), after, body)
         builder.position_at_end(body)
-        trip = builder.phi(WORD)
-        a_phi, b_phi = builder.phi(a.type), builder.phi(b.type)
-        phis = [builder.phi(VECTOR) for _ in sums]
-        pairs = zip([trip, a_phi, b_phi, *phis], [WORD(0), a, b, *sums], strict=True)
-        for phi, value in pairs:
+        given = (WORD(0), *first)
+        phis = [builder.phi(value.type) for value in given]
+        for phi, value in zip(phis, given, strict=True):
             phi.add_incoming(value, before)
-        if outer:
-            inner = self._steps(a_phi, b_phi, phis)
-        else:
-            inner = self._multiply_add(a_phi, b_phi, phis, unroll)
-        nexts = [
+        trip, *places = phis[:3]
+        news = [
             builder.add(trip, WORD(1)),
-            builder.gep(a_phi, [builder.mul(a_stride, WORD(unroll))]),
-            builder.gep(b_phi, [builder.mul(b_stride, WORD(unroll))]),
-            *inner,
+            *(builder.gep(at, [jump]) for at, jump in zip(places, strides, strict=True)),
+            *body_of(*places, phis[3:]),
         ]
         end = builder.block
-        for phi, value in zip([trip, a_phi, b_phi, *phis], nexts, strict=True):
+        for phi, value in zip(phis, news, strict=True):
             phi.add_incoming(value, end)
-        builder.cbranch(builder.icmp_signed("<", nexts[0], trips), body, after)
+        builder.cbranch(builder.icmp_signed("<", news[0], count), body, after)
         builder.position_at_end(after)
-        results = []
-        for value, new in zip([a, b, *sums], nexts[1:], strict=True):
-            result = builder.phi(value.type)
+        results = [builder.phi(value.type) for value in first]
+        for result, value, new in zip(results, first, news[1:], strict=True):
             result.add_incoming(value, before)
             result.add_incoming(new, end)
-            results.append(result)
-        self.a_end, self.b_end = results[:2]
-        return results[2:]
+        return results
 
     def _steps(self, a: Any, b: Any, sums: Any) -> Any:
         """Emit the loop over k: `copies` steps at a time with sums of their own, then the rest."""
-        step = (self.a_step, self.b_step)
+        steps, copies, one = self.size.steps, WORD(self.copies), (self.a.step, self.b.step)
         if self.copies == 1:
-            return self._loop(self.steps, 1, *step, a, b, sums, False)
-        sums = self._loop(self.steps, self.copies, *step, a, b, sums, False)
-        rest = self.builder.srem(self.steps, WORD(self.copies))
+            return self._loop(steps, one, (a, b, *sums), partial(self._multiply_add, 1))[2:]
+        many = [self.builder.mul(step, copies) for step in one]
+        times = self.builder.sdiv(steps, copies)
+        body_of = partial(self._multiply_add, self.copies)
+        a, b, *sums = self._loop(times, many, (a, b, *sums), body_of)
         size = self.rows * self.vectors
-        first = self._loop(rest, 1, *step, self.a_end, self.b_end, sums[:size], False)
-        return first + sums[size:]
+        rest = self.builder.srem(steps, copies)
+        ends = (a, b, *sums[:size])
+        return self._loop(rest, one, ends, partial(self._multiply_add, 1))[2:] + sums[size:]
 
-    def _multiply_add(self, a: Any, b: Any, sums: Any, unroll: int) -> Any:
+    def _multiply_add(self, unroll: int, a: Any, b: Any, sums: Any) -> Any:
         """Emit `sum += A * B` for `unroll` values of k, each on its own set of sums."""
         builder = self.builder
         sums = list(sums)
         size = self.rows * self.vectors
         for copy in range(unroll):
-            a_here = builder.gep(a, [self._times(self.a_step, copy)])
-            b_here = builder.gep(b, [self._times(self.b_step, copy)])
+            a_here = builder.gep(a, [self._times(self.a.step, copy)])
+            b_here = builder.gep(b, [self._times(self.b.step, copy)])
             loaded = [self._load(b_here, WORD(0), vector) for vector in range(self.vectors)]
             for row in range(self.rows):
-                number = builder.load(builder.gep(a_here, [self._times(self.a_row, row)]))
+                number = builder.load(builder.gep(a_here, [self._times(self.a.row, row)]))
                 splat = self.wide.splat(number)
                 for vector in range(self.vectors):
                     place = copy * size + row * self.vectors + vector
@@ -170,25 +179,22 @@ def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:
     """Return the tile with `vectors` vectors of columns for up to `most_rows` rows."""
 
     @intrinsic
-    def some_rows(
-        typingctx, c, c_row, start, start_row, a, a_row, a_block, a_step, b, b_block, b_step,
-        columns, blocks, steps, lowest, rows,
-    ):  # fmt: skip
-        word = types.intp
-        signature = types.void(
-            FLOATS, word, FLOATS, word, FLOATS, word, word, word, FLOATS, word, word, word, word,
-            word, types.float32, word,
-        )  # fmt: skip
+    def some_rows(typingctx, c, start, a, b, size, lowest, columns, rows):
+        signature = types.void(c, start, a, b, size, types.float32, types.intp, types.intp)
 
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            *shared, count = arguments
+            records = [
+                Fields(context, builder, kind, value)
+                for kind, value in zip(signature.args[:5], arguments[:5], strict=True)
+            ]
+            *numbers, count = arguments[5:]
             end = builder.append_basic_block("end")
             choice = builder.switch(count, end)
-            for size in range(1, most_rows + 1):
-                block = builder.append_basic_block(f"rows{size}")
-                choice.add_case(WORD(size), block)
+            for number in range(1, most_rows + 1):
+                block = builder.append_basic_block(f"rows{number}")
+                choice.add_case(WORD(number), block)
                 builder.position_at_end(block)
-                _Tile(builder, shared, size, vectors, masked).emit()
+                _Tile(builder, (*records, *numbers), number, vectors, masked).emit()
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
@@ -205,57 +211,29 @@ _one_vector = _tile_intrinsic(1, True, TILE_ROWS)
 
 
 @njit(inline="always")  # part of its caller: compiled once, where it is used
-def tile(
-    c, c_row, start, start_row, a, a_row, a_block, a_step, b, b_block, b_step,
-    rows, columns, blocks, steps, lowest,
-):  # fmt: skip
-    """Write `max(lowest, start + A * B)` to `rows` x `columns` numbers at `c`; see the module.
+def tile(c, start, a, b, size, lowest):
+    """Write `max(lowest, start + A * B)` to the numbers at `c`; see the module.
 
-    `start` may be `c` itself (accumulate), a bias row with `start_row` 0, or zeros. `blocks` and
-    `steps` are the extents of r and k; `lowest` is 0 for a fused ReLU, else `NO_BOUND`.
+    `start` may be `c` itself (accumulate), a bias row with `row` 0, or zeros; `lowest` is 0 for a
+    fused ReLU, else `NO_BOUND`.
     """
-    groups = (rows + TILE_ROWS - 1) // TILE_ROWS
+    groups = (size.rows + TILE_ROWS - 1) // TILE_ROWS
     left = 0
-    while left < columns:
-        wide = columns - left >= 2 * LANES
+    while left < size.columns:
+        wide = size.columns - left >= 2 * LANES
         row = 0
         for group in range(groups):
-            count = (rows - row) // (groups - group)
-            c_here = advance(c, row * c_row + left)
-            start_here = advance(start, row * start_row + left)
-            a_here = advance(a, row * a_row)
-            b_here = advance(b, left)
+            count = (size.rows - row) // (groups - group)
+            c_here = Rows(advance(c.at, row * c.row + left), c.row)
+            start_here = Rows(advance(start.at, row * start.row + left), start.row)
+            a_here = Left(advance(a.at, row * a.row), a.row, a.block, a.step)
+            b_here = Right(advance(b.at, left), b.block, b.step)
+            rest = size.columns - left
             if wide:
-                _two_vectors(
-                    c_here, c_row, start_here, start_row, a_here, a_row, a_block, a_step,
-                    b_here, b_block, b_step, columns - left, blocks, steps, lowest, count,
-                )  # fmt: skip
-            elif count <= FEW_ROWS and columns - left >= LANES:
-                _few_rows(
-                    c_here, c_row, start_here, start_row, a_here, a_row, a_block, a_step,
-                    b_here, b_block, b_step, columns - left, blocks, steps, lowest, count,
-                )  # fmt: skip
+                _two_vectors(c_here, start_here, a_here, b_here, size, lowest, rest, count)
+            elif count <= FEW_ROWS and rest >= LANES:
+                _few_rows(c_here, start_here, a_here, b_here, size, lowest, rest, count)
             else:
-                _one_vector(
-                    c_here, c_row, start_here, start_row, a_here, a_row, a_block, a_step,
-                    b_here, b_block, b_step, columns - left, blocks, steps, lowest, count,
-                )  # fmt: skip
+                _one_vector(c_here, start_here, a_here, b_here, size, lowest, rest, count)
             row += count
         left += 2 * LANES if wide else LANES
-
-
-@njit(cache=True, nogil=True)
-def product(
-    c, c_at, c_row, start, start_at, start_row, a, a_at, a_row, a_block, a_step,
-    b, b_at, b_block, b_step, rows, columns, blocks, steps, lowest=NO_BOUND,
-):  # fmt: skip
-    """Run `tile` on flat float32 arrays; each operand begins at its `..._at`."""
-    tile(
-        pointer(c, c_at), c_row, pointer(start, start_at), start_row,
-        pointer(a, a_at), a_row, a_block, a_step, pointer(b, b_at), b_block, b_step,
-        rows, columns, blocks, steps, lowest,
-    )  # fmt: skip
-
-
-if config.DISABLE_JIT:  # vector code exists only compiled
-    product = reference.product

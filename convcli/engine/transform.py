@@ -23,8 +23,16 @@ from numba.extending import intrinsic
 
 from convcli.engine.compilation import compiled_band, compiled_part
 from convcli.engine.filter_kernels import convert_block, widen_block
-from convcli.engine.host import host
-from convcli.engine.llvm import VECTOR_BYTES, WORD, Vectors, bits_of, lanes_of, pointer, registers
+from convcli.engine.llvm import (
+    VECTOR_BYTES,
+    WORD,
+    Vectors,
+    bits_of,
+    host,
+    lanes_of,
+    pointer,
+    registers,
+)
 
 ROW_VECTORS = 8 if host().lanes == 16 else 4
 """Vectors of one tile of complex sums; twice as many and a sample fit the registers."""

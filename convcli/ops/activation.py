@@ -10,10 +10,9 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from convcli.engine.calls import FAST, Operation, operand, operation
+from convcli.engine.calls import FAST, Operands, Operation, operand, operation
 from convcli.engine.elementary import error_function, exponential, hyperbolic_tangent, logistic
-from convcli.engine.operands import Operands
-from convcli.engine.tile import advance
+from convcli.engine.llvm import advance
 from convcli.layers.activation import Activation, PReLU
 from convcli.net.trace import Step
 from convcli.ops.program import Address, ProgramBuilder, Tensor

@@ -11,10 +11,8 @@ from typing import cast
 
 import numpy as np
 
-from convcli.engine.calls import Operation, operand, operation
-from convcli.engine.operands import Operands
-from convcli.engine.tile import LANES, advance
-from convcli.engine.vector import fused, load, splat, store
+from convcli.engine.calls import Operands, Operation, operand, operation
+from convcli.engine.llvm import LANES, advance, fused, load, splat, store
 from convcli.errors import InputError
 from convcli.geometry import Window
 from convcli.layers.conv import Conv, DepthwiseConv, SeparableConv, TransposedConv, slide

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convcli.engine.calls import AT, bytes_at, floats_at, operand, operation, words_at
-from convcli.engine.operands import Operands
+from convcli.engine.calls import AT, Operands, bytes_at, floats_at, operand, operation, words_at
 
 READ = Operands("to factor", "size")
 

@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from convcli.engine.calls import AT, operand, operation
-from convcli.engine.operands import Operands
+from convcli.engine.calls import AT, Operands, operand, operation
 from convcli.layers.base import Layer
 from convcli.layers.dense import Dense, Dropout
 from convcli.net.trace import Step

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convcli.engine.calls import operand, operation
-from convcli.engine.operands import Operands
+from convcli.engine.calls import Operands, operand, operation
 from convcli.net.trace import Step
 from convcli.ops.program import Address, Map, ProgramBuilder, Tensor
 from convcli.ops.rule import Array, JoinBackward, Kind

@@ -9,13 +9,13 @@ import numpy as np
 
 from convcli.engine.calls import (
     AT,
+    Operands,
     floats_at,
     operand,
     operation,
     summing_operation,
     words_at,
 )  # fmt: skip
-from convcli.engine.operands import Operands
 from convcli.ops.activation import softmax
 
 CROSS_ENTROPY = Operands("dlogits logits probabilities constants", "classes")

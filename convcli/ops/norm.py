@@ -11,10 +11,8 @@ from typing import cast
 import numpy as np
 from numba import njit
 
-from convcli.engine.calls import AT, operand, operation, summing_operation
-from convcli.engine.operands import Operands
-from convcli.engine.tile import LANES, advance
-from convcli.engine.vector import add, fused, load, splat, store, times
+from convcli.engine.calls import AT, Operands, operand, operation, summing_operation
+from convcli.engine.llvm import LANES, add, advance, fused, load, splat, store, times
 from convcli.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, SampleNorm
 from convcli.net.trace import Step
 from convcli.ops.program import Address, ProgramBuilder, Tensor

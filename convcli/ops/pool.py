@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from convcli.engine.calls import byte_operand, operand, operation
-from convcli.engine.operands import Operands
-from convcli.engine.tile import LANES, advance
-from convcli.engine.vector import (
+from convcli.engine.calls import Operands, byte_operand, operand, operation
+from convcli.engine.llvm import (
+    LANES,
     add,
+    advance,
     fused,
     load,
     load_bytes,

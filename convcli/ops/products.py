@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convcli.engine.calls import operand, operation
-from convcli.engine.operands import Operands
-from convcli.engine.tile import advance, tile
+from convcli.engine.calls import Operands, operand, operation
+from convcli.engine.llvm import advance
+from convcli.engine.tile import Extent, Left, Right, Rows, tile
 from convcli.ops.program import Address, Map, Program, Three
 
 CACHE_LINE = 16
@@ -56,11 +56,13 @@ def product(bases, row, first, count):
                     a = i * row[PRODUCT.i_a] + j * row[PRODUCT.j_a] + k * row[PRODUCT.k_a]
                     b = i * row[PRODUCT.i_b] + j * row[PRODUCT.j_b] + k * row[PRODUCT.k_b]
                     tile(
-                        advance(c0, c), c_row, advance(start0, start), start_row,
-                        advance(a0, a), a_row, row[PRODUCT.a_block], a_step,
-                        advance(b0, b), row[PRODUCT.b_block], b_step,
-                        rows, row[PRODUCT.columns], row[PRODUCT.blocks], steps, lowest,
-                    )  # fmt: skip
+                        Rows(advance(c0, c), c_row),
+                        Rows(advance(start0, start), start_row),
+                        Left(advance(a0, a), a_row, row[PRODUCT.a_block], a_step),
+                        Right(advance(b0, b), row[PRODUCT.b_block], b_step),
+                        Extent(rows, row[PRODUCT.columns], row[PRODUCT.blocks], steps),
+                        lowest,
+                    )
 
 
 FLIP = Operands("to source", "taps groups inputs outputs reverse")

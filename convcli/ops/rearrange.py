@@ -6,10 +6,8 @@ from typing import cast
 
 import numpy as np
 
-from convcli.engine.calls import operand, operation
-from convcli.engine.operands import Operands
-from convcli.engine.tile import LANES, advance
-from convcli.engine.vector import fused, load, splat, store
+from convcli.engine.calls import Operands, operand, operation
+from convcli.engine.llvm import LANES, advance, fused, load, splat, store
 from convcli.layers.rearrange import ChannelShuffle, Crop, Pad, Upsample
 from convcli.net.trace import Step
 from convcli.ops.program import Address, Map, ProgramBuilder, Tensor, three

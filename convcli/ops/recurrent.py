@@ -9,9 +9,8 @@ from typing import cast
 
 import numpy as np
 
-from convcli.engine.calls import operand, operation
+from convcli.engine.calls import Operands, operand, operation
 from convcli.engine.elementary import hyperbolic_tangent, logistic
-from convcli.engine.operands import Operands
 from convcli.layers.recurrent import LSTM
 from convcli.net.trace import Step
 from convcli.ops import products

@@ -15,10 +15,19 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convcli.engine.calls import AT, byte_operand, operand, operation
-from convcli.engine.operands import Operands
-from convcli.engine.tile import FLOATS, LANES, VECTOR, WORD, advance
-from convcli.engine.vector import I32, _fill, _fused, _load, _store
+from convcli.engine.calls import AT, Operands, byte_operand, operand, operation
+from convcli.engine.llvm import (
+    FLOATS,
+    I32,
+    LANES,
+    VECTOR,
+    WORD,
+    _fill,
+    _fused,
+    _load,
+    _store,
+    advance,
+)
 from convcli.net.trace import Step
 from convcli.ops import products
 from convcli.ops.products import Taps, matrix

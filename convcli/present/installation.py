@@ -6,7 +6,7 @@ from typing import Any
 
 from convcli.data.published import cache_folder
 from convcli.engine.compilation import compiled_code
-from convcli.engine.host import host
+from convcli.engine.llvm import host
 from convcli.engine.numba_cache import VARIABLES
 from convcli.environment import OPTIONAL, environment, package_version
 from convcli.report import Report, tabulate

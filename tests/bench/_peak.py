@@ -9,7 +9,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convcli.engine.tile import LANES, NO_BOUND, VECTOR, pointer, tile
+from convcli.engine.llvm import LANES, VECTOR, pointer
+from convcli.engine.tile import NO_BOUND, Extent, Left, Right, Rows, tile
 
 CHAINS = 12
 """Independent sums: more than latency times units, fewer than registers."""
@@ -61,9 +62,13 @@ def _convolve(c, x, w, bias, times):
     for _ in range(times):
         for y in range(11):
             tile(
-                pointer(c, y * 352), 32, pointer(bias, 0), 0, pointer(x, y * 208), 16, 208, 1,
-                pointer(w, 0), 1536, 32, 11, 32, 3, 48, NO_BOUND,
-            )  # fmt: skip
+                Rows(pointer(c, y * 352), 32),
+                Rows(pointer(bias, 0), 0),
+                Left(pointer(x, y * 208), 16, 208, 1),
+                Right(pointer(w, 0), 1536, 32),
+                Extent(11, 32, 3, 48),
+                NO_BOUND,
+            )
 
 
 def _best(run, work: float) -> float:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import numpy as np
 
 from convcli.engine.filter import apply
 from convcli.report import FORMATS, Column, Report, render
+from tests.bench._machine import machine
 
 SIDE = 4096
 SIZES = (2, 3, 4, 5, 7, 9, 11, 13, 15, 21, 31, 41, 51)
@@ -191,20 +191,6 @@ COLUMNS = (
     Column("ratio", "ratio", "right"),
     Column("speed", "G taps/s", "right"),
 )
-
-
-def machine() -> str:
-    """Return the processor's name, its vector width and how many processors may be used."""
-    from convcli.engine.host import host
-
-    name = platform.processor() or platform.machine()
-    known = Path("/proc/cpuinfo")
-    if known.exists():
-        for line in known.read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {host().lanes} floats a vector, {os.cpu_count()} processors"
 
 
 def in_process(arguments: Any) -> Report:

@@ -17,6 +17,7 @@ from convcli.engine.optimize import adam
 from convcli.learn.model import Model
 from convcli.learn.trainer import CrossEntropy, Loss, SquaredError, Trainer
 from convcli.net import network, parse_notation
+from tests.bench._machine import machine
 
 THREADS = 2
 BATCH = 128
@@ -156,6 +157,7 @@ def _report(
 def main(arguments: list[str]) -> None:
     """Run the comparison; the argument is seconds for each line."""
     seconds = float(arguments[0]) if arguments else 2.0
+    print(machine())
     compare_tile()
     compare_networks(seconds)
     compare_layers(seconds / 2)

@@ -1,0 +1,28 @@
+"""What a bench ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from convcli.engine.llvm import host
+
+CLASSES = {16: "AVX-512", 8: "AVX2", 4: "SSE2 or NEON"}
+
+
+def machine() -> str:
+    """Return the processor's name, the class of what runs on it, and how many may be used."""
+    name = platform.processor() or platform.machine()
+    known = Path("/proc/cpuinfo")
+    if known.exists():
+        for line in known.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    lanes, load = host().lanes, os.getloadavg()[0]
+    target = os.environ.get("NUMBA_CPU_NAME", "this processor")
+    return (
+        f"{name}, {os.cpu_count()} processors, load {load:.1f}; "
+        f"class {CLASSES[lanes]} ({lanes} floats a vector), compiled for {target}"
+    )
