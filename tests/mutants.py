@@ -36,7 +36,10 @@ def reads_less(layer: str, file: str, head: str, sources: str, case: str) -> Mut
     )  # fmt: skip
 
 
-ADD = "def lower_add(program: ProgramBuilder, step: Step, *branches: Tensor) -> Tensor:\n    y = "
+ADD = (
+    "def lower_add(program: ProgramBuilder, step: Step, *branches: Tensor) -> Iterator[Tensor]:\n"
+    "    y = "
+)
 CONCAT = ADD.replace("add", "concat")
 RULES = "tests/learn/test_rules.py -k lstm"
 FIRST = "tests/learn/test_first_weights.py"
@@ -67,11 +70,12 @@ MUTANTS = [
            "2 * step.layer.units] = 0", FIRST),
     Mutant("LSTM: gates of the oracle", RECURRENT, '"tanh" if gate == 2', '"tanh" if gate == 3',
            RULES),
-    Mutant("LSTM: forget and input gate", RECURRENT, "cell = f * before[u] + i * g",
-           "cell = i * before[u] + f * g", RULES),
-    Mutant("LSTM: gradient of the forget gate", RECURRENT, "slope * before[u] * f * (ONE - f)",
-           "slope * after[u] * f * (ONE - f)", RULES),
-    Mutant("LSTM: cell handed back", RECURRENT, "dcell[u] = slope * f", "dcell[u] = slope * i",
+    Mutant("LSTM: forget and input gate", RECURRENT, "state = f * cell.before[u] + i * g",
+           "state = i * cell.before[u] + f * g", RULES),
+    Mutant("LSTM: gradient of the forget gate", RECURRENT, "slope * cell.before[u] * f * (ONE - f)",
+           "slope * cell.after[u] * f * (ONE - f)", RULES),
+    Mutant("LSTM: cell handed back", RECURRENT, "cell.dcell[u] = slope * f",
+           "cell.dcell[u] = slope * i",
            RULES),
     Mutant("convention: PyTorch's hook", CONVENTIONS, "_PTFLOPS_TWICE) * 2", "_PTFLOPS_TWICE) * 1",
            PAPER),

@@ -10,9 +10,11 @@ needs and nothing else.
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
 from enum import IntEnum
 from functools import cached_property
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -21,10 +23,10 @@ from numba import types
 from numba.core.datamodel.models import OpaqueModel
 from numba.core.imputils import lower_constant, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
-from numba.extending import intrinsic, register_model, typeof_impl
+from numba.extending import intrinsic, register_jitable, register_model, typeof_impl
 
 from convcli.engine.compilation import cfunc, njit
-from convcli.engine.llvm import BYTES, FLOATS, advance
+from convcli.engine.llvm import BYTES, FLOATS, WORD, advance
 
 WORDS = types.CPointer(types.int64)
 OPERATION = types.void(WORDS, WORDS, types.int64, types.int64)
@@ -45,7 +47,7 @@ class Operands:
 
     def __init__(self, addresses: str, integers: str = "") -> None:
         first, then = addresses.split(), integers.split()
-        self.names = (*first, *then)
+        self.names, self.addresses = (*first, *then), len(first)
         places = [*range(0, 3 * len(first), 3), *range(3 * len(first), 3 * len(first) + len(then))]
         self.places = dict(zip(self.names, places, strict=True))
 
@@ -59,7 +61,10 @@ class Operands:
 class _OperandsType(types.Opaque):  # type: ignore[misc]  # numba carries no types
     def __init__(self, operands: Operands) -> None:
         super().__init__(f"Operands({', '.join(operands.names)} {operands.places})")
-        self.places = operands.places
+        self.places, self.addresses = operands.places, operands.addresses
+        kinds = [FLOATS] * self.addresses + [types.int64] * (len(operands.names) - self.addresses)
+        fields = namedtuple("Operands", (*operands.names, "bases", "row", "sample"))  # type: ignore[misc]
+        self.record = types.NamedTuple((*kinds, WORDS, WORDS, types.int64), fields)
 
 
 register_model(_OperandsType)(OpaqueModel)
@@ -86,6 +91,43 @@ class _PlacesAreIntegers(AttributeTemplate):  # type: ignore[misc]  # numba carr
 @lower_getattr_generic(_OperandsType)
 def _place(context, builder, kind, value, name):
     return context.get_constant(types.int64, kind.places[name])
+
+
+@intrinsic
+def read_operands(typingctx, operands, bases, row, sample):
+    """Return what a row says about a sample: pointers, integers, and the three last arguments."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bases, row, sample = arguments[1:]
+
+        def word(base: Any, at: Any) -> Any:
+            return builder.load(builder.gep(base, [at]))
+
+        def pointer(at: int) -> Any:
+            base = word(bases, word(row, WORD(at)))
+            stride = builder.mul(sample, word(row, WORD(at + 2)))
+            offset = builder.add(word(row, WORD(at + 1)), stride)
+            address = builder.add(base, builder.mul(offset, WORD(4)))
+            return builder.inttoptr(address, context.get_value_type(FLOATS))
+
+        places = list(operands.places.values())
+        pointers = [pointer(at) for at in places[: operands.addresses]]
+        integers = [word(row, WORD(at)) for at in places[operands.addresses :]]
+        return context.make_tuple(
+            builder, signature.return_type, (*pointers, *integers, bases, row, sample)
+        )
+
+    return operands.record(operands, WORDS, WORDS, types.int64), emit
+
+
+@intrinsic
+def as_bytes(typingctx, floats):
+    """Return a pointer to float32 as one to bytes."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(BYTES))
+
+    return BYTES(FLOATS), emit
 
 
 class Base(IntEnum):
@@ -173,21 +215,49 @@ def operation(places: Operands) -> Callable[[Callable[..., None]], Operation]:
     return lambda function: Operation(function, places, FAST)
 
 
-def summing_operation(places: Operands) -> Callable[[Callable[..., None]], Operation]:
-    """Mark an operation whose sums may be split into lanes of a vector, the same way each time."""
-    return lambda function: Operation(function, places, FAST | {"reassoc", "nsz"})
+BODY: Any = None
+PLACES: Any = None
+"""What each copy of `_samples` runs, and on what."""
+
+
+def _samples(bases, row, first, count):
+    for sample in range(first, first + count):
+        BODY(read_operands(PLACES, bases, row, sample))
+
+
+def each_sample(
+    places: Operands, *, sums: bool = False, name: str = ""
+) -> Callable[[Callable[[Any], None]], Operation]:
+    """Mark what an operation does with a sample; it gets a record of these operands.
+
+    Pointers stand at the sample's numbers, or at those that all samples share. The record holds
+    `bases`, `row` and `sample` too. Where `sums`, they may be split into lanes of a vector, the
+    same way each time. One body in several operations has a `name` in each.
+    """
+
+    def mark(function: Callable[[Any], None]) -> Operation:
+        place = function.__code__
+        run = FunctionType(
+            _samples.__code__.replace(
+                co_filename=place.co_filename, co_firstlineno=place.co_firstlineno
+            ),
+            globals()
+            | {
+                "__name__": function.__module__,
+                "BODY": register_jitable(forceinline=True)(function),
+                "PLACES": places,
+            },
+        )
+        run.__module__, run.__qualname__ = function.__module__, name or function.__qualname__
+        return Operation(run, places, FAST | ({"reassoc", "nsz"} if sums else set()))
+
+    return mark
 
 
 @njit(inline="always")
 def operand(bases, row, at, sample):
     """Return the float32 operand described at `row[at]` for a sample."""
     return floats_at(bases[row[at]] + 4 * (row[at + 1] + sample * row[at + 2]))
-
-
-@njit(inline="always")
-def byte_operand(bases, row, at, sample):
-    """Return the byte operand described at `row[at]`; offset and stride count float32 places."""
-    return bytes_at(bases[row[at]] + 4 * (row[at + 1] + sample * row[at + 2]))
 
 
 @njit(

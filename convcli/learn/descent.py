@@ -13,7 +13,7 @@ import numpy.typing as npt
 from convcli.errors import UsageError
 from convcli.learn.model import Model
 from convcli.learn.optimizers import Optimizer
-from convcli.ops.parameters import LINE
+from convcli.ops.program import LINE
 
 Vector = npt.NDArray[np.float32]
 

@@ -14,11 +14,9 @@ from convcli.learn.first_weights import first_buffers, first_weights
 from convcli.net.trace import Trace
 from convcli.net.value import Network
 from convcli.ops import reference
-from convcli.ops.copying import read_bytes, read_floats
 from convcli.ops.executor import Executor
-from convcli.ops.lowering import compile_inference
-from convcli.ops.parameters import Slot, parameter_shapes, slots, views
-from convcli.ops.program import Address
+from convcli.ops.lowering import compile_inference, read_bytes, read_floats
+from convcli.ops.program import Address, Slot, parameter_shapes, slots, views
 from convcli.ops.rule import Array
 
 PREDICTION_BATCH = 128

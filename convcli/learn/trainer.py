@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from convcli.engine.calls import Base, Operation, aligned
 from convcli.errors import InputError
 from convcli.learn.model import Model
-from convcli.ops.copying import read_bytes, read_floats
 from convcli.ops.executor import Executor
-from convcli.ops.lowering import compile_training
+from convcli.ops.lowering import compile_training, read_bytes, read_floats
 from convcli.ops.rule import Array
 
 

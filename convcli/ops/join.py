@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from convcli.engine.calls import Operands, operand, operation
+from convcli.engine.calls import Operands, each_sample
 from convcli.net.trace import Step
 from convcli.ops.program import Address, Map, ProgramBuilder, Tensor
 from convcli.ops.rule import Array, JoinBackward, Kind
@@ -15,18 +17,14 @@ def add(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
     return sum(branches[1:], start=branches[0]), lambda dy: (dy,) * len(branches)
 
 
-def lower_add(program: ProgramBuilder, step: Step, *branches: Tensor) -> Tensor:
+def lower_add(program: ProgramBuilder, step: Step, *branches: Tensor) -> Iterator[Tensor]:
     y = program.tensor(step, *branches)
     for number, branch in enumerate(branches):
         program.copy(y.address, branch.address, y.size, add=number > 0)
-
-    def backward() -> None:
-        dy = program.grad_of(y)
-        for branch in branches:
-            program.accumulate_grad(branch, lambda dx: program.copy(dx, dy, y.size))
-
-    program.on_backward(backward)
-    return y
+    yield y
+    dy = program.grad_of(y)
+    for branch in branches:
+        program.accumulate_grad(branch, lambda dx: program.copy(dx, dy, y.size))
 
 
 def concat(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
@@ -39,25 +37,21 @@ def concat(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
     return np.concatenate(branches, axis=-1), backward
 
 
-def lower_concat(program: ProgramBuilder, step: Step, *branches: Tensor) -> Tensor:
+def lower_concat(program: ProgramBuilder, step: Step, *branches: Tensor) -> Iterator[Tensor]:
     y = program.tensor(step, *branches)
     channels = y.shape[-1]
     cells, own = y.size // channels, [branch.shape[-1] for branch in branches]
     begins = [sum(own[:number]) for number in range(len(own))]
     for branch, begin, width in zip(branches, begins, own, strict=True):
         program.copy(y.address.after(begin), branch.address, width, (cells, channels, width))
+    yield y
+    dy = program.grad_of(y)
+    for branch, begin, width in zip(branches, begins, own, strict=True):
 
-    def backward() -> None:
-        dy = program.grad_of(y)
-        for branch, begin, width in zip(branches, begins, own, strict=True):
+        def write(dx: Address, begin: int = begin, width: int = width) -> None:
+            program.copy(dx, dy.after(begin), width, (cells, width, channels))
 
-            def write(dx: Address, begin: int = begin, width: int = width) -> None:
-                program.copy(dx, dy.after(begin), width, (cells, width, channels))
-
-            program.accumulate_grad(branch, write)
-
-    program.on_backward(backward)
-    return y
+        program.accumulate_grad(branch, write)
 
 
 def multiply(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
@@ -78,43 +72,37 @@ MULTIPLY = Operands("y x gate", "depth height width channels gate_d gate_h gate_
 """The jumps of the gate are zeros along axes over which it is broadcast."""
 
 
-@operation(MULTIPLY)
-def gate_forward(bases, row, first, count):
+@each_sample(MULTIPLY)
+def gate_forward(o):
     """Y = x * gate."""
-    channels = row[MULTIPLY.channels]
-    for sample in range(first, first + count):
-        y, x = operand(bases, row, MULTIPLY.y, sample), operand(bases, row, MULTIPLY.x, sample)
-        gate = operand(bases, row, MULTIPLY.gate, sample)
-        at = 0
-        for i in range(row[MULTIPLY.depth]):
-            for j in range(row[MULTIPLY.height]):
-                for k in range(row[MULTIPLY.width]):
-                    factor = i * row[MULTIPLY.gate_d] + j * row[MULTIPLY.gate_h]
-                    factor += k * row[MULTIPLY.gate_w]
-                    for c in range(channels):
-                        y[at + c] = x[at + c] * gate[factor + c]
-                    at += channels
+    at = 0
+    for i in range(o.depth):
+        for j in range(o.height):
+            for k in range(o.width):
+                factor = i * o.gate_d + j * o.gate_h
+                factor += k * o.gate_w
+                for c in range(o.channels):
+                    o.y[at + c] = o.x[at + c] * o.gate[factor + c]
+                at += o.channels
 
 
-@operation(MULTIPLY)
-def gate_grad(bases, row, first, count):
+@each_sample(MULTIPLY)
+def gate_grad(o):
     """Add dy * x to the gate's gradient; y is a gradient here."""
-    channels = row[MULTIPLY.channels]
-    for sample in range(first, first + count):
-        dy, x = operand(bases, row, MULTIPLY.y, sample), operand(bases, row, MULTIPLY.x, sample)
-        gate = operand(bases, row, MULTIPLY.gate, sample)
-        at = 0
-        for i in range(row[MULTIPLY.depth]):
-            for j in range(row[MULTIPLY.height]):
-                for k in range(row[MULTIPLY.width]):
-                    factor = i * row[MULTIPLY.gate_d] + j * row[MULTIPLY.gate_h]
-                    factor += k * row[MULTIPLY.gate_w]
-                    for c in range(channels):
-                        gate[factor + c] += dy[at + c] * x[at + c]
-                    at += channels
+    at = 0
+    for i in range(o.depth):
+        for j in range(o.height):
+            for k in range(o.width):
+                factor = i * o.gate_d + j * o.gate_h
+                factor += k * o.gate_w
+                for c in range(o.channels):
+                    o.gate[factor + c] += o.y[at + c] * o.x[at + c]
+                at += o.channels
 
 
-def lower_multiply(program: ProgramBuilder, step: Step, x: Tensor, gate: Tensor) -> Tensor:
+def lower_multiply(
+    program: ProgramBuilder, step: Step, x: Tensor, gate: Tensor
+) -> Iterator[Tensor]:
     y, cells = program.tensor(step, x, gate), Map.whole(x.address, x.shape)
     missing = len(x.shape) - len(gate.shape)
     narrow = Map.whole(gate.address, (1,) * missing + gate.shape)
@@ -125,22 +113,18 @@ def lower_multiply(program: ProgramBuilder, step: Step, x: Tensor, gate: Tensor)
         "gate_w": narrow.channels * (narrow.width > 1),
     }  # fmt: skip
     program.sample(gate_forward, y=y.address, x=x.address, gate=gate.address, **sizes)
+    yield y
+    dy = program.grad_of(y)
 
-    def backward() -> None:
-        dy = program.grad_of(y)
+    def write_dx(dx: Address) -> None:
+        program.sample(gate_forward, y=dx, x=dy, gate=gate.address, **sizes)
 
-        def write_dx(dx: Address) -> None:
-            program.sample(gate_forward, y=dx, x=dy, gate=gate.address, **sizes)
+    def write_dgate(dgate: Address) -> None:
+        program.clear(dgate, gate.size)
+        program.sample(gate_grad, y=dy, x=x.address, gate=dgate, **sizes)
 
-        def write_dgate(dgate: Address) -> None:
-            program.clear(dgate, gate.size)
-            program.sample(gate_grad, y=dy, x=x.address, gate=dgate, **sizes)
-
-        program.accumulate_grad(x, write_dx)
-        program.accumulate_grad(gate, write_dgate)
-
-    program.on_backward(backward)
-    return y
+    program.accumulate_grad(x, write_dx)
+    program.accumulate_grad(gate, write_dgate)
 
 
 KINDS = {

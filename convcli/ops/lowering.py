@@ -1,19 +1,143 @@
-"""From a traced network to the program that predicts with it or learns."""
+"""From a traced network to the program that predicts with it or learns.
+
+Samples are read, the layers' rules follow one another, and what they end in is written out or
+compared with the targets. Losses are added up in the shard, loss, correct answers, weight, with
+the gradient of their mean. Their `constants` are three: 1 / (sum of weights of the batch), label
+smoothing, unused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import prod
 
-from convcli.engine.calls import Operation
+import numpy as np
+
+from convcli.engine.calls import (
+    AT,
+    Operands,
+    Operation,
+    bytes_at,
+    each_sample,
+    floats_at,
+    words_at,
+)  # fmt: skip
 from convcli.errors import InputError
 from convcli.net.trace import Step, Trace
-from convcli.ops.copying import write_output
-from convcli.ops.kinds import kind_of
-from convcli.ops.losses import cross_entropy, squared_error
-from convcli.ops.parameters import Slot
-from convcli.ops.program import ProgramBuilder, Tensor
+from convcli.ops import activation, conv, dense, join, norm, pool, rearrange, recurrent
+from convcli.ops.activation import activate, deactivate, softmax
+from convcli.ops.program import ProgramBuilder, Slot, Tensor
+from convcli.ops.rule import Kind
+
+KINDS: dict[str, Kind] = {
+    op: kind
+    for family in (conv, pool, dense, norm, activation, rearrange, recurrent, join)
+    for op, kind in family.KINDS.items()
+}
+"""All kinds of layers that can be run, by the layer class's `op`."""
+
+
+def kind_of(step: Step) -> Kind:
+    """Return what a step is in numbers.
+
+    Raises:
+        InputError: a layer that exists on paper only.
+    """
+    kind = KINDS.get(step.layer.op)
+    if kind is None:
+        raise InputError(
+            f"layer {step.index} {step.name}: {step.op} can be calculated with `shape`, but not "
+            f"run or trained. Leave it out or replace it; {', '.join(sorted(KINDS))} can."
+        )
+    return kind
+
+
+@each_sample(Operands("to factor", "size"))
+def read_bytes(o):
+    """Read a sample of uint8 and scale it: times factor[0], plus factor[1]."""
+    index = words_at(o.bases[AT.index])[o.bases[AT.first] + o.sample]
+    source = bytes_at(o.bases[AT.input] + index * o.size)
+    scale, shift = o.factor[0], o.factor[1]
+    for i in range(o.size):
+        o.to[i] = np.float32(source[i]) * scale + shift
+
+
+@each_sample(Operands("to factor", "size"))
+def read_floats(o):
+    """Read a sample of float32 and scale it."""
+    index = words_at(o.bases[AT.index])[o.bases[AT.first] + o.sample]
+    source = floats_at(o.bases[AT.input] + 4 * index * o.size)
+    scale, shift = o.factor[0], o.factor[1]
+    for i in range(o.size):
+        o.to[i] = source[i] * scale + shift
+
+
+@each_sample(Operands("source", "size"))
+def write_output(o):
+    """Write the sample's last tensor to its place in OUTPUT."""
+    to = floats_at(o.bases[AT.output] + 4 * (o.bases[AT.first] + o.sample) * o.size)
+    for i in range(o.size):
+        to[i] = o.source[i]
+
+
+@each_sample(Operands("dlogits logits probabilities constants", "classes"))
+def cross_entropy(o):
+    """Loss and gradient of softmax followed by cross-entropy, in one.
+
+    TARGET holds int64 labels, SAMPLE_WEIGHT a float32 for every sample. With smoothing e the target
+    is 1 - e for the label and e / classes for all (Szegedy et al. 2016).
+    """
+    sums = floats_at(o.bases[AT.shard])
+    share, smoothing = o.constants[0], o.constants[1]
+    off = smoothing / np.float32(o.classes)
+    softmax(o.probabilities, o.logits, o.classes)
+    place = o.bases[AT.first] + o.sample
+    label = words_at(o.bases[AT.target])[place]
+    weight = floats_at(o.bases[AT.sample_weight])[place]
+    largest, best = o.logits[0], 0
+    mean = np.float32(0.0)
+    for i in range(o.classes):
+        mean += o.logits[i]
+        if o.logits[i] > largest:
+            largest, best = o.logits[i], i
+    total = 0.0
+    for i in range(o.classes):
+        total += np.exp(np.float64(o.logits[i] - largest))
+    level = largest + np.float32(np.log(total))
+    mean /= np.float32(o.classes)
+    wanted = (np.float32(1.0) - smoothing) * o.logits[label] + smoothing * mean
+    sums[0] += weight * (level - wanted)
+    sums[1] += np.float32(1.0 if best == label else 0.0)
+    for i in range(o.classes):
+        o.dlogits[i] = weight * share * (o.probabilities[i] - off)
+    o.dlogits[label] -= weight * share * (np.float32(1.0) - smoothing)
+
+
+@each_sample(Operands("doutput output constants", "outputs"), sums=True)
+def squared_error(o):
+    """Mean squared error: the mean over outputs and samples. TARGET holds float32 rows.
+
+    The largest output is the answer, as it is to every reader of the model; a single one answers
+    nothing.
+    """
+    sums, targets = floats_at(o.bases[AT.shard]), floats_at(o.bases[AT.target])
+    place = o.bases[AT.first] + o.sample
+    weight = floats_at(o.bases[AT.sample_weight])[place] / np.float32(o.outputs)
+    loss = np.float32(0.0)
+    answer, truth = 0, place * o.outputs
+    for i in range(o.outputs):
+        target = place * o.outputs + i
+        error = o.output[i] - targets[target]
+        loss += error * error
+        o.doutput[i] = np.float32(2.0) * weight * o.constants[0] * error
+        if o.output[i] > o.output[answer]:
+            answer = i
+        if targets[target] > targets[truth]:
+            truth = target
+    sums[0] += weight * loss
+    if o.outputs > 1 and answer == truth - place * o.outputs:
+        sums[1] += np.float32(1.0)
 
 
 def compile_inference(
@@ -70,9 +194,22 @@ def _forward(
     program.sample(reader, to=tensor.address, factor=program.scaling, size=tensor.size)
     tensors = {0: tensor}
     for step in steps:
-        tensor = kind_of(step).lower(program, step, *(tensors[source] for source in step.sources))
+        sources = (tensors[source] for source in step.sources)
+        tensor = program.follow(_activated(program, step, *sources))
         tensors[step.index] = tensor
     return tensor
+
+
+def _activated(program: ProgramBuilder, step: Step, *sources: Tensor) -> Iterator[Tensor]:
+    """Run a step's rule with its own activation behind it, and back through both."""
+    rule = kind_of(step).lower(program, step, *sources)
+    y: Tensor = next(rule)
+    kind = step.activation
+    inner = activate(program, kind, y) if kind and not y.activated else y.address
+    yield y
+    if kind:
+        deactivate(program, kind, y, inner)
+    next(rule, None)
 
 
 def _without_softmax(steps: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -6,15 +6,13 @@ adaptive windows need no code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
 
 import numpy as np
-from numba import njit
+from numba.extending import register_jitable
 
-from convcli.engine.calls import Operands, byte_operand, operand, operation
+from convcli.engine.calls import Operands, Operation, as_bytes, each_sample
 from convcli.engine.llvm import (
     LANES,
     add,
@@ -34,7 +32,7 @@ from convcli.layers.base import Layer, Shape
 from convcli.layers.pool import AdaptiveAveragePool, AveragePool, Pool
 from convcli.net.trace import Step
 from convcli.ops.program import Address, MaxPooled, Operand, ProgramBuilder, Tensor, Three
-from convcli.ops.rule import Array, Backward, Context, Kind, Weights, spatial_axes
+from convcli.ops.rule import Array, Backward, Context, Kind, Weights
 
 Span = tuple[int, int, int]
 """First input cell, end, and the number of cells it counts for in a mean."""
@@ -70,56 +68,56 @@ def spans(layer: Layer, input_shape: Shape) -> list[list[Span]]:
     return found
 
 
-def _cells(axes: list[list[Span]]) -> Iterator[tuple[Any, tuple[slice, ...], int]]:
-    """Yield the view of each output cell, that of its window, and the cells it counts for."""
-    for cell in product(*(range(len(axis)) for axis in axes)):
-        chosen = [axis[at] for axis, at in zip(axes, cell, strict=True)]
-        view = tuple(slice(first, end) for first, end, _ in chosen)
-        yield (slice(None), *cell), (slice(None), *view), prod(count for _, _, count in chosen)
-
-
-def _out(layer: Layer, x: Array) -> Array:
+def _pooled(
+    layer: Layer,
+    x: Array,
+    take: Callable[[Array, int], tuple[Array, Callable[[Array], Array]]],
+) -> tuple[Array, Backward]:
+    """Pool window by window; `take` gets a window's cells (N, cells, channels) and their count."""
     axes = spans(layer, x.shape[1:])
-    return np.empty((len(x), *(len(axis) for axis in axes), x.shape[-1]), x.dtype)
+    y = np.empty((len(x), *map(len, axes), x.shape[-1]), x.dtype)
+    backs = []
+    for cell in np.ndindex(y.shape[1:-1]):
+        chosen = [axis[at] for axis, at in zip(axes, cell, strict=True)]
+        view = (slice(None), *(slice(first, end) for first, end, _ in chosen))
+        window = x[view].reshape(len(x), -1, x.shape[-1])
+        y[:, *cell], give = take(window, prod(count for _, _, count in chosen))
+        backs.append((cell, view, give))
+
+    def backward(dy: Array) -> tuple[Array, Weights]:
+        dx, dy_cells = np.zeros_like(x), dy.reshape(y.shape)
+        for cell, view, give in backs:
+            dx[view] += give(dy_cells[:, *cell]).reshape(dx[view].shape)
+        return dx, {}
+
+    return y.reshape(len(x), *layer.output_shape(x.shape[1:])), backward
 
 
 def max_pool(layer: Layer, weights: Weights, x: Array, context: Context) -> tuple[Array, Backward]:
     """The largest cell of each window; the gradient goes to the first of equals alone."""
-    axes, y = spans(layer, x.shape[1:]), _out(layer, x)
-    chosen = np.empty(y.shape, np.int64)
-    for at, view, _ in _cells(axes):
-        window = x[view].reshape(len(x), -1, x.shape[-1])
-        chosen[at] = window.argmax(axis=1)
-        y[at] = window.max(axis=1)
-    shape = (len(x), *layer.output_shape(x.shape[1:]))
 
-    def backward(dy: Array) -> tuple[Array, Weights]:
-        dx, dy_cells = np.zeros_like(x), dy.reshape(y.shape)
-        for at, view, _ in _cells(axes):
-            part = np.zeros((len(x), dx[view][0, ..., 0].size, x.shape[-1]), x.dtype)
-            np.put_along_axis(part, chosen[at][:, None], dy_cells[at][:, None], axis=1)
-            dx[view] += part.reshape(dx[view].shape)
-        return dx, {}
+    def take(window: Array, count: int) -> tuple[Array, Callable[[Array], Array]]:
+        chosen = window.argmax(axis=1, keepdims=True)
 
-    return y.reshape(shape), backward
+        def give(dy: Array) -> Array:
+            part = np.zeros(window.shape, x.dtype)
+            np.put_along_axis(part, chosen, dy[:, None], axis=1)
+            return part
+
+        return window.max(axis=1), give
+
+    return _pooled(layer, x, take)
 
 
 def avg_pool(layer: Layer, weights: Weights, x: Array, context: Context) -> tuple[Array, Backward]:
     """The mean of each window; each cell gets its share of the gradient."""
-    axes, y = spans(layer, x.shape[1:]), _out(layer, x)
-    inner = spatial_axes(x)
-    for at, view, count in _cells(axes):
-        y[at] = x[view].sum(axis=inner) / count
-    shape = (len(x), *layer.output_shape(x.shape[1:]))
 
-    def backward(dy: Array) -> tuple[Array, Weights]:
-        dx, dy_cells = np.zeros_like(x), dy.reshape(y.shape)
-        for at, view, count in _cells(axes):
-            share = dy_cells[at] / count
-            dx[view] += share.reshape(len(x), *(1 for _ in inner), -1)
-        return dx, {}
+    def take(window: Array, count: int) -> tuple[Array, Callable[[Array], Array]]:
+        return window.sum(axis=1) / count, lambda dy: np.repeat(
+            (dy / count)[:, None], window.shape[1], axis=1
+        )
 
-    return y.reshape(shape), backward
+    return _pooled(layer, x, take)
 
 
 CUT_OFF = 255
@@ -134,204 +132,144 @@ POOL = Operands(
 """Of all pools; x and y are gradients on the way back. depth, height and width count output cells,
 `disjoint` windows write each cell of x once; behind `spans` stands a `Span` for every output cell
 of each axis."""
+NO_CHOICE, LOWEST = np.float32(0.0), np.float32(-np.inf)
 
 
-@njit(inline="always")
-def _spans(row, od, oh, ow):
-    h_at = POOL.spans + 3 * (row[POOL.depth] + oh)
-    w_at = POOL.spans + 3 * (row[POOL.depth] + row[POOL.height] + ow)
-    return POOL.spans + 3 * od, h_at, w_at
+def _each_window(work: Callable[..., None]) -> Operation:
+    """Make an operation of `work(o, d, h, w, cell, c)`: a window's spans, its cell, channels."""
+    inlined = register_jitable(forceinline=True)(work)
 
-
-@operation(POOL)
-def max_forward(bases, row, first, count):
-    """Write the largest cell of each window and which it was, as a byte."""
-    channels, pitch = row[POOL.channels], row[POOL.pitch]
-    low = splat(np.float32(-np.inf))
-    for sample in range(first, first + count):
-        x, y = operand(bases, row, POOL.x, sample), operand(bases, row, POOL.y, sample)
-        choice = byte_operand(bases, row, POOL.choice, sample)
-        wide = operand(bases, row, POOL.choice, sample)
+    def run(o):
         cell = 0
-        for od in range(row[POOL.depth]):
-            for oh in range(row[POOL.height]):
-                for ow in range(row[POOL.width]):
-                    d, h, w = _spans(row, od, oh, ow)
-                    for c in range(0, channels, LANES):
-                        best, chosen = low, splat(np.float32(0.0))
-                        tap = np.float32(0.0)
-                        for i in range(row[d], row[d + 1]):
-                            for j in range(row[h], row[h + 1]):
-                                at = i * row[POOL.plane] + j * row[POOL.line]
-                                at += row[w] * channels + c
-                                for _ in range(row[w + 1] - row[w]):
-                                    value = load(advance(x, at), channels - c)
-                                    chosen = where_greater(value, best, splat(tap), chosen)
-                                    best = where_greater(value, best, value, best)
-                                    tap += np.float32(1.0)
-                                    at += channels
-                        if row[POOL.relu_fused]:
-                            zero = splat(np.float32(0.0))
-                            none = splat(np.float32(CUT_OFF if pitch else -1))
-                            chosen = where_greater(best, zero, chosen, none)
-                        store(advance(y, cell * channels + c), best, channels - c)
-                        if pitch:
-                            store_bytes(advance(choice, cell * pitch + c), chosen)
-                        else:
-                            store(advance(wide, cell * channels + c), chosen, channels - c)
+        for d in range(POOL.spans, POOL.spans + 3 * o.depth, 3):
+            first = POOL.spans + 3 * o.depth
+            for h in range(first, first + 3 * o.height, 3):
+                across = first + 3 * o.height
+                for w in range(across, across + 3 * o.width, 3):
+                    for c in range(0, o.channels, LANES):
+                        inlined(o, d, h, w, cell, c)
                     cell += 1
 
+    return each_sample(POOL, name=work.__name__)(run)
 
-@operation(POOL)
-def max_forward_2x2(bases, row, first, count):
+
+@_each_window
+def max_forward(o, d, h, w, cell, c):
+    """Write the largest cell of a window and which it was, as a byte."""
+    row, rest = o.row, o.channels - c
+    best, chosen = splat(LOWEST), splat(NO_CHOICE)
+    tap = np.float32(0.0)
+    for i in range(row[d], row[d + 1]):
+        for j in range(row[h], row[h + 1]):
+            at = i * o.plane + j * o.line + row[w] * o.channels + c
+            for _ in range(row[w + 1] - row[w]):
+                value = load(advance(o.x, at), rest)
+                chosen = where_greater(value, best, splat(tap), chosen)
+                best = where_greater(value, best, value, best)
+                tap += np.float32(1.0)
+                at += o.channels
+    if o.relu_fused:
+        none = splat(np.float32(CUT_OFF if o.pitch else -1))
+        chosen = where_greater(best, splat(np.float32(0.0)), chosen, none)
+    store(advance(o.y, cell * o.channels + c), best, rest)
+    if o.pitch:
+        store_bytes(advance(as_bytes(o.choice), cell * o.pitch + c), chosen)
+    else:
+        store(advance(o.choice, cell * o.channels + c), chosen, rest)
+
+
+@_each_window
+def max_backward(o, d, h, w, cell, c):
+    """Add a gradient to the chosen cell; x begins as zeros."""
+    row, rest = o.row, o.channels - c
+    slope = load(advance(o.y, cell * o.channels + c), rest)
+    if o.pitch:
+        chosen = load_bytes(advance(as_bytes(o.choice), cell * o.pitch + c))
+    else:
+        chosen = load(advance(o.choice, cell * o.channels + c), rest)
+    tap = np.float32(0.0)
+    for i in range(row[d], row[d + 1]):
+        for j in range(row[h], row[h + 1]):
+            at = i * o.plane + j * o.line + row[w] * o.channels + c
+            for _ in range(row[w + 1] - row[w]):
+                place = advance(o.x, at)
+                part = where_equal(chosen, splat(tap), slope, splat(np.float32(0.0)))
+                if not o.disjoint:
+                    part = add(part, load(place, rest))
+                store(place, part, rest)
+                tap += np.float32(1.0)
+                at += o.channels
+
+
+@_each_window
+def avg_forward(o, d, h, w, cell, c):
+    """Write the mean of a window."""
+    row, rest = o.row, o.channels - c
+    total = splat(np.float32(0.0))
+    for i in range(row[d], row[d + 1]):
+        for j in range(row[h], row[h + 1]):
+            at = i * o.plane + j * o.line + row[w] * o.channels + c
+            for _ in range(row[w + 1] - row[w]):
+                total = add(total, load(advance(o.x, at), rest))
+                at += o.channels
+    share = splat(np.float32(1.0 / (row[d + 2] * row[h + 2] * row[w + 2])))
+    store(advance(o.y, cell * o.channels + c), times(total, share), rest)
+
+
+@_each_window
+def avg_backward(o, d, h, w, cell, c):
+    """Share a gradient among the cells of its window."""
+    row, rest = o.row, o.channels - c
+    share = splat(np.float32(1.0 / (row[d + 2] * row[h + 2] * row[w + 2])))
+    slope = load(advance(o.y, cell * o.channels + c), rest)
+    for i in range(row[d], row[d + 1]):
+        for j in range(row[h], row[h + 1]):
+            at = i * o.plane + j * o.line + row[w] * o.channels + c
+            for _ in range(row[w + 1] - row[w]):
+                place = advance(o.x, at)
+                if o.disjoint:
+                    store(place, times(slope, share), rest)
+                else:
+                    store(place, fused(slope, share, load(place, rest)), rest)
+                at += o.channels
+
+
+@each_sample(POOL)
+def max_forward_2x2(o):
     """Do what `max_forward` does for windows of 2x2 cells, stride 2, no padding."""
-    channels, pitch, line = row[POOL.channels], row[POOL.pitch], row[POOL.line]
-    zero, none = splat(np.float32(0.0)), splat(np.float32(CUT_OFF))
-    one, two, three = splat(np.float32(1.0)), splat(np.float32(2.0)), splat(np.float32(3.0))
-    relu = row[POOL.relu_fused]
-    for sample in range(first, first + count):
-        x, y = operand(bases, row, POOL.x, sample), operand(bases, row, POOL.y, sample)
-        choice = byte_operand(bases, row, POOL.choice, sample)
-        for oh in range(row[POOL.height]):
-            for ow in range(row[POOL.width]):
-                cell = oh * row[POOL.width] + ow
-                for c in range(0, channels, LANES):
-                    rest = channels - c
-                    at = 2 * oh * line + 2 * ow * channels + c
-                    best = load(advance(x, at), rest)
-                    value = load(advance(x, at + channels), rest)
-                    chosen = where_greater(value, best, one, zero)
-                    best = where_greater(value, best, value, best)
-                    value = load(advance(x, at + line), rest)
-                    chosen = where_greater(value, best, two, chosen)
-                    best = where_greater(value, best, value, best)
-                    value = load(advance(x, at + line + channels), rest)
-                    chosen = where_greater(value, best, three, chosen)
-                    best = where_greater(value, best, value, best)
-                    if relu:
-                        chosen = where_greater(best, zero, chosen, none)
-                    store(advance(y, cell * channels + c), best, rest)
-                    store_bytes(advance(choice, cell * pitch + c), chosen)
+    for cell in range(o.height * o.width):
+        corner = 2 * (cell // o.width) * o.line + 2 * (cell % o.width) * o.channels
+        for c in range(0, o.channels, LANES):
+            rest = o.channels - c
+            best, chosen = splat(LOWEST), splat(NO_CHOICE)
+            for tap in range(4):
+                at = corner + (tap >> 1) * o.line + (tap & 1) * o.channels + c
+                value = load(advance(o.x, at), rest)
+                chosen = where_greater(value, best, splat(np.float32(tap)), chosen)
+                best = where_greater(value, best, value, best)
+            if o.relu_fused:
+                cut = splat(np.float32(CUT_OFF))
+                chosen = where_greater(best, splat(np.float32(0.0)), chosen, cut)
+            store(advance(o.y, cell * o.channels + c), best, rest)
+            store_bytes(advance(as_bytes(o.choice), cell * o.pitch + c), chosen)
 
 
-@operation(POOL)
-def max_backward(bases, row, first, count):
-    """Add each gradient to the chosen cell; x begins as zeros."""
-    channels, pitch = row[POOL.channels], row[POOL.pitch]
-    zero = splat(np.float32(0.0))
-    for sample in range(first, first + count):
-        x, y = operand(bases, row, POOL.x, sample), operand(bases, row, POOL.y, sample)
-        choice = byte_operand(bases, row, POOL.choice, sample)
-        wide = operand(bases, row, POOL.choice, sample)
-        cell = 0
-        for od in range(row[POOL.depth]):
-            for oh in range(row[POOL.height]):
-                for ow in range(row[POOL.width]):
-                    d, h, w = _spans(row, od, oh, ow)
-                    for c in range(0, channels, LANES):
-                        slope = load(advance(y, cell * channels + c), channels - c)
-                        if pitch:
-                            chosen = load_bytes(advance(choice, cell * pitch + c))
-                        else:
-                            chosen = load(advance(wide, cell * channels + c), channels - c)
-                        tap = np.float32(0.0)
-                        for i in range(row[d], row[d + 1]):
-                            for j in range(row[h], row[h + 1]):
-                                at = i * row[POOL.plane] + j * row[POOL.line]
-                                at += row[w] * channels + c
-                                for _ in range(row[w + 1] - row[w]):
-                                    place = advance(x, at)
-                                    part = where_equal(chosen, splat(tap), slope, zero)
-                                    if not row[POOL.disjoint]:
-                                        part = add(part, load(place, channels - c))
-                                    store(place, part, channels - c)
-                                    tap += np.float32(1.0)
-                                    at += channels
-                    cell += 1
-
-
-@operation(POOL)
-def max_backward_2x2(bases, row, first, count):
+@each_sample(POOL)
+def max_backward_2x2(o):
     """Do what `max_backward` does for windows of 2x2 cells, stride 2, no padding."""
-    channels, pitch, line = row[POOL.channels], row[POOL.pitch], row[POOL.line]
-    zero, one = splat(np.float32(0.0)), splat(np.float32(1.0))
-    two, three = splat(np.float32(2.0)), splat(np.float32(3.0))
-    for sample in range(first, first + count):
-        x, y = operand(bases, row, POOL.x, sample), operand(bases, row, POOL.y, sample)
-        choice = byte_operand(bases, row, POOL.choice, sample)
-        for oh in range(row[POOL.height]):
-            for ow in range(row[POOL.width]):
-                cell = oh * row[POOL.width] + ow
-                for c in range(0, channels, LANES):
-                    rest = channels - c
-                    at = 2 * oh * line + 2 * ow * channels + c
-                    slope = load(advance(y, cell * channels + c), rest)
-                    chosen = load_bytes(advance(choice, cell * pitch + c))
-                    store(advance(x, at), where_equal(chosen, zero, slope, zero), rest)
-                    part = where_equal(chosen, one, slope, zero)
-                    store(advance(x, at + channels), part, rest)
-                    part = where_equal(chosen, two, slope, zero)
-                    store(advance(x, at + line), part, rest)
-                    part = where_equal(chosen, three, slope, zero)
-                    store(advance(x, at + line + channels), part, rest)
+    for cell in range(o.height * o.width):
+        corner = 2 * (cell // o.width) * o.line + 2 * (cell % o.width) * o.channels
+        for c in range(0, o.channels, LANES):
+            rest = o.channels - c
+            slope = load(advance(o.y, cell * o.channels + c), rest)
+            chosen = load_bytes(advance(as_bytes(o.choice), cell * o.pitch + c))
+            for tap in range(4):
+                at = corner + (tap >> 1) * o.line + (tap & 1) * o.channels + c
+                part = where_equal(chosen, splat(np.float32(tap)), slope, splat(np.float32(0.0)))
+                store(advance(o.x, at), part, rest)
 
 
-@operation(POOL)
-def avg_forward(bases, row, first, count):
-    """Write the mean of each window."""
-    channels = row[POOL.channels]
-    for sample in range(first, first + count):
-        x, y = operand(bases, row, POOL.x, sample), operand(bases, row, POOL.y, sample)
-        cell = 0
-        for od in range(row[POOL.depth]):
-            for oh in range(row[POOL.height]):
-                for ow in range(row[POOL.width]):
-                    d, h, w = _spans(row, od, oh, ow)
-                    share = splat(np.float32(1.0 / (row[d + 2] * row[h + 2] * row[w + 2])))
-                    for c in range(0, channels, LANES):
-                        total = splat(np.float32(0.0))
-                        for i in range(row[d], row[d + 1]):
-                            for j in range(row[h], row[h + 1]):
-                                at = i * row[POOL.plane] + j * row[POOL.line]
-                                at += row[w] * channels + c
-                                for _ in range(row[w + 1] - row[w]):
-                                    total = add(total, load(advance(x, at), channels - c))
-                                    at += channels
-                        store(advance(y, cell * channels + c), times(total, share), channels - c)
-                    cell += 1
-
-
-@operation(POOL)
-def avg_backward(bases, row, first, count):
-    """Share each gradient among the cells of its window."""
-    channels = row[POOL.channels]
-    for sample in range(first, first + count):
-        x, y = operand(bases, row, POOL.x, sample), operand(bases, row, POOL.y, sample)
-        cell = 0
-        for od in range(row[POOL.depth]):
-            for oh in range(row[POOL.height]):
-                for ow in range(row[POOL.width]):
-                    d, h, w = _spans(row, od, oh, ow)
-                    share = splat(np.float32(1.0 / (row[d + 2] * row[h + 2] * row[w + 2])))
-                    for c in range(0, channels, LANES):
-                        slope = load(advance(y, cell * channels + c), channels - c)
-                        part = times(slope, share)
-                        for i in range(row[d], row[d + 1]):
-                            for j in range(row[h], row[h + 1]):
-                                at = i * row[POOL.plane] + j * row[POOL.line]
-                                at += row[w] * channels + c
-                                for _ in range(row[w + 1] - row[w]):
-                                    place = advance(x, at)
-                                    if row[POOL.disjoint]:
-                                        store(place, part, channels - c)
-                                    else:
-                                        old = load(place, channels - c)
-                                        store(place, fused(slope, share, old), channels - c)
-                                    at += channels
-                    cell += 1
-
-
-def lower_pool(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+def lower_pool(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
     """Max, average, global and adaptive pooling."""
     y, source = program.tensor(step, x), x.map
     axes = spans(step.layer, step.input_shapes[0])
@@ -359,20 +297,17 @@ def lower_pool(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
     even = disjoint and flat and all(len(sizes) == 1 for sizes in widths)
     if x.sparse_grad_ok and takes_max and pitch and even:
         x.pooled = MaxPooled(y, choice, pitch, (widths[0].pop(), widths[1].pop()))
-        return y
+    yield y
+    if x.pooled is not None:
+        return
+    dy = program.grad_of(y)
 
-    def backward() -> None:
-        dy = program.grad_of(y)
+    def write(dx: Address) -> None:
+        if not disjoint:
+            program.clear(dx, x.size)
+        program.sample(back, x=dx, y=dy, relu_fused=0, **windows)
 
-        def write(dx: Address) -> None:
-            if not disjoint:
-                program.clear(dx, x.size)
-            program.sample(back, x=dx, y=dy, relu_fused=0, **windows)
-
-        program.accumulate_grad(x, write)
-
-    program.on_backward(backward)
-    return y
+    program.accumulate_grad(x, write)
 
 
 def _are_disjoint(axes: list[list[Span]], extents: Three) -> bool:

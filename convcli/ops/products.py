@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convcli.engine.calls import Operands, operand, operation
+from convcli.engine.calls import Operands, each_sample, operand, operation
 from convcli.engine.llvm import advance
 from convcli.engine.tile import Extent, Left, Right, Rows, tile
 from convcli.ops.program import Address, Map, Program, Three
@@ -65,29 +65,23 @@ def product(bases, row, first, count):
                     )
 
 
-FLIP = Operands("to source", "taps groups inputs outputs reverse")
-
-
-@operation(FLIP)
-def flip_kernel(bases, row, first, count):
+@each_sample(Operands("to source", "taps groups inputs outputs reverse"))
+def flip_kernel(o):
     """Flip a kernel for the input gradient: taps reversed, in and out channels exchanged.
 
     Written once a batch, from [tap][input][group, output] to [tap][output][group, input]; inputs
     and outputs are those of a group.
     """
-    to, source = operand(bases, row, FLIP.to, 0), operand(bases, row, FLIP.source, 0)
-    taps, groups = row[FLIP.taps], row[FLIP.groups]
-    inputs, outputs = row[FLIP.inputs], row[FLIP.outputs]
-    size = groups * inputs * outputs
-    for tap in range(taps):
-        there = taps - 1 - tap if row[FLIP.reverse] else tap
-        for group in range(groups):
-            for begin in range(0, inputs, CACHE_LINE):  # a line of `to` at a time
-                end = min(begin + CACHE_LINE, inputs)
-                for o in range(outputs):
+    size = o.groups * o.inputs * o.outputs
+    for tap in range(o.taps):
+        there = o.taps - 1 - tap if o.reverse else tap
+        for group in range(o.groups):
+            for begin in range(0, o.inputs, CACHE_LINE):  # a line of `to` at a time
+                end = min(begin + CACHE_LINE, o.inputs)
+                for n in range(o.outputs):
                     for i in range(begin, end):
-                        to[there * size + (o * groups + group) * inputs + i] = source[
-                            tap * size + (i * groups + group) * outputs + o
+                        o.to[there * size + (n * o.groups + group) * o.inputs + i] = o.source[
+                            tap * size + (i * o.groups + group) * o.outputs + n
                         ]
 
 

@@ -6,18 +6,89 @@ lies is decided when all are known, see `layout`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 
-from convcli.engine.calls import Base, Operation
+from convcli.engine.calls import Base, Operands, Operation, each_sample
 from convcli.net.trace import Step, Trace
-from convcli.ops.copying import clear, copy
-from convcli.ops.parameters import LINE, Slot
+from convcli.ops.rule import Array
+
+LINE = 16
+"""Arrays begin on cache lines, 16 float32; the gaps are zeros and stay zeros."""
 
 Three = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One array in the flat vector that optimizers step."""
+
+    offset: int
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return prod(self.shape)
+
+
+def slots(arrays: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Slot], int]:
+    """Return each array's slot, in order, and the length of the vector that holds all.
+
+    >>> slots({"a": (3, 2), "b": (4,)})
+    ({'a': Slot(offset=0, shape=(3, 2)), 'b': Slot(offset=16, shape=(4,))}, 32)
+    """
+    found, offset = {}, 0
+    for name, shape in arrays.items():
+        found[name] = Slot(offset, shape)
+        offset += lines(prod(shape))
+    return found, offset
+
+
+def parameter_shapes(trace: Trace) -> dict[str, tuple[int, ...]]:
+    """Return `step.weight` -> shape of everything that is learned."""
+    return {
+        f"{step.name}.{name}": shape for step in trace.steps for name, shape in step.weights.items()
+    }
+
+
+def views(places: Mapping[str, Slot], flat: Array) -> dict[str, Array]:
+    """Return each array as a view on the flat vector."""
+    return {
+        name: flat[slot.offset : slot.offset + slot.size].reshape(slot.shape)
+        for name, slot in places.items()
+    }
+
+
+@each_sample(Operands("to", "size"))
+def clear(o):
+    """Write zeros."""
+    for i in range(o.size):
+        o.to[i] = 0.0
+
+
+@each_sample(
+    Operands(
+        "to source",
+        "run outer outer_to outer_from middle middle_to middle_from inner inner_to inner_from add",
+    )
+)
+def copy(o):
+    """Copy runs of numbers in three loops, or add them to what is there."""
+    for i in range(o.outer):
+        for j in range(o.middle):
+            for k in range(o.inner):
+                to = i * o.outer_to + j * o.middle_to + k * o.inner_to
+                at = i * o.outer_from + j * o.middle_from + k * o.inner_from
+                if o.add:
+                    for n in range(o.run):
+                        o.to[to + n] += o.source[at + n]
+                else:
+                    for n in range(o.run):
+                        o.to[to + n] = o.source[at + n]
 
 
 @dataclass(eq=False)
@@ -119,6 +190,8 @@ class Tensor:
     address: Address
     needs_grad: bool
     grad: Address | None = None
+    activated: bool = False
+    """Whether what wrote it has applied the layer's own activation."""
     relu_fused: bool = False
     """A ReLU whose gradient the following pooling applies."""
     sparse_grad_ok: bool = False
@@ -292,7 +365,7 @@ class ProgramBuilder(Program):
         self.statistics: dict[str, Address] = {}
         self.scaling = self.constant([1.0, 0.0])
         self.loss_constants = self.zeros(3)
-        self._tape: list[Callable[[], None]] = []
+        self._tape: list[Iterator[Tensor]] = []
         self._readers: dict[int, list[Step]] = {}
         for step in trace.steps:
             for source in step.sources:
@@ -353,14 +426,16 @@ class ProgramBuilder(Program):
         readers = self._readers.get(step.index, [])
         return readers[0] if len(readers) == 1 else None
 
-    def on_backward(self, half: Callable[[], None]) -> None:
-        """Remember the backward half of the instructions just appended."""
-        self._tape.append(half)
+    def follow(self, rule: Iterator[Tensor]) -> Tensor:
+        """Run a rule up to its tensor; what comes after is its backward half."""
+        tensor = next(rule)
+        self._tape.append(rule)
+        return tensor
 
     def backward(self) -> None:
         """Append the backward halves, last layer first."""
         while self._tape:
-            self._tape.pop()()
+            next(self._tape.pop(), None)
 
     def grad_of(self, tensor: Tensor) -> Address:
         """Return the complete gradient of a tensor; zeros when nothing reads it."""
@@ -384,6 +459,16 @@ class ProgramBuilder(Program):
         part = self.buffer(tensor.size)
         write(part)
         self.copy(tensor.grad, part, tensor.size, add=True)
+
+    def grad_through(self, step: Step, x: Tensor, write: Callable[[Address], None]) -> None:
+        """Let `write` append what gives the gradients of `x` and of the step's parameters, in one.
+
+        That of `x` is thrown away where only the parameters learn.
+        """
+        if x.needs_grad:
+            self.accumulate_grad(x, write)
+        elif self.learns(step):
+            write(self.buffer(x.size))
 
 
 def lines(size: int) -> int:

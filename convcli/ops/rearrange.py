@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
 
-from convcli.engine.calls import Operands, operand, operation
+from convcli.engine.calls import Operands, each_sample
 from convcli.engine.llvm import LANES, advance, fused, load, splat, store
 from convcli.layers.rearrange import ChannelShuffle, Crop, Pad, Upsample
 from convcli.net.trace import Step
@@ -90,53 +91,41 @@ def upsample(
     return through(x, False), lambda dy: (through(dy, True), {})
 
 
-def lower_pad(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+def lower_pad(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
     y, source = program.tensor(step, x), x.map
     before = three(tuple(pair[0] for pair in cast(Pad, step.layer).cells), 0)
     program.clear(y.address, y.size)
     program.copy_map(y.map.inside(before, source.extent), source)
-
-    def backward() -> None:
-        inside = program.grad_map(y).inside(before, source.extent)
-        program.accumulate_grad(x, lambda dx: program.copy_map(Map.whole(dx, x.shape), inside))
-
-    program.on_backward(backward)
-    return y
+    yield y
+    inside = program.grad_map(y).inside(before, source.extent)
+    program.accumulate_grad(x, lambda dx: program.copy_map(Map.whole(dx, x.shape), inside))
 
 
-def lower_crop(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+def lower_crop(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
     y = program.tensor(step, x)
     out = y.map
     before = three(tuple(pair[0] for pair in cast(Crop, step.layer).cells), 0)
     program.copy_map(out, x.map.inside(before, out.extent))
+    yield y
+    dy = program.grad_map(y)
 
-    def backward() -> None:
-        dy = program.grad_map(y)
+    def write(dx: Address) -> None:
+        program.clear(dx, x.size)
+        program.copy_map(Map.whole(dx, x.shape).inside(before, out.extent), dy)
 
-        def write(dx: Address) -> None:
-            program.clear(dx, x.size)
-            program.copy_map(Map.whole(dx, x.shape).inside(before, out.extent), dy)
-
-        program.accumulate_grad(x, write)
-
-    program.on_backward(backward)
-    return y
+    program.accumulate_grad(x, write)
 
 
-def lower_shuffle(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+def lower_shuffle(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
     y, channels = program.tensor(step, x), x.shape[-1]
     groups = cast(ChannelShuffle, step.layer).groups
     width, cells = channels // groups, (x.size // channels, channels, channels)
     program.copy(y.address, x.address, 1, cells, (groups, 1, width), (width, groups, 1))
-
-    def backward() -> None:
-        dy = program.grad_of(y)
-        program.accumulate_grad(
-            x, lambda dx: program.copy(dx, dy, 1, cells, (groups, width, 1), (width, 1, groups))
-        )
-
-    program.on_backward(backward)
-    return y
+    yield y
+    dy = program.grad_of(y)
+    program.accumulate_grad(
+        x, lambda dx: program.copy(dx, dy, 1, cells, (groups, width, 1), (width, 1, groups))
+    )
 
 
 UPSAMPLE = Operands(
@@ -147,47 +136,43 @@ UPSAMPLE = Operands(
 gradients."""
 
 
-@operation(UPSAMPLE)
-def weigh_neighbors(bases, row, first, count):
+@each_sample(UPSAMPLE)
+def weigh_neighbors(o):
     """Write weighted neighbors, or give their gradients back."""
-    channels, near, back = row[UPSAMPLE.channels], UPSAMPLE.neighbors, row[UPSAMPLE.backward]
-    weights = operand(bases, row, UPSAMPLE.weights, 0)
-    h0 = 2 * row[UPSAMPLE.depth]
-    w0 = h0 + 2 * row[UPSAMPLE.height]
-    for sample in range(first, first + count):
-        small = operand(bases, row, UPSAMPLE.small, sample)
-        large = operand(bases, row, UPSAMPLE.large, sample)
-        cell = 0
-        for i in range(row[UPSAMPLE.depth]):
-            for j in range(row[UPSAMPLE.height]):
-                for k in range(row[UPSAMPLE.width]):
-                    for c in range(0, channels, LANES):
-                        place = advance(large, cell * channels + c)
-                        value = splat(ZERO)
-                        if back:
-                            value = load(place, channels - c)
-                        for corner in range(8):
-                            d = 2 * i + (corner >> 2)
-                            h = h0 + 2 * j + ((corner >> 1) & 1)
-                            w = w0 + 2 * k + (corner & 1)
-                            weight = weights[d] * weights[h] * weights[w]
-                            if weight == ZERO:
-                                continue
-                            at = row[near + d] * row[UPSAMPLE.plane]
-                            at += row[near + h] * row[UPSAMPLE.line]
-                            at += row[near + w] * channels + c
-                            source = load(advance(small, at), channels - c)
-                            if back:
-                                source = fused(value, splat(weight), source)
-                                store(advance(small, at), source, channels - c)
-                            else:
-                                value = fused(source, splat(weight), value)
-                        if not back:
-                            store(place, value, channels - c)
-                    cell += 1
+    near = UPSAMPLE.neighbors
+    h0 = 2 * o.depth
+    w0 = h0 + 2 * o.height
+    cell = 0
+    for i in range(o.depth):
+        for j in range(o.height):
+            for k in range(o.width):
+                for c in range(0, o.channels, LANES):
+                    place = advance(o.large, cell * o.channels + c)
+                    value = splat(ZERO)
+                    if o.backward:
+                        value = load(place, o.channels - c)
+                    for corner in range(8):
+                        d = 2 * i + (corner >> 2)
+                        h = h0 + 2 * j + ((corner >> 1) & 1)
+                        w = w0 + 2 * k + (corner & 1)
+                        weight = o.weights[d] * o.weights[h] * o.weights[w]
+                        if weight == ZERO:
+                            continue
+                        at = o.row[near + d] * o.plane
+                        at += o.row[near + h] * o.line
+                        at += o.row[near + w] * o.channels + c
+                        source = load(advance(o.small, at), o.channels - c)
+                        if o.backward:
+                            source = fused(value, splat(weight), source)
+                            store(advance(o.small, at), source, o.channels - c)
+                        else:
+                            value = fused(source, splat(weight), value)
+                    if not o.backward:
+                        store(place, value, o.channels - c)
+                cell += 1
 
 
-def lower_upsample(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+def lower_upsample(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
     """The same weighted neighbors both ways."""
     layer, y = cast(Upsample, step.layer), program.tensor(step, x)
     source, out = x.map, y.map
@@ -207,21 +192,17 @@ def lower_upsample(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
         weigh_neighbors, small=x.address, large=y.address, weights=table, backward=0,
         neighbors=listed, **sizes,
     )  # fmt: skip
+    yield y
+    dy = program.grad_of(y)
 
-    def backward() -> None:
-        dy = program.grad_of(y)
+    def write(dx: Address) -> None:
+        program.clear(dx, x.size)
+        program.sample(
+            weigh_neighbors, small=dx, large=dy, weights=table, backward=1, neighbors=listed,
+            **sizes,
+        )  # fmt: skip
 
-        def write(dx: Address) -> None:
-            program.clear(dx, x.size)
-            program.sample(
-                weigh_neighbors, small=dx, large=dy, weights=table, backward=1, neighbors=listed,
-                **sizes,
-            )  # fmt: skip
-
-        program.accumulate_grad(x, write)
-
-    program.on_backward(backward)
-    return y
+    program.accumulate_grad(x, write)
 
 
 KINDS = {

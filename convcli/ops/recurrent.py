@@ -5,11 +5,12 @@ Gates follow one another in the order i f g o, `units` each.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
 
-from convcli.engine.calls import Operands, operand, operation
+from convcli.engine.calls import Operands, each_sample
 from convcli.engine.elementary import hyperbolic_tangent, logistic
 from convcli.layers.recurrent import LSTM
 from convcli.net.trace import Step
@@ -72,58 +73,38 @@ def lstm(layer: LSTM, weights: Weights, x: Array, context: Context) -> tuple[Arr
     return (hidden[1:].swapaxes(0, 1) if layer.sequence else hidden[-1]), backward
 
 
-CELL = Operands("gates before after hidden", "units")
-
-
-@operation(CELL)
-def lstm_forward(bases, row, first, count):
+@each_sample(Operands("gates before after hidden", "units"))
+def lstm_forward(cell):
     """C' = f c + i g, h' = o tanh(c'), for one step; the gates are activated in place."""
-    units = row[CELL.units]
-    for sample in range(first, first + count):
-        gates = operand(bases, row, CELL.gates, sample)
-        before = operand(bases, row, CELL.before, sample)
-        after = operand(bases, row, CELL.after, sample)
-        hidden = operand(bases, row, CELL.hidden, sample)
-        for u in range(units):
-            i, f = logistic(gates[u]), logistic(gates[units + u])
-            g, o = hyperbolic_tangent(gates[2 * units + u]), logistic(gates[3 * units + u])
-            cell = f * before[u] + i * g
-            gates[u], gates[units + u] = i, f
-            gates[2 * units + u], gates[3 * units + u] = g, o
-            after[u] = cell
-            hidden[u] = o * hyperbolic_tangent(cell)
+    gates, units = cell.gates, cell.units
+    for u in range(units):
+        i, f = logistic(gates[u]), logistic(gates[units + u])
+        g, o = hyperbolic_tangent(gates[2 * units + u]), logistic(gates[3 * units + u])
+        state = f * cell.before[u] + i * g
+        gates[u], gates[units + u], gates[2 * units + u], gates[3 * units + u] = i, f, g, o
+        cell.after[u] = state
+        cell.hidden[u] = o * hyperbolic_tangent(state)
 
 
-CELL_BACK = Operands("gates before after dhidden dcell dgates", "units")
-
-
-@operation(CELL_BACK)
-def lstm_backward(bases, row, first, count):
+@each_sample(Operands("gates before after dhidden dcell dgates", "units"))
+def lstm_backward(cell):
     """Turn the gradients of hidden and cell into those of the gates' sums and the cell before.
 
     That of the cell is renewed in place.
     """
-    units = row[CELL_BACK.units]
-    for sample in range(first, first + count):
-        gates = operand(bases, row, CELL_BACK.gates, sample)
-        before = operand(bases, row, CELL_BACK.before, sample)
-        after = operand(bases, row, CELL_BACK.after, sample)
-        dhidden = operand(bases, row, CELL_BACK.dhidden, sample)
-        dcell = operand(bases, row, CELL_BACK.dcell, sample)
-        dgates = operand(bases, row, CELL_BACK.dgates, sample)
-        for u in range(units):
-            i, f = gates[u], gates[units + u]
-            g, o = gates[2 * units + u], gates[3 * units + u]
-            top = hyperbolic_tangent(after[u])
-            slope = dcell[u] + dhidden[u] * o * (ONE - top * top)
-            dgates[u] = slope * g * i * (ONE - i)
-            dgates[units + u] = slope * before[u] * f * (ONE - f)
-            dgates[2 * units + u] = slope * i * (ONE - g * g)
-            dgates[3 * units + u] = dhidden[u] * top * o * (ONE - o)
-            dcell[u] = slope * f
+    gates, units = cell.gates, cell.units
+    for u in range(units):
+        i, f, g, o = gates[u], gates[units + u], gates[2 * units + u], gates[3 * units + u]
+        top = hyperbolic_tangent(cell.after[u])
+        slope = cell.dcell[u] + cell.dhidden[u] * o * (ONE - top * top)
+        cell.dgates[u] = slope * g * i * (ONE - i)
+        cell.dgates[units + u] = slope * cell.before[u] * f * (ONE - f)
+        cell.dgates[2 * units + u] = slope * i * (ONE - g * g)
+        cell.dgates[3 * units + u] = cell.dhidden[u] * top * o * (ONE - o)
+        cell.dcell[u] = slope * f
 
 
-def lower_lstm(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
+def lower_lstm(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
     """An LSTM over a series, back through all its steps."""
     layer, y = cast(LSTM, step.layer), program.tensor(step, x)
     (length, inputs), units = x.shape, layer.units
@@ -146,36 +127,32 @@ def lower_lstm(program: ProgramBuilder, step: Step, x: Tensor) -> Tensor:
             hidden=hidden.after(then), units=units,
         )  # fmt: skip
     program.copy(y.address, hidden.after(units if layer.sequence else length * units), y.size)
+    yield y
+    dy = program.grad_of(y)
+    by_gate = products.flipped(program, again, again_taps, reverse=False)
+    dgates = program.map((length, wide))
+    dhidden, dcell = program.buffer(units), program.buffer(units)
+    program.clear(dcell, units)
+    program.copy(dhidden, dy.after((length - 1) * units * layer.sequence), units)
+    none = program.zeros(units)
+    for t in reversed(range(length)):
+        here, now = dgates.address.after(t * wide), t * units
+        program.chunk(
+            lstm_backward, gates=gates.address.after(t * wide), before=cell.after(now),
+            after=cell.after(now + units), dhidden=dhidden, dcell=dcell, dgates=here,
+            units=units,
+        )  # fmt: skip
+        if t:
+            start = dy.after((t - 1) * units) if layer.sequence else none
+            products.dense(program, dhidden, here, by_gate, start, again_taps.back())
+    _weight_grads(program, step, x, hidden, dgates)
 
-    def backward() -> None:
-        dy = program.grad_of(y)
-        by_gate = products.flipped(program, again, again_taps, reverse=False)
-        dgates = program.map((length, wide))
-        dhidden, dcell = program.buffer(units), program.buffer(units)
-        program.clear(dcell, units)
-        program.copy(dhidden, dy.after((length - 1) * units * layer.sequence), units)
-        none = program.zeros(units)
-        for t in reversed(range(length)):
-            here, now = dgates.address.after(t * wide), t * units
-            program.chunk(
-                lstm_backward, gates=gates.address.after(t * wide), before=cell.after(now),
-                after=cell.after(now + units), dhidden=dhidden, dcell=dcell, dgates=here,
-                units=units,
-            )  # fmt: skip
-            if t:
-                start = dy.after((t - 1) * units) if layer.sequence else none
-                products.dense(program, dhidden, here, by_gate, start, again_taps.back())
-        _weight_grads(program, step, x, hidden, dgates)
+    def write(dx: Address) -> None:
+        by_output = products.flipped(program, kernel, taps, reverse=False)
+        whole, zeros = Map.whole(dx, x.shape), program.zeros(inputs)
+        products.convolve(program, whole, dgates, by_output, taps.back(), zeros)
 
-        def write(dx: Address) -> None:
-            by_output = products.flipped(program, kernel, taps, reverse=False)
-            whole, zeros = Map.whole(dx, x.shape), program.zeros(inputs)
-            products.convolve(program, whole, dgates, by_output, taps.back(), zeros)
-
-        program.accumulate_grad(x, write)
-
-    program.on_backward(backward)
-    return y
+    program.accumulate_grad(x, write)
 
 
 def _weight_grads(

@@ -10,7 +10,7 @@ import numpy as np
 from convcli.layers.base import Join
 from convcli.net.trace import Step, Trace
 from convcli.ops.activation import apply
-from convcli.ops.kinds import kind_of
+from convcli.ops.lowering import kind_of
 from convcli.ops.rule import Array, Context, Weights
 
 

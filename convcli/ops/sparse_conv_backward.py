@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convcli.engine.calls import AT, Operands, byte_operand, operand, operation
+from convcli.engine.calls import AT, Operands, as_bytes, each_sample
 from convcli.engine.llvm import (
     FLOATS,
     I32,
@@ -143,100 +143,81 @@ def _sum_rows(c, c_row, slopes, offsets, count, v, v_row, width, rows):
         at += block
 
 
-SPARSE = Operands(
-    "dy choice x dx by_channel gradient bias scratch",
-    "channels pitch pooled_h pooled_w window_h window_w kernel_h row x_line dx_line cell "
-    "kernel_learns bias_learns dx_wanted",
+@each_sample(
+    Operands(
+        "dy choice x dx by_channel gradient bias scratch",
+        "channels pitch pooled_h pooled_w window_h window_w kernel_h kernel_row x_line dx_line "
+        "cell kernel_learns bias_learns dx_wanted",
+    )
 )
-
-
-@operation(SPARSE)
-def sparse_conv_backward(bases, row, first, count):
+def sparse_conv_backward(o):
     """Add a convolution's gradients from the gradient behind the pooling.
 
     `dy` is that gradient, x is padded, and so is dx, which begins as zeros; `by_channel` is the
-    kernel by output channel, and `gradient` its own, of the shard. `row` are the numbers of a
-    kernel row, `cell` those of a cell of x.
+    kernel by output channel, and `gradient` its own, of the shard. `kernel_row` are the numbers of
+    a row of it, `cell` those of a cell of x.
     """
-    channels, pitch = row[SPARSE.channels], row[SPARSE.pitch]
-    pooled_h, pooled_w = row[SPARSE.pooled_h], row[SPARSE.pooled_w]
-    window_h, window_w = row[SPARSE.window_h], row[SPARSE.window_w]
-    kernel_h, width = row[SPARSE.kernel_h], row[SPARSE.row]
-    x_line, dx_line, step = row[SPARSE.x_line], row[SPARSE.dx_line], row[SPARSE.cell]
-    cells, size, taps = pooled_h * pooled_w, kernel_h * width, window_h * window_w
-    kernel = operand(bases, row, SPARSE.by_channel, 0)
-    gradient = operand(bases, row, SPARSE.gradient, 0)
-    bias = operand(bases, row, SPARSE.bias, 0)
-    slopes = operand(bases, row, SPARSE.scratch, 0)
-    listed_at_most = max(cells, (taps + 1) * channels)
-    offsets = _as_integers(advance(slopes, listed_at_most))
-    counts = _as_integers(advance(slopes, 2 * listed_at_most))
-    for sample in range(first, first + count):
-        dy, x = operand(bases, row, SPARSE.dy, sample), operand(bases, row, SPARSE.x, sample)
-        choice = byte_operand(bases, row, SPARSE.choice, sample)
-        dx = operand(bases, row, SPARSE.dx, sample)
-        if row[SPARSE.kernel_learns] or row[SPARSE.bias_learns]:
-            for c in range(channels):
-                listed, total = 0, np.float32(0.0)
-                cell = 0
-                for i in range(pooled_h):
-                    corner = i * window_h * x_line
-                    for _ in range(pooled_w):
-                        chosen = np.int64(choice[cell * pitch + c])
-                        slope = dy[cell * channels + c]
-                        slopes[listed] = slope
-                        down = chosen // window_w
-                        across = chosen - down * window_w
-                        offsets[listed] = np.int32(corner + down * x_line + across * step)
-                        kept = chosen < taps
-                        listed += kept
-                        total += slope if kept else np.float32(0.0)
-                        corner += window_w * step
-                        cell += 1
-                if row[SPARSE.kernel_learns]:
-                    _sum_rows(
-                        advance(gradient, c * size), width, slopes, offsets, listed, x, x_line,
-                        width, kernel_h,
-                    )  # fmt: skip
-                if row[SPARSE.bias_learns]:
-                    bias[c] += total
-        if row[SPARSE.dx_wanted]:
-            for cell in range(cells):
-                i, j = cell // pooled_w, cell % pooled_w
-                for tap in range(taps + 1):
-                    counts[tap] = 0
-                for c in range(channels):
-                    chosen = min(np.int64(choice[cell * pitch + c]), taps)
-                    at = np.int64(counts[chosen])
-                    slopes[chosen * channels + at] = dy[cell * channels + c]
-                    offsets[chosen * channels + at] = np.int32(c * size)
-                    counts[chosen] = np.int32(at + 1)
-                for tap in range(taps):
-                    down, across = tap // window_w, tap % window_w
-                    corner = (i * window_h + down) * dx_line + (j * window_w + across) * step
-                    _sum_rows(
-                        advance(dx, corner), dx_line, advance(slopes, tap * channels),
-                        advance(offsets, tap * channels), np.int64(counts[tap]), kernel, width,
-                        width, kernel_h,
-                    )  # fmt: skip
+    cells, size, taps = o.pooled_h * o.pooled_w, o.kernel_h * o.kernel_row, o.window_h * o.window_w
+    listed_at_most = max(cells, (taps + 1) * o.channels)
+    offsets = _as_integers(advance(o.scratch, listed_at_most))
+    counts = _as_integers(advance(o.scratch, 2 * listed_at_most))
+    choice = as_bytes(o.choice)
+    if o.kernel_learns or o.bias_learns:
+        for c in range(o.channels):
+            listed, total = 0, np.float32(0.0)
+            cell = 0
+            for i in range(o.pooled_h):
+                corner = i * o.window_h * o.x_line
+                for _ in range(o.pooled_w):
+                    chosen = np.int64(choice[cell * o.pitch + c])
+                    slope = o.dy[cell * o.channels + c]
+                    o.scratch[listed] = slope
+                    down = chosen // o.window_w
+                    across = chosen - down * o.window_w
+                    offsets[listed] = np.int32(corner + down * o.x_line + across * o.cell)
+                    kept = chosen < taps
+                    listed += kept
+                    total += slope if kept else np.float32(0.0)
+                    corner += o.window_w * o.cell
+                    cell += 1
+            if o.kernel_learns:
+                _sum_rows(
+                    advance(o.gradient, c * size), o.kernel_row, o.scratch, offsets, listed, o.x,
+                    o.x_line, o.kernel_row, o.kernel_h,
+                )  # fmt: skip
+            if o.bias_learns:
+                o.bias[c] += total
+    if o.dx_wanted:
+        for cell in range(cells):
+            i, j = cell // o.pooled_w, cell % o.pooled_w
+            for tap in range(taps + 1):
+                counts[tap] = 0
+            for c in range(o.channels):
+                chosen = min(np.int64(choice[cell * o.pitch + c]), taps)
+                at = np.int64(counts[chosen])
+                o.scratch[chosen * o.channels + at] = o.dy[cell * o.channels + c]
+                offsets[chosen * o.channels + at] = np.int32(c * size)
+                counts[chosen] = np.int32(at + 1)
+            for tap in range(taps):
+                down, across = tap // o.window_w, tap % o.window_w
+                corner = (i * o.window_h + down) * o.dx_line + (j * o.window_w + across) * o.cell
+                _sum_rows(
+                    advance(o.dx, corner), o.dx_line, advance(o.scratch, tap * o.channels),
+                    advance(offsets, tap * o.channels), np.int64(counts[tap]), o.by_channel,
+                    o.kernel_row, o.kernel_row, o.kernel_h,
+                )  # fmt: skip
 
 
-MERGE = Operands("sums gradient", "size channels")
-
-
-@operation(MERGE)
-def merge_by_channel(bases, row, first, count):
+@each_sample(Operands("sums gradient", "size channels"))
+def merge_by_channel(o):
     """Add all shards' kernel gradients, kept by output channel, to that of the first shard."""
-    size, channels = row[MERGE.size], row[MERGE.channels]
-    total = operand(bases, row, MERGE.sums, 0)
-    for shard in range(1, bases[AT.shards]):
-        part = advance(total, shard * bases[AT.shard_sums])
-        for i in range(size * channels):
-            total[i] += part[i]
-    gradient = operand(bases, row, MERGE.gradient, 0)
-    for i in range(size):
-        for c in range(channels):
-            gradient[i * channels + c] += total[c * size + i]
+    for shard in range(1, o.bases[AT.shards]):
+        part = advance(o.sums, shard * o.bases[AT.shard_sums])
+        for i in range(o.size * o.channels):
+            o.sums[i] += part[i]
+    for i in range(o.size):
+        for c in range(o.channels):
+            o.gradient[i * o.channels + c] += o.sums[c * o.size + i]
 
 
 def lower_sparse_backward(
@@ -272,7 +253,7 @@ def lower_sparse_backward(
             by_channel=by_channel, gradient=gradient, bias=bias, scratch=scratch,
             channels=channels, pitch=behind.pitch, pooled_h=pooled_h, pooled_w=pooled_w,
             window_h=window_h, window_w=window_w, kernel_h=kernel_h,
-            row=taps.kernel[2] * taps.inputs, x_line=padded.line, dx_line=dx.line,
+            kernel_row=taps.kernel[2] * taps.inputs, x_line=padded.line, dx_line=dx.line,
             cell=padded.channels, kernel_learns=int(learns), bias_learns=int(bias_learns),
             dx_wanted=int(x.needs_grad),
         )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convcli.cli.main import run
-from convcli.ops.kinds import KINDS
+from convcli.ops.lowering import KINDS
 
 NETWORK = "input 5x5x2, conv 3 3 tanh, flatten, dense 2"
 
