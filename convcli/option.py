@@ -81,10 +81,14 @@ def parse_place(
     return layer or None, tuple(map(int, words))
 
 
-def parse_settings(text: str, known: Collection[str], what: str, example: str) -> dict[str, str]:
+def parse_settings(
+    text: str, known: Collection[str], what: str, example: str, *, in_order: bool = False
+) -> dict[str, str]:
     """Return the settings in `name=value,name=value`, each value as text.
 
     >>> parse_settings("sigma=2, radius = 3", ("sigma", "radius"), "Kernel gaussian", "sigma=2")
+    {'sigma': '2', 'radius': '3'}
+    >>> parse_settings("2,radius=3", ("sigma", "radius"), "Kernel", "2", in_order=True)
     {'sigma': '2', 'radius': '3'}
 
     Args:
@@ -92,13 +96,16 @@ def parse_settings(text: str, known: Collection[str], what: str, example: str) -
         known: names that there are.
         what: takes them.
         example: one that is right.
+        in_order: values without a name are those of the first names, in their order.
 
     Raises:
         UsageError: an unknown or repeated name, or no value.
     """
     found: dict[str, str] = {}
-    for word in filter(None, (part.strip() for part in text.split(","))):
+    for place, word in enumerate(filter(None, (part.strip() for part in text.split(",")))):
         name, equals, value = (part.strip() for part in word.partition("="))
+        if in_order and not equals and place == len(found) < len(known):
+            name, equals, value = list(known)[place], "=", word
         name = name.lower()
         if not known:
             raise UsageError(f"{what} takes no figures; leave out {word[:40]!r}.")

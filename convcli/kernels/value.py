@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,9 +93,9 @@ class Kernel(NotebookRepr):
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width in cells."""
-        if self.column is not None and self.row is not None:
-            return len(self.column), len(self.row)
-        return len(self.rows), len(self.rows[0])
+        if self.matrix is None:
+            return len(self.column or ()), len(self.row or ())
+        return len(self.matrix), len(self.matrix[0])
 
     @property
     def components(self) -> tuple[Kernel]:
@@ -110,9 +111,7 @@ class Kernel(NotebookRepr):
     @cached_property
     def sum(self) -> float:
         """Sum of the weights, after the divisor: what a flat picture is multiplied by."""
-        if self.column is not None and self.row is not None:
-            return math.fsum(self.column) * math.fsum(self.row) / self.divisor
-        return math.fsum(cell for cells in self.rows for cell in cells) / self.divisor
+        return self._total(float) / self.divisor
 
     @cached_property
     def sum_of_magnitudes(self) -> float:
@@ -121,10 +120,13 @@ class Kernel(NotebookRepr):
         >>> Kernel("sobel-x", column=(1, 2, 1), row=(-1, 0, 1)).sum_of_magnitudes
         8.0
         """
-        if self.column is not None and self.row is not None:
-            down, across = math.fsum(map(abs, self.column)), math.fsum(map(abs, self.row))
-            return down * across / abs(self.divisor)
-        return math.fsum(abs(cell) for cells in self.rows for cell in cells) / abs(self.divisor)
+        return self._total(abs) / abs(self.divisor)
+
+    def _total(self, of: Callable[[Number], Number]) -> float:
+        """Return the sum of a property of the cells that is multiplicative, over the factors."""
+        if self.matrix is None:
+            return math.fsum(map(of, self.column or ())) * math.fsum(map(of, self.row or ()))
+        return math.fsum(of(cell) for cells in self.matrix for cell in cells)
 
     @cached_property
     def rank(self) -> int | None:

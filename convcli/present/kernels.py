@@ -161,7 +161,7 @@ def _cell(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:.3g}"
 
 
-def _parameters_report(family: Family) -> Report:
+def _parameters_report(family: Family[AnyKernel]) -> Report:
     columns = (
         Column("parameter", "Parameter"),
         Column("default", "Default", "right"),

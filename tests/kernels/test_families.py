@@ -111,6 +111,68 @@ def test_unsharp_is_the_picture_plus_what_a_gaussian_takes_away() -> None:
     assert weights("unsharp:radius=1").shape == (3, 3)
 
 
+@pytest.mark.parametrize("angle", [0, 30, 90, 160])
+def test_an_anisotropic_gaussian_is_scipys_along_the_axes_and_turned_between(angle: int) -> None:
+    ndimage = pytest.importorskip("scipy.ndimage", reason="scipy is the peer of this test")
+    got = weights(f"anisotropic:along=3,across=1,angle={angle}")
+    assert got.sum() == pytest.approx(1, abs=1e-12)
+    if angle % 90 == 0:
+        sigma = (1, 3) if angle == 0 else (3, 1)
+        field = np.zeros(got.shape)
+        field[got.shape[0] // 2, got.shape[1] // 2] = 1
+        ref = ndimage.gaussian_filter(field, sigma, mode="constant")
+        np.testing.assert_allclose(ref, got, atol=1e-15)
+    y, x = np.mgrid[: got.shape[0], : got.shape[1]] - np.array(got.shape)[:, None, None] // 2
+    u = x * math.cos(math.radians(angle)) - y * math.sin(math.radians(angle))
+    assert (got * u * u).sum() == pytest.approx(9, rel=0.01)
+
+
+@pytest.mark.parametrize("orders", [(1, 0), (0, 1), (2, 0), (1, 1), (0, 3)])
+@pytest.mark.parametrize("sigma", [0.7, 2])
+def test_gaussian_derivatives_are_scipys(sigma: float, orders: tuple[int, int]) -> None:
+    ndimage = pytest.importorskip("scipy.ndimage", reason="scipy is the peer of this test")
+    picture = np.random.default_rng(5).random((40, 40))
+    x, y = orders
+    ref = ndimage.gaussian_filter(picture, sigma, order=(y, x))
+    kernel = weights(f"derivative:{sigma},{x},{y}")
+    np.testing.assert_allclose(ref, ndimage.correlate(picture, kernel), atol=1e-12)
+
+
+def test_the_gaussian_gradient_is_scipys() -> None:
+    ndimage = pytest.importorskip("scipy.ndimage", reason="scipy is the peer of this test")
+    picture = np.random.default_rng(5).random((30, 30))
+    got = find("gradient:sigma=1.5")
+    assert isinstance(got, Magnitude)
+    parts = [ndimage.correlate(picture, np.array(part.weights)) for part in got.components]
+    ref = ndimage.gaussian_gradient_magnitude(picture, 1.5)
+    np.testing.assert_allclose(ref, np.hypot(*parts), atol=1e-12)
+    assert got.x.direction_xy == (1, 0)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 5])
+def test_a_disk_is_skimages_as_a_mean(radius: int) -> None:
+    morphology = pytest.importorskip("skimage.morphology", reason="scikit-image is the peer")
+    ref = morphology.disk(radius)
+    np.testing.assert_allclose(ref / ref.sum(), weights(f"disk:{radius}"), atol=1e-15)
+
+
+def test_a_laplacian_takes_fspecials_alpha_and_sharpen_a_strength() -> None:
+    np.testing.assert_allclose(weights("laplacian-isotropic"), weights("laplacian:0.2"), atol=1e-15)
+    np.testing.assert_array_equal(weights("laplacian-4"), weights("laplacian:alpha=0"))
+    np.testing.assert_array_equal(weights("sharpen"), weights("sharpen:amount=1"))
+    np.testing.assert_array_equal(
+        [[0, -0.5, 0], [-0.5, 3, -0.5], [0, -0.5, 0]], weights("sharpen:0.5")
+    )
+
+
+def test_values_without_names_are_those_of_the_first_parameters() -> None:
+    assert find("gaussian:2").name == "gaussian:sigma=2"
+    assert find("gabor:2,30,wavelength=5").name == "gabor:sigma=2,angle=30,wavelength=5"
+    for wrong in ("gaussian:1,2,0.5,30,9", "gaussian:radius=2,1", "gaussian:2,sigma=1"):
+        with pytest.raises(UsageError):
+            find(wrong)
+
+
 def test_emboss_turns_with_the_light() -> None:
     classic = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
     np.testing.assert_array_equal(classic, weights("emboss"))
