@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from convcli.errors import UsageError, did_you_mean
-from convcli.exchange.scaling import Scaling
+from convcli.exchange.content import Scaling
 from convcli.files import check_target, new_file
 from convcli.layers.base import shape_text
 from convcli.learn.modelfile import TrainedModel, write_tensors
@@ -156,7 +156,7 @@ def _content(model: TrainedModel, kind: str, scaling: Scaling | None) -> bytes:
     trace, arrays = model.network.trace(), {**model.model.parameters, **model.model.buffers}
     notes = notes_of(model)
     if kind == "onnx":
-        from convcli.exchange.onnx_export import onnx_model
+        from convcli.exchange.onnx_write import onnx_model
 
         return onnx_model(trace, arrays, scaling, notes)
     if kind == "npz":
@@ -164,8 +164,8 @@ def _content(model: TrainedModel, kind: str, scaling: Scaling | None) -> bytes:
         texts = {name: np.array(text) for name, text in notes.items()}
         np.savez(out, allow_pickle=False, **arrays, **texts)
         return out.getvalue()
-    from convcli.exchange.keras_export import keras_model
     from convcli.exchange.keras_files import keras_archive, keras_hdf5
+    from convcli.exchange.keras_write import keras_model
 
     write = keras_hdf5 if kind == "h5" else keras_archive
     return write(keras_model(trace, arrays, scaling), notes)
@@ -174,7 +174,7 @@ def _content(model: TrainedModel, kind: str, scaling: Scaling | None) -> bytes:
 def _write_torch(
     model: TrainedModel, places: list[Path], scaling: Scaling | None, *, force: bool
 ) -> None:
-    from convcli.exchange.torch_source import torch_module
+    from convcli.exchange.torch_write import torch_module
 
     trace, arrays = model.network.trace(), {**model.model.parameters, **model.model.buffers}
     where = "inside" if scaling else "outside, before channels go first"

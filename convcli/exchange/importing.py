@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from convcli.arrayfiles import read_npz
 from convcli.errors import InputError, UsageError, did_you_mean
-from convcli.exchange.scaling import Scaling
+from convcli.exchange.content import Content, Scaling
 from convcli.learn.model import Model
 from convcli.learn.modelfile import OUTPUTS, TrainedModel, read_tensors
 from convcli.learn.prepare import Preprocessing
-from convcli.net import Network, Trace, parse_notation
+from convcli.net import Trace, parse_notation
 from convcli.net.lookup import open_network
 
 Array = npt.NDArray[Any]
@@ -42,15 +42,6 @@ class Imported:
     model: TrainedModel
     notes: tuple[str, ...] = ()
     outputs_guessed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    network: Network
-    arrays: Mapping[str, Array]
-    texts: Mapping[str, str]
-    scaling: Scaling | None = None
-    notes: tuple[str, ...] = field(default=())
 
 
 def import_model(
@@ -128,7 +119,7 @@ def _outputs(trace: Trace) -> str:
     return "classes" if sums or "softmax" in {last.op, last.activation} else "values"
 
 
-def _read(path: Path, network: str | None) -> _Read:
+def _read(path: Path, network: str | None) -> Content:
     suffix = path.suffix.lower()
     if suffix not in {*WHOLE, *BARE}:
         hint = did_you_mean(suffix, (*WHOLE, *BARE))
@@ -140,17 +131,15 @@ def _read(path: Path, network: str | None) -> _Read:
     if suffix == ".onnx":
         from convcli.exchange.onnx_import import read_onnx
 
-        found = read_onnx(path)
-        return _Read(found.network, found.arrays, found.texts, found.scaling, found.notes)
+        return read_onnx(path)
     if suffix in WHOLE:
-        from convcli.exchange.keras_import import read_keras_trained
+        from convcli.exchange.keras_read import read_keras_trained
 
-        trained = read_keras_trained(path)
-        return _Read(trained.network, trained.arrays, trained.texts, trained.scaling, trained.notes)
+        return read_keras_trained(path)
     return _read_arrays(path, network)
 
 
-def _read_arrays(path: Path, network: str | None) -> _Read:
+def _read_arrays(path: Path, network: str | None) -> Content:
     from convcli.exchange.named_arrays import arrays_by_name
 
     if path.suffix.lower() == ".npz":
@@ -167,10 +156,10 @@ def _read_arrays(path: Path, network: str | None) -> _Read:
         )
     try:  # a note in a file is notation and never names another file
         built = open_network(network).network if network else parse_notation(texts["network"])
-        arrays = arrays_by_name(built.trace(), given, rows_channels_last="network" in texts)
+        arrays = arrays_by_name(built.trace(), given, rows_channels_last="network" in texts)[0]
     except InputError as problem:
         raise InputError(f"{path}: {problem}") from problem
-    return _Read(built, arrays, texts)
+    return Content(built, arrays, texts)
 
 
 def _fitting(name: str, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
@@ -193,7 +182,7 @@ def _class_names(texts: Mapping[str, str], outputs: int) -> tuple[str, ...]:
 
 
 def _preprocessing(
-    read: _Read,
+    read: Content,
     scale: tuple[float, ...] | None,
     offset: tuple[float, ...] | None,
     pictures: str | None,

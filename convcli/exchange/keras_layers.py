@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 from convcli.errors import ConvcliError, InputError
 from convcli.geometry import keras_transposed
 from convcli.layers import (
-    LSTM,
     Activation,
     AdaptiveAveragePool,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Crop,
-    Dense,
-    DepthwiseConv,
-    Dropout,
     Flatten,
     GlobalAveragePool,
     GlobalMaxPool,
     Layer,
-    MaxPool,
-    Pad,
     PReLU,
-    Reshape,
-    SeparableConv,
     TransposedConv,
-    Upsample,
 )
 from convcli.layers.activation import ACTIVATIONS as KINDS
 from convcli.layers.conv import output_padding
-from convcli.layers.registry import WORDS
+from convcli.layers.elsewhere import Keras
+from convcli.layers.registry import WORDS, Word
 
 Config = Mapping[str, Any]
 
@@ -69,7 +58,7 @@ class KerasLayer:
 
     def number(self, key: str) -> int:
         """Return a whole number."""
-        value = self.config.get(key)
+        value = self.config.get(key, 1 if key in {"groups", "depth_multiplier"} else None)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.problem(f"{key} is {value!r}, which is no whole number.")
         return value
@@ -82,11 +71,12 @@ class KerasLayer:
             raise self.problem(f"{key} is {value!r}, which is no list of whole numbers.")
         return tuple(parts)
 
-    def only(self, key: str, *allowed: object) -> None:
-        """Refuse a setting that the notation cannot say."""
+    def choice(self, key: str, *allowed: object) -> object:
+        """Return a setting, or refuse one that the notation cannot say."""
         value = self.config.get(key, allowed[0])
         if value not in allowed:
             raise self.problem(f"{key} is {value!r}, and only {allowed[0]!r} can be said here.")
+        return value
 
     def flag(self, key: str, default: bool = True) -> bool:
         """Return a switch."""
@@ -136,288 +126,165 @@ class KerasLayer:
         if axis not in {-1, len(self.input_shape) or -1}:
             raise self.problem(f"it works on axis {axis!r}; only the last one can be said here.")
 
+    def pairs(self, key: str) -> tuple[tuple[int, int], ...]:
+        """Return (before, after) per axis; Keras writes 1-D as one pair or number."""
+        value = self.config.get(key)
+        if self.kind.endswith("1D"):
+            value = [value]
+        if not isinstance(value, list | tuple) or not value:
+            raise self.problem(f"{key} is {value!r}, which is no list of pairs.")
+        pairs = [[part, part] if isinstance(part, int) else part for part in value]
+        if not all(len(pair) == 2 and all(isinstance(n, int) for n in pair) for pair in pairs):
+            raise self.problem(f"{key} is {value!r}, which is no list of pairs.")
+        return tuple((before, after) for before, after in pairs)
 
-def _conv(layer: KerasLayer) -> list[Layer]:
-    return [
-        Conv(
-            filters=layer.number("filters"),
-            kernel=layer.axes("kernel_size"),
-            stride=layer.axes("strides"),
-            padding=layer.padding(),
-            dilation=layer.axes("dilation_rate"),
-            groups=layer.config.get("groups", 1),
-            bias=layer.flag("use_bias"),
-            activation=layer.activation(),
-        )
-    ]
+    def figure(self, key: str) -> float:
+        """Return a number that need not be whole, or what Keras means where it is left out."""
+        return float(self.config.get(key, {"epsilon": 1e-3, "momentum": 0.99, "rate": 0.5}[key]))
 
-
-def _depthwise(layer: KerasLayer) -> list[Layer]:
-    return [
-        DepthwiseConv(
-            kernel=layer.axes("kernel_size"),
-            stride=layer.axes("strides"),
-            padding=layer.padding(),
-            dilation=layer.axes("dilation_rate"),
-            multiplier=layer.config.get("depth_multiplier", 1),
-            bias=layer.flag("use_bias"),
-            activation=layer.activation(),
-        )
-    ]
+    def target_shape(self) -> tuple[int, ...]:
+        """Return a new shape with its open size, if one is open, written out."""
+        shape = self.axes("target_shape")
+        if -1 not in shape:
+            return shape
+        known = prod(size for size in shape if size != -1)
+        total = prod(extent or 0 for extent in self.input_shape) if self.input_shape else 0
+        if total == 0 or known < 1 or total % known:
+            raise self.problem(f"its target {list(shape)} leaves a size open. Write the number.")
+        return tuple(total // known if size == -1 else size for size in shape)
 
 
-def _separable(layer: KerasLayer) -> list[Layer]:
-    return [
-        SeparableConv(
-            filters=layer.number("filters"),
-            kernel=layer.axes("kernel_size"),
-            stride=layer.axes("strides"),
-            padding=layer.padding(),
-            dilation=layer.axes("dilation_rate"),
-            multiplier=layer.config.get("depth_multiplier", 1),
-            bias=layer.flag("use_bias"),
-            activation=layer.activation(),
-        )
-    ]
+READ: dict[str, Callable[[KerasLayer, str], Any]] = {
+    **dict.fromkeys(("filters", "units", "groups", "depth_multiplier"), KerasLayer.number),
+    **dict.fromkeys(("kernel_size", "dilation_rate", "pool_size", "size"), KerasLayer.axes),
+    **dict.fromkeys(("use_bias", "scale"), KerasLayer.flag),
+    **dict.fromkeys(("epsilon", "rate"), KerasLayer.figure),
+    "strides": lambda layer, key: layer.axes(key if layer.config.get(key) else "pool_size"),
+    "padding": lambda layer, key: (
+        layer.pairs(key) if layer.kind.startswith("ZeroPadding") else layer.padding()
+    ),
+    "cropping": KerasLayer.pairs,
+    "return_sequences": lambda layer, key: layer.flag(key, default=False),
+    "momentum": lambda layer, key: round(1 - layer.figure(key), 12),  # Keras weighs the old value
+    "interpolation": lambda layer, key: layer.choice(key, "nearest", "bilinear") == "bilinear",
+    "activation": lambda layer, _: layer.activation(),
+    "target_shape": lambda layer, _: layer.target_shape(),
+}
+"""Keras' setting -> what our field of it is."""
 
 
-def _transposed(layer: KerasLayer) -> list[Layer]:
-    """Return the layer with Keras' output size written out, so that it holds in any dialect."""
-    kernel, stride = layer.axes("kernel_size"), layer.axes("strides")
-    dilation = layer.axes("dilation_rate")
-    padding = layer.padding()
-    told = layer.config.get("output_padding") is not None
-    extra: tuple[int | None, ...] = layer.axes("output_padding") if told else (None,)
-    extra = extra * (len(kernel) // len(extra))
-    crops = [
-        keras_transposed(*axis, same=padding == "same")
-        for axis in zip(kernel, stride, dilation, extra, strict=True)
-    ]
-    cropped = told or padding == "valid"
-    return [
-        TransposedConv(
-            filters=layer.number("filters"),
-            kernel=kernel,
-            stride=stride,
-            padding=tuple((before, after) for before, after, _ in crops) if cropped else "same",
-            output_padding=output_padding(extra for *_, extra in crops) if cropped else (),
-            dilation=dilation,
-            bias=layer.flag("use_bias"),
-            activation=layer.activation(),
-        )
-    ]
-
-
-def _max_pool(layer: KerasLayer) -> list[Layer]:
-    size = layer.axes("pool_size")
-    strides = layer.axes("strides") if layer.config.get("strides") else size
-    return [MaxPool(kernel=size, stride=strides, padding=layer.padding())]
-
-
-def _average_pool(layer: KerasLayer) -> list[Layer]:
-    size = layer.axes("pool_size")
-    strides = layer.axes("strides") if layer.config.get("strides") else size
-    return [AveragePool(kernel=size, stride=strides, padding=layer.padding())]
-
-
-def _global_average(layer: KerasLayer) -> list[Layer]:
-    if layer.flag("keepdims", default=False):
-        return [AdaptiveAveragePool(size=(1,))]
-    return [GlobalAveragePool()]
-
-
-def _global_max(layer: KerasLayer) -> list[Layer]:
-    layer.only("keepdims", False)
-    return [GlobalMaxPool()]
-
-
-def _batch_norm(layer: KerasLayer) -> list[Layer]:
+def _named(layer: KerasLayer) -> Layer:
+    """Return the layer whose row names this class, these settings, as its own in Keras."""
     layer.last_axis()
-    layer.only("center", True)
-    momentum = 1 - float(layer.config.get("momentum", 0.99))  # Keras weighs the old value
-    eps = float(layer.config.get("epsilon", 1e-3))
-    return [BatchNorm(scale=layer.flag("scale"), eps=eps, momentum=round(momentum, 12))]
-
-
-def _named(layer: KerasLayer) -> list[Layer]:
-    """Return the layer whose class here names this class, these settings, as its own in Keras."""
-    layer.last_axis()
-    for key, wanted in (("center", True), ("scale", True), ("rms_scaling", False)):
-        layer.only(key, wanted)
-    for cls in NAMED[layer.kind]:
-        settings = cls.elsewhere.keras.settings if cls.elsewhere.keras else {}
-        fixed = {key: value for key, value in settings.items() if not isinstance(value, str)}
-        if all(layer.config.get(key) == value for key, value in fixed.items()):
-            return [cls(**_figures(cls, layer, settings))]
+    for word in NAMED[layer.kind]:
+        said = word.elsewhere.keras or Keras("")
+        fields = {key: name for key, name in said.settings.items() if isinstance(name, str)}
+        fixed = said.settings.items() - fields.items()
+        if all(layer.config.get(key) == value for key, value in fixed):
+            for key, wanted in said.only.items():
+                layer.choice(key, wanted)
+            return word.layer(**{name: READ[key](layer, key) for key, name in fields.items()})
     raise layer.problem("no layer of the notation has these settings.")
 
 
-def _figures(
-    cls: type[Layer], layer: KerasLayer, settings: Mapping[str, str | float]
-) -> dict[str, Any]:
-    """Return the fields that settings stand for: whole numbers, or numbers of another default."""
-    figures: dict[str, Any] = {}
-    for key, name in settings.items():
-        if isinstance(name, str) and cls.__dataclass_fields__[name].type == "int":
-            figures[name] = layer.number(key)
-        elif isinstance(name, str):
-            figures[name] = float(layer.config.get(key, KERAS_DEFAULTS[key]))
-    return figures
-
-
-KERAS_DEFAULTS = {"epsilon": 1e-3}
-"""What Keras means by a setting that a configuration leaves out."""
-
-
-def _by_class() -> dict[str, list[type[Layer]]]:
-    """Return Keras class -> layers whose settings say all, those with fixed settings first."""
-    found: dict[str, list[type[Layer]]] = {}
-    for cls in dict.fromkeys(word.layer for word in WORDS.values()):
-        said = cls.elsewhere.keras
-        if said and said.settings:
-            found.setdefault(said.kind, []).insert(0 if said.is_one_case else 99, cls)
+def _by_class() -> dict[str, list[Word]]:
+    """Return Keras class -> words whose row says all, those with fixed settings first."""
+    found: dict[str, list[Word]] = {}
+    for word in WORDS.values():
+        said = word.elsewhere.keras
+        if said and (said.settings or said.arrays):
+            for rank in "123" if "{rank}" in said.kind else "1":
+                words = found.setdefault(said.kind.replace("{rank}", rank), [])
+                words.insert(0 if said.is_one_case else 99, word)
     return found
 
 
 NAMED = _by_class()
 
 
-def _activation(layer: KerasLayer) -> list[Layer]:
+def _transposed(layer: KerasLayer) -> Layer:
+    """Return the layer with Keras' output size written out, so that it holds in any dialect."""
+    found = _named(layer)
+    if not isinstance(found, TransposedConv):
+        raise TypeError(found.op)
+    same, rank = found.padding == "same", len(found.kernel)
+    told = layer.config.get("output_padding") is not None
+    extra: tuple[int | None, ...] = layer.axes("output_padding") if told else (None,)
+    crops = [
+        keras_transposed(*axis, same=same)
+        for axis in zip(
+            found.kernel, found.stride, found.dilation, extra * (rank // len(extra)), strict=True
+        )
+    ]
+    if same and not told:
+        return found
+    padding = tuple((before, after) for before, after, _ in crops)
+    return replace(found, padding=padding, output_padding=output_padding(n for *_, n in crops))
+
+
+def _global_average(layer: KerasLayer) -> Layer:
+    keeps = layer.flag("keepdims", default=False)
+    return AdaptiveAveragePool(size=(1,)) if keeps else GlobalAveragePool()
+
+
+def _global_max(layer: KerasLayer) -> Layer:
+    layer.choice("keepdims", False)
+    return GlobalMaxPool()
+
+
+def _activation(layer: KerasLayer) -> Layer | None:
     kind = layer.activation()
-    return [Activation(kind)] if kind else []
+    return Activation(kind) if kind else None
 
 
-def _relu(layer: KerasLayer) -> list[Layer]:
-    layer.only("threshold", 0.0)
-    layer.only("max_value", None, 6.0)
+def _relu(layer: KerasLayer) -> Layer:
+    layer.choice("threshold", 0.0)
+    layer.choice("max_value", None, 6.0)
     if layer.config.get("negative_slope"):
-        layer.only("max_value", None)
-        layer.slope()
-        return [Activation("leakyrelu")]
-    return [Activation("relu6" if layer.config.get("max_value") else "relu")]
+        layer.choice("max_value", None)
+        return _leaky_relu(layer)
+    return Activation("relu6" if layer.config.get("max_value") else "relu")
 
 
-def _leaky_relu(layer: KerasLayer) -> list[Layer]:
+def _leaky_relu(layer: KerasLayer) -> Layer:
     layer.slope()
-    return [Activation("leakyrelu")]
+    return Activation("leakyrelu")
 
 
-def _elu(layer: KerasLayer) -> list[Layer]:
-    layer.only("alpha", 1.0)
-    return [Activation("elu")]
+def _elu(layer: KerasLayer) -> Layer:
+    layer.choice("alpha", 1.0)
+    return Activation("elu")
 
 
-def _prelu(layer: KerasLayer) -> list[Layer]:
+def _prelu(layer: KerasLayer) -> Layer:
     shared = layer.config.get("shared_axes") or []
     if len(layer.input_shape) - 1 != len(shared):
         raise layer.problem(
             "it has one slope for each cell; here it has one for each channel. "
             "Set shared_axes to the spatial axes."
         )
-    return [PReLU()]
+    return PReLU()
 
 
-def _dropout(layer: KerasLayer) -> list[Layer]:
-    return [Dropout(float(layer.config.get("rate", 0.5)))]
-
-
-def _spatial_dropout(layer: KerasLayer) -> list[Layer]:
-    return [Dropout(float(layer.config.get("rate", 0.5)), whole_channels=True)]
-
-
-def _pairs(layer: KerasLayer, key: str) -> tuple[tuple[int, int], ...]:
-    """Return (before, after) per axis; Keras writes 1-D as one pair or number."""
-    value = layer.config.get(key)
-    if isinstance(value, int):
-        return ((value, value),)
-    if not isinstance(value, list | tuple) or not value:
-        raise layer.problem(f"{key} is {value!r}, which is no list of pairs.")
-    if layer.kind.endswith("1D"):
-        before, after = layer.axes(key)
-        return ((before, after),)
-    pairs = []
-    for part in value:
-        pair = [part, part] if isinstance(part, int) else part
-        if len(pair) != 2 or not all(isinstance(cells, int) for cells in pair):
-            raise layer.problem(f"{key} is {value!r}, which is no list of pairs.")
-        pairs.append((pair[0], pair[1]))
-    return tuple(pairs)
-
-
-def _reshape(layer: KerasLayer) -> list[Layer]:
-    shape = layer.axes("target_shape")
-    if -1 in shape:
-        known, total = 1, 1
-        for size in shape:
-            known *= size if size != -1 else 1
-        for extent in layer.input_shape:
-            total *= extent or 0
-        if not layer.input_shape or total == 0 or known < 1 or total % known:
-            raise layer.problem(f"its target {list(shape)} leaves a size open. Write the number.")
-        shape = tuple(total // known if size == -1 else size for size in shape)
-    return [Reshape(shape)]
-
-
-def _upsample(layer: KerasLayer) -> list[Layer]:
-    layer.only("interpolation", "nearest", "bilinear")
-    bilinear = layer.config.get("interpolation") == "bilinear"
-    return [Upsample(layer.axes("size"), bilinear=bilinear)]
-
-
-def _dense(layer: KerasLayer) -> list[Layer]:
-    return [
-        Dense(layer.number("units"), bias=layer.flag("use_bias"), activation=layer.activation())
-    ]
-
-
-def _lstm(layer: KerasLayer) -> list[Layer]:
-    layer.only("activation", "tanh")
-    layer.only("recurrent_activation", "sigmoid")
-    layer.only("use_bias", True)
-    layer.only("go_backwards", False)
-    layer.only("return_state", False)
-    return [LSTM(layer.number("units"), sequence=layer.flag("return_sequences", default=False))]
-
-
-def _nothing(layer: KerasLayer) -> list[Layer]:
+def _nothing(layer: KerasLayer) -> None:
     """Leave out a layer that prepares or augments data: it has no weights and changes no shape."""
     layer.notes.append(f"{layer.name} ({layer.kind}) prepares the data; it is left out.")
-    return []
 
 
-Rule = Callable[[KerasLayer], list[Layer]]
+Rule = Callable[[KerasLayer], Layer | None]
 
 RULES: dict[str, Rule] = {
-    **{f"Conv{rank}D": _conv for rank in (1, 2, 3)},
-    **{f"Convolution{rank}D": _conv for rank in (1, 2, 3)},
-    **{f"DepthwiseConv{rank}D": _depthwise for rank in (1, 2)},
-    **{f"SeparableConv{rank}D": _separable for rank in (1, 2)},
+    **dict.fromkeys(NAMED, _named),
     **{f"Conv{rank}DTranspose": _transposed for rank in (1, 2, 3)},
-    **{f"MaxPooling{rank}D": _max_pool for rank in (1, 2, 3)},
-    **{f"AveragePooling{rank}D": _average_pool for rank in (1, 2, 3)},
     **{f"GlobalAveragePooling{rank}D": _global_average for rank in (1, 2, 3)},
     **{f"GlobalMaxPooling{rank}D": _global_max for rank in (1, 2, 3)},
-    "BatchNormalization": _batch_norm,
-    "BatchNormalizationV1": _batch_norm,
-    **dict.fromkeys(NAMED, _named),
     "Activation": _activation,
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "ELU": _elu,
     "PReLU": _prelu,
-    "Softmax": lambda layer: [Activation("softmax")],
-    "Relu": lambda layer: [Activation("relu")],
-    "Sigmoid": lambda layer: [Activation("sigmoid")],
-    "Tanh": lambda layer: [Activation("tanh")],
-    "Dropout": _dropout,
-    **{f"SpatialDropout{rank}D": _spatial_dropout for rank in (1, 2, 3)},
-    "Flatten": lambda layer: [Flatten()],
-    "Reshape": _reshape,
-    **{f"ZeroPadding{rank}D": lambda layer: [Pad(_pairs(layer, "padding"))] for rank in (1, 2, 3)},
-    **{f"Cropping{rank}D": lambda layer: [Crop(_pairs(layer, "cropping"))] for rank in (1, 2, 3)},
-    **{f"UpSampling{rank}D": _upsample for rank in (1, 2, 3)},
-    "Dense": _dense,
-    "LSTM": _lstm,
+    "Softmax": lambda layer: Activation("softmax"),
+    "Flatten": lambda layer: Flatten(),
     **dict.fromkeys(
         (
             "Rescaling",
@@ -436,8 +303,8 @@ RULES: dict[str, Rule] = {
 """Keras class -> what stands for it; classes without a row are refused by name."""
 
 
-def layers_of(layer: KerasLayer) -> list[Layer]:
-    """Return the layers on paper that stand for one Keras layer, all but the joins.
+def layer_of(layer: KerasLayer) -> Layer | None:
+    """Return the layer on paper that stands for one of Keras, None for one that does nothing.
 
     Raises:
         InputError: the layer or one of its settings cannot be said in the notation.

@@ -1,7 +1,9 @@
-"""How kernels lie in other programs: one line each, read in both directions, for any rank."""
+"""How arrays lie in other programs: one line each, read in both directions, for any rank."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,40 +11,80 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-CHANNELS_FIRST = {
-    "conv": "o i ... <-> ... i o",
-    "upconv": "i o ... <-> ... i o",
-    "dwconv": "i o ... <-> ... i o",
-    "dense": "o i <-> i o",
-}
-"""PyTorch's and ONNX's kernels, and ours; depthwise ones as (channels, multiplier, ...)."""
+AS_OURS = "... -> ..."
 
 
-def ours(kind: str, theirs: Array) -> Array:
-    """Return a kernel of PyTorch or ONNX as ours.
+def theirs(array: Array, line: str = AS_OURS, rank: int = 0) -> Array:
+    """Return an array of ours as another program has it.
 
-    >>> ours("conv", np.zeros((8, 3, 5, 7))).shape
-    (5, 7, 3, 8)
+    Args:
+        array: ours.
+        line: see `convcli.layers.elsewhere`.
+        rank: axes of 1 that dots stand for which our array does not have.
+
+    >>> theirs(np.zeros((5, 7, 3, 2)), "... c m -> (c m) 1 ...").shape
+    (6, 1, 5, 7)
+    >>> theirs(np.zeros(4), "c -> ... c", rank=2).shape
+    (1, 1, 4)
     """
-    left, _, right = CHANNELS_FIRST[kind].partition(" <-> ")
-    return _turned(theirs, left, right)
+    before, _, after = line.partition(" -> ")
+    return _turned(array, before, after, rank, {})
 
 
-def theirs(kind: str, ours: Array) -> Array:
-    """Return a kernel of ours as PyTorch and ONNX have it.
+def ours(array: Array, line: str = AS_OURS, **sizes: int) -> Array:
+    """Return an array of another program as ours; `sizes` are those of names in brackets.
 
-    >>> theirs("upconv", np.zeros((5, 7, 3, 8))).shape
-    (3, 8, 5, 7)
+    >>> ours(np.zeros((6, 1, 5, 7)), "... c m -> (c m) 1 ...", c=3).shape
+    (5, 7, 3, 2)
+
+    Raises:
+        ValueError: it has other axes than the line.
     """
-    left, _, right = CHANNELS_FIRST[kind].partition(" <-> ")
-    return _turned(ours, right, left)
+    after, _, before = line.partition(" -> ")
+    return _turned(array, before, after, 0, sizes)
 
 
-def _turned(array: Array, before: str, after: str) -> Array:
-    """Return a view of an array with its named axes in another order; ... are all others."""
+def _turned(array: Array, before: str, after: str, rank: int, sizes: dict[str, int]) -> Array:
+    lengths = _lengths(array.shape, re.findall(r"\(.+?\)|\S+", before), sizes)
+    dots = [name for name in lengths if name.startswith(".")]
+    wanted = re.findall(r"\.+|\w+", after)
+    kept = [name for word in wanted for name in (dots if word == "..." else [word])]
+    order = [name for name in kept if name in lengths]
+    parts = array.reshape([*lengths.values()])
+    if gone := [number for number, name in enumerate(lengths) if name not in order]:
+        parts = parts.squeeze(tuple(gone))
+    left = [name for name in lengths if name in order]
+    moved = parts.transpose([left.index(name) for name in order])
+    shape: list[int] = []
+    for word in re.findall(r"\(.+?\)|\S+", after):
+        if word == "...":
+            shape += [lengths[name] for name in dots] if dots else [1] * rank
+        else:
+            names = re.findall(r"[a-z]+", word)
+            shape.append(int(np.prod([lengths[name] for name in names])) if names else 1)
+    return moved.reshape(shape)
 
-    def axes(names: str) -> list[int]:
-        places = {"i": [0], "o": [1], "...": [*range(2, array.ndim)]}
-        return [axis for name in names.split() for axis in places[name]]
 
-    return np.asarray(np.einsum(array, axes(before), axes(after)))
+def _lengths(shape: Sequence[int], words: list[str], sizes: dict[str, int]) -> dict[str, int]:
+    """Return axis name -> length, in order; a name in brackets has a length of its own."""
+    spare = len(shape) - len(words) + ("..." in words)
+    if spare < 0 or (spare and "..." not in words):
+        raise ValueError(f"{len(shape)} axes, not {len(words)}")
+    lengths: dict[str, int] = {}
+    rest = list(shape)
+    for word in words:
+        if word == "...":
+            lengths |= {f".{number}": rest.pop(0) for number in range(spare)}
+        elif word == "1":
+            if (length := rest.pop(0)) != 1:
+                raise ValueError(f"{length} where 1 is expected")
+        else:
+            *known, last = re.findall(r"[a-z]+", word)
+            length = rest.pop(0)
+            for name in known:
+                lengths[name] = sizes[name]
+                if length % sizes[name]:
+                    raise ValueError(f"{length} is no multiple of {sizes[name]}")
+                length //= sizes[name]
+            lengths[last] = length
+    return lengths

@@ -1,52 +1,62 @@
-"""Arrays without a network: matched to a given network by the names of its layers.
+"""Arrays without a network: put into the layers of a given one, by name or by order and shape.
 
 Names are ours (`conv1.kernel`, as Keras lays them out) or PyTorch's (`conv1.weight`), whose axes
-are turned; numbered layers of a Sequential are taken in their order.
+are turned. Where the layers have other names in the file, those of equal shapes are taken in order.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from convcli.errors import InputError
-from convcli.exchange.torch_layers import attribute
-from convcli.layers import (
-    LSTM,
-    Activation,
-    BatchNorm,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    Layer,
-    PReLU,
-    SeparableConv,
-    TransposedConv,
-)
+from convcli.exchange.layouts import AS_OURS, Array, ours, theirs
+from convcli.exchange.torch_write import attribute
+from convcli.layers import Activation, BatchNorm, Dense, Dropout, Flatten, PReLU
 from convcli.layers.base import Shape
 from convcli.net import Step, Trace
 
-Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 
-BATCHES = ".num_batches_tracked"
+BATCHES = "num_batches_tracked"
 """PyTorch's count of batches that a norm has seen; it plays no part in the outputs."""
 
 
-def arrays_by_name(trace: Trace, given: Arrays, *, rows_channels_last: bool) -> dict[str, Array]:
-    """Return the arrays that a network needs by `step.weight`, in our layout.
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Arrays of a step that stand under one name in PyTorch: all, or those of one of its parts."""
+
+    step: Step
+    suffix: str
+    leaves: Mapping[str, str]
+    """PyTorch's last name -> ours."""
+
+    @property
+    def name(self) -> str:
+        """What a module that is written here calls it."""
+        return attribute(self.step) + self.suffix
+
+
+def arrays_by_name(
+    trace: Trace,
+    given: Arrays,
+    *,
+    rows_channels_last: bool,
+    renamed: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays that a network needs by `step.weight`, in our layout, and whence they are.
 
     Args:
         trace: the network's steps.
         given: arrays by their names in the file.
         rows_channels_last: whether PyTorch's dense weights behind a flatten expect its cells
             channels last, as the modules that are written here do, or channels first, as others.
+        renamed: the file's name of a layer -> ours, for those that are not to be guessed.
 
     Raises:
         InputError: an array is missing, has another shape, or has no place in the network.
@@ -55,189 +65,205 @@ def arrays_by_name(trace: Trace, given: Arrays, *, rows_channels_last: bool) -> 
     >>> trace = parse_notation("input 3, dense 2 name=out").trace()
     >>> weight = np.array([[1, 2, 3], [4, 5, 6]])  # PyTorch: outputs x inputs
     >>> files = {"out.weight": weight, "out.bias": np.zeros(2)}
-    >>> arrays_by_name(trace, files, rows_channels_last=True)["out.kernel"].tolist()
+    >>> arrays_by_name(trace, files, rows_channels_last=True)[0]["out.kernel"].tolist()
     [[1, 4], [2, 5], [3, 6]]
     """
     steps = [step for step in trace.steps if step.weights]
-    ours = {f"{step.name}.{name}" for step in steps for name in _needed(step)}
-    if ours <= set(given):
-        found = {name: given[name] for name in ours}
-        used = ours
+    needed = {f"{s.name}.{name}": shape for s in steps for name, shape in _needed(s).items()}
+    if needed.keys() <= given.keys():
+        found, used = {name: given[name] for name in needed}, set(needed)
+        whence: dict[str, str] = {}
     else:
         found, used = {}, set()
-        prefixes = _prefixes(steps, given)
-        for step in steps:
-            parts = _Parts(step, given, prefixes[step.index], used)
-            read = _READERS.get(type(step.layer), _named)
-            row = None if rows_channels_last else _flattened(trace, step)
-            found |= {f"{step.name}.{key}": array for key, array in read(parts, row).items()}
+        units = [unit for step in steps for unit in _units(step)]
+        places = _places(units, given, renamed or {})
+        for unit, place in zip(units, places, strict=True):
+            row = None if rows_channels_last else _flattened(trace, unit.step)
+            for name, array in _read(unit, place, given, used, row):
+                found[f"{unit.step.name}.{name}"] = array
+        whence = {place: unit.step.name for unit, place in zip(units, places, strict=True)}
     spare = [name for name in given if name not in used and not name.endswith(BATCHES)]
     if spare:
         raise InputError(f"the network has no place for the array {spare[0]}.")
-    for step in steps:
-        for name, shape in _needed(step).items():
-            array = found[f"{step.name}.{name}"]
-            if array.shape != shape:
-                raise InputError(
-                    f"the array for {step.name}.{name} gives the shape {array.shape}, "
-                    f"the network needs {shape}."
-                )
-    return found
+    for name, shape in needed.items():
+        if found[name].shape != shape:
+            raise InputError(
+                f"the array for {name} gives the shape {found[name].shape}, "
+                f"the network needs {shape}."
+            )
+    return found, whence
 
 
 def _needed(step: Step) -> dict[str, Shape]:
     return {**step.weights, **step.buffer_shapes}
 
 
-def _prefixes(steps: list[Step], given: Arrays) -> dict[int, str]:
-    """Return step index -> how the file names its layer: by its name, or by a running number."""
-    groups = dict.fromkeys(name.rpartition(".")[0] for name in given)
-    named = {step.index: attribute(step) for step in steps}
-    if any(name in groups or f"{name}_depthwise" in groups for name in named.values()):
-        return named
-    numbered = {}
-    for group in groups:
-        match = re.fullmatch(r"(.*?)(\d{1,9})", group)
-        numbered[group] = (match[1], int(match[2])) if match else (group, -1)
-    same_stem = len({stem for stem, _ in numbered.values()}) == 1
-    if not same_stem or len(groups) != len(steps):
-        return named
-    ordered = sorted(groups, key=lambda group: numbered[group][1])
-    return {step.index: group for step, group in zip(steps, ordered, strict=True)}
+def _units(step: Step) -> Iterator[Unit]:
+    """Yield the parts of a step that PyTorch names; a separable convolution is two there."""
+    said = step.layer.elsewhere.torch
+    parts: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in _needed(step):
+        leaf = said.arrays.get(name) if said else None
+        if leaf is None:
+            raise InputError(f"layer {step.index} {step.name}: PyTorch has no such arrays.")
+        suffix, _, last = leaf.rpartition(".")
+        parts[suffix][last] = name
+    for suffix, leaves in parts.items():
+        yield Unit(step, suffix, leaves)
 
 
-class _Parts:
-    """The arrays of one layer by PyTorch's words; notes which were used."""
-
-    def __init__(self, step: Step, given: Arrays, prefix: str, used: set[str]) -> None:
-        self.step, self.given, self.prefix, self.used = step, given, prefix, used
-
-    def __call__(self, word: str, suffix: str = "") -> Array:
-        name = f"{self.prefix}{suffix}.{word}"
-        if name not in self.given:
-            has = ", ".join(list(self.given)[:6]) or "none"
+def _places(units: list[Unit], given: Arrays, renamed: Mapping[str, str]) -> list[str]:
+    """Return what the file calls each unit: the same, or what has its shapes in the same order."""
+    groups: dict[str, dict[str, Shape]] = defaultdict(dict)
+    for name, array in given.items():
+        place, _, leaf = name.rpartition(".")
+        groups[place][leaf] = array.shape
+    said = {layer: place for place, layer in renamed.items()}
+    for layer, place in said.items():
+        if place not in groups or layer not in {unit.step.name for unit in units}:
             raise InputError(
-                f"layer {self.step.index} {self.step.name} needs an array {name} "
-                f"(or {self.step.name}.{next(iter(self.step.weights))}); the file has {has}, ... "
-                "Name the layers as the file does: `conv 16 3 name=NAME`."
+                f"--map {place}={layer}: there is no such layer in the "
+                f"{'network' if place in groups else 'file'}. In the file are "
+                f"{', '.join(list(groups)[:6])}, ..."
             )
-        self.used.add(name)
-        return self.given[name]
+    named = [said.get(unit.step.name, unit.name) for unit in units]
+    if all(name in groups for name in named):
+        return named
+    free = [unit for unit in units if unit.step.name not in said]
+    left = {place: leaves for place, leaves in groups.items() if place not in renamed}
+    found = _in_order(free, left)
+    return [said.get(unit.step.name) or found.get(unit.name, unit.name) for unit in units]
 
-    def bias(self, suffix: str = "") -> dict[str, Array]:
-        """Return the bias, where the layer has one."""
-        return {"bias": self("bias", suffix)} if "bias" in self.step.weights else {}
 
-    def ranked(self, array: Array, rank: int) -> Array:
-        """Return an array that must have so many axes."""
-        if array.ndim != rank:
-            raise InputError(f"the array for {self.step.name} has {array.ndim} axes, not {rank}.")
-        return array
+def _in_order(units: list[Unit], groups: Mapping[str, Mapping[str, Shape]]) -> dict[str, str]:
+    """Return unit -> the file's name, those of equal shapes in order; {} where no order is safe.
 
-    @property
-    def axes(self) -> int:
-        """Spatial axes of the input."""
-        return len(self.step.input_shapes[0]) - 1
+    The file's own order is tried, then that of the numbers in its names.
+    """
+    places = list(groups)
+    for order in (places, sorted(places, key=_by_numbers)):
+        for kept in (order, _without_side_branches(order, units, groups)):
+            found = _paired(units, {place: groups[place] for place in kept})
+            if found:
+                return found
+    return {}
+
+
+def _paired(units: list[Unit], groups: Mapping[str, Mapping[str, Shape]]) -> dict[str, str]:
+    wanted: dict[object, list[Unit]] = defaultdict(list)
+    for unit in units:
+        wanted[_kind(_shapes(unit))].append(unit)
+    held: dict[object, list[str]] = defaultdict(list)
+    for place, leaves in groups.items():
+        held[_kind(leaves)].append(place)
+    if any(len(held[kind]) != len(same) for kind, same in wanted.items()):
+        return {}
+    found = {
+        unit.name: place
+        for kind, same in wanted.items()
+        for unit, place in zip(same, held[kind], strict=True)
+    }
+    number = {place: index for index, place in enumerate(groups)}
+    doubtful = [u.name for u in units if len(wanted[_kind(_shapes(u))]) > 1]
+    for before, after in pairwise(doubtful):
+        first, second = found[before], found[after]
+        if number[first] > number[second] and not _neighbors(first, second):
+            return {}
+    return found
+
+
+def _neighbors(first: str, second: str) -> bool:
+    """Tell whether two names differ in their last two parts at most."""
+    a, b = first.split("."), second.split(".")
+    return a[: max(len(a), len(b)) - 2] == b[: max(len(a), len(b)) - 2]
+
+
+def _by_numbers(place: str) -> list[tuple[float, list[int], str]]:
+    """Order names by the numbers in each part: denseblock1, transition1, denseblock2, ..., head."""
+    return [
+        (0 if (numbers := [*map(int, re.findall(r"\d{1,9}", part))]) else 1, numbers, part)
+        for part in place.split(".")
+    ]
+
+
+def _without_side_branches(
+    places: list[str], units: list[Unit], groups: Mapping[str, Mapping[str, Shape]]
+) -> list[str]:
+    """Leave out parts of the file, by their first names, in which something has no place at all."""
+    wanted = {_kind(_shapes(unit)) for unit in units}
+    aside = {p.partition(".")[0] for p in places if _kind(groups[p]) not in wanted}
+    return [place for place in places if place.partition(".")[0] not in aside]
+
+
+def _shapes(unit: Unit) -> dict[str, Shape]:
+    """Return PyTorch's shapes of a unit's arrays."""
+    empty, elsewhere = np.zeros((), np.float32), unit.step.layer.elsewhere
+    shapes = {}
+    for leaf, name in unit.leaves.items():
+        ones = np.broadcast_to(empty, _needed(unit.step)[name])
+        shapes[leaf] = theirs(ones, elsewhere.arrays.get(name, AS_OURS)).shape
+    return shapes
+
+
+def _kind(leaves: Mapping[str, Shape]) -> frozenset[tuple[str, Shape]]:
+    """Return what tells layers apart; a 1x1 convolution and a dense layer are the same here."""
+    norm = "running_mean" in leaves
+    apart = {BATCHES, "bias_hh_l0", "weight" if norm else ""}
+    return frozenset((leaf, _flat(shape)) for leaf, shape in leaves.items() if leaf not in apart)
+
+
+def _flat(shape: Shape) -> Shape:
+    return shape[:2] if len(shape) > 2 and set(shape[2:]) == {1} else shape
 
 
 def _flattened(trace: Trace, step: Step) -> Shape | None:
     """Return the map whose cells a dense layer reads in one row, None where there is none."""
-    while step.sources[0]:
+    while isinstance(step.layer, Dense | Dropout | Activation) and step.sources[0]:
         step = trace.steps[step.sources[0] - 1]
         if isinstance(step.layer, Flatten):
             return step.input_shapes[0]
-        if not isinstance(step.layer, Dropout | Activation):
+        if isinstance(step.layer, Dense):
             return None
     return None
 
 
-def _conv(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    weight = parts.ranked(parts("weight"), parts.axes + 2)
-    return {"kernel": np.moveaxis(weight, (0, 1), (-1, -2))} | parts.bias()
+def _read(
+    unit: Unit, place: str, given: Arrays, used: set[str], row: Shape | None
+) -> Iterator[tuple[str, Array]]:
+    """Yield our arrays of a unit; `used` notes those of the file."""
+    step, layer = unit.step, unit.step.layer
 
+    def take(leaf: str) -> Array:
+        name = f"{place}.{leaf}"
+        if name not in given:
+            has = ", ".join(list(given)[:6]) or "none"
+            raise InputError(
+                f"layer {step.index} {step.name} needs an array {name} "
+                f"(or {step.name}.{next(iter(step.weights))}); the file has {has}, ... "
+                "Name the layers as the file does: `conv 16 3 name=NAME`."
+            )
+        used.add(name)
+        return given[name]
 
-def _by_channel(parts: _Parts, weight: Array) -> Array:
-    """(channels * multiplier, 1, *window) becomes (*window, channels, multiplier)."""
-    channels = parts.step.input_shapes[0][-1]
-    weight = parts.ranked(weight, parts.axes + 2)
-    if weight.shape[0] % channels or weight.shape[1] != 1:
-        raise InputError(f"the array for {parts.step.name} has the shape {weight.shape}.")
-    parted = weight.reshape(channels, -1, *weight.shape[2:])
-    return np.moveaxis(parted, (0, 1), (-2, -1))
-
-
-def _depthwise(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    return {"kernel": _by_channel(parts, parts("weight"))} | parts.bias()
-
-
-def _separable(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    pointwise = parts.ranked(parts("weight", "_pointwise"), parts.axes + 2)
-    return {
-        "depthwise": _by_channel(parts, parts("weight", "_depthwise")),
-        "pointwise": np.moveaxis(pointwise, (0, 1), (-1, -2)),
-    } | parts.bias("_pointwise")
-
-
-def _transposed(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    weight = parts.ranked(parts("weight"), parts.axes + 2)
-    return {"kernel": np.moveaxis(weight, (0, 1), (-2, -1))} | parts.bias()
-
-
-def _dense(parts: _Parts, row: Shape | None) -> dict[str, Array]:
-    weight = parts("weight")
-    if set(weight.shape[2:]) == {1}:  # on a map PyTorch has a 1x1 convolution
-        weight = weight.reshape(weight.shape[:2])
-    kernel = parts.ranked(weight, 2).T
-    if row is not None and kernel.shape[0] == int(np.prod(row)):
-        *spatial, channels = row
-        kernel = np.moveaxis(kernel.reshape(channels, *spatial, -1), 0, -2)
-        kernel = kernel.reshape(int(np.prod(row)), -1)
-    return {"kernel": kernel} | parts.bias()
-
-
-def _named(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    """Read a layer's arrays by the names that stand on its class."""
-    said = parts.step.layer.elsewhere.torch
-    if said is None or not said.arrays.keys() >= _needed(parts.step).keys():
-        raise InputError(f"layer {parts.step.index} {parts.step.name}: PyTorch has no such arrays.")
-    return {name: parts(said.arrays[name]) for name in _needed(parts.step)}
-
-
-def _batch_norm(parts: _Parts, row: Shape | None) -> dict[str, Array]:
-    return _named(parts, row) | _unit_scale(parts)
-
-
-def _unit_scale(parts: _Parts) -> dict[str, Array]:
-    """A norm without scale may stand for one whose scales are all 1."""
-    name = f"{parts.prefix}.weight"
-    spare = "scale" not in parts.step.weights and name in parts.given
-    if spare and not (parts("weight") == 1).all():
-        raise InputError(f"{name} is not all ones, and {parts.step.name} is `noscale`.")
-    return {}
-
-
-def _prelu(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    slope, (shape,) = parts("weight").reshape(-1), parts.step.weights.values()
-    return {"slope": np.broadcast_to(slope, shape) if slope.size == 1 else slope}
-
-
-def _lstm(parts: _Parts, _: Shape | None) -> dict[str, Array]:
-    """Both order their gates i f g o; a layer with one bias gets the sum of PyTorch's two."""
-    biases = parts("bias_ih_l0"), parts("bias_hh_l0")
-    arrays = {"kernel": parts("weight_ih_l0").T, "recurrent": parts("weight_hh_l0").T}
-    if "recurrent_bias" in parts.step.weights:
-        return arrays | {"bias": biases[0], "recurrent_bias": biases[1]}
-    return arrays | {"bias": biases[0] + biases[1]}
-
-
-_READERS: dict[type[Layer], Callable[[_Parts, Shape | None], dict[str, Array]]] = {
-    Conv: _conv,
-    DepthwiseConv: _depthwise,
-    SeparableConv: _separable,
-    TransposedConv: _transposed,
-    Dense: _dense,
-    BatchNorm: _batch_norm,
-    PReLU: _prelu,
-    LSTM: _lstm,
-}
-"""Layers whose arrays lie otherwise; the others have a name for each, see `_named`."""
+    for leaf, name in unit.leaves.items():
+        array, shape = take(leaf), _shapes(unit)[leaf]
+        if leaf == "weight" and isinstance(layer, PReLU) and array.size == 1:
+            array = np.broadcast_to(array, shape)
+        if array.ndim != len(shape) and _flat(array.shape) == _flat(shape):
+            array = array.reshape(shape)
+        if array.ndim != len(shape):
+            raise InputError(f"the array for {step.name} has {array.ndim} axes, not {len(shape)}.")
+        if name == "bias" and "recurrent" in step.weights and "recurrent_bias" not in step.weights:
+            array = array + take("bias_hh_l0")  # a layer with one bias gets the sum of two
+        channels = step.input_shapes[0][-1]
+        try:
+            found = ours(array, layer.elsewhere.arrays.get(name, AS_OURS), c=channels)
+        except ValueError:
+            raise InputError(f"the array for {step.name} has the shape {array.shape}.") from None
+        if row is not None and name == "kernel" and found.shape[0] == np.prod(row):
+            *spatial, depth = row
+            found = np.moveaxis(found.reshape(depth, *spatial, -1), 0, -2).reshape(found.shape)
+        yield name, found
+    noscale = isinstance(layer, BatchNorm) and not layer.scale and f"{place}.weight" in given
+    if noscale and not (take("weight") == 1).all():
+        raise InputError(f"{place}.weight is not all ones, and {step.name} is `noscale`.")

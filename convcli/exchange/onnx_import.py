@@ -3,59 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from convcli.errors import InputError, cannot_read
-from convcli.exchange.branches import Path as Way, as_blocks
+from convcli.exchange.blocks import Joint, as_blocks, layers_along, nodes_along
+from convcli.exchange.content import Content, Scaling
 from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph
 from convcli.exchange.onnx_layout import Arrays, Layers, Made, Value
 from convcli.exchange.onnx_operators import Affine, read
-from convcli.exchange.scaling import Scaling
 from convcli.layers import (
     ActivatedLayer,
     Activation,
     BatchNorm,
-    Concat,
     Conv,
     Dense,
     DepthwiseConv,
     Layer,
-    Residual,
-    Scale,
     TransposedConv,
 )
-from convcli.layers.base import Shape
-from convcli.layers.join import Block
+from convcli.layers.base import Join, Shape
 from convcli.net import Network
 from convcli.net.lookup import OpenedNetwork
 
 INPUT = "input"
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxNetwork:
-    """What an ONNX file holds, in our terms.
-
-    Attributes:
-        network: the layers on paper.
-        arrays: by `step.weight`.
-        texts: the file's notes by key.
-        scaling: what the graph does to its input first, if anything.
-        notes: sentences on what was read in another way.
-    """
-
-    network: Network
-    arrays: Arrays
-    texts: dict[str, str]
-    scaling: Scaling | None = None
-    notes: tuple[str, ...] = ()
-
-
-def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = True) -> OnnxNetwork:
+def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = True) -> Content:
     """Return the network and the weights in the ONNX file at `path`.
 
     Args:
@@ -81,18 +57,17 @@ def read_onnx(path: Path, input_shape: Shape | None = None, *, weights: bool = T
 
 def read_onnx_network(path: Path, input_shape: Shape | None = None) -> OpenedNetwork:
     """Return what `read_onnx` reads, without the weights that another file keeps."""
-    found = read_onnx(path, input_shape, weights=False)
-    return OpenedNetwork(found.network, notes=found.notes)
+    return read_onnx(path, input_shape, weights=False).on_paper()
 
 
-def network_from_onnx(content: bytes, name: str = "network") -> OnnxNetwork:
+def network_from_onnx(content: bytes, name: str = "network") -> Content:
     """Return the network in the bytes of an ONNX file; see `read_onnx`."""
     return _read(content, None, name, None, weights=True)
 
 
 def _read(
     content: bytes, folder: Path | None, name: str, input_shape: Shape | None, *, weights: bool
-) -> OnnxNetwork:
+) -> Content:
     try:
         with np.errstate(all="ignore"):  # numbers that are none are refused where weights are used
             return _network(load_graph(content, folder, weights=weights), name, input_shape)
@@ -102,7 +77,7 @@ def _read(
         raise InputError(f"the graph is malformed ({problem}).") from problem
 
 
-def _network(graph: Graph, name: str, input_shape: Shape | None) -> OnnxNetwork:
+def _network(graph: Graph, name: str, input_shape: Shape | None) -> Content:
     """Follow the operators in order and put our layers into nested blocks."""
     layers = Layers()
     first = _input(graph, input_shape)
@@ -125,12 +100,19 @@ def _network(graph: Graph, name: str, input_shape: Shape | None) -> OnnxNetwork:
     end_key = _with_suffixes(made, renamed.get(end.node, end.node))
     sources = {INPUT: (), **{k: tuple(v.node for v in m.sources) for k, m in made.items()}}
     way = as_blocks(sources, INPUT, end_key)
-    network = Network(first.shape, tuple(_layers(made, way)), name)
+    parts = {key: _part(one) for key, one in made.items()}
+    network = Network(first.shape, tuple(layers_along(way, parts)), name)
     arrays: Arrays = {}
-    for step, key in zip(network.trace().steps, _flat(way), strict=True):
+    for step, key in zip(network.trace().steps, nodes_along(way, parts), strict=True):
         given = made[key].arrays
         arrays |= {f"{step.name}.{weight}": array for weight, array in given.items()}
-    return OnnxNetwork(network, arrays, graph.texts, scaling, tuple(graph.notes))
+    return Content(network, arrays, graph.texts, scaling, tuple(graph.notes))
+
+
+def _part(one: Made) -> Layer | Joint:
+    if not isinstance(one.layer, Join):
+        return one.layer
+    return Joint(one.layer.op, None, lambda fact: InputError(f"{one.where}: {fact}"))
 
 
 def _input(graph: Graph, input_shape: Shape | None) -> Value:
@@ -274,38 +256,3 @@ def _with_suffixes(made: dict[str, Made], end: str) -> str:
             readers[name], renamed[key] = readers[key], name
             del made[key]
     return renamed.get(end, end)
-
-
-def _layers(made: dict[str, Made], way: Way) -> Iterator[Layer | Block]:
-    for part in way:
-        if isinstance(part, str):
-            yield made[part].layer
-            continue
-        branches = tuple(tuple(_layers(made, path)) for path in part.paths)
-        yield _block(made[part.join], branches)
-
-
-def _block(join: Made, branches: tuple[tuple[Layer | Block, ...], ...]) -> Block:
-    match join.layer.op:
-        case "concat":
-            return Concat(branches)
-        case "add" if len(branches) == 2:
-            body, shortcut = branches if branches[0] else branches[::-1]
-            return Residual(body, shortcut)
-        case "scale" if () in branches:
-            return Scale(branches[0] or branches[1])
-    raise InputError(
-        f"{join.where}: a block `{join.layer.op}` of {len(branches)} branches is something the "
-        "notation cannot say."
-    )
-
-
-def _flat(way: Way) -> Iterator[str]:
-    """Yield keys in the order of execution, joins after their branches."""
-    for part in way:
-        if isinstance(part, str):
-            yield part
-            continue
-        for path in part.paths:
-            yield from _flat(path)
-        yield part.join

@@ -39,8 +39,10 @@ from convcli.layers import (
     TransposedConv,
     Upsample,
 )
+from convcli.layers.activation import ACTIVATIONS
 from convcli.layers.base import Shape, shape_text
 from convcli.layers.conv import output_padding
+from convcli.layers.elsewhere import Onnx
 from convcli.layers.norm import SampleNorm
 from convcli.layers.registry import WORDS
 
@@ -188,11 +190,15 @@ def _conv(operator: Operator) -> Value:
         raise InputError(f"its weights {weight.shape} do not fit {channels} channels.")
     if groups == channels > 1 and weight.shape[0] % channels == 0:
         multiplier = weight.shape[0] // channels
-        parted = weight.reshape(channels, multiplier, *weight.shape[2:])
         depthwise = DepthwiseConv(multiplier=multiplier, bias=bool(bias), **fields)
-        return operator.add(depthwise, source, arrays={"kernel": ours("dwconv", parted)} | bias)
+        return operator.add(depthwise, source, arrays=_kernel(depthwise, weight, c=channels) | bias)
     layer = Conv(filters=weight.shape[0], groups=groups, bias=bool(bias), **fields)
-    return operator.add(layer, source, arrays={"kernel": ours("conv", weight)} | bias)
+    return operator.add(layer, source, arrays=_kernel(layer, weight) | bias)
+
+
+def _kernel(layer: Layer, weight: Array, **sizes: int) -> Arrays:
+    """Return weights of ONNX as the kernel of a layer of ours."""
+    return {"kernel": ours(weight, layer.elsewhere.arrays["kernel"], **sizes)}
 
 
 def _on_vector(operator: Operator, source: Value, weight: Array, bias: Arrays) -> Value:
@@ -220,14 +226,14 @@ def _transposed(operator: Operator) -> Value:
         output_padding=output_padding(get("output_padding", [0] * (weight.ndim - 2))),
         **fields,
     )
-    return operator.add(layer, source, arrays={"kernel": ours("upconv", weight)} | bias)
+    return operator.add(layer, source, arrays=_kernel(layer, weight) | bias)
 
 
 def _gemm(operator: Operator) -> Value:
     get = operator.node.get
     operator.refuse_unless(not get("transA", 0), "it turns its input over")
     weight = operator.constant(1) * np.float32(get("alpha", 1.0))
-    kernel = ours("dense", weight) if get("transB", 0) else weight
+    kernel = weight.T if get("transB", 0) else weight
     bias, units = operator.optional(2), kernel.shape[1]
     if bias is None:
         return _dense(operator, kernel, {})
@@ -467,20 +473,24 @@ def _local_response(operator: Operator) -> Value:
     return operator.layers.cellwise(layer, source)
 
 
-def _activation(kind: str, **settings: float | str) -> Reader:
-    """An activation whose attributes must be those, which are ONNX' defaults."""
+def _activations() -> dict[str, Reader]:
+    """Return readers of the activations whose operator stands in their row."""
 
-    def read(operator: Operator) -> Value:
-        for name, expected in settings.items():
-            given = operator.node.get(name, expected)
-            same = given == expected or (
-                not isinstance(given, str) and abs(given - float(expected)) < 1e-6
-            )
-            told = given if isinstance(given, str) else f"{given:g}"
-            operator.refuse_unless(same, f"its {name} is {told}, not {expected}")
-        return operator.layers.cellwise(Activation(kind), operator.value())
+    def reader(kind: str, said: Onnx) -> Reader:
+        def read(operator: Operator) -> Value:
+            for name, expected in said.attributes.items():
+                given = operator.node.get(name, expected)
+                same = given == expected or (
+                    not isinstance(given, str) and abs(given - float(expected)) < 1e-6
+                )
+                told = given if isinstance(given, str) else f"{given:g}"
+                operator.refuse_unless(same, f"its {name} is {told}, not {expected}")
+            return operator.layers.cellwise(Activation(kind), operator.value())
 
-    return read
+        return read
+
+    rows = {kind: row.elsewhere.onnx for kind, row in ACTIVATIONS.items()}
+    return {said.op: reader(kind, said) for kind, said in rows.items() if said and said.op}
 
 
 def _clip(operator: Operator) -> Value:
@@ -631,14 +641,7 @@ READERS: dict[str, Reader] = {
     "InstanceNormalization": _group_norm,
     **_named_norms(),
     "LRN": _local_response,
-    "Relu": _activation("relu"),
-    "Tanh": _activation("tanh"),
-    "Sigmoid": _activation("sigmoid"),
-    "Swish": _activation("silu", alpha=1.0),
-    "HardSwish": _activation("hardswish"),
-    "LeakyRelu": _activation("leakyrelu", alpha=0.01),
-    "Elu": _activation("elu", alpha=1.0),
-    "Gelu": _activation("gelu", approximate="none"),
+    **_activations(),
     "Clip": _clip,
     "PRelu": _prelu,
     "Softmax": _softmax,

@@ -24,30 +24,40 @@ class Kind(NamedTuple):
     elsewhere: Elsewhere
 
 
-def _named(torch: str, keras: str, onnx: str = "", *also: str) -> Elsewhere:
-    return Elsewhere(Torch(torch), Onnx(onnx) if onnx else None, Keras(keras), also)
+def _named(torch: str, keras: str, onnx: Onnx, *also: str) -> Elsewhere:
+    return Elsewhere(Torch(torch), onnx, Keras(keras), also)
 
 
 ACTIVATIONS = {
-    "relu": Kind("max(x, 0)", "compare", "output", _named("F.relu({x})", "relu", "Relu")),
+    "relu": Kind("max(x, 0)", "compare", "output",
+                 _named("F.relu({x})", "relu", Onnx("Relu"))),
     "relu6": Kind("max(x, 0), at most 6", "compare, compare", "input",
-                  _named("F.relu6({x})", "relu6")),
+                  _named("F.relu6({x})", "relu6", Onnx("", form="Clip(x, 0.0, 6.0)"))),
     "leakyrelu": Kind("x, or 0.01 x where x is negative", "compare, multiply", "input",
-                      _named("F.leaky_relu({x}, 0.01)", "leaky_relu", "LeakyRelu")),
+                      _named("F.leaky_relu({x}, 0.01)", "leaky_relu",
+                             Onnx("LeakyRelu", {"alpha": 0.01}))),
     "elu": Kind("x, or exp(x) - 1 where x is negative", "compare, exp, subtract", "input",
-                _named("F.elu({x})", "elu", "Elu")),
+                _named("F.elu({x})", "elu", Onnx("Elu", {"alpha": 1.0}))),
     "gelu": Kind("x times the normal distribution's share below x (exact)",
                  "divide, erf, add, multiply, multiply", "input",
-                 _named("F.gelu({x})", "gelu", "Gelu")),
+                 _named("F.gelu({x})", "gelu",
+                        Onnx("Gelu", {"approximate": "none"},
+                             form="Mul(Mul(x, 0.5), Add(Erf(Mul(x, 0.7071067811865476)), 1.0))"))),
     "silu": Kind("x sigmoid(x)", "negate, exp, add, divide, multiply", "input",
-                 _named("F.silu({x})", "silu", "", "swish")),
+                 _named("F.silu({x})", "silu",
+                        Onnx("Swish", {"alpha": 1.0}, form="Mul(x, Sigmoid(x))"))),
     "hardswish": Kind("x times (x + 3) / 6 cut to 0..1", "add, compare, compare, divide, multiply",
-                      "input", _named("F.hardswish({x})", "hard_silu", "HardSwish")),
-    "tanh": Kind("hyperbolic tangent", "tanh", "output", _named("torch.tanh({x})", "tanh", "Tanh")),
+                      "input",
+                      _named("F.hardswish({x})", "hard_silu",
+                             Onnx("HardSwish",
+                                  form="Div(Mul(x, Clip(Add(x, 3.0), 0.0, 6.0)), 6.0)"))),
+    "tanh": Kind("hyperbolic tangent", "tanh", "output",
+                 _named("torch.tanh({x})", "tanh", Onnx("Tanh"))),
     "sigmoid": Kind("1 / (1 + exp(-x))", "negate, exp, add, divide", "output",
-                    _named("torch.sigmoid({x})", "sigmoid", "Sigmoid", "logistic")),
+                    _named("torch.sigmoid({x})", "sigmoid", Onnx("Sigmoid"), "logistic")),
     "softmax": Kind("shares that sum to 1 over the channels", "compare, subtract, exp, add, divide",
-                    "output", _named("F.softmax({x}, dim=1)", "softmax", "Softmax")),
+                    "output",
+                    _named("F.softmax({x}, dim=1)", "softmax", Onnx("Softmax", {"axis": 1}))),
 }  # fmt: skip
 
 KINDS = tuple(ACTIVATIONS)
@@ -142,8 +152,8 @@ class PReLU(Layer):
     role = "activation"
     elsewhere = Elsewhere(
         Torch("PReLU({channels})", {"slope": "weight"}),
-        Onnx("PRelu", arrays={"slope": "c ..."}),
-        Keras("PReLU"),
+        Onnx("PRelu", arrays={"slope": "c -> c ..."}),
+        Keras("PReLU", arrays={"slope": "c -> ... c"}),
     )
     keeps = "input"
 

@@ -75,6 +75,16 @@ def _too_large(spatial: Shape, window: Window, axis: int) -> ShapeError:
     )
 
 
+KERAS_WINDOW = {
+    "kernel_size": "kernel",
+    "strides": "stride",
+    "padding": "padding",
+    "dilation_rate": "dilation",
+    "use_bias": "bias",
+    "activation": "activation",
+}
+
+
 class Sliding(ActivatedLayer):
     """What the sliding convolutions share; the fields are declared by each of them."""
 
@@ -131,9 +141,10 @@ class Conv(Sliding):
     page = ("groups",)
     elsewhere = Elsewhere(
         Torch("Conv{rank}d", {"kernel": "weight", "bias": "bias"}),
-        Onnx("Conv"),
-        Keras("Conv{rank}D"),
+        Onnx("Conv", {"group": "groups"}),
+        Keras("Conv{rank}D", KERAS_WINDOW | {"filters": "filters", "groups": "groups"}),
         ("convolution",),
+        {"kernel": "... i o -> o i ..."},
     )
     unsaid = ("padding_mode",)
     keeps = "input"
@@ -201,7 +212,12 @@ class DepthwiseConv(Sliding):
     bias: bool = True
 
     page = ("multiplier",)
-    elsewhere = Elsewhere(keras=Keras("DepthwiseConv{rank}D"), also=("depthwise",))
+    elsewhere = Elsewhere(
+        Torch("", {"kernel": "weight", "bias": "bias"}),
+        keras=Keras("DepthwiseConv{rank}D", KERAS_WINDOW | {"depth_multiplier": "multiplier"}),
+        also=("depthwise",),
+        arrays={"kernel": "... c m -> (c m) 1 ..."},
+    )
     keeps = "input"
     positive_fields = ("multiplier",)
 
@@ -239,7 +255,22 @@ class SeparableConv(Sliding):
     bias: bool = True
 
     page = ("multiplier",)
-    elsewhere = Elsewhere(keras=Keras("SeparableConv{rank}D"), also=("separable",))
+    elsewhere = Elsewhere(
+        Torch(
+            "",
+            {
+                "depthwise": "_depthwise.weight",
+                "pointwise": "_pointwise.weight",
+                "bias": "_pointwise.bias",
+            },
+        ),
+        keras=Keras(
+            "SeparableConv{rank}D",
+            KERAS_WINDOW | {"filters": "filters", "depth_multiplier": "multiplier"},
+        ),
+        also=("separable",),
+        arrays={"depthwise": "... c m -> (c m) 1 ...", "pointwise": "... i o -> o i ..."},
+    )
     keeps = "input"
     positive_fields = ("filters", "multiplier")
 
@@ -291,10 +322,15 @@ class TransposedConv(ActivatedLayer):
 
     role = "conv"
     elsewhere = Elsewhere(
-        Torch("ConvTranspose{rank}d"),
-        Onnx("ConvTranspose"),
-        Keras("Conv{rank}DTranspose"),
+        Torch("ConvTranspose{rank}d", {"kernel": "weight", "bias": "bias"}),
+        Onnx("ConvTranspose", {"group": "groups"}),
+        Keras(
+            "Conv{rank}DTranspose",
+            KERAS_WINDOW | {"filters": "filters"},
+            {"kernel": "... i o -> ... o i"},
+        ),
         ("deconv",),
+        {"kernel": "... i o -> i o ..."},
     )
     unsaid = ("fill",)
     keeps = "input"

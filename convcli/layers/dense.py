@@ -23,7 +23,13 @@ class Dense(ActivatedLayer):
 
     page = ()
     role = "dense"
-    elsewhere = Elsewhere(Torch("Linear"), Onnx("Gemm"), Keras("Dense"), ("fc", "fullyconnected"))
+    elsewhere = Elsewhere(
+        Torch("Linear", {"kernel": "weight", "bias": "bias"}),
+        Onnx("Gemm"),
+        Keras("Dense", {"units": "units", "use_bias": "bias", "activation": "activation"}),
+        ("fc", "fullyconnected"),
+        {"kernel": "i o -> o i"},
+    )
     keeps = "input"
     positive_fields = ("units",)
 
@@ -82,7 +88,7 @@ class Dropout(Layer):
     whole_channels: bool = False
 
     role = "dropout"
-    elsewhere = Elsewhere(Torch("Dropout"), Onnx("Dropout"), Keras("Dropout"))
+    elsewhere = Elsewhere(Torch("Dropout"), Onnx("Dropout"), Keras("Dropout", {"rate": "rate"}))
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
@@ -104,5 +110,5 @@ WORDS["dropout2d"] = Word(
     "dropout2d 0.2",
     {"whole_channels": True},
     "In training, whole channels of zeros at `rate`.",
-    Elsewhere(Torch("Dropout{rank}d"), keras=Keras("SpatialDropout{rank}D")),
+    Elsewhere(Torch("Dropout{rank}d"), keras=Keras("SpatialDropout{rank}D", {"rate": "rate"})),
 )

@@ -1,8 +1,11 @@
 """What a layer is called in other programs; exporters and importers read it in both directions.
 
 Names hold `{field}` for a field of the layer, `{rank}` for the number of spatial axes and
-`{channels}` for those of the input. A layer whose windows another program pads differently has
-its name here and code of its own in the exchange room.
+`{channels}` for those of the input. Where a layer is more than a name with settings there, the
+exchange room has code of its own for it.
+
+Arrays lie as one line says, ours first: `... i o -> o i ...` (the dots are the axes of a window),
+`... c m -> (c m) 1 ...`. An array without a line lies as ours does.
 """
 
 from __future__ import annotations
@@ -12,6 +15,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 NOTHING: Mapping[str, str] = {}
+
+Settings = Mapping[str, str | float]
+"""Their setting -> our field, or what it must be."""
 
 
 class Torch(NamedTuple):
@@ -27,18 +33,28 @@ class Onnx(NamedTuple):
     """An operator."""
 
     op: str
-    attributes: Mapping[str, str | float] = NOTHING
-    """Its attribute -> our field, or the number that it must have."""
+    attributes: Settings = NOTHING
     arrays: Mapping[str, str] = NOTHING
-    """Our array -> how it lies (`c`, or `c ...` to fit a map), in the order of its inputs."""
+    """Our array -> how it lies, in the order of its inputs."""
+    form: str = ""
+    """How opset 13 spells what is an operator later, or none: `Mul(x, Sigmoid(x))`."""
+
+    @property
+    def spelled(self) -> str:
+        """An activation in operators of opset 13, over `x`."""
+        given = "".join(f", {key}={value!r}" for key, value in self.attributes.items())
+        return self.form or f"{self.op}(x{given})"
 
 
 class Keras(NamedTuple):
     """A class of keras.layers, or for an activation the word that layers take."""
 
     kind: str
-    settings: Mapping[str, str | float] = NOTHING
-    """Its argument -> our field, or the number that it must have."""
+    settings: Settings = NOTHING
+    arrays: Mapping[str, str] = NOTHING
+    """Our array -> how it lies."""
+    only: Mapping[str, object] = NOTHING
+    """Settings of which one value can be said here, which is Keras' default."""
 
     @property
     def is_one_case(self) -> bool:
@@ -54,6 +70,8 @@ class Elsewhere(NamedTuple):
     keras: Keras | None = None
     also: tuple[str, ...] = ()
     """What people type besides."""
+    arrays: Mapping[str, str] = NOTHING
+    """Our array -> how it lies where channels stand first, in PyTorch and ONNX."""
 
     def names(self) -> list[str]:
         """Return its names without arguments, PyTorch's first; on pictures, where it has a rank."""

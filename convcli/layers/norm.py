@@ -16,6 +16,9 @@ shift 1. Batch normalization has its statistics ready and needs the last 2 alone
 SCALE_AND_SHIFT = {"scale": "weight", "shift": "bias"}
 """PyTorch's names of one number per channel to multiply by, and one to add."""
 
+SCALED_AND_SHIFTED = {"center": True, "scale": True}
+"""Keras' switches for both."""
+
 
 def check_eps(eps: float) -> None:
     """Refuse what would divide by zero or take the root of a negative number."""
@@ -43,9 +46,13 @@ class BatchNorm(Layer):
         Onnx(
             "BatchNormalization",
             {"epsilon": "eps"},
-            {"scale": "c", "shift": "c", "mean": "c", "variance": "c"},
+            dict.fromkeys(("scale", "shift", "mean", "variance"), "c -> c"),
         ),
-        Keras("BatchNormalization"),
+        Keras(
+            "BatchNormalization",
+            {"epsilon": "eps", "momentum": "momentum", "scale": "scale"},
+            only={"center": True},
+        ),
     )
     page = ("eps",)
     role = "norm"
@@ -108,7 +115,11 @@ class LayerNorm(SampleNorm):
     elsewhere = Elsewhere(
         Torch("LayerNorm({channels}, eps={eps})", SCALE_AND_SHIFT),
         Onnx("LayerNormalization"),
-        Keras("LayerNormalization", {"epsilon": "eps"}),
+        Keras(
+            "LayerNormalization",
+            {"epsilon": "eps"},
+            only=SCALED_AND_SHIFTED | {"rms_scaling": False},
+        ),
     )
 
 
@@ -128,7 +139,11 @@ class GroupNorm(SampleNorm):
     elsewhere = Elsewhere(
         Torch("GroupNorm({groups}, {channels}, eps={eps})", SCALE_AND_SHIFT),
         Onnx("GroupNormalization"),
-        Keras("GroupNormalization", {"groups": "groups", "epsilon": "eps"}),
+        Keras(
+            "GroupNormalization",
+            {"groups": "groups", "epsilon": "eps"},
+            only=SCALED_AND_SHIFTED,
+        ),
     )
     positive_fields = ("groups",)
 
@@ -159,8 +174,8 @@ class InstanceNorm(SampleNorm):
     page = ("eps",)
     elsewhere = Elsewhere(
         Torch("InstanceNorm{rank}d({channels}, eps={eps}, affine=True)", SCALE_AND_SHIFT),
-        Onnx("InstanceNormalization", {"epsilon": "eps"}, {"scale": "c", "shift": "c"}),
-        Keras("GroupNormalization", {"groups": -1, "epsilon": "eps"}),
+        Onnx("InstanceNormalization", {"epsilon": "eps"}, {"scale": "c -> c", "shift": "c -> c"}),
+        Keras("GroupNormalization", {"groups": -1, "epsilon": "eps"}, only=SCALED_AND_SHIFTED),
     )
     needs_map = True
 

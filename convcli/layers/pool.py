@@ -13,6 +13,9 @@ from convcli.layers.registry import word
 __all__ = ["AdaptiveAveragePool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"]
 
 
+KERAS_WINDOW = {"pool_size": "kernel", "strides": "stride", "padding": "padding"}
+
+
 class Pool(Layer):
     """What the sliding pools share; the fields are declared by each of them."""
 
@@ -71,7 +74,9 @@ class MaxPool(Pool):
     ceil: bool = False
 
     page = ()
-    elsewhere = Elsewhere(Torch("MaxPool{rank}d"), Onnx("MaxPool"), Keras("MaxPooling{rank}D"))
+    elsewhere = Elsewhere(
+        Torch("MaxPool{rank}d"), Onnx("MaxPool"), Keras("MaxPooling{rank}D", KERAS_WINDOW)
+    )
     keeps = "input"
 
     def flops(self, input_shape: Shape) -> Work:
@@ -101,7 +106,7 @@ class AveragePool(Pool):
     elsewhere = Elsewhere(
         Torch("AvgPool{rank}d"),
         Onnx("AveragePool"),
-        Keras("AveragePooling{rank}D"),
+        Keras("AveragePooling{rank}D", KERAS_WINDOW),
         ("avgpooling",),
     )
     keeps = "input"

@@ -32,7 +32,11 @@ class Reshape(Layer):
     shape: Shape
 
     role = "rearrange"
-    elsewhere = Elsewhere(onnx=Onnx("Reshape"), keras=Keras("Reshape"), also=("view", "unflatten"))
+    elsewhere = Elsewhere(
+        onnx=Onnx("Reshape"),
+        keras=Keras("Reshape", {"target_shape": "shape"}),
+        also=("view", "unflatten"),
+    )
     is_view = True
     axes_fields = ("shape",)
 
@@ -75,7 +79,9 @@ class Pad(Layer):
 
     page = ()
     role = "rearrange"
-    elsewhere = Elsewhere(Torch("ZeroPad{rank}d"), Onnx("Pad"), Keras("ZeroPadding{rank}D"))
+    elsewhere = Elsewhere(
+        Torch("ZeroPad{rank}d"), Onnx("Pad"), Keras("ZeroPadding{rank}D", {"padding": "cells"})
+    )
     needs_map = True
     pads_fields = ("cells",)
 
@@ -104,7 +110,7 @@ class Crop(Layer):
     cells: tuple[tuple[int, int], ...]
 
     role = "rearrange"
-    elsewhere = Elsewhere(keras=Keras("Cropping{rank}D"))
+    elsewhere = Elsewhere(keras=Keras("Cropping{rank}D", {"cropping": "cells"}))
     needs_map = True
     pads_fields = ("cells",)
 
@@ -143,7 +149,10 @@ class Upsample(Layer):
 
     role = "rearrange"
     elsewhere = Elsewhere(
-        Torch("Upsample"), Onnx("Resize"), Keras("UpSampling{rank}D"), ("interpolate",)
+        Torch("Upsample"),
+        Onnx("Resize"),
+        Keras("UpSampling{rank}D", {"size": "factor", "interpolation": "bilinear"}),
+        ("interpolate",),
     )
     needs_map = True
     axes_fields = ("factor",)

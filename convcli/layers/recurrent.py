@@ -25,7 +25,30 @@ class LSTM(Layer):
     biases: int = 1
 
     role = "recurrent"
-    elsewhere = Elsewhere(Torch("LSTM"), Onnx("LSTM"), Keras("LSTM"))
+    elsewhere = Elsewhere(
+        Torch(
+            "LSTM",
+            {
+                "kernel": "weight_ih_l0",
+                "recurrent": "weight_hh_l0",
+                "bias": "bias_ih_l0",
+                "recurrent_bias": "bias_hh_l0",
+            },
+        ),
+        Onnx("LSTM"),
+        Keras(
+            "LSTM",
+            {"units": "units", "return_sequences": "sequence"},
+            only={
+                "activation": "tanh",
+                "recurrent_activation": "sigmoid",
+                "use_bias": True,
+                "go_backwards": False,
+                "return_state": False,
+            },
+        ),
+        arrays={"kernel": "i g -> g i", "recurrent": "i g -> g i"},
+    )
     unsaid = ("biases",)
     keeps = "input"
     positive_fields = ("units",)

@@ -24,10 +24,10 @@ MAX_FILE_BYTES = 1_000_000
 READERS = {
     ".safetensors": "convcli.net.modelheader:read_model_network",
     ".onnx": "convcli.exchange.onnx_import:read_onnx_network",
-    ".keras": "convcli.exchange.keras_config:read_keras",
-    ".json": "convcli.exchange.keras_config:read_keras",
-    ".h5": "convcli.exchange.keras_config:read_keras",
-    ".hdf5": "convcli.exchange.keras_config:read_keras",
+    ".keras": "convcli.exchange.keras_read:read_keras",
+    ".json": "convcli.exchange.keras_read:read_keras",
+    ".h5": "convcli.exchange.keras_read:read_keras",
+    ".hdf5": "convcli.exchange.keras_read:read_keras",
 }
 """What reads a file of a suffix: module and function, loaded when such a file is opened."""
 

@@ -75,7 +75,7 @@ def _write_module(folder: Path) -> None:
     """Write ResNet-50 as a PyTorch module into `folder`."""
     import numpy as np
 
-    from convcli.exchange.torch_source import torch_module
+    from convcli.exchange.torch_write import torch_module
     from convcli.net import network
 
     trace = network("resnet50").trace()

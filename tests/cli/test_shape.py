@@ -108,7 +108,7 @@ def test_keras_files(shape: Program, tmp_path: Path) -> None:
 
 def test_onnx_files(shape: Program, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="ONNX files need the package onnx")
-    from convcli.exchange.onnx_export import onnx_model
+    from convcli.exchange.onnx_write import onnx_model
 
     trace = network("mnist").trace()
     arrays = {

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from convcli.errors import InputError
-from convcli.exchange.onnx_export import onnx_model
-from convcli.exchange.scaling import Scaling
-from convcli.exchange.torch_source import torch_module
+from convcli.exchange.content import Scaling
+from convcli.exchange.onnx_write import onnx_model
+from convcli.exchange.torch_write import torch_module
 from convcli.layers.registry import WORDS
 from convcli.net import Trace, network, parse_notation
 
@@ -156,5 +156,5 @@ def test_what_pytorch_lacks_is_named() -> None:
 def test_what_onnx_lacks_is_named() -> None:
     pytest.importorskip("onnx", reason="writes the file; extra [onnx]")
     trace = parse_notation("input 9x9x1, avgpool 2 ceil countpad").trace()
-    with pytest.raises(InputError, match=r"Layer 1 avgpool1: ceil together with countpad"):
+    with pytest.raises(InputError, match=r"Layer 1 avgpool1 `.*`: ceil together with countpad"):
         onnx_model(trace, {})

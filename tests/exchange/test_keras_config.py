@@ -15,7 +15,7 @@ from zipfile import ZipFile
 import pytest
 
 from convcli.errors import InputError
-from convcli.exchange.keras_config import network_from_keras, read_keras
+from convcli.exchange.keras_read import network_from_keras, read_keras
 from convcli.net import parse_notation, to_notation
 
 REFERENCE = json.loads(

@@ -10,8 +10,8 @@ import pytest
 
 from convcli.errors import InputError
 from convcli.exchange.export import export_model
-from convcli.exchange.keras_export import keras_model
 from convcli.exchange.keras_files import keras_hdf5, snake_case
+from convcli.exchange.keras_write import keras_model
 from convcli.layers.registry import WORDS
 from convcli.net import parse_notation
 from tests.exchange.models import keras, run_keras, samples_last, trained

@@ -15,7 +15,7 @@ import pytest
 from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.exchange.export import export_model
 from convcli.exchange.importing import import_model
-from convcli.exchange.keras_arrays import open_arrays
+from convcli.exchange.keras_files import open_arrays
 from convcli.net.lookup import open_network
 from tests.exchange.models import asked, keras, samples_last, trained
 
@@ -262,7 +262,7 @@ def test_weights_alone_are_told_from_a_model(tmp_path: Path) -> None:
 
 def test_a_swollen_archive_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_model(trained(), tmp_path / "m.keras")
-    monkeypatch.setattr("convcli.exchange.keras_arrays.MAX_WEIGHTS_BYTES", 1000)
+    monkeypatch.setattr("convcli.exchange.keras_files.MAX_WEIGHTS_BYTES", 1000)
     with pytest.raises(InputError, match=r"model\.weights\.h5 in .* at most 1,000 are read"):
         import_model(tmp_path / "m.keras")
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from convcli.errors import ConvcliError, InputError
-from convcli.exchange.onnx_export import onnx_model
 from convcli.exchange.onnx_import import network_from_onnx, read_onnx
+from convcli.exchange.onnx_write import onnx_model
 from convcli.net import network, parse_notation, to_notation
 from tests.exchange.test_export import arrays_for, run_file, run_onnx, samples_for
 

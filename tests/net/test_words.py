@@ -69,7 +69,7 @@ def test_names_of_classes_are_theirs(package: str) -> None:
     home = importlib.import_module(package)
     for word in WORDS.values():
         said = word.elsewhere.torch if package == "torch.nn" else word.elsewhere.keras
-        if said is None or getattr(said, "is_one_case", False):
+        if said is None or not said[0] or getattr(said, "is_one_case", False):
             continue
         name = said[0].partition("(")[0].replace("{rank}", "2")
         assert word_for(name) is word

@@ -1,45 +1,57 @@
-"""Keras' own description of a network, read without Keras: `model.to_json()` or a `.keras` file."""
+"""Keras' own description of a network and its arrays, read without Keras.
+
+A network is what `model.to_json()` returns, or lies in a `.keras` or `.h5` file with its weights.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
-from convcli.errors import ConvcliError, InputError, cannot_read
-from convcli.exchange.branches import Branches, Path as Way, as_blocks
-from convcli.exchange.keras_layers import KerasLayer, layers_of
-from convcli.layers import Concat, Layer, Residual, Scale
-from convcli.layers.join import Block
-from convcli.net import Network
+import numpy as np
+
+from convcli.errors import ConvcliError, InputError
+from convcli.exchange.blocks import Joint, as_blocks, layers_along, nodes_along
+from convcli.exchange.content import Content, Scaling
+from convcli.exchange.keras_files import (
+    ArrayStore,
+    Leaf,
+    config_text,
+    group_name,
+    notes_in_archive,
+    open_arrays,
+)
+from convcli.exchange.keras_layers import KerasLayer, layer_of
+from convcli.exchange.layouts import AS_OURS, Array, ours, theirs
+from convcli.layers import Layer
+from convcli.net import Network, Step
 from convcli.net.lookup import OpenedNetwork
 
-MAX_BYTES = 64 * 2**20
-"""A configuration is text of some kilobytes; beyond this it is something else."""
 MAX_NESTING = 8
 """Models within models."""
 
 MODELS = {"Sequential", "Functional", "Model"}
 
-JOINS = {"Add": "residual", "Multiply": "scale", "Concatenate": "concat"}
-"""Keras classes that read several tensors -> our blocks."""
+JOINS = {"Add": "add", "Multiply": "scale", "Concatenate": "concat"}
+"""Keras classes that read several tensors -> our joins."""
 
 
 @dataclass(frozen=True, slots=True)
 class KerasNode:
-    """A layer, the layers it reads, and whether Keras would leave it as it is."""
+    """A layer, the layers it reads, and the ways to its arrays."""
 
     layer: KerasLayer
     sources: tuple[str, ...]
-    frozen: bool
+    leaf: Leaf
 
 
 def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> OpenedNetwork:
-    """Return the network in a file of `model.to_json()` or a `.keras` archive.
+    """Return the network in a file of `model.to_json()`, a `.keras` or an `.h5` file.
 
     Args:
         path: the file.
@@ -48,55 +60,21 @@ def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> Opened
     Raises:
         InputError: no such file, not what Keras writes, or a network that cannot be said here.
     """
-    document = read_document(path)
+    document = _document(path)
     try:
         return network_from_keras(document, input_shape, name=path.stem)
     except InputError as problem:
         raise InputError(f"{path}: {problem}") from problem
 
 
-def read_document(path: Path) -> object:
-    """Return the decoded configuration in a `.keras`, `.h5` or JSON file.
-
-    Raises:
-        InputError: no such file, or not what Keras writes.
-    """
+def _document(path: Path) -> object:
     try:
-        document: object = json.loads(_config_text(path))
+        document: object = json.loads(config_text(path))
     except ConvcliError:  # has its own sentence
         raise
     except (ValueError, RecursionError) as problem:
         raise InputError(f"{path} is not JSON as Keras writes it: {problem}.") from problem
     return document
-
-
-def _config_text(path: Path) -> str:
-    """Return the configuration inside an archive, or the whole file, as text."""
-    if path.suffix.lower() in {".h5", ".hdf5"}:
-        from convcli.exchange.keras_arrays import config_in_hdf5
-
-        return config_in_hdf5(path)
-    try:
-        if path.suffix.lower() == ".keras":
-            with ZipFile(path) as archive:
-                entry = archive.getinfo("config.json")
-                if entry.file_size > MAX_BYTES:
-                    raise InputError(
-                        f"config.json in {path} says it has {entry.file_size:,} bytes; "
-                        f"at most {MAX_BYTES:,} are read."
-                    )
-                return archive.read(entry).decode("utf-8")
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(
-                f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read."
-            )
-        return path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise cannot_read(path, problem) from problem
-    except UnicodeDecodeError as problem:
-        raise InputError(f"{path} is not text. Give what model.to_json() returns.") from problem
-    except (BadZipFile, KeyError, NotImplementedError, RuntimeError) as problem:
-        raise InputError(f"{path} is no Keras archive with a config.json in it.") from problem
 
 
 def network_from_keras(
@@ -110,85 +88,75 @@ def network_from_keras(
     >>> network_from_keras(model).network.trace().totals.params  # 4 x 3 weights and 3 biases
     15
     """
-    return network_of(KerasGraph(document), input_shape, name)
+    return KerasGraph(document).content(input_shape, name)[0].on_paper()
 
 
-def network_of(
-    graph: KerasGraph, input_shape: tuple[int, ...] | None = None, name: str = "network"
-) -> OpenedNetwork:
-    """Return the network that the layers of a graph make; see `read_keras`."""
-    shape = input_shape or graph.input_shape()
-    way = as_blocks(
-        {name: node.sources for name, node in graph.nodes.items()}, graph.start, graph.end
+def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -> Content:
+    """Return the network and the weights in the `.keras` or `.h5` file at `path`.
+
+    Raises:
+        InputError: no such file, not what Keras writes, a layer that cannot be said here or
+            would answer otherwise, or arrays that do not fit.
+    """
+    document = _document(path)
+    try:
+        graph = KerasGraph(document)
+        found, leaves = graph.content(input_shape, path.stem)
+        steps = found.network.trace().steps
+        scaling = graph.rescaling()
+        graph.refuse_inexact()
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}") from problem
+    arrays: dict[str, Array] = {}
+    with open_arrays(path) as store:
+        for step, leaf in zip(steps, leaves, strict=True):
+            if step.weights:
+                arrays |= _arrays_of(step, leaf, store)
+        texts = notes_in_archive(path) if path.suffix.lower() == ".keras" else store.texts()
+    kept = texts if isinstance(texts, dict) else {}
+    notes = [note for note in found.notes if scaling is None or "(Rescaling)" not in note]
+    return replace(
+        found,
+        arrays=arrays,
+        notes=tuple(dict.fromkeys(notes)),
+        texts={key: text for key, text in kept.items() if isinstance(text, str)},
+        scaling=scaling,
     )
-    layers = tuple(_items(way, graph.nodes))
-    if not layers:
-        raise InputError("the Keras network has no layers.")
-    notes = tuple(note for node in graph.nodes.values() for note in node.layer.notes)
-    frozen = tuple(
-        layer_word(name)
-        for name, node in graph.nodes.items()
-        if node.frozen and node.layer.kind not in JOINS and layers_of(node.layer)
-    )
-    network = Network(name=graph.name or name, input_shape=shape, layers=layers)
-    return OpenedNetwork(network, frozen, notes)
 
 
-def _items(way: Way, nodes: Mapping[str, KerasNode]) -> Iterator[Layer | Block]:
-    """Yield layers and blocks for a way through the graph."""
-    for step in way:
-        if isinstance(step, Branches):
-            yield _block(step, nodes)
-            continue
-        layer = nodes[step].layer
-        if layer.kind in JOINS:
-            raise layer.problem("it joins a single tensor.")
-        for found in layers_of(layer):
-            yield replace(found, name=layer_word(step))
+def _arrays_of(step: Step, leaf: Leaf, store: ArrayStore) -> dict[str, Array]:
+    """Return a layer's arrays; Keras lists them in our order."""
+    keras = step.layer.elsewhere.keras
+    lines = keras.arrays if keras else {}
+    needed = {
+        name: (shape, lines.get(name, AS_OURS))
+        for name, shape in {**step.weights, **step.buffer_shapes}.items()
+    }
+    rank = len(step.input_shapes[0]) - 1
+    empty = np.zeros((), np.float32)
+    shapes = [theirs(np.broadcast_to(empty, s), line, rank).shape for s, line in needed.values()]
+    given = store.arrays(leaf, shapes)
+    return {
+        f"{step.name}.{name}": ours(array, line)
+        for (name, (_, line)), array in zip(needed.items(), given, strict=True)
+    }
 
 
 def layer_word(name: str) -> str:
-    """Return Keras' name as a name of the notation."""
+    """Return another program's name of a layer as a name of the notation."""
     word = "".join(letter if letter.isalnum() or letter in "_-." else "_" for letter in name)[:70]
     return word if word[:1].isalpha() else f"k_{word}"
-
-
-def _block(join: Branches, nodes: Mapping[str, KerasNode]) -> Block:
-    """Return the block that a join closes."""
-    layer = nodes[join.join].layer
-    kind = JOINS.get(layer.kind)
-    branches = [tuple(_items(path, nodes)) for path in join.paths]
-    name = layer_word(layer.name)
-    if kind is None:
-        raise layer.problem(f"it reads {len(branches)} tensors, and no block does this.")
-    if kind == "concat":
-        layer.last_axis()
-        return Concat(tuple(branches), name=name)
-    filled = [branch for branch in branches if branch]
-    bare = len(branches) - len(filled)
-    if kind == "scale":
-        if len(branches) != 2 or bare != 1:
-            raise layer.problem(
-                "it multiplies two computed tensors; `scale` multiplies a block's own input."
-            )
-        return Scale(filled[0], name=name)
-    if bare > 1 or not filled:
-        raise layer.problem("it adds its input to itself; no block does this.")
-    body, *shortcuts = filled
-    for shortcut in shortcuts[: len(branches) - 2]:
-        body = (Residual(body, shortcut),)
-    return Residual(body, () if bare else shortcuts[-1], name=name)
 
 
 class KerasGraph:
     """The layers of a configuration by name in reading order, with nested models spread out."""
 
     def __init__(self, document: object) -> None:
-        kind, config = class_and_config(document, "The document")
+        kind, config = _class_and_config(document, "The document")
         self.name = str(config.get("name") or "")
         self._found: dict[str, KerasNode] = {}
         self._stands_for: dict[str, str] = {}
-        end = self._spread(kind, config, "", None, 0)
+        end = self._spread(kind, config, "", None, "", ())
         for name, node in self._found.items():
             self._found[name] = replace(node, sources=tuple(map(self._resolve, node.sources)))
         self.nodes = self._in_order()
@@ -198,6 +166,46 @@ class KerasGraph:
             raise InputError(f"the Keras network has {len(starts)} inputs; one can be said here.")
         self.start = starts[0]
         self._fill_ranks()
+
+    def content(
+        self, input_shape: tuple[int, ...] | None, name: str
+    ) -> tuple[Content, Iterator[Leaf]]:
+        """Return the network without its arrays, and the leaf of each of its steps."""
+        shape = input_shape or self.input_shape()
+        way = as_blocks({key: n.sources for key, n in self.nodes.items()}, self.start, self.end)
+        parts = {key: _part(key, node) for key, node in self.nodes.items()}
+        layers = tuple(layers_along(way, parts))
+        if not layers:
+            raise InputError("the Keras network has no layers.")
+        frozen = tuple(
+            layer_word(key)
+            for key, node in self.nodes.items()
+            if node.layer.config.get("trainable") is False and isinstance(parts[key], Layer)
+        )
+        notes = tuple(note for node in self.nodes.values() for note in node.layer.notes)
+        network = Network(name=self.name or name, input_shape=shape, layers=layers)
+        leaves = (self.nodes[key].leaf for key in nodes_along(way, parts))
+        return Content(network, notes=notes, frozen=frozen), leaves
+
+    def refuse_inexact(self) -> None:
+        """Refuse what would answer otherwise."""
+        for node in self.nodes.values():
+            if node.layer.inexact:
+                raise node.layer.problem(
+                    "its slope is not the 0.01 that is known here, so the outputs would differ."
+                )
+
+    def rescaling(self) -> Scaling | None:
+        """Return the figures of the Rescaling layer that alone reads the input, if there is one."""
+        found = [node for node in self.nodes.values() if node.layer.kind == "Rescaling"]
+        if not found:
+            return None
+        readers = [node for node in self.nodes.values() if self.start in node.sources]
+        if len(found) > 1 or readers != found:
+            raise found[-1].layer.problem(
+                "it stands behind other layers; only the first can be read."
+            )
+        return Scaling(*(_figures(found[0].layer, key) for key in ("scale", "offset")))
 
     def _fill_ranks(self) -> None:
         """Give layers whose input shape is not said (Keras 2) one with the right number of axes."""
@@ -221,17 +229,32 @@ class KerasGraph:
         return tuple(size for size in shape if size is not None)
 
     def _spread(
-        self, kind: str, config: Mapping[str, Any], prefix: str, source: str | None, depth: int
+        self,
+        kind: str,
+        config: Mapping[str, Any],
+        prefix: str,
+        source: str | None,
+        place: str,
+        route: tuple[str, ...],
     ) -> str:
-        """Note the layers of a model that reads `source`; return the name of its output."""
-        if depth > MAX_NESTING:
+        """Note the layers of a model that reads `source`; return the name of its output.
+
+        Args:
+            kind: class of the model.
+            config: its settings.
+            prefix: of the names of its layers.
+            source: the layer it reads, None for the outermost model.
+            place: of its group of arrays, see `Leaf`.
+            route: names of the models around its layers, itself among them.
+        """
+        if len(route) > MAX_NESTING:
             raise InputError(f"Keras models nest more than {MAX_NESTING} deep.")
-        chain = kind == "Sequential"
+        chain, counts = kind == "Sequential", Counter[str]()
         last = source
-        for entry in layer_entries(kind, config):
-            inner, settings = class_and_config(entry, "A layer")
+        for entry in _layer_entries(kind, config):
+            inner, settings = _class_and_config(entry, "A layer")
             local = str(entry.get("name") or settings.get("name") or inner)
-            name = prefix + local
+            name, path = prefix + local, f"{place}{{}}/{group_name(inner, counts)}"
             if name in self._found or name in self._stands_for:
                 raise InputError(f"Keras layer {name!r} is there twice.")
             if chain and last is None and inner != "InputLayer":
@@ -243,11 +266,12 @@ class KerasGraph:
             elif inner in MODELS:
                 if len(sources) != 1:
                     raise InputError(f"Keras model {name!r} reads {len(sources)} tensors, not 1.")
-                end = self._spread(inner, settings, f"{name}_", sources[0], depth + 1)
-                self._stands_for[name] = end
+                inside = (f"{name}_", sources[0], f"{path}/", (*route, local))
+                self._stands_for[name] = self._spread(inner, settings, *inside)
             else:
                 layer = KerasLayer(name, inner, settings, _shape_of(entry, settings))
-                self._found[name] = KerasNode(layer, sources, settings.get("trainable") is False)
+                leaf = Leaf(name, inner, path, (*route, local))
+                self._found[name] = KerasNode(layer, sources, leaf)
             last = name
         if chain and last is not None:
             return last
@@ -259,7 +283,8 @@ class KerasGraph:
     def _add_input(self, config: Mapping[str, Any], first: Mapping[str, Any]) -> str:
         """Note the input that a Sequential model leaves unsaid; return its name."""
         shape = _extents(first.get("batch_input_shape") or config.get("build_input_shape"))
-        self._found["input"] = KerasNode(KerasLayer("input", "InputLayer", {}, shape), (), False)
+        layer = KerasLayer("input", "InputLayer", {}, shape)
+        self._found["input"] = KerasNode(layer, (), Leaf("input", "InputLayer", "", ()))
         return "input"
 
     def _resolve(self, name: str) -> str:
@@ -282,6 +307,29 @@ class KerasGraph:
         return {name: self._found[name] for name in order}
 
 
+def _part(key: str, node: KerasNode) -> Layer | Joint | None:
+    """Return what a layer is in a network of ours."""
+    layer, name = node.layer, layer_word(key)
+    if layer.kind in JOINS:
+        if layer.kind == "Concatenate":
+            layer.last_axis()
+        return Joint(JOINS[layer.kind], name, layer.problem)
+    if len(node.sources) > 1:
+        reads = len(node.sources)
+        raise layer.problem(f"it reads {reads} tensors, and no block does this.")
+    found = None if layer.kind == "InputLayer" else layer_of(layer)
+    return found and replace(found, name=name)
+
+
+def _figures(layer: KerasLayer, key: str) -> tuple[float, ...]:
+    value = layer.config.get(key, 0.0)
+    parts = value if isinstance(value, list | tuple) else [value]
+    try:
+        return tuple(float(part) for part in parts)
+    except (TypeError, ValueError) as problem:
+        raise layer.problem(f"{key} is {value!r}, which is no number.") from problem
+
+
 def _rank_after(layer: KerasLayer, rank: int) -> int:
     """Return the number of axes behind a layer, channels included."""
     if layer.kind == "Reshape":
@@ -292,7 +340,7 @@ def _rank_after(layer: KerasLayer, rank: int) -> int:
     return 1 if gathers and not layer.config.get("keepdims") else rank
 
 
-def layer_entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
+def _layer_entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
     """Return the entries of a model's layers."""
     entries = config.get("layers")
     if not isinstance(entries, list) or not entries:
@@ -303,7 +351,7 @@ def layer_entries(kind: str, config: Mapping[str, Any]) -> Sequence[Any]:
     return entries
 
 
-def class_and_config(value: object, what: str) -> tuple[str, Mapping[str, Any]]:
+def _class_and_config(value: object, what: str) -> tuple[str, Mapping[str, Any]]:
     """Return the class name and the settings of a serialized object."""
     if isinstance(value, Mapping):
         kind, config = value.get("class_name"), value.get("config")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convcli.errors import InputError
-from convcli.exchange.branches import Branches, as_blocks
+from convcli.exchange.blocks import Branches, as_blocks
 
 # a nest is a list of items; an item is None (one layer) or a list of at least two nests (a block)
 NESTS = st.recursive(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from convcli.errors import InputError
+from convcli.layers import Concat, Layer, Residual, Scale
+from convcli.layers.join import Block
 
 MAX_DEPTH = 60
 """Blocks within blocks, at most; a graph beyond that is no network anyone drew."""
@@ -21,6 +23,76 @@ class Branches:
 
 Path = tuple["str | Branches", ...]
 """Node names and blocks, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """A node that joins branches: `add`, `concat` or `scale`, and how to say what is wrong."""
+
+    op: str
+    name: str | None
+    problem: Callable[[str], InputError]
+
+
+Parts = Mapping[str, Layer | Joint | None]
+"""What each node stands for; None does nothing."""
+
+
+def layers_along(way: Path, parts: Parts) -> Iterator[Layer | Block]:
+    """Yield the layers and blocks of a way through a graph.
+
+    Raises:
+        InputError: a join that no block does.
+    """
+    for node in way:
+        if isinstance(node, Branches):
+            joint = parts[node.join]
+            if not isinstance(joint, Joint):
+                raise TypeError(f"{node.join} reads {len(node.paths)} values")
+            yield _block(joint, [tuple(layers_along(path, parts)) for path in node.paths])
+            continue
+        part = parts[node]
+        if isinstance(part, Joint):
+            raise part.problem("it joins a single tensor.")
+        if part is not None:
+            yield part
+
+
+def nodes_along(way: Path, parts: Parts) -> Iterator[str]:
+    """Yield the node of each step of the network that `layers_along` makes, in its order."""
+    for node in way:
+        if isinstance(node, str):
+            if parts[node] is not None:
+                yield node
+            continue
+        for path in node.paths:
+            yield from nodes_along(path, parts)
+        joint = parts[node.join]
+        sums = len(node.paths) - 1 if isinstance(joint, Joint) and joint.op == "add" else 1
+        yield from [node.join] * sums
+
+
+def _block(joint: Joint, branches: list[tuple[Layer | Block, ...]]) -> Block:
+    """Return the block that a join closes; a sum of several branches is nested."""
+    filled = [branch for branch in branches if branch]
+    bare = len(branches) - len(filled)
+    match joint.op:
+        case "concat":
+            return Concat(tuple(branches), name=joint.name)
+        case "scale" if bare == len(filled) == 1:
+            return Scale(filled[0], name=joint.name)
+        case "add" if filled and bare <= 1:
+            body, *shortcuts = filled
+            for shortcut in shortcuts[: len(branches) - 2]:
+                body = (Residual(body, shortcut),)
+            return Residual(body, () if bare else shortcuts[-1], name=joint.name)
+        case "add":
+            raise joint.problem("it adds its input to itself; no block does this.")
+        case "scale":
+            raise joint.problem(
+                "it multiplies two computed tensors; `scale` multiplies a block's own input."
+            )
+    raise joint.problem(f"it reads {len(branches)} tensors, and no block does this.")
 
 
 def as_blocks(sources: Mapping[str, tuple[str, ...]], start: str, end: str) -> Path:
