@@ -9,15 +9,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see of the names that load on first use
-    from convcli.data import load_dataset as load_dataset
+    from convcli.api.networks import compare as compare, list_presets as list_presets
+    from convcli.api.pictures import (
+        filter_image as filter_image,
+        filter_result as filter_result,
+        kernel as kernel,
+        list_kernels as list_kernels,
+        pool as pool,
+    )
+    from convcli.api.training import (
+        evaluate as evaluate,
+        fit as fit,
+        gradcheck as gradcheck,
+        list_runs as list_runs,
+        lr_find as lr_find,
+        predict as predict,
+        run_sweep as run_sweep,
+    )
+    from convcli.data import Dataset as Dataset, Split as Split, load_dataset as load_dataset
     from convcli.engine.correlation import convolve as convolve, correlate as correlate
     from convcli.exchange.export import export_model as export_model
     from convcli.exchange.features import features as features
     from convcli.exchange.importing import import_model as import_model
-    from convcli.imaging.apply import filter_image as filter_image, filter_result as filter_result
-    from convcli.learn.fit import fit as fit
-    from convcli.learn.modelfile import load as load
+    from convcli.learn.modelfile import TrainedModel as TrainedModel, load as load
+    from convcli.learn.recipes import Recipe as Recipe
+    from convcli.net import Network as Network
     from convcli.net.lookup import network as network
+    from convcli.net.solving import solve as solve
     from convcli.present.comparison import comparison_document as comparison_document
     from convcli.present.run_page import (
         run_document as run_document,
@@ -26,23 +44,26 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
 
 __version__ = "0.1.0"
 
-_HOME: dict[str, str] = {
-    "convolve": "convcli.engine.correlation",
-    "correlate": "convcli.engine.correlation",
-    "load_dataset": "convcli.data",
-    "fit": "convcli.learn.fit",
-    "load": "convcli.learn.modelfile",
-    "export_model": "convcli.exchange.export",
-    "import_model": "convcli.exchange.importing",
-    "features": "convcli.exchange.features",
-    "filter_image": "convcli.imaging.apply",
-    "filter_result": "convcli.imaging.apply",
-    "run_document": "convcli.present.run_page",
-    "write_run_page": "convcli.present.run_page",
-    "comparison_document": "convcli.present.comparison",
-    "network": "convcli.net.lookup",
+_NAMES = {
+    "api.networks": "compare list_presets",
+    "api.pictures": "filter_image filter_result kernel list_kernels pool",
+    "api.training": "evaluate fit gradcheck list_runs lr_find predict run_sweep",
+    "data": "Dataset Split load_dataset",
+    "engine.correlation": "convolve correlate",
+    "exchange.export": "export_model",
+    "exchange.features": "features",
+    "exchange.importing": "import_model",
+    "learn.modelfile": "TrainedModel load",
+    "learn.recipes": "Recipe",
+    "net": "Network",
+    "net.lookup": "network",
+    "net.solving": "solve",
+    "present.comparison": "comparison_document",
+    "present.run_page": "run_document write_run_page",
 }
-"""Public name -> module that defines it."""
+"""Module -> the public names that it defines."""
+
+_HOME = {name: f"convcli.{module}" for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (names come from the table above)
 

@@ -89,7 +89,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),  # joins what is known with how it looks, so that neither side knows the other
     "__main__": ({"cli"}, set()),
 }
-ANYTHING = {"cli", "__init__"}
+ANYTHING = {"api", "cli", "__init__"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -43,9 +43,9 @@ def doctor(
 
 def _warm(messages: Messages) -> None:
     """Run every kind of work once on something small, with progress."""
+    from convcli.api.training import fit
     from convcli.data import load_dataset
     from convcli.imaging.apply import warm_filters
-    from convcli.learn.fit import fit
 
     messages.say("Compiling everything once; this takes a minute the first time.")
     with messages.progress() as progress:

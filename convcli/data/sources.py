@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from convcli.arrayfiles import MAX_BYTES
-from convcli.data.dataset import Dataset, ProgressCallback
+from convcli.data.dataset import (
+    Dataset,
+    ProgressCallback,
+    Split,
+    as_labels,
+    as_samples,
+    make_dataset,
+)
 from convcli.data.folders import folders_dataset
 from convcli.data.idx import dataset_from_idx, is_idx
 from convcli.data.npz import dataset_from_npz
@@ -147,3 +159,59 @@ def _kind_of(source: str) -> str:
             f"{' and '.join(TABLES)} are, and folders of pictures."
         )
     return "npz" if suffix == ".npz" else "series"
+
+
+def as_dataset(
+    data: Dataset | Split | str | Path | tuple[Any, Any] | Any,
+    labels: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    class_names: tuple[str, ...] | None = None,
+    pictures: bool = False,
+) -> Dataset:
+    """Return labeled samples, however they are held, as a `Dataset`.
+
+    Args:
+        data: a data set, the words that name one, `(samples, labels)`, or samples alone.
+        labels: of the samples: whole numbers from 0, one-hot rows, or names.
+        seed: of `digits`.
+        class_names: of the labels; those that occur, or the numbers, when left out.
+        pictures: samples of three axes are gray pictures, not series.
+
+    >>> as_dataset(np.zeros((4, 8, 8)), ["cat", "dog", "dog", "cat"]).class_names
+    ('cat', 'dog')
+    >>> as_dataset((np.zeros((4, 8)), [0, 1, 2, 0])).sample_shape
+    (8,)
+
+    Raises:
+        UsageError: labels beside data that have their own, or samples without any.
+        InputError: samples or labels that cannot be used.
+    """
+    if isinstance(data, tuple | list) and labels is None and len(data) == 2:
+        data, labels = data
+    if isinstance(data, Dataset | Split | str | os.PathLike):
+        if labels is not None:
+            raise UsageError("These data bring their own labels; leave the others out.")
+        if isinstance(data, Split):
+            return make_dataset("samples", {"train": data}, class_names=class_names)
+        return data if isinstance(data, Dataset) else load_dataset(os.fspath(data), seed=seed)
+    if labels is None:
+        raise UsageError("Samples need labels: (samples, labels), or samples, labels.")
+    classes, numbers = _numbered(np.asarray(labels), class_names)
+    split = Split(as_samples("samples", np.asarray(data), pictures=pictures), numbers)
+    return make_dataset("samples", {"train": split}, class_names=classes)
+
+
+def _numbered(
+    labels: NDArray[Any], class_names: tuple[str, ...] | None
+) -> tuple[tuple[str, ...] | None, NDArray[np.int64]]:
+    """Return the names of classes and each label's number among them."""
+    if labels.dtype.kind not in "OUS":
+        return class_names, as_labels("labels", labels)
+    texts = labels.astype(str)
+    known = class_names or tuple(np.unique(texts).tolist())
+    places = {name: number for number, name in enumerate(known)}
+    strangers = sorted({*texts.tolist()} - {*known})
+    if strangers:
+        raise InputError(f"labels: {strangers[0]!r} is none of the classes {', '.join(known)}.")
+    return known, np.array([places[text] for text in texts.tolist()], np.int64)

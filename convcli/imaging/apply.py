@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
@@ -9,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.filter import total_statistics
-from convcli.errors import InputError, UsageError
+from convcli.errors import InputError, UsageError, WrongTypeError
 from convcli.files import check_target, new_file
 from convcli.imaging.chain import Step, make_steps
 from convcli.imaging.filtering import Outcome, filter_frame, make_ready
@@ -41,59 +41,24 @@ class FilteredPicture(Outcome):
         return preview_png(self.picture.frames[0])
 
 
-def filter_image(source: Any, kernel: Any, **options: Any) -> NDArray[Any]:
-    """Filter a picture by the rules of `convcli filter`.
-
-    Args:
-        source: a path, or an array H x W or H x W x C (2: gray and alpha, 3: RGB, 4: RGB and
-            alpha), or a Pillow picture. uint8, uint16 and float32 arrays are pictures and keep
-            their dtype; others are matrices and come out as float64, unconverted. Asked for pixels
-            (`value_range`), a matrix of fractions within 0..1 is brightness, its white 1, and any
-            other one holds 8-bit levels.
-        kernel: a name, family, rows, file or array, or a list of names: a chain.
-        options: the fields of `FilterOptions`: `output` (also write the result there), `force`,
-            `max_pixels`, `memory_limit`, `convolve`, `border`, `padding`, `stride`, `dilation`,
-            `divisor`, `offset`, `normalize`, `value_range`, `gray`, `alpha`, `channels`, `region`,
-            `magnitude`, `gradient`, `engine`, `threads`.
-
-    Returns:
-        the filtered pixels (of a file's first frame); `filter_result` returns all there is to know.
-
-    >>> edge = np.array([[0, 0, 9, 9]], np.uint8)
-    >>> filter_image(edge, "1 0 -1")  # zero-sum: magnitudes
-    array([[0, 9, 9, 0]], dtype=uint8)
-    >>> filter_image(edge, "1 0 -1", value_range="raw")
-    array([[ 0., -9., -9.,  0.]], dtype=float32)
+def filter_source(source: Any, kernel: Any, options: FilterOptions) -> FilteredPicture:
+    """Return a filtered file, array or Pillow picture, written to `options.output` too.
 
     Raises:
-        UsageError: unknown kernel or option.
+        UsageError: an unknown kernel.
         InputError: a file or array that cannot be used.
-        OutputExistsError: `output` exists and `force` is off.
+        OutputExistsError: the output exists and `force` is off.
     """
-    pixels: NDArray[Any] = filter_result(source, kernel, **options).pixels
-    return pixels
-
-
-def filter_result(source: Any, kernel: Any, **options: Any) -> FilteredPicture:
-    """Return what `filter_image` filters with its statistics; a notebook shows it as a picture.
-
-    Arguments and errors are those of `filter_image`.
-
-    >>> result = filter_result(np.array([[0, 0, 9, 9]], np.uint8), "1 0 -1")
-    >>> result.value_range, result.pixels.tolist()
-    ('abs', [[0, 9, 9, 0]])
-    """
-    choices = FilterOptions(**options)
-    steps = make_steps(kernel, choices)
+    steps = make_steps(kernel, options)
     inputs = [Path(source)] if isinstance(source, str | Path) else []
-    target = None if choices.output is None else Path(choices.output)
+    target = None if options.output is None else Path(options.output)
     if target is not None:
-        check_target(target, force=choices.force, inputs=inputs)
-    getting_ready = partial(make_ready, steps=steps, options=choices)
-    picture = read_any(source, limits=choices.limits, on_size=getting_ready)
-    done = filter_picture(picture, steps, choices)
+        check_target(target, force=options.force, inputs=inputs)
+    getting_ready = partial(make_ready, steps=steps, options=options)
+    picture = read_any(source, limits=options.limits, on_size=getting_ready)
+    done = filter_picture(picture, steps, options)
     if target is not None:
-        write_result(target, done, choices, inputs=inputs)
+        write_result(target, done, options, inputs=inputs)
     return done
 
 
@@ -110,8 +75,10 @@ def read_any(
     """
     if isinstance(source, Image.Image):
         return from_pillow(source)
+    if isinstance(source, os.PathLike):
+        source = Path(source)
     if not isinstance(source, str | Path | bytes):
-        return _picture_of(np.asarray(source))
+        return _picture_of(source)
     if isinstance(source, bytes):
         is_matrix, name = bytes_are_matrix(source), "stdin"
     else:
@@ -123,14 +90,26 @@ def read_any(
     return Picture((Frame(matrix.astype(np.float64)),), kind="matrix")
 
 
-def _picture_of(pixels: NDArray[Any]) -> Picture:
-    if pixels.dtype.kind not in "uifb" or pixels.ndim not in {2, 3} or pixels.size == 0:
-        raise InputError(
-            f"an array of {pixels.dtype}, shape {pixels.shape}: pictures are real numbers, "
-            "H x W or H x W x C."
+def _picture_of(source: Any) -> Picture:
+    """Return an array, or what NumPy makes one of, as a picture."""
+    if hasattr(source, "detach"):  # a torch tensor, which may belong to a graph of gradients
+        source = source.detach()
+    try:
+        pixels = np.asarray(source)
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise WrongTypeError(f"a {type(source).__name__} is no picture: {problem}") from problem
+    if pixels.dtype.kind not in "uifb":
+        raise WrongTypeError(
+            f"{type(source).__name__} of {pixels.dtype}: a picture is a path, a Pillow picture, or "
+            "an array of real numbers."
         )
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+    if pixels.ndim not in {2, 3} or pixels.size == 0:
+        raise InputError(
+            f"an array of {pixels.dtype}, shape {pixels.shape}: pictures are H x W or H x W x C."
+        )
+    kind = np.dtype(np.float32) if pixels.dtype == np.float16 else pixels.dtype.newbyteorder("=")
+    pixels = pixels.astype(kind, copy=False)
+    if kind not in (np.uint8, np.uint16, np.float32):
         return Picture((Frame(pixels.astype(np.float64)),), kind="matrix")
     return Picture((Frame(pixels, pixels.ndim == 3 and pixels.shape[2] in {2, 4}),))
 
@@ -267,4 +246,4 @@ def warm_filters() -> Iterator[str]:
             picture = np.ones((64, 64, channels)[: 2 if channels == 1 else 3], dtype)
             for kernel in WARMED:
                 yield f"{kernel}, {colors} {np.dtype(dtype).name}"
-                filter_image(picture, kernel, engine="numba")
+                filter_source(picture, kernel, FilterOptions(engine="numba"))

@@ -117,7 +117,11 @@ def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
     >>> make_steps("1 2 1; 2 4 2; 1 2 1", FilterOptions(normalize=True))[0].divisor
     16.0
     """
-    is_chain = isinstance(kernels, list | tuple) and kernels and isinstance(kernels[0], str | Step)
+    is_chain = (
+        isinstance(kernels, list | tuple)
+        and kernels
+        and isinstance(kernels[0], str | Step | Kernel | Magnitude)
+    )
     *first, last = map(_step, kernels if is_chain else [kernels])
     divisor, offset = options.divisor, options.offset
     if options.normalize and (divisor is not None or offset is not None):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convcli.data import Dataset, ProgressCallback, Source, Split
+from convcli.data.sources import as_dataset
 from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn import metrics
-from convcli.learn.modelfile import TrainedModel, predict_samples
+from convcli.learn.model import predict_samples
 from convcli.learn.runspec import noted_spec
 from convcli.values import NotebookRepr
+
+if TYPE_CHECKING:
+    from convcli.learn.modelfile import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +268,52 @@ def labeled(
                 "Evaluate it on others: --data SOURCE."
             )
             data = replace(spec.split_again(data, advice), test=data.test)
+    name, samples = _split_of(data, split)
+    return Labeled(data, name, samples, seen=own and name == "train", own=own)
+
+
+def evaluate_on(
+    model: TrainedModel,
+    data: Any = None,
+    labels: Any = None,
+    *,
+    split: str | None = None,
+    worst: int = 10,
+    threads: int = 0,
+) -> Evaluation:
+    """Return how the model does on labeled samples, however they are held.
+
+    Args:
+        model: trained.
+        data: a data set, a split, the words that name a source, `(samples, labels)`, or samples
+            with `labels` beside them; when left out those of its training.
+        labels: whole numbers, or names of the model's classes.
+        split: as `labeled`.
+        worst: as `evaluate`.
+        threads: as `evaluate`.
+
+    Raises:
+        UsageError, InputError: as `labeled` and `evaluate`.
+    """
+    if data is None or isinstance(data, str | os.PathLike):
+        source = Source(name=None if data is None else os.fspath(data))
+        chosen = labeled(model, source, split)
+        return evaluate(model, chosen.data, chosen.samples, worst=worst, threads=threads)
+    if not isinstance(data, Dataset | Split):
+        samples, given = data if labels is None else (data, labels)
+        data = (model.samples_of(samples), given)
+    found = as_dataset(data, class_names=model.class_names)
+    return evaluate(model, found, _split_of(found, split)[1], worst=worst, threads=threads)
+
+
+def _split_of(data: Dataset, wanted: str | None) -> tuple[str, Split]:
+    """Return the split that is asked for, or the best to judge by, with its name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     splits = data.splits()
-    name = split or next(one for one in ("test", "validation", "train") if one in splits)
+    name = wanted or next(one for one in ("test", "validation", "train") if one in splits)
     if name not in splits:
         raise UsageError(f"{data.name} has no {name} samples; it has {', '.join(splits)}.")
-    return Labeled(data, name, splits[name], seen=own and name == "train", own=own)
+    return name, splits[name]

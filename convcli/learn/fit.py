@@ -11,21 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.data import Dataset, Split, load_dataset
+from convcli.data import Dataset, Split
 from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimize
 from convcli.errors import InputError
 from convcli.learn.descent import Span, Vector, apply_step, frozen_steps, trainable_spans
 from convcli.learn.metrics import guessing_loss, scores
-from convcli.learn.model import Model
-from convcli.learn.modelfile import TrainedModel, predict_samples
+from convcli.learn.model import Model, predict_samples
+from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import preprocessing_for
-from convcli.learn.recipes import Recipe, read_recipe
+from convcli.learn.recipes import Recipe
 from convcli.learn.schedules import Position
-from convcli.learn.split import SplitSpec, split_data
-from convcli.learn.task import adapted, check_fit, loss_for
+from convcli.learn.task import check_fit, loss_for
 from convcli.learn.trainer import Trainer
-from convcli.net import Network, network as find_network
+from convcli.net import Network
 from convcli.values import NotebookRepr
 
 BLOWN_UP = 1000.0
@@ -469,42 +468,3 @@ def is_better(accuracy: float | None, loss: float | None, best: Epoch | None) ->
     if accuracy is None or loss is None:
         return True
     return (accuracy, -loss) > (best.val_accuracy, -best.val_loss)
-
-
-def fit(
-    network: str | Network,
-    data: str | Dataset,
-    *,
-    seed: int = 0,
-    threads: int = 0,
-    **figures: Any,
-) -> Training:
-    """Return a training to iterate over; nothing is printed and nothing is written.
-
-    Args:
-        network: a value, notation, a preset or a file; input and last layer are made to fit.
-        data: a data set or the words that name one, such as `digits`. Without validation samples
-            of its own, a share of the training samples is held out.
-        seed: of weights, order, dropout and augmentation.
-        threads: 0 for all there are; they do not change the result.
-        figures: fields of `Recipe`: epochs, batch, lr, optimizer, schedule, ...
-
-    Raises:
-        UsageError: an unknown or malformed figure, preset or notation.
-        InputError: data that are not to be had, or a network that does not fit them.
-
-    >>> data = load_dataset("digits", count=120)
-    >>> training = fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=2)
-    >>> [epoch.number for epoch in training]
-    [1, 2]
-    >>> training.best_model().predict(training.data.test.samples).shape
-    (20, 10)
-    """
-    recipe = read_recipe(figures)
-    if isinstance(data, str):
-        data = load_dataset(data, seed=seed)
-    if isinstance(network, str):
-        network = find_network(network)
-    network, _ = adapted(network, data)
-    data = split_data(data, recipe.val, SplitSpec(seed))
-    return Training(network, data, recipe, seed=seed, threads=threads)

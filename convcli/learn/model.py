@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 from convcli.engine.calls import Base, aligned
@@ -19,7 +21,12 @@ from convcli.ops.lowering import compile_inference, read_bytes, read_floats
 from convcli.ops.program import Address, Slot, parameter_shapes, slots, views
 from convcli.ops.rule import Array
 
+if TYPE_CHECKING:
+    from convcli.learn.prepare import Preprocessing
+
 PREDICTION_BATCH = 128
+EVALUATION_BATCH = 2048
+"""Samples prepared at a time for an evaluation; bounds its memory."""
 
 
 @dataclass
@@ -220,3 +227,19 @@ def _arrays_by_layer(model: Model) -> dict[str, dict[str, Array]]:
         layer, _, key = name.rpartition(".")
         found.setdefault(layer, {})[key] = array
     return found
+
+
+def predict_samples(
+    model: Model, preprocessing: Preprocessing, samples: npt.NDArray[Any], threads: int = 0
+) -> npt.NDArray[np.float32]:
+    """Return the network's outputs for (N, *shape) samples; those to be scaled, piece by piece."""
+    if preprocessing.engine_scaling != (1.0, 0.0):
+        return model.predict(samples, threads=threads)
+    pieces = [
+        model.predict(
+            preprocessing.engine_samples(samples[start : start + EVALUATION_BATCH]),
+            threads=threads,
+        )
+        for start in range(0, len(samples), EVALUATION_BATCH)
+    ]
+    return np.concatenate(pieces)

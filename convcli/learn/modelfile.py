@@ -6,7 +6,7 @@ import json
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,11 @@ from convcli.net.lookup import model_path
 from convcli.net.modelheader import ModelHeader, read_model_header
 from convcli.values import NotebookRepr
 
+if TYPE_CHECKING:
+    from convcli.learn.evaluation import Evaluation
+
 FORMAT = "convcli 1"
 """Noted in each file; a file of a later format is refused with a sentence."""
-
-EVALUATION_BATCH = 2048
-"""Samples prepared at a time for an evaluation; bounds its memory."""
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -80,12 +80,35 @@ class TrainedModel(NotebookRepr):
         shares: npt.NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
         return shares
 
-    def predict(self, images: npt.ArrayLike, *, logits: bool = False) -> npt.NDArray[np.float32]:
-        """Return each class's probability, (N, classes), or the values, for a stack of samples.
+    def samples_of(self, images: Any) -> npt.NDArray[Any]:
+        """Return (N, *input shape) samples of arrays, files or Pillow pictures, as `predict`."""
+        if isinstance(images, np.ndarray):
+            return self.preprocessing.stack(images)
+        from convcli.learn.pictures import samples_of
+
+        return samples_of(images, self.preprocessing)
+
+    def evaluate(
+        self,
+        data: Any = None,
+        labels: Any = None,
+        *,
+        split: str | None = None,
+        worst: int = 10,
+        threads: int = 0,
+    ) -> Evaluation:
+        """Return how the model does on labeled samples; arguments as `convcli.evaluate`."""
+        from convcli.learn.evaluation import evaluate_on
+
+        return evaluate_on(self, data, labels, split=split, worst=worst, threads=threads)
+
+    def predict(self, images: Any, *, logits: bool = False) -> npt.NDArray[np.float32]:
+        """Return each class's probability, (N, classes), or the values, for samples.
 
         Args:
             images: (N, *input shape) or one sample, as the training data were: bytes 0 to 255 for
-                pictures. A gray picture may leave its channel axis out.
+                pictures. A gray picture may leave its channel axis out. Or a picture's file, a
+                Pillow picture, or a list of these.
             logits: return the raw outputs instead, before any softmax.
 
         Warns:
@@ -94,7 +117,7 @@ class TrainedModel(NotebookRepr):
         Raises:
             InputError: the samples do not fit the network.
         """
-        stacked = self.preprocessing.stack(np.asarray(images))
+        stacked = self.samples_of(images)
         self.warn_of(stacked)
         samples = self.preprocessing.engine_samples(stacked)
         if logits:
@@ -127,22 +150,6 @@ class TrainedModel(NotebookRepr):
             },
             force=force,
         )
-
-
-def predict_samples(
-    model: Model, preprocessing: Preprocessing, samples: npt.NDArray[Any], threads: int = 0
-) -> npt.NDArray[np.float32]:
-    """Return the network's outputs for (N, *shape) samples; those to be scaled, piece by piece."""
-    if preprocessing.engine_scaling != (1.0, 0.0):
-        return model.predict(samples, threads=threads)
-    pieces = [
-        model.predict(
-            preprocessing.engine_samples(samples[start : start + EVALUATION_BATCH]),
-            threads=threads,
-        )
-        for start in range(0, len(samples), EVALUATION_BATCH)
-    ]
-    return np.concatenate(pieces)
 
 
 def load(path: Path | str) -> TrainedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from convcli.arrayfiles import NPY_MAGIC, read_npy
 from convcli.errors import InputError
+from convcli.imaging.apply import read_any
 from convcli.imaging.formats import read_picture
 from convcli.imaging.matrices import is_matrix_name, read_matrix
 from convcli.imaging.options import Limits
@@ -87,6 +89,26 @@ def samples_from_source(
         return np.stack([sample_from_frame(frame, preprocessing) for frame in picture.frames])
     except InputError as problem:
         raise InputError(f"{name}: {problem}") from None
+
+
+def samples_of(images: Any, preprocessing: Preprocessing) -> npt.NDArray[Any]:
+    """Return (N, *shape) samples of arrays, files, Pillow pictures, or a list of these.
+
+    Raises:
+        InputError: one cannot be read, or does not fit the network.
+
+    >>> samples_of([[0, 0]], Preprocessing((2,), (1,), (0,))).shape
+    (1, 2)
+    """
+    if isinstance(images, str | os.PathLike):
+        return samples_from_source(Path(images), os.fspath(images), preprocessing)
+    if hasattr(images, "getbands"):  # a Pillow picture
+        return sample_from_frame(read_any(images).frames[0], preprocessing)[np.newaxis]
+    single = images[0] if isinstance(images, list | tuple) and images else None
+    if isinstance(single, str | os.PathLike) or hasattr(single, "getbands"):
+        return np.concatenate([samples_of(one, preprocessing) for one in images])
+    array = images.detach() if hasattr(images, "detach") else images  # a torch tensor
+    return preprocessing.stack(np.asarray(array))
 
 
 def _from_array(

@@ -21,8 +21,8 @@ from convcli.errors import InputError, UsageError
 from convcli.learn.checkpoint import read_spec, restore, save_checkpoint
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
 from convcli.learn.metrics import scores
-from convcli.learn.model import Model
-from convcli.learn.modelfile import TrainedModel, predict_samples
+from convcli.learn.model import Model, predict_samples
+from convcli.learn.modelfile import TrainedModel
 from convcli.learn.run_directory import HELD_OUT, LAST, RunDirectory, this_process
 from convcli.learn.runspec import RunSpec, fingerprint
 from convcli.net import Network, parse_notation, to_notation

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convcli import __version__
 from convcli.data import Dataset, ProgressCallback, Source
 from convcli.errors import ConvcliError, InputError
-from convcli.learn.modelfile import TrainedModel
 from convcli.learn.recipes import Recipe
 from convcli.learn.split import SplitSpec, split_data
 from convcli.records import from_record
+
+if TYPE_CHECKING:
+    from convcli.learn.modelfile import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from convcli.data import Dataset
 from convcli.learn.fit import Diverged, Training
 from convcli.learn.metrics import scores
-from convcli.learn.model import Model
-from convcli.learn.modelfile import predict_samples
+from convcli.learn.model import Model, predict_samples
 from convcli.learn.recipes import Recipe
 from convcli.net import parse_notation
 from convcli.sweep.space import Trial

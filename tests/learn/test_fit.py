@@ -126,7 +126,7 @@ def test_a_better_epoch() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(UsageError, match="'epoch' is unknown"):
+    with pytest.raises(UsageError, match=r"no argument 'epoch'\. Did you mean epochs"):
         convcli.fit(NETWORK, DATA, epoch=3)
     with pytest.raises(InputError, match="does not fit"):
         convcli.fit("input 8x8x1, conv 4 9, flatten, dense 4 softmax", DATA)

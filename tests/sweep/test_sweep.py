@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import convcli
 from convcli.data import Dataset, make_dataset
 from convcli.data.dataset import Split
 from convcli.errors import InputError, OutputExistsError, UsageError
-from convcli.learn.fit import fit
 from convcli.learn.recipes import Recipe
 from convcli.learn.split import SplitSpec, split_data
 from convcli.sweep.engines import LocalEngine
@@ -55,7 +55,7 @@ def bits(sweep: Sweep) -> dict[str, str]:
 def test_a_trial_is_the_training_that_fit_makes(data: Dataset) -> None:
     job = Job(1, "input 8x8x1, conv 3 3 relu, flatten, dense 4 softmax", RECIPE, seed=1)
     got = train_job(job, data, threads=1)
-    training = fit(job.network, data, seed=1, epochs=2, batch=16, lr=0.01, val=0.1)
+    training = convcli.fit(job.network, data, seed=1, epochs=2, batch=16, lr=0.01, val=0.1)
     epochs = list(training)
     best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -(epoch.val_loss or 0)))
     assert (got.val_accuracy, got.val_loss) == (best.val_accuracy, best.val_loss)

@@ -1,0 +1,149 @@
+"""Arguments that a call shares with the options of a command, as names that editors complete.
+
+A command's options are the fields of a dataclass. The dictionaries here name the same fields with
+the same types for type checkers, `completes` puts them into a function's signature for `help` and
+notebooks, and `settings_of` checks what was given as the command line does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypedDict, TypeVar, get_type_hints
+
+from convcli.errors import WrongTypeError, did_you_mean
+from convcli.imaging.options import (
+    AlphaName,
+    EngineName,
+    GradientName,
+    MagnitudeName,
+    PaddingName,
+    RangeName,
+)
+from convcli.records import fits
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class FilterSettings(TypedDict, total=False):
+    """The fields of `convcli.imaging.options.FilterOptions` that one picture has a use for."""
+
+    output: str | os.PathLike[str] | None
+    force: bool
+    compress: bool
+    quality: int | None
+    max_pixels: int
+    memory_limit: int | str
+    threads: int | None
+    convolve: bool
+    border: str
+    padding: PaddingName
+    stride: int
+    dilation: int
+    divisor: float | None
+    offset: float | None
+    normalize: bool
+    value_range: RangeName | None
+    gray: bool
+    alpha: AlphaName | None
+    channels: str | Collection[str] | None
+    region: str | tuple[int, int, int, int] | None
+    magnitude: MagnitudeName
+    gradient: GradientName
+    engine: EngineName
+
+
+class RecipeSettings(TypedDict, total=False):
+    """The fields of `convcli.learn.recipes.Recipe` besides the network."""
+
+    epochs: int
+    batch: int
+    lr: float | None
+    optimizer: str
+    momentum: float | None
+    weight_decay: float | None
+    schedule: str
+    augment: str
+    loss: str
+    label_smoothing: float
+    class_weights: str
+    clip: float | None
+    ema: float | None
+    val: float
+    patience: int | None
+    freeze: str | Collection[str]
+    layer_rate: str | Collection[str]
+
+
+def completes(group: type, settings: type) -> Callable[[F], F]:
+    """Show the fields of `group` that `settings` names in the signature of a function.
+
+    Args:
+        group: the dataclass whose defaults hold.
+        settings: the dictionary that its `**settings` are.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        *own, _ = signature.parameters.values()
+        hints = get_type_hints(settings)
+        named = [
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
+                annotation=hints[field.name],
+            )
+            for field in dataclasses.fields(group)
+            if field.name in hints
+        ]  # fmt: skip
+        function.__signature__ = signature.replace(parameters=[*own, *named])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def settings_of(group: type, settings: type, given: Mapping[str, Any], call: str) -> dict[str, Any]:
+    """Return the given settings as values of the fields of `group`.
+
+    Text is read where the command line would read it, several words are joined or kept as the field
+    has them.
+
+    Args:
+        group: a dataclass of options.
+        settings: the dictionary that names its public fields.
+        given: to the call.
+        call: its name.
+
+    Raises:
+        UsageError: a malformed value.
+        WrongTypeError: a name that is none, or a value of another type.
+    """
+    known = get_type_hints(settings)
+    fields = {field.name: field for field in dataclasses.fields(group)}
+    kinds = get_type_hints(group)
+    found = {}
+    for name, value in given.items():
+        if name not in known:
+            hint = did_you_mean(name, known) or f" There are {', '.join(known)}."
+            raise WrongTypeError(f"{call} has no argument {name!r}.{hint}")
+        plain = _plain(value, str(kinds[name]))
+        _, more = fields[name].metadata.get("option", ((), {}))
+        if isinstance(plain, str) and "parser" in more:
+            plain = more["parser"](plain)
+        word = isinstance(plain, str) and "Literal" in str(kinds[name])
+        if not word and not fits(plain, kinds[name]):  # of unknown words the field says more
+            kind = kinds[name].__name__ if isinstance(kinds[name], type) else str(kinds[name])
+            raise WrongTypeError(f"{call}: {name} is {value!r}; it must be {kind}.")
+        found[name] = plain
+    return found
+
+
+def _plain(value: Any, kind: str) -> Any:
+    """Return a value as a command line would have given it: no NumPy number, no path, no list."""
+    value = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) if "tuple" not in kind else tuple(value)
+    return (value,) if isinstance(value, str) and kind.startswith("tuple") else value
