@@ -1,4 +1,4 @@
-"""exp, tanh and erf in plain arithmetic, so that loops over them become vector code."""
+"""exp, log, tanh and erf in plain arithmetic, so that loops over them become vector code."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ def _float_of_bits(typingctx, bits):
 
     def emit(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], context.get_value_type(types.float32))
+
+    return signature, emit
+
+
+@intrinsic
+def _bits_of_float(typingctx, number):
+    signature = types.int32(types.float32)
+
+    def emit(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(types.int32))
 
     return signature, emit
 
@@ -40,6 +50,31 @@ def exponential(x):
     p = p * r + np.float32(5.0000001201e-1)
     p = p * r * r + r + np.float32(1.0)
     return p * _float_of_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))
+
+
+@njit(inline="always")
+def logarithm(x):
+    """Return log(x) of a positive normal float32, to 1 unit in the last place.
+
+    x = 2**n m, 0.7 < m < 1.42, and a polynomial for log(m): Cephes' `logf` (Moshier 1992).
+    """
+    bits = _bits_of_float(x)
+    n = np.float32(np.int32(bits >> np.int32(23)) - np.int32(126))
+    m = _float_of_bits(np.int32((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000)))
+    low = m < np.float32(0.707106781186547524)
+    n = n - np.float32(1.0) if low else n
+    m = (m + m if low else m) - np.float32(1.0)
+    p = np.float32(7.0376836292e-2)
+    p = p * m + np.float32(-1.1514610310e-1)
+    p = p * m + np.float32(1.1676998740e-1)
+    p = p * m + np.float32(-1.2420140846e-1)
+    p = p * m + np.float32(1.4249322787e-1)
+    p = p * m + np.float32(-1.6668057665e-1)
+    p = p * m + np.float32(2.0000714765e-1)
+    p = p * m + np.float32(-2.4999993993e-1)
+    p = p * m + np.float32(3.3333331174e-1)
+    s = m * m
+    return m + (p * m * s + n * LN2_LOW - np.float32(0.5) * s) + n * LN2_HIGH
 
 
 @njit(inline="always")

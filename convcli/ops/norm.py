@@ -12,8 +12,16 @@ import numpy as np
 from numba import njit
 
 from convcli.engine.calls import AT, Operands, each_sample
+from convcli.engine.elementary import exponential, logarithm
 from convcli.engine.llvm import LANES, add, advance, fused, load, splat, store, times
-from convcli.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, SampleNorm
+from convcli.layers.norm import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    SampleNorm,
+)
 from convcli.net.trace import Step
 from convcli.ops.program import Address, ProgramBuilder, Tensor
 from convcli.ops.rule import Array, Backward, Context, Kind, Weights, spatial_axes
@@ -378,9 +386,85 @@ def lower_sample_norm(program: ProgramBuilder, step: Step, x: Tensor) -> Iterato
     program.grad_through(step, x, write)
 
 
+def local_response_norm(
+    layer: LocalResponseNorm, weights: Weights, x: Array, context: Context
+) -> tuple[Array, Backward]:
+    """X / (k + alpha / size * sum of squares of neighboring channels) ** beta."""
+    before, after = layer.size // 2, (layer.size - 1) // 2
+
+    def around(values: Array, before: int, after: int) -> Array:
+        wide = np.pad(values, [(0, 0)] * (x.ndim - 1) + [(before, after)])
+        return sum((wide[..., i : i + x.shape[-1]] for i in range(layer.size)), np.zeros_like(x))
+
+    level = layer.k + layer.alpha / layer.size * around(x * x, before, after)
+    root = level**-layer.beta
+
+    def backward(dy: Array) -> tuple[Array, Weights]:
+        felt = around(dy * x * root / level, after, before)
+        return dy * root - 2 * layer.alpha * layer.beta / layer.size * x * felt, {}
+
+    return x * root, backward
+
+
+NEIGHBORS = "cells channels before after"
+
+
+@each_sample(Operands("y x level settings", NEIGHBORS))
+def neighbors_forward(o):
+    """Y = x / level ** beta; the level is k + share * the sum of squares before .. after."""
+    k, share, beta = o.settings[0], o.settings[1], o.settings[2]
+    for at in range(0, o.cells * o.channels, o.channels):
+        for c in range(o.channels):
+            total = ZERO
+            for i in range(max(c - o.before, 0), min(c + o.after + 1, o.channels)):
+                total += o.x[at + i] * o.x[at + i]
+            o.level[at + c] = k + share * total
+        for c in range(at, at + o.channels):
+            o.y[c] = o.x[c] * exponential(-beta * logarithm(o.level[c]))
+
+
+@each_sample(Operands("dx dy x y level felt settings", NEIGHBORS))
+def neighbors_backward(o):
+    """Dx = dy / level ** beta - 2 share beta x * the sum of dy y / level that x is felt in."""
+    share, beta = o.settings[1], o.settings[2]
+    factor = np.float32(2.0) * share * beta
+    for at in range(0, o.cells * o.channels, o.channels):
+        for c in range(o.channels):
+            o.felt[c] = o.dy[at + c] * o.y[at + c] / o.level[at + c]
+        for c in range(o.channels):
+            total = ZERO
+            for i in range(max(c - o.after, 0), min(c + o.before + 1, o.channels)):
+                total += o.felt[i]
+            root = exponential(-beta * logarithm(o.level[at + c]))
+            o.dx[at + c] = o.dy[at + c] * root - factor * o.x[at + c] * total
+
+
+def lower_local_response_norm(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
+    layer, y = cast(LocalResponseNorm, step.layer), program.tensor(step, x)
+    sizes = {
+        "cells": x.size // x.shape[-1], "channels": x.shape[-1], "before": layer.size // 2,
+        "after": (layer.size - 1) // 2,
+    }  # fmt: skip
+    settings = program.constant([layer.k, layer.alpha / layer.size, layer.beta])
+    level = program.buffer(x.size)
+    program.sample(
+        neighbors_forward, y=y.address, x=x.address, level=level, settings=settings, **sizes
+    )
+    yield y
+    dy = program.grad_of(y)
+    program.accumulate_grad(
+        x,
+        lambda dx: program.sample(
+            neighbors_backward, dx=dx, dy=dy, x=x.address, y=y.address, level=level,
+            felt=program.buffer(x.shape[-1]), settings=settings, **sizes,
+        ),
+    )  # fmt: skip
+
+
 KINDS = {
     "bn": Kind(batch_norm, lower_batch_norm),
     "ln": Kind(layer_norm, lower_sample_norm),
     "gn": Kind(group_norm, lower_sample_norm),
     "instancenorm": Kind(instance_norm, lower_sample_norm),
+    "lrn": Kind(local_response_norm, lower_local_response_norm),
 }

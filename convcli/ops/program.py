@@ -331,6 +331,15 @@ class Program:
             inner=inner[0], inner_to=inner[1], inner_from=inner[2],
         )  # fmt: skip
 
+    def copy_axes(self, to: Address, source: Address, axes: Sequence[Three]) -> None:
+        """Copy cells along any number of axes of (count, jump of `to`, jump of `source`)."""
+        longest = sorted(axes, key=lambda axis: axis[0])
+        rest, loops = longest[:-3], longest[-3:]
+        for place in np.ndindex(*(count for count, _, _ in rest)):
+            there = sum(at * jump for at, (_, jump, _) in zip(place, rest, strict=True))
+            here = sum(at * jump for at, (_, _, jump) in zip(place, rest, strict=True))
+            self.copy(to.after(there), source.after(here), 1, *loops)
+
     def copy_map(self, to: Map, source: Map) -> None:
         """Copy one map's cells to another of the same extents."""
         run, rows = to.width * to.channels, (to.height, to.line, source.line)

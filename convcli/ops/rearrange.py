@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import cast
 
 import numpy as np
 
 from convcli.engine.calls import Operands, each_sample
 from convcli.engine.llvm import LANES, advance, fused, load, splat, store
-from convcli.layers.rearrange import ChannelShuffle, Crop, Pad, Upsample
+from convcli.layers.base import Layer
+from convcli.layers.rearrange import (
+    ChannelShuffle,
+    Crop,
+    Pad,
+    PixelShuffle,
+    PixelUnshuffle,
+    Upsample,
+)
 from convcli.net.trace import Step
 from convcli.ops.program import Address, Map, ProgramBuilder, Tensor, three
 from convcli.ops.rule import Array, Backward, Context, Kind, Weights, spatial_axes
@@ -37,18 +46,33 @@ def crop(layer: Crop, weights: Weights, x: Array, context: Context) -> tuple[Arr
     return x[_inside(layer.cells, x.shape)], backward
 
 
-def shuffle(
-    layer: ChannelShuffle, weights: Weights, x: Array, context: Context
-) -> tuple[Array, Backward]:
-    """Channels of groups dealt out in turn (Zhang et al. 2018)."""
-    order = np.arange(x.shape[-1]).reshape(layer.groups, -1).T.ravel()
+def _dealt(layer: Layer, shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Return the axes that a layer parts its input into, and in which order it puts them."""
+    *spatial, channels = shape
+    axes, rank = range(len(spatial)), len(spatial)
+    match layer:
+        case ChannelShuffle(groups=groups):
+            return [*spatial, groups, channels // groups], [*axes, rank + 1, rank]
+        case PixelShuffle(factor=factor):  # channels c, row, column: PyTorch's order
+            split = [*spatial, channels // factor**rank, *(factor for _ in axes)]
+            return split, [*(part for axis in axes for part in (axis, rank + 1 + axis)), rank]
+        case PixelUnshuffle(factor=factor):
+            split = [part for size in spatial for part in (size // factor, factor)]
+            order = [2 * axis for axis in axes], [2 * axis + 1 for axis in axes]
+            return [*split, channels], [*order[0], 2 * rank, *order[1]]
+    raise TypeError(f"{layer.op} deals nothing out")
+
+
+def deal(layer: Layer, weights: Weights, x: Array, context: Context) -> tuple[Array, Backward]:
+    """The same numbers in another order: axes parted, exchanged and put together."""
+    split, order = _dealt(layer, x.shape[1:])
+    there = [0, *(1 + axis for axis in order)]
+    y = x.reshape(-1, *split).transpose(there)
 
     def backward(dy: Array) -> tuple[Array, Weights]:
-        dx = np.empty_like(dy)
-        dx[..., order] = dy
-        return dx, {}
+        return dy.reshape(y.shape).transpose(np.argsort(there)).reshape(x.shape), {}
 
-    return x[..., order], backward
+    return y.reshape(-1, *layer.output_shape(x.shape[1:])), backward
 
 
 def weights_of_axis(size: int, factor: int, *, linear: bool) -> Array:
@@ -116,16 +140,19 @@ def lower_crop(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tenso
     program.accumulate_grad(x, write)
 
 
-def lower_shuffle(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
-    y, channels = program.tensor(step, x), x.shape[-1]
-    groups = cast(ChannelShuffle, step.layer).groups
-    width, cells = channels // groups, (x.size // channels, channels, channels)
-    program.copy(y.address, x.address, 1, cells, (groups, 1, width), (width, groups, 1))
+def lower_deal(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
+    y = program.tensor(step, x)
+    split, order = _dealt(step.layer, x.shape)
+    jumps = [prod(split[axis + 1 :]) for axis in range(len(split))]
+    sizes = [split[axis] for axis in order]
+    axes = [
+        (sizes[place], prod(sizes[place + 1 :]), jumps[axis]) for place, axis in enumerate(order)
+    ]
+    program.copy_axes(y.address, x.address, axes)
     yield y
     dy = program.grad_of(y)
-    program.accumulate_grad(
-        x, lambda dx: program.copy(dx, dy, 1, cells, (groups, width, 1), (width, 1, groups))
-    )
+    back = [(count, there, here) for count, here, there in axes]
+    program.accumulate_grad(x, lambda dx: program.copy_axes(dx, dy, back))
 
 
 UPSAMPLE = Operands(
@@ -208,6 +235,8 @@ def lower_upsample(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[T
 KINDS = {
     "pad": Kind(pad, lower_pad),
     "crop": Kind(crop, lower_crop),
-    "shuffle": Kind(shuffle, lower_shuffle),
+    "shuffle": Kind(deal, lower_deal),
+    "pixelshuffle": Kind(deal, lower_deal),
+    "pixelunshuffle": Kind(deal, lower_deal),
     "upsample": Kind(upsample, lower_upsample),
 }

@@ -88,6 +88,13 @@ CASES = {
         F.interpolate, scale_factor=2, mode="bilinear", align_corners=False
     ),
     "input 4x5x3, upsample 3": pool(F.interpolate, scale_factor=3),
+    "input 4x5x12, shuffle 3": lambda x, w: last(F.channel_shuffle(first(x), 3)),
+    "input 4x5x12, pixelshuffle 2": pool(F.pixel_shuffle, 2),
+    "input 6x9x2, pixelunshuffle 3": pool(F.pixel_unshuffle, 3),
+    "input 5x4x7, lrn 5": pool(F.local_response_norm, 5),
+    "input 9, lrn 4 alpha=0.3 beta=0.5 k=2": lambda x, w: F.local_response_norm(
+        x[:, :, None], 4, 0.3, 0.5, 2.0
+    )[:, :, 0],
     "input 8, relu6": lambda x, w: F.relu6(x),
     "input 8, leakyrelu": lambda x, w: F.leaky_relu(x),
     "input 8, elu": lambda x, w: F.elu(x),
