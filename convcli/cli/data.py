@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.options import FileOutput, SeedOption, takes
+from convcli.cli.options import FileOutput, Given, SeedOption, refuse_without_effect, takes
 from convcli.data.source import Shaping, Source
 from convcli.errors import CheckError, UsageError
 from convcli.option import option
+from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
     from convcli.data import Dataset
@@ -46,7 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command("data", help=HELP, epilog=EXAMPLES)(data)
 
 
-@takes(shaping=Shaping, out=FileOutput)
+@takes(shaping=Shaping, look=Given(Look), out=FileOutput)
 def data(
     source: Annotated[
         str | None,
@@ -63,6 +64,7 @@ def data(
         "Keep the data as this .npz file; with --sheet, the picture.", "-o", "--output"
     ),
     shaping: Shaping,
+    look: dict[str, Any],
     count: int | None = option("The same as --samples, for digits."),
     seed: SeedOption = 0,
     out: FileOutput,
@@ -77,12 +79,16 @@ def data(
         return
     if sheet and output is None:
         raise UsageError("--sheet needs a place for the picture: -o samples.png")
+    if not sheet:
+        refuse_without_effect({f"--{name}": value for name, value in look.items()}, "with --sheet")
     if output is not None:
         from convcli.data.npz import check_name
         from convcli.files import check_target
 
         if not sheet:
             check_name(output)
+        elif output.suffix.lower() not in SUFFIXES:
+            raise UsageError(f"{output}: a figure is written as {' or '.join(SUFFIXES)}.")
         check_target(output, force=out.force, inputs=[Path(source)])
     if source == "digits":
         out.messages.say("Making digits (compiles once on first use).")
@@ -98,7 +104,7 @@ def data(
         out.emit(report)
     else:
         out.emit_summary(report)
-        _keep(loaded, output, Path(source), out, sheet=sheet)
+        _keep(loaded, output, Path(source), Look(**look) if sheet else None, out)
     failed = [finding for finding in findings or () if finding.failed]
     if failed:
         raise CheckError(f"{source}: {' '.join(finding.text for finding in failed)}")
@@ -117,21 +123,25 @@ def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:
     return (*((Finding("checksum", True, len(differing), text),) if differing else ()), *found)
 
 
-def _keep(loaded: Dataset, output: Path, source: Path, out: FileOutput, *, sheet: bool) -> None:
-    if sheet:
-        from convcli.imaging.sheet import save_sheet
-        from convcli.present.data import sheet_cells
+def _keep(
+    loaded: Dataset, output: Path, source: Path, look: Look | None, out: FileOutput
+) -> None:
+    if look is not None:
+        from convcli.present.data import sheet_panels
+        from convcli.present.figures import save_panels
 
-        cells = sheet_cells(loaded, SHEET_SAMPLES)
-        height, width = save_sheet(
-            cells,
+        saved = save_panels(
+            sheet_panels(loaded, SHEET_SAMPLES),
             output,
+            look,
+            title=loaded.name,
+            panel_width=SHEET_CELL,
+            columns=SHEET_SAMPLES,
             force=out.force,
             inputs=[source],
-            cell_width=SHEET_CELL,
-            columns=SHEET_SAMPLES,
         )
-        out.messages.say(f"{output}: {width} x {height} pixels.")
+        for sentence in saved.sentences:
+            out.messages.say(sentence)
         return
     from convcli.data.npz import save_npz
 

@@ -6,12 +6,20 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.options import FileOutput, Output, OutputOption, refuse_without_effect, takes
+from convcli.cli.options import (
+    FileOutput,
+    Given,
+    Output,
+    OutputOption,
+    refuse_without_effect,
+    takes,
+)
 from convcli.imaging.options import FileOptions, FilterOptions
+from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -307,7 +315,7 @@ def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:
     return ExitCode.INPUT if failed else ExitCode.DONE
 
 
-@takes(tell=FileOutput)
+@takes(look=Given(Look), tell=FileOutput)
 def kernels(
     name: Annotated[
         str | None,
@@ -338,39 +346,51 @@ def kernels(
         ),
     ] = None,
     output: OutputOption = None,
-    tell: FileOutput = FileOutput(),
+    *,
+    look: dict[str, Any],
+    tell: FileOutput,
 ) -> None:
     """Parse, call, render."""
     from convcli.kernels import choose, find
     from convcli.present.kernels import catalog_report, kernel_report
 
+    if sheet is None:
+        given = {f"--{option}": value for option, value in look.items()}
+        refuse_without_effect(given, "with --sheet PICTURE")
     if name is not None and sheet is None:
         refuse_without_effect({"--group": group, "--search": search, "-o": output}, "without NAME")
         tell.emit(kernel_report(find(name), tell.format))
         return
     chosen = [find(name)] if name is not None else choose(group=group, search=search)
     if sheet is not None:
-        _draw_sheet(chosen, sheet, output, tell)
+        _draw_sheet(chosen, sheet, output, Look(**look), tell)
         return
     refuse_without_effect({"-o": output}, "with --sheet PICTURE")
     tell.emit(catalog_report(chosen, families=group is None and search is None))
 
 
 def _draw_sheet(
-    chosen: Sequence[AnyKernel], picture: Path, output: Path | None, tell: FileOutput
+    chosen: Sequence[AnyKernel], picture: Path, output: Path | None, look: Look, tell: FileOutput
 ) -> None:
     from convcli.errors import UsageError
     from convcli.files import check_target
-    from convcli.imaging.sheet import kernel_cells, read_small, save_sheet
+    from convcli.imaging.sheet import read_small
+    from convcli.present.figures import save_panels
+    from convcli.present.kernels import sheet_panels
 
     if output is None:
         raise UsageError("--sheet needs a place for the result: -o SHEET.png")
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{output}: a figure is written as {' or '.join(SUFFIXES)}.")
     check_target(output, force=tell.force, inputs=[picture])
     small = read_small(picture)
-    with tell.messages.progress() as progress:
-        cells = progress.track(
-            kernel_cells(small, chosen), total=len(chosen) + 1, description="kernels"
-        )
-        height, width = save_sheet(cells, output, force=tell.force, inputs=[picture])
     count = "1 kernel" if len(chosen) == 1 else f"{len(chosen)} kernels"
-    tell.messages.say(f"{output}: {count}, {width}x{height} pixels")
+    title = f"{count} on {picture.name}"
+    with tell.messages.progress() as progress:
+        panels = progress.track(
+            sheet_panels(small, chosen), total=len(chosen) + 1, description="kernels"
+        )
+        inputs = [picture]
+        saved = save_panels(panels, output, look, title=title, force=tell.force, inputs=inputs)
+    for sentence in saved.sentences:
+        tell.messages.say(sentence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,19 +27,21 @@ from convcli.data.source import Source
 from convcli.errors import InputError, UsageError
 from convcli.net.lookup import model_path
 from convcli.option import option, parse_place
+from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
-    from convcli.imaging.sheet import Cell
     from convcli.inspect.explaining import Explained
     from convcli.inspect.probe import Probe
     from convcli.learn.evaluation import Evaluation, Labeled
     from convcli.learn.modelfile import TrainedModel
     from convcli.net import Network
+    from convcli.present.figures import Saved
+    from convcli.present.panels import Panel
     from convcli.report import Report
 
 HELP = """See what a trained model learned and looks at: as a picture, in the terminal, as JSON.
 
-Every command writes a picture: -o, or NAME_WHAT.png beside its input. On a terminal, or with
+Every command writes a figure (PNG, SVG, PDF): -o, or NAME_WHAT.png beside its input. On a terminal, or with
 --format table, it is drawn there too.
 """
 
@@ -80,65 +82,57 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True)
-class Drawing(FileOutput):
-    """Where a picture goes, and how it is told."""
+class Drawing(Look, FileOutput):
+    """Where a figure goes, how it looks, and how it is told."""
 
     output: Path | None = option(
-        "Where the picture goes.",
+        "Where the figure goes: .png, .svg, .pdf, .webp, .tif or .bmp.",
         "-o",
         "--output",
         show_default="NAME_WHAT.png beside the input",
     )
 
-    def target(
-        self, label: str, beside: Path | str, *inputs: Path | str, suffixes: Sequence[str] = ()
-    ) -> Path:
-        """Return where the picture goes, as `place`; a sheet of cells without `suffixes`."""
-        from convcli.imaging.sheet import SHEET_SUFFIXES, check_sheet_suffix
-
-        if self.output is not None and not suffixes:
-            check_sheet_suffix(self.output)
+    def target(self, label: str, beside: Path | str, *inputs: Path | str) -> Path:
+        """Return where the figure goes, as `place`."""
         inputs = (beside, *inputs)
-        return self.place(
-            self.output, beside, label, inputs=inputs, suffixes=suffixes or SHEET_SUFFIXES
+        return self.place(self.output, beside, label, inputs=inputs, suffixes=SUFFIXES)
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a figure is drawn in the terminal too."""
+        return self.format == "table" or (
+            self.format is None and sys.stdout.isatty() and not self.quiet
         )
 
-    def show(self, cells: Sequence[Cell], report: Report, path: Path, **sheet: Any) -> None:
-        """Write the sheet, draw it where a table is printed, and print the report.
+    def show(self, panels: Sequence[Panel], report: Report, path: Path, **sheet: Any) -> None:
+        """Write the figure, draw it where a table is printed, and print the report.
 
         Args:
-            cells: of the sheet.
+            panels: of the figure.
             report: on them.
             path: as `target` gave it.
-            sheet: title, columns and cell_width, as `save_sheet`.
+            sheet: title, columns and panel_width, as `save_panels`.
         """
-        from convcli.imaging.sheet import save_sheet
+        from shutil import get_terminal_size
 
-        height, width = save_sheet(cells, path, force=self.force, **{"cell_width": 112} | sheet)
-        if self.format == "table" or (
-            self.format is None and sys.stdout.isatty() and not self.quiet
-        ):
-            sys.stdout.write(_drawn(cells, sheet.get("title", "")) + "\n")
+        from convcli.cli.console import has_color
+        from convcli.present.figures import save_panels
+        from convcli.present.panels import draw_panels
+
+        saved = save_panels(panels, path, self, force=self.force, **sheet)
+        if self.on_terminal:
+            size, title = get_terminal_size(), sheet.get("title", "")
+            drawn = draw_panels(
+                panels, columns=size.columns, rows=size.lines, color=has_color(), title=title
+            )
+            sys.stdout.write(drawn + "\n")
         self.emit_summary(report)
-        self.messages.say(f"{path}: {width} x {height} pixels.")
+        self.say_saved(saved)
 
-
-def _drawn(cells: Sequence[Cell], title: str) -> str:
-    """Return the cells as a terminal shows them; names in them are text."""
-    from shutil import get_terminal_size
-
-    from convcli.cli.console import has_color
-    from convcli.imaging.terminal import draw_cells
-    from convcli.report.printable import printable
-
-    size = get_terminal_size()
-    plain = [
-        replace(cell, caption=printable(cell.caption), heading=printable(cell.heading))
-        for cell in cells
-    ]
-    return draw_cells(
-        plain, columns=size.columns, rows=size.lines, color=has_color(), title=printable(title)
-    )
+    def say_saved(self, saved: Saved) -> None:
+        """Say what was written, and what could not be."""
+        for sentence in saved.sentences:
+            self.messages.say(sentence)
 
 
 FILTERS_EXAMPLES = """Examples:
@@ -161,24 +155,24 @@ def show_filters(
     limit: int = option("Most kernels shown.", min=1, default=512),
     out: Drawing,
 ) -> None:
-    """Draw a layer's kernels: in color over a color picture, else gray by input channel.
+    """Draw a layer's kernels: in color over a color picture, else by input channel.
 
-    Zero is middle gray; black and white are the largest weight of each kernel.
+    All are on one scale: white is zero, red positive, blue negative.
     """
     path = out.target(f"filters-{layer}" if layer else "filters", model_path(model))
-    from convcli.inspect.filters import filter_cells, filters_of
-    from convcli.present.inspection import filters_report
+    from convcli.inspect.filters import filters_of
+    from convcli.present.inspection import filter_panels, filters_report
 
     probe = load_probe(model)
     filters = filters_of(probe.trace, probe.parameters, layer, filter_=filter_, channel=channel)
     shown = filters[:limit]
     inputs = len({one.channel for one in shown})
     out.show(
-        filter_cells(shown),
+        filter_panels(shown),
         filters_report(filters, len(shown), None if out.format == "csv" else PRINTED),
         path,
         title=f"Kernels of {filters[0].layer}",
-        cell_width=112 if inputs == 1 else 64,
+        panel_width=112 if inputs == 1 else 64,
         columns=16 if inputs > 1 else None,
     )
 
@@ -213,10 +207,9 @@ def show_maximize(
         BATCH,
         Ascent,
         excite,
-        excited_cells,
         units_of,
     )
-    from convcli.present.inspection import maximize_report
+    from convcli.present.inspection import excited_panels, maximize_report
 
     probe = load_probe(model)
     units = units_of(probe, [parse_unit(one) for one in unit], limit)
@@ -230,10 +223,11 @@ def show_maximize(
             for one in excite(probe, some, ascent, on_step=lambda: progress.advance(task))
         ]
     out.show(
-        excited_cells(probe, found),
+        excited_panels(probe, found),
         maximize_report(found),
         path,
         title="Inputs that excite units most",
+        panel_width=112,
     )
 
 
@@ -272,23 +266,20 @@ def show_activations(
     """Draw what every layer answers to one sample, with its shape and receptive field."""
     label = "".join(f"-{one}" for one in layer)
     path = out.target(f"activations{label}", image, model)
-    from convcli.imaging.sheet import Cell
-    from convcli.inspect.maps import layer_maps, map_cells
-    from convcli.inspect.render import sample_picture
-    from convcli.present.inspection import maps_report
+    from convcli.inspect.probe import layer_maps
+    from convcli.present.inspection import map_panels, maps_report, sample_panel
 
     probe = load_probe(model)
     sample = load_sample(probe, image)
     trace = probe.trained.model.trace
     maps = layer_maps(trace, probe.all_values(sample), layer)
     names = probe.trained.class_names if maps[-1].step is trace.steps[-1] else ()
-    first = Cell("the input", sample_picture(probe, sample[0]))
     out.show(
-        [first, *map_cells(maps, names, limit)],
+        [sample_panel(probe, sample[0], "the input"), *map_panels(maps, names, limit)],
         maps_report(maps),
         path,
         title="What every layer answers",
-        cell_width=84,
+        panel_width=84,
     )
 
 
@@ -408,11 +399,11 @@ def _asked(model: Path, image: str, class_: str | None) -> tuple[Probe, Any, int
 def _show_explained(
     probe: Probe, sample: Any, found: list[Explained], path: Path, out: Drawing
 ) -> None:
-    from convcli.present.inspection import explained_cells, explained_report
+    from convcli.present.inspection import explained_panels, explained_report
 
-    cells = explained_cells(probe, sample, found)
+    panels = explained_panels(probe, sample, found)
     report = explained_report(probe, sample, found)
-    out.show(cells, report, path, cell_width=336, columns=3)
+    out.show(panels, report, path, panel_width=336, columns=3)
 
 
 RECEPTIVE_EXAMPLES = """Examples:
@@ -454,41 +445,34 @@ def show_receptive(
         path = out.target(f"receptive-{label}", image or source, source)
     else:
         path = out.target(label, "receptive.png")
-    from convcli.imaging.sheet import Cell
-    from convcli.inspect.receptive import draw_field, field_of
-    from convcli.layers.base import shape_text
     from convcli.present.network_answers import last_map, rectangle_report
+    from convcli.net.rectangle import input_rectangle
+    from convcli.present.inspection import field_panel
 
     network = find_network(source)
     trace = network.trace()
     layer, cell = parse_place(at)
     step = trace.step(layer or last_map(trace))
-    field = field_of(trace, step.name, cell)
-    fed = _fed(network, source if is_model else None, image)
-    drawn = draw_field(fed, field, max(1, DRAWING_WIDTH // fed.shape[1]))
+    field = input_rectangle(trace, step.index, cell)
+    fed = None if image is None else _fed(network, source if is_model else None, image)
     named = ",".join(map(str, cell))
-    shape = shape_text(trace.network.input_shape)
-    caption = f"cell {named} of {step.name} sees this of the input {shape}"
+    panel = field_panel(trace, step, named, field, fed)
     report = rectangle_report(trace, named, step.name)
-    out.show([Cell(caption, drawn)], report, path, cell_width=drawn.shape[1])
+    out.show([panel], report, path, panel_width=DRAWING_WIDTH)
 
 
-def _fed(network: Network, model: str | None, image: str | None) -> Any:
-    """Return the network's input as (H, W, 3): the picture prepared for it, or a grid."""
-    import numpy as np
-
-    height, width = network.input_shape[:2]
-    if image is None:
-        from convcli.present.inspection import grid_picture
-
-        return grid_picture(height, width)
+def _fed(network: Network, model: str | None, image: str) -> Any:
+    """Return the picture as the network is fed it: (H, W, 3)."""
     if model is not None:
         from convcli.inspect.render import sample_picture
 
         probe = load_probe(Path(model))
         return sample_picture(probe, load_sample(probe, image)[0])
+    import numpy as np
+
     from convcli.imaging.picture import as_sample
 
+    height, width = network.input_shape[:2]
     sample = as_sample(_frame(image), (height, width))
     return np.ascontiguousarray(np.broadcast_to(sample, (height, width, 3)))
 
@@ -526,10 +510,10 @@ def show_heatmap(
 ) -> None:
     """Slide a fully convolutional classifier over a picture and draw where it finds each class."""
     path = out.target("heatmap", image, model)
-    from convcli.inspect.heatmap import field_picture, heatmap, heatmap_cells
+    from convcli.inspect.heatmap import field_picture, heatmap
     from convcli.inspect.probe import class_number
     from convcli.learn.modelfile import load
-    from convcli.present.inspection import heatmap_report
+    from convcli.present.inspection import heatmap_panels, heatmap_report
 
     trained = load(model)
     names = trained.class_names
@@ -539,10 +523,10 @@ def show_heatmap(
     labels = sorted(range(len(names)), key=lambda label: -found.best(label)[0])
     labels = labels[:MOST_CLASSES] if chosen is None else [chosen]
     out.show(
-        heatmap_cells(found, names, labels),
+        heatmap_panels(found, names, labels),
         heatmap_report(found, names, labels, note),
         path,
-        cell_width=_cell_width(picture.shape[1], len(labels) + 1),
+        panel_width=_cell_width(picture.shape[1], len(labels) + 1),
     )
 
 
@@ -571,12 +555,15 @@ def show_confusion(
     out: Drawing,
 ) -> None:
     """Draw which class is taken for which: counts, and their share of the true class."""
-    path = out.target("confusion", model_path(model), suffixes=[".png", ".svg"])
-    from convcli.present.inspection import confusion_shown
+    path = out.target("confusion", model_path(model))
+    from convcli.present.evaluation import confusion_matrix, confusion_report
+    from convcli.present.figures import save_matrix
 
     found, chosen, _ = _evaluated(model, source, split, threads, out, worst=0)
-    out.emit_summary(confusion_shown(found, chosen, path, force=out.force))
-    out.messages.say(f"{path}: {len(found.classes)} classes.")
+    matrix = confusion_matrix(found, chosen)
+    saved = save_matrix(matrix, path, out, force=out.force)
+    out.emit_summary(confusion_report(found, matrix.title))
+    out.say_saved(saved)
 
 
 ERRORS_EXAMPLES = """Examples:
@@ -600,7 +587,7 @@ def show_errors(
     """Draw the samples that the model got wrong, those with the highest probability first."""
     path = out.target("errors", model_path(model))
     from convcli.inspect.probe import Probe
-    from convcli.present.inspection import errors_report, mistake_cells, wrong_answers
+    from convcli.present.inspection import errors_report, mistake_panels, wrong_answers
 
     found, chosen, trained = _evaluated(model, source, split, threads, out, worst=limit)
     report = errors_report(found, chosen)
@@ -610,7 +597,8 @@ def show_errors(
         return
     wrong = wrong_answers(found)
     title = f"{chosen.title}: the worst {len(found.worst)} of {wrong:,} mistakes"
-    out.show(mistake_cells(Probe(trained), found, chosen.samples), report, path, title=title)
+    panels = mistake_panels(Probe(trained), found, chosen.samples)
+    out.show(panels, report, path, title=title, panel_width=112)
 
 
 def _evaluated(
@@ -643,7 +631,7 @@ def show_curves(
     *,
     out: Drawing,
 ) -> None:
-    """Draw loss and accuracy over the epochs of a training (SVG)."""
+    """Draw loss and accuracy over the epochs of a training."""
     from convcli.learn.run_directory import HISTORY, RunDirectory
 
     directory = RunDirectory(run if run.is_dir() else run.parent)
@@ -651,19 +639,16 @@ def show_curves(
         raise InputError(
             f"{directory.path} has no {HISTORY}. Curves need a run's directory, such as runs/NAME."
         )
-    path = out.target("curves", directory.path / "training.svg", suffixes=[".svg"])
+    path = out.target("curves", directory.path / "training.png")
     from shutil import get_terminal_size
 
-    from convcli.files import write_text
     from convcli.present.curves import EPOCHS_SHOWN, curve_charts, drawn_curves, epochs_report
-    from convcli.present.facts import RunFacts
-    from convcli.report.chart import stacked
+    from convcli.present.figures import save_charts
 
     history = directory.read_history()
-    facts = RunFacts(directory, "", {}, history)
-    write_text(path, stacked(curve_charts(facts)), force=out.force)
+    saved = save_charts(curve_charts(history), path, out, force=out.force)
     if out.format in {"table", "plain"} or (out.format is None and not out.quiet):
         sys.stdout.write(drawn_curves(history, min(get_terminal_size().columns, 100)))
     shown = len(history) if out.format == "csv" else EPOCHS_SHOWN
     out.emit_summary(epochs_report(history, shown))
-    out.messages.say(f"{path}: {len(history)} epochs.")
+    out.say_saved(saved)

@@ -6,16 +6,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.options import FileOutput, Given, Output, refuse_beside_resume, takes
+from convcli.cli.options import (
+    FileOutput,
+    Given,
+    Output,
+    refuse_beside_resume,
+    refuse_without_effect,
+    takes,
+)
 from convcli.data.source import Source
 from convcli.learn.lr_find import LrRange
 from convcli.learn.recipes import Recipe
 from convcli.learn.request import Assignment, TrainRequest
+from convcli.option import option
+from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -251,12 +261,19 @@ def _write_page(run: Run, messages: Messages) -> None:
         messages.say(f"Report: {path}")
 
 
+@dataclass(frozen=True)
+class LrFigure(Look, FileOutput):
+    """Where the figure goes, if there is to be one."""
+
+    figure: Path | None = option("Draw the losses into this file (PNG, SVG, PDF).", "-o", "--output")
+
+
 @takes(
     source=Source,
     settings=Given(Recipe, without=WITHOUT_EPOCHS),
     assignment=Assignment,
     tried=LrRange,
-    output=Output,
+    output=LrFigure,
 )
 def lr_find(
     words: NetworkWords = None,
@@ -265,14 +282,19 @@ def lr_find(
     settings: dict[str, Any],
     tried: LrRange,
     assignment: Assignment,
-    output: Output,
+    output: LrFigure,
 ) -> None:
     """Parse, call, emit."""
+    if output.figure is not None:
+        output.place(output.figure, Path(), "", suffixes=SUFFIXES)
+    else:
+        refuse_without_effect({"--title": output.title}, "with -o")
     assignment = replace(assignment, words=" ".join(words or ()), source=source, settings=settings)
     assignment.full_recipe()
     from convcli.learn import lr_find as finder
     from convcli.learn.training import throwaway
-    from convcli.present.training import lr_curve, lr_report
+    from convcli.present.training import lr_chart, lr_report
+    from convcli.report.curves import draw_chart
 
     messages = output.messages
     with messages.counted() as counted:
@@ -280,9 +302,16 @@ def lr_find(
     with messages.progress() as progress:
         steps = finder.lr_find(training, tried)
         points = list(progress.track(steps, total=tried.steps, description="learning rates"))
-    if output.drawn:
-        sys.stdout.write(lr_curve(points))
-    output.emit(lr_report(points, finder.suggest_lr(points)))
+    suggestion = finder.suggest_lr(points)
+    chart = lr_chart(points, suggestion)
+    if output.drawn and len(points) > 1:
+        sys.stdout.write(draw_chart(chart) + "\n\n")
+    output.emit(lr_report(points, suggestion))
+    if output.figure is not None:
+        from convcli.present.figures import save_charts
+
+        for sentence in save_charts([chart], output.figure, output, force=output.force).sentences:
+            messages.say(sentence)
 
 
 @takes(output=Output)

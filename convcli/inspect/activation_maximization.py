@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import InputError, UsageError
-from convcli.imaging.sheet import Cell
 from convcli.inspect.probe import Probe
-from convcli.inspect.render import input_limits, sample_picture
+from convcli.inspect.render import input_limits
 from convcli.layers.base import shape_text
 from convcli.net.field import input_rectangle
 from convcli.net.trace import Step
@@ -219,18 +218,3 @@ def _cut(probe: Probe, step: Step, cell: tuple[int, ...], sample: Values) -> Val
     if None in seen:
         return sample
     return sample[tuple(slice(span[0], span[1] + 1) for span in seen if span is not None)]
-
-
-def excited_cells(probe: Probe, found: Sequence[Excited]) -> list[Cell]:
-    """Return a cell for each input found, a heading for each layer."""
-    names = probe.trained.class_names
-    last = probe.trace.steps[-1]
-    cells = []
-    for number, one in enumerate(found):
-        is_answer = one.step.index == last.index
-        name = names[one.channel] if is_answer else str(one.channel)
-        new = number == 0 or found[number - 1].step.index != one.step.index
-        field = shape_text(one.step.receptive_field) if one.step.stride else "the whole input"
-        heading = f"{one.step.name}, field {field}" if new else ""
-        cells.append(Cell(f"{name}: {one.after:.3g}", sample_picture(probe, one.sample), heading))
-    return cells

@@ -40,6 +40,7 @@ class Explained:
         values: (h, w): for each input cell what it contributes.
         with_signs: negative values speak against the class; else there are none.
         caption: what the colors mean.
+        unit: what the values are.
         note: a sentence on the figures, or empty.
         figures: further numbers by name.
     """
@@ -49,6 +50,7 @@ class Explained:
     values: Values
     with_signs: bool
     caption: str
+    unit: str
     note: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
 
@@ -76,10 +78,11 @@ def saliency(
     one = sample[0]
     if method == "gradient":
         slope = plain_gradient(gradient, one)
-        return Explained(method, label, by_cell(slope, "strongest"), False, "size of the gradient")
-    if method == "smoothgrad":
+    elif method == "smoothgrad":
         slope = smooth_gradient(gradient, one, count=samples, noise=noise, seed=seed)
-        return Explained(method, label, by_cell(slope, "strongest"), False, "size of the gradient")
+    if method != "integrated":
+        caption, unit = "size of the gradient", "logit per unit of the input"
+        return Explained(method, label, by_cell(slope, "strongest"), False, caption, unit)
     baseline, _ = input_limits(probe)
     baseline = baseline if baseline.min() >= 0 else np.zeros_like(baseline)
     shares = integrated_gradient(gradient, one, baseline=baseline, steps=steps)
@@ -91,7 +94,8 @@ def saliency(
     )
     figures = {"sum": total, "logit": float(ends[1]), "baseline_logit": float(ends[0])}
     values = by_cell(shares, "sum")
-    return Explained(method, label, values, True, "red for, blue against", note, figures)
+    caption = "red for, blue against"
+    return Explained(method, label, values, True, caption, "share of the logit", note, figures)
 
 
 def occlusion(
@@ -125,7 +129,8 @@ def occlusion(
         on_windows=on_windows,
     )
     note = f"Mean fall of the logit under squares of {window}x{window}, {step} apart."
-    return Explained("occlusion", label, values, True, "red: covering it hurts", note)
+    caption = "red: covering it hurts"
+    return Explained("occlusion", label, values, True, caption, "fall of the logit", note)
 
 
 def class_activation(
@@ -152,7 +157,8 @@ def class_activation(
     if not support.any():
         note += " No map supports this class: the picture is empty."
     figures = {"layer": step.name, "map": support.tolist()}
-    return Explained("cam", label, values, False, f"support in {step.name}", note, figures)
+    caption = f"support in {step.name}"
+    return Explained("cam", label, values, False, caption, "weighted activation", note, figures)
 
 
 def last_convolution(trace: Trace) -> Step:

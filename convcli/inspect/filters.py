@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.errors import InputError, UsageError
-from convcli.imaging.picture import gray_levels
-from convcli.imaging.sheet import Cell
 from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]
@@ -67,24 +65,6 @@ def filters_of(
         return [Filter(step.name, out, None, kernel[..., out]) for out in outs]
     ins = range(inputs) if channel is None else [channel]
     return [Filter(step.name, out, one, kernel[:, :, one, out]) for out in outs for one in ins]
-
-
-def filter_cells(filters: Sequence[Filter]) -> list[Cell]:
-    """Return one cell for each filter, zero as middle gray; a row for each that has several parts.
-
-    >>> grid = Filter("conv1", 0, 0, np.array([[-1.0, 0.0, 0.5]]))
-    >>> [(cell.caption, cell.pixels.tolist()) for cell in filter_cells([grid])]
-    [('0: -1 to 0.5', [[1, 128, 192]])]
-    """
-    several = len({one.channel for one in filters}) > 1
-    cells = []
-    for before, one in zip([None, *filters], filters, strict=False):
-        extremes = f"{one.weights.min():.2g} to {one.weights.max():.2g}"
-        caption = f"from {one.channel}" if several else f"{one.filter}: {extremes}"
-        first = several and (before is None or before.filter != one.filter)
-        heading = f"{one.layer}, filter {one.filter}" if first else ""
-        cells.append(Cell(caption, gray_levels(one.weights, about_zero=True), heading))
-    return cells
 
 
 def _array_name(step: Step) -> str | None:

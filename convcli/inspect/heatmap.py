@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from convcli.errors import InputError
 from convcli.imaging.picture import Frame, as_sample
-from convcli.imaging.sheet import Cell, Pixels
 from convcli.inspect.attribution import spread
 from convcli.inspect.convolutionalize import Sliding, sliding
-from convcli.inspect.render import overlay
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.pictures import REC_601
 
 Values = NDArray[np.floating[Any]]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,18 +109,3 @@ def _white_ink(picture: Pixels) -> tuple[Pixels, str]:
         return picture, note
     inked = np.clip((gray - paper) * (255 / span), 0, 255)
     return np.rint(inked).astype(np.uint8), note
-
-
-def heatmap_cells(found: Heatmap, class_names: tuple[str, ...], labels: list[int]) -> list[Cell]:
-    """Return the picture, and under each class' answers the picture again.
-
-    The strength of a color is the answer itself, from 0 to 1.
-    """
-    rgb = np.ascontiguousarray(np.broadcast_to(found.picture, (*found.picture.shape[:2], 3)))
-    cells = [Cell("what the network was fed", rgb)]
-    for label in labels:
-        largest, (row, column) = found.best(label)
-        values = found.over_picture(label)
-        drawn = overlay(rgb, values, strength=0.75 * min(1.0, max(0.0, largest)))
-        cells.append(Cell(f"{class_names[label]}: {largest:.1%} at {row},{column}", drawn))
-    return cells

@@ -164,3 +164,35 @@ def class_number(name: str, names: Sequence[str]) -> int:
     raise UsageError(
         f"There is no class {name[:60]!r}. Classes: {listed}.{did_you_mean(name, names)}"
     )
+
+
+SAME_NUMBERS = {"flatten", "reshape", "dropout", "dropout2d"}
+"""Layers that show nothing that the one before does not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerMaps:
+    """One layer's output for one sample, channels last."""
+
+    step: Step
+    values: Values
+
+    @property
+    def silent(self) -> int:
+        return int((~self.values.reshape(-1, self.values.shape[-1]).any(axis=0)).sum())
+
+    @property
+    def zeros(self) -> float:
+        """Share of cells that are zero, from 0 to 1."""
+        return float((self.values == 0).mean())
+
+
+def layer_maps(
+    trace: Trace, values: Mapping[int, Values], layers: Sequence[str] = ()
+) -> list[LayerMaps]:
+    """Return the maps of the first sample, of all layers that show something or of those named."""
+    if layers:
+        steps = [trace.step(name) for name in layers]
+    else:
+        steps = [step for step in trace.steps if step.op not in SAME_NUMBERS]
+    return [LayerMaps(step, values[step.index][0]) for step in steps]

@@ -8,7 +8,7 @@ from typing import Any
 
 from convcli.present.facts import RunFacts, differing, read_runs, setting_text
 from convcli.report import Column, Report, tabulate
-from convcli.report.chart import Line, line_chart
+from convcli.report.chart import Chart, Line, line_chart
 from convcli.report.document import Block, Document, Figure, Section
 from convcli.report.numbers import percent
 
@@ -152,21 +152,10 @@ def _curve_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
                 )
             )
             lines.append(Line(one.name, *one.curve(f"val_{what}"), color=number))
-        chart = line_chart(
-            f"{what.capitalize()} by epoch",
-            lines,
-            x_label="epoch",
-            y_label=what,
-            width=760,
-            height=360,
-        )
-        blocks.append(
-            Figure(
-                f"{what.capitalize()} by epoch: validation samples in full lines, training samples "
-                "in dashes of the same color.",
-                chart,
-            )
-        )
+        title = f"{what.capitalize()} by epoch"
+        chart = Chart(title, tuple(lines), "epoch", what, percent=what == "accuracy")
+        words = "validation samples in full lines, training samples in dashes of the same color."
+        blocks.append(Figure(f"{title}: {words}", line_chart(chart, 760, 360)))
     return tuple(blocks)
 
 
@@ -179,7 +168,11 @@ def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
     sets = by_data(runs)
     for what in ("accuracy", "loss"):
         lines = [
-            Line(f"{name}, {data}" if len(sets) > 1 else name, *_means_by_size(members, reader))
+            Line(
+                f"{name}, {data}" if len(sets) > 1 else name,
+                *_means_by_size(members, reader),
+                joined=False,
+            )
             for data, members in sets.items()
             for name, reader in (
                 ("training", _last_of(f"train_{what}")),
@@ -187,15 +180,10 @@ def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
                 ("test", _test_of(what)),
             )
         ]
-        chart = line_chart(
-            f"{what.capitalize()} over the number of parameters",
-            lines,
-            x_label="parameters",
-            y_label=what,
-            width=500,
-            log_x=True,
-        )
-        blocks.append(Figure(f"{what.capitalize()} over the number of parameters.", chart))
+        title = f"{what.capitalize()} over the number of parameters"
+        percent = what == "accuracy"
+        chart = Chart(title, tuple(lines), "parameters", what, log_x=True, percent=percent)
+        blocks.append(Figure(f"{title}.", line_chart(chart, 500)))
     words = (
         "Training and validation figures are those of the last epoch, test figures those of the "
         "best; runs of one size are averaged. Where both are poor the network is too small "

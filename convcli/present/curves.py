@@ -1,11 +1,11 @@
-"""How a training went, epoch by epoch: charts for pages, curves for terminals, a table."""
+"""How a training went, epoch by epoch: charts, and a table."""
 
 from __future__ import annotations
 
-from convcli.present.facts import History, RunFacts
+from convcli.present.facts import History, column
 from convcli.report import Column, Report, tabulate
-from convcli.report.chart import Line, line_chart
-from convcli.report.curves import draw_curves
+from convcli.report.chart import Chart, Line
+from convcli.report.curves import draw_chart
 
 EPOCHS_SHOWN = 40
 """Rows of the table of epochs; a longer history is thinned out evenly."""
@@ -16,18 +16,20 @@ SAMPLES = {"train": "training", "val": "validation"}
 """Prefix of the history's columns -> the samples they were measured on."""
 
 
-def curve_charts(facts: RunFacts, width: int = 560) -> list[str]:
-    """Return loss and accuracy by epoch as SVG, the best epoch marked."""
-    number = facts.best.get("number")
-    mark = None if number is None else (number, f"best epoch {number:g}")
+def curve_charts(history: History) -> list[Chart]:
+    """Return loss and accuracy by epoch, the best epoch marked."""
+    best = next((row["number"] for row in reversed(history) if row.get("best")), None)
     return [
-        line_chart(
+        Chart(
             f"{label} by epoch",
-            [Line(name, *facts.curve(f"{prefix}_{what}")) for prefix, name in SAMPLES.items()],
-            x_label="epoch",
-            y_label=what,
-            width=width,
-            mark=mark,
+            tuple(
+                Line(name, *column(history, f"{prefix}_{what}")) for prefix, name in SAMPLES.items()
+            ),
+            "epoch",
+            what,
+            mark=None if best is None else (best, f"best epoch {best:g}"),
+            log_y=what == "loss",
+            percent=what == "accuracy",
         )
         for what, label in CURVES.items()
     ]
@@ -35,17 +37,7 @@ def curve_charts(facts: RunFacts, width: int = 560) -> list[str]:
 
 def drawn_curves(history: History, width: int = 72) -> str:
     """Return loss and accuracy by epoch as lines of plain characters."""
-    drawn = []
-    for what in CURVES:
-        columns = {name: f"{prefix}_{what}" for prefix, name in SAMPLES.items()}
-        curves = {name: [row.get(key) for row in history] for name, key in columns.items()}
-        known = {name: c for name, c in curves.items() if any(v is not None for v in c)}
-        text = "{:.1%}" if what == "accuracy" else "{:.3g}"
-        title = f"{what} by epoch"
-        drawn.append(
-            draw_curves(known, title=title, width=width, text=text, logarithmic=what == "loss")
-        )
-    return "\n\n".join(drawn) + "\n\n"
+    return "\n\n".join(draw_chart(chart, width) for chart in curve_charts(history)) + "\n\n"
 
 
 def epochs_report(history: History, shown: int = EPOCHS_SHOWN) -> Report:

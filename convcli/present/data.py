@@ -13,7 +13,7 @@ from convcli.report import Column, Report
 if TYPE_CHECKING:
     from convcli.data import Dataset
     from convcli.data.checks import Finding
-    from convcli.imaging.sheet import Cell
+    from convcli.present.panels import Panel
 
 
 def names_report() -> Report:
@@ -118,14 +118,14 @@ def _checks(findings: tuple[Finding, ...]) -> Report:
     return Report("Checks", columns, rows)
 
 
-def sheet_cells(data: Dataset, per_class: int) -> Iterator[Cell]:
-    """Yield the first samples of each class as cells, a heading before each class.
+def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:
+    """Yield the first samples of each class, a heading before each class.
 
     Raises:
         UsageError: the samples are no pictures.
     """
     from convcli.imaging.picture import gray_levels
-    from convcli.imaging.sheet import Cell
+    from convcli.present.panels import Panel
 
     split = data.train
     if split.samples.ndim != 4 or split.samples.shape[3] not in {1, 3}:
@@ -136,5 +136,5 @@ def sheet_cells(data: Dataset, per_class: int) -> Iterator[Cell]:
         for at in np.flatnonzero(split.labels == label)[:per_class].tolist():
             sample = split.samples[at]
             pixels = sample if sample.dtype == np.uint8 else gray_levels(sample)
-            yield Cell("", pixels[..., 0] if pixels.shape[2] == 1 else pixels, heading)
+            yield Panel("", pixels[..., 0] if pixels.shape[2] == 1 else pixels, heading)
             heading = ""

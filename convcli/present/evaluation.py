@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcli.report import Column, Report, tabulate
+from convcli.report.chart import Matrix
 from convcli.report.numbers import percent
 
 if TYPE_CHECKING:
@@ -103,6 +104,12 @@ def _blank_or(text: Callable[[float], str]) -> Callable[[float | None], str]:
 def _mean(figures: Iterable[float | None]) -> float | None:
     known = [one for one in figures if one is not None]
     return sum(known) / len(known) if known else None
+
+
+def confusion_matrix(found: Evaluation, samples: Labeled) -> Matrix:
+    """Return counts of the true and the predicted classes, ready to be drawn."""
+    title = f"{samples.title}: {found.accuracy:.2%} of {found.n:,} right"
+    return Matrix(title, found.confusion.tolist(), [one.name for one in found.classes])
 
 
 def confusion_report(found: Evaluation, title: str = "Confusion") -> Report:

@@ -60,14 +60,7 @@ class RunFacts:
 
     def curve(self, key: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return epochs and one column of the history, without its gaps."""
-        pairs = [
-            (row["number"], row[key])
-            for row in self.history
-            if row.get("number") is not None and row.get(key) is not None
-        ]
-        return tuple(x for x, _ in pairs if x is not None), tuple(
-            y for _, y in pairs if y is not None
-        )
+        return column(self.history, key)
 
     @property
     def best(self) -> dict[str, float | None]:
@@ -78,6 +71,16 @@ class RunFacts:
     def last(self) -> dict[str, float | None]:
         """The history's last row; empty without any."""
         return self.history[-1] if self.history else {}
+
+
+def column(history: History, key: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return epochs and one column of a history, without its gaps."""
+    pairs = [
+        (number, value)
+        for row in history
+        if (number := row.get("number")) is not None and (value := row.get(key)) is not None
+    ]
+    return tuple(x for x, _ in pairs), tuple(y for _, y in pairs)
 
 
 def read_run(place: Path | str) -> RunFacts:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convcli.imaging.sheet import Cell, Pixels
-from convcli.inspect.render import attribution_cells, sample_picture
+from convcli.errors import InputError
+from convcli.imaging.picture import gray_levels
+from convcli.inspect.render import sample_picture
 from convcli.layers.base import shape_text
-from convcli.present.evaluation import confusion_report, mistakes_report
+from convcli.present.evaluation import mistakes_report
+from convcli.present.panels import Panel, Pixels, Scale, over
 from convcli.report import Column, Report, tabulate
 
 if TYPE_CHECKING:
@@ -20,12 +21,192 @@ if TYPE_CHECKING:
     from convcli.inspect.explaining import Explained
     from convcli.inspect.filters import Filter
     from convcli.inspect.heatmap import Heatmap
-    from convcli.inspect.maps import LayerMaps
-    from convcli.inspect.probe import Probe
+    from convcli.inspect.probe import LayerMaps, Probe
     from convcli.learn.evaluation import Evaluation, Labeled
+    from convcli.net.rectangle import Rectangle
+    from convcli.net.trace import Step, Trace
 
 GRID = (150, 170)
 """Two grays of the cells where there is no picture."""
+DIMMED = 0.35
+"""Light that is left outside a receptive field."""
+ANSWERS = 24
+"""Classes whose answers are drawn, the likeliest."""
+
+
+def filter_panels(filters: Sequence[Filter]) -> list[Panel]:
+    """Return one panel for each kernel, all on one scale; a row for each that has several parts.
+
+    >>> grid = Filter("conv1", 0, 0, np.array([[-1.0, 0.0, 0.5]]))
+    >>> [(panel.caption, panel.scale.high) for panel in filter_panels([grid])]
+    [('0: -1 to 0.5', 1.0)]
+    """
+    several = len({one.channel for one in filters}) > 1
+    largest = np.array([abs(one.weights).max() for one in filters])
+    scale = Scale.of(largest, "weight", signed=True)
+    panels = []
+    for before, one in zip([None, *filters], filters, strict=False):
+        extremes = f"{one.weights.min():.2g} to {one.weights.max():.2g}"
+        caption = f"from {one.channel}" if several else f"{one.filter}: {extremes}"
+        first = several and (before is None or before.filter != one.filter)
+        heading = f"{one.layer}, filter {one.filter}" if first else ""
+        if one.weights.ndim == 3:  # over the colors of a picture, each about its own middle gray
+            panels.append(Panel(caption, gray_levels(one.weights, about_zero=True), heading))
+        else:
+            panels.append(Panel(caption, one.weights, heading, scale))
+    return panels
+
+
+def map_panels(
+    maps: Sequence[LayerMaps], class_names: Sequence[str] = (), limit: int = 64
+) -> list[Panel]:
+    """Return the maps of each layer under its heading, at most `limit` of its channels.
+
+    One scale holds for all channels of a layer. A vector is drawn as bars and a series as lines;
+    the answers of the network have the classes' names, the likeliest first.
+    """
+    panels = []
+    for number, one in enumerate(maps):
+        heading, values = layer_heading(one.step), one.values
+        if values.ndim == 1 and number == len(maps) - 1 and class_names:
+            order = np.argsort(-values, kind="stable")[:ANSWERS]
+            names = tuple(class_names[index] for index in order.tolist())
+            panels.append(Panel("", values[order], heading, form="bars", names=names))
+            continue
+        if values.ndim == 1:
+            caption = f"{len(values)} units" + ("" if values.any() else ": all 0")
+            panels.append(Panel(caption, values, heading, form="bars"))
+            continue
+        channels = values.shape[-1]
+        if channels > limit:
+            heading += f": the first {limit} of {channels} channels"
+        if values.ndim == 2:
+            panels.append(Panel(f"{channels} channels", values[:, :limit], heading, form="lines"))
+            continue
+        scale = Scale.of(values, "value")
+        for channel in range(min(channels, limit)):
+            picture = values[..., channel]
+            if picture.ndim == 3:  # the planes of a volume side by side
+                picture = np.concatenate(list(picture), axis=1)
+            caption = f"{channel}" if picture.any() else f"{channel}: all 0"
+            panels.append(Panel(caption, picture, heading * (channel == 0), scale))
+    return panels
+
+
+def layer_heading(step: Step) -> str:
+    """Return a layer's name, shape and receptive field.
+
+    >>> from convcli.net import network
+    >>> [layer_heading(step) for step in network("mnist").trace().steps[1:5:3]]
+    ['maxpool1  13x13x16, field 4x4, every 2x2', 'flatten1  800, sees the whole input']
+    """
+    sees = "sees the whole input"
+    if step.stride is not None:
+        every = shape_text(tuple(int(one or 0) for one in step.stride))
+        sees = f"field {shape_text(step.receptive_field)}, every {every}"
+    return f"{step.name}  {shape_text(step.output_shape)}, {sees}"
+
+
+def sample_panel(probe: Probe, sample: Any, caption: str, heading: str = "") -> Panel:
+    """Return one prepared sample: a picture, the lines of a series, or a vector's bars."""
+    if sample.ndim == 3:
+        return Panel(caption, sample_picture(probe, sample), heading)
+    form = "lines" if sample.ndim == 2 else "bars"
+    return Panel(caption, probe.stored(sample), heading, form=form)
+
+
+def excited_panels(probe: Probe, found: Sequence[Excited]) -> list[Panel]:
+    """Return a panel for each input found, a heading for each layer."""
+    names, last = probe.trained.class_names, probe.trace.steps[-1]
+    panels = []
+    for before, one in zip([None, *found], found, strict=False):
+        name = names[one.channel] if one.step.index == last.index else str(one.channel)
+        new = before is None or before.step.index != one.step.index
+        field = shape_text(one.step.receptive_field) if one.step.stride else "the whole input"
+        heading = f"{one.step.name}, field {field}" if new else ""
+        panels.append(sample_panel(probe, one.sample, f"{name}: {one.after:.3g}", heading))
+    return panels
+
+
+def explained_panels(probe: Probe, sample: Any, found: Sequence[Explained]) -> list[Panel]:
+    """Return input, map and overlay, a row for each of `found`; where there are no pictures the
+    input's lines or bars and those of what speaks for the class.
+    """
+    name, probability = _class_of(probe, sample, found)
+    panels = []
+    for one in found:
+        heading = f"{one.method}, class {name} ({probability:.1%})"
+        panels.append(sample_panel(probe, sample[0], "the input", heading))
+        if sample.ndim != 4:
+            series = one.values.shape[0] > 1 or sample.ndim == 3
+            values = one.values.T if series else one.values[0]
+            panels.append(Panel(one.caption, values, form="lines" if series else "bars"))
+            continue
+        scale = Scale.of(one.values, one.unit, signed=one.with_signs)
+        mixed = over(sample_picture(probe, sample[0]), one.values, scale)
+        panels += [
+            Panel(one.caption, one.values, scale=scale),
+            Panel("over the input", mixed, scale=scale),
+        ]
+    return panels
+
+
+def heatmap_panels(found: Heatmap, names: Sequence[str], labels: Sequence[int]) -> list[Panel]:
+    """Return the picture, and under each class' answers the picture again.
+
+    Every answer stands at the center of its window, and the window of the largest is framed.
+    """
+    rgb = np.ascontiguousarray(np.broadcast_to(found.picture, (*found.picture.shape[:2], 3)))
+    panels = [Panel("what the network was fed", rgb)]
+    scale = Scale("magnitude", 0.0, 1.0, "answer of the network")
+    for label in labels:
+        largest, corner = found.best(label)
+        drawn = over(rgb, found.over_picture(label), scale)
+        caption = f"{names[label]}: {largest:.1%} at {corner[0]},{corner[1]}"
+        box = (*corner, *found.sliding.window[:2])
+        panels.append(Panel(caption, drawn, scale=scale, box=box))
+    return panels
+
+
+def field_panel(trace: Trace, step: Step, cell: str, field: Rectangle, fed: Pixels | None) -> Panel:
+    """Return the network's input, dim outside the part that one cell sees, with its indices.
+
+    Args:
+        trace: the network.
+        step: whose cell it is.
+        cell: its place, as it is written.
+        field: first and last row, first and last column; None where only padding is seen.
+        fed: (H, W, 3), or None for a grid of cells.
+
+    Raises:
+        InputError: the input is no picture, or the layer gives no map.
+    """
+    shape = trace.network.input_shape
+    if len(shape) != 3:
+        raise InputError(
+            f"The input {shape_text(shape)} is no picture; fields are drawn on pictures. For the "
+            "figures: convcli shape"
+        )
+    if len(step.output_shape) != 3:
+        raise InputError(
+            f"Layer {step.index} {step.name} gives {shape_text(step.output_shape)}, no map: each "
+            "of its units sees the whole input."
+        )
+    if fed is None:
+        odd = np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2
+        fed = np.repeat(np.choose(odd, GRID).astype(np.uint8)[..., None], 3, axis=2)
+    (top, bottom), (left, right) = ((0, -1) if span is None else span for span in field)
+    drawn = np.rint(fed * DIMMED).astype(np.uint8)
+    inside = slice(top, bottom + 1), slice(left, right + 1)
+    drawn[inside] = fed[inside]
+    caption = f"cell {cell} of {step.name} sees this of the input {shape_text(shape)}"
+    full = step.receptive_field if step.stride else None
+    if full and any(size > extent for size, extent in zip(full, shape, strict=False)):
+        caption += f"; its field of {shape_text(full)} is larger than the input"
+    elif full and (bottom - top + 1, right - left + 1) != full:
+        caption += f"; of its field of {shape_text(full)} the rest is padding"
+    box = (top, left, bottom - top + 1, right - left + 1)
+    return Panel(caption, drawn, box=box if bottom >= top and right >= left else None, ticks=True)
 
 
 def filters_report(filters: Sequence[Filter], drawn: int, rows: int | None = None) -> Report:
@@ -106,20 +287,6 @@ def maps_report(maps: Sequence[LayerMaps]) -> Report:
     return tabulate(records, columns, notes=notes)
 
 
-def explained_cells(probe: Probe, sample: Any, found: Sequence[Explained]) -> list[Cell]:
-    """Return input, map and overlay, a row for each of `found`."""
-    picture = sample_picture(probe, sample[0])
-    name, probability = _class_of(probe, sample, found)
-    cells = []
-    for one in found:
-        first, *others = attribution_cells(
-            picture, one.caption, one.values, with_signs=one.with_signs
-        )
-        heading = f"{one.method}, class {name} ({probability:.1%})"
-        cells += [Cell("the input", picture, heading), first, *others]
-    return cells
-
-
 def explained_report(probe: Probe, sample: Any, found: Sequence[Explained]) -> Report:
     """Return where each method's strongest reason is; the document has all values."""
     name, probability = _class_of(probe, sample, found)
@@ -185,34 +352,16 @@ def heatmap_report(
     return tabulate(records, columns, notes=notes, document=document)
 
 
-def confusion_shown(found: Evaluation, samples: Labeled, path: Path, *, force: bool) -> Report:
-    """Draw a confusion matrix into an .svg or a picture, and return it as a table."""
-    title = f"{samples.title}: {found.accuracy:.2%} of {found.n:,} right"
-    names, counts = list(samples.data.class_names), found.confusion.tolist()
-    if path.suffix.lower() == ".svg":
-        from convcli.files import write_text
-        from convcli.report.chart import matrix_chart
-
-        write_text(path, matrix_chart(title, counts, names, shares=True), force=force)
-    else:
-        from convcli.imaging.formats import write_picture
-        from convcli.imaging.matrix_picture import matrix_picture
-        from convcli.imaging.picture import Frame, Picture
-
-        picture = Picture((Frame(matrix_picture(title, counts, names)),))
-        write_picture(path, picture, force=force)
-    return confusion_report(found, title)
-
-
-def mistake_cells(probe: Probe, found: Evaluation, split: Split) -> list[Cell]:
+def mistake_panels(probe: Probe, found: Evaluation, split: Split) -> list[Panel]:
     """Return the worst mistakes as pictures, with what they are and what was predicted."""
     names = probe.trained.class_names
     inputs = probe.prepared(split.samples[[mistake.index for mistake in found.worst]])
     return [
-        Cell(
+        sample_panel(
+            probe,
+            one,
             f"{names[mistake.truth]}, predicted {names[mistake.answer]}\n"
             f"probability {mistake.probability:.1%}",
-            sample_picture(probe, one),
         )
         for mistake, one in zip(found.worst, inputs, strict=True)
     ]
@@ -227,12 +376,6 @@ def errors_report(found: Evaluation, samples: Labeled) -> Report:
 def wrong_answers(found: Evaluation) -> int:
     """Return how many samples are predicted wrong."""
     return found.n - int(np.trace(found.confusion))
-
-
-def grid_picture(height: int, width: int) -> Pixels:
-    """Return a checkerboard of single cells as (height, width, 3)."""
-    odd = np.add.outer(np.arange(height), np.arange(width)) % 2
-    return np.repeat(np.choose(odd, GRID).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def _range(values: Any) -> dict[str, Any]:

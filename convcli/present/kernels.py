@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from convcli.kernels import FAMILIES, AnyKernel, Family, Kernel, Magnitude
 from convcli.kernels.calls import LARGEST_SHOWN, equivalent_calls
 from convcli.report import Column, Report
+
+if TYPE_CHECKING:
+    from convcli.present.panels import Panel, Pixels
 
 ALIASES_WIDTH = 24
 """Characters of the aliases in lists: a line fits 80 columns. JSON and CSV have them all."""
@@ -71,6 +74,18 @@ def kernel_report(kernel: AnyKernel, style: str | None = None) -> Report:
         parts=tuple(parts),
         name="facts",
     )
+
+
+def sheet_panels(picture: Pixels, kernels: Sequence[AnyKernel]) -> Iterator[Panel]:
+    """Yield the original and then what each kernel makes of it, a heading where groups change."""
+    from convcli.imaging.sheet import filtered
+    from convcli.present.panels import Panel
+
+    yield Panel("original", picture)
+    group = ""
+    for kernel in kernels:
+        yield Panel(kernel.name, filtered(picture, kernel), kernel.group * (kernel.group != group))
+        group = kernel.group
 
 
 def _components(kernel: AnyKernel) -> tuple[Kernel, ...]:

@@ -12,6 +12,7 @@ from convcli.present.curves import CURVES, curve_charts, epochs_report
 from convcli.present.facts import RunFacts, read_run, setting_text
 from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
 from convcli.report import Column, Report
+from convcli.report.chart import line_chart
 from convcli.report.document import GENERATOR, Block, Document, Figure, Section, render_document
 from convcli.report.numbers import as_seconds, percent
 from convcli.report.records import figure
@@ -175,9 +176,9 @@ def curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
     """Return loss and accuracy by epoch as charts with the best epoch marked, and as a table."""
     if not facts.history:
         return ("No epoch was finished, so there are no curves.",)
-    charts = zip(CURVES.values(), curve_charts(facts, width=500), strict=True)
+    charts = zip(CURVES.values(), curve_charts(facts.history), strict=True)
     blocks: list[Block] = [
-        Figure(f"{label} of training and validation samples by epoch.", chart)
+        Figure(f"{label} of training and validation samples by epoch.", line_chart(chart, 500))
         for label, chart in charts
     ]
     blocks.append(

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convcli.imaging.picture import Frame, as_sample, png_bytes
-from convcli.imaging.sheet import Cell, Pixels
-from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
-from convcli.inspect.maps import LayerMaps, layer_heading, layer_maps, map_cells
-from convcli.inspect.probe import Probe
+from convcli.inspect.filters import filters_of, layers_with_kernels
+from convcli.inspect.probe import LayerMaps, Probe, layer_maps
 from convcli.inspect.render import sample_picture
 from convcli.layers.base import shape_text
 from convcli.learn.evaluation import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
 from convcli.present.evaluation import classes_report, frequent_mistakes, mistakes_report
-from convcli.present.inspection import mistake_cells, wrong_answers
-from convcli.report.chart import matrix_chart
+from convcli.present.inspection import (
+    filter_panels,
+    layer_heading,
+    map_panels,
+    mistake_panels,
+    wrong_answers,
+)
+from convcli.present.panels import Panel, Pixels
+from convcli.report.chart import Matrix, matrix_chart
 from convcli.report.document import Block, Figure, Gallery, Picture, Section
 from convcli.report.numbers import percent
 
@@ -92,7 +97,7 @@ def _confusion(found: Evaluation, split: str) -> Block:
     names = [one.name for one in found.classes]
     counts = found.confusion.tolist()
     if len(names) <= MATRIX_CLASSES:
-        chart = matrix_chart(f"Confusion of {split} samples", counts, names, shares=True)
+        chart = matrix_chart(Matrix(f"Confusion of {split} samples", counts, names))
         words = (
             "Rows are true classes, columns the predicted ones; under each count stands its share "
             "of the row, which also is its shade."
@@ -118,7 +123,7 @@ def _mistakes(
             MISTAKE_SIDE,
             f"{name} sample {_place(one, split)}: {' '.join(cell.caption.split())}",
         )
-        for one, cell in zip(found.worst, mistake_cells(Probe(trained), found, split), strict=True)
+        for one, cell in zip(found.worst, mistake_panels(Probe(trained), found, split), strict=True)
     ]
     return (Gallery(heading, tuple(pictures)),)
 
@@ -145,10 +150,11 @@ def filters_section(trained: TrainedModel) -> Section:
             FILTER_SIDE,
             f"Filter {one.filter} of {one.layer}",
         )
-        for one, cell in zip(shown, filter_cells(shown), strict=True)
+        for one, cell in zip(shown, filter_panels(shown), strict=True)
     ]
     words = (
-        "Each has a scale of its own: its largest weight is black or white, zero is middle gray."
+        "All have one scale: white is zero, red positive, blue negative, the darkest the largest "
+        "weight of the layer. Kernels over colors are colors about their own middle gray."
     )
     return Section(heading, (Gallery(f"Kernels of {shown[0].layer}{of}", tuple(pictures)), words))
 
@@ -165,8 +171,8 @@ def _activations(
     inputs = probe.prepared(split.samples[chosen])
     values = probe.all_values(inputs)
     words = (
-        "All maps of a layer share one scale: black is its smallest value; where there are "
-        "negative ones, zero is middle gray."
+        "All maps of a layer share one scale: black is zero, pale yellow its largest value; where "
+        "there are negative ones, white is zero, red positive and blue negative. Vectors are bars."
     )
     galleries = []
     for number, index in enumerate(chosen):
@@ -197,10 +203,10 @@ def _layer_picture(maps: LayerMaps) -> Picture:
     """Return the maps of a layer side by side as one picture."""
     small, reduced = SHARED_MAPS
     side = max(maps.values.shape[:2]) if maps.values.ndim == 3 else 1
-    cells = list(map_cells([maps], limit=small if side <= MAP_SIDE // 2 else reduced))
-    pixels = _side_by_side(cells, MAP_SIDE if len(cells) > 1 else MISTAKE_SIDE)
+    panels = map_panels([maps], limit=small if side <= MAP_SIDE // 2 else reduced)
+    pixels = side_by_side(panels, MAP_SIDE if len(panels) > 1 else MISTAKE_SIDE)
     channels = maps.values.shape[-1]
-    left_out = f", {len(cells)} of {channels} channels" if len(cells) not in {1, channels} else ""
+    left_out = f", {len(panels)} of {channels} channels" if len(panels) not in {1, channels} else ""
     heading = layer_heading(maps.step)
     return Picture(
         _png(pixels),
@@ -210,19 +216,20 @@ def _layer_picture(maps: LayerMaps) -> Picture:
     )
 
 
-def _side_by_side(cells: Sequence[Cell], side: int) -> Pixels:
-    """Return the cells' pixels in rows, each about `side` high or wide, gray lines between them."""
-    tiles = [_reduced(cell.pixels, side) for cell in cells]
+def side_by_side(panels: Sequence[Panel], side: int) -> Pixels:
+    """Return the panels' pixels in rows, each about `side` high or wide, gray lines between them."""
+    tiles = [_reduced(panel.pixels, side) for panel in panels]
     factor = max(1, side // max(tiles[0].shape[:2]))
     tiles = [tile.repeat(factor, axis=0).repeat(factor, axis=1) for tile in tiles]
     height, width = tiles[0].shape[:2]
     across = min(TILES_ACROSS, len(tiles))
     down = -(-len(tiles) // across)
     step_y, step_x = height + TILE_GAP, width + TILE_GAP
-    whole = np.full((down * step_y - TILE_GAP, across * step_x - TILE_GAP), GAP_GRAY, np.uint8)
+    size = down * step_y - TILE_GAP, across * step_x - TILE_GAP, 3
+    whole = np.full(size, GAP_GRAY, np.uint8)
     for number, tile in enumerate(tiles):
         top, left = number // across * step_y, number % across * step_x
-        whole[top : top + height, left : left + width] = tile
+        whole[top : top + height, left : left + width] = tile if tile.ndim == 3 else tile[..., None]
     return whole
 
 

@@ -15,7 +15,7 @@ from convcli.learn.recipes import Recipe, find_recipe
 from convcli.learn.request import DEFAULT_SOURCE
 from convcli.net import to_notation
 from convcli.report import Column, Report
-from convcli.report.chart import Line, line_chart
+from convcli.report.chart import Chart, Line
 from convcli.report.numbers import as_seconds, percent
 from convcli.sweep.space import Axis, Trial
 from convcli.sweep.spec import SweepSpec
@@ -214,11 +214,13 @@ def write_pictures(sweep: Sweep, axes: Sequence[Axis], place: Path) -> list[Path
     name = _numeric_axis(sweep, axes)
     if name is None:
         return []
+    from convcli.present.figures import save_charts
+
     points = _best_by_value(sweep, name)
     written = []
     for what in ("accuracy", "loss"):
         path = place / f"{what}.svg"
-        write_text(path, fitting_chart(name, points, what, others=len(axes) > 1), force=True)
+        save_charts([fitting_chart(name, points, what, others=len(axes) > 1)], path, force=True)
         written.append(path)
     return written
 
@@ -241,8 +243,8 @@ def _best_by_value(sweep: Sweep, name: str) -> list[tuple[float, Summary]]:
 
 def fitting_chart(
     name: str, points: Sequence[tuple[float, Summary]], what: str, *, others: bool
-) -> str:
-    """Return training and validation figures over one setting, as SVG.
+) -> Chart:
+    """Return training and validation figures over one setting.
 
     Under-fitting shows on the side where both are poor, over-fitting where they part.
 
@@ -259,7 +261,8 @@ def fitting_chart(
         lines.append(Line(header, values, tuple(math.nan if m is None else m for m in means)))
     title = f"{what.capitalize()} over {name}" + (", the best of each" if others else "")
     in_ratios = values[0] > 0 and values[-1] >= 10 * values[0]
-    return line_chart(title, lines, x_label=name, y_label=what, log_x=in_ratios) + "\n"
+    percent = what == "accuracy"
+    return Chart(title, tuple(lines), name, what, log_x=in_ratios, percent=percent)
 
 
 def _command(sweep: Sweep, spec: SweepSpec, place: Path, best: Summary) -> str:

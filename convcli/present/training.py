@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.present.curves import drawn_curves
 from convcli.report import Column, Report
-from convcli.report.curves import draw_curves
+from convcli.report.chart import Chart, Line
 from convcli.report.numbers import as_bytes, as_seconds, percent
 
 if TYPE_CHECKING:
@@ -153,14 +153,17 @@ def estimate_report(figures: Estimate, recipe: Recipe) -> Report:
     )
 
 
-def lr_curve(points: Sequence[LrPoint]) -> str:
-    """Return the loss over the learning rates tried, as a drawing of text; empty for one point."""
-    if len(points) < 2:
-        return ""
-    ends = f"{points[0].lr:.1e}", f"{points[-1].lr:.1e}"
-    losses: list[float | None] = [point.loss for point in points]
-    title = f"loss at learning rates {ends[0]} to {ends[1]}, equal ratios apart"
-    return draw_curves({"loss": losses}, title=title, logarithmic=True, ends=ends) + "\n\n"
+def lr_chart(points: Sequence[LrPoint], suggestion: float | None) -> Chart:
+    """Return the loss over the learning rates tried, the suggestion marked."""
+    return Chart(
+        "Loss over the learning rate",
+        (Line("loss", tuple(p.lr for p in points), tuple(p.loss for p in points)),),
+        "learning rate",
+        "loss",
+        mark=None if suggestion is None else (suggestion, f"suggestion {suggestion:.2g}"),
+        log_x=True,
+        log_y=True,
+    )
 
 
 def lr_report(points: Sequence[LrPoint], suggestion: float | None) -> Report:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from convcli.exchange.event_log import EventLog
-from convcli.inspect.filters import filter_cells, filters_of, layers_with_kernels
+from convcli.inspect.filters import filters_of, layers_with_kernels
 from convcli.learn.fit import Epoch, StepDone
 from convcli.learn.run import Run
+from convcli.present.inspection import filter_panels
 
-MOST_FILTERS = 64
-"""Pictures of one sheet; more could not be told apart."""
+MOST_FILTERS, FILTER_SIDE = 64, 132
+"""Pictures of one sheet, more could not be told apart; and the pixels of each."""
 
 Watch = Callable[[StepDone | Epoch], None]
 
@@ -59,15 +60,13 @@ def note_epoch(log: EventLog, run: Run, epoch: Epoch) -> None:
 
 
 def _note_filters(log: EventLog, run: Run, number: int) -> None:
-    from convcli.imaging.formats import encoded
-    from convcli.imaging.picture import Frame, Picture
-    from convcli.imaging.sheet import contact_sheet
+    from convcli.imaging.picture import png_bytes
+    from convcli.present.run_samples import side_by_side
 
     model = run.training.model
     first = next(iter(layers_with_kernels(model.trace)), None)
     if first is None or first.op == "dense":
         return
     filters = filters_of(model.trace, model.parameters, first.name)[:MOST_FILTERS]
-    sheet = contact_sheet(filter_cells(filters), width=1200, cell_width=132)
-    png = encoded("PNG", Picture((Frame(sheet),)))
-    log.picture(f"filters/{first.name}", png, (sheet.shape[0], sheet.shape[1]), number)
+    sheet = side_by_side(filter_panels(filters), FILTER_SIDE)
+    log.picture(f"filters/{first.name}", png_bytes(sheet), sheet.shape[:2], number)

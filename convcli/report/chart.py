@@ -1,7 +1,7 @@
-"""Small clean charts as SVG text: lines over epochs, and a matrix as shaded cells.
+"""Charts: lines over a figure and matrices of counts, and both as small clean SVG for pages.
 
-Colors are CSS variables with defaults, so that a page can give them in light and dark; every
-chart carries its title and description for readers who do not see it.
+Colors of the SVG are CSS variables with defaults, so that a page can give them in light and dark;
+every chart carries its title and description for readers who do not see it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from convcli.report.numbers import with_prefix
@@ -19,6 +19,8 @@ PALETTE = (
     *("#5a5f9e", "#7d4f2b"),
 )
 """Dark enough on white and light enough on black; lines also differ by their labels."""
+RIGHT, WRONG = (47, 111, 176), (179, 38, 30)
+"""Shades of a matrix' diagonal, and of the mistakes."""
 
 LABEL_LINE = 14
 """Pixels from one label of a line to the next."""
@@ -35,6 +37,7 @@ class Line:
         dashed: drawn thinner and in dashes, for what stands behind another line.
         color: number in `PALETTE`; its place among the lines when left out.
         labeled: whether the name is written at its end.
+        joined: whether its points belong to one course; else each has a dot and nothing between.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Line:
     dashed: bool = False
     color: int | None = None
     labeled: bool = True
+    joined: bool = True
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
@@ -52,6 +56,48 @@ class Line:
         """Return the finite points in order."""
         pairs = zip(self.x, self.y, strict=True)
         return [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines in one frame; a terminal, a page and a file draw the same on the same scales.
+
+    Attributes:
+        title: what it shows; in a page the accessible name.
+        lines: those without a finite point are left out.
+        x_label, y_label: of the axes.
+        mark: a place on the x axis and the words for it.
+        log_x, log_y: equal ratios are equally far apart; values not above 0 are left out.
+        percent: y is a share, written in percent.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    x_label: str
+    y_label: str
+    mark: tuple[float, str] | None = None
+    log_x: bool = False
+    log_y: bool = False
+    percent: bool = False
+
+    def drawn(self) -> list[Line]:
+        """Return the lines with a point that can be shown, without their other points."""
+        lines = []
+        for place, line in enumerate(self.lines):
+            points = [
+                (x, y)
+                for x, y in line.points()
+                if (x > 0 or not self.log_x) and (y > 0 or not self.log_y)
+            ]
+            if points:
+                color = place if line.color is None else line.color
+                xs, ys = zip(*points, strict=True)
+                lines.append(replace(line, x=xs, y=ys, color=color % len(PALETTE)))
+        return lines
+
+    def value_text(self, y: float) -> str:
+        """Return a number of the y axis as people read it."""
+        return f"{y:.2%}" if self.percent else f"{y:.4g}"
 
 
 def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -71,82 +117,67 @@ def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(index * step, digits) for index in range(first, last + 1)]
 
 
-def line_chart(
-    title: str,
-    lines: Sequence[Line],
-    *,
-    x_label: str,
-    y_label: str,
-    width: int = 560,
-    height: int = 300,
-    mark: tuple[float, str] | None = None,
-    log_x: bool = False,
-) -> str:
-    """Return a line chart as an SVG element; each line is labeled at its end.
+def line_chart(chart: Chart, width: int = 560, height: int = 300) -> str:
+    """Return a chart as an SVG element; each line is labeled at its end, each point on hovering.
 
     Args:
-        title: the accessible name.
-        lines: those without a finite point are left out.
-        x_label: under the axis.
-        y_label: beside the axis.
+        chart: what to draw.
         width: in pixels.
         height: in pixels; more where the labels need it.
-        mark: a place on the x axis and the words for it: a dashed upright line.
-        log_x: equal ratios are equally far apart, every point has a dot; x must be above 0.
 
-    >>> chart = line_chart("Loss", [Line("train", (1, 2), (0.5, 0.2))], x_label="epoch", y_label="")
-    >>> chart.count("<polyline"), "<title>Loss</title>" in chart
+    >>> drawn = line_chart(Chart("Loss", (Line("train", (1, 2), (0.5, 0.2)),), "epoch", "loss"))
+    >>> drawn.count("<polyline"), "<title>Loss</title>" in drawn
     (1, True)
     """
-    drawn = [line for line in lines if line.points()]
-    names = [line.name for line in drawn if line.labeled]
+    lines = chart.drawn()
+    names = [line.name for line in lines if line.labeled]
     height = max(height, 80 + LABEL_LINE * len(names))
-    frame = _Frame(drawn, width, height, 20 + 7 * max(map(len, names), default=0), log_x=log_x)
-    parts = [frame.axes(x_label, y_label)]
-    if mark is not None and frame.holds(mark[0]):
-        parts.append(_mark_parts(*mark, frame))
-    parts += _line_parts(drawn, frame)
-    ends = "; ".join(f"{line.name} ends at {line.points()[-1][1]:.4g}" for line in drawn)
-    return _svg(title, f"{y_label} over {x_label}. {ends}", width, height, parts)
+    frame = _Frame(chart, width, height, 20 + 7 * max(map(len, names), default=0))
+    parts = [frame.axes()]
+    if chart.mark is not None and frame.holds(chart.mark[0]):
+        parts.append(_mark_parts(*chart.mark, frame))
+    parts += _line_parts(lines, frame)
+    ends = "; ".join(f"{line.name} ends at {line.y[-1]:.4g}" for line in lines)
+    description = f"{chart.y_label} over {chart.x_label}. {ends}"
+    return _svg(chart.title, description, width, height, parts)
 
 
 class _Frame:
     """The plotting area and the way from figures to its coordinates."""
 
-    def __init__(
-        self, lines: Sequence[Line], width: int, height: int, right: int, *, log_x: bool = False
-    ) -> None:
-        points = [point for line in lines for point in line.points()] or [(1.0, 0.0)]
-        self.log_x = log_x
-        self.whole = all(x == round(x) for x, _ in points)
-        along = [math.log10(x) if log_x else x for x, _ in points]
-        self.x_low, self.x_high = _spread(along, margin=0.03 if log_x else 0.0)
-        self.y_low, self.y_high = _spread([y for _, y in points], margin=0.06)
+    def __init__(self, chart: Chart, width: int, height: int, right: int) -> None:
+        self.chart = chart
+        lines = chart.drawn()
+        xs = [x for line in lines for x in line.x] or [1.0]
+        ys = [y for line in lines for y in line.y] or [1.0]
+        self.whole = all(x == round(x) for x in xs)
+        self.x_low, self.x_high = _spread(
+            [placed(x, chart.log_x) for x in xs], margin=0.03 if chart.log_x else 0.0
+        )
+        self.y_low, self.y_high = _spread([placed(y, chart.log_y) for y in ys], margin=0.06)
         self.left, self.right = 62, width - right
         self.top, self.bottom = 16, height - 44
 
     def holds(self, value: float) -> bool:
         """Tell whether a place on the x axis is inside."""
-        return self.x_low <= value <= self.x_high
+        return self.x_low <= placed(value, self.chart.log_x) <= self.x_high
 
     def x(self, value: float) -> float:
-        if self.log_x:
-            value = math.log10(value)
-        share = (value - self.x_low) / (self.x_high - self.x_low)
+        share = (placed(value, self.chart.log_x) - self.x_low) / (self.x_high - self.x_low)
         return self.left + share * (self.right - self.left)
 
     def y(self, value: float) -> float:
-        share = (value - self.y_low) / (self.y_high - self.y_low)
+        share = (placed(value, self.chart.log_y) - self.y_low) / (self.y_high - self.y_low)
         return self.bottom - share * (self.bottom - self.top)
 
-    def axes(self, x_label: str, y_label: str) -> str:
+    def axes(self) -> str:
         """Return grid lines, tick labels and axis labels."""
         parts = []
-        for value in round_ticks(self.y_low, self.y_high):
+        for value, text in self.y_ticks():
             y = self.y(value)
             parts.append(
                 f'<line class="grid" x1="{self.left}" x2="{self.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-                f'<text x="{self.left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+                f'<text x="{self.left - 8}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
             )
         parts += [
             f'<text x="{self.x(value):.1f}" y="{self.bottom + 18}" text-anchor="middle">'
@@ -158,22 +189,38 @@ class _Frame:
             f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{self.bottom}" '
             f'y2="{self.bottom}"/>'
             f'<text x="{middle_x:.0f}" y="{self.bottom + 36}" text-anchor="middle">'
-            f"{escape(x_label)}</text>"
+            f"{escape(self.chart.x_label)}</text>"
             f'<text transform="translate(14 {middle_y:.0f}) rotate(-90)" text-anchor="middle">'
-            f"{escape(y_label)}</text>"
+            f"{escape(self.chart.y_label)}</text>"
         )
         return "".join(parts)
 
     def x_ticks(self) -> list[tuple[float, str]]:
         """Return places on the x axis and their figures: whole ones where whole ones will do."""
-        if self.log_x:
-            powers = range(math.floor(self.x_low), math.ceil(self.x_high) + 1)
-            steps = (1, 2, 5) if self.x_high - self.x_low < 2 else (1,)
-            values = [step * 10.0**power for power in powers for step in steps]
-            inside = [v for v in values if self.x_low <= math.log10(v) <= self.x_high]
-            return [(v, re.sub(r"\.0+(?= |$)", "", with_prefix(v))) for v in inside]
+        if self.chart.log_x:
+            return _log_ticks(self.x_low, self.x_high)
         ticks = round_ticks(self.x_low, self.x_high)
         return [(v, f"{v:g}") for v in ticks if v == round(v) or not self.whole]
+
+    def y_ticks(self) -> list[tuple[float, str]]:
+        if self.chart.log_y:
+            return _log_ticks(self.y_low, self.y_high)
+        ticks = round_ticks(self.y_low, self.y_high)
+        return [(v, f"{100 * v:g} %" if self.chart.percent else f"{v:g}") for v in ticks]
+
+
+def placed(value: float, log: bool) -> float:
+    """Return where a number stands on its axis."""
+    return math.log10(value) if log else value
+
+
+def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return round numbers between two powers of ten, with their prefix above 1."""
+    steps = (1, 2, 5) if high - low < 2 else (1,)
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    values = [step * 10.0**power for power in powers for step in steps]
+    inside = [v for v in values if low <= math.log10(v) <= high]
+    return [(v, f"{v:g}" if v < 1 else re.sub(r"\.0+(?= |$)", "", with_prefix(v))) for v in inside]
 
 
 def _spread(values: Sequence[float], margin: float) -> tuple[float, float]:
@@ -185,27 +232,29 @@ def _spread(values: Sequence[float], margin: float) -> tuple[float, float]:
 
 
 def _line_parts(lines: Sequence[Line], frame: _Frame) -> list[str]:
-    """Return each line, then the labels."""
+    """Return each line with its points, then the labels."""
     parts = []
-    colors = [
-        PALETTE[(index if line.color is None else line.color) % len(PALETTE)]
-        for index, line in enumerate(lines)
-    ]
-    for line, color in zip(lines, colors, strict=True):
+    for line in lines:
+        color = PALETTE[line.color or 0]
         places = [(frame.x(x), frame.y(y)) for x, y in line.points()]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         manner = 'stroke-width="1.2" stroke-dasharray="5 3"' if line.dashed else 'stroke-width="2"'
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" {manner}/>')
-        if len(places) == 1 or frame.log_x:
-            parts += [
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in places
-            ]
-    labeled = [pair for pair in zip(lines, colors, strict=True) if pair[0].labeled]
-    heights = _apart([frame.y(line.points()[-1][1]) for line, _ in labeled], frame.bottom)
-    for (line, color), y in sorted(zip(labeled, heights, strict=True), key=lambda item: item[1]):
+        if line.joined:
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" {manner}/>')
+        seen = len(places) == 1 or frame.chart.log_x or not line.joined
+        look = "" if seen else ' class="point"'
+        for (x, y), (at, value) in zip(places, line.points(), strict=True):
+            words = f"{line.name}, {frame.chart.x_label} {at:g}: {frame.chart.value_text(value)}"
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"{look}>'
+                f"<title>{escape(words)}</title></circle>"
+            )
+    labeled = [line for line in lines if line.labeled]
+    heights = _apart([frame.y(line.y[-1]) for line in labeled], frame.bottom)
+    for line, y in sorted(zip(labeled, heights, strict=True), key=lambda item: item[1]):
         parts.append(
-            f'<text x="{frame.right + 8}" y="{y + 4:.1f}" style="fill:{color}">'
-            f"{escape(line.name)}</text>"
+            f'<text x="{frame.right + 8}" y="{y + 4:.1f}" '
+            f'style="fill:{PALETTE[line.color or 0]}">{escape(line.name)}</text>'
         )
     return parts
 
@@ -239,33 +288,93 @@ def _mark_parts(place: float, words: str, frame: _Frame) -> str:
     )
 
 
-def matrix_chart(
-    title: str,
-    counts: Sequence[Sequence[int]],
-    names: Sequence[str],
-    *,
-    row_label: str = "true",
-    column_label: str = "predicted",
-    shares: bool = False,
-) -> str:
-    """Return a confusion matrix as an SVG element: counts, shaded by their share of the row.
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A confusion matrix: rows are true classes, columns the predicted ones."""
 
-    With `shares` each count has its share of the row below it.
+    title: str
+    counts: Sequence[Sequence[int]]
+    names: Sequence[str]
 
-    >>> chart = matrix_chart("Confusion", [[9, 1], [0, 5]], ["cat", "dog"])
-    >>> chart.count("<rect"), "true cat, predicted dog: 1" in chart
+    def cells(self) -> list[MatrixCell]:
+        """Return every cell, row by row."""
+        return [
+            MatrixCell(i, j, count, count / max(1, sum(row)))
+            for i, row in enumerate(self.counts)
+            for j, count in enumerate(row)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """One count of a matrix and its share of the row."""
+
+    row: int
+    column: int
+    count: int
+    share: float
+
+    @property
+    def color(self) -> str:
+        """Blue on the diagonal, red beside it; white is none.
+
+        The root keeps small shares visible, and a single mistake is never white.
+        """
+        shade = max(math.sqrt(self.share), 0.12 if self.count else 0.02)
+        ground = RIGHT if self.row == self.column else WRONG
+        return _hex(tuple(255 + (level - 255) * shade for level in ground))
+
+    @property
+    def ink(self) -> str:
+        """Black or white, whichever reads better on the color."""
+        return ink_on(self.color)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The count and its share; nothing for 0."""
+        percent = "100%" if self.share == 1 else f"{self.share:.1%}"
+        return (f"{self.count:,}", percent) if self.count else ()
+
+
+def _hex(color: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(level):02x}" for level in color)
+
+
+def ink_on(color: str) -> str:
+    """Return the color of text, black or white, that stands out more from its ground.
+
+    The contrast is WCAG 2's and at least 4.5.
+
+    >>> ink_on("#ffffff"), ink_on("#2f6fb0"), ink_on("#f0a0a0")
+    ('#000000', '#ffffff', '#000000')
+    """
+    linear = [
+        level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
+        for level in (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    ]
+    light = sum(
+        share * level for share, level in zip((0.2126, 0.7152, 0.0722), linear, strict=True)
+    )
+    return "#ffffff" if 1.05 / (light + 0.05) > (light + 0.05) / 0.05 else "#000000"
+
+
+def matrix_chart(matrix: Matrix) -> str:
+    """Return a confusion matrix as an SVG element: counts and shares, shaded by their share.
+
+    >>> drawn = matrix_chart(Matrix("Confusion", [[9, 1], [0, 5]], ["cat", "dog"]))
+    >>> drawn.count("<rect"), "true cat, predicted dog: 1" in drawn
     (4, True)
     """
+    counts, names = matrix.counts, matrix.names
     longest = max(map(len, names))
-    cell = max(30, 8 * max(len(str(count)) for row in counts for count in row) + 8)
-    cell = max(cell, 48) if shares else cell
+    cell = max(48, 8 * max(len(f"{count:,}") for row in counts for count in row) + 8)
     left, top = 40 + 7 * longest, 30 + (7 * longest if longest > 3 else 16)
     width, height = left + cell * len(names) + 10, top + cell * len(names) + 10
+    middle = cell * len(names) / 2
     parts = [
-        f'<text x="{left + cell * len(names) / 2:.0f}" y="14" text-anchor="middle">'
-        f"{escape(column_label)}</text>"
-        f'<text transform="translate(12 {top + cell * len(names) / 2:.0f}) rotate(-90)" '
-        f'text-anchor="middle">{escape(row_label)}</text>'
+        f'<text x="{left + middle:.0f}" y="14" text-anchor="middle">predicted</text>'
+        f'<text transform="translate(12 {top + middle:.0f}) rotate(-90)" '
+        'text-anchor="middle">true</text>'
     ]
     for index, name in enumerate(names):
         x, y = left + cell * (index + 0.5), top + cell * (index + 0.5) + 4
@@ -275,67 +384,21 @@ def matrix_chart(
             f'<text x="{left - 6}" y="{y:.0f}" text-anchor="end">{escape(name)}</text>'
             f'<text x="{x:.0f}" y="{top - 6}" text-anchor="{anchor}"{turned}>{escape(name)}</text>'
         )
-    for i, row in enumerate(counts):
-        for j, count in enumerate(row):
-            share = count / max(1, sum(row))
-            where = f"{row_label} {names[i]}, {column_label} {names[j]}: {count}"
-            corner = left + cell * j, top + cell * i
-            color = PALETTE[0 if i == j else 4]
-            parts.append(_matrix_cell(corner, cell, count, share, color, where, shares=shares))
+    for one in matrix.cells():
+        x, y = left + cell * one.column, top + cell * one.row
+        where = f"true {names[one.row]}, predicted {names[one.column]}: {one.count}"
+        texts = "".join(
+            f'<text x="{x + cell / 2:.0f}" y="{y + cell / 2 - 2 + 14 * line:.0f}" '
+            f'text-anchor="middle" style="fill:{one.ink}{";font-size:10px" * line}">{text}</text>'
+            for line, text in enumerate(one.texts)
+        )
+        parts.append(
+            f'<g><title>{escape(where)}</title><rect x="{x}" y="{y}" width="{cell - 1}" '
+            f'height="{cell - 1}" fill="{one.color}"/>{texts}</g>'
+        )
     right = sum(row[index] for index, row in enumerate(counts))
     total = sum(map(sum, counts))
-    return _svg(title, f"{right} of {total} on the diagonal", width, height, parts)
-
-
-def _matrix_cell(
-    corner: tuple[int, int],
-    cell: int,
-    count: int,
-    share: float,
-    color: str,
-    where: str,
-    *,
-    shares: bool,
-) -> str:
-    x, y = corner
-    shade = math.sqrt(share)  # the root keeps small shares visible
-
-    def ink(style: str) -> str:
-        rules = ";".join(filter(None, ["fill:#fff" if shade > 0.6 else "", style]))
-        return f' style="{rules}"' if rules else ""
-
-    middle = y + cell / 2 + (-2 if shares else 4)
-    lines = [(f"{count}", middle, "")] if count else []
-    if count and shares:
-        lines.append((f"{share:.1%}", middle + 14, "font-size:10px"))
-    text = "".join(
-        f'<text x="{x + cell / 2:.0f}" y="{line_y:.0f}" text-anchor="middle"{ink(style)}>'
-        f"{words}</text>"
-        for words, line_y, style in lines
-    )
-    return (
-        f'<g><title>{escape(where)}</title><rect x="{x}" y="{y}" width="{cell - 1}" '
-        f'height="{cell - 1}" fill="{color}" fill-opacity="{max(0.03, shade):.3f}"/>{text}</g>'
-    )
-
-
-def stacked(charts: Sequence[str], *, width: int = 560, height: int = 300) -> str:
-    """Return charts of one size below each other, as one SVG file on white paper.
-
-    >>> one = line_chart("Loss", [Line("train", (1, 2), (2, 1))], x_label="epoch", y_label="loss")
-    >>> stacked([one, one]).count("<svg"), 'y="300"' in stacked([one, one])
-    (3, True)
-    """
-    placed = [
-        chart.replace("<svg ", f'<svg y="{number * height}" ', 1)
-        for number, chart in enumerate(charts)
-    ]
-    total = height * len(charts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" width="{width}" '
-        f'height="{total}"><rect width="{width}" height="{total}" fill="#ffffff"/>'
-        f"{''.join(placed)}</svg>"
-    )
+    return _svg(matrix.title, f"{right} of {total} on the diagonal", width, height, parts)
 
 
 def _svg(title: str, description: str, width: int, height: int, parts: Sequence[str]) -> str:
@@ -344,6 +407,7 @@ def _svg(title: str, description: str, width: int, height: int, parts: Sequence[
         ".chart .grid{stroke:var(--line,#99999980)}.chart .axis{stroke:var(--soft,#80808a)}"
         ".chart .mark{stroke:var(--soft,#80808a);stroke-dasharray:2 3}"
         ".chart text.soft{fill:var(--soft,#80808a)}"
+        ".chart .point{opacity:0}.chart .point:hover{opacity:1}"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '

@@ -1,0 +1,599 @@
+"""Figures as files: every PNG, SVG and PDF is drawn here, by matplotlib.
+
+Only a command that writes a figure loads it; terminals and pages have renderings of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convcli.files import new_file
+from convcli.present.look import Look
+from convcli.present.panels import STOPS, Panel, Scale, rows_of
+from convcli.report.chart import PALETTE, Chart, Line, Matrix
+from convcli.report.printable import printable
+
+INCH = 100
+"""Pixels of the layout to an inch; `Look.dpi` decides how many a file has."""
+GAP = 14
+CAPTION, HEADING = 12, 15
+"""Pixels that letters are high."""
+LINE = 1.35
+"""Height of a line of text, in letters."""
+WIDTH = 1200
+"""A sheet is at most so wide where nobody says how many columns it has."""
+TALLEST = 2
+"""Panels are at most this many times as high as wide: a strip would make an endless sheet."""
+BARS_HIGH, BAR_HIGH, LINES_HIGH = 120, 18, 160
+"""Heights of bars from left to right, of one bar with a name, and of lines."""
+NAMED_BARS_WIDE, WIDE = 460, 760
+BAR_WIDE, BAR_THICK = 220, 10
+"""Extent of a color bar."""
+SETTINGS = {
+    "svg.fonttype": "none",  # letters stay letters, so that a figure can be searched
+    "svg.hashsalt": "convcli",
+    "pdf.fonttype": 42,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "font.size": CAPTION * 72 / INCH,
+}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A figure that was written: its pixels (or those of its layout), and what there is to say."""
+
+    path: Path
+    width: int
+    height: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a person is told of it."""
+        return (*self.notes, f"{self.path}: {self.width} x {self.height} pixels.")
+
+
+# ---- panels -------------------------------------------------------------------------------------
+
+
+def save_panels(
+    panels: Iterable[Panel],
+    path: Path,
+    look: Look = Look(),
+    *,
+    title: str = "",
+    panel_width: int = 176,
+    columns: int | None = None,
+    force: bool = False,
+    inputs: Iterable[Path] = (),
+) -> Saved:
+    """Write panels in rows as one figure, each with its caption, a color bar for each scale.
+
+    Pictures are brought to `panel_width`: small ones are enlarged by a whole factor without
+    smoothing, so that single cells stay visible.
+
+    Args:
+        panels: what to show, in order.
+        path: one of `look.SUFFIXES`.
+        look: how.
+        title: above all, unless `look` has another.
+        panel_width: of each picture, in pixels of the layout.
+        columns: panels a row; as many as fit when left out.
+        force: an existing file may be replaced.
+        inputs: files that are never replaced.
+    """
+    panels = list(panels)
+    with _drawing([title, look.title, *(t for p in panels for t in _texts(p))]) as fonts:
+        sheet = _Sheet(fonts, round(panel_width * look.zoom), columns)
+        sheet.place(panels, title if look.title is None else look.title)
+        return _write(sheet.figure(), path, look, fonts, force=force, inputs=inputs)
+
+
+def _texts(panel: Panel) -> list[str]:
+    return [panel.caption, panel.heading, *panel.names, panel.scale.label if panel.scale else ""]
+
+
+@dataclass
+class _Sheet:
+    """Panels and texts with their places, in pixels from the upper left corner."""
+
+    fonts: _Fonts
+    panel_width: int
+    columns: int | None
+    panels: list[tuple[Panel, int, int, int, int]] = field(default_factory=list)
+    texts: list[tuple[int, int, str, int]] = field(default_factory=list)
+    bars: list[tuple[int, int, Scale]] = field(default_factory=list)
+    width: int = 0
+    top: int = GAP
+
+    def place(self, panels: Sequence[Panel], title: str) -> None:
+        """Decide where everything goes."""
+        step = self.panel_width + GAP
+        pictures = sum(panel.form == "picture" for panel in panels)
+        across = self.columns or max(1, (WIDTH - GAP) // step)
+        rows = list(rows_of(panels, across))
+        widest = max((len(row) for row in rows if row[0].form == "picture"), default=0)
+        wide = max([self._size(p)[0] for p in panels if p.form != "picture"], default=0)
+        needed = max(widest * step, wide + GAP, BAR_WIDE + 160 if pictures else 0, 320) + GAP
+        self.width = needed
+        if title:
+            self._text(GAP, title, self.width - 2 * GAP, HEADING + 2)
+        for number, row in enumerate(rows):
+            if row[0].heading:
+                self._text(GAP, row[0].heading, self.width - 2 * GAP, HEADING)
+            self._row(row)
+            scales = [panel.scale for panel in row if panel.scale]
+            after = rows[number + 1] if number + 1 < len(rows) else None
+            ends = after is None or after[0].heading or [p.scale for p in after if p.scale] != (
+                scales[:1] * len([p for p in after if p.scale])
+            )
+            if ends and row[0].form == "picture":
+                self._color_bars(list(dict.fromkeys(scales)))
+
+    def _row(self, row: Sequence[Panel]) -> None:
+        sizes = [self._size(panel) for panel in row]
+        margins = [_margins(panel) for panel in row]
+        tallest = max(height + above for (_, height), (_, above) in zip(sizes, margins, strict=True))
+        below = self.top + tallest + 4
+        end = below
+        for column, (panel, (width, height), (left, above)) in enumerate(
+            zip(row, sizes, margins, strict=True)
+        ):
+            x = GAP + column * (self.panel_width + GAP)
+            inset = max(0, (self.panel_width - width) // 2) if panel.form == "picture" else 0
+            self.panels.append((panel, x + inset + left, self.top + above, width - left, height))
+            room = max(self.panel_width, width)
+            y = below + (16 if panel.form != "picture" and len(panel.caption) else 0)
+            end = max(end, self._caption(x, y, panel.caption, room))
+        self.top = end + GAP // 2
+
+    def _size(self, panel: Panel) -> tuple[int, int]:
+        """Return width and height of a panel: at most `TALLEST` times as high as wide."""
+        zoom = self.panel_width / 176
+        if panel.form == "bars" and panel.names:
+            return NAMED_BARS_WIDE, BAR_HIGH * len(panel.values) + 8
+        if panel.form != "picture":
+            return WIDE, round((BARS_HIGH if panel.form == "bars" else LINES_HIGH) * max(zoom, 1))
+        height, width = panel.values.shape[:2]
+        share = min(self.panel_width / width, TALLEST * self.panel_width / height)
+        share = int(share) if share >= 1 else share
+        return max(1, round(width * share)), max(1, round(height * share))
+
+    def _text(self, x: int, text: str, room: int, size: int) -> None:
+        for line in self.fonts.wrapped(text, room, size):
+            self.texts.append((x, self.top, line, size))
+            self.top += round(size * LINE)
+        self.top += 4
+
+    def _caption(self, x: int, y: int, text: str, room: int) -> int:
+        for part in text.splitlines():
+            for line in self.fonts.wrapped(part, room, CAPTION):
+                self.texts.append((x, y, line, CAPTION))
+                y += round(CAPTION * LINE)
+        return y
+
+    def _color_bars(self, scales: Sequence[Scale]) -> None:
+        x = GAP
+        for scale in scales:
+            if x > GAP and x + BAR_WIDE > self.width:
+                x, self.top = GAP, self.top + 3 * BAR_THICK + 20
+            self.bars.append((x, self.top, scale))
+            x += BAR_WIDE + 3 * GAP
+        if scales:
+            self.top += 3 * BAR_THICK + 24
+
+    def figure(self) -> Any:
+        """Return the whole as matplotlib's figure."""
+        width, height = self.width, self.top + GAP // 2
+        whole = _figure(width, height)
+        ground = whole.add_axes((0, 0, 1, 1))
+        ground.set_axis_off()
+        ground.autoscale(False)
+        for panel, x, y, wide, high in self.panels:
+            if panel.form == "picture" and not panel.ticks:
+                _draw_picture(ground, panel, x, y, wide, high)
+                continue
+            axes = whole.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
+            _DRAW[panel.form](axes, panel)
+        ground.set_xlim(0, width)
+        ground.set_ylim(height, 0)
+        for x, y, text, size in self.texts:
+            weight = "bold" if size > CAPTION else "normal"
+            points = size * 72 / INCH
+            ground.text(x, y, text, size=points, va="top", weight=weight, parse_math=False)
+        for x, y, scale in self.bars:
+            box = (x / width, 1 - (y + BAR_THICK) / height, BAR_WIDE / width, BAR_THICK / height)
+            _draw_color_bar(whole, whole.add_axes(box), scale)
+        return whole
+
+
+def _margins(panel: Panel) -> tuple[int, int]:
+    """Return the pixels left of a panel and above it that its numbers and names take."""
+    if panel.form == "picture":
+        return (30, 16) if panel.ticks else (0, 0)
+    if panel.names and panel.form == "bars":
+        return min(220, 12 + 7 * max(map(len, panel.names))), 4
+    return 56, 4
+
+
+def _draw_picture(ground: Any, panel: Panel, x: int, y: int, width: int, height: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    extent = (x, x + width, y + height, y)
+    gray = {"cmap": "gray", "vmin": 0, "vmax": 255} if panel.pixels.ndim == 2 else {}
+    rows, columns = panel.values.shape[:2]
+    nearest = width >= columns and height >= rows
+    ground.imshow(
+        panel.pixels,
+        extent=extent,
+        aspect="auto",
+        interpolation="nearest" if nearest else "hanning",
+        **gray,
+    )
+    frame = (x - 0.5, y - 0.5), width + 1, height + 1
+    ground.add_patch(Rectangle(*frame, fill=False, lw=0.5, ec="#c8c8c8"))
+    if panel.box is not None:
+        top, left, tall, wide = panel.box
+        corner = (x + left * width / columns, y + top * height / rows)
+        window = corner, wide * width / columns, tall * height / rows
+        clip = Rectangle((x, y), width, height, transform=ground.transData)
+        for line, color in ((3.2, "white"), (1.6, "#00a046")):
+            edge = ground.add_patch(Rectangle(*window, fill=False, lw=line, ec=color))
+            edge.set_clip_path(clip)
+
+
+def _draw_numbered(axes: Any, panel: Panel) -> None:
+    """Draw a picture whose rows and columns are numbered, from 0 at the upper left."""
+    rows, columns = panel.values.shape[:2]
+    _draw_picture(axes, panel, 0, 0, columns, rows)
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
+    marked: list[list[int]] = [_indices(columns), _indices(rows)]
+    if panel.box is not None:
+        top, left, tall, wide = panel.box
+        marked = [
+            _with_ends(marked[0], left, wide, columns),
+            _with_ends(marked[1], top, tall, rows),
+        ]
+    axes.xaxis.tick_top()
+    for axis, places in ((axes.xaxis, marked[0]), (axes.yaxis, marked[1])):
+        axis.set_ticks([place + 0.5 for place in places], [str(place) for place in places])
+        axis.set_tick_params(length=2, pad=1, labelsize=6.5)
+    axes.spines[:].set_visible(False)
+
+
+def _indices(size: int) -> list[int]:
+    step = next(n * p for p in (1, 10, 100, 1000) for n in (1, 2, 5) if size <= 8 * n * p)
+    return list(range(0, size, step))
+
+
+def _with_ends(places: list[int], first: int, count: int, size: int) -> list[int]:
+    """Return tick places with the first and the last of a window instead of their neighbors."""
+    ends = [at for at in (first, first + count - 1) if 0 <= at < size]
+    apart = max(1, size // 16)
+    return sorted({*ends, *(at for at in places if all(abs(at - end) > apart for end in ends))})
+
+
+def _draw_bars(axes: Any, panel: Panel) -> None:
+    values = panel.values
+    colors = ["#b22832" if value >= 0 else "#2166ac" for value in values.tolist()]
+    if not panel.names:
+        axes.bar(np.arange(len(values)), values, color=colors, width=0.85)
+        axes.axhline(0, color="#808080", lw=0.8)
+        axes.set_xlim(-0.6, len(values) - 0.4)
+        axes.set_xlabel("unit", labelpad=1)
+        return
+    places = np.arange(len(values))
+    axes.barh(places, values, color=colors, height=0.8)
+    axes.set_yticks(places, panel.names, parse_math=False)
+    axes.invert_yaxis()
+    axes.axvline(0, color="#808080", lw=0.8)
+    longest = float(np.abs(values).max(initial=0)) or 1.0
+    axes.set_xlim(1.25 * min(0.0, float(values.min())), 1.25 * max(longest, 0.0))
+    for place, value in enumerate(values.tolist()):
+        side = "left" if value >= 0 else "right"
+        axes.annotate(
+            f"{value:.3g}", (value, place), (3 if value >= 0 else -3, 0),
+            textcoords="offset points", ha=side, va="center",
+        )  # fmt: skip
+    axes.xaxis.set_visible(False)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_lines(axes: Any, panel: Panel) -> None:
+    channels = panel.values.shape[1]
+    few = channels <= len(PALETTE)
+    spread = Scale("magnitude", 0.0, 1.0).colors(np.linspace(0.1, 0.85, channels)) / 255
+    for channel in range(channels):
+        name = panel.names[channel] if panel.names else str(channel)
+        color = PALETTE[channel] if few else tuple(spread[channel])
+        axes.plot(panel.values[:, channel], color=color, lw=1, label=name)
+    axes.set_xlim(0, max(1, len(panel.values) - 1))
+    axes.set_xlabel("time", labelpad=1)
+    axes.grid(lw=0.4, color="#dddddd")
+    if few:
+        columns = 1 if channels <= 5 else 2
+        legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncol=columns)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+
+
+_DRAW = {"picture": _draw_numbered, "bars": _draw_bars, "lines": _draw_lines}
+
+
+def _draw_color_bar(whole: Any, axes: Any, scale: Scale) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    stops = [tuple(level / 255 for level in stop) for stop in STOPS[scale.kind]]
+    colors = LinearSegmentedColormap.from_list(scale.kind, stops)
+    numbers = Normalize(scale.low, scale.high)
+    bar = whole.colorbar(ScalarMappable(numbers, colors), cax=axes, orientation="horizontal")
+    middle = (scale.low + scale.high) / 2
+    bar.set_ticks([scale.low, middle, scale.high])
+    bar.set_ticklabels([f"{value:.3g}" for value in (scale.low, middle, scale.high)])
+    axes.tick_params(labelsize=7, length=2, pad=1)
+    bar.set_label(scale.label, size=8, labelpad=1, parse_math=False)
+    bar.outline.set_linewidth(0.4)
+
+
+# ---- charts and matrices ------------------------------------------------------------------------
+
+
+def save_charts(
+    charts: Sequence[Chart], path: Path, look: Look = Look(), *, force: bool = False
+) -> Saved:
+    """Write charts below each other as one figure; `path` and `look` as for `save_panels`."""
+    texts = [
+        text
+        for chart in charts
+        for text in (chart.title, chart.x_label, chart.y_label, *(line.name for line in chart.lines))
+    ]
+    with _drawing([look.title or "", *texts]) as fonts:
+        height = round(320 * look.zoom)
+        head = 34 if look.title else 0
+        whole = _figure(round(680 * look.zoom), head + height * len(charts))
+        whole.set_layout_engine("constrained", hspace=0.08)
+        if look.title:
+            whole.suptitle(fonts.shown(look.title), parse_math=False, weight="bold")
+        for axes, chart in zip(whole.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True):
+            _draw_chart(axes, chart, fonts)
+        return _write(whole, path, look, fonts, force=force)
+
+
+def _draw_chart(axes: Any, chart: Chart, fonts: _Fonts) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    lines = chart.drawn()
+    for line in lines:
+        _draw_line(axes, line, fonts)
+    axes.set_title(fonts.shown(chart.title), loc="left", parse_math=False)
+    axes.set_xlabel(fonts.shown(chart.x_label), parse_math=False)
+    axes.set_ylabel(fonts.shown(chart.y_label), parse_math=False)
+    axes.grid(lw=0.4, color="#dddddd")
+    if chart.log_x:
+        axes.set_xscale("log")
+    elif all(x == round(x) for line in lines for x in line.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if chart.log_y:
+        axes.set_yscale("log")
+    elif chart.percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    if chart.mark is not None and lines:
+        place, words = chart.mark
+        axes.axvline(place, color="#606068", ls=":", lw=1)
+        low, high = axes.get_xlim()
+        late = axes.transData.transform((place, 0))[0] > axes.transAxes.transform((0.6, 0))[0]
+        axes.annotate(
+            fonts.shown(words), (place, 1), (-4 if late else 4, -2), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="right" if late else "left", va="top", color="#606068",
+        )  # fmt: skip
+        axes.set_xlim(low, high)
+    if any(line.labeled for line in lines):
+        legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+
+
+def _draw_line(axes: Any, line: Line, fonts: _Fonts) -> None:
+    color = PALETTE[line.color or 0]
+    single = len(line.x) == 1 or not line.joined
+    axes.plot(
+        line.x, line.y, color=color,
+        label=fonts.shown(line.name) if line.labeled else "_",
+        ls="none" if not line.joined else "--" if line.dashed else "-",
+        lw=1.0 if line.dashed else 1.6,
+        marker="o" if single or len(line.x) <= 12 else None, ms=4 if single else 3,
+    )  # fmt: skip
+
+
+def save_matrix(matrix: Matrix, path: Path, look: Look = Look(), *, force: bool = False) -> Saved:
+    """Write a confusion matrix with counts and shares; `path` and `look` as for `save_panels`."""
+    from matplotlib.patches import Rectangle
+
+    title = matrix.title if look.title is None else look.title
+    with _drawing([title, *matrix.names]) as fonts:
+        count = len(matrix.names)
+        digits = max(len(f"{one:,}") for row in matrix.counts for one in row)
+        cell = round(max(52, 8 * digits + 14) * look.zoom)
+        names = [fonts.shown(name) for name in matrix.names]
+        margin = round(max(fonts.width(name, CAPTION) for name in names)) + 34
+        lines = fonts.wrapped(title, margin + cell * count, HEADING)
+        head = margin + round(len(lines) * HEADING * LINE) + 8
+        width, height = margin + cell * count + GAP, head + cell * count + GAP
+        whole = _figure(width, height)
+        axes = whole.add_axes(
+            (margin / width, GAP / height, cell * count / width, cell * count / height)
+        )
+        for one in matrix.cells():
+            corner = (one.column, one.row)
+            axes.add_patch(Rectangle(corner, 1, 1, fc=one.color, ec="white", lw=1))
+            for line, text in enumerate(one.texts):
+                axes.text(
+                    one.column + 0.5, one.row + 0.4 + 0.26 * line, text, ha="center", va="center",
+                    color=one.ink, size=(10, 7.5)[line] * look.zoom**0.5,
+                )  # fmt: skip
+        axes.set_xlim(0, count)
+        axes.set_ylim(count, 0)
+        places = [place + 0.5 for place in range(count)]
+        turned = 90 if max(map(len, names)) > 3 else 0
+        axes.xaxis.tick_top()
+        axes.xaxis.set_label_position("top")
+        axes.set_xticks(places, names, rotation=turned, parse_math=False)
+        axes.set_yticks(places, names, parse_math=False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        for line, text in enumerate(lines):
+            y = 1 - (GAP / 2 + line * HEADING * LINE) / height
+            points = HEADING * 72 / INCH
+            whole.text(GAP / width, y, text, size=points, va="top", weight="bold", parse_math=False)
+        return _write(whole, path, look, fonts, force=force)
+
+
+# ---- letters and files --------------------------------------------------------------------------
+
+
+def _figure(width: int, height: int) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / INCH, height / INCH), dpi=INCH, facecolor="white")
+
+
+@contextmanager
+def _drawing(texts: Iterable[str | None]) -> Iterator[_Fonts]:
+    """Yield the fonts for what is written, with matplotlib set up for our figures alone."""
+    import matplotlib
+
+    written = "".join(text for text in texts if text)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        fonts = _Fonts.of(printable(written))
+        matplotlib.rcParams["font.family"] = list(fonts.families)
+        yield fonts
+
+
+@dataclass(frozen=True)
+class _Fonts:
+    """The fonts that have what is written.
+
+    Attributes:
+        families: their names, the usual one first.
+        missing: characters that no font of this system has; their codes are written instead.
+    """
+
+    families: tuple[str, ...]
+    missing: frozenset[str]
+
+    @staticmethod
+    def of(text: str) -> _Fonts:
+        """Return the usual font, and others of the system for what it lacks."""
+        from matplotlib.font_manager import fontManager
+
+        families = ["DejaVu Sans"]
+        wanted = {ord(letter) for letter in text if letter > "~"} - _letters(families[0])
+        names = sorted({entry.name for entry in fontManager.ttflist}) if wanted else []
+        for name in names:
+            if found := wanted & _letters(name):
+                families.append(name)
+                wanted -= found
+        return _Fonts(tuple(families), frozenset(map(chr, wanted)))
+
+    def shown(self, text: str) -> str:
+        """Return text as it can be written."""
+        return "".join(
+            f"U+{ord(letter):04X}" if letter in self.missing else letter
+            for letter in printable(text)
+        )
+
+    def width(self, text: str, size: int) -> float:
+        """Return the pixels that a line of text takes."""
+        from matplotlib.font_manager import FontProperties
+
+        letters = FontProperties(size=size * 72 / INCH, family=list(self.families))
+        measured: float = _ruler().get_text_width_height_descent(text, letters, ismath=False)[0]
+        return measured
+
+    def wrapped(self, text: str, room: int, size: int) -> list[str]:
+        """Return text as lines that fit, broken between words and, where one is too long, in it."""
+        lines: list[str] = []
+        for word in self.shown(text).split(" "):
+            longer = f"{lines[-1]} {word}" if lines else word
+            if lines and self.width(longer, size) <= room:
+                lines[-1] = longer
+                continue
+            while len(word) > 1 and self.width(word, size) > room:
+                fits = next(
+                    n for n in range(len(word) - 1, 0, -1)
+                    if n == 1 or self.width(word[:n], size) <= room
+                )  # fmt: skip
+                lines.append(word[:fits])
+                word = word[fits:]
+            lines.append(word)
+        return lines
+
+    def notes(self) -> tuple[str, ...]:
+        if not self.missing:
+            return ()
+        told = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in sorted(self.missing))
+        return (f"No font here has {told}; the code is written in its place.",)
+
+
+@cache
+def _letters(family: str) -> frozenset[int]:
+    """Return the characters that a font has."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    try:
+        return frozenset(get_font(findfont(FontProperties(family=family))).get_charmap())
+    except (OSError, RuntimeError):  # a broken font of the system
+        return frozenset()
+
+
+@cache
+def _ruler() -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, INCH)
+
+
+def _write(
+    whole: Any,
+    path: Path,
+    look: Look,
+    fonts: _Fonts,
+    *,
+    force: bool = False,
+    inputs: Iterable[Path] = (),
+) -> Saved:
+    """Write a figure as its file's ending says; the same figure gives the same bytes."""
+    kind = path.suffix.lower().removeprefix(".")
+    width, height = (round(inches * look.dpi) for inches in whole.get_size_inches().tolist())
+    if kind in {"png", "svg", "pdf"}:
+        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+        with new_file(path, force=force, inputs=inputs) as temporary:
+            whole.savefig(temporary, format=kind, dpi=look.dpi, metadata=undated)
+    else:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        from convcli.imaging.picture import Frame, Picture
+        from convcli.imaging.formats import write_picture
+
+        whole.set_dpi(look.dpi)
+        canvas = FigureCanvasAgg(whole)
+        canvas.draw()
+        pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        write_picture(path, Picture((Frame(pixels),)), force=force)
+    return Saved(path, width, height, fonts.notes())
