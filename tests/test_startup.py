@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"jinja2", "numpy", "numba", "llvmlite", "PIL", "scipy", "torch", "safetensors", "pydantic"}
+HEAVY = {
+    "jinja2",
+    "matplotlib",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "PIL",
+    "scipy",
+    "torch",
+    "safetensors",
+    "pydantic",
+}
 
 BANNED: dict[tuple[str, ...], set[str]] = {
     ("show", "filters", "--help"): HEAVY,
@@ -24,7 +35,7 @@ BANNED: dict[tuple[str, ...], set[str]] = {
     ("compare", "resnet18", "resnet34"): HEAVY | {"rich"},
     ("presets",): HEAVY | {"rich"},
     ("kernels",): HEAVY | {"rich"},
-    ("data",): {"numba", "llvmlite", "PIL", "scipy", "torch", "rich"},
+    ("data",): {"matplotlib", "numba", "llvmlite", "PIL", "scipy", "torch", "rich"},
     ("kernels", "sobel-x"): HEAVY | {"rich"},
     ("export", "--help"): HEAVY | {"onnx", "h5py", "keras"},
     ("import", "--help"): HEAVY | {"onnx", "h5py", "keras"},
@@ -75,3 +86,11 @@ def test_a_mistake_in_a_sweep_is_told_before_anything_is_loaded() -> None:
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "There is no setting 'learning'" in got.stderr
     assert set(got.stdout.split()) & (HEAVY | {"rich", "joblib", "distributed", "optuna"}) == set()
+
+
+def test_a_training_draws_its_page_without_matplotlib(tmp_path: Path) -> None:
+    words = ("train", "input 28x28x1, conv 2 3 relu, maxpool 4, flatten, dense 10 softmax")
+    more = ("--data", "digits", "--samples", "60", "--epochs", "1", "-o", str(tmp_path / "run"))
+    got = loaded_by((*words, *more, "--quiet"))
+    assert "matplotlib" not in got
+    assert (tmp_path / "run" / "report.html").is_file()

@@ -77,19 +77,7 @@ def data(
             raise UsageError("Name a data set, such as: convcli data mnist")
         out.emit(names_report())
         return
-    if sheet and output is None:
-        raise UsageError("--sheet needs a place for the picture: -o samples.png")
-    if not sheet:
-        refuse_without_effect({f"--{name}": value for name, value in look.items()}, "with --sheet")
-    if output is not None:
-        from convcli.data.npz import check_name
-        from convcli.files import check_target
-
-        if not sheet:
-            check_name(output)
-        elif output.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"{output}: a figure is written as {' or '.join(SUFFIXES)}.")
-        check_target(output, force=out.force, inputs=[Path(source)])
+    _check_target(source, output, sheet=sheet, look=look, out=out)
     if source == "digits":
         out.messages.say("Making digits (compiles once on first use).")
     if count is not None:
@@ -110,6 +98,24 @@ def data(
         raise CheckError(f"{source}: {' '.join(finding.text for finding in failed)}")
 
 
+def _check_target(
+    source: str, output: Path | None, *, sheet: bool, look: dict[str, Any], out: FileOutput
+) -> None:
+    """Refuse a place where nothing can be kept or drawn."""
+    if sheet and output is None:
+        raise UsageError("--sheet needs a place for the picture: -o samples.png")
+    if not sheet:
+        refuse_without_effect({f"--{name}": value for name, value in look.items()}, "with --sheet")
+    if output is not None and sheet:
+        out.place(output, source, "", inputs=[source], suffixes=SUFFIXES)
+    elif output is not None:
+        from convcli.data.npz import check_name
+        from convcli.files import check_target
+
+        check_name(output)
+        check_target(output, force=out.force, inputs=[Path(source)])
+
+
 def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:
     """Return what the checks found, the published checksums among them."""
     from convcli.data.checks import Finding, check_dataset
@@ -123,9 +129,7 @@ def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:
     return (*((Finding("checksum", True, len(differing), text),) if differing else ()), *found)
 
 
-def _keep(
-    loaded: Dataset, output: Path, source: Path, look: Look | None, out: FileOutput
-) -> None:
+def _keep(loaded: Dataset, output: Path, source: Path, look: Look | None, out: FileOutput) -> None:
     if look is not None:
         from convcli.present.data import sheet_panels
         from convcli.present.figures import save_panels
@@ -140,8 +144,7 @@ def _keep(
             force=out.force,
             inputs=[source],
         )
-        for sentence in saved.sentences:
-            out.messages.say(sentence)
+        out.messages.say("\n".join(saved.sentences))
         return
     from convcli.data.npz import save_npz
 

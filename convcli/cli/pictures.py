@@ -373,16 +373,13 @@ def _draw_sheet(
     chosen: Sequence[AnyKernel], picture: Path, output: Path | None, look: Look, tell: FileOutput
 ) -> None:
     from convcli.errors import UsageError
-    from convcli.files import check_target
     from convcli.imaging.sheet import read_small
     from convcli.present.figures import save_panels
     from convcli.present.kernels import sheet_panels
 
     if output is None:
         raise UsageError("--sheet needs a place for the result: -o SHEET.png")
-    if output.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{output}: a figure is written as {' or '.join(SUFFIXES)}.")
-    check_target(output, force=tell.force, inputs=[picture])
+    tell.place(output, picture, "", inputs=[picture], suffixes=SUFFIXES)
     small = read_small(picture)
     count = "1 kernel" if len(chosen) == 1 else f"{len(chosen)} kernels"
     title = f"{count} on {picture.name}"
@@ -392,5 +389,4 @@ def _draw_sheet(
         )
         inputs = [picture]
         saved = save_panels(panels, output, look, title=title, force=tell.force, inputs=inputs)
-    for sentence in saved.sentences:
-        tell.messages.say(sentence)
+    tell.messages.say("\n".join([f"{count}.", *saved.sentences]))

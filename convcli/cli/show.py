@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 HELP = """See what a trained model learned and looks at: as a picture, in the terminal, as JSON.
 
-Every command writes a figure (PNG, SVG, PDF): -o, or NAME_WHAT.png beside its input. On a terminal, or with
---format table, it is drawn there too.
+Every command writes a figure (PNG, SVG, PDF): -o, or NAME_WHAT.png beside its input. On a
+terminal, or with --format table, it is drawn there too.
 """
 
 EXAMPLES = """Examples:
@@ -92,10 +92,12 @@ class Drawing(Look, FileOutput):
         show_default="NAME_WHAT.png beside the input",
     )
 
-    def target(self, label: str, beside: Path | str, *inputs: Path | str) -> Path:
-        """Return where the figure goes, as `place`."""
-        inputs = (beside, *inputs)
-        return self.place(self.output, beside, label, inputs=inputs, suffixes=SUFFIXES)
+    def target(
+        self, label: str, beside: Path | str, *inputs: Path | str, usual: str = SUFFIXES[0]
+    ) -> Path:
+        """Return where the figure goes, as `place`; `usual` is its ending unless told."""
+        endings, inputs = dict.fromkeys([usual, *SUFFIXES]), (beside, *inputs)
+        return self.place(self.output, beside, label, inputs=inputs, suffixes=list(endings))
 
     @property
     def on_terminal(self) -> bool:
@@ -131,8 +133,7 @@ class Drawing(Look, FileOutput):
 
     def say_saved(self, saved: Saved) -> None:
         """Say what was written, and what could not be."""
-        for sentence in saved.sentences:
-            self.messages.say(sentence)
+        self.messages.say("\n".join(saved.sentences))
 
 
 FILTERS_EXAMPLES = """Examples:
@@ -203,12 +204,7 @@ def show_maximize(
     """Find inputs that excite units most, by gradient ascent on the input."""
     label = "maximize" + "".join(f"-{one.replace(':', '-')}" for one in unit)
     path = out.target(label, model_path(model))
-    from convcli.inspect.activation_maximization import (
-        BATCH,
-        Ascent,
-        excite,
-        units_of,
-    )
+    from convcli.inspect.activation_maximization import BATCH, Ascent, excite, units_of
     from convcli.present.inspection import excited_panels, maximize_report
 
     probe = load_probe(model)
@@ -445,9 +441,9 @@ def show_receptive(
         path = out.target(f"receptive-{label}", image or source, source)
     else:
         path = out.target(label, "receptive.png")
-    from convcli.present.network_answers import last_map, rectangle_report
-    from convcli.net.rectangle import input_rectangle
+    from convcli.net.field import input_rectangle
     from convcli.present.inspection import field_panel
+    from convcli.present.network_answers import last_map, rectangle_report
 
     network = find_network(source)
     trace = network.trace()
@@ -639,7 +635,7 @@ def show_curves(
         raise InputError(
             f"{directory.path} has no {HISTORY}. Curves need a run's directory, such as runs/NAME."
         )
-    path = out.target("curves", directory.path / "training.png")
+    path = out.target("curves", directory.path / "training.svg", usual=".svg")
     from shutil import get_terminal_size
 
     from convcli.present.curves import EPOCHS_SHOWN, curve_charts, drawn_curves, epochs_report

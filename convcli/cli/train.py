@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +66,8 @@ LR_FIND_EXAMPLES = """Examples:
   convcli lr-find rps:n=16 --data photos --optimizer sgd
 
   convcli lr-find --data digits --samples 2000 --steps 100 --format csv
+
+  convcli lr-find --data digits --samples 2000 --steps 60 -o losses.pdf --title "Digits"
 """
 
 GRADCHECK_HELP = """Check the gradients of a network's layers against finite differences,
@@ -261,19 +263,13 @@ def _write_page(run: Run, messages: Messages) -> None:
         messages.say(f"Report: {path}")
 
 
-@dataclass(frozen=True)
-class LrFigure(Look, FileOutput):
-    """Where the figure goes, if there is to be one."""
-
-    figure: Path | None = option("Draw the losses into this file (PNG, SVG, PDF).", "-o", "--output")
-
-
 @takes(
     source=Source,
     settings=Given(Recipe, without=WITHOUT_EPOCHS),
     assignment=Assignment,
     tried=LrRange,
-    output=LrFigure,
+    look=Given(Look),
+    output=FileOutput,
 )
 def lr_find(
     words: NetworkWords = None,
@@ -282,13 +278,15 @@ def lr_find(
     settings: dict[str, Any],
     tried: LrRange,
     assignment: Assignment,
-    output: LrFigure,
+    figure: Path | None = option("Draw the losses into this .png, .svg or .pdf.", "-o", "--output"),
+    look: dict[str, Any],
+    output: FileOutput,
 ) -> None:
     """Parse, call, emit."""
-    if output.figure is not None:
-        output.place(output.figure, Path(), "", suffixes=SUFFIXES)
+    if figure is None:
+        refuse_without_effect({f"--{name}": value for name, value in look.items()}, "with -o")
     else:
-        refuse_without_effect({"--title": output.title}, "with -o")
+        output.place(figure, "", "", suffixes=SUFFIXES)
     assignment = replace(assignment, words=" ".join(words or ()), source=source, settings=settings)
     assignment.full_recipe()
     from convcli.learn import lr_find as finder
@@ -307,11 +305,11 @@ def lr_find(
     if output.drawn and len(points) > 1:
         sys.stdout.write(draw_chart(chart) + "\n\n")
     output.emit(lr_report(points, suggestion))
-    if output.figure is not None:
+    if figure is not None:
         from convcli.present.figures import save_charts
 
-        for sentence in save_charts([chart], output.figure, output, force=output.force).sentences:
-            messages.say(sentence)
+        saved = save_charts([chart], figure, Look(**look), force=output.force)
+        messages.say("\n".join(saved.sentences))
 
 
 @takes(output=Output)

@@ -22,6 +22,7 @@ from convcli.inspect.attribution import (
 from convcli.inspect.probe import Probe
 from convcli.inspect.render import by_cell, check_is_picture, input_limits
 from convcli.layers.base import shape_text
+from convcli.net.field import input_rectangle
 from convcli.net.trace import Step, Trace
 
 Values = NDArray[np.floating[Any]]
@@ -43,6 +44,7 @@ class Explained:
         unit: what the values are.
         note: a sentence on the figures, or empty.
         figures: further numbers by name.
+        box: first row and column, rows and columns of the input that the strongest cell sees.
     """
 
     method: str
@@ -53,6 +55,7 @@ class Explained:
     unit: str
     note: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    box: tuple[int, int, int, int] | None = None
 
 
 def saliency(
@@ -158,7 +161,19 @@ def class_activation(
         note += " No map supports this class: the picture is empty."
     figures = {"layer": step.name, "map": support.tolist()}
     caption = f"support in {step.name}"
-    return Explained("cam", label, values, False, caption, "weighted activation", note, figures)
+    unit = "weighted activation"
+    box = _seen(probe.trace, step, divmod(int(support.argmax()), support.shape[1]))
+    return Explained(
+        "cam", label, values, False, caption, unit, note, figures, box if support.any() else None
+    )
+
+
+def _seen(trace: Trace, step: Step, cell: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Return first row and column, rows and columns of the input that a cell depends on."""
+    rows, columns = input_rectangle(trace, step.index, cell)
+    if rows is None or columns is None:
+        return None
+    return rows[0], columns[0], rows[1] - rows[0] + 1, columns[1] - columns[0] + 1
 
 
 def last_convolution(trace: Trace) -> Step:

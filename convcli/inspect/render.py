@@ -15,6 +15,7 @@ from convcli.layers.base import shape_text
 Values = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 
+
 def sample_picture(probe: Probe, sample: Values) -> Pixels:
     """Return one prepared sample as it looks: (H, W, 3), or a series or vector as gray rows.
 

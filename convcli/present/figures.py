@@ -5,11 +5,11 @@ Only a command that writes a figure loads it; terminals and pages have rendering
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ BARS_HIGH, BAR_HIGH, LINES_HIGH = 120, 18, 160
 NAMED_BARS_WIDE, WIDE = 460, 760
 BAR_WIDE, BAR_THICK = 220, 10
 """Extent of a color bar."""
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "svg.fonttype": "none",  # letters stay letters, so that a figure can be searched
     "svg.hashsalt": "convcli",
     "pdf.fonttype": 42,
@@ -46,6 +47,8 @@ SETTINGS = {
     "axes.unicode_minus": True,
     "font.size": CAPTION * 72 / INCH,
 }
+
+LOOK = Look()
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Saved:
 def save_panels(
     panels: Iterable[Panel],
     path: Path,
-    look: Look = Look(),
+    look: Look = LOOK,
     *,
     title: str = "",
     panel_width: int = 176,
@@ -119,13 +122,13 @@ class _Sheet:
     def place(self, panels: Sequence[Panel], title: str) -> None:
         """Decide where everything goes."""
         step = self.panel_width + GAP
-        pictures = sum(panel.form == "picture" for panel in panels)
         across = self.columns or max(1, (WIDTH - GAP) // step)
         rows = list(rows_of(panels, across))
         widest = max((len(row) for row in rows if row[0].form == "picture"), default=0)
-        wide = max([self._size(p)[0] for p in panels if p.form != "picture"], default=0)
-        needed = max(widest * step, wide + GAP, BAR_WIDE + 160 if pictures else 0, 320) + GAP
-        self.width = needed
+        wide = max(
+            (self._size(p)[0] + _margins(p)[0] for p in panels if p.form != "picture"), default=0
+        )
+        self.width = max(widest * step, wide + 8 * GAP, BAR_WIDE + 4 * GAP, 320) + GAP
         if title:
             self._text(GAP, title, self.width - 2 * GAP, HEADING + 2)
         for number, row in enumerate(rows):
@@ -134,8 +137,11 @@ class _Sheet:
             self._row(row)
             scales = [panel.scale for panel in row if panel.scale]
             after = rows[number + 1] if number + 1 < len(rows) else None
-            ends = after is None or after[0].heading or [p.scale for p in after if p.scale] != (
-                scales[:1] * len([p for p in after if p.scale])
+            ends = (
+                after is None
+                or after[0].heading
+                or [p.scale for p in after if p.scale]
+                != (scales[:1] * len([p for p in after if p.scale]))
             )
             if ends and row[0].form == "picture":
                 self._color_bars(list(dict.fromkeys(scales)))
@@ -143,7 +149,9 @@ class _Sheet:
     def _row(self, row: Sequence[Panel]) -> None:
         sizes = [self._size(panel) for panel in row]
         margins = [_margins(panel) for panel in row]
-        tallest = max(height + above for (_, height), (_, above) in zip(sizes, margins, strict=True))
+        tallest = max(
+            height + above for (_, height), (_, above) in zip(sizes, margins, strict=True)
+        )
         below = self.top + tallest + 4
         end = below
         for column, (panel, (width, height), (left, above)) in enumerate(
@@ -151,8 +159,8 @@ class _Sheet:
         ):
             x = GAP + column * (self.panel_width + GAP)
             inset = max(0, (self.panel_width - width) // 2) if panel.form == "picture" else 0
-            self.panels.append((panel, x + inset + left, self.top + above, width - left, height))
-            room = max(self.panel_width, width)
+            self.panels.append((panel, x + inset + left, self.top + above, width, height))
+            room = max(self.panel_width, width + left)
             y = below + (16 if panel.form != "picture" and len(panel.caption) else 0)
             end = max(end, self._caption(x, y, panel.caption, room))
         self.top = end + GAP // 2
@@ -165,7 +173,8 @@ class _Sheet:
         if panel.form != "picture":
             return WIDE, round((BARS_HIGH if panel.form == "bars" else LINES_HIGH) * max(zoom, 1))
         height, width = panel.values.shape[:2]
-        share = min(self.panel_width / width, TALLEST * self.panel_width / height)
+        room = self.panel_width - _margins(panel)[0]
+        share = min(room / width, TALLEST * room / height)
         share = int(share) if share >= 1 else share
         return max(1, round(width * share)), max(1, round(height * share))
 
@@ -183,10 +192,10 @@ class _Sheet:
         return y
 
     def _color_bars(self, scales: Sequence[Scale]) -> None:
-        x = GAP
+        start = x = 2 * GAP  # the first number stands to both sides of the bar's end
         for scale in scales:
-            if x > GAP and x + BAR_WIDE > self.width:
-                x, self.top = GAP, self.top + 3 * BAR_THICK + 20
+            if x > start and x + BAR_WIDE > self.width:
+                x, self.top = start, self.top + 3 * BAR_THICK + 20
             self.bars.append((x, self.top, scale))
             x += BAR_WIDE + 3 * GAP
         if scales:
@@ -210,7 +219,7 @@ class _Sheet:
         for x, y, text, size in self.texts:
             weight = "bold" if size > CAPTION else "normal"
             points = size * 72 / INCH
-            ground.text(x, y, text, size=points, va="top", weight=weight, parse_math=False)
+            ground.text(x, y, text, size=points, va="top", weight=weight)
         for x, y, scale in self.bars:
             box = (x / width, 1 - (y + BAR_THICK) / height, BAR_WIDE / width, BAR_THICK / height)
             _draw_color_bar(whole, whole.add_axes(box), scale)
@@ -230,25 +239,26 @@ def _draw_picture(ground: Any, panel: Panel, x: int, y: int, width: int, height:
     from matplotlib.patches import Rectangle
 
     extent = (x, x + width, y + height, y)
-    gray = {"cmap": "gray", "vmin": 0, "vmax": 255} if panel.pixels.ndim == 2 else {}
+    pixels = panel.pixels
+    pixels = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
     rows, columns = panel.values.shape[:2]
     nearest = width >= columns and height >= rows
     ground.imshow(
-        panel.pixels,
+        pixels,
         extent=extent,
         aspect="auto",
         interpolation="nearest" if nearest else "hanning",
-        **gray,
+        zorder=1.5,
     )
-    frame = (x - 0.5, y - 0.5), width + 1, height + 1
-    ground.add_patch(Rectangle(*frame, fill=False, lw=0.5, ec="#c8c8c8"))
+    if not panel.ticks:  # an edge of one pixel, under the picture
+        ground.add_patch(Rectangle((x - 1, y - 1), width + 2, height + 2, fc="#c8c8c8", lw=0))
     if panel.box is not None:
         top, left, tall, wide = panel.box
         corner = (x + left * width / columns, y + top * height / rows)
         window = corner, wide * width / columns, tall * height / rows
         clip = Rectangle((x, y), width, height, transform=ground.transData)
         for line, color in ((3.2, "white"), (1.6, "#00a046")):
-            edge = ground.add_patch(Rectangle(*window, fill=False, lw=line, ec=color))
+            edge = ground.add_patch(Rectangle(*window, fill=False, lw=line, ec=color, zorder=2))
             edge.set_clip_path(clip)
 
 
@@ -295,7 +305,7 @@ def _draw_bars(axes: Any, panel: Panel) -> None:
         return
     places = np.arange(len(values))
     axes.barh(places, values, color=colors, height=0.8)
-    axes.set_yticks(places, panel.names, parse_math=False)
+    axes.set_yticks(places, panel.names)
     axes.invert_yaxis()
     axes.axvline(0, color="#808080", lw=0.8)
     longest = float(np.abs(values).max(initial=0)) or 1.0
@@ -303,7 +313,7 @@ def _draw_bars(axes: Any, panel: Panel) -> None:
     for place, value in enumerate(values.tolist()):
         side = "left" if value >= 0 else "right"
         axes.annotate(
-            f"{value:.3g}", (value, place), (3 if value >= 0 else -3, 0),
+            panel.text.format(value), (value, place), (3 if value >= 0 else -3, 0),
             textcoords="offset points", ha=side, va="center",
         )  # fmt: skip
     axes.xaxis.set_visible(False)
@@ -323,9 +333,7 @@ def _draw_lines(axes: Any, panel: Panel) -> None:
     axes.grid(lw=0.4, color="#dddddd")
     if few:
         columns = 1 if channels <= 5 else 2
-        legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncol=columns)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncol=columns)
 
 
 _DRAW = {"picture": _draw_numbered, "bars": _draw_bars, "lines": _draw_lines}
@@ -343,7 +351,7 @@ def _draw_color_bar(whole: Any, axes: Any, scale: Scale) -> None:
     bar.set_ticks([scale.low, middle, scale.high])
     bar.set_ticklabels([f"{value:.3g}" for value in (scale.low, middle, scale.high)])
     axes.tick_params(labelsize=7, length=2, pad=1)
-    bar.set_label(scale.label, size=8, labelpad=1, parse_math=False)
+    bar.set_label(scale.label, size=8, labelpad=1)
     bar.outline.set_linewidth(0.4)
 
 
@@ -351,13 +359,18 @@ def _draw_color_bar(whole: Any, axes: Any, scale: Scale) -> None:
 
 
 def save_charts(
-    charts: Sequence[Chart], path: Path, look: Look = Look(), *, force: bool = False
+    charts: Sequence[Chart], path: Path, look: Look = LOOK, *, force: bool = False
 ) -> Saved:
     """Write charts below each other as one figure; `path` and `look` as for `save_panels`."""
     texts = [
         text
         for chart in charts
-        for text in (chart.title, chart.x_label, chart.y_label, *(line.name for line in chart.lines))
+        for text in (
+            chart.title,
+            chart.x_label,
+            chart.y_label,
+            *(line.name for line in chart.lines),
+        )
     ]
     with _drawing([look.title or "", *texts]) as fonts:
         height = round(320 * look.zoom)
@@ -365,44 +378,55 @@ def save_charts(
         whole = _figure(round(680 * look.zoom), head + height * len(charts))
         whole.set_layout_engine("constrained", hspace=0.08)
         if look.title:
-            whole.suptitle(fonts.shown(look.title), parse_math=False, weight="bold")
-        for axes, chart in zip(whole.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True):
+            whole.suptitle(fonts.shown(look.title), weight="bold")
+        for axes, chart in zip(
+            whole.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True
+        ):
             _draw_chart(axes, chart, fonts)
         return _write(whole, path, look, fonts, force=force)
 
 
 def _draw_chart(axes: Any, chart: Chart, fonts: _Fonts) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import (
+        FuncFormatter,
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        PercentFormatter,
+    )
 
     lines = chart.drawn()
     for line in lines:
         _draw_line(axes, line, fonts)
-    axes.set_title(fonts.shown(chart.title), loc="left", parse_math=False)
-    axes.set_xlabel(fonts.shown(chart.x_label), parse_math=False)
-    axes.set_ylabel(fonts.shown(chart.y_label), parse_math=False)
+    axes.set_title(fonts.shown(chart.title), loc="left")
+    axes.set_xlabel(fonts.shown(chart.x_label))
+    axes.set_ylabel(fonts.shown(chart.y_label))
     axes.grid(lw=0.4, color="#dddddd")
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
     if chart.log_x:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=_steps([x for line in lines for x in line.x])))
+        axes.xaxis.set_major_formatter(plain)
+        axes.xaxis.set_minor_formatter(NullFormatter())
     elif all(x == round(x) for line in lines for x in line.x):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if chart.log_y:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=_steps([y for line in lines for y in line.y])))
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_formatter(NullFormatter())
     elif chart.percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     if chart.mark is not None and lines:
         place, words = chart.mark
-        axes.axvline(place, color="#606068", ls=":", lw=1)
-        low, high = axes.get_xlim()
-        late = axes.transData.transform((place, 0))[0] > axes.transAxes.transform((0.6, 0))[0]
-        axes.annotate(
-            fonts.shown(words), (place, 1), (-4 if late else 4, -2), xycoords=("data", "axes fraction"),
-            textcoords="offset points", ha="right" if late else "left", va="top", color="#606068",
-        )  # fmt: skip
-        axes.set_xlim(low, high)
-    if any(line.labeled for line in lines):
-        legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        axes.axvline(place, color="#606068", ls=":", lw=1, label=fonts.shown(words))
+    if lines:
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _steps(values: Sequence[float]) -> tuple[int, ...]:
+    """Return which multiples of the powers of ten are numbered."""
+    return (1, 2, 5) if values and max(values) < 100 * min(values) else (1,)
 
 
 def _draw_line(axes: Any, line: Line, fonts: _Fonts) -> None:
@@ -417,7 +441,7 @@ def _draw_line(axes: Any, line: Line, fonts: _Fonts) -> None:
     )  # fmt: skip
 
 
-def save_matrix(matrix: Matrix, path: Path, look: Look = Look(), *, force: bool = False) -> Saved:
+def save_matrix(matrix: Matrix, path: Path, look: Look = LOOK, *, force: bool = False) -> Saved:
     """Write a confusion matrix with counts and shares; `path` and `look` as for `save_panels`."""
     from matplotlib.patches import Rectangle
 
@@ -449,8 +473,8 @@ def save_matrix(matrix: Matrix, path: Path, look: Look = Look(), *, force: bool 
         turned = 90 if max(map(len, names)) > 3 else 0
         axes.xaxis.tick_top()
         axes.xaxis.set_label_position("top")
-        axes.set_xticks(places, names, rotation=turned, parse_math=False)
-        axes.set_yticks(places, names, parse_math=False)
+        axes.set_xticks(places, names, rotation=turned)
+        axes.set_yticks(places, names)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_xlabel("predicted")
@@ -458,7 +482,7 @@ def save_matrix(matrix: Matrix, path: Path, look: Look = Look(), *, force: bool 
         for line, text in enumerate(lines):
             y = 1 - (GAP / 2 + line * HEADING * LINE) / height
             points = HEADING * 72 / INCH
-            whole.text(GAP / width, y, text, size=points, va="top", weight="bold", parse_math=False)
+            whole.text(GAP / width, y, text, size=points, va="top", weight="bold")
         return _write(whole, path, look, fonts, force=force)
 
 
@@ -477,12 +501,18 @@ def _drawing(texts: Iterable[str | None]) -> Iterator[_Fonts]:
     import matplotlib
 
     written = "".join(text for text in texts if text)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
-        fonts = _Fonts.of(printable(written))
-        matplotlib.rcParams["font.family"] = list(fonts.families)
-        yield fonts
+    log = logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it tells of every weight that a font of the system lacks
+    try:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(SETTINGS)
+            fonts = _Fonts.of(printable(written))
+            matplotlib.rcParams["font.family"] = list(fonts.families)
+            yield fonts
+    finally:
+        log.setLevel(level)
 
 
 @dataclass(frozen=True)
@@ -500,13 +530,14 @@ class _Fonts:
     @staticmethod
     def of(text: str) -> _Fonts:
         """Return the usual font, and others of the system for what it lacks."""
-        from matplotlib.font_manager import fontManager
+        from matplotlib.font_manager import findfont, fontManager
 
         families = ["DejaVu Sans"]
-        wanted = {ord(letter) for letter in text if letter > "~"} - _letters(families[0])
-        names = sorted({entry.name for entry in fontManager.ttflist}) if wanted else []
-        for name in names:
-            if found := wanted & _letters(name):
+        wanted = {ord(letter) for letter in text if letter > "~"}
+        wanted -= _letters(findfont(families[0]))
+        files = {one.name: one.fname for one in fontManager.ttflist if one.style == "normal"}
+        for name in sorted(files.keys() - {"Last Resort High-Efficiency"} if wanted else ()):
+            if found := wanted & _letters(files[name]):
                 families.append(name)
                 wanted -= found
         return _Fonts(tuple(families), frozenset(map(chr, wanted)))
@@ -529,7 +560,8 @@ class _Fonts:
     def wrapped(self, text: str, room: int, size: int) -> list[str]:
         """Return text as lines that fit, broken between words and, where one is too long, in it."""
         lines: list[str] = []
-        for word in self.shown(text).split(" "):
+        for part in self.shown(text).split(" "):
+            word = part
             longer = f"{lines[-1]} {word}" if lines else word
             if lines and self.width(longer, size) <= room:
                 lines[-1] = longer
@@ -552,12 +584,12 @@ class _Fonts:
 
 
 @cache
-def _letters(family: str) -> frozenset[int]:
+def _letters(file: str) -> frozenset[int]:
     """Return the characters that a font has."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.ft2font import FT2Font
 
     try:
-        return frozenset(get_font(findfont(FontProperties(family=family))).get_charmap())
+        return frozenset(FT2Font(file).get_charmap())
     except (OSError, RuntimeError):  # a broken font of the system
         return frozenset()
 
@@ -588,8 +620,8 @@ def _write(
     else:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        from convcli.imaging.picture import Frame, Picture
         from convcli.imaging.formats import write_picture
+        from convcli.imaging.picture import Frame, Picture
 
         whole.set_dpi(look.dpi)
         canvas = FigureCanvasAgg(whole)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convcli.inspect.heatmap import Heatmap
     from convcli.inspect.probe import LayerMaps, Probe
     from convcli.learn.evaluation import Evaluation, Labeled
-    from convcli.net.rectangle import Rectangle
+    from convcli.net.field import Rectangle
     from convcli.net.trace import Step, Trace
 
 GRID = (150, 170)
@@ -71,7 +71,9 @@ def map_panels(
         if values.ndim == 1 and number == len(maps) - 1 and class_names:
             order = np.argsort(-values, kind="stable")[:ANSWERS]
             names = tuple(class_names[index] for index in order.tolist())
-            panels.append(Panel("", values[order], heading, form="bars", names=names))
+            shares = "softmax" in {one.step.activation, one.step.op}
+            text = "{:.2%}" if shares else "{:.3g}"
+            panels.append(Panel("", values[order], heading, form="bars", names=names, text=text))
             continue
         if values.ndim == 1:
             caption = f"{len(values)} units" + ("" if values.any() else ": all 0")
@@ -111,8 +113,9 @@ def sample_panel(probe: Probe, sample: Any, caption: str, heading: str = "") -> 
     """Return one prepared sample: a picture, the lines of a series, or a vector's bars."""
     if sample.ndim == 3:
         return Panel(caption, sample_picture(probe, sample), heading)
-    form = "lines" if sample.ndim == 2 else "bars"
-    return Panel(caption, probe.stored(sample), heading, form=form)
+    return Panel(
+        caption, probe.stored(sample), heading, form="lines" if sample.ndim == 2 else "bars"
+    )
 
 
 def excited_panels(probe: Probe, found: Sequence[Excited]) -> list[Panel]:
@@ -129,8 +132,9 @@ def excited_panels(probe: Probe, found: Sequence[Excited]) -> list[Panel]:
 
 
 def explained_panels(probe: Probe, sample: Any, found: Sequence[Explained]) -> list[Panel]:
-    """Return input, map and overlay, a row for each of `found`; where there are no pictures the
-    input's lines or bars and those of what speaks for the class.
+    """Return input, map and overlay, a row for each of `found`.
+
+    Of series and vectors there are lines or bars of the input and of what speaks for the class.
     """
     name, probability = _class_of(probe, sample, found)
     panels = []
@@ -146,7 +150,7 @@ def explained_panels(probe: Probe, sample: Any, found: Sequence[Explained]) -> l
         mixed = over(sample_picture(probe, sample[0]), one.values, scale)
         panels += [
             Panel(one.caption, one.values, scale=scale),
-            Panel("over the input", mixed, scale=scale),
+            Panel("over the input", mixed, scale=scale, box=one.box),
         ]
     return panels
 
@@ -163,7 +167,8 @@ def heatmap_panels(found: Heatmap, names: Sequence[str], labels: Sequence[int]) 
         largest, corner = found.best(label)
         drawn = over(rgb, found.over_picture(label), scale)
         caption = f"{names[label]}: {largest:.1%} at {corner[0]},{corner[1]}"
-        box = (*corner, *found.sliding.window[:2])
+        height, width = found.sliding.window
+        box = (*corner, height, width)
         panels.append(Panel(caption, drawn, scale=scale, box=box))
     return panels
 

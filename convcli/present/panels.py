@@ -90,6 +90,7 @@ class Panel:
         names: of the bars, or of the lines.
         box: first row and column, and rows and columns of a window that is framed.
         ticks: rows and columns are numbered.
+        text: how the number of a bar with a name is written.
     """
 
     caption: str
@@ -100,6 +101,7 @@ class Panel:
     names: tuple[str, ...] = ()
     box: tuple[int, int, int, int] | None = None
     ticks: bool = False
+    text: str = "{:.3g}"
 
     @property
     def pixels(self) -> Pixels:
@@ -282,7 +284,7 @@ def _framed(rgb: Pixels, box: tuple[int, int, int, int], factor: int) -> Pixels:
 def _named_bars(panel: Panel, width: int) -> list[str]:
     """Return a line for each bar: its name, its length from the zero line, its number."""
     longest = float(np.abs(panel.values).max(initial=0)) or 1.0
-    texts = [f"{value:.3g}" for value in panel.values.tolist()]
+    texts = [panel.text.format(value) for value in panel.values.tolist()]
     names = [printable(name)[:24] for name in panel.names]
     margin, end = max(map(len, names)), max(map(len, texts))
     room = max(1, min(40, width - margin - end - 3))

@@ -217,7 +217,7 @@ def _layer_picture(maps: LayerMaps) -> Picture:
 
 
 def side_by_side(panels: Sequence[Panel], side: int) -> Pixels:
-    """Return the panels' pixels in rows, each about `side` high or wide, gray lines between them."""
+    """Return panels in rows, each about `side` high or wide, with gray lines between them."""
     tiles = [_reduced(panel.pixels, side) for panel in panels]
     factor = max(1, side // max(tiles[0].shape[:2]))
     tiles = [tile.repeat(factor, axis=0).repeat(factor, axis=1) for tile in tiles]

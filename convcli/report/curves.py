@@ -46,8 +46,7 @@ def draw_chart(chart: Chart, width: int = 72, height: int = 10) -> str:
     low_x, high_x = _ends([x for line, _, _ in looks for x in line.x], chart.log_x)
     low, high = _ends([y for line, _, _ in looks for y in line.y], chart.log_y, least=1.0)
     labels = [
-        _text(chart, 10**level if chart.log_y else level)
-        for level in (high, (high + low) / 2, low)
+        _text(chart, 10**level if chart.log_y else level) for level in (high, (high + low) / 2, low)
     ]
     margin = max(map(len, labels)) + 1
     columns = max(2, width - margin - 1)

@@ -194,8 +194,8 @@ def test_a_sheet_needs_a_known_suffix_and_never_replaces_its_picture(
     photo: Path, tmp_path: Path, capfd: Capture
 ) -> None:
     words = ["kernels", "--group", "line", "--sheet", str(photo), "-o"]
-    assert run([*words, str(tmp_path / "sheet.xyz")]) == 3
-    assert "a sheet is written as .png" in capfd.readouterr().err
+    assert run([*words, str(tmp_path / "sheet.xyz")]) == 2
+    assert "written as .png or .svg" in capfd.readouterr().err
     assert run([*words, str(photo), "--force"]) == 2
     assert "is an input" in capfd.readouterr().err
 

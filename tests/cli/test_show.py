@@ -14,7 +14,10 @@ import pytest
 from PIL import Image
 
 from convcli.cli.main import run
+from convcli.data.source import Source
 from convcli.learn.modelfile import load
+from convcli.learn.recipes import Recipe
+from convcli.learn.runspec import RunSpec, fingerprint
 from tests.inspect.models import DIGITS, model_of
 
 Capture = pytest.CaptureFixture[str]
@@ -26,7 +29,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     random = np.random.default_rng(0)
     samples = random.integers(0, 256, (40, 12, 12, 1), np.uint8)
     np.savez(tmp_path / "data.npz", x=samples, y=np.arange(40) % 3, class_names=list("abc"))
-    model = model_of(DIGITS, seed=3, training={"data": str(tmp_path / "data.npz")})
+    spec = RunSpec(DIGITS, Recipe(val=0.0), Source(name=str(tmp_path / "data.npz")))
+    spec = dataclasses.replace(spec, fingerprint=fingerprint(spec.load_data()))
+    model = model_of(DIGITS, seed=3, training=spec.record())
     model.save(tmp_path / "model.safetensors")
     Image.fromarray(random.integers(0, 256, (30, 40, 3), np.uint8)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
@@ -37,6 +42,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def out(capfd: Capture, *words: str) -> str:
     assert run(list(words)) == 0, capfd.readouterr().err
     return capfd.readouterr().out
+
+
+def svg_texts(path: Path) -> str:
+    """Return what is written in an SVG file, a line for each text."""
+    root = ElementTree.parse(path).getroot()  # noqa: S314  (our own file)
+    return "\n".join(
+        "".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")
+    )
 
 
 def document(capfd: Capture, *words: str) -> Any:
@@ -82,6 +95,22 @@ def test_every_format_fits_80_columns(style: str, what: str, place: Path, capfd:
     if style == "table":
         assert "\x1b" not in said  # stdout is no terminal here: letters for shades
         assert re.search(r"[@%#*+=]{3}", said)
+
+
+@pytest.mark.parametrize("what", ["filters", "cam", "confusion"])
+def test_a_figure_takes_its_looks(what: str, place: Path, capfd: Capture) -> None:
+    words = ["show", what, "model.safetensors", *(["photo.png"] if what in WITH_IMAGE else [])]
+    out(capfd, *words, "-o", "a.png", "--quiet")
+    out(capfd, *words, "-o", "b.png", "--dpi", "50", "--quiet")
+    out(capfd, *words, "-o", "c.png", "--zoom", "2", "--quiet")
+    sizes = {}
+    for name in "abc":
+        with Image.open(place / f"{name}.png") as picture:
+            sizes[name] = picture.width
+    assert sizes["b"] == pytest.approx(sizes["a"] / 2, abs=1)
+    assert sizes["c"] > 1.2 * sizes["a"]
+    out(capfd, *words, "-o", "d.svg", "--title", "A title of my own")
+    assert "A title of my own" in " ".join(svg_texts(place / "d.svg").split())
 
 
 def test_filters_by_layer_filter_channel_and_limit(place: Path, capfd: Capture) -> None:
@@ -175,11 +204,10 @@ def test_confusion_is_png_or_svg_with_counts_and_shares(place: Path, capfd: Capt
     got = document(capfd, *words, "-o", "matrix.svg", "--split", "train", "--threads", "1")
     assert np.sum(got["counts"]) == 40
     np.testing.assert_allclose(np.sum(got["shares"], axis=1), 1)
-    svg = (place / "matrix.svg").read_text(encoding="utf-8")
-    ElementTree.fromstring(svg)  # noqa: S314  (our own file)
-    assert svg.count("<rect") == 9
-    largest = max(map(max, got["shares"]))
-    assert f"{largest:.1%}" in svg
+    told = svg_texts(place / "matrix.svg").splitlines()
+    assert {str(count) for row in got["counts"] for count in row if count} <= set(told)
+    mixed = [share for row in got["shares"] for share in row if 0 < share < 1]
+    assert {f"{share:.1%}" for share in mixed} <= set(told)
     assert run([*words, "--split", "test"]) == 2
     assert "has no test samples" in capfd.readouterr().err
     assert run(["show", "confusion", "model.safetensors", "--data", "none.npz"]) == 3
@@ -249,14 +277,14 @@ def test_curves_come_from_the_run(place: Path, capfd: Capture) -> None:
     said = out(capfd, "show", "curves", ".")
     assert "validation" in said
     assert max(map(len, said.splitlines())) <= 80
-    svg = (place / "training_curves.svg").read_text()
-    root = ElementTree.fromstring(svg)  # noqa: S314  (our own file)
-    assert len(root.findall(".//{*}polyline")) == 4
+    told = svg_texts(place / "training_curves.svg")
+    assert told.count("training") == told.count("validation") == 2  # of loss and of accuracy
+    assert told.count("best epoch 2") == 2
     got = document(capfd, "show", "curves", "model.safetensors", "-o", "c.svg", "--quiet")
     assert got[1]["val_loss"] is None
     assert got[0]["train_accuracy"] == 0.4
-    assert run(["show", "curves", ".", "-o", "curves.png"]) == 2
-    assert "written as .svg" in capfd.readouterr().err
+    assert run(["show", "curves", ".", "-o", "curves.gif"]) == 2
+    assert "written as .svg or .png" in capfd.readouterr().err
     (place / "empty").mkdir()
     assert run(["show", "curves", "empty"]) == 3
     assert "has no history.csv" in capfd.readouterr().err
@@ -271,10 +299,18 @@ def test_a_receptive_field_of_a_model_and_of_a_network(place: Path, capfd: Captu
     words = ["show", "receptive", "input 30x40x3, conv 2 5, maxpool 2", "--at", "3,4"]
     assert document(capfd, *words)["layer"] == "maxpool1"
     with Image.open(place / "receptive_3-4.png") as picture:
-        frame = (np.asarray(picture) == (214, 40, 40)).all(axis=2)
+        frame = (np.asarray(picture.convert("RGB")) == (0, 160, 70)).all(axis=2)
     rows, columns = np.nonzero(frame)
-    scale = 560 // 40
-    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (6 * scale, 6 * scale)
+    scale = (560 - 30) // 40
+    for extent in (np.ptp(rows), np.ptp(columns)):
+        assert extent == pytest.approx(6 * scale, abs=3)
+    out(capfd, *words, "-o", "field.svg")
+    told = svg_texts(place / "field.svg").splitlines()
+    assert {"6", "11", "8", "13"} <= set(told)  # rows and columns of the window's ends
+    small = ["show", "receptive", "input 6x6x1, conv 2 5 p2, conv 2 5 p2", "--at", "2,2"]
+    out(capfd, *small, "-o", "small.svg")
+    told = " ".join(svg_texts(place / "small.svg").split())
+    assert "its field of 9x9 is larger than the input" in told
     out(capfd, *words, "--image", "photo.png", "-o", "on.png")
     for at, said in (("conv2:9,9", "no cell 9,9"), ("conv2:a", "is no place"), ("x:1,1", "'x'")):
         assert run(["show", "receptive", "model.safetensors", "--at", at]) == 2

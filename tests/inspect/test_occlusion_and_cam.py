@@ -101,6 +101,7 @@ def test_grad_cam_worked_out_by_hand() -> None:
     assert_allclose(ref, got.values, atol=1e-6)
     assert got.figures["layer"] == "conv1"
     assert not got.with_signs
+    assert got.box == (0, 1, 1, 1)  # the cell of the 6 sees one pixel
 
 
 def test_grad_cam_s_weights_are_mean_gradients_by_finite_differences() -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from convcli.errors import InputError, UsageError
-from convcli.inspect.activation_maximization import (
-    Ascent,
-    excite,
-    excited_cells,
-    maximize,
-    units_of,
-)
-from convcli.inspect.filters import filter_cells, filters_of
-from convcli.inspect.maps import layer_maps, map_cells, near_square
-from convcli.inspect.receptive import FRAME, draw_field, field_of
-from convcli.inspect.render import by_cell, heat, input_limits, overlay, sample_picture, signed
+from convcli.inspect.activation_maximization import Ascent, excite, maximize, units_of
+from convcli.inspect.filters import filters_of
+from convcli.inspect.probe import layer_maps
+from convcli.inspect.render import by_cell, input_limits, sample_picture
 from convcli.learn.prepare import Preprocessing
 from convcli.net import network, parse_notation
+from convcli.net.field import input_rectangle
+from convcli.present.inspection import (
+    excited_panels,
+    field_panel,
+    filter_panels,
+    map_panels,
+    sample_panel,
+)
 from tests.inspect.models import DIGITS, probe_of, some_inputs
 
 
@@ -31,19 +31,22 @@ def test_the_first_layer_s_kernels_are_the_weights_as_laid_on_the_picture() -> N
     assert [one.filter for one in found] == [0, 1, 2, 3]
     for out, one in enumerate(found):
         assert_array_equal(kernel[:, :, 0, out], one.weights)
-    cells = filter_cells(found)
-    assert len(cells) == 4
-    for out, cell in enumerate(cells):
-        largest = np.abs(kernel[..., out]).argmax()
-        assert cell.pixels.ravel()[largest] in {1, 255}
-        assert (cell.pixels > 128).ravel()[kernel[:, :, 0, out].argmax()]
+    panels = filter_panels(found)
+    assert len(panels) == 4
+    (scale,) = {panel.scale for panel in panels}  # one for all: kernels can be compared
+    assert (scale.kind, scale.high) == ("signed", pytest.approx(np.abs(kernel).max()))
+    for out, panel in enumerate(panels):
+        red, _, blue = np.moveaxis(panel.pixels.astype(int), -1, 0)
+        weights = kernel[:, :, 0, out]
+        strong = np.abs(weights) > 0.1 * scale.high
+        assert_array_equal((weights > 0)[strong], (red > blue)[strong])
 
 
 def test_over_a_color_picture_kernels_are_in_color() -> None:
     probe = probe_of("input 8x8x3, conv 5 3, conv 2 3, flatten, dense 2 softmax")
     found = filters_of(probe.trace, probe.parameters)
     assert [one.weights.shape for one in found] == [(3, 3, 3)] * 5
-    assert filter_cells(found)[0].pixels.shape == (3, 3, 3)
+    assert filter_panels(found)[0].pixels.shape == (3, 3, 3)
     red = filters_of(probe.trace, probe.parameters, channel=0)
     assert red[1].weights.shape == (3, 3)
     assert_array_equal(found[1].weights[..., 0], red[1].weights)
@@ -55,8 +58,8 @@ def test_deeper_layers_show_a_row_of_input_channels_for_each_filter() -> None:
     assert [(one.filter, one.channel) for one in found] == [
         (o, i) for o in range(6) for i in range(4)
     ]
-    cells = filter_cells(found)
-    assert [cell.heading for cell in cells[:5]] == [
+    panels = filter_panels(found)
+    assert [panel.heading for panel in panels[:5]] == [
         "conv2, filter 0",
         "",
         "",
@@ -115,15 +118,18 @@ def test_maps_are_the_layers_values_on_one_scale() -> None:
     trace = probe.trained.model.trace
     maps = layer_maps(trace, values)
     assert [one.step.name for one in maps] == ["conv1", "maxpool1", "conv2", "dense1", "dense2"]
-    cells = list(map_cells(maps, probe.trained.class_names))
-    assert cells[0].heading == "conv1  10x10x4, field 3x3, every 1x1"
+    panels = map_panels(maps, probe.trained.class_names)
+    assert panels[0].heading == "conv1  10x10x4, field 3x3, every 1x1"
     conv1 = values[1][0]
-    ref = np.rint(255 * conv1[..., 2] / conv1.max())
-    assert_array_equal(ref, cells[2].pixels)
+    assert_array_equal(conv1[..., 2], panels[2].values)
+    assert {panel.scale.high for panel in panels[:4]} == {conv1.max()}
     answers = probe.answers(sample)[0]
-    last = cells[-3:]
-    assert last[0].caption == f"{'abc'[answers.argmax()]}: {answers.max():.1%}"
-    assert last[0].heading == "dense2  3, sees the whole input"
+    *_, hidden, last = panels
+    assert (hidden.form, last.form) == ("bars", "bars")
+    assert_array_equal(probe.all_values(sample)[len(probe.trace.steps) - 1][0], hidden.values)
+    assert last.names == tuple("abc"[label] for label in np.argsort(-answers))
+    assert_array_equal(np.sort(answers)[::-1], last.values)
+    assert last.heading == "dense2  3, sees the whole input"
 
 
 def test_silent_channels_and_zeros_are_counted() -> None:
@@ -137,7 +143,7 @@ def test_silent_channels_and_zeros_are_counted() -> None:
     first = layer_maps(probe.trace, probe.all_values(sample))[0]
     assert first.silent == 1
     assert first.zeros == pytest.approx(10 / 18)
-    captions = [cell.caption for cell in map_cells([first])]
+    captions = [panel.caption for panel in map_panels([first])]
     assert captions == ["0", "1: all 0"]
 
 
@@ -146,19 +152,21 @@ def test_the_limit_says_what_is_left_out_and_layers_can_be_chosen() -> None:
     values = probe.all_values(some_inputs(probe))
     maps = layer_maps(probe.trained.model.trace, values, ["conv2", "1"])
     assert [one.step.name for one in maps] == ["conv2", "conv1"]
-    cells = list(map_cells(maps, limit=5))
-    assert len(cells) == 5 + 4
-    assert cells[0].heading.endswith(": the first 5 of 6 channels")
+    panels = map_panels(maps, limit=5)
+    assert len(panels) == 5 + 4
+    assert panels[0].heading.endswith(": the first 5 of 6 channels")
 
 
-def test_series_and_vectors_are_pictures_too() -> None:
+def test_series_are_lines_and_vectors_are_bars() -> None:
     probe = probe_of("input 12x2, conv 3 3 tanh, gap, dense 7 relu, dense 2 softmax")
     sample = some_inputs(probe)
-    cells = list(map_cells(layer_maps(probe.trace, probe.all_values(sample))))
-    assert cells[0].pixels.shape == (3, 10)  # channels down, time to the right
-    assert cells[2].pixels.shape == (3, 3)
+    panels = map_panels(layer_maps(probe.trace, probe.all_values(sample)))
+    assert [panel.form for panel in panels] == ["lines", "bars", "bars", "bars"]
+    assert panels[0].values.shape == (10, 3)
+    assert panels[2].values.shape == (7,)
+    shown = sample_panel(probe, sample[0], "the input")
+    assert (shown.form, shown.values.shape) == ("lines", (12, 2))
     assert sample_picture(probe, sample[0]).shape == (2, 12, 3)
-    assert_array_equal([[1, 2], [3, 0]], near_square(np.array([1, 2, 3])))
 
 
 FIELDS = [
@@ -173,7 +181,7 @@ def test_cells_outside_the_drawn_field_change_nothing_and_its_corners_do(
     notation: str, layer: str, cell: tuple[int, int]
 ) -> None:
     trace = parse_notation(notation).trace()
-    (top, bottom), (left, right) = field_of(trace, layer, cell)
+    (top, bottom), (left, right) = input_rectangle(trace, layer, cell)
     probe = probe_of(notation.replace("maxpool", "avgpool") + ", gap, dense 2 softmax")
     step = probe.trace.step(layer.replace("maxpool", "avgpool"))
     seed = np.zeros(step.output_shape, np.float32)
@@ -184,23 +192,28 @@ def test_cells_outside_the_drawn_field_change_nothing_and_its_corners_do(
 
 
 def test_the_drawing_keeps_the_field_and_dims_the_rest() -> None:
-    picture = np.full((6, 8, 3), 100, np.uint8)
-    drawn = draw_field(picture, ((1, 3), (2, 2)), scale=10)
-    assert drawn.shape == (60, 80, 3)
-    frame = (drawn == FRAME).all(axis=2)
-    rows, columns = np.nonzero(frame)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 39, 20, 29)
-    assert (drawn[15, 25] == 100).all()
-    assert (drawn[0, 0] == 35).all()
-    everywhere = draw_field(picture, (None, (0, 1)), scale=10)
-    assert (everywhere == 35).all()  # only padding is seen: no frame
+    trace = parse_notation("input 6x8x1, conv 2 3").trace()
+    fed = np.full((6, 8, 3), 100, np.uint8)
+    panel = field_panel(trace, trace.step("conv1"), "1,2", ((1, 3), (2, 4)), fed)
+    assert panel.box == (1, 2, 3, 3)
+    assert (panel.pixels[1:4, 2:5] == 100).all()
+    outside = panel.pixels.copy()
+    outside[1:4, 2:5] = 35
+    assert (outside == 35).all()
+    assert panel.caption == "cell 1,2 of conv1 sees this of the input 6x8x1"
+    grid = field_panel(trace, trace.step("conv1"), "0,0", ((0, 2), (0, 2)), None)
+    assert len(np.unique(grid.pixels[:3, :3])) == 2  # single cells can be told apart
+    everywhere = field_panel(trace, trace.step("conv1"), "0,0", (None, (0, 1)), fed)
+    assert (everywhere.pixels == 35).all()  # only padding is seen
+    assert everywhere.box is None
 
 
 def test_fields_are_of_maps_over_pictures() -> None:
+    mnist, series = network("mnist").trace(), parse_notation("input 20x3, conv 2 3").trace()
     with pytest.raises(InputError, match="gives 32, no map"):
-        field_of(network("mnist").trace(), "dense1", (0,))
+        field_panel(mnist, mnist.step("dense1"), "0", ((0, 27), (0, 27)), None)
     with pytest.raises(InputError, match="is no picture"):
-        field_of(parse_notation("input 20x3, conv 2 3").trace(), "conv1", (0,))
+        field_panel(series, series.step("conv1"), "0", ((0, 2),), None)
 
 
 def test_ascent_on_a_linear_score_goes_to_the_limit_of_each_sign() -> None:
@@ -258,14 +271,14 @@ def test_units_excited_rise_shallow_to_deep() -> None:
     ]  # fmt: skip
     found = [one for some in layers for one in excite(probe, some, Ascent(steps=40))]
     assert all(one.after > one.before for one in found)
-    cells = excited_cells(probe, found)
-    assert [cell.heading for cell in cells if cell.heading] == [
+    panels = excited_panels(probe, found)
+    assert [panel.heading for panel in panels if panel.heading] == [
         "conv1, field 3x3",
         "conv2, field 8x8",
         "dense1, field the whole input",
         "dense2, field the whole input",
     ]
-    assert cells[-1].caption.startswith("c: ")
+    assert panels[-1].caption.startswith("c: ")
     with pytest.raises(UsageError, match=r"no channel 6\. Use 0 to 5"):
         units_of(probe, [("conv2", 6)], limit=8)
     bare = probe_of("input 4x4x2, gap, softmax")
@@ -294,25 +307,3 @@ def test_a_sample_looks_as_it_was_stored() -> None:
 def test_volumes_cannot_be_drawn() -> None:
     with pytest.raises(InputError, match="volumes"):
         by_cell(np.zeros((2, 2, 2, 1)), "sum")
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9))
-def test_heat_grows_lighter_with_the_value(values: list[float]) -> None:
-    row = np.array([sorted(values)])
-    luma = heat(row)[0].astype(float) @ np.array([0.299, 0.587, 0.114])
-    assert (np.diff(luma) >= -1).all()
-
-
-def test_signs_have_their_colors_and_clear_places_stay() -> None:
-    values = np.array([[-1.0, 0.0, 1.0]])
-    blue, white, red = signed(values)[0].astype(int)
-    assert blue[2] > blue[0]
-    assert red[0] > red[2]
-    assert white.min() > 240
-    picture = np.full((1, 3, 3), 200, np.uint8)
-    negative, clear, positive = overlay(picture, values, with_signs=True)[0].astype(int)
-    assert negative[2] > negative[0]
-    assert positive[0] > positive[2]
-    assert (clear == 120).all()
-    assert (overlay(picture, np.zeros((1, 3))) == 120).all()

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from convcli.report import Column, Report
-from convcli.report.chart import Line, line_chart, matrix_chart, round_ticks
+from convcli.report.chart import Chart, Line, Matrix, ink_on, line_chart, matrix_chart, round_ticks
 from convcli.report.document import Document, Figure, Gallery, Picture, Section, render_document
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -21,7 +21,7 @@ def parse(text: str) -> ET.Element:
 
 
 def test_a_line_goes_through_its_points() -> None:
-    chart = parse(line_chart("t", [Line("a", (0, 1, 2), (0, 10, 5))], x_label="x", y_label="y"))
+    chart = parse(line_chart(Chart("t", (Line("a", (0, 1, 2), (0, 10, 5)),), "x", "y")))
     line = chart.find(f".//{SVG}polyline")
     assert line is not None
     points = [tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()]
@@ -33,17 +33,17 @@ def test_a_line_goes_through_its_points() -> None:
 
 def test_what_is_not_finite_is_left_out_and_nothing_is_an_empty_chart() -> None:
     lines = [Line("a", (1, 2, 3), (1.0, math.nan, 2.0)), Line("b", (1,), (math.inf,))]
-    chart = line_chart("t", lines, x_label="x", y_label="y")
+    chart = line_chart(Chart("t", tuple(lines), "x", "y"))
     assert "nan" not in chart
     assert "inf" not in chart
     assert chart.count("<polyline") == 1
-    parse(line_chart("t", [], x_label="x", y_label="y"))
-    parse(line_chart("t", [Line("one", (1,), (0.0,))], x_label="x", y_label="y"))
+    parse(line_chart(Chart("t", (), "x", "y")))
+    parse(line_chart(Chart("t", (Line("one", (1,), (0.0,)),), "x", "y")))
 
 
 def test_labels_of_lines_that_end_together_do_not_overlap() -> None:
     lines = [Line(f"run {n}", (1, 2), (0.5, 0.9)) for n in range(5)]
-    chart = parse(line_chart("t", lines, x_label="x", y_label="y"))
+    chart = parse(line_chart(Chart("t", tuple(lines), "x", "y")))
     heights = [
         float(text.attrib["y"])
         for text in chart.iter(f"{SVG}text")
@@ -61,12 +61,44 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
 
 
 def test_the_matrix_names_every_cell() -> None:
-    chart = parse(matrix_chart("Confusion", [[3, 1], [0, 4]], ["<cat>", "dog & co"]))
+    chart = parse(matrix_chart(Matrix("Confusion", [[3, 1], [0, 4]], ["<cat>", "dog & co"])))
     titles = [title.text for title in chart.iter(f"{SVG}title")]
     assert "true <cat>, predicted dog & co: 1" in titles
     description = chart.find(f"{SVG}desc")
     assert description is not None
     assert description.text == "7 of 8 on the diagonal"
+
+
+def luminance(color: str) -> float:
+    """Return WCAG 2's relative luminance of #rrggbb."""
+    levels = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in levels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_text_stands_out_from_every_shade_and_one_mistake_of_1000_is_seen() -> None:
+    counts = [[999 - wrong, wrong] for wrong in range(0, 999, 7)]
+    matrix = Matrix("m", [row if row[1] else [999, 1] for row in counts], [""] * len(counts))
+    assert min(contrast(cell.color, cell.ink) for cell in matrix.cells()) >= 4.5
+    grays = [f"#{level:02x}{level:02x}{level:02x}" for level in range(256)]
+    assert min(contrast(gray, ink_on(gray)) for gray in grays) >= 4.5
+    cells = matrix.cells()
+    assert (cells[1].count, cells[1].texts) == (1, ("1", "0.1%"))
+    assert contrast(cells[1].color, "#ffffff") > 1.1
+    mixed = Matrix("m", [[1, 0], [0, 1]], "ab").cells()
+    assert contrast(mixed[1].color, "#ffffff") < 1.05
+
+
+def test_hovering_tells_every_value() -> None:
+    lines = (Line("training", (1, 2), (0.5, 0.25)),)
+    chart = parse(line_chart(Chart("t", lines, "epoch", "accuracy", percent=True)))
+    told = [title.text for title in chart.iter(f"{SVG}title")]
+    assert told[1:] == ["training, epoch 1: 50.00%", "training, epoch 2: 25.00%"]
 
 
 def test_a_document_needs_nothing_else() -> None:
@@ -75,7 +107,7 @@ def test_a_document_needs_nothing_else() -> None:
     )
     figures = (
         Figure("A dot.", b"\x89PNG"),
-        Figure("A line.", line_chart("c", [], x_label="", y_label="")),
+        Figure("A line.", line_chart(Chart("c", (), "", ""))),
     )
     sections = (Section("Tables", ("Words.", table)), Section("Figures", figures))
     page = render_document(Document("Title", "Lead", sections))
@@ -91,18 +123,18 @@ def test_a_document_needs_nothing_else() -> None:
 
 def test_a_marked_place_stands_at_its_epoch() -> None:
     lines = [Line("a", (1, 2, 3), (3.0, 1.0, 2.0))]
-    chart = parse(line_chart("t", lines, x_label="x", y_label="y", mark=(2, "best <2>")))
+    chart = parse(line_chart(Chart("t", tuple(lines), "x", "y", mark=(2, "best <2>"))))
     mark = next(e for e in chart.iter(f"{SVG}line") if e.attrib["class"] == "mark")
     points = chart.find(f".//{SVG}polyline").attrib["points"].split()
     assert mark.attrib["x1"] == points[1].split(",")[0]
     assert "best <2>" in [text.text for text in chart.iter(f"{SVG}text")]
-    outside = line_chart("t", lines, x_label="x", y_label="y", mark=(9, "never"))
+    outside = line_chart(Chart("t", tuple(lines), "x", "y", mark=(9, "never")))
     assert "never" not in outside
 
 
 def test_equal_ratios_are_equally_far_apart() -> None:
     lines = [Line("a", (100, 1000, 10_000), (0.0, 0.5, 1.0))]
-    chart = parse(line_chart("t", lines, x_label="x", y_label="y", log_x=True))
+    chart = parse(line_chart(Chart("t", tuple(lines), "x", "y", log_x=True)))
     places = [float(dot.attrib["cx"]) for dot in chart.iter(f"{SVG}circle")]
     assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
     assert {"100", "1 k", "10 k"} <= {text.text for text in chart.iter(f"{SVG}text")}
@@ -113,7 +145,7 @@ def test_dashes_and_lines_without_a_label() -> None:
         Line("behind", (1, 2), (0, 1), dashed=True, color=3, labeled=False),
         Line("before", (1, 2), (1, 0), color=3),
     ]
-    chart = parse(line_chart("t", lines, x_label="x", y_label="y"))
+    chart = parse(line_chart(Chart("t", tuple(lines), "x", "y")))
     behind, before = chart.iter(f"{SVG}polyline")
     assert behind.attrib["stroke"] == before.attrib["stroke"]
     assert "stroke-dasharray" in behind.attrib
@@ -124,7 +156,7 @@ def test_dashes_and_lines_without_a_label() -> None:
 
 
 def test_epochs_have_whole_numbers() -> None:
-    chart = parse(line_chart("t", [Line("a", (1, 2, 3), (1, 2, 3))], x_label="epoch", y_label="y"))
+    chart = parse(line_chart(Chart("t", (Line("a", (1, 2, 3), (1, 2, 3)),), "epoch", "y")))
     low = max(float(text.attrib.get("y", 0)) for text in chart.iter(f"{SVG}text"))
     along = [t.text for t in chart.iter(f"{SVG}text") if float(t.attrib.get("y", 0)) == low - 18]
     assert along == ["1", "2", "3"]
@@ -132,7 +164,7 @@ def test_epochs_have_whole_numbers() -> None:
 
 def test_many_labels_stay_on_the_chart() -> None:
     lines = [Line(f"run {n}", (1, 2), (0.5, 0.1)) for n in range(40)]
-    chart = parse(line_chart("t", lines, x_label="x", y_label="y"))
+    chart = parse(line_chart(Chart("t", tuple(lines), "x", "y")))
     heights = sorted(
         float(text.attrib["y"])
         for text in chart.iter(f"{SVG}text")
