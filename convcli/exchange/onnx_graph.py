@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from math import prod
@@ -31,7 +31,7 @@ MAX_CELLS = 2**28
 
 MALFORMED = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError,
-    MemoryError, RecursionError, NotImplementedError,
+    MemoryError, RecursionError, NotImplementedError, RuntimeError,
 )  # fmt: skip
 """What attributes of the wrong type or number end in; the checker of ONNX does not see them all."""
 
@@ -95,7 +95,7 @@ def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> 
             from onnx.inliner import inline_local_functions
 
             model = inline_local_functions(model)
-    except (DecodeError, RuntimeError, *MALFORMED) as problem:
+    except (DecodeError, *MALFORMED) as problem:
         raise InputError("this is no ONNX model.") from problem
     if not model.graph.node:
         raise InputError("this is no ONNX model, or one without operators.")
@@ -251,139 +251,35 @@ def _modern(nodes: Iterable[Any], constants: dict[str, Array]) -> Iterator[Node]
         )
 
 
-def _constant(node: Node) -> Array:
-    from onnx import numpy_helper
-
-    for kind in ("value_float", "value_int", "value_floats", "value_ints"):
-        if kind in node.attributes:
-            given = np.asarray(node.attributes[kind])
-            return given.astype(np.float32) if given.dtype.kind == "f" else given
-    return np.asarray(numpy_helper.to_array(node.attributes["value"]))
-
-
-def _filled(node: Node, shape: Array) -> Array:
-    from onnx import numpy_helper
-
-    value = node.get("value")
-    fill = np.zeros(1, np.float32) if value is None else numpy_helper.to_array(value)
-    return np.broadcast_to(fill, tuple(map(int, shape)))
-
-
-def _cast(node: Node, x: Array) -> Array:
-    from onnx import helper
-
-    dtype = helper.tensor_dtype_to_np_dtype(node.attributes["to"])
-    return x.astype(np.float32 if dtype.kind not in "iub" else dtype)
-
-
-def _reshaped(node: Node, x: Array, shape: Array) -> Array:
-    keep = not node.get("allowzero", 0)
-    target = [x.shape[i] if size == 0 and keep else int(size) for i, size in enumerate(shape)]
-    return x.reshape(target)
-
-
-def _axes(axes: Array | None) -> tuple[int, ...] | None:
-    return None if axes is None else tuple(int(axis) for axis in np.ravel(axes))
-
-
-def _squeezed(_: Node, x: Array, axes: Array | None = None) -> Array:
-    return np.squeeze(x, _axes(axes))
-
-
-def _unsqueezed(_: Node, x: Array, axes: Array) -> Array:
-    return np.expand_dims(x, _axes(axes) or ())
-
-
-def _flattened(node: Node, x: Array) -> Array:
-    axis = node.get("axis", 1)
-    axis += x.ndim if axis < 0 else 0
-    return x.reshape(prod(x.shape[:axis]), -1)
-
-
-def _sliced(
-    _: Node,
-    x: Array,
-    starts: Array,
-    ends: Array,
-    axes: Array | None = None,
-    steps: Array | None = None,
-) -> Array:
-    cuts = [slice(None)] * x.ndim
-    chosen = range(len(starts)) if axes is None else axes
-    strides = [1] * len(starts) if steps is None else steps
-    for axis, start, end, step in zip(chosen, starts, ends, strides, strict=True):
-        stop = None if end < -x.shape[int(axis)] else int(end)
-        cuts[int(axis)] = slice(int(start), stop, int(step))
-    return x[tuple(cuts)]
-
-
-def _reduced(function: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda node, x, axes=None: np.asarray(
-        function(x, axis=_axes(axes), keepdims=bool(node.get("keepdims", 1)))
-    )
-
-
-def _divided(_: Node, x: Array, y: Array) -> Array:
-    whole = x.dtype.kind in "iu"
-    return np.asarray(np.trunc(x / y).astype(x.dtype) if whole else x / y)
-
-
-MOVES: dict[str, Callable[..., Array]] = {
-    "Identity": lambda _, x: x,
-    "Transpose": lambda node, x: x.transpose(node.get("perm")),
-    "Reshape": _reshaped,
-    "Flatten": _flattened,
-    "Squeeze": _squeezed,
-    "Unsqueeze": _unsqueezed,
-    "Slice": _sliced,
-    "Gather": lambda node, x, i: np.take(x, i, axis=node.get("axis", 0)),
-}
+MOVES = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather")
 """Operators that move numbers and calculate none: on stored arrays, and on the cells of maps."""
 
-FOLDS: dict[str, Callable[..., Array]] = {
-    **MOVES,
-    "Constant": _constant,
-    "ConstantOfShape": _filled,
-    "Cast": _cast,
-    "Shape": lambda node, x: np.array(x.shape[node.get("start", 0) : node.get("end")], np.int64),
-    "Size": lambda _, x: np.array(x.size),
-    "Concat": lambda node, *parts: np.concatenate(parts, axis=node.get("axis", 1)),
-    "Expand": lambda _, x, s: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(map(int, s)))),
-    "Range": lambda _, start, stop, step: np.arange(start, stop, step),
-    "Where": lambda _, holds, x, y: np.asarray(np.where(holds, x, y)),
-    "Equal": lambda _, x, y: x == y,
-    "Less": lambda _, x, y: x < y,
-    "Not": lambda _, x: ~x,
-    "Mod": lambda _, x, y: np.mod(x, y),
-    "Add": lambda _, x, y: x + y,
-    "Sub": lambda _, x, y: x - y,
-    "Mul": lambda _, x, y: x * y,
-    "Div": _divided,
-    "Pow": lambda _, x, y: np.asarray(np.power(x, y), x.dtype),
-    "Neg": lambda _, x: -x,
-    "Sqrt": lambda _, x: np.sqrt(x),
-    "Exp": lambda _, x: np.exp(x),
-    "Reciprocal": lambda _, x: 1 / x,
-    "Floor": lambda _, x: np.floor(x),
-    "Ceil": lambda _, x: np.ceil(x),
-    "ReduceSum": _reduced(np.sum),
-    "ReduceProd": _reduced(np.prod),
-    "ReduceMean": _reduced(np.mean),
-    "ReduceL2": _reduced(lambda x, **axes: np.sqrt(np.sum(x * x, **axes))),
-}
+FOLDS = {
+    *MOVES, "Constant", "ConstantOfShape", "Cast", "CastLike", "Shape", "Size", "Concat", "Expand",
+    "Tile", "Range", "Where", "Equal", "Less", "Greater", "Not", "And", "Or", "Mod", "Min", "Max",
+    "Add", "Sub", "Mul", "Div", "Pow", "Neg", "Abs", "Sqrt", "Exp", "Log", "Reciprocal", "Floor",
+    "Ceil", "ReduceSum", "ReduceProd", "ReduceMean", "ReduceL2", "ReduceMax", "ReduceMin",
+}  # fmt: skip
 """Operators that are calculated at once where all they read is stored."""
 
 
-def folded(node: Node, given: list[Array | None]) -> Array:
+def folded(node: Node, given: Sequence[Array | None]) -> Array:
     """Return what an operator of `FOLDS` makes of stored arrays, None for those left out.
 
     Raises:
         InputError: the result would be absurdly large.
     """
+    from onnx import helper
+    from onnx.reference import ReferenceEvaluator
+
     if _numbers(node.op, [part for part in given if part is not None]) > MAX_CELLS:
         raise InputError(f"{node.where}: it makes more than {MAX_CELLS:,} numbers.")
+    names = ["" if part is None else f"x{index}" for index, part in enumerate(given)]
+    made = helper.make_node(node.op, names, ["y"], **node.attributes)
+    feeds = {name: part for name, part in zip(names, given, strict=True) if name}
     with np.errstate(all="ignore"):
-        return np.asarray(FOLDS[node.op](node, *given))
+        found = np.asarray(ReferenceEvaluator(made).run(None, feeds)[0])
+    return found if found.dtype.kind in "iubf" else found.astype(np.float32)
 
 
 def _numbers(op: str, given: list[Array]) -> float:
@@ -397,8 +293,10 @@ def _numbers(op: str, given: list[Array]) -> float:
         return float(prod(np.broadcast_shapes(given[0].shape, tuple(map(int, given[1])))))
     if op == "Gather":
         return float(given[0].size * given[1].size // given[0].shape[0])
-    elementwise = op in {"Add", "Sub", "Mul", "Div", "Pow", "Where", "Equal", "Less", "Mod"}
-    return float(prod(np.broadcast_shapes(*(part.shape for part in given)))) if elementwise else 0
+    if op == "Tile":
+        return float(given[0].size * prod(map(int, given[1])))
+    moves = op in {*MOVES, "Concat", "Shape", "Constant"} or op.startswith("Reduce")
+    return 0 if moves else float(prod(np.broadcast_shapes(*(part.shape for part in given))))
 
 
 def _fold(graph: Graph) -> None:
@@ -492,7 +390,7 @@ def _fused(graph: Graph, made: dict[str, Node], node: Node, op: str, text: str) 
         return None
     settings: dict[str, Any] = {}
     if "axes" in bound:
-        settings["axes"] = _axes(graph.constants[bound["axes"]])
+        settings["axes"] = [int(axis) for axis in np.ravel(graph.constants[bound["axes"]])]
         settings["epsilon"] = graph.constants[bound["eps"]].item()
     if "ones" in bound:
         behind = (n for n in _upwards(made, node) if n.op == "InstanceNormalization")
