@@ -114,8 +114,6 @@ class Output:
 
         if self.table is not None:
             report = report.table(self.table)
-        elif self.format == "csv":
-            report = report.main()
         emit(report, self.format)
 
     def emit_summary(self, report: Report) -> None:

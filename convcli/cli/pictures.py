@@ -190,7 +190,7 @@ def _explain(
     from convcli.imaging.batch import find_sources
     from convcli.imaging.explanation import explain_frame
     from convcli.option import parse_place
-    from convcli.present.pixel import explanation_report
+    from convcli.present.sums import explanation_report
 
     sources = find_sources(inputs)
     if len(sources) != 1:

@@ -109,9 +109,9 @@ class Probe:
         """Return a step's values and the gradient of sum(seed * logits) with respect to them."""
         passed = self.run(inputs)
         whole = np.broadcast_to(seed, passed.output.shape).astype(inputs.dtype)
-        arrived = passed.upstream({len(self.trace.steps): whole})
+        upstream = passed.upstream({len(self.trace.steps): whole})
         values = passed.values[step.index]
-        return values, arrived.get(step.index, np.zeros_like(values))
+        return values, upstream.get(step.index, np.zeros_like(values))
 
     def class_index(self, name: str | None, inputs: Values) -> int:
         """Return the number of a class by name or number; the likeliest for the first sample."""

@@ -64,7 +64,7 @@ class Backward:
         forward: how the cell came about.
         label: index of the class that is taken for the truth.
         loss: cross-entropy in nats, -log of that class' probability.
-        arrived: dloss/doutput of the cell.
+        upstream: dloss/doutput of the cell.
         slope: derivative of the activation at the cell.
         shares: what it hands on to each of its inputs and weights.
     """
@@ -72,14 +72,14 @@ class Backward:
     forward: Forward
     label: int
     loss: float
-    arrived: float
+    upstream: float
     slope: float
     shares: tuple[Share, ...]
 
     @property
     def delta(self) -> float:
         """Dloss/d(number before the activation): what goes to inputs and weights."""
-        return self.arrived * self.slope
+        return self.upstream * self.slope
 
 
 def forward_unit(
@@ -116,10 +116,10 @@ def backward_unit(
     seed = probabilities.copy()
     seed[label] -= 1
     _, slopes = probe.slopes_at(inputs[:1], forward.step, probe.seed(seed))
-    arrived = float(slopes[0][forward.place])
+    upstream = float(slopes[0][forward.place])
     slope = _derivative(forward.step.activation, forward.before)
-    shares = tuple(_shares(forward, arrived * slope))
-    return Backward(forward, label, -math.log(probabilities[label]), arrived, slope, shares)
+    shares = tuple(_shares(forward, upstream * slope))
+    return Backward(forward, label, -math.log(probabilities[label]), upstream, slope, shares)
 
 
 def _cell(probe: Probe, layer: str, place: tuple[int, ...], channel: int) -> tuple[Step, Place]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli.errors import UsageError
-from convcli.report import Column, Report
+from convcli.report import Report, tabulate
+from convcli.report.value import as_text
 
 if TYPE_CHECKING:
     from convcli.data import Dataset
@@ -20,18 +21,21 @@ def names_report() -> Report:
     """Return the sets that have names: what they are, and where each is."""
     from convcli.data.published import PUBLISHED, VARIABLE, cache_folder, own_folder
 
-    rows = []
+    records: list[dict[str, str | None]] = []
     for item in PUBLISHED.values():
         own, cached = own_folder(item.name), cache_folder(item.name)
         place = own or (cached if cached.is_dir() else None)
-        rows.append((item.name, item.source, None if place is None else str(place)))
-    rows.append(("digits", "made on the spot from stroke models; no file, no network", None))
-    notes = (
+        records.append(
+            {"name": item.name, "source": item.source, "place": str(place) if place else None}
+        )
+    made = "made on the spot from stroke models; no file, no network"
+    records.append({"name": "digits", "source": made, "place": None})
+    note = (
         f"A set is looked for in ${VARIABLE}/NAME, then in {cache_folder('NAME')}, "
-        "and downloaded if it is in neither.",
+        "and downloaded if it is in neither."
     )
-    columns = (Column("name", "name"), Column("source", "source"), Column("place", "here in"))
-    return Report("", columns, tuple(rows), notes=notes)
+    columns = {"name": "Name", "source": "Source", "place": "Here in"}
+    return tabulate(records, columns, notes=[note])
 
 
 def description(data: Dataset, findings: tuple[Finding, ...] | None) -> Report:
@@ -39,83 +43,62 @@ def description(data: Dataset, findings: tuple[Finding, ...] | None) -> Report:
     from convcli.data.checks import summarize
 
     summaries = summarize(data)
-    columns = (
-        Column("class", "class"),
-        *(Column(item.name, item.name, "right") for item in summaries),
-    )
-    rows = tuple(
-        (name, *(item.counts[label] for item in summaries))
+    classes = [
+        {"name": name} | {item.name: item.counts[label] for item in summaries}
         for label, name in enumerate(data.class_names)
-    )
-    totals = ("total", *(sum(item.counts) for item in summaries))
+    ]
     kind = str(data.train.samples.dtype)
-    shape = "x".join(map(str, data.sample_shape))
     size = sum(split.samples.nbytes for split in data.splits().values())
     document: dict[str, Any] = {
         "name": data.name,
         "provenance": data.provenance,
-        "sample_shape": list(data.sample_shape),
+        "sample_shape": data.sample_shape,
         "dtype": kind,
         "bytes": size,
-        "channels": list(data.channel_names),
-        "classes": [
-            {"name": name} | {item.name: item.counts[label] for item in summaries}
-            for label, name in enumerate(data.class_names)
-        ],
+        "channels": data.channel_names,
+        "classes": classes,
         "splits": {
-            item.name: {
-                "n": sum(item.counts),
-                "mean": list(item.means),
-                "deviation": list(item.deviations),
-            }
+            item.name: {"n": sum(item.counts), "mean": item.means, "deviation": item.deviations}
             for item in summaries
         },
-        "notes": list(data.notes),
+        "notes": data.notes,
     }
     parts = [_moments(data, summaries)]
     if findings is not None:
-        document["checks"] = [
-            {"check": item.check, "failed": item.failed, "count": item.count, "text": item.text}
-            for item in findings
-        ]
         parts.append(_checks(findings))
-    return Report(
-        f"{data.name}: {shape} {kind}, {data.classes} classes",
-        columns,
-        rows,
-        totals=totals,
+        document["checks"] = parts[-1].document
+    headers = {item.name: item.name.capitalize() for item in summaries}
+    return tabulate(
+        classes,
+        {"name": "Class", **headers},
+        title=f"{data.name}: {as_text(data.sample_shape)} {kind}, {data.classes} classes",
+        totals={"name": "total"} | {item.name: sum(item.counts) for item in summaries},
         notes=(f"{data.provenance}.", f"{size:,} bytes in memory.", *data.notes),
         document=document,
-        parts=tuple(parts),
+        parts=parts,
     )
 
 
 def _moments(data: Dataset, summaries: tuple[Any, ...]) -> Report:
-    columns = (
-        Column("split", "split"),
-        Column("channel", "channel"),
-        Column("mean", "mean", "right"),
-        Column("deviation", "deviation", "right"),
-    )
-    rows = []
-    for item in summaries:
-        names = data.channel_names or tuple(str(number) for number in range(len(item.means)))
-        pairs = zip(names, item.means, item.deviations, strict=True)
-        rows += [(item.name, name, mean, deviation) for name, mean, deviation in pairs]
-    return Report("Values", columns, tuple(rows))
+    records = [
+        {"split": item.name, "channel": name, "mean": mean, "deviation": deviation}
+        for item in summaries
+        for name, mean, deviation in zip(
+            data.channel_names or map(str, range(len(item.means))),
+            item.means,
+            item.deviations,
+            strict=True,
+        )
+    ]
+    columns = {"split": "Split", "channel": "Channel", "mean": "Mean", "deviation": "Deviation"}
+    return tabulate(records, columns, title="Values", name="values")
 
 
 def _checks(findings: tuple[Finding, ...]) -> Report:
     if not findings:
-        return Report("", (), (), notes=("Checks: nothing found.",))
-    columns = (
-        Column("check", "check"),
-        Column("failed", "failed"),
-        Column("count", "count", "right"),
-        Column("text", "what"),
-    )
-    rows = tuple((item.check, item.failed, item.count, item.text) for item in findings)
-    return Report("Checks", columns, rows)
+        return Report("", (), (), notes=("Checks: nothing found.",), document=[])
+    columns = {"check": "Check", "failed": "Failed", "count": "Count", "text": "What"}
+    return tabulate(findings, columns, title="Checks", name="checks")
 
 
 def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:

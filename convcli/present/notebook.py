@@ -107,6 +107,7 @@ def _evaluation(found: Evaluation) -> str:
 
 
 CARDS: dict[str, Callable[[Any], str]] = {
+    "Report": render_table,
     "Network": _network,
     "Trace": _trace,
     "Kernel": _kernel,

@@ -15,7 +15,7 @@ from convcli.report import Column, Report
 from convcli.report.chart import line_chart
 from convcli.report.document import GENERATOR, Block, Document, Figure, Section, render_document
 from convcli.report.numbers import as_seconds, percent
-from convcli.report.records import figure
+from convcli.report.value import figure
 
 if TYPE_CHECKING:
     from convcli.data import Dataset, ProgressCallback

@@ -3,53 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from convcli.report import Column, Report
-from convcli.sums import Sum
+from convcli.report import Column, Report, tabulate
+from convcli.sums import Sum, Term
 
 if TYPE_CHECKING:
+    from convcli.imaging.explanation import Explanation
     from convcli.inspect.arithmetic import AdamStep, PoolingWindow, Sliding, SoftmaxLoss
     from convcli.inspect.unit import Backward, Forward, Share
 
 PATCHES_SHOWN = 16
 
-PRODUCTS = (
-    Column("place", "from"),
-    Column("value", "value", "right"),
-    Column("weight", "weight", "right"),
-    Column("product", "product", "right"),
-)
 
-
-def place_text(place: tuple[int, ...] | None) -> str:
+def place_text(place: Sequence[int] | str | None) -> str:
     """Return a place with commas, `padding` for None.
 
     >>> place_text((3, 4)), place_text(None)
     ('3,4', 'padding')
     """
+    if isinstance(place, str):
+        return place
     return "padding" if place is None else ",".join(map(str, place))
 
 
+FROM = Column("from", "From", text=place_text)
+PRODUCTS: dict[str, str | Column] = {
+    "from": FROM,
+    "value": Column("value", "Value", "right", lambda value: "" if value is None else f"{value:g}"),
+    "weight": Column(
+        "weight", "Weight", "right", lambda weight: "" if weight is None else f"{weight:g}"
+    ),
+    "product": Column("product", "Product", "right", "{:g}".format),
+}
+
+
 def sum_document(value: Sum) -> dict[str, Any]:
-    terms = [
-        {
-            "value": term.value,
-            "weight": term.weight,
-            "product": term.product,
-            "from": None if term.place is None else list(term.place),
-        }
-        for term in value.terms
-    ]
+    terms = [_term(term) for term in value.terms]
     return {"name": value.name, "terms": terms, "bias": value.bias, "sum": value.total}
+
+
+def _term(term: Term) -> dict[str, Any]:
+    return {
+        "value": term.value,
+        "weight": term.weight,
+        "product": term.product,
+        "from": term.place,
+    }
 
 
 def sum_report(
     value: Sum,
     document: Any = None,
-    parts: tuple[Report, ...] = (),
-    notes: tuple[str, ...] = (),
+    parts: Sequence[Report] = (),
+    notes: Sequence[str] = (),
     *,
     most: int | None = None,
 ) -> Report:
@@ -62,20 +70,24 @@ def sum_report(
         notes: sentences below.
         most: only so many terms, the largest products first, and one row for all others.
     """
-    terms: Sequence[Any] = value.terms
+    terms: Sequence[Term] = value.terms
     rest = []
     if most is not None and len(terms) > most:
         terms = sorted(terms, key=lambda term: -abs(term.product))
         others = terms[most:]
-        rest = [(f"{len(others)} others", None, None, sum(term.product for term in others))]
         terms = terms[:most]
-    rows = [(place_text(term.place), term.value, term.weight, term.product) for term in terms]
-    rows += rest
+        left = sum(term.product for term in others)
+        rest = [{"from": f"{len(others)} others", "product": left}]
     if value.bias:
-        rows.append(("bias", None, None, value.bias))
-    title = f"{value.name} = {value.total:g}"
-    return Report(
-        title, PRODUCTS, tuple(rows), ("sum", None, None, value.total), notes, document, parts
+        rest.append({"from": "bias", "product": value.bias})
+    return tabulate(
+        [*map(_term, terms), *rest],
+        PRODUCTS,
+        title=f"{value.name} = {value.total:g}",
+        totals={"from": "sum", "product": value.total},
+        notes=notes,
+        document=document,
+        parts=parts,
     )
 
 
@@ -109,26 +121,29 @@ def _grid(title: str, rows: list[list[float]], mark: tuple[int, int]) -> Report:
 
 
 def _product_report(
-    width: int,
-    patches: list[list[float]],
-    kernel_column: list[float],
-    offset: float,
+    width: int, patches: list[list[float]], kernel_column: list[float], offset: float
 ) -> Report:
     """Return the convolution as a matrix product: unrolled patches times the kernel column."""
-    columns = (Column("cell", "output"), Column("patch", "patch, row by row", "left", str))
-    rows = tuple(
-        (f"{index // width},{index % width}", "  ".join(f"{number:g}" for number in patch))
-        for index, patch in enumerate(patches[:PATCHES_SHOWN])
+
+    def row(numbers: list[float]) -> str:
+        return "  ".join(f"{number:g}" for number in numbers)
+
+    shown = patches[:PATCHES_SHOWN]
+    left = len(patches) - len(shown)
+    return tabulate(
+        [
+            {"cell": place_text(divmod(index, width)), "patch": row(patch)}
+            for index, patch in enumerate(shown)
+        ],
+        {"cell": "Output", "patch": "Patch, row by row"},
+        title=f"The same as a matrix product: {len(patches)}x{len(kernel_column)} times "
+        f"{len(kernel_column)}x1",
+        notes=[
+            *([f"... and {left} more rows; --format json has all."] if left else []),
+            f"times the kernel as a column: {row(kernel_column)}",
+            *([f"plus the kernel's offset of {offset:g}, the bias"] if offset else []),
+        ],
     )
-    left = len(patches) - len(rows)
-    notes = (
-        *((f"... and {left} more rows; --format json has all.",) if left else ()),
-        "times the kernel as a column: " + "  ".join(f"{number:g}" for number in kernel_column),
-        *((f"plus the kernel's offset of {offset:g}, the bias",) if offset else ()),
-    )
-    length = len(kernel_column)
-    title = f"The same as a matrix product: {len(patches)}x{length} times {length}x1"
-    return Report(title, columns, rows, None, notes)
 
 
 def pool_report(window: PoolingWindow, at: tuple[int, int], kind: str, gradient: float) -> Report:
@@ -152,15 +167,12 @@ def _window_report(
     notes: tuple[str, ...] = (),
 ) -> Report:
     """Return what a pooling window reads, and a number beside each cell."""
-    columns = (
-        Column("place", "from"),
-        Column("value", "value", "right"),
-        Column(what, what, "right"),
-    )
-    cells = list(zip(window.places, window.values, numbers, strict=True))
-    rows = tuple((place_text(place), value, number) for place, value, number in cells)
-    told = [{"from": list(p), "value": value, what: number} for p, value, number in cells]
-    return Report(title, columns, rows, None, notes, {**document, "cells": told})
+    cells = [
+        {"from": place, "value": value, what: number}
+        for place, value, number in zip(window.places, window.values, numbers, strict=True)
+    ]
+    columns: dict[str, str | Column] = {"from": FROM, "value": "Value", what: what.capitalize()}
+    return tabulate(cells, columns, title=title, notes=notes, document=document | {"cells": cells})
 
 
 def dense_report(unit: Sum, activation: str, output: float) -> Report:
@@ -170,44 +182,46 @@ def dense_report(unit: Sum, activation: str, output: float) -> Report:
 
 
 def softmax_report(step: SoftmaxLoss) -> Report:
-    columns = (
-        Column("class", "class", "right"),
-        Column("logit", "logit", "right"),
-        Column("exponential", "exp(logit - max)", "right"),
-        Column("probability", "probability", "right"),
-        Column("gradient", "gradient", "right"),
-    )
-    figures = step.logits, step.exponentials, step.probabilities, step.gradient
-    rows = tuple(zip(range(len(step.logits)), *figures, strict=True))
-    totals = (None, None, *(sum(one) for one in figures[1:]))
-    told = f"loss = -log({step.probabilities[step.target]:.4g}) = {step.loss:.4g}"
-    notes = (
-        f"{told} (class {step.target} is true)",
-        "gradient = probability - 1 for the true class, probability for the others.",
-    )
-    document = {
-        name: getattr(step, name)
-        for name in ("target", "loss", "logits", "probabilities", "gradient")
+    columns = {
+        "class": "Class",
+        "logit": "Logit",
+        "exponential": "exp(logit - max)",
+        "probability": "Probability",
+        "gradient": "Gradient",
     }
-    return Report("Softmax and cross-entropy", columns, rows, totals, notes, document)
+    numbers = step.logits, step.exponentials, step.probabilities, step.gradient
+    rows = zip(range(len(step.logits)), *numbers, strict=True)
+    sums = map(sum, numbers[1:])
+    told = f"loss = -log({step.probabilities[step.target]:.4g}) = {step.loss:.4g}"
+    return tabulate(
+        [dict(zip(columns, row, strict=True)) for row in rows],
+        columns,
+        title="Softmax and cross-entropy",
+        totals=dict(zip(("exponential", "probability", "gradient"), sums, strict=True)),
+        notes=(
+            f"{told} (class {step.target} is true)",
+            "gradient = probability - 1 for the true class, probability for the others.",
+        ),
+        document={
+            name: getattr(step, name)
+            for name in ("target", "loss", "logits", "probabilities", "gradient")
+        },
+    )
 
 
 def adam_report(steps: Sequence[AdamStep]) -> Report:
-    headers = {
-        "step": "step",
-        "gradient": "gradient",
-        "mean": "mean",
-        "square": "mean square",
-        "mean_corrected": "corrected",
-        "square_corrected": "corrected square",
-        "change": "change",
-        "weight": "weight",
+    columns = {
+        "step": "Step",
+        "gradient": "Gradient",
+        "mean": "Mean",
+        "square": "Mean square",
+        "mean_corrected": "Corrected",
+        "square_corrected": "Corrected square",
+        "change": "Change",
+        "weight": "Weight",
     }
-    columns = tuple(Column(key, header, "right") for key, header in headers.items())
-    records = [asdict(step) for step in steps]
-    rows = tuple(tuple(record[key] for key in headers) for record in records)
-    notes = ("change = -lr x corrected / (sqrt(corrected square) + epsilon)",)
-    return Report("Adam, step by step", columns, rows, None, notes, records)
+    note = "change = -lr x corrected / (sqrt(corrected square) + epsilon)"
+    return tabulate(steps, columns, title="Adam, step by step", notes=[note])
 
 
 def forward_report(found: Forward, terms: int) -> Report:
@@ -217,7 +231,7 @@ def forward_report(found: Forward, terms: int) -> Report:
     if isinstance(found.source, Sum):
         notes = [f"{activation}({found.before:.6g}) = {found.output:.6g}"] if activation else []
         document |= sum_document(found.source)
-        return sum_report(found.source, document, notes=tuple(notes), most=terms)
+        return sum_report(found.source, document, notes=notes, most=terms)
     title = f"{found.step.name}[{place_text(found.place)}] = {found.output:.6g}"
     return _window_report(title, found.source, "share", found.source.shares, document)
 
@@ -225,7 +239,7 @@ def forward_report(found: Forward, terms: int) -> Report:
 def _unit_document(found: Forward) -> dict[str, Any]:
     return {
         "layer": found.step.name,
-        "place": list(found.place),
+        "place": found.place,
         "before": found.before,
         "activation": found.step.activation,
         "output": found.output,
@@ -235,24 +249,19 @@ def _unit_document(found: Forward) -> dict[str, Any]:
 def backward_report(found: Backward, truth: str, terms: int) -> Report:
     """Return what the loss tells one number, and what that hands on; `terms` rows of it."""
     forward = found.forward
-    name = f"{forward.step.name}[{place_text(forward.place)}]"
-    shares = sorted(found.shares, key=_size)[:terms]
-    left = len(found.shares) - len(shares)
-    columns = [Column("place", "from"), Column("value", "value", "right")]
-    learns = any(share.to_weight is not None for share in shares)
-    if any(share.weight is not None for share in shares):
-        columns.append(Column("weight", "weight", "right"))
-    columns.append(Column("to_input", "to the input", "right"))
-    if learns:
-        columns.append(Column("to_weight", "to the weight", "right"))
-    keys = [column.key for column in columns[1:]]
-    rows = tuple(
-        (place_text(share.place), *(getattr(share, key) for key in keys)) for share in shares
-    )
     activation = forward.step.activation
+    shown = sorted(found.shares, key=_size)[:terms]
+    left = len(found.shares) - len(shown)
+    learns = any(share.to_weight is not None for share in shown)
+    columns: dict[str, str | Column] = {"from": FROM, "value": "Value"}
+    if any(share.weight is not None for share in shown):
+        columns["weight"] = "Weight"
+    columns["to_input"] = "To the input"
+    if learns:
+        columns["to_weight"] = "To the weight"
     notes = [
         f"The loss is {found.loss:.4g}: -log of the probability of {truth}.",
-        f"It tells this cell {found.arrived:.4g}"
+        f"It tells this cell {found.upstream:.4g}"
         + (f", times {found.slope:.4g}, the slope of {activation}." if activation else "."),
         f"So {found.delta:.4g} goes back: {_ways(found, learns=learns)}.",
         *([f"{left} smaller rows are left out; see --terms."] if left > 0 else []),
@@ -263,22 +272,18 @@ def backward_report(found: Backward, truth: str, terms: int) -> Report:
         **_unit_document(forward),
         "class": truth,
         "loss": found.loss,
-        "arrived": found.arrived,
+        "upstream": found.upstream,
         "slope": found.slope,
         "delta": found.delta,
-        "shares": [
-            {
-                "from": None if share.place is None else list(share.place),
-                "value": share.value,
-                "weight": share.weight,
-                "to_input": share.to_input,
-                "to_weight": share.to_weight,
-            }
-            for share in found.shares
-        ],
+        "shares": [_share(share) for share in found.shares],
     }
+    name = f"{forward.step.name}[{place_text(forward.place)}]"
     title = f"What {name} = {forward.output:.6g} hands back"
-    return Report(title, tuple(columns), rows, None, tuple(notes), document)
+    return tabulate(map(_share, shown), columns, title=title, notes=notes, document=document)
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {"from" if key == "place" else key: value for key, value in asdict(share).items()}
 
 
 def _ways(found: Backward, *, learns: bool) -> str:
@@ -294,3 +299,72 @@ def _ways(found: Backward, *, learns: bool) -> str:
 def _size(share: Share) -> float:
     """Return the sorting key that puts the largest gradients first."""
     return -max(abs(share.to_input), abs(share.to_weight or 0.0))
+
+
+# ---- one filtered pixel -------------------------------------------------------------------------
+
+
+def explanation_report(explanations: tuple[Explanation, ...]) -> Report:
+    """Return one table a component, the rule under the last one of each channel."""
+    first = explanations[0]
+    parts: list[Report] = []
+    for one in explanations:
+        tables = [_component_report(component, one.border) for component in one.components]
+        notes = _conclusion(one, len(explanations))
+        parts += [*tables[:-1], replace(tables[-1], notes=notes)]
+    title = f"Output pixel {first.row},{first.column}"
+    document = explanation_document(explanations)
+    return Report(title, (), (), parts=tuple(parts), document=document)
+
+
+def _component_report(component: Sum, border: str) -> Report:
+    def where(term: Term) -> str:
+        if term.place is None:
+            return f"beyond ({border})"
+        return place_text(term.place) + (f" ({border})" if term.is_beyond else "")
+
+    return tabulate(
+        [_term(term) | {"from": where(term)} for term in component.terms],
+        PRODUCTS,
+        title=component.name,
+        totals={"from": "sum", "product": component.total},
+    )
+
+
+def _conclusion(one: Explanation, count: int) -> tuple[str, ...]:
+    from convcli.imaging.explanation import channel_name
+    from convcli.imaging.matrices import number_text
+
+    name = "value" if one.channel is None else channel_name(one.channel, count)
+    converted = f"{one.value_range}: the pixel becomes {number_text(one.pixel)}"
+    return (f"{name}: {one.rule}", *([] if one.pixel == one.value else [converted]))
+
+
+def explanation_document(explanations: tuple[Explanation, ...]) -> dict[str, Any]:
+    """Return the agreed fields; for several channels `sum` is null and `channels` has each."""
+    from convcli.imaging.explanation import channel_name
+
+    several = len(explanations) > 1
+    first = explanations[0]
+    channels = [
+        {
+            "channel": one.channel,
+            "name": channel_name(one.channel or 0, len(explanations)),
+            "sum": one.value,
+            "pixel": one.pixel,
+        }
+        for one in explanations
+    ]
+    return {
+        "row": first.row,
+        "col": first.column,
+        "channel": None if several else first.channel,
+        "components": [
+            {**sum_document(component), "channel": one.channel}
+            for one in explanations
+            for component in one.components
+        ],
+        "sum": None if several else first.value,
+        "pixel": None if several else first.pixel,
+        **({"channels": channels} if several else {}),
+    }

@@ -105,15 +105,16 @@ def _plain(report: Report) -> str:
 
 
 def _csv(report: Report) -> str:
+    """Return the one table that stands for all; words alone are a line each."""
+    table = report.main()
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    if report.columns:
-        writer.writerow([column.key for column in report.columns])
+    if table.columns:
+        writer.writerow([column.key for column in table.columns])
     else:
-        writer.writerows([line] for line in _words(report))
-    for row in report.rows:
-        writer.writerow([_csv_cell(cell) for cell in row])
-    return out.getvalue() + "".join("\n" + _csv(part) for part in report.parts)
+        writer.writerows([line] for line in _words(table))
+    writer.writerows([_csv_cell(cell) for cell in row] for row in table.rows)
+    return out.getvalue()
 
 
 def _words(report: Report) -> list[str]:

@@ -362,20 +362,20 @@ def test_forward_spells_out_a_model_s_number(place: Path, capfd: Capture) -> Non
     assert "relu(" in said
     pooled = document(capfd, *words[:-1], "maxpool1:0,1")
     assert max(cell["value"] for cell in pooled["cells"]) == pytest.approx(pooled["output"])
-    assert "from" in out(capfd, *words[:-1], "maxpool1:0,1")
+    assert "From" in out(capfd, *words[:-1], "maxpool1:0,1")
 
 
 def test_backward_spells_out_what_the_loss_tells_it(place: Path, capfd: Capture) -> None:
     words = ["explain", "backward", "model.safetensors", "photo.png", "--at"]
     got = document(capfd, *words, "dense2:1", "--class", "b")
     assert got["class"] == "b"
-    assert got["loss"] == pytest.approx(-np.log(got["arrived"] + 1), rel=1e-4)
+    assert got["loss"] == pytest.approx(-np.log(got["upstream"] + 1), rel=1e-4)
     for share in got["shares"]:
         assert share["to_input"] == pytest.approx(got["delta"] * share["weight"])
         assert share["to_weight"] == pytest.approx(got["delta"] * share["value"])
     said = out(capfd, *words, "conv2:1,1", "--channel", "1", "--terms", "3")
     assert "33 smaller rows are left out" in said
-    assert "to the weight" in said
+    assert "To the weight" in said
     assert "to the largest input" in out(capfd, *words, "maxpool1:1,1", "--channel", "1")
     for at, problem in (("1,2", "names no layer"), ("conv2:1", "written conv2:ROW,COL")):
         assert run([*words, at]) == 2

@@ -115,7 +115,7 @@ def test_what_arrives_is_the_slope_of_the_loss(layer: str) -> None:
         for sign, one in zip((1, -1), moved, strict=True):
             one[(0, *place, channel)] += sign * 1e-4
         high, low = (loss_of(probe, one, step.index, sample) for one in moved)
-        assert found.arrived == pytest.approx((high - low) / 2e-4, abs=1e-6)
+        assert found.upstream == pytest.approx((high - low) / 2e-4, abs=1e-6)
         assert found.loss == pytest.approx(loss_of(probe, values, step.index, sample), rel=1e-5)
 
 
@@ -148,7 +148,7 @@ def test_only_the_largest_of_a_window_hears_of_the_loss() -> None:
     sent = [share.to_input for share in found.shares]
     largest = max(range(4), key=lambda i: found.shares[i].value)
     assert [i for i in range(4) if sent[i]] == [largest]
-    assert sent[largest] == found.arrived
+    assert sent[largest] == found.upstream
     assert all(share.weight is None and share.to_weight is None for share in found.shares)
 
 
@@ -159,7 +159,7 @@ def test_without_a_label_the_likeliest_class_is_the_truth() -> None:
     answers = probe.answers(sample)[0]
     assert found.label == answers.argmax()
     assert found.loss == pytest.approx(-np.log(answers.max()), rel=1e-5)
-    assert found.arrived == pytest.approx(answers[0] - (found.label == 0), abs=1e-6)
+    assert found.upstream == pytest.approx(answers[0] - (found.label == 0), abs=1e-6)
 
 
 @pytest.mark.parametrize(

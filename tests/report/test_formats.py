@@ -171,7 +171,7 @@ def test_wide_letters_take_two_cells() -> None:
 def test_parts_follow_their_report(style: str) -> None:
     part = Report("Second", (Column("x", "X"),), ((7,),))
     whole = Report("First", (Column("y", "Y"),), ((8,),), document=[7, 8], parts=(part,))
-    assert "7" in render(whole, style)
+    assert ("7" in render(whole, style)) == (style != "csv")  # which is one table
 
 
 @pytest.mark.parametrize("style", ["plain", "csv", "markdown", "latex"])
