@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from convcli.errors import ConvcliError
     from convcli.imaging.apply import FilteredPicture
     from convcli.imaging.batch import Batch, FileReport, Source, Work
-    from convcli.imaging.chain import Step
+    from convcli.imaging.chain import Chain
     from convcli.kernels import AnyKernel
 
 FILTER_EXAMPLES = """Examples:\n
@@ -180,7 +180,7 @@ def pool_pictures(
 def _explain(
     inputs: list[str],
     place: str,
-    steps: Sequence[Step],
+    steps: Chain,
     options: FilterOptions,
     tell: Output,
 ) -> None:
@@ -238,7 +238,7 @@ def _run_here(batch: Batch, messages: Messages, *, keep: bool) -> list[FileRepor
 def _run_on_cluster(
     address: str,
     batch: Batch,
-    steps: Sequence[Step],
+    steps: Chain,
     options: FilterOptions,
     messages: Messages,
 ) -> list[FileReport | ConvcliError]:

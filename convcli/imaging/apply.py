@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.filter import total_statistics
 from convcli.errors import InputError, UsageError, WrongTypeError
 from convcli.files import check_target, new_file
-from convcli.imaging.chain import Step, make_steps
+from convcli.imaging.chain import Chain, make_steps
 from convcli.imaging.filtering import Outcome, filter_frame, make_ready
 from convcli.imaging.formats import check_fit, encoded, kind_of, read_picture, write_picture
 from convcli.imaging.matrices import MATRIX_SUFFIXES, encode_matrix, is_matrix_name, read_matrix
@@ -125,9 +125,7 @@ def bytes_are_matrix(data: bytes) -> bool:
     return numeric or data.startswith(NPY_MAGIC)
 
 
-def filter_picture(
-    picture: Picture, steps: Sequence[Step], options: FilterOptions
-) -> FilteredPicture:
+def filter_picture(picture: Picture, steps: Chain, options: FilterOptions) -> FilteredPicture:
     """Filter every frame of a picture."""
     if picture.is_matrix and options.value_range not in {None, "raw"} and _is_brightness(picture):
         frames = [replace(one, pixels=one.pixels.astype(np.float32)) for one in picture.frames]

@@ -22,7 +22,7 @@ from convcli.imaging.apply import (
     read_any,
     write_result,
 )
-from convcli.imaging.chain import Step, is_default_label
+from convcli.imaging.chain import Chain, is_default_label
 from convcli.imaging.filtering import Outcome, make_ready
 from convcli.imaging.formats import KINDS, READABLE_SUFFIXES, kind_of
 from convcli.imaging.matrices import is_matrix_name
@@ -259,7 +259,7 @@ class Work:
     on_size: OnSize | None = None
 
 
-def filter_work(steps: Sequence[Step], options: FilterOptions) -> Work:
+def filter_work(steps: Chain, options: FilterOptions) -> Work:
     """Return the work of filtering with a chain of kernels."""
     return Work(
         "_".join(step.slug for step in steps),

@@ -14,7 +14,16 @@ import numpy as np
 from convcli.errors import InputError, UsageError
 from convcli.imaging.matrices import is_matrix_name, read_matrix
 from convcli.imaging.options import FilterOptions
-from convcli.kernels import FAMILIES, AnyKernel, Kernel, Magnitude, all_kernels, find
+from convcli.kernels import (
+    FAMILIES,
+    OPERATIONS,
+    AnyKernel,
+    Kernel,
+    Magnitude,
+    Operation,
+    all_kernels,
+    find_step,
+)
 
 GRAY_LEVELS = 255.0
 """Kernels state offsets in levels of an 8-bit picture."""
@@ -71,21 +80,22 @@ def is_default_label(text: str) -> bool:
     False
     """
     names = {kernel.slug for kernel in all_kernels()} | {"custom"}
-    families = "|".join(map(re.escape, FAMILIES))
+    names |= set(OPERATIONS)
+    families = "|".join(map(re.escape, (*FAMILIES, *OPERATIONS)))
     return all(
         part in names or re.fullmatch(rf"(?:{families})-.*|(?:max|avg)pool\d.*", part)
         for part in text.split("_")
     )
 
 
-def load_kernel(spec: str) -> Kernel | Magnitude | Step:
-    """Return the kernel that a user wrote: a name, a family, rows, or the path of a matrix file.
+def load_kernel(spec: str) -> AnyKernel | Operation | Step:
+    """Return the step that a user wrote: a name, a family, rows, or the path of a matrix file.
 
     A file with several planes, or an array of three axes, is a kernel with channels.
     """
     path = Path(spec)
     if "\n" in spec or ";" in spec or not (is_matrix_name(path) or _is_file(path)):
-        return find(spec)
+        return find_step(spec)
     try:
         weights = read_matrix(path).astype(np.float64)
     except InputError as problem:
@@ -104,7 +114,11 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
+Chain = tuple[Step | Operation, ...]
+_NAMED = (str, Step, Operation, Kernel, Magnitude)
+
+
+def make_steps(kernels: Any, options: FilterOptions) -> Chain:
     """Return the steps of a chain.
 
     Args:
@@ -117,38 +131,48 @@ def make_steps(kernels: Any, options: FilterOptions) -> tuple[Step, ...]:
     >>> make_steps("1 2 1; 2 4 2; 1 2 1", FilterOptions(normalize=True))[0].divisor
     16.0
     """
-    is_chain = (
-        isinstance(kernels, list | tuple)
-        and kernels
-        and isinstance(kernels[0], str | Step | Kernel | Magnitude)
-    )
-    *first, last = map(_step, kernels if is_chain else [kernels])
+    is_chain = isinstance(kernels, list | tuple) and kernels and isinstance(kernels[0], _NAMED)
+    steps = [_step(kernel) for kernel in (kernels if is_chain else [kernels])]
+    places = [place for place, step in enumerate(steps) if isinstance(step, Step)]
+    last = steps[places[-1]] if places else None
+    name = last.name if last else steps[-1].name
+    if last is None and (options.divisor, options.offset, options.normalize) != (None, None, False):
+        raise UsageError(f"--divisor, --offset and --normalize are for kernels; {name} is none.")
+    is_gradient = [step.is_gradient for step in steps if isinstance(step, Step)]
+    if options.gradient != "magnitude" and not (is_gradient[-1:] == [True] and steps[-1] is last):
+        raise UsageError(
+            f"--gradient {options.gradient} needs a gradient as the last kernel, such as sobel; "
+            f"{steps[-1].name} has no two components."
+        )
+    if options.magnitude != "l2" and not any(is_gradient):
+        raise UsageError(
+            f"--magnitude {options.magnitude} joins the two components of a gradient such as "
+            f"sobel; {name} has none."
+        )
+    if isinstance(last, Step):
+        steps[places[-1]] = _with_numbers(last, options)
+    if options.normalize:
+        return tuple(_normalized(one) if isinstance(one, Step) else one for one in steps)
+    return tuple(steps)
+
+
+def _with_numbers(step: Step, options: FilterOptions) -> Step:
+    """Return the step with the divisor and offset that were given."""
     divisor, offset = options.divisor, options.offset
     if options.normalize and (divisor is not None or offset is not None):
         raise UsageError(
             "--normalize chooses divisor and offset itself: leave it out, or leave out "
             "--divisor and --offset."
         )
-    divisor = float(last.divisor if divisor is None else divisor)
-    offset = float(last.offset if offset is None else offset)
+    divisor = float(step.divisor if divisor is None else divisor)
+    offset = float(step.offset if offset is None else offset)
     if divisor == 0 or not math.isfinite(divisor) or not math.isfinite(offset):
         raise UsageError(f"divisor {divisor:g}, offset {offset:g}: finite, and not divided by 0.")
-    steps = (*first, replace(last, divisor=divisor, offset=offset))
-    if options.gradient != "magnitude" and not last.is_gradient:
-        raise UsageError(
-            f"--gradient {options.gradient} needs a gradient as the last kernel, such as sobel; "
-            f"{last.name} has no two components."
-        )
-    if options.magnitude != "l2" and not any(step.is_gradient for step in steps):
-        raise UsageError(
-            f"--magnitude {options.magnitude} joins the two components of a gradient such as "
-            f"sobel; {last.name} has none."
-        )
-    return tuple(map(_normalized, steps)) if options.normalize else steps
+    return replace(step, divisor=divisor, offset=offset)
 
 
 def chain_gain(steps: Sequence[Step]) -> float:
-    """Return what a chain does to a flat picture; a magnitude starts anew, as brightness."""
+    """Return what kernels do to a flat picture; a magnitude starts anew, as brightness."""
     after = max((i + 1 for i, step in enumerate(steps) if step.is_gradient), default=0)
     return math.prod(step.gain for step in steps[after:])
 
@@ -167,10 +191,10 @@ def _normalized(step: Step) -> Step:
     return replace(step, divisor=divisor, offset=offset, note=note)
 
 
-def _step(kernel: Any) -> Step:
+def _step(kernel: Any) -> Step | Operation:
     if isinstance(kernel, str):
         kernel = load_kernel(kernel)
-    if isinstance(kernel, Step):
+    if isinstance(kernel, Step | Operation):
         return kernel
     if isinstance(kernel, Kernel | Magnitude):
         return _step_of_kernel(kernel)

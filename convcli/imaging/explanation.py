@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from convcli.engine.borders import OUTSIDE, Axis, correlation_axis
 from convcli.errors import UsageError
-from convcli.imaging.chain import Step
+from convcli.imaging.chain import Chain, Step
 from convcli.imaging.filtering import FilteredFrame, before_last, filter_frame, offset_scale
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
@@ -46,7 +45,7 @@ class Explanation:
 
 
 def explain_frame(
-    frame: Frame, steps: Sequence[Step], options: FilterOptions, row: int, column: int
+    frame: Frame, steps: Chain, options: FilterOptions, row: int, column: int
 ) -> tuple[Explanation, ...]:
     """Explain an output pixel of the last kernel: one explanation for each channel of color.
 
@@ -61,6 +60,14 @@ def explain_frame(
     """
     if options.gradient != "magnitude":
         raise UsageError("--explain shows sums; leave out --gradient direction and both.")
+    last = steps[-1]
+    if not isinstance(last, Step) or (options.strength, options.blend) != (1.0, "normal"):
+        raise UsageError(
+            f"--explain shows the sum of a kernel; leave out --strength, --blend and what is no "
+            f"kernel at the end{'' if isinstance(last, Step) else f' ({last.name})'}."
+        )
+    if options.linear:
+        raise UsageError("--explain shows the file's own numbers; leave out --linear.")
     if options.gray:
         frame = to_gray(frame)
     pixels = frame.pixels[..., :-1] if frame.has_alpha else frame.pixels
@@ -68,10 +75,7 @@ def explain_frame(
     done = filter_frame(opaque, steps, options)
     values = before_last(opaque.pixels, steps, options)
     stack = values if values.ndim == 3 else values[..., None]
-    last, place = (
-        steps[-1],
-        _Place.of(stack.shape, opaque.pixels.dtype, steps[-1], options, row, column),
-    )
+    place = _Place.of(stack.shape, opaque.pixels.dtype, last, options, row, column)
     several = last.channels is None and stack.shape[2] > 1
     groups = _groups(stack, last, options)
     return tuple(

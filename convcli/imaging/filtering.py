@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any
@@ -15,7 +15,8 @@ from convcli.engine.factors import over_common_denominator
 from convcli.engine.filter import Statistics
 from convcli.engine.filter_numpy import converted, extended
 from convcli.errors import InputError, UsageError
-from convcli.imaging.chain import GRAY_LEVELS, Step, chain_gain
+from convcli.imaging.chain import GRAY_LEVELS, Chain, Step, chain_gain
+from convcli.imaging.operations import BLENDS, STRIP_BYTES, run_operations, to_light, to_srgb
 from convcli.imaging.options import FilterOptions, parse_border, parse_region
 from convcli.imaging.picture import (
     CHANNEL_NAMES,
@@ -25,6 +26,7 @@ from convcli.imaging.picture import (
     to_gray,
     white_level,
 )
+from convcli.kernels import Operation
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,7 +57,7 @@ class FilteredFrame(Outcome):
         return preview_png(self.frame)
 
 
-def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> FilteredFrame:
+def filter_frame(frame: Frame, steps: Chain, options: FilterOptions) -> FilteredFrame:
     """Filter the pixels of one frame with a chain of kernels.
 
     Between the kernels of a chain values stay unrounded; the last one's become pixels.
@@ -67,19 +69,19 @@ def filter_frame(frame: Frame, steps: Sequence[Step], options: FilterOptions) ->
     return _filter_part(frame, steps, options)
 
 
-def make_ready(shape: tuple[int, int, int], steps: Sequence[Step], options: FilterOptions) -> None:
+def make_ready(shape: tuple[int, int, int], steps: Chain, options: FilterOptions) -> None:
     """Load the compiled code for 8-bit pictures of a shape in a thread, if they will need it.
 
     A few pixels are filtered the same way, so that the loading (0.4 s, mostly Numba's own) runs
     while the picture is being unpacked.
     """
-    if steps[-1].channels is not None:
-        return
     work = _Filtering(steps, options, np.dtype(np.uint8))
-    plan = engine.plan_filter(shape, np.uint8, _weights(steps[-1]), **work.settings(steps[-1]))
+    if work.last is None or work.last.channels is not None:
+        return
+    plan = engine.plan_filter(shape, np.uint8, _weights(work.last), **work.settings(work.last))
     if plan.engine != "numba":
         return
-    side = 8 + options.dilation * max(size for step in steps for size in step.weights[0].shape)
+    side = 8 + options.dilation * max(size for one in work.kernels for size in one.weights[0].shape)
     few = np.full((side, side, shape[2]), 255, np.uint8)
     frame = Frame(few if shape[2] > 1 else few[..., 0], shape[2] in {2, 4})
     like = replace(options, engine="numba", threads=1)
@@ -95,7 +97,7 @@ def offset_scale(dtype: Any) -> float:
     return 1.0 if dtype == np.float64 else white_level(dtype) / GRAY_LEVELS
 
 
-def before_last(planes: Any, steps: Sequence[Step], options: FilterOptions) -> Any:
+def before_last(planes: Any, steps: Chain, options: FilterOptions) -> Any:
     """Return what the last kernel of a chain is laid on: the pixels, or unrounded values."""
     return _Filtering(steps, options, planes.dtype).before_last(planes)
 
@@ -103,10 +105,20 @@ def before_last(planes: Any, steps: Sequence[Step], options: FilterOptions) -> A
 class _Filtering:
     """A chain at work on pixels of one depth, whose levels its values keep to the end."""
 
-    def __init__(self, steps: Sequence[Step], options: FilterOptions, dtype: Any) -> None:
-        self.steps, self.last, self.options, self.dtype = steps, steps[-1], options, dtype
-        self.gain = chain_gain(steps)
-        self.is_gradient = any(step.is_gradient for step in steps)
+    def __init__(self, steps: Chain, options: FilterOptions, dtype: Any) -> None:
+        self.steps, self.options, self.dtype = steps, options, dtype
+        self.kernels = [step for step in steps if isinstance(step, Step)]
+        self.last = self.kernels[-1] if self.kernels else None
+        behind = 1 + steps.index(self.last) if self.last else 0
+        self.before = steps[: max(behind - 1, 0)]
+        self.tail = [step for step in steps[behind:] if isinstance(step, Operation)]
+        self.white = GRAY_LEVELS * offset_scale(dtype)
+        self.gain = chain_gain(self.kernels)
+        self.is_gradient = any(step.is_gradient for step in self.kernels)
+        self.is_linear = all(isinstance(one, Step) or one.is_linear for one in steps)
+        self.in_light = options.linear and dtype.kind == "u"
+        self.is_mixed = self.in_light or (options.strength, options.blend) != (1.0, "normal")
+        self.notes = [step.note for step in self.kernels if step.note]
         self.border, self.outside = parse_border(options.border)
         self.value_range = options.value_range or self._usual_range()
         self.depth = np.float64 if dtype == np.float64 else np.float32
@@ -115,11 +127,15 @@ class _Filtering:
         """Return the range that suits the chain: clip for brightness, abs for edges."""
         if self.dtype not in (np.uint8, np.uint16):
             return "raw"
+        if self.last is None or not all(one.keeps_signs for one in self.tail):
+            return "clip"
         is_brightness = self.gain > 0 or self.last.offset
         return "clip" if is_brightness and not self.last.is_gradient else "abs"
 
     def whole(self, frame: Frame) -> FilteredFrame:
         """Filter a frame, its transparency by the policy that is asked for or suits the chain."""
+        if self.in_light:
+            frame = replace(frame, pixels=to_light(frame.pixels, has_alpha=frame.has_alpha))
         policy, pixels = self._alpha_policy(frame), frame.pixels
         if policy == "premultiply":
             return self._premultiplied(frame)
@@ -128,41 +144,44 @@ class _Filtering:
             return self._done(values, frame, statistics, used)
         colors = pixels[..., 0] if pixels.shape[2] == 2 else np.ascontiguousarray(pixels[..., :-1])
         values, statistics, used = self.planes(colors, self.value_range)
-        alpha = _as_depth(self._moved(pixels[..., -1]), values.dtype)
+        alpha = _as_depth(self._moved(pixels[..., -1]), self.white, values.dtype)
         return self._done(np.dstack([values, alpha]), frame, statistics, used)
 
     def _done(
         self, pixels: Any, frame: Frame, statistics: Statistics, used: str, *notes: str
     ) -> FilteredFrame:
-        notes = (*(step.note for step in self.steps if step.note), *notes)
-        if self.last.is_gradient and self.options.gradient != "magnitude":
+        if self.options.gradient != "magnitude":
             notes = (
                 *notes,
                 "Direction as a color wheel: red where it gets brighter to the right, then "
                 "counter-clockwise yellow-green up, cyan left, violet down.",
             )
+        if self.options.linear and not self.in_light:
+            notes = (*notes, "Numbers and float pictures are linear already: --linear is idle.")
+        elif self.in_light and self.value_range == "raw":
+            notes = (*notes, "Raw values are light, not sRGB levels (--linear).")
         return FilteredFrame(
             frame=replace(frame, pixels=pixels),
             statistics=statistics,
             value_range=self.value_range,
             engine=used,
-            notes=notes,
+            notes=(*self.notes, *notes),
         )
 
     def _alpha_policy(self, frame: Frame) -> str:
         """Return what to do with transparency; frames without it, and matrices, have none."""
         if not frame.has_alpha:
             return "none"
-        if any(step.channels for step in self.steps) and self.options.alpha is None:
+        if any(step.channels for step in self.kernels) and self.options.alpha is None:
             return "filter"
-        is_smoothing = self.gain > 0 and not self.is_gradient
+        is_smoothing = self.gain > 0 and not self.is_gradient and self.is_linear
         policy = self.options.alpha or ("premultiply" if is_smoothing else "keep")
         if policy == "premultiply" and not is_smoothing:
             raise UsageError(
-                f"--alpha premultiply divides by the filtered transparency, which needs a kernel "
-                f"with a positive sum; {self.last.name} has none. Use --alpha keep or filter."
+                f"--alpha premultiply divides by the filtered transparency, which needs kernels "
+                f"with a positive sum; {self.steps[-1].name} has none. Use --alpha keep or filter."
             )
-        is_opaque = (frame.pixels[..., -1] == white_level(frame.pixels.dtype)).all()
+        is_opaque = (frame.pixels[..., -1] == self.white).all()
         if policy == "premultiply" and is_opaque and not self._border_is_transparent():
             return "keep"  # the same values, without the detour
         return policy
@@ -197,17 +216,19 @@ class _Filtering:
         )
 
     def planes(self, planes: Any, value_range: str) -> tuple[Any, Statistics, str]:
-        """Run the chain on H x W [x C] planes and convert the last kernel's values."""
-        last, dtype = self.last, self.dtype
-        current = self.before_last(planes)
-        if last.is_gradient and self.options.gradient != "magnitude":
+        """Run the chain on H x W [x C] planes and convert the last step's values."""
+        last, dtype, options = self.last, self.dtype, self.options
+        current, used = self.before_last(planes), "numpy"
+        if options.gradient != "magnitude":
             return self._gradient_picture(current, value_range)
         output = np.dtype(np.uint8) if dtype == np.float64 else dtype
         if value_range == "raw":
             output = np.dtype(self.depth)
-        if last.channels is not None or value_range == "stretch":
-            values, used = self._raw_values(current, last)
-            return *to_range(values, value_range, output, self.options.stretch_from), used
+        if last is None or self.tail or last.channels or value_range == "stretch" or self.is_mixed:
+            if last is not None:
+                current, used = self._raw_values(current, last)
+            values = self._operated(current, self.tail)
+            return *self._finished(values, planes, value_range, output), used
         white = white_level(output)
         shift = middle_gray(output) if value_range == "offset" else 0.0
         done = self._laid_on(
@@ -222,11 +243,43 @@ class _Filtering:
         statistics = replace(found, minimum=found.minimum - shift, maximum=found.maximum - shift)
         return done.values, statistics, done.plan.engine
 
+    def _operated(self, planes: Any, operations: Sequence[Operation]) -> Any:
+        if not operations:
+            return planes
+        planes = planes.astype(self.depth, copy=False)
+        return run_operations(planes, operations, self.white, self.notes)
+
+    def _finished(
+        self, values: Any, original: Any, value_range: str, output: Any
+    ) -> tuple[Any, Statistics]:
+        """Convert values, laid on what they were made of."""
+        options = self.options
+        change = None
+        if self.is_mixed and (options.strength, options.blend) != (1.0, "normal"):
+            if values.shape != original.shape:
+                sizes = (" x ".join(map(str, one.shape)) for one in (values, original))
+                raise UsageError(
+                    f"--strength and --blend lay the result on the original, and the result is "
+                    f"{' and the original '.join(sizes)}: use --padding same, --stride 1, no resize"
+                    " and no kernel with channels."
+                )
+            blend = BLENDS[options.blend]
+
+            def change(mapped: Any, rows: slice) -> Any:
+                base = original[rows].astype(self.depth, copy=False)
+                return base + options.strength * (blend(base, mapped, self.white) - base)
+
+        encode = self.in_light and value_range != "raw"
+        return to_range(values, value_range, output, options.stretch_from, change, encode=encode)
+
     def before_last(self, planes: Any) -> Any:
         """Return what the last kernel is laid on: the pixels, or unrounded values."""
         current = _as_integers(planes)
-        for step in self.steps[:-1]:
-            current, _ = self._raw_values(current, step)
+        for step in self.before:
+            if isinstance(step, Step):
+                current, _ = self._raw_values(current, step)
+            else:
+                current = self._operated(current, (step,))
         return current
 
     def _raw_values(self, planes: Any, step: Step) -> tuple[Any, str]:
@@ -264,25 +317,27 @@ class _Filtering:
         Where the result is wholly transparent the color stays what it was.
         Source: Porter and Duff, Compositing Digital Images, SIGGRAPH 1984.
         """
-        dtype, white = frame.pixels.dtype, white_level(frame.pixels.dtype)
+        white = self.white
         alpha = frame.pixels[..., -1].astype(np.float32)
         planes = np.empty(frame.pixels.shape, np.float32)
         share = alpha[..., None] / np.float32(white)
         np.multiply(frame.pixels[..., :-1], share, out=planes[..., :-1])
         planes[..., -1] = alpha
-        offset = self.last.offset * offset_scale(dtype)
-        bare = [replace(step, offset=0.0) for step in self.steps]
-        clear = self._border_is_transparent()
-        options = replace(self.options, border="constant") if clear else self.options
-        sums, _, used = _Filtering(bare, options, planes.dtype).planes(planes, "raw")
+        offset = self.last.offset * offset_scale(self.dtype) if self.last else 0.0
+        bare = [replace(one, offset=0.0) if isinstance(one, Step) else one for one in self.steps]
+        options = replace(self.options, strength=1.0, blend="normal", linear=False)
+        if self._border_is_transparent():
+            options = replace(options, border="constant")
+        sums, _, used = _Filtering(tuple(bare), options, planes.dtype).planes(planes, "raw")
         opacity = sums[..., -1:] / (self.gain * white)
         visible = opacity > 1e-6
         colors = sums[..., :-1] / np.where(visible, opacity, 1) + offset
         if not visible.all():  # what cannot be seen keeps its color
             np.copyto(colors, self._moved(frame.pixels[..., :-1]), where=~visible)
-        depth = np.dtype(np.float32) if self.value_range == "raw" else dtype
-        values, statistics = to_range(colors, self.value_range, depth, self.options.stretch_from)
-        through = converted(opacity.clip(0, 1) * white_level(depth), depth, 0, white)
+        depth = np.dtype(np.float32) if self.value_range == "raw" else self.dtype
+        original = frame.pixels[..., :-1]
+        values, statistics = self._finished(colors, original, self.value_range, depth)
+        through = _as_depth(opacity.clip(0, 1), 1.0, depth)
         pixels = np.concatenate([values, through], axis=2)
         note = "Colors weighted by their opacity (--alpha premultiply)."
         return self._done(pixels, frame, statistics, used, note)
@@ -291,6 +346,10 @@ class _Filtering:
         """Return the unfiltered values where the result's pixels have their center."""
         dilation, padding = self.options.dilation, self.options.padding
         for step in self.steps:
+            if isinstance(step, Operation):
+                if step.changes_size:
+                    planes = run_operations(planes.astype(np.float32), [step], self.white, [])
+                continue
             for axis in (0, 1):
                 taps = step.weights[0].shape[axis]
                 extent = (taps - 1) * dilation + 1
@@ -317,12 +376,14 @@ class _Filtering:
         for `raw`: degrees counter-clockwise from the right, stacked on the magnitude for both.
         """
         raw = {"norm": "none", "mapping": "raw", "output_dtype": np.float32}
-        parts = [self._laid_on(planes, self.last, kernel=w, **raw) for w in self.last.weights]
+        last = self.last
+        assert last is not None  # noqa: S101  (make_steps has seen to it)
+        parts = [self._laid_on(planes, last, kernel=one, **raw) for one in last.weights]
         x, y = (part.values if part.values.ndim == 3 else part.values[..., None] for part in parts)
         strength = _NORMS[self.options.magnitude](x, y)
         best = strength.argmax(axis=2)[..., None]
         x, y, strength = (np.take_along_axis(plane, best, 2)[..., 0] for plane in (x, y, strength))
-        (x_right, x_down), (y_right, y_down) = self.last.directions_xy
+        (x_right, x_down), (y_right, y_down) = last.directions_xy
         sign = -1 if self.options.convolve else 1
         right, down = sign * (x * x_right + y * y_right), sign * (x * x_down + y * y_down)
         degrees = np.degrees(np.arctan2(-down, right)) % 360
@@ -356,11 +417,12 @@ def _as_integers(planes: Any) -> Any:
     return whole.astype(np.int32) if np.array_equal(whole, planes) else planes
 
 
-def _as_depth(alpha: Any, dtype: Any) -> Any:
+def _as_depth(alpha: Any, white: float, dtype: Any) -> Any:
     """Return alpha in the depth of the colors: 0..1 beside raw values."""
     if alpha.dtype == dtype:
         return alpha
-    return (alpha / white_level(alpha.dtype) * white_level(dtype)).astype(dtype)
+    top = white_level(dtype)
+    return converted(alpha / white * top, np.dtype(dtype), 0.0, top)
 
 
 def _colored(degrees: Any, brightness: Any, dtype: Any) -> Any:
@@ -382,7 +444,13 @@ def middle_gray(dtype: Any) -> float:
 
 
 def to_range(
-    values: Any, value_range: str, dtype: Any, stretch_from: tuple[float, float] | None = None
+    values: Any,
+    value_range: str,
+    dtype: Any,
+    stretch_from: tuple[float, float] | None = None,
+    change: Callable[[Any, slice], Any] | None = None,
+    *,
+    encode: bool = False,
 ) -> tuple[Any, Statistics]:
     """Turn values into pixels and say what happened: the plain version of the engine's conversion.
 
@@ -391,31 +459,46 @@ def to_range(
         value_range: clip, abs, offset, stretch (lowest to 0, highest to white) or raw.
         dtype: of the pixels.
         stretch_from: what `stretch` takes for lowest and highest, instead of this frame's own.
+        change: what is done to some rows of what is about to be cut to black and white.
+        encode: the values are light, which becomes levels of sRGB.
 
     >>> pixels, statistics = to_range(np.array([-10.0, 300.0]), "clip", np.dtype(np.uint8))
     >>> pixels, statistics
     (array([  0, 255], dtype=uint8), Statistics(minimum=-10.0, maximum=300.0, below=1, above=1))
     """
-    white = white_level(dtype)
+    dtype = np.dtype(dtype)
+    white, shift, gain = white_level(dtype), 0.0, 1.0
     low, high = float(values.min()), float(values.max())
-    if value_range == "raw":
-        return values.astype(dtype), Statistics(low, high, 0, 0)
-    mapped = values
-    if value_range == "abs":
-        mapped = np.abs(values)
-    elif value_range == "offset":
-        mapped = values + middle_gray(dtype)
+    if value_range == "offset":
+        shift = middle_gray(dtype)
     elif value_range == "stretch":
         black, bright = stretch_from or (low, high)
-        mapped = (values - black) * (white / (bright - black) if bright > black else 0.0)
-    whole = np.rint(mapped) if dtype.kind == "u" else mapped
-    below, above = int((whole < 0).sum()), int((whole > white).sum())
+        gain = white / (bright - black) if bright > black else 0.0
+        shift = -black * gain
+    out, below, above = np.empty(values.shape, dtype), 0, 0
+    rows = max(1, STRIP_BYTES // max(1, values[0].nbytes))
+    for top in range(0, len(values), rows):
+        part = slice(top, top + rows)
+        mapped = np.abs(values[part]) if value_range == "abs" else values[part]
+        if value_range in {"offset", "stretch"}:
+            mapped = mapped * gain + shift
+        if change is not None:
+            mapped = change(mapped, part)
+        if value_range == "raw":
+            out[part] = mapped
+            continue
+        if encode:
+            mapped = to_srgb(mapped, white)
+        whole = np.rint(mapped) if dtype.kind == "u" else mapped
+        below += int((whole < 0).sum())
+        above += int((whole > white).sum())
+        out[part] = converted(mapped, dtype, 0.0, white)
     if value_range == "stretch":
         below = above = 0
-    return converted(mapped, np.dtype(dtype), 0.0, white), Statistics(low, high, below, above)
+    return out, Statistics(low, high, below, above)
 
 
-def _filter_part(frame: Frame, steps: Sequence[Step], options: FilterOptions) -> FilteredFrame:
+def _filter_part(frame: Frame, steps: Chain, options: FilterOptions) -> FilteredFrame:
     """Filter some channels of a rectangle; what is not filtered stays where and what it was.
 
     Around the rectangle as much is read as the kernels reach, so that its pixels are those of the
@@ -463,15 +546,22 @@ def _rectangle(region: str | None, shape: tuple[int, ...]) -> tuple[slice, slice
 def _surroundings(
     region: tuple[slice, slice],
     shape: tuple[int, ...],
-    steps: Sequence[Step],
+    steps: Chain,
     options: FilterOptions,
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Return what the kernels read around a region, and where the region lies in that."""
     near, inner = [], []
     wraps = parse_border(options.border)[0] == "wrap"  # reads at the other end
+    if resizing := [one for one in steps if isinstance(one, Operation) and one.changes_size]:
+        raise UsageError(f"--region and --channels keep the size; leave out {resizing[0].name}.")
     for axis, wanted in enumerate(region):
-        extents = ((step.weights[0].shape[axis] - 1) * options.dilation + 1 for step in steps)
-        margin = shape[axis] if wraps else sum(extents)
+        reaches = (
+            (one.weights[0].shape[axis] - 1) * options.dilation + 1
+            if isinstance(one, Step)
+            else int(one.reach)
+            for one in steps
+        )
+        margin = shape[axis] if wraps else sum(reaches)
         first = max(0, wanted.start - margin)
         near.append(slice(first, min(shape[axis], wanted.stop + margin)))
         inner.append(slice(wanted.start - first, wanted.stop - first))
@@ -500,5 +590,5 @@ def _rest(stack: Any, has_alpha: bool, value_range: str, dtype: Any) -> Any:
         return stack.copy()
     rest, _ = to_range(stack, "raw" if value_range == "raw" else "clip", dtype)
     if has_alpha:
-        rest[..., -1] = _as_depth(stack[..., -1], dtype)
+        rest[..., -1] = _as_depth(stack[..., -1], white_level(stack.dtype), dtype)
     return rest

@@ -16,6 +16,9 @@ MagnitudeName = Literal["l2", "l1", "max"]
 GradientName = Literal["magnitude", "direction", "both"]
 PaddingName = Literal["same", "valid", "full"]
 EngineName = Literal["auto", "numba", "numpy"]
+BlendName = Literal[
+    "normal", "difference", "add", "subtract", "multiply", "screen", "darken", "lighten"
+]
 
 _WORDS = {
     "value_range": RangeName,
@@ -24,6 +27,7 @@ _WORDS = {
     "gradient": GradientName,
     "padding": PaddingName,
     "engine": EngineName,
+    "blend": BlendName,
 }
 
 
@@ -161,6 +165,10 @@ class FilterOptions(FileOptions):
         value_range: how results become pixels; None chooses from the kernel and the pixels.
         stretch_from: the values that `stretch` takes for black and white; None: the smallest and
             largest of each frame.
+        strength: how much of the result is laid on the original: 1 all, 0.5 half; over 1 and below
+            0 go beyond, so that -1 with a blur is an unsharp mask.
+        blend: how the result is laid on the original.
+        linear: filter light instead of sRGB's levels, so that a checkerboard blurs to 188.
         gray: brightness (ITU-R BT.601) instead of colors.
         alpha: keep, filter or premultiply; None chooses from the kernel.
         channels: filter only these, by name or number; the others stay as they are.
@@ -201,6 +209,16 @@ class FilterOptions(FileOptions):
         show_default="clip, abs for zero-sum kernels, raw for matrices and float",
     )
     stretch_from: tuple[float, float] | None = None
+    strength: float = option(
+        "How much of the result is laid on the original: 0.5 half, over 1 or below 0 beyond.",
+        default=1.0,
+    )
+    blend: BlendName = option("How the result is laid on the original.", default="normal")
+    linear: bool = option(
+        "Add up light (linear) instead of sRGB's levels: a checkerboard blurs to 188, not 128.",
+        "--linear",
+        default=False,
+    )
     gray: bool = option(
         "Brightness (Rec. 601) instead of colors.", "--gray", "--grey", default=False
     )
@@ -235,6 +253,8 @@ class FilterOptions(FileOptions):
             raise UsageError(
                 f"stride {self.stride} and dilation {self.dilation} must both be 1 or more."
             )
+        if not math.isfinite(self.strength):
+            raise UsageError(f"--strength {self.strength} is no finite number.")
         parse_border(self.border)
         if self.region is not None:
             parse_region(self.region)

@@ -140,6 +140,10 @@ def channels_of(pixels: Pixels) -> int:
     return 1 if pixels.ndim == 2 else int(pixels.shape[2])
 
 
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue lend to brightness (ITU-R BT.601)."""
+
+
 def white_level(dtype: Any) -> float:
     """Return the value of white: the largest integer, or 1.0 for floating point.
 
@@ -238,7 +242,7 @@ def to_gray(frame: Frame) -> Frame:
     for top in range(0, len(pixels), 256):  # strips keep the temporary arrays in the cache
         strip = pixels[top : top + 256]
         if pixels.dtype.kind == "f":
-            gray[top : top + 256] = strip[..., :3] @ np.array([0.299, 0.587, 0.114], pixels.dtype)
+            gray[top : top + 256] = strip[..., :3] @ np.array(LUMA, pixels.dtype)
         else:
             sums = strip[..., :3].astype(np.uint32) @ np.array([299, 587, 114], np.uint32)
             gray[top : top + 256] = (sums + 500) // 1000

@@ -12,7 +12,7 @@ from typing import Any
 from convcli.errors import ConvcliError
 from convcli.files import new_file
 from convcli.imaging.batch import Batch, FileReport, attempt, filter_work, transform_file
-from convcli.imaging.chain import Step
+from convcli.imaging.chain import Chain
 from convcli.imaging.options import FilterOptions
 
 Filtered = tuple[FileReport, bytes]
@@ -33,7 +33,7 @@ class FilterTask:
     content: bytes
     source: str
     output: str
-    steps: tuple[Step, ...]
+    steps: Chain
     options: FilterOptions
 
 
@@ -70,7 +70,7 @@ Spread = Callable[
 
 def run_on_cluster(
     batch: Batch,
-    steps: Sequence[Step],
+    steps: Chain,
     options: FilterOptions,
     spread: Spread,
     on_done: Callable[[], None],
@@ -93,7 +93,7 @@ def run_on_cluster(
                 found[place] = type(problem)(f"Cannot read {source.path}: {problem}")
                 on_done()
     waiting = [place for place in range(len(batch.jobs)) if place not in found]
-    tasks = _Tasks(batch, waiting, tuple(steps), replace(options, threads=1, on_compile=None))
+    tasks = _Tasks(batch, waiting, steps, replace(options, threads=1, on_compile=None))
     for number, result in spread(filter_task, tasks):
         place = waiting[number]
         found[place] = attempt(partial(_written, batch, place, result))
@@ -120,7 +120,7 @@ class _Tasks(Sequence[FilterTask]):
     """Tasks made when they are sent, so that few pictures are in memory at a time."""
 
     def __init__(
-        self, batch: Batch, places: Sequence[int], steps: tuple[Step, ...], options: FilterOptions
+        self, batch: Batch, places: Sequence[int], steps: Chain, options: FilterOptions
     ) -> None:
         self._batch, self._places, self._steps, self._options = batch, places, steps, options
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
@@ -34,8 +35,8 @@ HIGHEST_ORDER = 4
 class Parameter:
     """One parameter of a family; its meaning names the unit.
 
-    A default of None follows from the other parameters; `words` are understood beside numbers, or
-    instead of them where `low` is over `high`.
+    A default of None follows from the other parameters; `words`, and texts that match `pattern`,
+    are understood beside numbers, or instead of them where `low` is over `high`.
     """
 
     meaning: str
@@ -44,10 +45,11 @@ class Parameter:
     high: float = math.inf
     whole: bool = False
     words: tuple[str, ...] = ()
+    pattern: str = ""
 
     def read(self, text: str, place: str) -> Value:
         """Return the value that `text` writes; mistakes are named with their place."""
-        if text.lower() in self.words:
+        if text.lower() in self.words or re.fullmatch(self.pattern or "$", text.lower()):
             return text.lower()
         if self.low > self.high:
             raise UsageError(f"{place} is none of {', '.join(self.words)}.")

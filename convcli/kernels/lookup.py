@@ -7,6 +7,7 @@ from functools import cache
 
 from convcli.errors import UsageError, did_you_mean
 from convcli.kernels.families import FAMILIES
+from convcli.kernels.operations import OPERATIONS, Operation, refuse_elsewhere
 from convcli.kernels.parse import parse_rows
 from convcli.kernels.table import KERNELS, MAGNITUDES
 from convcli.kernels.value import Kernel, Magnitude
@@ -38,19 +39,38 @@ def find(spec: str) -> AnyKernel:
     >>> len(find("gaussian:sigma=2").column)
     17
     """
+    found = find_step(spec)
+    if isinstance(found, Operation):
+        raise UsageError(f"{found.name} is a step of a chain (filter -k), and no kernel.")
+    return found
+
+
+def find_step(spec: str) -> AnyKernel | Operation:
+    """Return the step of a chain that a user wrote: what `find` takes, or an operation.
+
+    >>> find_step("threshold:50%").values
+    {'level': '50%'}
+    """
     if not spec.strip():
         raise UsageError("No kernel was given. List them: convcli kernels")
     if ROWS.search(spec):
         return parse_rows(spec)
-    word, colon, written = spec.strip().partition(":")
+    word, _, written = spec.strip().partition(":")
     name = re.sub(r"[\s_]+", "-", word.strip().lower())
-    if colon and written.strip():
-        return _family_member(name, written)
-    if name in by_name():
+    if name in by_name() and not written.strip():
         return by_name()[name]
     if name in FAMILIES:
-        return FAMILIES[name].build()
-    raise _unknown(name)
+        return FAMILIES[name].build(written)
+    if name in OPERATIONS:
+        return OPERATIONS[name].build(written)
+    if name in by_name():
+        raise UsageError(f"The kernel {name} has no parameters; these have: {', '.join(FAMILIES)}.")
+    refuse_elsewhere(name)
+    shown = name if len(name) <= 40 else name[:40] + "..."
+    raise UsageError(
+        f"There is no kernel called {shown!r}.{did_you_mean(name, names())} "
+        "List them: convcli kernels"
+    )
 
 
 def all_kernels() -> tuple[AnyKernel, ...]:
@@ -85,7 +105,7 @@ def choose(*, group: str | None = None, search: str | None = None) -> tuple[AnyK
 
 
 def names() -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*by_name(), *FAMILIES)))
+    return tuple(dict.fromkeys((*by_name(), *FAMILIES, *OPERATIONS)))
 
 
 @cache
@@ -100,19 +120,3 @@ def by_name() -> dict[str, AnyKernel]:
                 )
             found[name] = kernel
     return found
-
-
-def _family_member(name: str, written: str) -> AnyKernel:
-    if name in FAMILIES:
-        return FAMILIES[name].build(written)
-    if name in by_name():
-        raise UsageError(f"The kernel {name} has no parameters; these have: {', '.join(FAMILIES)}.")
-    raise _unknown(name)
-
-
-def _unknown(name: str) -> UsageError:
-    shown = name if len(name) <= 40 else name[:40] + "..."
-    return UsageError(
-        f"There is no kernel called {shown!r}.{did_you_mean(name, names())} "
-        "List them: convcli kernels"
-    )
