@@ -16,6 +16,7 @@ from typing import Any, TypedDict, TypeVar, get_type_hints
 from convcli.errors import WrongTypeError, did_you_mean
 from convcli.imaging.options import (
     AlphaName,
+    BlendName,
     EngineName,
     GradientName,
     MagnitudeName,
@@ -50,6 +51,9 @@ class FilterSettings(TypedDict, total=False):
     alpha: AlphaName | None
     channels: str | Collection[str] | None
     region: str | tuple[int, int, int, int] | None
+    strength: float
+    blend: BlendName
+    linear: bool
     magnitude: MagnitudeName
     gradient: GradientName
     engine: EngineName

@@ -351,15 +351,19 @@ def kernels(
     tell: FileOutput,
 ) -> None:
     """Parse, call, render."""
-    from convcli.kernels import choose, find
-    from convcli.present.kernels import catalog_report, kernel_report
+    from convcli.kernels import Operation, choose, find, find_step
+    from convcli.present.kernels import catalog_report, kernel_report, operation_report
 
     if sheet is None:
         given = {f"--{option}": value for option, value in look.items()}
         refuse_without_effect(given, "with --sheet PICTURE")
     if name is not None and sheet is None:
         refuse_without_effect({"--group": group, "--search": search, "-o": output}, "without NAME")
-        tell.emit(kernel_report(find(name), tell.format))
+        found = find_step(name)
+        if isinstance(found, Operation):
+            tell.emit(operation_report(found))
+        else:
+            tell.emit(kernel_report(found, tell.format))
         return
     chosen = [find(name)] if name is not None else choose(group=group, search=search)
     if sheet is not None:

@@ -68,7 +68,7 @@ def find_step(spec: str) -> AnyKernel | Operation:
     refuse_elsewhere(name)
     shown = name if len(name) <= 40 else name[:40] + "..."
     raise UsageError(
-        f"There is no kernel called {shown!r}.{did_you_mean(name, names())} "
+        f"There is no kernel called {shown!r}.{did_you_mean(name, (*names(), *OPERATIONS))} "
         "List them: convcli kernels"
     )
 
@@ -105,7 +105,7 @@ def choose(*, group: str | None = None, search: str | None = None) -> tuple[AnyK
 
 
 def names() -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*by_name(), *FAMILIES, *OPERATIONS)))
+    return tuple(dict.fromkeys((*by_name(), *FAMILIES)))
 
 
 @cache

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from convcli.kernels import FAMILIES, AnyKernel, Family, Kernel, Magnitude
+from convcli.kernels import FAMILIES, OPERATIONS, AnyKernel, Family, Kernel, Magnitude, Operation
 from convcli.kernels.calls import LARGEST_SHOWN, equivalent_calls
 from convcli.report import Column, Report
 
@@ -43,7 +43,12 @@ def catalog_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
         rows,
         notes=("", "One in full: convcli kernels NAME"),
         document=[_document(kernel, calls=False) for kernel in kernels],
-        parts=(_families_report(),) if families else (),
+        parts=(
+            _families_report("Families, with parameters", "families", FAMILIES),
+            _families_report("Steps of a chain that are no kernels", "operations", OPERATIONS),
+        )
+        if families
+        else (),
         name="kernels",
     )
 
@@ -176,7 +181,22 @@ def _cell(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:.3g}"
 
 
-def _parameters_report(family: Family[AnyKernel]) -> Report:
+def operation_report(operation: Operation) -> Report:
+    """Return what a step of a chain that is no kernel does, and its parameters."""
+    family = OPERATIONS[operation.word]
+    facts = (("is", "a step of a chain: convcli filter PICTURE -k sobel -k threshold:otsu"),)
+    rows = [
+        row
+        for what, text in (*facts, ("does", family.source))
+        for row in _wrapped(what, text, True)
+    ]
+    document = {"name": operation.name, "does": family.source, "values": dict(operation.values)}
+    columns = (Column("step", "Step"), Column(operation.name, operation.name))
+    parts = (_parameters_report(family),) if family.parameters else ()
+    return Report("", columns, tuple(rows), document=document, parts=parts, name="facts")
+
+
+def _parameters_report(family: Family[Any]) -> Report:
     columns = (
         Column("parameter", "Parameter"),
         Column("default", "Default", "right"),
@@ -186,16 +206,14 @@ def _parameters_report(family: Family[AnyKernel]) -> Report:
     return Report(f"Parameters, as in {family.example}", columns, rows, name="parameters")
 
 
-def _families_report() -> Report:
+def _families_report(title: str, name: str, families: Mapping[str, Family[Any]]) -> Report:
     columns = (
-        Column("family", "Family"),
+        Column("family", "Step" if families is OPERATIONS else "Family"),
         Column("parameters", "Parameters"),
         Column("example", "Example"),
     )
-    rows = tuple(
-        (family.name, ", ".join(family.parameters), family.example) for family in FAMILIES.values()
-    )
-    return Report("Families, with parameters", columns, rows, name="families")
+    rows = tuple((one.name, ", ".join(one.parameters), one.example) for one in families.values())
+    return Report(title, columns, rows, name=name)
 
 
 def _document(kernel: AnyKernel, *, calls: bool) -> dict[str, Any]:
