@@ -221,32 +221,39 @@ class Spread(Value):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Enlarge(Value):
-    """One axis of an enlargement: nearest cell, or linear between cell centers."""
+    """One axis of an enlargement by `factor / over`: nearest cell, or linear between centers."""
 
     factor: int
     linear: bool = False
-
-    advance = 1
+    over: int = 1
 
     @property
     def period(self) -> int:
         """Output cells after which the pattern of read cells repeats."""
-        return self.factor
+        return self.factor // gcd(self.factor, self.over)
+
+    @property
+    def advance(self) -> int:
+        """Input cells by which the pattern moves on in one period."""
+        return self.over // gcd(self.factor, self.over)
 
     def reads(self, cell: int) -> range:
         """Return the input cells that output `cell` reads.
 
-        Linear puts output center `(cell + 1/2) / factor - 1/2` between its two neighbors; at
-        the ends of the map, where one is missing, the other stands for both.
+        Linear puts output center `(cell + 1/2) over / factor - 1/2` between its two neighbors;
+        at the ends of the map, where one is missing, the other stands for both.
 
         >>> [list(Enlarge(2).reads(cell)) for cell in range(3)]
         [[0], [0], [1]]
         >>> [list(Enlarge(2, linear=True).reads(cell)) for cell in range(3)]
         [[-1, 0], [0, 1], [0, 1]]
+        >>> [list(Enlarge(3, over=2).reads(cell)) for cell in range(3)]
+        [[0], [0], [1]]
         """
         if not self.linear:
-            return range(cell // self.factor, cell // self.factor + 1)
-        first, rest = divmod(2 * cell + 1 - self.factor, 2 * self.factor)
+            first = cell * self.over // self.factor
+            return range(first, first + 1)
+        first, rest = divmod((2 * cell + 1) * self.over - self.factor, 2 * self.factor)
         return range(first, first + 2 if rest else first + 1)
 
 

@@ -27,7 +27,7 @@ from convcli.exchange.writer import (
     windows,
 )
 from convcli.geometry import effective_kernel, same_padding
-from convcli.layers.activation import ACTIVATIONS
+from convcli.layers.activation import ACTIVATIONS, numbers_of
 from convcli.net import Step, Trace
 
 NEVER_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax"}
@@ -134,9 +134,10 @@ class KerasWriter(Writer):
         suffix = step.activation is not None and not isinstance(step.layer, layers.Activation)
         if kind == "leakyrelu":  # the word alone means another slope there
             name = f"{step.name}_{kind}" if suffix else step.name
-            return self.add(name, "LeakyReLU", {"negative_slope": 0.01}, source)
-        said = ACTIVATIONS[kind].elsewhere.keras
-        if said is None:
+            (slope,) = numbers_of(step.layer, kind)
+            return self.add(name, "LeakyReLU", {"negative_slope": slope}, source)
+        said, numbers = ACTIVATIONS[kind].elsewhere.keras, ACTIVATIONS[kind].numbers
+        if said is None or numbers_of(step.layer, kind) != numbers:
             raise self.problem(step, f"Keras has no {kind}")
         settings = self.entries[source].settings if suffix else {}
         if "activation" in settings:

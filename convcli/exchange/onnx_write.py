@@ -26,7 +26,7 @@ from convcli.exchange.writer import (
     window,
 )
 from convcli.geometry import adaptive_window
-from convcli.layers.activation import ACTIVATIONS
+from convcli.layers.activation import ACTIVATIONS, numbers_of
 from convcli.net import Step, Trace
 
 OPSET = 13
@@ -172,8 +172,8 @@ class OnnxWriter(Writer):
 
     def activated(self, step: Step, kind: str, source: str) -> str:
         """Write the form that stands in an activation's row."""
-        said = ACTIVATIONS[kind].elsewhere.onnx
-        if said is None:
+        said, numbers = ACTIVATIONS[kind].elsewhere.onnx, ACTIVATIONS[kind].numbers
+        if said is None or numbers_of(step.layer, kind) != numbers:
             raise self.formless(step)
         return self.expression(ast.parse(said.spelled, mode="eval").body, source)
 

@@ -18,7 +18,7 @@ from convcli.exchange.content import Scaling
 from convcli.exchange.layouts import Array
 from convcli.exchange.writer import Arrays, Writer, elsewhere_of, paddings, rank, window, windows
 from convcli.geometry import output_size
-from convcli.layers.activation import ACTIVATIONS
+from convcli.layers.activation import ACTIVATIONS, numbers_of
 from convcli.layers.base import shape_text
 from convcli.net import Step, Trace
 
@@ -187,7 +187,7 @@ class ModuleWriter(Writer):
         named = ACTIVATIONS[kind].elsewhere.torch
         if named is None:
             raise self.formless(step)
-        return named.form.format(x=source)
+        return named.form.format(x=source, numbers=numbers_of(step.layer, kind))
 
     def convolution(
         self, step: Step, source: str, outputs: int, groups: int, *, bias: bool

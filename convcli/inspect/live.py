@@ -12,6 +12,7 @@ import numpy.typing as npt
 from convcli.errors import InputError
 from convcli.geometry import Window
 from convcli.layers import Activation, AveragePool, Dropout, Flatten, Layer, Reshape
+from convcli.layers.activation import PAGE_KINDS
 from convcli.learn.modelfile import TrainedModel
 from convcli.net import Step
 from convcli.net.words import layer_text
@@ -100,7 +101,8 @@ def _settings(name: str, op: str, layer: Layer) -> dict[str, Any]:
     """Return the page's word for the row and what it must know beyond shapes and windows."""
     if isinstance(layer, QUIET):
         return {"op": "same"}
-    fits = getattr(layer, "padding_mode", "zeros") == "zeros"
+    suffix = getattr(layer, "activation", None)
+    fits = getattr(layer, "padding_mode", "zeros") == "zeros" and suffix in {None, *PAGE_KINDS}
     if isinstance(layer, AveragePool):
         fits = not (layer.ceil and layer.count_padding)
     if layer.page is None or not fits:

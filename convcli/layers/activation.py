@@ -1,4 +1,4 @@
-"""Activations, with the operations that each costs for one element."""
+"""Activations, with the operations that each costs for one element: a row of the table is one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import WORDS, Word, word
 
-__all__ = ["ActivatedLayer", "Activation", "PReLU"]
+__all__ = ["ActivatedLayer", "Activation", "LayerScale", "PReLU"]
+
+
+Numbers = tuple[float, ...]
+"""A slope, an alpha, or the two ends of a clip."""
 
 
 class Kind(NamedTuple):
@@ -18,14 +22,16 @@ class Kind(NamedTuple):
 
     about: str
     steps: str
-    """What it does to one element; exp, erf, tanh and a division count 1 each."""
+    """What it does to one element; exp, log, erf, tanh and a division count 1 each."""
     keeps: str
     """What its gradient is computed from."""
     elsewhere: Elsewhere
+    numbers: Numbers = ()
+    """What it takes, as it is where nothing is written."""
 
 
-def _named(torch: str, keras: str, onnx: Onnx, *also: str) -> Elsewhere:
-    return Elsewhere(Torch(torch), onnx, Keras(keras), also)
+def _named(torch: str, keras: str, onnx: Onnx | None, *also: str) -> Elsewhere:
+    return Elsewhere(Torch(torch), onnx, Keras(keras) if keras else None, also)
 
 
 ACTIVATIONS = {
@@ -33,11 +39,12 @@ ACTIVATIONS = {
                  _named("F.relu({x})", "relu", Onnx("Relu"))),
     "relu6": Kind("max(x, 0), at most 6", "compare, compare", "input",
                   _named("F.relu6({x})", "relu6", Onnx("", form="Clip(x, 0.0, 6.0)"))),
-    "leakyrelu": Kind("x, or 0.01 x where x is negative", "compare, multiply", "input",
-                      _named("F.leaky_relu({x}, 0.01)", "leaky_relu",
-                             Onnx("LeakyRelu", {"alpha": 0.01}))),
-    "elu": Kind("x, or exp(x) - 1 where x is negative", "compare, exp, subtract", "input",
-                _named("F.elu({x})", "elu", Onnx("Elu", {"alpha": 1.0}))),
+    "leakyrelu": Kind("x, or SLOPE times x where x is negative", "compare, multiply", "input",
+                      _named("F.leaky_relu({x}, {numbers[0]})", "leaky_relu",
+                             Onnx("LeakyRelu", {"alpha": 0.01})), (0.01,)),
+    "elu": Kind("x, or ALPHA times (exp(x) - 1) where x is negative", "compare, exp, subtract",
+                "input", _named("F.elu({x}, {numbers[0]})", "elu", Onnx("Elu", {"alpha": 1.0})),
+                (1.0,)),
     "gelu": Kind("x times the normal distribution's share below x (exact)",
                  "divide, erf, add, multiply, multiply", "input",
                  _named("F.gelu({x})", "gelu",
@@ -46,6 +53,8 @@ ACTIVATIONS = {
     "silu": Kind("x sigmoid(x)", "negate, exp, add, divide, multiply", "input",
                  _named("F.silu({x})", "silu",
                         Onnx("Swish", {"alpha": 1.0}, form="Mul(x, Sigmoid(x))"))),
+    "mish": Kind("x tanh(softplus(x))", "exp, add, log, tanh, multiply", "input",
+                 _named("F.mish({x})", "mish", Onnx("Mish", form="Mul(x, Tanh(Softplus(x)))"))),
     "hardswish": Kind("x times (x + 3) / 6 cut to 0..1", "add, compare, compare, divide, multiply",
                       "input",
                       _named("F.hardswish({x})", "hard_silu",
@@ -55,9 +64,20 @@ ACTIVATIONS = {
                  _named("torch.tanh({x})", "tanh", Onnx("Tanh"))),
     "sigmoid": Kind("1 / (1 + exp(-x))", "negate, exp, add, divide", "output",
                     _named("torch.sigmoid({x})", "sigmoid", Onnx("Sigmoid"), "logistic")),
+    "hardsigmoid": Kind("(x + 3) / 6 cut to 0..1", "add, compare, compare, divide", "input",
+                        _named("F.hardsigmoid({x})", "hard_sigmoid",
+                               Onnx("", form="Div(Clip(Add(x, 3.0), 0.0, 6.0), 6.0)"))),
+    "softplus": Kind("log(1 + exp(x))", "exp, add, log", "input",
+                     _named("F.softplus({x})", "softplus", Onnx("Softplus"))),
+    "clip": Kind("x cut to LOW:HIGH", "compare, compare", "input",
+                 _named("F.hardtanh({x}, {numbers[0]}, {numbers[1]})", "", None, "clamp"),
+                 (-1.0, 1.0)),
     "softmax": Kind("shares that sum to 1 over the channels", "compare, subtract, exp, add, divide",
                     "output",
                     _named("F.softmax({x}, dim=1)", "softmax", Onnx("Softmax", {"axis": 1}))),
+    "logsoftmax": Kind("logarithms of softmax", "compare, subtract, exp, add, log, subtract",
+                       "output", _named("F.log_softmax({x}, dim=1)", "log_softmax",
+                                        Onnx("LogSoftmax", {"axis": 1}))),
 }  # fmt: skip
 
 KINDS = tuple(ACTIVATIONS)
@@ -90,7 +110,7 @@ def check_kind(kind: str) -> None:
 
 @dataclass(slots=True, eq=False, repr=False)
 class ActivatedLayer(Layer):
-    """A layer that may carry an activation as a suffix."""
+    """A layer that may carry an activation as a suffix, with the numbers that it has by itself."""
 
     activation: str | None = field(default=None, kw_only=True)
 
@@ -106,16 +126,32 @@ class Activation(Layer):
 
     >>> Activation("relu").flops((26, 26, 16))
     {'activation': 10816}
+    >>> Activation("leakyrelu").numbers, Activation("clip", (0.0, 6.0)).numbers
+    ((0.01,), (0.0, 6.0))
     """
 
     kind: str
+    numbers: Numbers = ()
+    """What the kind takes: its slope, its alpha, its ends; its own where nothing is given."""
 
-    page = ()
     role = "activation"
     op = "activation"
+    bare_fields = ("numbers",)
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
+        own = ACTIVATIONS[self.kind].numbers
+        if self.numbers and len(self.numbers) != len(own):
+            count = f"{len(own)} number{'s' * (len(own) > 1)}" if own else "no number"
+            raise ShapeError(f"{self.kind} takes {count}, not {len(self.numbers)}.")
+        if self.kind == "clip" and self.numbers and self.numbers[0] > self.numbers[1]:
+            low, high = self.numbers
+            raise ShapeError(f"clip {low:g}:{high:g} has its ends turned. Use {high:g}:{low:g}.")
+        object.__setattr__(self, "numbers", self.numbers or own)
+
+    def default_of(self, name: str) -> object:
+        """Return what a field is where nothing is written: each kind has numbers of its own."""
+        return ACTIVATIONS[self.kind].numbers
 
     @property
     def row_op(self) -> str:
@@ -127,17 +163,33 @@ class Activation(Layer):
         """What its gradient reads again, by its kind."""
         return ACTIVATIONS[self.kind].keeps
 
+    @property
+    def page(self) -> tuple[str, ...] | None:  # type: ignore[override]  # its kind decides
+        """None where the live page has no function for the kind or its numbers."""
+        known = self.kind in PAGE_KINDS and self.numbers == ACTIVATIONS[self.kind].numbers
+        return () if known else None
+
     def flops(self, input_shape: Shape) -> Work:
         """Return the operations by `OPS_PER_ELEMENT`."""
         return {"activation": activation_flops(self.kind, input_shape)}
 
 
-WORDS.update(
-    {
-        kind: Word(kind, Activation, kind, {"kind": kind}, row.about, row.elsewhere)
-        for kind, row in ACTIVATIONS.items()
-    }
-)
+def numbers_of(layer: Layer, kind: str) -> Numbers:
+    """Return what an activation takes: a row's own numbers, or behind a layer those of its kind."""
+    return layer.numbers if isinstance(layer, Activation) else ACTIVATIONS[kind].numbers
+
+
+PAGE_KINDS = {"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish", "tanh", "sigmoid",
+              "softmax"}  # fmt: skip
+"""Kinds that the live page's engine runs."""
+
+for _kind, _row in ACTIVATIONS.items():
+    _taken = {} if _row.numbers else {"numbers": ()}
+    _ends = ":".join(f"{number:g}" for number in _row.numbers)
+    WORDS[_kind] = Word(
+        _kind, Activation, f"{_kind} {_ends}".strip(), {"kind": _kind, **_taken}, _row.about,
+        _row.elsewhere,
+    )  # fmt: skip
 
 
 @word("prelu", "prelu")
@@ -164,3 +216,26 @@ class PReLU(Layer):
     def flops(self, input_shape: Shape) -> Work:
         """Return the operations by `OPS_PER_ELEMENT`."""
         return {"activation": activation_flops("prelu", input_shape)}
+
+
+@word("layerscale", "layerscale 1e-6")
+class LayerScale(Layer):
+    """Each channel times a learned factor, which begins at `start` (Touvron et al. 2021).
+
+    >>> LayerScale().weights((8, 8, 64))
+    {'scale': (64,)}
+    """
+
+    start: float = 1e-6
+
+    role = "activation"
+    keeps = "input"
+    bare_fields = ("start",)
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return scale (in_channels,)."""
+        return {"scale": input_shape[-1:]}
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return one product for each element."""
+        return {"elementwise": elements(input_shape)}

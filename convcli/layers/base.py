@@ -75,7 +75,9 @@ class Layer(Value):
     axes_fields: ClassVar[tuple[str, ...]] = ()
     """Fields with one positive number per axis."""
     pads_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields with one (before, after) per axis."""
+    """Other fields with one entry per axis: (before, after), or a number that may be 0."""
+    bare_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields with a default that the notation writes without their name."""
     positive_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that are at least 1."""
     unsaid: ClassVar[tuple[str, ...]] = ()
@@ -117,6 +119,10 @@ class Layer(Value):
         """The word shown in the row; the kind for an activation."""
         return self.op
 
+    def default_of(self, name: str) -> object:
+        """Return what a field is where nothing is written."""
+        return type(self).__dataclass_fields__[name].default
+
     @property
     def described(self) -> Layer:
         """The layer that errors show; itself, but for a stand-in."""
@@ -148,6 +154,10 @@ class Layer(Value):
                 )
             changes[name] = value * rank
         return replace(self, **changes) if changes else self
+
+    def fitted(self, input_shape: Shape) -> Layer:
+        """Return the layer with the sizes put in that it leaves to its input."""
+        return self
 
     def output_rank(self, rank: int) -> int:
         """Return the number of spatial axes of the output."""

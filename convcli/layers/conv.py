@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import prod
 
 from convcli.geometry import (
@@ -17,11 +18,15 @@ from convcli.geometry import (
     windows,
 )
 from convcli.layers.activation import ActivatedLayer
-from convcli.layers.base import Shape, ShapeError, Work, elements, shape_text
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
 __all__ = ["Conv", "DepthwiseConv", "SeparableConv", "TransposedConv"]
+
+
+Extra = tuple[int, ...]
+"""Cells per axis, 0 or more; nothing is no number at all."""
 
 
 def canonical_padding(padding: Padding) -> Padding:
@@ -312,11 +317,13 @@ class TransposedConv(ActivatedLayer):
     kernel: tuple[int, ...]
     stride: tuple[int, ...] = (1,)
     padding: Padding = "valid"
-    output_padding: tuple[int, ...] = ()
+    output_padding: Extra = ()
     """Cells more at the end; Keras tells 0 from nothing."""
     dilation: tuple[int, ...] = (1,)
     groups: int = 1
     bias: bool = True
+    size: tuple[int, ...] = ()
+    """The output's extents; its padding at the end is chosen to give them."""
     fill: tuple[int, ...] = (0,)
     """Cells a framework adds by itself at the end (Keras, kernel below stride)."""
 
@@ -336,7 +343,7 @@ class TransposedConv(ActivatedLayer):
     keeps = "input"
     needs_map = True
     axes_fields = ("kernel", "stride", "dilation")
-    pads_fields = ("padding", "output_padding", "fill")
+    pads_fields = ("padding", "output_padding", "size", "fill")
     positive_fields = ("filters", "groups")
 
     def __post_init__(self) -> None:
@@ -345,6 +352,25 @@ class TransposedConv(ActivatedLayer):
         if self.padding == "causal":
             raise ShapeError("a transposed convolution has no causal padding. Use valid or same.")
         object.__setattr__(self, "padding", canonical_padding(self.padding))
+        if self.size and self.output_padding:
+            raise ShapeError("size and output padding both decide the output. Drop one.")
+
+    def fitted(self, input_shape: Shape) -> Layer:
+        """Return the layer with the output padding that gives `size`."""
+        if not self.size:
+            return self
+        bare = replace(self, size=(), output_padding=())
+        least = bare.output_shape(input_shape)[:-1]
+        extra = tuple(size - extent for size, extent in zip(self.size, least, strict=True))
+        most = [max(pair) for pair in zip(self.stride, self.dilation, strict=True)]
+        if any(not 0 <= cells < limit for cells, limit in zip(extra, most, strict=True)):
+            ends = [(size, size + limit - 1) for size, limit in zip(least, most, strict=True)]
+            reached = " x ".join(f"{low} to {high}" for low, high in ends)
+            raise ShapeError(
+                f"size {shape_text(self.size)} cannot be reached from input "
+                f"{shape_text(input_shape)}: {reached} can. Use one of these, or another stride."
+            )
+        return replace(bare, output_padding=output_padding(extra))
 
     def crops(self) -> tuple[tuple[int, int, int], ...]:
         """Return (before, after, output padding) in cells for every axis."""

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 from convcli.layers.base import Join, Layer, Shape, ShapeError, Work, elements, shape_text
 from convcli.values import Value
 
-__all__ = ["Add", "Concat", "ConcatChannels", "Multiply", "Repeat", "Residual", "Scale"]
+__all__ = ["Add", "Concat", "ConcatChannels", "From", "Mul", "Multiply", "Product", "Repeat"]
+__all__ += ["Residual", "Scale"]
 
 OTHER_NAMES = {"concatenate": "concat", "cat": "concat", "multiply": "scale", "skip": "residual"}
 """What people type for a block."""
@@ -82,6 +83,14 @@ def _mend(body: Shape, shortcut: Shape) -> str:
     if len(body) != len(shortcut) or len(body) == 1:
         fix = f"dense {body[-1]}" if len(body) == len(shortcut) == 1 else None
         return f"Write residual(... | {fix})." if fix else "Both need the same number of axes."
+    single = {max(body[:-1]), max(shortcut[:-1])}
+    if 1 in single and len(single) > 1 and body[-1] == shortcut[-1]:
+        where = "body, upsample" if max(body[:-1]) == 1 else "... | upsample"
+        factor = shape_text(max(body, shortcut)[:-1])
+        return (
+            "PyTorch spreads a single cell over the map, and here both must be equal: "
+            f"residual({where} size={factor})."
+        )
     if any(size < out for size, out in zip(shortcut[:-1], body[:-1], strict=True)):
         return "The shortcut shrinks more than the body. Give both the same strides and padding."
     strides = [-(-size // out) for size, out in zip(shortcut, body, strict=True)][:-1]
@@ -124,7 +133,7 @@ class Multiply(Join):
     (7, 7, 64)
     """
 
-    page = ()
+    page: ClassVar[tuple[str, ...] | None] = ()
     op = "scale"
     keeps = "input"
 
@@ -144,6 +153,35 @@ class Multiply(Join):
     def joined_flops(self, input_shapes: tuple[Shape, ...]) -> Work:
         """Return one product for each element."""
         return {"elementwise": elements(input_shapes[0])}
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Product(Multiply):
+    """The product of branches; each after the first may have one number for each channel.
+
+    >>> Product().joined_shape(((7, 7, 64), (7, 7, 64)))
+    (7, 7, 64)
+    """
+
+    page = None
+    op = "mul"
+
+    def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
+        """Return the first shape; the others are broadcast over its axes."""
+        first, *others = input_shapes
+        for gate in others:
+            padded = (1,) * (len(first) - len(gate)) + gate
+            fits = len(padded) == len(first)
+            if not fits or any(g not in {1, f} for f, g in zip(first, padded, strict=True)):
+                raise _misfit(
+                    "branches of mul do not fit", (first, gate),
+                    "All need the first one's shape, or 1 for an axis of it.",
+                )  # fmt: skip
+        return first
+
+    def joined_flops(self, input_shapes: tuple[Shape, ...]) -> Work:
+        """Return one product for each element and each branch after the first."""
+        return {"elementwise": elements(input_shapes[0]) * (len(input_shapes) - 1)}
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -167,11 +205,11 @@ class Concat(Block):
 
     op = "concat"
     example = "concat(conv 16 1 | conv 16 3 same | )"
-    join = ConcatChannels()
+    join: ClassVar[Join] = ConcatChannels()
 
     def __post_init__(self) -> None:
         if not self.branches:
-            raise ShapeError("concat has no branch. Write concat(a | b).")
+            raise ShapeError(f"{self.op} has no branch. Write {self.op}(a | b).")
 
     @property
     def parts(self) -> tuple[Branch, ...]:
@@ -181,6 +219,15 @@ class Concat(Block):
     def with_parts(self, parts: tuple[Branch, ...]) -> Self:
         """Return the block with other branches."""
         return replace(self, branches=parts)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Mul(Concat):
+    """Branches of one input, multiplied element by element (gated units, Dauphin et al. 2017)."""
+
+    op = "mul"
+    example = "mul(conv 16 3 same | conv 16 3 same sigmoid)"
+    join = Product()
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -200,6 +247,17 @@ class Scale(Block):
 
 
 @dataclass(slots=True, eq=False, repr=False)
+class From(Block):
+    """Goes on from an earlier layer or block, by its name, instead of what stands before."""
+
+    point: str
+
+    op = "from"
+    example = "a: conv 16 3 same, conv 16 3 same, concat( | from a)"
+    parts_fields = ()
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Repeat(Block):
     """The same layers `count` times over, each with weights of its own; nothing closes it."""
 
@@ -214,5 +272,5 @@ class Repeat(Block):
             raise ShapeError(f"repeat {self.count} repeats nothing. Use at least 1.")
 
 
-BLOCKS: dict[str, type[Block]] = {cls.op: cls for cls in (Residual, Concat, Repeat, Scale)}
-"""The words of blocks."""
+BLOCKS: dict[str, type[Block]] = {cls.op: cls for cls in (Residual, Concat, Repeat, Scale, Mul)}
+"""The words of blocks that have brackets."""

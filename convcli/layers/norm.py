@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
-__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "LocalResponseNorm"]
-
-STATISTICS_OPS = 7
-"""Layer and group normalization per element: mean 1, center 1, square 1, sum 1, divide 1, scale 1,
-shift 1. Batch normalization has its statistics ready and needs the last 2 alone."""
-
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 SCALE_AND_SHIFT = {"scale": "weight", "shift": "bias"}
 """PyTorch's names of one number per channel to multiply by, and one to add."""
@@ -86,6 +83,9 @@ class SampleNorm(Layer):
     __slots__ = ()
     eps: float
 
+    steps: ClassVar[str] = "mean, center, square, sum, divide, scale, shift"
+    """What it does to one element; batch norm has its statistics ready and needs the last two."""
+
     role = "norm"
     keeps = "input"
 
@@ -98,8 +98,8 @@ class SampleNorm(Layer):
         return {"scale": input_shape[-1:], "shift": input_shape[-1:]}
 
     def flops(self, input_shape: Shape) -> Work:
-        """Return `STATISTICS_OPS` for each element."""
-        return {"normalization": STATISTICS_OPS * elements(input_shape)}
+        """Return one operation for each of `steps` and each element."""
+        return {"normalization": (self.steps.count(",") + 1) * elements(input_shape)}
 
 
 @word("ln", "ln")
@@ -178,6 +178,28 @@ class InstanceNorm(SampleNorm):
         Keras("GroupNormalization", {"groups": -1, "epsilon": "eps"}, only=SCALED_AND_SHIFTED),
     )
     needs_map = True
+
+
+@word("rmsnorm", "rmsnorm")
+class RMSNorm(SampleNorm):
+    """Divide the channels of each cell by the root of their mean square, and scale (Zhang 2019).
+
+    >>> RMSNorm().weights((8, 8, 64))
+    {'scale': (64,)}
+    """
+
+    eps: float = 1e-5
+
+    steps = "square, sum, divide, scale"
+    elsewhere = Elsewhere(
+        Torch("RMSNorm({channels}, eps={eps})", {"scale": "weight"}),
+        Onnx("RMSNormalization"),
+        Keras("RMSNormalization", {"epsilon": "eps"}),
+    )
+
+    def weights(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return scale (in_channels,)."""
+        return {"scale": input_shape[-1:]}
 
 
 @word("lrn", "lrn 5")

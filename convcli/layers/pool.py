@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import gcd, prod
+from typing import Any, ClassVar
 
 from convcli.geometry import Adaptive, AxisMap, Padding, Window, windows
-from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
 from convcli.layers.conv import canonical_padding, check_padding, slide
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
-__all__ = ["AdaptiveAveragePool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"]
+__all__ = ["AdaptiveAveragePool", "AdaptiveMaxPool", "AveragePool", "GlobalAveragePool"]
+__all__ += ["GlobalMaxPool", "MaxPool"]
+
+
+KeptSizes = tuple[int, ...]
+"""Cells of the output per axis; 0, written `_`, keeps those of the input."""
 
 
 KERAS_WINDOW = {"pool_size": "kernel", "strides": "stride", "padding": "padding"}
@@ -27,7 +34,7 @@ class Pool(Layer):
 
     role = "pool"
     needs_map = True
-    axes_fields = ("kernel", "stride")
+    axes_fields: ClassVar[tuple[str, ...]] = ("kernel", "stride")
     pads_fields = ("padding",)
 
     def __post_init__(self) -> None:
@@ -38,10 +45,14 @@ class Pool(Layer):
             raise ShapeError("pooling has no causal padding. Use valid, same or numbers.")
         object.__setattr__(self, "padding", canonical_padding(self.padding))
 
+    def default_of(self, name: str) -> object:
+        """Return what a field is where nothing is written: pools step by their window."""
+        return self.kernel if name == "stride" else Layer.default_of(self, name)
+
     def windows(self, input_shape: Shape) -> tuple[Window, ...]:
         """Return one window per axis with its padding in cells."""
-        ones = (1,) * len(self.kernel)
-        return windows(input_shape[:-1], self.kernel, self.stride, self.padding, ones)
+        dilation = getattr(self, "dilation", (1,) * len(self.kernel))
+        return windows(input_shape[:-1], self.kernel, self.stride, self.padding, dilation)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (..., in_channels); see `Layer.output_shape`."""
@@ -72,8 +83,10 @@ class MaxPool(Pool):
     stride: tuple[int, ...] = ()
     padding: Padding = "valid"
     ceil: bool = False
+    dilation: tuple[int, ...] = (1,)
 
     page = ()
+    axes_fields = ("kernel", "stride", "dilation")
     elsewhere = Elsewhere(
         Torch("MaxPool{rank}d"), Onnx("MaxPool"), Keras("MaxPooling{rank}D", KERAS_WINDOW)
     )
@@ -176,37 +189,38 @@ class GlobalMaxPool(GlobalPool):
         return 0, elements(self.output_shape(input_shape))
 
 
-@word("adaptavg", "adaptavg 7")
-class AdaptiveAveragePool(Layer):
-    """Means over as many uneven windows as the output shall have cells.
+class AdaptivePool(Layer):
+    """What the adaptive pools share: as many uneven windows as the output shall have cells."""
 
-    >>> AdaptiveAveragePool(size=(7, 7)).output_shape((13, 13, 512))
-    (7, 7, 512)
-    """
+    __slots__ = ()
+    size: KeptSizes
 
-    size: tuple[int, ...]
-
-    page = ()
     role = "pool"
-    elsewhere = Elsewhere(
-        Torch("AdaptiveAvgPool{rank}d"),
-        keras=Keras("AdaptiveAveragePooling{rank}D"),
-        also=("adaptivepool",),
-    )
     keeps = "input"
     needs_map = True
-    axes_fields = ("size",)
+    pads_fields = ("size",)
+
+    def __post_init__(self) -> None:
+        if not self.size or min(self.size) < 0:
+            size = shape_text(self.size) or "empty"
+            raise ShapeError(f"size is {size}. Use at least 1 per axis.")
+
+    def fitted(self, input_shape: Shape) -> Layer:
+        """Return the pool with the input's extents where it keeps them."""
+        if 0 not in self.size:
+            return self
+        sizes = zip(self.size, input_shape, strict=False)
+        changed: dict[str, Any] = {"size": tuple(size or extent for size, extent in sizes)}
+        return replace(self, **changed)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (*size, in_channels); the map may also grow."""
         return (*self.size, input_shape[-1])
 
-    def flops(self, input_shape: Shape) -> Work:
-        """Return one operation for each cell of each window."""
-        cells = input_shape[-1]
-        for size, count in zip(input_shape, self.size, strict=False):
-            cells *= _total_reads(size, count)
-        return {"pooling": cells}
+    def cells_read(self, input_shape: Shape) -> int:
+        """Return the cells of all windows together."""
+        pairs = zip(input_shape, self.size, strict=False)
+        return input_shape[-1] * prod(_total_reads(size, count) for size, count in pairs)
 
     def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
         """Return the uneven windows."""
@@ -214,6 +228,50 @@ class AdaptiveAveragePool(Layer):
             Window(size // count, size // count) if size % count == 0 else Adaptive(size, count)
             for size, count in zip(input_shape, self.size, strict=False)
         )
+
+
+@word("adaptavg", "adaptavg 7")
+class AdaptiveAveragePool(AdaptivePool):
+    """Means over as many uneven windows as the output shall have cells; `_` keeps an axis.
+
+    >>> AdaptiveAveragePool(size=(7, 7)).output_shape((13, 13, 512))
+    (7, 7, 512)
+    """
+
+    size: KeptSizes
+
+    page = ()
+    elsewhere = Elsewhere(
+        Torch("AdaptiveAvgPool{rank}d"),
+        keras=Keras("AdaptiveAveragePooling{rank}D"),
+        also=("adaptivepool",),
+    )
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return one operation for each cell of each window."""
+        return {"pooling": self.cells_read(input_shape)}
+
+
+@word("adaptmax", "adaptmax 7")
+class AdaptiveMaxPool(AdaptivePool):
+    """The largest values of as many uneven windows as the output shall have cells.
+
+    >>> AdaptiveMaxPool(size=(7, 0)).fitted((13, 5, 512)).output_shape((13, 5, 512))
+    (7, 5, 512)
+    """
+
+    size: KeptSizes
+
+    elsewhere = Elsewhere(Torch("AdaptiveMaxPool{rank}d"), keras=Keras("AdaptiveMaxPooling{rank}D"))
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return one comparison for each cell of each window but its first."""
+        cells = elements(self.output_shape(input_shape))
+        return {"pooling": self.cells_read(input_shape) - cells}
+
+    def keeps_besides(self, input_shape: Shape) -> tuple[int, int]:
+        """Return where each maximum stood."""
+        return 0, elements(self.output_shape(input_shape))
 
 
 def _total_reads(size: int, count: int) -> int:

@@ -13,12 +13,24 @@ __all__ = [
     "ChannelShuffle",
     "Crop",
     "Pad",
+    "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
     "Reshape",
+    "Slice",
     "Unfold",
     "Upsample",
 ]
+
+
+Factors = tuple[float, ...]
+"""By how much each axis grows: whole where it can be."""
+
+Order = tuple[int, ...]
+"""Axes of a sample, counted from 0."""
+
+ChannelRange = tuple[int, int | None]
+"""The first channel, and the one behind the last; None is the end."""
 
 
 @word("reshape", "reshape 7x7x16")
@@ -138,14 +150,18 @@ class Crop(Layer):
 
 @word("upsample", "upsample 2")
 class Upsample(Layer):
-    """An enlargement by whole factors: nearest cell, or linear between cell centers.
+    """An enlargement by a factor or to a size: nearest cell, or linear between cell centers.
 
-    >>> Upsample((2, 3)).output_shape((5, 7, 4))
-    (10, 21, 4)
+    >>> Upsample((2, 3)).output_shape((5, 7, 4)), Upsample(size=(7, 9)).output_shape((5, 7, 4))
+    ((10, 21, 4), (7, 9, 4))
+    >>> Upsample((1.5, 2)).output_shape((5, 7, 4))
+    (7, 14, 4)
     """
 
-    factor: tuple[int, ...]
+    factor: Factors = ()
     bilinear: bool = False
+    size: tuple[int, ...] = ()
+    """The output's extents, instead of a factor."""
 
     role = "rearrange"
     elsewhere = Elsewhere(
@@ -155,26 +171,53 @@ class Upsample(Layer):
         ("interpolate",),
     )
     needs_map = True
-    axes_fields = ("factor",)
+    bare_fields = ("factor",)
+    pads_fields = ("factor", "size")
+
+    def __post_init__(self) -> None:
+        if bool(self.factor) == bool(self.size):
+            raise ShapeError("upsample takes a factor or a size: upsample 2, upsample size=14x14.")
+        if min(self.factor or self.size) <= 0:
+            raise ShapeError("upsample makes nothing of a map. Use a factor above 0.")
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the enlarged map."""
-        spatial = (size * factor for size, factor in zip(input_shape, self.factor, strict=False))
+        pairs = zip(input_shape, self.factor, strict=False)
+        spatial = self.size or tuple(int(size * factor) for size, factor in pairs)
+        if 0 in spatial:
+            raise ShapeError(
+                f"its output {shape_text(spatial)} is empty for input {shape_text(input_shape)}. "
+                f"Use a larger factor."
+            )
         return (*spatial, input_shape[-1])
 
     def flops(self, input_shape: Shape) -> Work:
         """Return 0 for nearest; linear weighs 2 neighbors per axis: 2n - 1 for n neighbors."""
         if not self.bilinear:
             return {}
-        neighbors = 2 ** len(self.factor)
+        neighbors = 2 ** (len(input_shape) - 1)
         return {"elementwise": elements(self.output_shape(input_shape)) * (2 * neighbors - 1)}
 
     def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
         """Return the enlargements; a single cell has no neighbor to mix with."""
+        spatial = input_shape[:-1]
+        ratios = zip(self.size, spatial, strict=False) if self.size else map(_ratio, self.factor)
         return tuple(
-            Enlarge(factor, self.bilinear and size > 1)
-            for size, factor in zip(input_shape, self.factor, strict=False)
+            Enlarge(factor, self.bilinear and extent > 1, over)
+            for extent, (factor, over) in zip(spatial, ratios, strict=True)
         )
+
+
+def _ratio(factor: float) -> tuple[int, int]:
+    """Return a factor as a quotient of whole numbers, the smallest that a decimal can mean.
+
+    >>> _ratio(2), _ratio(1.5), _ratio(1.3)
+    ((2, 1), (3, 2), (13, 10))
+    """
+    for over in range(1, 1001):
+        if round(factor * over) / over == factor:
+            return round(factor * over), over
+    return factor.as_integer_ratio()
 
 
 @word("shuffle", "shuffle 3")
@@ -262,6 +305,65 @@ class PixelUnshuffle(Layer):
     def reads(self, input_shape: Shape) -> tuple[AxisMap, ...]:
         """Return windows side by side."""
         return (Window(self.factor, self.factor),) * (len(input_shape) - 1)
+
+
+@word("permute", "permute 1x0x2")
+class Permute(Layer):
+    """Axes in another order: output axis k is the input's axis `order[k]`, counted from 0.
+
+    >>> Permute((2, 0, 1)).output_shape((5, 7, 4))
+    (4, 5, 7)
+    """
+
+    order: Order
+
+    role = "rearrange"
+    elsewhere = Elsewhere(Torch("permute"), Onnx("Transpose"), Keras("Permute"), ("transpose",))
+
+    def __post_init__(self) -> None:
+        if sorted(self.order) != list(range(len(self.order))):
+            raise ShapeError(
+                f"permute {shape_text(self.order)} does not name every axis once. Write 1x0x2 "
+                f"to exchange height and width."
+            )
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the extents in their new order."""
+        if len(self.order) != len(input_shape):
+            raise ShapeError(
+                f"permute {shape_text(self.order)} names {len(self.order)} axes, and its input "
+                f"{shape_text(input_shape)} has {len(input_shape)}. Name each once, from 0."
+            )
+        return tuple(input_shape[axis] for axis in self.order)
+
+    def reads(self, input_shape: Shape) -> tuple[AxisMap, ...] | None:
+        """Return None: places mean something else behind it; cell by cell if none moves."""
+        return () if self.order == tuple(range(len(self.order))) else None
+
+
+@word("slice", "slice 0:16")
+class Slice(Layer):
+    """The channels from START up to STOP, which is left out; to the last one without STOP.
+
+    >>> Slice((0, 16)).output_shape((8, 8, 24)), Slice((16, None)).output_shape((8, 8, 24))
+    ((8, 8, 16), (8, 8, 8))
+    """
+
+    channels: ChannelRange
+
+    role = "rearrange"
+    elsewhere = Elsewhere(onnx=Onnx("Slice"), also=("narrow",))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the map with the channels that are left."""
+        start, stop = self.channels
+        stop = input_shape[-1] if stop is None else stop
+        if not start < stop <= input_shape[-1]:
+            raise ShapeError(
+                f"channels {start}:{stop} are not in the {input_shape[-1]} of input "
+                f"{shape_text(input_shape)}. Use 0 <= START < STOP <= {input_shape[-1]}."
+            )
+        return (*input_shape[:-1], stop - start)
 
 
 @dataclass(slots=True, eq=False, repr=False)

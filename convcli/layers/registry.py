@@ -33,6 +33,11 @@ class Word:
         return tuple(one.name for one in self._said if one.default is MISSING)
 
     @cached_property
+    def bare(self) -> tuple[str, ...]:
+        """Fields with a default that are written as bare values too, behind the others."""
+        return tuple(one.name for one in self._said if one.name in self.layer.bare_fields)
+
+    @cached_property
     def options(self) -> tuple[str, ...]:
         """Fields written as options, in the order of the canonical form: an activation last."""
         names = [one.name for one in self._said if one.default is not MISSING]

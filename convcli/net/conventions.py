@@ -16,7 +16,7 @@ from convcli.geometry import output_size
 from convcli.layers.activation import STEPS_PER_ELEMENT
 from convcli.layers.base import elements
 from convcli.layers.conv import TransposedConv
-from convcli.layers.norm import STATISTICS_OPS, LocalResponseNorm, SampleNorm
+from convcli.layers.norm import LocalResponseNorm, SampleNorm
 from convcli.layers.registry import WORDS
 from convcli.net.trace import Step, Trace
 
@@ -258,30 +258,43 @@ def flops_table() -> tuple[FlopsRule, ...]:
     >>> next(rule for rule in flops_table() if rule.work == "sigmoid")
     FlopsRule(work='sigmoid', operations='4', per='element', made_of='negate, exp, add, divide')
     """
-    statistics = "mean, center, square, sum, divide, scale, shift"
     activations = [
         FlopsRule(kind, str(steps.count(",") + 1), "element", steps)
         for kind, steps in STEPS_PER_ELEMENT.items()
     ]
-    sample_norms = [word.text for word in WORDS.values() if issubclass(word.layer, SampleNorm)]
+    sample_norms: dict[str, list[str]] = {}
+    for word in WORDS.values():
+        if issubclass(word.layer, SampleNorm):
+            sample_norms.setdefault(word.layer.steps, []).append(word.text)
+    norms = [
+        FlopsRule(", ".join(words), str(steps.count(",") + 1), "element", steps)
+        for steps, words in sample_norms.items()
+    ]
     return (
         FlopsRule("conv, dense, lstm", "2", "multiply-accumulate", "multiply, add"),
+        FlopsRule("gru, attention", "2", "multiply-accumulate", "multiply, add"),
         FlopsRule("bias", "1", "output element", "add"),
         FlopsRule("maxpool", "k - 1", "output element", "comparisons"),
         FlopsRule("avgpool", "k", "output element", "k - 1 additions, divide"),
         FlopsRule("gap", "1", "input element", "additions, one division for each channel"),
         FlopsRule("gmp", "1", "input element", "comparisons, one less for each channel"),
         FlopsRule("adaptavg", "k", "output element", "k - 1 additions, divide"),
+        FlopsRule("adaptmax", "k - 1", "output element", "comparisons"),
         FlopsRule("bn", "2", "element", "scale, shift (statistics are ready at inference)"),
-        FlopsRule(", ".join(sample_norms), str(STATISTICS_OPS), "element", statistics),
+        *norms,
         FlopsRule("lrn N", "N + 4", "element", "square, sum of N, scale, add, power, divide"),
         *activations,
         FlopsRule("upsample bilinear", "3, 7, 15", "output element",
                   "weights and sums over 2 neighbors on each of 1, 2, 3 axes"),
         FlopsRule("lstm", "18", "unit and step",
                   "3 sigmoids, 2 tanh, 3 products, 1 addition, beside the gates"),
-        FlopsRule("add", "1", "element", "add"),
-        FlopsRule("scale", "1", "element", "multiply"),
+        FlopsRule("gru", "15", "unit and step",
+                  "2 sigmoids, tanh, 3 products, 3 sums, beside the gates"),
+        FlopsRule("attention", "6", "score", "scale, softmax, beside the products"),
+        FlopsRule("add, posembed", "1", "element", "add"),
+        FlopsRule("scale, mul, layerscale", "1", "element", "multiply"),
         FlopsRule("concat, flatten, reshape, pad, crop, shuffle, dropout, upsample", "0", "element",
                   "numbers move; dropout is off at inference"),
+        FlopsRule("pixelshuffle, pixelunshuffle, permute, slice, classtoken", "0", "element",
+                  "numbers move"),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from convcli.layers.base import (
     elements,
     shape_text,
 )
-from convcli.layers.join import MAX_DEPTH, Block, Branch, Multiply, Repeat
+from convcli.layers.join import MAX_DEPTH, Block, Branch, From, Multiply, Repeat
 from convcli.net.field import POINT, AxisField, union
 from convcli.net.words import layer_text
 from convcli.values import NotebookRepr
@@ -208,7 +208,8 @@ class _Fold:
         self.cell_bytes = cell_bytes
         self.steps: list[Step] = []
         self.notes: list[str] = []
-        self.names: set[str] = set()
+        self.points: dict[str, int] = {}
+        """Names of layers and blocks -> the step that `from` goes on from."""
         self.accept: Callable[[Step], bool] | None = None
         self.unmatched = dict.fromkeys(freeze)
         self.freeze = freeze
@@ -237,6 +238,14 @@ class _Fold:
         for layer in branch:
             if isinstance(layer, Layer):
                 source = self.add(layer, (source,), scope)
+            elif isinstance(layer, From):
+                if layer.point not in self.points:
+                    hint = did_you_mean(layer.point, self.points)
+                    raise InputError(
+                        f"from {layer.point}: no layer before it has this name.{hint} Name one: "
+                        f"{layer.point}: conv 16 3"
+                    )
+                source = self.points[layer.point]
             elif isinstance(layer, Repeat):
                 for _ in range(layer.count):
                     source = self.branch(layer.body, source, scope, depth + 1)
@@ -248,7 +257,9 @@ class _Fold:
         numbered = scope.name(block.op)
         inner = _Scope(f"{block.name or numbered}.")
         ends = tuple(self.branch(part, source, inner, depth) for part in block.joined)
-        return self.add(block.join, ends, inner)
+        end = self.add(block.join, ends, inner)
+        self.points.setdefault(inner.prefix[:-1], end)
+        return end
 
     def add(self, layer: Layer, sources: tuple[int, ...], scope: _Scope) -> int:
         """Append the step of one layer and return its index."""
@@ -260,14 +271,14 @@ class _Fold:
         shapes = tuple(self.shape_of(source) for source in sources)
         try:
             figures = self.figures_of(layer, shapes)
-            if name in self.names:
+            if name in self.points:
                 raise ShapeError(
                     f"the name {name} is taken. Use another, and none inside a repeat."
                 )
             fields, aligned = self.fields_after(layer, figures, sources)
         except ShapeError as problem:
             raise InputError(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
-        self.names.add(name)
+        self.points[name] = index
         step = Step(
             index=index,
             name=name,
@@ -294,7 +305,7 @@ class _Fold:
             out = layer.joined_shape(shapes)
             work = layer.joined_flops(shapes)
         else:
-            _check_rank(layer, shapes[0])
+            layer = _at_rank(layer, shapes[0]).fitted(shapes[0])
             out = layer.output_shape(shapes[0])
             work = layer.flops(shapes[0])
         if max(out) > MAX_EXTENT:
@@ -331,9 +342,8 @@ class _Fold:
         if isinstance(layer, Join):
             branches = [self.fields_of(source) for source in sources]
             known = [fields for fields in branches if fields is not None]
-            if isinstance(layer, Multiply) and branches[0] and not branches[1]:
-                return branches[0], True  # a gate by the whole map; `remark` says so
-            if len(known) < len(branches):
+            gated = isinstance(layer, Multiply) and branches[0]  # by whole maps: `remark` says so
+            if len(known) < len(branches) and not gated:
                 return None, True
             merged = [
                 union([fields[axis] for fields in known], extent)
@@ -356,7 +366,7 @@ class _Fold:
 
     def check_patterns(self) -> None:
         for pattern in self.unmatched:
-            hint = did_you_mean(pattern, self.names)
+            hint = did_you_mean(pattern, self.points)
             raise UsageError(
                 f"The pattern {pattern!r} matches no layer.{hint} Names are like "
                 f"{', '.join(step.name for step in self.steps[:3])}; * stands for anything."
@@ -369,7 +379,8 @@ class _Fold:
                 f"layer {step.index} {step.name} works on the channels of each cell of the map "
                 f"{shape_text(step.input_shapes[0])}. Put `flatten` before it if that is not meant."
             )
-        if step.op == "scale" and step.fields and self.fields_of(step.sources[1]) is None:
+        gates = step.sources[1:] if isinstance(step.layer, Multiply) and step.fields else ()
+        if None in map(self.fields_of, gates):
             self.notes = [note for note in self.notes if note != GATED] + [GATED]
         if not step.aligned:
             self.notes.append(
@@ -378,10 +389,10 @@ class _Fold:
             )
 
 
-def _check_rank(layer: Layer, shape: Shape) -> None:
-    """Refuse a layer whose sizes do not suit the axes of its input, and say which input."""
+def _at_rank(layer: Layer, shape: Shape) -> Layer:
+    """Return the layer with its sizes spelled out for the axes of its input, which errors name."""
     try:
-        layer.at_rank(len(shape) - 1)
+        return layer.at_rank(len(shape) - 1)
     except ShapeError as problem:
         raise ShapeError(f"{problem} Its input is {shape_text(shape)}.") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from convcli.layers.base import MAX_EXTENT, Layer, Shape, ShapeError, shape_text
-from convcli.layers.join import MAX_DEPTH, Block, Branch, Scale
+from convcli.layers.join import MAX_DEPTH, Block, Branch, From, Scale
 from convcli.net.dialects import in_dialect
 from convcli.net.trace import Trace, follow
 from convcli.values import NotebookRepr, Value
@@ -29,7 +29,7 @@ class Network(NotebookRepr, Value):
 
     def __post_init__(self) -> None:
         check_input(self.input_shape)
-        spelled, _ = _spell_out(self.layers, len(self.input_shape) - 1, 0)
+        spelled, _ = _Ranks().branch(self.layers, len(self.input_shape) - 1, 0)
         object.__setattr__(self, "layers", spelled)
 
     def trace(
@@ -83,29 +83,40 @@ def check_input(shape: Shape) -> None:
         )
 
 
-def _spell_out(branch: Branch, rank: int, depth: int) -> tuple[Branch, int]:
-    """Return the layers with every per-axis size spelled out, and the rank behind them.
+class _Ranks:
+    """The number of spatial axes behind every layer, to spell out the sizes of each.
 
     A layer that does not suit its rank stays as it is; the trace says so with its place.
     """
-    if depth > MAX_DEPTH:
-        raise ShapeError(f"blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
-    done: list[Layer | Block] = []
-    for layer in branch:
-        if isinstance(layer, Layer):
-            try:
-                spelled = layer.at_rank(rank)
-                rank = spelled.output_rank(rank)
-            except ShapeError:
-                spelled = layer
-            done.append(spelled)
-        else:
-            block, rank = _spell_out_block(layer, rank, depth + 1)
-            done.append(block)
-    return tuple(done), rank
 
+    def __init__(self) -> None:
+        self.named: dict[str, int] = {}
 
-def _spell_out_block(block: Block, rank: int, depth: int) -> tuple[Block, int]:
-    spelled = [_spell_out(part, rank, depth) for part in block.parts]
-    after = rank if isinstance(block, Scale) else spelled[0][1]
-    return block.with_parts(tuple(branch for branch, _ in spelled)), after
+    def branch(self, branch: Branch, rank: int, depth: int) -> tuple[Branch, int]:
+        if depth > MAX_DEPTH:
+            raise ShapeError(f"blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
+        done: list[Layer | Block] = []
+        for item in branch:
+            if isinstance(item, Layer):
+                spelled, rank = self.layer(item, rank)
+                done.append(spelled)
+            else:
+                block, rank = self.block(item, rank, depth + 1)
+                done.append(block)
+            if item.name:
+                self.named[item.name] = rank
+        return tuple(done), rank
+
+    def layer(self, layer: Layer, rank: int) -> tuple[Layer, int]:
+        try:
+            spelled = layer.at_rank(rank)
+            return spelled, spelled.output_rank(rank)
+        except ShapeError:
+            return layer, rank
+
+    def block(self, block: Block, rank: int, depth: int) -> tuple[Block, int]:
+        if isinstance(block, From):
+            return block, self.named.get(block.point, rank)
+        spelled = [self.branch(part, rank, depth) for part in block.parts]
+        after = rank if isinstance(block, Scale) else spelled[0][1]
+        return block.with_parts(tuple(branch for branch, _ in spelled)), after

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from convcli.errors import InputError
 from convcli.layers.base import Layer, padding_text, shape_text
-from convcli.layers.join import Block, Branch, Repeat, Residual
+from convcli.layers.join import Block, Branch, From, Repeat, Residual
 from convcli.layers.registry import WORDS, Word
-from convcli.net.text import ParseError, decimal, pads, sizes
+from convcli.net.text import ParseError, decimal, pads, sizes, whole
 
 if TYPE_CHECKING:
     from convcli.net.value import Network
@@ -29,6 +31,7 @@ FLAGS = {
     "ceil": "ceil",
     "countpad": "count_padding",
     "seq": "sequence",
+    "bi": "bidirectional",
     "bilinear": "bilinear",
 }
 """Bare words and the field that each sets away from its default."""
@@ -46,7 +49,7 @@ def written(word: Word, field: str) -> str:
     >>> [written(WORDS["conv"], field) for field in ("kernel", "stride", "bias")]
     ['KERNEL', 'sN', 'nobias']
     """
-    if field in word.positional:
+    if field in (*word.positional, *word.bare):
         return field.upper()
     if field == "activation":
         return "ACTIVATION"
@@ -63,27 +66,64 @@ def read_value(cls: type[Layer], field: str, text: str) -> object:
     Raises:
         ParseError: the text is no such value; the message says what it should be.
     """
-    kind = cls.__dataclass_fields__[field].type
     if FLAGS.get(text) == field:
         return not cls.__dataclass_fields__[field].default
-    if field == "padding" and text in PADDING_WORDS:
+    if field == "activation" or (field == "padding" and text in PADDING_WORDS):
         return text
-    if field == "output_padding":
-        return sizes(text, lowest=0)
-    if field in cls.pads_fields:
-        return pads(text)
-    if field in cls.axes_fields:
-        return sizes(text)
-    if kind == "int":
-        values = sizes(text)
-        if len(values) > 1:
-            raise ParseError(f"{field} is one whole number, not {text}")
-        return values[0]
-    if kind == "float":
-        return decimal(text)
-    if field == "activation":
-        return text
-    raise ParseError(f"{field} is a bare word, it takes no value")
+    kind = str(cls.__dataclass_fields__[field].type)
+    if kind not in READERS:
+        raise ParseError(f"{field} is a bare word, it takes no value")
+    if kind == "int" and "x" in text:
+        raise ParseError(f"{field} is one whole number, not {text}")
+    return READERS[kind](text)
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    """Return the numbers of `2` or `1.5x2`; whole ones stay whole.
+
+    >>> _factors("1.5x2")
+    (1.5, 2)
+    """
+    parts = [decimal(part) if "." in part else whole(part, 1) for part in text.split("x")]
+    return tuple(int(part) if part == int(part) else part for part in parts)
+
+
+def _kept_sizes(text: str) -> tuple[int, ...]:
+    """Return the numbers of `7` or `_x5`, where `_` is 0: the axis keeps its size.
+
+    >>> _kept_sizes("_x5")
+    (0, 5)
+    """
+    return tuple(0 if part == "_" else whole(part, 1) for part in text.split("x"))
+
+
+def _channel_range(text: str) -> tuple[int, int | None]:
+    """Return the ends of `0:16`, `:16` or `16:`.
+
+    >>> _channel_range(":16"), _channel_range("16:")
+    ((0, 16), (16, None))
+    """
+    start, colon, stop = text.partition(":")
+    if not colon:
+        raise ParseError(f"{text[:20]!r} is no range of channels; write 0:16 or 16:")
+    return whole(start, 0) if start else 0, whole(stop, 0) if stop else None
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "int": partial(whole, lowest=1),
+    "float": decimal,
+    "Shape": sizes,
+    "tuple[int, ...]": sizes,
+    "Order": partial(sizes, lowest=0),
+    "Extra": partial(sizes, lowest=0),
+    "Padding": pads,
+    "tuple[tuple[int, int], ...]": pads,
+    "Numbers": lambda text: tuple(map(decimal, text.split(":"))),
+    "Factors": _factors,
+    "KeptSizes": _kept_sizes,
+    "ChannelRange": _channel_range,
+}
+"""A field's type, as its class spells it, and what reads its text."""
 
 
 def to_notation(network: Network) -> str:
@@ -125,6 +165,8 @@ def _text(item: Layer | Block) -> str:
                 f"{type(item).__name__} has no word in the notation. Keep it as a Python value."
             )
         return " ".join(_words(item, word))
+    if isinstance(item, From):
+        return f"from {item.point}"
     count = f" {item.count} " if isinstance(item, Repeat) else ""
     parts = item.parts if not isinstance(item, Residual) or item.shortcut else item.parts[:1]
     name = f" name={item.name}" if item.name else ""
@@ -132,24 +174,20 @@ def _text(item: Layer | Block) -> str:
 
 
 def _words(layer: Layer, word: Word) -> list[str]:
-    fields = type(layer).__dataclass_fields__
     words = [word.text]
     words += [_value(layer, field) for field in word.positional]
     for field in word.options:
-        value = getattr(layer, field)
-        plain = fields[field].default
-        if field == "stride" and "kernel" in word.positional and plain == ():
-            plain = layer.kernel  # type: ignore[attr-defined]  # pools step by their window
+        value, plain = getattr(layer, field), layer.default_of(field)
         if value == plain or (isinstance(plain, tuple) and _same_everywhere(value, plain)):
             continue
         if field == "activation" or isinstance(value, str):
             words.append(str(value))
         elif field in _FLAG:
             words.append(_FLAG[field])
-        elif field in _LETTER:
-            words.append(_LETTER[field] + _value(layer, field))
+        elif field in word.bare:
+            words.append(_value(layer, field))
         else:
-            words.append(f"{field}={_value(layer, field)}")
+            words.append(_LETTER.get(field, f"{field}=") + _value(layer, field))
     if layer.name:
         words.append(f"name={layer.name}")
     return words
@@ -161,14 +199,21 @@ def _same_everywhere(value: object, plain: tuple[object, ...]) -> bool:
 
 def _value(layer: Layer, field: str) -> str:
     value = getattr(layer, field)
+    kind = layer.__dataclass_fields__[field].type
+    if kind == "ChannelRange":
+        start, stop = value
+        return f"{start}:{'' if stop is None else stop}"
     if not isinstance(value, tuple):
-        return (
-            f"{value:g}"
-            if isinstance(value, float) and float(f"{value:g}") == value
-            else str(value)
-        )
-    if field in layer.pads_fields and isinstance(value[0], tuple):
+        return _number(value)
+    if isinstance(value[0], tuple):
         return padding_text(value)
-    if field != "shape" and len(set(value)) == 1:
-        return str(value[0])
-    return shape_text(value)
+    if kind == "Numbers":
+        return ":".join(map(_number, value))
+    parts = ["_" if part == 0 and kind == "KeptSizes" else _number(part) for part in value]
+    alike = len(set(parts)) == 1 and kind not in {"Shape", "Order"}
+    return parts[0] if alike else "x".join(parts)
+
+
+def _number(value: object) -> str:
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)

@@ -102,7 +102,7 @@ def upsample(
     axes = spatial_axes(x)
     matrices = [
         weights_of_axis(x.shape[axis], factor, linear=layer.bilinear).astype(x.dtype)
-        for axis, factor in zip(axes, layer.factor, strict=True)
+        for axis, factor in zip(axes, map(int, layer.factor), strict=True)
     ]
 
     def through(array: Array, transposed: bool) -> Array:
@@ -205,7 +205,7 @@ def lower_upsample(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[T
     source, out = x.map, y.map
     neighbors: list[int] = []
     shares: list[float] = []
-    for size, factor in zip(source.extent, three(layer.factor, 1), strict=True):
+    for size, factor in zip(source.extent, three(tuple(map(int, layer.factor)), 1), strict=True):
         for weights in weights_of_axis(size, factor, linear=layer.bilinear):
             near = np.flatnonzero(weights)
             neighbors += [int(near[0]), int(near[-1])]

@@ -55,4 +55,4 @@ def test_a_gradient_that_goes_to_the_wrong_of_two_cells_is_found(capsys, monkeyp
 def test_a_layer_on_paper_only_gets_a_sentence(capsys, monkeypatch) -> None:
     monkeypatch.delitem(KINDS, "lrn")
     assert run(["gradcheck", "input 5x5x6, lrn 5"]) == 3
-    assert "lrn can be calculated with `shape`, but not run or trained" in capsys.readouterr().err
+    assert "can be calculated with `shape`, but not run or trained" in capsys.readouterr().err

@@ -26,8 +26,8 @@ from convcli.net.words import FLAGS
 
 WITHOUT_A_WORD = {
     *("ActivatedLayer", "Join", "Layer", "ShapeError"),  # no layers
-    *("Add", "ConcatChannels", "Multiply"),  # rows that close a block
-    *("Residual", "Concat", "Repeat", "Scale"),  # blocks
+    *("Add", "ConcatChannels", "Multiply", "Product"),  # rows that close a block
+    *("Residual", "Concat", "From", "Mul", "Repeat", "Scale"),  # blocks
     "Unfold",  # on paper alone
 }
 ROLES = {"conv", "pool", "dense", "norm", "activation", "dropout", "rearrange", "recurrent"}

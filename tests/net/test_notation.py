@@ -58,11 +58,13 @@ def test_equivalent_notations_are_equal_values(one: str, other: str) -> None:
 
 
 def test_every_word_with_its_example_goes_there_and_back() -> None:
-    shapes = {"lstm": "16x12", "shuffle": "8x8x6", "reshape": "16x49", "scale": "8x8x16"}
+    shapes = {"lstm": "16x12", "gru": "16x12", "shuffle": "8x8x6", "reshape": "16x49"}
+    shapes |= {"attention": "16x24", "classtoken": "16x24"}
     for word, row in WORDS.items():
         text = f"input {shapes.get(word, '8x8x16')}, {row.example}"
         net = parse_notation(text)
-        assert to_notation(net) == text
+        assert parse_notation(to_notation(net)) == net
+        assert to_notation(net) in {text, text.removesuffix(row.example) + word}
         assert net.trace().steps[-1].op == word
     for word, example in ((op, block.example) for op, block in BLOCKS.items()):
         text = f"input {shapes.get(word, '8x8x16')}, {example}"

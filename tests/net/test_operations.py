@@ -31,6 +31,7 @@ def test_activations(kind: str) -> None:
 def test_normalizations() -> None:
     assert counted("bn") == number("bn") * ELEMENTS
     assert counted("ln") == counted("gn 2") == number("ln, gn, instancenorm") * ELEMENTS
+    assert counted("rmsnorm") == number("rmsnorm") * ELEMENTS
     assert counted("lrn 5") == (5 + 4) * ELEMENTS
 
 
@@ -40,6 +41,7 @@ def test_pools() -> None:
     assert counted("gap") == ELEMENTS
     assert counted("gmp") == ELEMENTS - 4
     assert counted("adaptavg 3") == ELEMENTS
+    assert counted("adaptmax 3") == ELEMENTS - 9 * 4
 
 
 def test_what_moves_numbers_is_free() -> None:
@@ -54,8 +56,12 @@ def test_what_moves_numbers_is_free() -> None:
 
 
 def test_joins_and_enlargements() -> None:
-    assert counted("residual(dropout 0.1)") == number("add") * ELEMENTS
-    assert counted("scale(dropout 0.1)") == number("scale") * ELEMENTS
+    product = number("scale, mul, layerscale") * ELEMENTS
+    assert counted("mul( | dropout 0.1 | dropout 0.1)") == 2 * product
+    assert counted("layerscale") == number("scale, mul, layerscale") * ELEMENTS
+    assert counted("posembed") == number("add, posembed") * ELEMENTS
+    assert counted("residual(dropout 0.1)") == number("add, posembed") * ELEMENTS
+    assert counted("scale(dropout 0.1)") == number("scale, mul, layerscale") * ELEMENTS
     assert counted("upsample 2 bilinear") == 7 * 4 * ELEMENTS
     line = parse_notation("input 6x4, upsample 2 bilinear").trace().steps[0]
     assert line.flops == 3 * 2 * 6 * 4
@@ -65,3 +71,12 @@ def test_lstm() -> None:
     step = parse_notation("input 6x4, lstm 5").trace().steps[0]
     gates = 2 * step.macs + 6 * 4 * 5
     assert step.flops - gates == number("lstm") * 6 * 5
+
+
+def test_gru_and_attention() -> None:
+    step = parse_notation("input 6x4, gru 5 bi").trace().steps[0]
+    assert step.macs == 2 * 6 * 3 * 5 * (4 + 5)
+    assert step.flops - 2 * step.macs - 2 * 6 * 3 * 5 * 2 == number("gru") * 2 * 6 * 5
+    step = parse_notation("input 6x4, attention 2").trace().steps[0]
+    assert step.macs == 6 * 4 * (3 * 4) + 6 * 4 * 4 + 2 * (2 * 6 * 6 * 2)
+    assert step.flops - 2 * step.macs - 6 * 4 * 4 == number("attention") * 2 * 6 * 6
