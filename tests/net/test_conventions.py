@@ -14,6 +14,7 @@ import pytest
 
 from convcli.net import parse_notation
 from convcli.net.conventions import count
+from tests.vision import prepare
 
 MAP, ROWS, SERIES, VECTOR = (4, 9, 9), (9, 9, 4), (6, 12), (12,)
 
@@ -107,6 +108,7 @@ def compared(tool: int, run: Callable[[Any, tuple[int, ...]], Any]) -> None:
 
 
 def test_ptflops_itself() -> None:
+    prepare()  # ptflops imports torchvision
     ptflops = pytest.importorskip("ptflops", reason="ptflops is not installed")
     compared(
         0,
