@@ -18,8 +18,11 @@ from convcli.net.value import Network
 from convcli.ops import reference
 from convcli.ops.executor import Executor
 from convcli.ops.lowering import compile_inference, read_bytes, read_floats
-from convcli.ops.program import Address, Slot, parameter_shapes, slots, views
+from convcli.ops.program import ProgramBuilder, Slot, parameter_shapes, slots, views
 from convcli.ops.rule import Array
+
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from convcli.learn.prepare import Preprocessing
@@ -27,6 +30,32 @@ if TYPE_CHECKING:
 PREDICTION_BATCH = 128
 EVALUATION_BATCH = 2048
 """Samples prepared at a time for an evaluation; bounds its memory."""
+
+
+@dataclass
+class _Predictor:
+    """A program that predicts, and the numbers that its folded weights were made of."""
+
+    program: ProgramBuilder
+    executor: Executor
+    flat: Array | None = None
+    buffers: bytes = b""
+
+    def refresh(self, model: Model) -> None:
+        """Follow the model's numbers, which anyone may have changed in place."""
+        for name, place in self.program.statistics.items():
+            self.executor.numbers(place)[:] = model.buffers[name].ravel()
+        folding = self.program.folding
+        if not folding.norms:
+            return
+        buffers = b"".join(array.tobytes() for array in model.buffers.values())
+        bits = model.flat.view(np.int32)
+        seen = None if self.flat is None else self.flat.view(np.int32)
+        if seen is not None and self.buffers == buffers and np.array_equal(seen, bits):
+            return
+        self.flat, self.buffers = model.flat.copy(), buffers
+        for name, array in folding.folded({**model.parameters, **model.buffers}):
+            self.executor.numbers(self.program.folded[name])[:] = array.ravel()
 
 
 @dataclass
@@ -57,7 +86,7 @@ class Model:
                 f"{self.flat.shape} numbers do not fit {self.network.name}: it needs ({size},)."
             )
         self.parameters = views(self.slots, self.flat)
-        self._executors: dict[tuple[bool, int, int, bool], tuple[Executor, dict[str, Address]]] = {}
+        self._predictors: dict[tuple[bool, int, int, bool], _Predictor] = {}
 
     @classmethod
     def initialize(
@@ -189,9 +218,7 @@ class Model:
     ) -> Array:
         self.check_samples(images)
         outputs = np.zeros((len(images), *self.trace.output_shape), np.float32)
-        executor, statistics = self._executor(images.dtype, threads, batch, logits)
-        for name, place in statistics.items():
-            executor.numbers(place)[:] = self.buffers[name].ravel()
+        executor = self._executor(images.dtype, threads, batch, logits)
         flat_outputs = outputs.reshape(len(images), -1)
         for begin in range(0, len(images), batch):
             count = min(batch, len(images) - begin)
@@ -209,16 +236,17 @@ class Model:
 
     def _executor(
         self, dtype: np.dtype[np.generic], threads: int, batch: int, logits: bool
-    ) -> tuple[Executor, dict[str, Address]]:
+    ) -> Executor:
         floats = dtype == np.float32
         key = (floats, threads, batch, logits)
-        if key not in self._executors:
+        if key not in self._predictors:
             reader = read_floats if floats else read_bytes
             program = compile_inference(self.trace, self.slots, reader, logits=logits)
             executor = Executor(program, batch=batch, threads=threads)
             executor.numbers(program.scaling)[:] = self.scaling
-            self._executors[key] = executor, program.statistics
-        return self._executors[key]
+            self._predictors[key] = _Predictor(program, executor)
+        self._predictors[key].refresh(self)
+        return self._predictors[key].executor
 
 
 def _arrays_by_layer(model: Model) -> dict[str, dict[str, Array]]:

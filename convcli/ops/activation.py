@@ -121,20 +121,31 @@ ELEMENTS = {
     ),
 }
 
-FORWARD, BACKWARD = Operands("y x", "size"), Operands("dx dy y x", "size")
+FORWARD, BACKWARD = Operands("y x", "size in_place"), Operands("dx dy y x", "size in_place")
 
 
 def _pair(kind: str, row: Element) -> tuple[Operation, Operation]:
-    """Compile a row; only what is inlined into the loop around it becomes vector code."""
+    """Compile a row; only what is inlined into the loop around it becomes vector code.
+
+    Nor would a loop whose two pointers are the same place.
+    """
     value, grad = (register_jitable(forceinline=True)(part) for part in (row.value, row.grad))
 
     def forward(o):
-        for i in range(o.size):
-            o.y[i] = value(o.x[i])
+        if o.in_place:
+            for i in range(o.size):
+                o.y[i] = value(o.y[i])
+        else:
+            for i in range(o.size):
+                o.y[i] = value(o.x[i])
 
     def backward(o):
-        for i in range(o.size):
-            o.dx[i] = grad(o.dy[i], o.y[i], o.x[i])
+        if o.in_place:
+            for i in range(o.size):
+                o.dx[i] = grad(o.dx[i], o.y[i], o.x[i])
+        else:
+            for i in range(o.size):
+                o.dx[i] = grad(o.dy[i], o.y[i], o.x[i])
 
     return each_sample(FORWARD, name=kind)(forward), each_sample(BACKWARD, name=kind)(backward)
 
@@ -175,8 +186,10 @@ OPERATIONS = {kind: _pair(kind, row) for kind, row in ELEMENTS.items()}
 OPERATIONS["softmax"] = softmax_forward, softmax_backward
 
 
-def _sizes(kind: str, shape: Tensor) -> dict[str, int]:
-    return {"size": shape.size} | ({"width": shape.shape[-1]} if kind == "softmax" else {})
+def _sizes(kind: str, y: Tensor, *, in_place: bool = False) -> dict[str, int]:
+    if kind == "softmax":
+        return {"size": y.size, "width": y.shape[-1]}
+    return {"size": y.size, "in_place": int(in_place)}
 
 
 def activate(program: ProgramBuilder, kind: str, y: Tensor) -> Address:
@@ -184,15 +197,16 @@ def activate(program: ProgramBuilder, kind: str, y: Tensor) -> Address:
     x = y.address
     if kind in ELEMENTS and ELEMENTS[kind].reads_input:
         y.address = program.buffer(y.size)
-    program.sample(OPERATIONS[kind][0], y=y.address, x=x, **_sizes(kind, y))
+    sizes = _sizes(kind, y, in_place=y.address is x)
+    program.sample(OPERATIONS[kind][0], y=y.address, x=x, **sizes)
     return x
 
 
 def deactivate(program: ProgramBuilder, kind: str, y: Tensor, x: Address) -> None:
     """Turn the gradient behind an activation into that before it, in place."""
     if not y.relu_fused:
-        grad = program.grad_of(y)
-        program.sample(OPERATIONS[kind][1], dx=grad, dy=grad, y=y.address, x=x, **_sizes(kind, y))
+        grad, sizes = program.grad_of(y), _sizes(kind, y, in_place=True)
+        program.sample(OPERATIONS[kind][1], dx=grad, dy=grad, y=y.address, x=x, **sizes)
 
 
 def lower_activation(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:

@@ -386,7 +386,7 @@ def _lower_channelwise(
     weight = program.weight(step, kernel)
     direct = times == 1 and not any(before) and not any(after)
     d, h, w = (sum(sizes) for sizes in zip(source.extent, before, after, strict=True))
-    padded = source if direct else program.map((d, h, w, channels), pinned=True)
+    padded = source if direct else program.frame((d, h, w, channels), before, source.extent)
 
     def fill() -> None:
         inside = padded.inside(before, source.extent)
@@ -503,7 +503,7 @@ def lower_transposed(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator
     yield y
     dy = program.grad_map(y)
     _bias_grad(program, step, dy)
-    wide_dy = program.map(wide.shape, pinned=True)
+    wide_dy = program.frame(wide.shape, before, out.extent)
     program.copy_map(wide_dy.inside(before, out.extent), dy)
     if program.learns(step):
         gradient = program.weight_grad(step, "kernel")

@@ -11,16 +11,27 @@ from convcli.net.trace import Step
 from convcli.ops.program import Address, Map, ProgramBuilder, Tensor
 from convcli.ops.rule import Array, JoinBackward, Kind
 
+ZERO, LOWEST = np.float32(0.0), np.float32(-np.inf)
+
 
 def add(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
     """The sum; each branch gets the whole gradient."""
     return sum(branches[1:], start=branches[0]), lambda dy: (dy,) * len(branches)
 
 
+@each_sample(Operands("y x other", "size relu"))
+def add_forward(o):
+    low = ZERO if o.relu else LOWEST
+    for i in range(o.size):
+        total = o.x[i] + o.other[i]
+        o.y[i] = low if total < low else total
+
+
 def lower_add(program: ProgramBuilder, step: Step, *branches: Tensor) -> Iterator[Tensor]:
     y = program.tensor(step, *branches)
-    for number, branch in enumerate(branches):
-        program.copy(y.address, branch.address, y.size, add=number > 0)
+    x, other = (branch.address for branch in branches)
+    y.activated = step.activation == "relu"
+    program.sample(add_forward, y=y.address, x=x, other=other, size=y.size, relu=int(y.activated))
     yield y
     dy = program.grad_of(y)
     for branch in branches:

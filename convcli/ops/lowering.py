@@ -30,6 +30,7 @@ from convcli.net.trace import Step, Trace
 from convcli.net.words import layer_text
 from convcli.ops import activation, conv, dense, join, norm, pool, rearrange, recurrent
 from convcli.ops.activation import activate, deactivate, softmax
+from convcli.ops.folding import fold
 from convcli.ops.program import ProgramBuilder, Slot, Tensor
 from convcli.ops.rule import Kind
 
@@ -161,10 +162,14 @@ def squared_error(o):
 def compile_inference(
     trace: Trace, slots: Mapping[str, Slot], reader: Operation, *, logits: bool = False
 ) -> ProgramBuilder:
-    """Return the program that writes the network's output for each sample, or what softmax gets."""
-    program = ProgramBuilder(trace, slots, training=False)
-    steps = _without_softmax(trace.steps) if logits else trace.steps
-    output = _forward(program, reader, steps)
+    """Return the program that writes the network's output for each sample, or what softmax gets.
+
+    Its `folded` arrays are the caller's to fill, see `Folding`.
+    """
+    folding = fold(trace, _without_softmax(trace.steps) if logits else trace.steps)
+    program = ProgramBuilder(folding.trace, slots, training=False)
+    program.fold(folding)
+    output = _forward(program, reader, folding.trace.steps)
     program.sample(write_output, source=output.address, size=output.size)
     return program
 

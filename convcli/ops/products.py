@@ -169,7 +169,7 @@ def padded(program: Program, x: Map, before: Three, after: Three) -> Map:
     if not any(before) and not any(after):
         return x
     d, h, w = (size + b + a for size, b, a in zip(x.extent, before, after, strict=True))
-    whole = program.map((d, h, w, x.channels), pinned=True)
+    whole = program.frame((d, h, w, x.channels), before, x.extent)
     program.copy_map(whole.inside(before, x.extent), x)
     return whole
 

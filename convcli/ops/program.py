@@ -14,6 +14,7 @@ import numpy as np
 
 from convcli.engine.calls import Base, Operands, Operation, each_sample
 from convcli.net.trace import Step, Trace
+from convcli.ops.folding import Folding
 from convcli.ops.rule import Array
 
 LINE = 16
@@ -266,6 +267,7 @@ class Program:
         self.constants: list[tuple[int, np.ndarray]] = []
         self.shared = 0
         self.shard_sums = LINE
+        self._frames: dict[tuple[object, ...], Map] = {}
 
     def buffer(self, size: int, *, pinned: bool = False) -> Address:
         """Return a new place for `size` numbers of each sample."""
@@ -274,6 +276,16 @@ class Program:
     def map(self, shape: tuple[int, ...], *, pinned: bool = False) -> Map:
         """Return a new map."""
         return Map.whole(self.buffer(prod(shape), pinned=pinned), shape)
+
+    def frame(self, shape: tuple[int, ...], before: Three, extent: Three) -> Map:
+        """Return a map whose cells around `extent` are zeros; what is inside is soon overwritten.
+
+        It must be filled before each use: whoever asks for the same frame gets the same memory.
+        """
+        key = (shape, before, extent)
+        if key not in self._frames:
+            self._frames[key] = self.map(shape, pinned=True)
+        return self._frames[key]
 
     def shared_buffer(self, size: int) -> Address:
         """Return a place in the memory that all samples of a batch share."""
@@ -355,6 +367,7 @@ class ProgramBuilder(Program):
         tensors: step index -> what it computes; 0 is the input.
         training: whether dropout drops and batch norm uses the batch's statistics.
         statistics: running statistic -> its place in the shared memory.
+        folded: array of `folding` -> its place in the shared memory.
         scaling: place of the factor and summand of the samples.
         loss_constants: see `losses`.
     """
@@ -372,6 +385,8 @@ class ProgramBuilder(Program):
         self.training, self.frozen = training, frozen
         self.tensors: dict[int, Tensor] = {}
         self.statistics: dict[str, Address] = {}
+        self.folding = Folding(trace)
+        self.folded: dict[str, Address] = {}
         self.scaling = self.constant([1.0, 0.0])
         self.loss_constants = self.zeros(3)
         self._tape: list[Iterator[Tensor]] = []
@@ -380,9 +395,18 @@ class ProgramBuilder(Program):
             for source in step.sources:
                 self._readers.setdefault(source, []).append(step)
 
+    def fold(self, folding: Folding) -> None:
+        """Read folded arrays instead of the network's own."""
+        self.folding = folding
+        for name, shape in folding.arrays.items():
+            self.folded[name] = self.shared_buffer(prod(shape))
+
     def weight(self, step: Step, name: str) -> Address:
-        """Return the place of a parameter."""
-        slot = self.slots[f"{step.name}.{name}"]
+        """Return the place of a parameter, or of what was folded into it."""
+        key = f"{step.name}.{name}"
+        if key in self.folded:
+            return self.folded[key]
+        slot = self.slots[key]
         return Address(Buffer(slot.size, Base.PARAMETERS, slot.offset))
 
     def bias(self, step: Step, size: int) -> Address:

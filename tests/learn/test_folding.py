@@ -1,0 +1,58 @@
+"""Prediction folds norms into weights: the answers stay those of the layers one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convcli.learn.model import Model
+from convcli.net import parse_notation
+from convcli.ops import reference
+from convcli.ops.folding import fold
+
+CASES = {
+    "9x9x3, conv 8 3 nobias, bn, relu, conv 4 3 p1 g2, bn": "conv-relu conv",
+    "9x9x4, dwconv 3 m2, bn, relu6, sepconv 6 3, bn noscale, silu": "dwconv-relu6 sepconv-silu",
+    "5x6x4, upconv 6 3 s2 g2, bn, gelu, dense 5, bn, dropout 0.2, tanh": "upconv-gelu dense-tanh",
+    "9x9x3, conv 4 3 relu, bn, bn, flatten, relu, dense 3, softmax":
+        "conv-relu bn bn flatten activation dense-softmax",
+    "9x9x4, residual(conv 4 3 p1, bn, relu, conv 4 1, bn | conv 4 1, bn), relu, gap, dropout 0.3":
+        "conv-relu conv conv add-relu gap",
+    "9x9x4, concat(conv 4 3 p1 | ), bn, relu, residual(bn, conv 8 1), maxpool 2, relu":
+        "conv concat bn-relu bn conv add maxpool-relu",
+    "9x9x4, conv 4 3, dropout 0.1, residual(bn), conv 2 1, dropout 0.2, bn": "conv bn add conv",
+}  # fmt: skip
+
+
+def model_of(notation: str) -> Model:
+    model = Model.initialize(parse_notation(f"input {notation}"), 1)
+    random = np.random.default_rng(2)
+    model.flat += random.uniform(-0.3, 0.3, model.flat.shape).astype(np.float32)
+    for values in model.buffers.values():
+        values[...] = random.uniform(0.2, 2, values.shape)
+    return model
+
+
+def difference(model: Model) -> float:
+    x = np.random.default_rng(3).standard_normal((3, *model.network.input_shape))
+    x = x.astype(np.float32)
+    exact = {name: array.astype(np.float64) for name, array in model.parameters.items()}
+    ref = reference.run(model.trace, exact, model.buffers, x.astype(np.float64)).output
+    return float(np.abs(model.predict(x) - ref).max() / max(1, np.abs(ref).max()))
+
+
+@pytest.mark.parametrize("notation", CASES)
+def test_what_is_left_answers_as_the_layers_one_by_one(notation: str) -> None:
+    model = model_of(notation)
+    left = fold(model.trace, model.trace.steps).trace.steps
+    names = [f"{step.layer.op}-{step.activation}".removesuffix("-None") for step in left]
+    assert " ".join(names) == CASES[notation]
+    assert difference(model) < 1e-5
+
+
+def test_predictions_follow_numbers_that_change_in_place() -> None:
+    model = model_of("9x9x3, conv 8 3, bn, relu, gap, dense 3")
+    assert difference(model) < 1e-5
+    for array in (*model.parameters.values(), *model.buffers.values()):
+        array.flat[-1] += 0.5
+        assert difference(model) < 1e-5
