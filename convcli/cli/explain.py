@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convcli.cli.console import emit
-from convcli.cli.options import FormatOption, ImageArgument, ModelArgument, load_probe, load_sample
+from convcli.cli.options import ImageArgument, ModelArgument, Output, load_probe, load_sample, takes
 from convcli.errors import UsageError
-from convcli.option import parse_place
+from convcli.option import option, parse_place
 
 if TYPE_CHECKING:
     from convcli.inspect.probe import Probe
 
-explain = typer.Typer(
-    help="The arithmetic behind one number, term by term, with your own numbers.",
-    no_args_is_help=True,
-    epilog='Example: convcli explain conv "3 0 1; 1 5 8; 2 7 2" --kernel "1 0 -1; 1 0 -1; 1 0 -1"',
-)
+EXAMPLE = "Example: convcli explain "
+HELP = "The arithmetic behind one number, term by term, with your own numbers."
 
 MatrixArgument = Annotated[
     str, typer.Argument(help='Rows such as "1 2; 3 4", or a text file of rows.', metavar="MATRIX")
@@ -27,68 +23,56 @@ MatrixArgument = Annotated[
 NumbersArgument = Annotated[
     str, typer.Argument(help='Numbers such as "0.2 1.5 -1".', metavar="NUMBERS")
 ]
-AtOption = Annotated[
-    str, typer.Option("--at", help="The output cell to explain, ROW,COL from 0.", metavar="ROW,COL")
-]
-
-
 CellOption = Annotated[
     str,
     typer.Option(
         "--at", metavar="LAYER:ROW,COL", help="A cell of a layer's output; LAYER:UNIT of a vector."
     ),
 ]
-ChannelOption = Annotated[int, typer.Option("--channel", min=0, help="Of a map, from 0.")]
-TermsOption = Annotated[
-    int, typer.Option("--terms", min=1, help="Most terms printed, the largest; JSON has all.")
-]
-
-FORWARD_EXAMPLES = """Examples:
-
-  convcli explain forward runs/mnist digit.png --at conv1:10,12 --channel 3
-
-  convcli explain forward model.safetensors digit.png --at dense2:7 --format json
-"""
-BACKWARD_EXAMPLES = """Examples:
-
-  convcli explain backward runs/mnist digit.png --at conv2:5,5 --channel 8
-
-  convcli explain backward model.safetensors digit.png --at maxpool1:3,3 --class 7
-"""
+CELL: dict[str, Any] = {"metavar": "ROW,COL", "default": "0,0"}
+AT = "The output cell to explain, from 0."
+CHANNEL: dict[str, Any] = {"help": "Of a map, from 0.", "min": 0, "default": 0}
+TERMS: dict[str, Any] = {
+    "help": "Most terms printed, the largest; JSON has all.",
+    "min": 1,
+    "default": 20,
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
+    conv = '"3 0 1; 1 5 8; 2 7 2" --kernel "1 0 -1; 1 0 -1; 1 0 -1"'
+    explain = typer.Typer(help=HELP, no_args_is_help=True, epilog=f"{EXAMPLE}conv {conv}")
+    for command, example in (
+        (explain_conv, '"1 2 3; 4 5 6; 7 8 9" --kernel "1 0; 0 -1" --at 1,0'),
+        (explain_pool, '"2 3 1 9; 4 7 3 5; 8 2 2 2; 1 3 4 5" --size 2'),
+        (explain_dense, '"1 2 3" --weights "0.5 -1 2" --bias 0.1'),
+        (explain_softmax, '"2 1 0.1" --target 0'),
+        (explain_adam, '"0.5 0.4 -0.1" --weight 1 --lr 0.1'),
+        (explain_forward, "runs/mnist digit.png --at conv1:10,12 --channel 3"),
+        (explain_backward, "runs/mnist digit.png --at maxpool1:3,3 --class 7"),
+    ):
+        name = command.__name__.removeprefix("explain_")
+        explain.command(name, epilog=f"{EXAMPLE}{name} {example}")(command)
     app.add_typer(explain, name="explain")
 
 
-@explain.command(
-    "conv",
-    epilog='Example: convcli explain conv "1 2 3; 4 5 6; 7 8 9" --kernel "1 0; 0 -1" --at 1,0',
-)
+@takes(out=Output)
 def explain_conv(
     matrix: MatrixArgument,
     kernel: Annotated[
         str, typer.Option("-k", "--kernel", help="Rows of the kernel, or a kernel's name.")
     ],
-    at: AtOption = "0,0",
-    stride: Annotated[int, typer.Option(min=1, help="Step of the kernel in cells.")] = 1,
-    padding: Annotated[int, typer.Option(min=0, help="Zeros on every side.")] = 0,
-    dilation: Annotated[int, typer.Option(min=1, help="Distance of the taps in cells.")] = 1,
-    backward: Annotated[
-        bool, typer.Option("--backward", help="Also one weight's and one input's gradient.")
-    ] = False,
-    gradient: Annotated[
-        str | None,
-        typer.Option(help="Rows of dL/doutput for --backward.", show_default="all ones"),
-    ] = None,
-    weight: Annotated[
-        str, typer.Option(help="The kernel cell for --backward.", metavar="ROW,COL")
-    ] = "0,0",
-    cell: Annotated[
-        str, typer.Option(help="The input cell for --backward.", metavar="ROW,COL")
-    ] = "0,0",
-    style: FormatOption = None,
+    *,
+    at: str = option(AT, **CELL),
+    stride: int = option("Step of the kernel in cells.", min=1, default=1),
+    padding: int = option("Zeros on every side.", min=0, default=0),
+    dilation: int = option("Distance of the taps in cells.", min=1, default=1),
+    backward: bool = option("Also one weight's and one input's gradient.", default=False),
+    gradient: str | None = option("Rows of dL/doutput for --backward.", show_default="all ones"),
+    weight: str = option("The kernel cell for --backward.", **CELL),
+    cell: str = option("The input cell for --backward.", **CELL),
+    out: Output,
 ) -> None:
     """One output cell of a convolution, the whole output, and the same as a matrix product."""
     from convcli.inspect.arithmetic import Sliding
@@ -105,24 +89,19 @@ def explain_conv(
             "weight_gradient": slide.weight_gradient(*_cell(weight, "--weight"), upstream),
             "input_gradient": slide.input_gradient(*_cell(cell, "--cell"), upstream),
         }
-    emit(conv_report(slide, _cell(at, "--at"), gradients), style)
+    out.emit(conv_report(slide, _cell(at, "--at"), gradients))
 
 
-@explain.command(
-    "pool", epilog='Example: convcli explain pool "2 3 1 9; 4 7 3 5; 8 2 2 2; 1 3 4 5" --size 2'
-)
+@takes(out=Output)
 def explain_pool(
     matrix: MatrixArgument,
-    kind: Annotated[Literal["max", "avg"], typer.Option(help="What the window keeps.")] = "max",
-    size: Annotated[int, typer.Option(min=1, help="Side of the window in cells.")] = 2,
-    stride: Annotated[
-        int | None, typer.Option(min=1, help="Step of the window.", show_default="the size")
-    ] = None,
-    at: AtOption = "0,0",
-    gradient: Annotated[
-        float, typer.Option(help="dL/doutput of that cell, to follow its way back.")
-    ] = 1.0,
-    style: FormatOption = None,
+    *,
+    kind: Literal["max", "avg"] = option("What the window keeps.", default="max"),
+    size: int = option("Side of the window in cells.", min=1, default=2),
+    stride: int | None = option("Step of the window.", min=1, show_default="the size"),
+    at: str = option(AT, **CELL),
+    gradient: float = option("dL/doutput of that cell, to follow its way back.", default=1.0),
+    out: Output,
 ) -> None:
     """One pooling window: what it reads, what it keeps, and which inputs get the gradient."""
     from convcli.inspect.arithmetic import pooling_window
@@ -130,110 +109,102 @@ def explain_pool(
 
     place = _cell(at, "--at")
     window = pooling_window(_rows(matrix, "The matrix"), size, stride or size, *place, kind)
-    emit(pool_report(window, place, kind, gradient), style)
+    out.emit(pool_report(window, place, kind, gradient))
 
 
-@explain.command(
-    "dense", epilog='Example: convcli explain dense "1 2 3" --weights "0.5 -1 2" --bias 0.1'
-)
+@takes(out=Output)
 def explain_dense(
     inputs: NumbersArgument,
     weights: Annotated[str, typer.Option(help="One weight per input.", metavar="NUMBERS")],
-    bias: Annotated[float, typer.Option(help="Added once.")] = 0.0,
-    activation: Annotated[
-        Literal["none", "relu", "sigmoid", "tanh"], typer.Option(help="Applied to the sum.")
-    ] = "none",
-    style: FormatOption = None,
+    *,
+    bias: float = option("Added once.", default=0.0),
+    activation: Literal["none", "relu", "sigmoid", "tanh"] = option(
+        "Applied to the sum.", default="none"
+    ),
+    out: Output,
 ) -> None:
     """One dense unit: inputs times weights plus bias, then its activation."""
     from convcli.inspect.arithmetic import activate, dense_unit
     from convcli.present.sums import dense_report
 
     unit = dense_unit(_numbers(inputs, "The row of inputs"), _numbers(weights, "--weights"), bias)
-    emit(dense_report(unit, activation, activate(activation, unit.total)), style)
+    out.emit(dense_report(unit, activation, activate(activation, unit.total)))
 
 
-@explain.command("softmax", epilog='Example: convcli explain softmax "2 1 0.1" --target 0')
+@takes(out=Output)
 def explain_softmax(
     logits: NumbersArgument,
-    target: Annotated[int, typer.Option(min=0, help="The true class, from 0.")] = 0,
-    style: FormatOption = None,
+    *,
+    target: int = option("The true class, from 0.", min=0, default=0),
+    out: Output,
 ) -> None:
     """Softmax and cross-entropy of one sample, and the gradient that starts the way back."""
     from convcli.inspect.arithmetic import softmax_cross_entropy
     from convcli.present.sums import softmax_report
 
-    numbers = _numbers(logits, "The row of logits")
-    emit(softmax_report(softmax_cross_entropy(numbers, target)), style)
+    out.emit(softmax_report(softmax_cross_entropy(_numbers(logits, "The row of logits"), target)))
 
 
-@explain.command("adam", epilog='Example: convcli explain adam "0.5 0.4 -0.1" --weight 1 --lr 0.1')
+@takes(out=Output)
 def explain_adam(
     gradients: NumbersArgument,
-    weight: Annotated[float, typer.Option(help="The weight before the first step.")] = 0.0,
-    lr: Annotated[float, typer.Option(help="The learning rate.")] = 0.001,
-    beta1: Annotated[float, typer.Option(min=0, max=0.999999, help="Memory of the mean.")] = 0.9,
-    beta2: Annotated[
-        float, typer.Option(min=0, max=0.999999, help="Memory of the mean square.")
-    ] = 0.999,
-    epsilon: Annotated[float, typer.Option(min=0, help="Keeps the division finite.")] = 1e-8,
-    style: FormatOption = None,
+    *,
+    weight: float = option("The weight before the first step.", default=0.0),
+    lr: float = option("The learning rate.", default=0.001),
+    beta1: float = option("Memory of the mean.", min=0, max=0.999999, default=0.9),
+    beta2: float = option("Memory of the mean square.", min=0, max=0.999999, default=0.999),
+    epsilon: float = option("Keeps the division finite.", min=0, default=1e-8),
+    out: Output,
 ) -> None:
     """Adam's steps of one weight: both averages, their corrections, and the change."""
     from convcli.inspect.arithmetic import adam_steps
     from convcli.present.sums import adam_report
 
     numbers = _numbers(gradients, "The row of gradients")
-    emit(adam_report(adam_steps(weight, numbers, lr, beta1, beta2, epsilon)), style)
+    out.emit(adam_report(adam_steps(weight, numbers, lr, beta1, beta2, epsilon)))
 
 
-@explain.command("forward", epilog=FORWARD_EXAMPLES)
+@takes(out=Output)
 def explain_forward(
     model: ModelArgument,
     image: ImageArgument,
     at: CellOption,
-    channel: ChannelOption = 0,
-    terms: TermsOption = 20,
-    style: FormatOption = None,
+    *,
+    channel: int = option(**CHANNEL),
+    terms: int = option(**TERMS),
+    out: Output,
 ) -> None:
     """One number of a model's layer: every input times its weight, bias, activation."""
     from convcli.inspect.unit import forward_unit
     from convcli.present.sums import forward_report
 
     probe, sample, layer, place = _asked(model, image, at)
-    found = forward_unit(probe, sample, layer, place, channel)
-    emit(forward_report(found, terms), style)
+    out.emit(forward_report(forward_unit(probe, sample, layer, place, channel), terms))
 
 
-@explain.command("backward", epilog=BACKWARD_EXAMPLES)
+@takes(out=Output)
 def explain_backward(
     model: ModelArgument,
     image: ImageArgument,
     at: CellOption,
-    channel: ChannelOption = 0,
-    class_: Annotated[
-        str | None,
-        typer.Option(
-            "--class", help="The class taken for the truth.", show_default="the likeliest"
-        ),
-    ] = None,
-    terms: TermsOption = 20,
-    style: FormatOption = None,
+    *,
+    channel: int = option(**CHANNEL),
+    class_: str | None = option("The class taken for the truth.", show_default="the likeliest"),
+    terms: int = option(**TERMS),
+    out: Output,
 ) -> None:
-    """What the loss tells one cell, and what the cell hands on to its inputs and weights."""
+    """What the loss tells one cell, and what the cell passes on to its inputs and weights."""
     from convcli.inspect.unit import backward_unit
     from convcli.present.sums import backward_report
 
     probe, sample, layer, place = _asked(model, image, at)
     label = None if class_ is None else probe.class_index(class_, sample)
     found = backward_unit(probe, sample, layer, place, channel, label)
-    emit(backward_report(found, probe.trained.class_names[found.label], terms), style)
+    out.emit(backward_report(found, probe.trained.class_names[found.label], terms))
 
 
 def _asked(model: Any, image: str, at: str) -> tuple[Probe, Any, str, tuple[int, ...]]:
     """Return model, sample, layer and place that the words mean."""
-    from convcli.option import parse_place
-
     layer, place = parse_place(at)
     if layer is None:
         raise UsageError(f"--at {at} names no layer. Write LAYER:ROW,COL, such as conv1:{at}.")

@@ -298,7 +298,7 @@ def _parameter(
     kind = next((one for one in get_args(hint) if one in METAVARS), hint)
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
-    unsaid = isinstance(group, Given) or field.default in (None, False, ())
+    unsaid = isinstance(group, Given) or any(field.default is one for one in (None, False, ()))
     told = {"metavar": METAVARS.get(kind), **more, "show_default": False}
     default = more.get("show_default") or ("" if unsaid else str(field.default))
     if default:  # the library would put it into brackets in brackets
