@@ -16,8 +16,10 @@ from convcli.cli.options import (
     QuietOption,
     Style,
     ThreadsOption,
+    load_labeled,
     takes,
 )
+from convcli.data.source import Source
 from convcli.errors import ConvcliError, InputError, OutputExistsError, UsageError
 from convcli.net.lookup import model_path
 from convcli.option import option
@@ -195,35 +197,40 @@ PAGE_EXAMPLES = """Examples:
 
   convcli page runs/first/model.safetensors
 
-  convcli page model.safetensors -o lesson.html --title "Digits, layer by layer"
+  convcli page runs/first -o lesson.html --data digits --title "Digits, layer by layer"
 """
 
 
-@takes()
+@takes(source=Source)
 def page(
     model: ModelArgument,
     *,
     output: Path = option("Where the page goes.", "-o", "--output", default=Path("page.html")),
     title: str | None = option("Heading of the page.", show_default="the network's name"),
+    source: Source,
     quiet: QuietOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Write a page where one draws and watches every layer answer; it works without a network."""
+    """Write a page where one draws and watches every layer answer; it works without a network.
+
+    Ten samples of the data that the model was trained on, or of --data, are on it to begin with.
+    """
     from convcli.cli.console import Messages
     from convcli.files import check_target, write_text
-    from convcli.inspect.live import page_network
     from convcli.learn.modelfile import load
-    from convcli.report.live import build_page
+    from convcli.present.live_page import live_page
     from convcli.report.numbers import as_bytes
 
-    path = model_path(model)
+    path, messages = model_path(model), Messages(quiet=quiet)
     check_target(output, force=force, inputs=[path])
     trained = load(path)
-    totals = trained.network.trace().totals
-    accuracy = trained.metrics.get("test_accuracy")
-    measured = f", test accuracy {accuracy:.2%}" if isinstance(accuracy, float) else ""
-    summary = f"{len(trained.class_names)} classes, {totals.params:,} parameters{measured}."
-    text = build_page(title or f"{trained.network.name}, live", summary, page_network(trained))
-    write_text(output, text, force=force, inputs=[path])
+    try:
+        chosen = load_labeled(trained, source, None, messages)
+    except ConvcliError as problem:
+        if source.name is not None:
+            raise
+        messages.say(f"Without samples to choose from: {problem}")
+        chosen = None
+    write_text(output, live_page(trained, title, chosen), force=force, inputs=[path])
     size = as_bytes(output.stat().st_size)
-    Messages(quiet=quiet).say(f"{output}: {size}; open it in a browser and draw.")
+    messages.say(f"{output}: {size}; open it in a browser and draw.")

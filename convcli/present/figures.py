@@ -17,8 +17,8 @@ import numpy as np
 
 from convcli.files import new_file
 from convcli.present.look import Look
-from convcli.present.panels import STOPS, Panel, Scale, rows_of
-from convcli.report.chart import PALETTE, Chart, Line, Matrix
+from convcli.present.panels import Panel, Scale, rows_of
+from convcli.report.chart import PALETTE, STOPS, Chart, Line, Matrix
 from convcli.report.printable import printable
 
 INCH = 100

@@ -11,27 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.imaging.terminal import color_lines, shrunk
+from convcli.report.chart import STOPS
 from convcli.report.printable import printable
 
 Values = NDArray[Any]
 Pixels = NDArray[np.uint8]
-Color = tuple[int, int, int]
-
-INFERNO: tuple[Color, ...] = (
-    *((0, 0, 4), (11, 7, 36), (33, 12, 74), (61, 9, 101), (87, 16, 110), (113, 25, 110)),
-    *((138, 34, 106), (163, 44, 97), (188, 55, 84), (210, 70, 68), (228, 90, 49), (241, 115, 29)),
-    *((249, 142, 9), (252, 172, 17), (249, 203, 53), (242, 234, 105), (252, 255, 164)),
-)
-RED_BLUE: tuple[Color, ...] = (
-    *((5, 48, 97), (23, 82, 144), (42, 113, 178), (63, 142, 192), (107, 172, 209), (155, 201, 224)),
-    *((194, 221, 236), (224, 236, 243), (255, 255, 255), (251, 229, 216), (251, 204, 180)),
-    *((245, 170, 137), (228, 128, 102), (208, 85, 72), (186, 40, 50), (147, 14, 38), (103, 0, 31)),
-)
-STOPS = {"magnitude": INFERNO, "signed": RED_BLUE}
-"""Evenly spaced colors: as light as the number is large, or blue, white for zero, and red.
-
-Both are matplotlib's (inferno; RdBu turned round, its middle pure white); kept here because pages
-and terminals are colored without loading it."""
 
 POSITIVE, NEGATIVE, PAPER, BOX = (178, 40, 50), (33, 102, 172), (255, 255, 255), (0, 160, 70)
 """Bars and lines on either side of zero, what they stand on, and the frame of a window."""

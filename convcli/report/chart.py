@@ -19,6 +19,22 @@ PALETTE = (
     *("#5a5f9e", "#7d4f2b"),
 )
 """Dark enough on white and light enough on black; lines also differ by their labels."""
+INFERNO: tuple[tuple[int, int, int], ...] = (
+    *((0, 0, 4), (11, 7, 36), (33, 12, 74), (61, 9, 101), (87, 16, 110), (113, 25, 110)),
+    *((138, 34, 106), (163, 44, 97), (188, 55, 84), (210, 70, 68), (228, 90, 49), (241, 115, 29)),
+    *((249, 142, 9), (252, 172, 17), (249, 203, 53), (242, 234, 105), (252, 255, 164)),
+)
+RED_BLUE: tuple[tuple[int, int, int], ...] = (
+    *((5, 48, 97), (23, 82, 144), (42, 113, 178), (63, 142, 192), (107, 172, 209), (155, 201, 224)),
+    *((194, 221, 236), (224, 236, 243), (255, 255, 255), (251, 229, 216), (251, 204, 180)),
+    *((245, 170, 137), (228, 128, 102), (208, 85, 72), (186, 40, 50), (147, 14, 38), (103, 0, 31)),
+)
+STOPS = {"magnitude": INFERNO, "signed": RED_BLUE}
+"""Evenly spaced colors: as light as the number is large, or blue, white for zero, and red.
+
+Both are matplotlib's (inferno; RdBu turned round, its middle pure white); kept here because pages
+and terminals are colored without loading it."""
+
 RIGHT, WRONG = (47, 111, 176), (179, 38, 30)
 """Shades of a matrix' diagonal, and of the mistakes."""
 

@@ -17,12 +17,15 @@ from PIL import Image, ImageDraw
 
 from convcli.cli.main import run
 from convcli.errors import InputError
+from convcli.inspect.explaining import class_activation
 from convcli.inspect.live import page_network
+from convcli.inspect.probe import Probe
 from convcli.learn.model import Model
 from convcli.learn.modelfile import TrainedModel, load
 from convcli.learn.pictures import samples_from_source
 from convcli.learn.prepare import Preprocessing
 from convcli.net import parse_notation
+from convcli.ops import reference
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -31,6 +34,19 @@ LAST_FRAME = """({
     levels: Array.from(convcli.state.levels),
     values: convcli.state.run.values.map((values) => Array.from(values)),
 })"""
+GRADIENTS = """(() => {
+    const { network, state } = convcli;
+    const found = Gradients.backward(network, state.run, Gradients.ofClass(network, 2));
+    const weights = {};
+    for (const step of network.steps) {
+        for (const [name, [first, count]] of Object.entries(step.weights)) {
+            const part = found.weights.subarray(first, first + count);
+            weights[`${step.name}.${name}`] = Array.from(part);
+        }
+    }
+    const values = found.values.map((values) => values && Array.from(values));
+    return { levels: Array.from(state.levels), values, weights };
+})()"""
 NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
@@ -124,6 +140,33 @@ def test_the_page_answers_as_predict_does(notation: str, browser: Any, tmp_path:
         np.testing.assert_allclose(activations[step.name][0], got, atol=1e-4, err_msg=step.name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("notation", NETWORKS.values(), ids=NETWORKS)
+def test_the_way_back_gives_our_gradients(notation: str, browser: Any, tmp_path: Path) -> None:
+    trained(notation).save(tmp_path / "model.safetensors")
+    assert run(["page", str(tmp_path / "model.safetensors"), "-o", str(tmp_path / "p.html")]) == 0
+    page = opened(browser, tmp_path / "p.html")
+    draw(page, SEVEN)
+    said = page.evaluate(GRADIENTS)
+    assert page.complaints == []
+    probe = Probe(load(tmp_path / "model.safetensors"))
+    levels = np.array(said["levels"], np.uint8).reshape(probe.input_shape)
+    sample = probe.prepared(levels[np.newaxis]).astype(np.float64)
+    parameters = {name: array.astype(np.float64) for name, array in probe.parameters.items()}
+    buffers = {name: array.astype(np.float64) for name, array in probe.buffers.items()}
+    passed = reference.run(probe.trace, parameters, buffers, sample)
+    seed = probe.one_hot(2).astype(np.float64)[np.newaxis]
+    upstream = passed.upstream({len(probe.trace.steps): seed}, found := {})
+    for index, gradient in upstream.items():
+        got = np.array(said["values"][index]).reshape(gradient.shape)
+        largest = np.abs(gradient).max()
+        np.testing.assert_allclose(gradient, got, atol=1e-5 * largest, err_msg=str(index))
+    for name, gradient in found.items():
+        got = np.array(said["weights"][name]).reshape(gradient.shape)
+        largest = np.abs(gradient).max()
+        np.testing.assert_allclose(gradient, got, atol=1e-5 * largest, err_msg=name)
+
+
 def pictures_of_a_seven(folder: Path) -> Iterator[Path]:
     """Draw it thin and thick, dark on light and light on dark, with dirt, large, and in color."""
     for number, (side, pen, ink) in enumerate(
@@ -169,30 +212,171 @@ def test_an_opened_picture_gets_predicts_answer(
     assert page.complaints == []
 
 
-@pytest.mark.slow
-def test_pointing_shows_the_sum_and_the_field(browser: Any, tmp_path: Path) -> None:
-    model = trained(NETWORKS["mnist"])
-    model.save(tmp_path / "model.safetensors")
-    words = ["page", str(tmp_path / "model.safetensors"), "--title", "A <title>", "--quiet"]
-    assert run([*words, "--output", str(tmp_path / "p.html")]) == 0
-    page = opened(browser, tmp_path / "p.html")
-    assert page.inner_text("h1") == "A <title>"
-    draw(page, SEVEN)
-    map_box = page.locator(".layer canvas").first.bounding_box()
-    page.mouse.move(map_box["x"] + 40, map_box["y"] + 40)
-    text = page.inner_text("#sum")
-    assert text.startswith("conv1, map 0, row 13, column 13")
-    sums = page.evaluate("(() => {const s = convcli.network.terms(1, convcli.state.run, 13, 13, 0);"
-                         "return [s.list.length, s.sum]})()")  # fmt: skip
-    assert sums[0] == 9
-    value = page.evaluate("convcli.state.run.values[1][(13 * 26 + 13) * 16]")
-    assert max(sums[1], 0) == pytest.approx(value, abs=1e-6)
-    page.locator("#clear").click()
-    page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+@pytest.fixture
+def digits_page(tmp_path: Path) -> Path:
+    """Return the page of a network on samples of three classes, of which it knows the data."""
+    random = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "data.npz",
+        x=random.integers(0, 256, (30, 28, 28, 1), np.uint8),
+        y=np.arange(30) % 10,
     )
+    trained(NETWORKS["mnist"]).save(tmp_path / "model.safetensors")
+    words = ["page", str(tmp_path / "model.safetensors"), "--title", "A <title>", "--quiet"]
+    words += ["--data", str(tmp_path / "data.npz"), "--output", str(tmp_path / "p.html")]
+    assert run(words) == 0
+    return tmp_path / "p.html"
+
+
+def settle(page: Any) -> None:
+    page.evaluate(NEXT_FRAME)
+
+
+@pytest.mark.slow
+def test_a_sample_is_chosen_from_ten(digits_page: Path, browser: Any) -> None:
+    page = opened(browser, digits_page)
+    with np.load(digits_page.with_name("data.npz")) as data:
+        samples = data["x"]
+    assert page.locator("#samples button").all_inner_texts() == [f"class {n}" for n in range(10)]
+    assert page.inner_text("#answer") != "Draw something."  # the first one is there already
+    page.locator("#samples button").nth(3).click()
+    settle(page)
+    np.testing.assert_array_equal(samples[3].ravel(), page.evaluate(LAST_FRAME)["levels"])
+    assert page.complaints == []
+    assert page.inner_text("h1") == "A <title>"
+
+
+@pytest.mark.slow
+def test_pointing_tells_a_value_and_pinning_the_sum_behind_it(
+    digits_page: Path, browser: Any
+) -> None:
+    page = opened(browser, digits_page)
+    conv1 = page.locator("canvas[aria-label^=conv1]")
+    box = conv1.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    value = page.evaluate("convcli.state.run.values[1][(13 * 26 + 13) * 16]")
+    assert page.inner_text("#sum") == f"conv1, map 0, row 13, column 13 = {value:.3f}"
+    page.mouse.click(box["x"] + 40, box["y"] + 40)
+    model = load(digits_page.with_name("model.safetensors"))
+    levels = np.array(page.evaluate(LAST_FRAME)["levels"]).reshape(28, 28) / 255
+    kernel = model.model.parameters["conv1.kernel"][:, :, 0, 0]
+    ref = [levels[13:16, 13:16], kernel, levels[13:16, 13:16] * kernel]
+    cells = page.locator("#cell table.heat td").evaluate_all("cells => cells.map(c => c.title)")
+    np.testing.assert_allclose(np.ravel(ref), np.array(cells, float), atol=6e-4)
+    total = float(np.sum(ref[2])) + float(model.model.parameters["conv1.bias"][0])
+    assert f"= {total:.3f} → relu {max(total, 0):.3f}" in page.inner_text("#cell .total")
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_the_keyboard_alone_pins_moves_and_draws(digits_page: Path, browser: Any) -> None:
+    page = opened(browser, digits_page)
+    conv2 = page.locator("canvas[aria-label^=conv2]")
+    conv2.focus()
+    page.keyboard.press("Enter")
+    assert page.inner_text("#cell h2").startswith("conv2, map 0, row 5, column 5 =")
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "."):
+        page.keyboard.press(key)
+    assert page.inner_text("#cell h2").startswith("conv2, map 1, row 6, column 7 =")
+    assert page.locator("#cell table.heat").count() == 3 * 4  # the four maps that weigh most
+    assert "12 other maps" in page.inner_text("#cell")
+    page.keyboard.press("Escape")
+    assert page.locator("#cell").is_hidden()
+    page.locator("#clear").click()
+    page.locator("#pad").focus()
+    for key in (" ", *["ArrowDown"] * 8):
+        page.keyboard.press(key)
+    settle(page)
+    assert page.evaluate("Math.max(...convcli.state.levels)") > 100
+    page.keyboard.press("Delete")
+    settle(page)
     assert page.inner_text("#answer") == "Draw something."
     assert page.evaluate("Math.max(...convcli.state.levels)") == 0
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_the_window_slides_and_pools_show_their_choice(digits_page: Path, browser: Any) -> None:
+    page = opened(browser, digits_page)
+    page.locator("canvas[aria-label^=maxpool1]").focus()
+    page.keyboard.press("Enter")
+    numbers = page.locator("#cell table.heat td").evaluate_all("cells => cells.map(c => +c.title)")
+    assert len(numbers) == 4
+    assert f"{max(numbers):.3f}; it alone gets the gradient" in page.inner_text("#cell .total")
+    page.locator("canvas[aria-label^=conv1]").focus()
+    page.keyboard.press("Enter")
+    before = page.inner_text("#cell h2")
+    page.locator("#slide").click()
+    page.wait_for_function(
+        "text => document.querySelector('#cell h2').innerText !== text", arg=before
+    )
+    page.locator("#slide").click()
+    page.locator("canvas[aria-label^=dense2]").focus()
+    page.keyboard.press("Enter")
+    told = page.inner_text("#cell")
+    assert "logit" in told
+    assert "softmax: divided by their sum" in told
+    answers = np.array(page.evaluate(LAST_FRAME)["values"][-1])
+    for share in answers[:3]:
+        assert f"{100 * share:.1f} %" in told
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_gradients_and_grad_cam_of_what_is_drawn_are_those_of_show(
+    digits_page: Path, browser: Any
+) -> None:
+    page = opened(browser, digits_page)
+    draw(page, SEVEN)
+    page.select_option("#label", "4")
+    page.select_option("#shown", "gradients")
+    page.select_option("#over", "cam")
+    settle(page)
+    said = page.evaluate("""(() => {
+        const { network, state } = convcli, step = network.steps[2];
+        const gradients = state.gradients.values;
+        const cam = Gradients.cam(step, state.run.values[3], gradients[3]);
+        const [levels, gradient] = [Array.from(state.levels), Array.from(gradients[0])];
+        return { levels, cam: Array.from(cam), gradient };
+    })()""")
+    probe = Probe(load(digits_page.with_name("model.safetensors")))
+    sample = probe.prepared(np.array(said["levels"], np.uint8).reshape(1, 28, 28, 1))
+    ref = np.array(class_activation(probe, sample, 4, "conv2").figures["map"])
+    np.testing.assert_allclose(ref.ravel(), said["cam"], atol=1e-5 * max(1.0, ref.max()))
+    slope = probe.class_slopes(sample, 4)
+    np.testing.assert_allclose(slope.ravel(), said["gradient"], atol=1e-5 * np.abs(slope).max())
+    page.select_option("#over", "gradient")
+    page.locator("details").first.evaluate("fold => { fold.open = true; }")
+    settle(page)
+    assert page.locator("details canvas").first.evaluate("canvas => canvas.width") == 16 * 4
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 820, 1920])
+def test_it_fits_every_window(width: int, digits_page: Path, browser: Any) -> None:
+    page = opened(browser, digits_page)
+    page.set_viewport_size({"width": width, "height": 800})
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    widths = page.locator(".layer > canvas").evaluate_all("all => all.map(c => c.clientWidth)")
+    assert max(widths) <= width
+    page.locator("canvas[aria-label^=conv2]").click(position={"x": 10, "y": 10})
+    assert page.locator("#cell").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+def test_the_same_file_can_be_opened_twice(digits_page: Path, browser: Any) -> None:
+    page = opened(browser, digits_page)
+    picture = next(pictures_of_a_seven(digits_page.parent))
+    for _ in range(2):
+        page.locator("#clear").click()
+        settle(page)
+        page.set_input_files("#open", str(picture))
+        page.wait_for_function("convcli.state.opened !== null")
+        settle(page)
+        assert page.inner_text("#answer") != "Draw something."
 
 
 def test_the_page_stands_alone_and_replaces_nothing(

@@ -7,6 +7,9 @@ import json
 from importlib.resources import files
 from typing import Any
 
+SCRIPTS = ("engine", "gradients", "picture", "maps", "cell", "view")
+"""In the order in which they build on each other."""
+
 
 def build_page(title: str, summary: str, network: dict[str, Any]) -> str:
     """Return the HTML of the page; it needs no network and no other file.
@@ -14,8 +17,9 @@ def build_page(title: str, summary: str, network: dict[str, Any]) -> str:
     Args:
         title: heading of the page.
         summary: one sentence under it.
-        network: what the page's engine reads: `input`, `classes`, `preprocessing`, `steps` with
-            resolved windows, and `weights` as base64 of little-endian float32.
+        network: what the page reads: `input`, `classes`, `preprocessing`, `steps` with resolved
+            windows, `weights` as base64 of little-endian float32, `colors` by kind as stops, and
+            `samples` to choose from: `labels`, and `levels` as base64 of bytes.
     """
     folder = files(__name__)
 
@@ -29,9 +33,7 @@ def build_page(title: str, summary: str, network: dict[str, Any]) -> str:
         "summary": html.escape(summary),
         "style": part("page.css"),
         "network": data,
-        "engine": part("engine.js"),
-        "picture": part("picture.js"),
-        "view": part("view.js"),
+        "scripts": "".join(part(f"{name}.js") for name in SCRIPTS),
     }
     head, *rest = part("page.html").split("{{")
     filled = [head]

@@ -54,6 +54,9 @@ const Engine = (() => {
     }
   };
 
+  // What goes into these is kept: for their slopes, and to be shown as logits.
+  const keepsInput = new Set(["gelu", "silu", "hardswish", "softmax"]);
+
   const activate = (kind, values, channels) => {
     if (!kind) return values;
     if (kind === "softmax") softmax(values, channels);
@@ -290,29 +293,30 @@ const Engine = (() => {
       return place ? this.weights.subarray(place[0], place[0] + place[1]) : null;
     }
 
-    // Runs one picture of raw levels 0..255; returns every step's values, the input first.
-    run(levels) {
+    // What the network is fed for raw levels 0..255.
+    prepared(levels) {
       const { scale, offset } = this.description.preprocessing;
       const channels = this.description.input[2];
-      const input = Float32Array.from(levels, (level, i) => level * scale[i % channels] + offset[i % channels]);
-      const values = [input], chosen = [null];
-      for (const step of this.steps) {
-        const sources = step.sources.map((index) => values[index]);
-        const channelsOut = step.output[step.output.length - 1];
-        if (step.op === "maxpool") {
-          const result = pool(step, sources[0], true);
-          values.push(activate(step.activation, result.out, channelsOut));
-          chosen.push(result.chosen);
-        } else {
-          const out = operations[step.op](step, sources, (name) => this.weight(step, name));
-          values.push(activate(step.activation, out, channelsOut));
-          chosen.push(null);
-        }
-      }
-      return { values, chosen };
+      return Float32Array.from(levels, (level, i) => level * scale[i % channels] + offset[i % channels]);
     }
 
-    // The products behind one output value of a conv or dense step, and their sum with the bias.
+    // Runs one picture of raw levels; returns every step's values, the input first, the cells that
+    // max pooling chose, and what went into activations where that is needed on the way back.
+    run(levels) {
+      const values = [this.prepared(levels)], chosen = [null], before = [null];
+      for (const step of this.steps) {
+        const sources = step.sources.map((index) => values[index]);
+        const { out, chosen: cells = null } = step.op === "maxpool"
+          ? pool(step, sources[0], true)
+          : { out: operations[step.op](step, sources, (name) => this.weight(step, name)) };
+        before.push(keepsInput.has(step.activation) ? out.slice() : null);
+        values.push(activate(step.activation, out, step.output[step.output.length - 1]));
+        chosen.push(cells);
+      }
+      return { values, chosen, before };
+    }
+
+    // The products behind one output value of a conv, dwconv or dense step, and their sum with the bias.
     terms(index, run, row, column, channel) {
       const step = this.steps[index - 1], source = run.values[step.sources[0]];
       const kernel = this.weight(step, "kernel"), bias = this.weight(step, "bias");
@@ -329,11 +333,16 @@ const Engine = (() => {
             list.push({ place: [y, x, first + c], value: source[from + first + c], weight });
           }
         });
+      } else if (step.op === "dwconv") {
+        const filters = step.output[2], from = Math.floor(channel / step.multiplier);
+        eachTap(step, row, column, (at, tap, y, x) => {
+          list.push({ place: [y, x, from], value: source[at + from], weight: kernel[tap * filters + channel] });
+        });
       } else return null;
       const start = bias ? bias[channel] : 0;
       return { list, bias: start, sum: list.reduce((sum, term) => sum + term.value * term.weight, start) };
     }
   }
 
-  return { Network, eachTap };
+  return { Network, depthwise, eachTap, erf, sigmoid, volume };
 })();

@@ -1,17 +1,16 @@
-// Drawing, the layers' maps and the sum under the pointer.
+// The page: drawing and opening, samples to choose from, the answer, the layers, one pinned cell.
 "use strict";
 
 (() => {
   const description = JSON.parse(document.getElementById("network").textContent);
   const network = new Engine.Network(description);
   const [height, width, channels] = description.input;
+  const { element, number } = Cell;
+  const colors = Object.fromEntries(Object.entries(description.colors).map(([kind, stops]) => [kind, Maps.lookUp(stops)]));
   const byId = (id) => document.getElementById(id);
   const pad = byId("pad"), pen = pad.getContext("2d", { willReadFrequently: true });
-  const seen = byId("seen"), sumBox = byId("sum");
-  const state = { run: null, levels: null, opened: null, pointed: null, drawn: false };
-
-  const shapeText = (shape) => shape.join("x");
-  const number = (value) => (Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(2) : value.toFixed(3));
+  const seen = byId("seen"), sumBox = byId("sum"), dock = byId("cell");
+  const state = { run: null, levels: null, opened: null, pointed: null, pinned: null, drawn: false, gradients: null };
 
   // ---- drawing ----------------------------------------------------------------------------
   const clearPad = () => {
@@ -53,18 +52,35 @@
     schedule();
   });
   for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, () => { last = null; });
+
+  // The keyboard draws too: arrows move a pen, which is down while space was pressed.
+  const keyPen = { x: pad.width / 2, y: pad.height / 2, down: false };
   const clear = () => { clearPad(); schedule(); };
+  pad.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const clears = event.key === "Delete" || event.key === "Backspace";
+    if (clears) { keyPen.down = false; clear(); }
+    else if (event.key === " ") keyPen.down = !keyPen.down;
+    else if (!steps) return;
+    event.preventDefault();
+    if (clears) return;
+    const to = { x: keyPen.x + 10 * (steps || [0, 0])[0], y: keyPen.y + 10 * (steps || [0, 0])[1] };
+    if (keyPen.down) strokeTo(keyPen, to);
+    Object.assign(keyPen, { x: Math.max(0, Math.min(pad.width, to.x)), y: Math.max(0, Math.min(pad.height, to.y)) });
+    byId("penState").textContent = `Pen ${keyPen.down ? "down" : "up"} at ${Math.round((100 * keyPen.x) / pad.width)} %, ${Math.round((100 * keyPen.y) / pad.height)} %.`;
+    schedule();
+  });
   byId("clear").addEventListener("click", clear);
-  pad.addEventListener("keydown", (event) => { if (event.key === "Delete" || event.key === "Backspace") clear(); });
   byId("center").addEventListener("change", () => schedule());
-  byId("dots").addEventListener("change", () => schedule());
+  for (const id of ["dots", "shown", "label", "over"]) byId(id).addEventListener("change", () => schedule());
   byId("open").addEventListener("change", async (event) => {
     const [file] = event.target.files;
     if (!file) return;
     const picture = await createImageBitmap(file).catch(() => null);
+    event.target.value = ""; // so that the same file can be opened again
     if (!picture) { byId("answer").textContent = `${file.name} is not a picture this browser can read.`; return; }
     try {
-      showOpened(Picture.levels(pixelsOf(picture), description.input, description.preprocessing.centered));
+      showLevels(Picture.levels(pixelsOf(picture), description.input, description.preprocessing.centered));
     } catch (problem) {
       byId("answer").textContent = problem.message;
     }
@@ -79,17 +95,38 @@
     return brush.getImageData(0, 0, picture.width, picture.height);
   };
 
-  // What the network takes of a picture goes to the pad too, so that one can draw on in it.
-  const showOpened = (levels) => {
-    const image = smallPen.createImageData(width, height);
+  const imageOf = (levels) => {
+    const image = new ImageData(width, height);
     for (let i = 0; i < height * width; i++) {
       for (let c = 0; c < 4; c++) image.data[4 * i + c] = c === 3 ? 255 : levels[i * channels + Math.min(c, channels - 1)];
     }
-    smallPen.putImageData(image, 0, 0);
+    return image;
+  };
+
+  // What the network takes of a picture goes to the pad too, so that one can draw on in it.
+  const showLevels = (levels) => {
+    smallPen.putImageData(imageOf(levels), 0, 0);
     pen.drawImage(small, 0, 0, pad.width, pad.height);
     state.opened = levels;
     state.drawn = true;
     schedule();
+  };
+
+  // ---- samples to choose from -----------------------------------------------------------------
+  const buildGallery = () => {
+    const { levels, labels } = description.samples, size = height * width * channels;
+    const bytes = Uint8Array.from(atob(levels), (letter) => letter.charCodeAt(0));
+    labels.forEach((label, i) => {
+      const canvas = element("canvas"), own = bytes.subarray(i * size, (i + 1) * size), name = description.classes[label];
+      canvas.width = width;
+      canvas.height = height;
+      canvas.getContext("2d").putImageData(imageOf(own), 0, 0);
+      const button = element("button", [canvas, element("span", name)], { type: "button", title: `A test sample of ${name}` });
+      button.addEventListener("click", () => showLevels(own.slice()));
+      byId("samples").append(button);
+    });
+    byId("gallery").hidden = labels.length === 0;
+    if (labels.length) showLevels(bytes.slice(0, size));
   };
 
   // ---- pad -> network input -----------------------------------------------------------------
@@ -128,203 +165,223 @@
     const pixels = smallPen.getImageData(0, 0, width, height).data;
     const levels = new Uint8Array(height * width * channels);
     for (let i = 0; i < height * width; i++) {
-      const [red, green, blue] = pixels.subarray(4 * i, 4 * i + 3);
+      const red = pixels[4 * i], green = pixels[4 * i + 1], blue = pixels[4 * i + 2];
       if (channels === 1) levels[i] = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
       else levels.set([red, green, blue], 3 * i);
     }
     return levels;
   };
 
-  // ---- maps ---------------------------------------------------------------------------------
-  const panels = [];
+  // ---- layers ---------------------------------------------------------------------------------
+  const panels = [], panelOf = new Map();
 
-  const gridOf = (shape) => {
-    const [rows, columns, maps] = shape.length === 3 ? shape : [1, shape[shape.length - 1], 1];
-    return { rows, columns, maps, flat: shape.length !== 3 };
+  const buildPanel = (step) => {
+    const panel = new Maps.Panel(step, colors), box = element("div", "", { className: "layer" });
+    const field = step.receptive_field ? `each cell sees ${step.receptive_field.join("x")}` : "each cell sees the whole input";
+    const title = element("h3", [`${step.name} `, element("span", `${step.words} → ${step.output.join("x")}, ${field}`)]);
+    panel.range = element("p", "", { className: "small" });
+    box.append(title, panel.canvas, panel.range);
+    if (step.weights.kernel) box.append(kernelsOf(step));
+    byId("layers").append(box);
+    panel.canvas.addEventListener("pointermove", (event) => { state.pointed = panel.locate(event); showPointed(event); });
+    panel.canvas.addEventListener("pointerleave", () => { state.pointed = null; sumBox.hidden = true; drawSeen(); });
+    panel.canvas.addEventListener("click", (event) => pin(panel.locate(event)));
+    panel.canvas.addEventListener("keydown", (event) => moveBy(panel, event));
+    panels.push(panel);
+    panelOf.set(step.index, panel);
   };
 
-  const buildPanel = (step, parent) => {
-    const grid = gridOf(step.output);
-    const box = document.createElement("div");
-    box.className = "layer";
-    const field = step.receptive_field ? `each cell sees ${shapeText(step.receptive_field)}` : "each cell sees the whole input";
-    const title = document.createElement("h3");
-    title.textContent = `${step.name} `;
-    const detail = document.createElement("span");
-    detail.textContent = `${step.words} → ${shapeText(step.output)}, ${field}`;
-    title.append(detail);
-    const canvas = document.createElement("canvas");
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${step.name}: ${grid.flat ? `${grid.columns} values` : `${grid.maps} maps of ${grid.rows}x${grid.columns}`}`);
-    box.append(title, canvas);
-    parent.append(box);
-    const panel = { step, canvas, ...layout(grid, parent.clientWidth || 900) };
-    canvas.width = panel.totalWidth;
-    canvas.height = panel.totalHeight;
-    canvas.addEventListener("pointermove", (event) => { state.pointed = locate(panel, event); showPointed(event); });
-    canvas.addEventListener("pointerleave", () => { state.pointed = null; sumBox.hidden = true; drawSeen(); });
-    return panel;
-  };
-
-  const layout = (grid, room) => {
-    if (grid.flat) {
-      const perLine = Math.min(grid.columns, 64), cell = Math.max(6, Math.min(22, Math.floor(room / perLine)));
-      const lines = Math.ceil(grid.columns / perLine);
-      return { ...grid, cell, perLine, gap: 0, totalWidth: perLine * cell, totalHeight: lines * cell };
-    }
-    const cell = Math.max(1, Math.round((grid.maps > 16 ? 64 : 84) / Math.max(grid.rows, grid.columns)));
-    const gap = 6, mapWidth = grid.columns * cell, mapHeight = grid.rows * cell;
-    const perLine = Math.max(1, Math.min(grid.maps, Math.floor((room + gap) / (mapWidth + gap))));
-    const lines = Math.ceil(grid.maps / perLine);
-    return { ...grid, cell, gap, perLine, mapWidth, mapHeight, totalWidth: perLine * (mapWidth + gap) - gap, totalHeight: lines * (mapHeight + gap) - gap };
-  };
-
-  // Black to white for values that are never negative; blue - dark - orange for signed ones.
-  const color = (value, largest, signed) => {
-    const level = largest > 0 ? Math.max(-1, Math.min(1, value / largest)) : 0;
-    if (!signed) return [255 * level, 255 * level, 255 * level];
-    return level >= 0 ? [30 + 225 * level, 30 + 150 * level, 36] : [30, 30 + 120 * -level, 36 + 219 * -level];
-  };
-
-  const originOf = (panel, map) => ({ x: (map % panel.perLine) * (panel.mapWidth + panel.gap), y: Math.floor(map / panel.perLine) * (panel.mapHeight + panel.gap) });
-
-  const drawPanel = (panel) => {
-    const values = state.run.values[panel.step.index];
-    let largest = 0, signed = false;
-    for (const value of values) {
-      largest = Math.max(largest, Math.abs(value));
-      signed = signed || value < 0;
-    }
-    const brush = panel.canvas.getContext("2d");
-    const image = brush.createImageData(panel.canvas.width, panel.canvas.height);
-    const paint = (left, top, [red, green, blue]) => {
-      for (let y = top; y < top + panel.cell; y++) {
-        for (let x = left; x < left + panel.cell; x++) image.data.set([red, green, blue, 255], 4 * (y * image.width + x));
+  // All kernels of a layer on one canvas: a column for each output map, a row for each input map; of
+  // a dense layer a row for each unit, so that thousands of inputs have room.
+  const kernelsOf = (step) => {
+    const fold = element("details", [element("summary", "kernels")]), canvas = element("canvas");
+    fold.append(canvas, element("p", `${step.op === "dense" ? "Rows are units, columns what they read" : "Columns are output maps, rows what they read"}; blue is negative, red positive.`, { className: "small" }));
+    fold.draw = () => {
+      if (!fold.open) return;
+      const weights = state.gradients ? gradientOf(step, "kernel") : network.weight(step, "kernel");
+      const outs = step.output[step.output.length - 1];
+      const [tall, wide] = step.kernel && step.op !== "dense" ? step.kernel : [1, 1], ins = weights.length / (outs * tall * wide), gap = tall > 1 || wide > 1 ? 1 : 0;
+      const [across, down] = step.op === "dense" ? [ins, outs] : [outs, ins];
+      const image = new ImageData(across * (wide + gap), down * (tall + gap)), words = new Uint32Array(image.data.buffer);
+      const scale = Maps.scaleOf(weights, colors, true);
+      for (let at = 0; at < weights.length; at++) {
+        const out = at % outs, from = Math.floor(at / outs) % ins, tap = Math.floor(at / (outs * ins));
+        const [x, y] = step.op === "dense" ? [from, out] : [out, from];
+        words[(y * (tall + gap) + Math.floor(tap / wide)) * image.width + x * (wide + gap) + (tap % wide)] = scale.color(weights[at]);
       }
+      canvas.width = image.width;
+      canvas.height = image.height;
+      canvas.getContext("2d").putImageData(image, 0, 0);
+      const cell = Math.max(1, Math.min(step.op === "dense" ? 2 : 8, Math.floor(byId("layers").clientWidth / image.width)));
+      canvas.style.width = `${image.width * cell}px`;
+      canvas.style.height = `${image.height * Math.max(cell, step.op === "dense" ? 6 : 1)}px`;
     };
-    if (panel.flat) {
-      values.forEach((value, i) => paint((i % panel.perLine) * panel.cell, Math.floor(i / panel.perLine) * panel.cell, color(value, largest, signed)));
-    } else {
-      for (let map = 0; map < panel.maps; map++) {
-        const origin = originOf(panel, map);
-        for (let y = 0; y < panel.rows; y++) {
-          for (let x = 0; x < panel.columns; x++) {
-            const value = values[(y * panel.columns + x) * panel.maps + map];
-            paint(origin.x + x * panel.cell, origin.y + y * panel.cell, color(value, largest, signed));
-          }
-        }
-      }
-    }
-    brush.putImageData(image, 0, 0);
+    fold.addEventListener("toggle", fold.draw);
+    return fold;
   };
 
-  const markChosen = () => {
-    for (const { step } of panels) {
-      const chosen = state.run.chosen[step.index];
-      const source = panels.find((panel) => panel.step.index === step.sources[0]);
-      if (!chosen || !source || source.flat || source.cell < 2) continue;
-      const brush = source.canvas.getContext("2d"), values = state.run.values[step.sources[0]];
-      brush.fillStyle = "#ffd54a";
-      for (const at of chosen) {
-        if (values[at] === 0) continue;
-        const map = at % source.maps, cell = Math.floor(at / source.maps), origin = originOf(source, map);
-        const x = origin.x + (cell % source.columns) * source.cell, y = origin.y + Math.floor(cell / source.columns) * source.cell;
-        brush.fillRect(x + source.cell / 2 - 0.5, y + source.cell / 2 - 0.5, 1, 1);
-      }
-    }
+  const gradientOf = (step, name) => {
+    const [first, count] = step.weights[name];
+    return state.gradients.weights.subarray(first, first + count);
   };
 
-  const locate = (panel, event) => {
-    const box = panel.canvas.getBoundingClientRect();
-    const x = ((event.clientX - box.left) * panel.canvas.width) / box.width, y = ((event.clientY - box.top) * panel.canvas.height) / box.height;
-    if (panel.flat) {
-      const channel = Math.floor(y / panel.cell) * panel.perLine + Math.floor(x / panel.cell);
-      return channel < panel.columns ? { step: panel.step, row: 0, column: 0, channel } : null;
-    }
-    const map = Math.floor(y / (panel.mapHeight + panel.gap)) * panel.perLine + Math.floor(x / (panel.mapWidth + panel.gap));
-    const row = Math.floor((y % (panel.mapHeight + panel.gap)) / panel.cell), column = Math.floor((x % (panel.mapWidth + panel.gap)) / panel.cell);
-    if (map >= panel.maps || row < 0 || row >= panel.rows || column < 0 || column >= panel.columns) return null;
-    return { step: panel.step, row, column, channel: map };
+  // The nearest step before it that has a panel: rows that change no number are passed over.
+  const shownSource = (step) => {
+    let index = step.sources[0];
+    while (index && !panelOf.has(index)) index = network.steps[index - 1].sources[0];
+    return panelOf.get(index);
   };
 
-  // ---- the sum behind the pointed cell --------------------------------------------------------
-  const valueAt = ({ step, row, column, channel }) => {
-    const grid = gridOf(step.output);
-    return state.run.values[step.index][grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel];
+  const mark = () => {
+    if (byId("dots").checked && byId("shown").value === "values") panels.forEach(markChosen);
+    const { pinned } = state;
+    if (!pinned) return;
+    const { step, row, column, channel } = pinned, own = panelOf.get(step.index);
+    if (own.grid.flat) own.frame([0], 0, channel, 1, 1);
+    else own.frame([channel], row, column, 1, 1);
+    const source = shownSource(step);
+    if (!source) return;
+    const { rows, columns, maps } = source.grid, all = Array.from({ length: maps }, (_, map) => map);
+    if (source.grid.flat) { source.frame([0], 0, 0, 1, columns); return; }
+    if (!step.kernel || step.op === "dense") { source.frame(all, 0, 0, rows, columns); return; }
+    const single = ["maxpool", "avgpool"].includes(step.op) ? [channel] : step.op === "dwconv" ? [Math.floor(channel / step.multiplier)] : all;
+    const reach = step.kernel.map((size, axis) => (size - 1) * step.dilation[axis] + 1);
+    source.frame(single, row * step.stride[0] - step.before[0], column * step.stride[1] - step.before[1], ...reach);
   };
 
-  const line = (table, ...cells) => {
-    const row = table.insertRow();
-    for (const cell of cells) row.insertCell().textContent = cell;
+  const markChosen = ({ step }) => {
+    const chosen = state.run.chosen[step.index], source = shownSource(step);
+    if (!chosen || !source || source.grid.flat || source.cell < 3) return;
+    const values = state.run.values[step.sources[0]], { columns, maps } = source.grid;
+    for (const at of chosen) if (values[at] !== 0) source.dot(Math.floor(at / maps / columns), Math.floor(at / maps) % columns, at % maps);
   };
 
-  const describe = (pointed) => {
-    const { step, row, column, channel } = pointed, flat = gridOf(step.output).flat;
-    const title = document.createElement("div"), strong = document.createElement("b");
-    title.textContent = `${step.name}, ${flat ? `unit ${channel}` : `map ${channel}, row ${row}, column ${column}`} = `;
-    strong.textContent = number(valueAt(pointed));
-    title.append(strong);
-    const table = document.createElement("table");
-    const sum = network.terms(step.index, state.run, row, column, channel);
-    if (sum) {
-      const heaviest = [...sum.list].sort((a, b) => Math.abs(b.value * b.weight) - Math.abs(a.value * a.weight)).slice(0, 9);
-      for (const { place, value, weight } of heaviest) line(table, `[${place.join(",")}]`, number(value), `× ${number(weight)}`, `= ${number(value * weight)}`);
-      const rest = sum.list.length - heaviest.length;
-      if (rest > 0) line(table, `${rest} more`, "", "", number(sum.sum - sum.bias - heaviest.reduce((part, term) => part + term.value * term.weight, 0)));
-      line(table, "bias", "", "", number(sum.bias));
-      line(table, "sum", "", "", number(sum.sum));
-      if (step.activation) line(table, step.activation, "", "", number(valueAt(pointed)));
-    } else if (step.op === "maxpool") {
-      const grid = gridOf(step.output), at = state.run.chosen[step.index][(row * grid.columns + column) * grid.maps + channel];
-      const cell = Math.floor(at / step.input[2]);
-      line(table, "chosen", `row ${Math.floor(cell / step.input[1])}`, `column ${cell % step.input[1]}`, number(state.run.values[step.sources[0]][at]));
-    }
-    return [title, table];
+  // ---- one cell: pointed at, pinned, moved ------------------------------------------------------
+  const pin = (cell) => {
+    state.pinned = cell;
+    paintPanels();
+    drawSeen();
+    drawDock();
+  };
+
+  const moveBy = (panel, event) => {
+    const { rows, columns, maps, flat } = panel.grid, own = state.pinned && state.pinned.step === panel.step ? state.pinned : null;
+    const limit = (value, most) => Math.max(0, Math.min(most - 1, value));
+    if (event.key === "Escape") pin(null);
+    else if (event.key === "Enter" || (event.key === " " && !own)) pin({ step: panel.step, row: rows >> 1, column: flat ? 0 : columns >> 1, channel: flat ? columns >> 1 : 0 });
+    else if (own && event.key.startsWith("Arrow")) {
+      const [down, across] = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+      if (flat) pin({ ...own, channel: limit(own.channel + across + down * panel.perLine, columns) });
+      else pin({ ...own, row: limit(own.row + down, rows), column: limit(own.column + across, columns) });
+    } else if (own && !flat && (event.key === "," || event.key === ".")) pin({ ...own, channel: limit(own.channel + (event.key === "." ? 1 : -1), maps) });
+    else return;
+    event.preventDefault();
+  };
+
+  const drawDock = () => {
+    dock.hidden = !state.pinned;
+    if (!state.pinned) return;
+    const close = element("button", "Close", { type: "button" });
+    close.addEventListener("click", () => pin(null));
+    const slide = element("button", sliding ? "Stop" : "Slide the window", { type: "button", id: "slide" });
+    slide.addEventListener("click", () => { sliding ? stop() : start(); drawDock(); });
+    dock.replaceChildren(element("div", [...(state.pinned.step.kernel ? [slide] : []), close], { className: "buttons" }), ...Cell.explain(network, state.run, state.pinned, colors));
+  };
+
+  let sliding = null;
+  const stop = () => { clearInterval(sliding); sliding = null; };
+  const start = () => {
+    sliding = setInterval(() => {
+      const { pinned } = state;
+      if (!pinned) { stop(); return; }
+      const [rows, columns] = pinned.step.output, next = (pinned.row * columns + pinned.column + 1) % (rows * columns);
+      pin({ ...pinned, row: Math.floor(next / columns), column: next % columns });
+    }, 150);
   };
 
   const showPointed = (event) => {
     drawSeen();
     if (!state.pointed || !state.run) { sumBox.hidden = true; return; }
-    sumBox.replaceChildren(...describe(state.pointed));
+    const { step, row, column, channel } = state.pointed, grid = Maps.gridOf(step.output);
+    const at = grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel;
+    const values = state.gradients ? state.gradients.values[step.index] : state.run.values[step.index];
+    const where = grid.flat ? `unit ${channel}` : `map ${channel}, row ${row}, column ${column}`;
+    sumBox.replaceChildren(`${step.name}, ${where} = `, element("b", values ? number(values[at]) : "no gradient"));
     sumBox.hidden = false;
     const right = event.clientX + 18 + sumBox.offsetWidth < window.innerWidth;
     sumBox.style.left = `${right ? event.clientX + 18 : event.clientX - 18 - sumBox.offsetWidth}px`;
     sumBox.style.top = `${Math.max(4, Math.min(event.clientY + 14, window.innerHeight - sumBox.offsetHeight - 4))}px`;
   };
 
+  // ---- what the network sees ----------------------------------------------------------------------
   const magnify = Math.max(1, Math.floor(336 / Math.max(height, width)));
   seen.width = width * magnify;
   seen.height = height * magnify;
+  const overlay = document.createElement("canvas");
+
+  const last_map = [...network.steps].reverse().find((step) => ["conv", "dwconv", "sepconv", "add", "concat"].includes(step.op) && step.receptive_field && step.output[0] * step.output[1] > 1);
+  if (!last_map) byId("over").querySelector("[value=cam]").disabled = true;
+
+  const classShown = () => {
+    const chosen = byId("label").value, answers = state.run.values[state.run.values.length - 1];
+    return chosen === "" ? answers.indexOf(Math.max(...answers)) % description.classes.length : Number(chosen);
+  };
+
+  // The strength of each cell, where cells have their centers: with `magnitude` alone the more it is, the denser.
+  const drawOver = (brush, values, rows, columns, box) => {
+    const scale = Maps.scaleOf(values, colors), image = new ImageData(columns, rows), words = new Uint32Array(image.data.buffer);
+    for (let at = 0; at < values.length; at++) {
+      const opacity = Math.round(230 * Math.sqrt(Math.abs(values[at]) / (scale.largest || 1)));
+      words[at] = (scale.color(values[at]) & 0xffffff) | (opacity << 24);
+    }
+    overlay.width = columns;
+    overlay.height = rows;
+    overlay.getContext("2d").putImageData(image, 0, 0);
+    brush.drawImage(overlay, ...box.map((part) => part * magnify));
+  };
+
   const drawSeen = () => {
-    const brush = seen.getContext("2d");
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        const at = (y * width + x) * channels, [red, green, blue] = [0, 1, 2].map((c) => state.levels[at + Math.min(c, channels - 1)]);
-        brush.fillStyle = `rgb(${red},${green},${blue})`;
-        brush.fillRect(x * magnify, y * magnify, magnify, magnify);
+    const brush = seen.getContext("2d"), way = byId("over").value;
+    smallPen.putImageData(imageOf(state.levels), 0, 0);
+    brush.imageSmoothingEnabled = false;
+    brush.globalAlpha = 1;
+    brush.drawImage(small, 0, 0, seen.width, seen.height);
+    if (way !== "none") {
+      brush.fillStyle = "#0008";
+      brush.fillRect(0, 0, seen.width, seen.height);
+      const { values } = state.gradients || (state.gradients = backward());
+      if (way === "gradient") {
+        const joined = Float64Array.from({ length: height * width }, (_, at) => {
+          let most = 0;
+          for (let c = 0; c < channels; c++) most = Math.max(most, Math.abs(values[0][at * channels + c]));
+          return most;
+        });
+        drawOver(brush, joined, height, width, [0, 0, width, height]);
+      } else {
+        const [rows, columns] = last_map.output, support = Gradients.cam(last_map, state.run.values[last_map.index], values[last_map.index]);
+        const first = [0, 1].map((axis) => (last_map.receptive_field[axis] - last_map.field_stride[axis]) / 2 - last_map.field_padding[axis]);
+        brush.imageSmoothingEnabled = true;
+        drawOver(brush, support, rows, columns, [first[1], first[0], columns * last_map.field_stride[1], rows * last_map.field_stride[0]]);
       }
     }
-    if (!state.pointed) return;
-    const { step, row, column } = state.pointed;
-    const [fieldHeight, fieldWidth] = step.receptive_field || [height, width];
+    const cell = state.pointed || state.pinned;
+    if (!cell) return;
+    const { step, row, column } = cell, [tall, wide] = step.receptive_field || [height, width];
     const top = step.receptive_field ? row * step.field_stride[0] - step.field_padding[0] : 0;
     const left = step.receptive_field ? column * step.field_stride[1] - step.field_padding[1] : 0;
-    brush.strokeStyle = "#ff5252";
-    brush.lineWidth = 2;
-    brush.strokeRect(left * magnify + 1, top * magnify + 1, fieldWidth * magnify - 2, fieldHeight * magnify - 2);
+    for (const [line, color] of [[4, "#ffffff"], [2, "#00c46a"]]) {
+      brush.strokeStyle = color;
+      brush.lineWidth = line;
+      brush.strokeRect(left * magnify + 1, top * magnify + 1, wide * magnify - 2, tall * magnify - 2);
+    }
   };
 
   // ---- answer ---------------------------------------------------------------------------------
-  const rows = description.classes.map((name) => {
-    const item = document.createElement("li");
-    const [label, track, fill, value] = ["span", "div", "div", "span"].map((tag) => document.createElement(tag));
-    label.className = "name";
-    label.textContent = name;
-    track.className = "track";
-    fill.className = "fill";
-    track.append(fill);
-    item.append(label, track, value);
+  const rows = description.classes.map((name, i) => {
+    const label = element("span", name, { className: "name" }), fill = element("div", "", { className: "fill" });
+    const value = element("span"), item = element("li", [label, element("div", [fill], { className: "track" }), value]);
     byId("classes").append(item);
+    byId("label").append(element("option", name, { value: String(i) }));
     return { item, fill, value };
   });
 
@@ -339,6 +396,13 @@
   };
 
   // ---- one frame --------------------------------------------------------------------------------
+  const backward = () => Gradients.backward(network, state.run, Gradients.ofClass(network, classShown()));
+
+  const paintPanels = () => {
+    panels.forEach((panel) => panel.paint());
+    mark();
+  };
+
   let waiting = false;
   const schedule = () => {
     if (waiting) return;
@@ -350,18 +414,36 @@
     state.levels = readLevels();
     const start = performance.now();
     state.run = network.run(state.levels);
-    const forward = performance.now() - start;
+    const forward = performance.now() - start, shown = byId("shown").value;
+    state.gradients = shown === "gradients" ? backward() : null;
     showAnswer(Array.from(state.run.values[state.run.values.length - 1]));
-    panels.forEach(drawPanel);
-    if (byId("dots").checked) markChosen();
+    for (const panel of panels) {
+      const { index, output } = panel.step;
+      if (state.gradients) panel.show(state.gradients.values[index] || new Float64Array(Engine.volume(output)), true);
+      else panel.show(state.run.values[index]);
+      const { largest, negative } = panel.scale;
+      panel.range.textContent = negative ? `blue ${number(-largest)}, white 0, red ${number(largest)}` : `black 0, pale yellow ${number(largest)}`;
+    }
+    paintPanels();
     drawSeen();
-    byId("speed").textContent = `forward pass ${forward.toFixed(1)} ms, whole frame ${(performance.now() - start).toFixed(1)} ms`;
+    document.querySelectorAll("details").forEach((fold) => fold.draw && fold.draw());
+    drawDock();
+    state.milliseconds = performance.now() - start;
+    byId("speed").textContent = `forward pass ${forward.toFixed(1)} ms, whole frame ${state.milliseconds.toFixed(1)} ms`;
   };
 
-  for (const step of description.steps) if (step.shown) panels.push(buildPanel(step, byId("layers")));
+  const fit = () => {
+    for (const panel of panels) panel.fit(byId("layers").clientWidth || 900);
+    if (state.run) { paintPanels(); document.querySelectorAll("details").forEach((fold) => fold.draw && fold.draw()); }
+  };
+
+  for (const step of description.steps) if (step.shown) buildPanel(step);
+  fit();
+  new ResizeObserver(fit).observe(byId("layers"));
   byId("center").checked = description.preprocessing.centered;
   byId("inkLabel").hidden = channels === 1;
   clearPad();
+  buildGallery();
   frame();
   // For tests and the curious: the network, and the levels and values of the last frame.
   window.convcli = { network, state, schedule };

@@ -1,0 +1,58 @@
+"""The live page of a model: its network, colors, and samples to begin with."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convcli.inspect.live import page_network
+from convcli.report.chart import STOPS
+from convcli.report.live import build_page
+
+if TYPE_CHECKING:
+    from convcli.learn.evaluation import Labeled
+    from convcli.learn.modelfile import TrainedModel
+
+SAMPLES, SAMPLE_BYTES = 10, 600_000
+"""Samples on the page, and all their bytes together: fewer where each is large."""
+
+
+def live_page(trained: TrainedModel, title: str | None, chosen: Labeled | None = None) -> str:
+    """Return the page as HTML.
+
+    Args:
+        trained: the model.
+        title: of the page; the network's name when left out.
+        chosen: labeled samples, of which some are put on the page.
+
+    Raises:
+        InputError: the page cannot run the network.
+    """
+    accuracy = trained.metrics.get("test_accuracy")
+    measured = f", test accuracy {accuracy:.2%}" if isinstance(accuracy, float) else ""
+    params = trained.network.trace().totals.params
+    summary = f"{len(trained.class_names)} classes, {params:,} parameters{measured}."
+    network = page_network(trained) | {"colors": STOPS, "samples": _samples(trained, chosen)}
+    return build_page(title or f"{trained.network.name}, live", summary, network)
+
+
+def _samples(trained: TrainedModel, chosen: Labeled | None) -> dict[str, Any]:
+    """Return the first sample of each class, then the second, as levels from 0 to 255."""
+    if chosen is None:
+        return {"labels": [], "levels": ""}
+    split = chosen.samples
+    turn = np.zeros(len(split.labels), int)  # which sample of its class each is
+    for label in np.unique(split.labels):
+        of_class = np.flatnonzero(split.labels == label)
+        turn[of_class] = np.arange(len(of_class))
+    count = min(SAMPLES, max(1, SAMPLE_BYTES // int(np.prod(trained.network.input_shape))))
+    picked = np.lexsort((split.labels, turn))[:count]
+    rule = trained.preprocessing
+    levels = rule.stack(split.samples[picked]) * (255 / rule.white)
+    content = np.rint(np.clip(levels, 0, 255)).astype(np.uint8).tobytes()
+    return {
+        "labels": split.labels[picked].tolist(),
+        "levels": base64.b64encode(content).decode("ascii"),
+    }

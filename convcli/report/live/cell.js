@@ -1,0 +1,151 @@
+// One cell, spelled out: patch times kernel as heat grids that add up, a window's choice, classes as bars.
+"use strict";
+
+const Cell = (() => {
+  const MOST_MAPS = 4, WIDEST_GRID = 28, WIDEST_WITH_NUMBERS = 7, MOST_TERMS = 9;
+
+  const number = (value) => (Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(2) : value.toFixed(3));
+  const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2)).replace("-0.00", "0.00");
+
+  const element = (tag, content = "", looks = {}) => {
+    const found = document.createElement(tag);
+    Object.assign(found, looks);
+    if (typeof content === "string") found.textContent = content; else found.append(...content);
+    return found;
+  };
+
+  // Black or white, whichever reads better (WCAG 2's luminance).
+  const inkOn = (color) => {
+    const [red, green, blue] = color.map((level) => (level / 255 <= 0.04045 ? level / 255 / 12.92 : ((level / 255 + 0.055) / 1.055) ** 2.4));
+    const light = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    return 1.05 / (light + 0.05) > (light + 0.05) / 0.05 ? "#fff" : "#000";
+  };
+
+  // A matrix as a table of colored numbers; null is padding.
+  const heat = (title, rows, colors, signed) => {
+    const scale = Maps.scaleOf(rows.flat().filter((value) => value !== null), colors, signed);
+    const small = rows[0].length > WIDEST_WITH_NUMBERS;
+    const body = rows.map((line) => element("tr", line.map((value) => {
+      const cell = element("td", value === null || small ? "" : short(value));
+      if (value === null) cell.className = "padding";
+      else {
+        const color = Maps.css(scale.color(value));
+        cell.style.background = `rgb(${color})`;
+        cell.style.color = inkOn(color);
+        cell.title = number(value);
+      }
+      return cell;
+    })));
+    return element("figure", [element("figcaption", title), element("table", body, { className: small ? "heat small" : "heat" })]);
+  };
+
+  // Bars with names and numbers, from a common zero.
+  const bars = (rows) => {
+    const largest = Math.max(...rows.map(({ value }) => Math.abs(value)), 1e-12);
+    return element("table", rows.map(({ name, value, text }) => {
+      const fill = element("div", "", { className: value < 0 ? "bar negative" : "bar" });
+      fill.style.width = `${(100 * Math.abs(value)) / largest}%`;
+      return element("tr", [element("th", name), element("td", [fill], { className: "track" }), element("td", text || number(value))]);
+    }), { className: "bars" });
+  };
+
+  // The products by input map: rows and columns of the window, or of the map that was flattened.
+  const windowsOf = (network, step, sum, tracedShape) => {
+    const maps = new Map();
+    for (const { place, value, weight } of sum.list) {
+      const [row, column, channel] = place.length === 3 ? place : trace(place[0], tracedShape);
+      if (!maps.has(channel)) maps.set(channel, { channel, terms: [], sum: 0 });
+      const map = maps.get(channel);
+      map.terms.push({ row, column, value, weight });
+      map.sum += value * weight;
+    }
+    return [...maps.values()].sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
+  };
+
+  const trace = (index, [, columns, channels]) => {
+    const cell = Math.floor(index / channels);
+    return [Math.floor(cell / columns), cell % columns, index % channels];
+  };
+
+  const gridsOf = (map, step, pinned, colors, tracedShape) => {
+    const dense = step.op === "dense", [height, width] = dense ? tracedShape : step.kernel;
+    const top = dense ? 0 : pinned.row * step.stride[0] - step.before[0], left = dense ? 0 : pinned.column * step.stride[1] - step.before[1];
+    const [down, across] = dense ? [1, 1] : step.dilation;
+    const empty = () => Array.from({ length: height }, () => new Array(width).fill(null));
+    const [patch, kernel, product] = [empty(), empty(), empty()];
+    for (const { row, column, value, weight } of map.terms) {
+      const y = (row - top) / down, x = (column - left) / across;
+      patch[y][x] = value;
+      kernel[y][x] = weight;
+      product[y][x] = value * weight;
+    }
+    return [heat("input", patch, colors), element("span", "×"), heat("kernel", kernel, colors, true), element("span", "="), heat("product", product, colors, true)];
+  };
+
+  const sumLine = (step, sum, value) => {
+    const activation = step.activation && step.activation !== "softmax" ? ` → ${step.activation} ${number(value)}` : "";
+    return element("p", `products ${number(sum.sum - sum.bias)} + bias ${number(sum.bias)} = ${number(sum.sum)}${activation}`, { className: "total" });
+  };
+
+  // Parts of the explanation of one cell, to be put into the page.
+  const explain = (network, run, pinned, colors) => {
+    const { step, row, column, channel } = pinned, grid = Maps.gridOf(step.output);
+    const at = grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel, value = run.values[step.index][at];
+    const sum = network.terms(step.index, run, row, column, channel), parts = [];
+    let total = "";
+    if (sum) {
+      const source = step.sources[0] ? network.steps[step.sources[0] - 1] : null;
+      const flattened = source && source.op === "same" && source.input.length === 3 ? source.input : null;
+      const picture = sum.list[0].place.length === 3 ? step.input : flattened;
+      if (picture && Math.max(...(step.op === "dense" ? picture.slice(0, 2) : step.kernel)) <= WIDEST_GRID) {
+        const maps = windowsOf(network, step, sum, picture);
+        for (const map of maps.slice(0, MOST_MAPS)) {
+          const name = element("p", `input map ${map.channel}: ${number(map.sum)}`);
+          parts.push(element("div", [name, element("div", gridsOf(map, step, pinned, colors, picture), { className: "grids" })]));
+        }
+        const rest = maps.slice(MOST_MAPS);
+        if (rest.length) parts.push(element("p", `${rest.length} other maps: ${number(rest.reduce((total, map) => total + map.sum, 0))}`));
+      } else {
+        const terms = [...sum.list].sort((a, b) => Math.abs(b.value * b.weight) - Math.abs(a.value * a.weight));
+        const rows = terms.slice(0, MOST_TERMS).map(({ place, value: x, weight }) => ({ name: `[${place.join(",")}] ${number(x)} × ${number(weight)}`, value: x * weight }));
+        const left = terms.slice(MOST_TERMS);
+        if (left.length) rows.push({ name: `${left.length} others`, value: left.reduce((total, term) => total + term.value * term.weight, 0) });
+        parts.push(bars(rows));
+      }
+      total = sumLine(step, sum, value);
+    } else if (step.op === "maxpool" || step.op === "avgpool") {
+      const [height, width, channels] = step.input, source = run.values[step.sources[0]];
+      const window = Array.from({ length: step.kernel[0] }, () => new Array(step.kernel[1]).fill(null));
+      Engine.eachTap(step, row, column, (from, tap) => { window[Math.floor(tap / step.kernel[1])][tap % step.kernel[1]] = source[from + channel]; });
+      parts.push(element("div", [heat("window", window, colors)], { className: "grids" }));
+      if (step.op === "maxpool") {
+        const cell = Math.floor(run.chosen[step.index][at] / channels);
+        total = element("p", `chosen: row ${Math.floor(cell / width)}, column ${cell % width}, ${number(value)}; it alone gets the gradient`, { className: "total" });
+      } else total = element("p", `the mean is ${number(value)}`, { className: "total" });
+    } else {
+      const rows = step.sources.map((index) => {
+        const name = index ? network.steps[index - 1].name : "the input", values = run.values[index];
+        return { name, value: values.length === run.values[step.index].length ? values[at] : NaN };
+      }).filter((one) => !Number.isNaN(one.value));
+      if (rows.length) parts.push(bars([...rows, { name: step.name, value }]));
+    }
+    const before = run.before[step.index];
+    if (step.activation === "softmax" && before) parts.push(softmax(network, before, run.values[step.index], column, row, grid));
+    const where = grid.flat ? `unit ${channel}` : `map ${channel}, row ${row}, column ${column}`;
+    return [element("h2", `${step.name}, ${where} = ${number(value)}`), total, element("div", parts, { className: "grids" })];
+  };
+
+  const softmax = (network, logits, shares, column, row, grid) => {
+    const classes = network.description.classes, first = grid.flat ? 0 : (row * grid.columns + column) * grid.maps;
+    const own = Array.from(logits.slice(first, first + classes.length)), largest = Math.max(...own);
+    const rows = (values, text) => bars(classes.map((name, i) => ({ name, value: values[i], text: text(values[i]) })));
+    const sets = [
+      ["logit", rows(own, number)],
+      ["exp(logit − largest)", rows(own.map((logit) => Math.exp(logit - largest)), number)],
+      ["softmax: divided by their sum", rows(classes.map((_, i) => shares[first + i]), (share) => `${(100 * share).toFixed(1)} %`)],
+    ];
+    return element("div", sets.map(([title, table]) => element("figure", [element("figcaption", title), table])), { className: "grids" });
+  };
+
+  return { element, explain, number };
+})();

@@ -1,0 +1,144 @@
+// The layers as canvases: one painted image a layer, scaled up map by map, and marks upon it.
+"use strict";
+
+const Maps = (() => {
+  const GAP = 6, ACCENT = "#00c46a";
+  const SIDES = { many: 64, few: 84, least: 40, unit: 22 };
+
+  // 256 colors between evenly spaced stops, as the words of an ImageData.
+  const lookUp = (stops) => Uint32Array.from({ length: 256 }, (_, i) => {
+    const at = (i / 255) * (stops.length - 1), low = Math.min(Math.floor(at), stops.length - 2), share = at - low;
+    const [red, green, blue] = [0, 1, 2].map((k) => Math.round(stops[low][k] + (stops[low + 1][k] - stops[low][k]) * share));
+    return (255 << 24) | (blue << 16) | (green << 8) | red;
+  });
+
+  const css = (word) => [word & 255, (word >> 8) & 255, (word >> 16) & 255];
+
+  // How numbers become colors: white is 0 where there are negative ones, else black is.
+  const scaleOf = (values, colors, signed = false) => {
+    let largest = 0, negative = signed;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i];
+      if (value < 0) { negative = true; largest = Math.max(largest, -value); } else largest = Math.max(largest, value);
+    }
+    const table = negative ? colors.signed : colors.magnitude, span = largest || 1;
+    const index = negative ? (value) => Math.round(127.5 + (127.5 * value) / span) : (value) => Math.round((255 * value) / span);
+    return { largest, negative, color: (value) => table[Math.max(0, Math.min(255, index(value)))] };
+  };
+
+  const gridOf = (shape) => {
+    const [rows, columns, maps] = shape.length === 3 ? shape : [1, shape[shape.length - 1], 1];
+    return { rows, columns, maps, flat: shape.length !== 3 };
+  };
+
+  // Where the maps of a layer go on a canvas `room` pixels wide.
+  const layout = (grid, room) => {
+    if (grid.flat) {
+      const cell = Math.max(6, Math.min(SIDES.unit, Math.floor(room / Math.min(grid.columns, 64))));
+      const perLine = Math.max(1, Math.min(grid.columns, Math.floor(room / cell)));
+      return { ...grid, cell, perLine, width: perLine * cell, height: Math.ceil(grid.columns / perLine) * cell };
+    }
+    const wanted = Math.max(SIDES.least, Math.min(grid.maps > 16 ? SIDES.many : SIDES.few, room / 4 - GAP));
+    const cell = Math.max(1, Math.round(wanted / Math.max(grid.rows, grid.columns)));
+    const mapWidth = grid.columns * cell, mapHeight = grid.rows * cell;
+    const perLine = Math.max(1, Math.min(grid.maps, Math.floor((room + GAP) / (mapWidth + GAP))));
+    const lines = Math.ceil(grid.maps / perLine);
+    return { ...grid, cell, perLine, mapWidth, mapHeight, width: perLine * (mapWidth + GAP) - GAP, height: lines * (mapHeight + GAP) - GAP };
+  };
+
+  class Panel {
+    constructor(step, colors) {
+      this.step = step;
+      this.colors = colors;
+      this.grid = gridOf(step.output);
+      this.canvas = document.createElement("canvas");
+      this.canvas.tabIndex = 0;
+      const told = this.grid.flat ? `${this.grid.columns} values` : `${this.grid.maps} maps of ${this.grid.rows}x${this.grid.columns}`;
+      this.canvas.setAttribute("role", "application");
+      this.canvas.setAttribute("aria-label", `${step.name}: ${told}. Enter pins a cell, arrows move it, comma and point change the map.`);
+      this.store = document.createElement("canvas"); // all maps below each other, a pixel a cell
+      this.store.width = this.grid.columns;
+      this.store.height = this.grid.rows * this.grid.maps;
+      this.image = new ImageData(this.store.width, this.store.height);
+      this.words = new Uint32Array(this.image.data.buffer);
+    }
+
+    fit(room) {
+      Object.assign(this, layout(this.grid, room));
+      const sharp = window.devicePixelRatio || 1;
+      this.canvas.width = Math.round(this.width * sharp);
+      this.canvas.height = Math.round(this.height * sharp);
+      this.canvas.style.width = `${this.width}px`;
+      this.canvas.style.height = `${this.height}px`;
+      this.brush = this.canvas.getContext("2d");
+      this.brush.setTransform(sharp, 0, 0, sharp, 0, 0);
+      this.brush.imageSmoothingEnabled = false;
+    }
+
+    show(values, signed = false) {
+      const { rows, columns, maps } = this.grid, cells = rows * columns, scale = scaleOf(values, this.colors, signed);
+      this.scale = scale;
+      for (let map = 0; map < maps; map++) {
+        for (let cell = 0; cell < cells; cell++) this.words[map * cells + cell] = scale.color(values[cell * maps + map]);
+      }
+      this.store.getContext("2d").putImageData(this.image, 0, 0);
+    }
+
+    origin(map) {
+      return [(map % this.perLine) * (this.mapWidth + GAP), Math.floor(map / this.perLine) * (this.mapHeight + GAP)];
+    }
+
+    paint() {
+      this.brush.clearRect(0, 0, this.width, this.height);
+      if (this.grid.flat) {
+        for (let first = 0; first < this.grid.columns; first += this.perLine) {
+          const count = Math.min(this.perLine, this.grid.columns - first), top = (first / this.perLine) * this.cell;
+          this.brush.drawImage(this.store, first, 0, count, 1, 0, top, count * this.cell, this.cell);
+        }
+        return;
+      }
+      for (let map = 0; map < this.grid.maps; map++) {
+        const [x, y] = this.origin(map);
+        this.brush.drawImage(this.store, 0, map * this.grid.rows, this.grid.columns, this.grid.rows, x, y, this.mapWidth, this.mapHeight);
+      }
+    }
+
+    // Frames rows and columns of some maps, or single units.
+    frame(maps, row, column, rows, columns) {
+      const top = Math.max(0, row), left = Math.max(0, column);
+      const bottom = Math.min(this.grid.rows, row + rows), right = Math.min(this.grid.columns, column + columns);
+      if (bottom <= top || right <= left) return;
+      for (const map of maps) {
+        const [x, y] = this.grid.flat ? [(left % this.perLine) * this.cell, Math.floor(left / this.perLine) * this.cell] : this.origin(map);
+        const [dx, dy] = this.grid.flat ? [0, 0] : [left * this.cell, top * this.cell];
+        for (const [line, color] of [[4, "#ffffff"], [2, ACCENT]]) {
+          this.brush.lineWidth = line;
+          this.brush.strokeStyle = color;
+          this.brush.strokeRect(x + dx, y + dy, (right - left) * this.cell, (bottom - top) * this.cell);
+        }
+      }
+    }
+
+    dot(row, column, map) {
+      const [x, y] = this.origin(map), size = Math.max(1, this.cell / 3);
+      this.brush.fillStyle = ACCENT;
+      this.brush.fillRect(x + (column + 0.5) * this.cell - size / 2, y + (row + 0.5) * this.cell - size / 2, size, size);
+    }
+
+    // The cell under a pointer; null between maps.
+    locate(event) {
+      const box = this.canvas.getBoundingClientRect();
+      const x = ((event.clientX - box.left) * this.width) / box.width, y = ((event.clientY - box.top) * this.height) / box.height;
+      if (this.grid.flat) {
+        const channel = Math.floor(y / this.cell) * this.perLine + Math.floor(x / this.cell);
+        return channel >= 0 && channel < this.grid.columns ? { step: this.step, row: 0, column: 0, channel } : null;
+      }
+      const across = Math.floor(x / (this.mapWidth + GAP)), map = Math.floor(y / (this.mapHeight + GAP)) * this.perLine + across;
+      const row = Math.floor((y % (this.mapHeight + GAP)) / this.cell), column = Math.floor((x % (this.mapWidth + GAP)) / this.cell);
+      const inside = across < this.perLine && map < this.grid.maps && row >= 0 && row < this.grid.rows && column >= 0 && column < this.grid.columns;
+      return inside ? { step: this.step, row, column, channel: map } : null;
+    }
+  }
+
+  return { Panel, css, gridOf, lookUp, scaleOf };
+})();
