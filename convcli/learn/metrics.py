@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import NDArray
+
+from convcli.learn.trainer import IGNORED, Loss
+from convcli.ops.rule import Array
 
 Probabilities = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -177,3 +182,58 @@ def _shares(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64]) -> list
     return [
         float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)
     ]
+
+
+def loss_values(loss: Loss, outputs: Array, targets: NDArray[Any]) -> float:
+    """Return the mean loss of a network's outputs; what training minimizes, by NumPy's rules.
+
+    Args:
+        loss: which.
+        outputs: (N, *outputs) as the network gives them: behind its softmax or sigmoid.
+        targets: as `Trainer.gradients` takes them.
+
+    >>> from convcli.learn.trainer import Loss
+    >>> round(loss_values(Loss(), np.array([[0.5, 0.5]], np.float32), np.array([1])), 4)
+    0.6931
+    """
+    y = outputs.astype(np.float64)
+    if not loss.rule.labels:
+        error = y - targets
+        each = {
+            "mse": lambda: error**2,
+            "mae": lambda: np.abs(error),
+            "huber": lambda: np.where(
+                np.abs(error) <= loss.figure,
+                error**2 / 2,
+                loss.figure * (np.abs(error) - loss.figure / 2),
+            ),
+            "bce": lambda: -np.log(np.maximum(np.where(targets > 1 / 2, y, 1 - y), _SMALLEST)),
+        }[loss.name]()
+        return float(each.mean())
+    known = targets != IGNORED if targets.ndim > 1 else np.ones(targets.shape, bool)
+    if loss.name == "dice":
+        return _dice_loss(y, targets, known)
+    y, labels = y[known], targets[known].astype(np.int64)
+    rows = np.arange(len(labels))
+    if loss.name == "hinge":
+        margins = np.maximum(0, 1 - y[rows, labels][:, np.newaxis] + y)
+        margins[rows, labels] = 0
+        return float(margins.mean())
+    weights = np.ones(len(labels))
+    if loss.class_weights is not None:
+        weights = np.asarray(loss.class_weights)[labels]
+    surprise = -np.log(np.maximum(y, _SMALLEST))
+    of_truth = surprise[rows, labels]
+    if loss.name == "focal":
+        weights *= (1 - y[rows, labels]) ** loss.figure
+        return float((weights * of_truth).sum() / max(len(labels), 1))
+    smooth = (1 - loss.smoothing) * of_truth + loss.smoothing * surprise.mean(axis=-1)
+    return float((weights * smooth).sum() / weights.sum())
+
+
+def _dice_loss(y: Array, targets: NDArray[Any], known: NDArray[np.bool_]) -> float:
+    """Return one minus the overlap, by sample and class, see `convcli.ops.losses.dice`."""
+    classes, axes = y.shape[-1], tuple(range(1, y.ndim - 1))
+    truth = np.eye(classes)[np.where(known, targets, 0)] * known[..., np.newaxis]
+    both, either = (y * truth).sum(axis=axes), (y * known[..., np.newaxis] + truth).sum(axis=axes)
+    return float((1 - (2 * both + 1) / (either + 1)).mean())

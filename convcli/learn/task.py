@@ -12,7 +12,7 @@ from convcli.errors import InputError
 from convcli.layers import Conv, Dense
 from convcli.layers.base import shape_text
 from convcli.learn.recipes import Recipe
-from convcli.learn.trainer import CrossEntropy, Loss, SquaredError
+from convcli.learn.trainer import Loss
 from convcli.net import Network
 
 PASSED_OVER = {"softmax", "sigmoid", "gap", "gmp", "flatten", "dropout", "adaptavg"}
@@ -113,10 +113,10 @@ def loss_for(recipe: Recipe, data: Dataset) -> Loss:
     (0.6666666666666666, 2.0)
     """
     if recipe.loss == "mse":
-        return SquaredError()
+        return Loss("mse")
     weights = None
     if recipe.class_weights == "balanced":
         counts = np.bincount(data.train.labels, minlength=data.classes)
         present = np.maximum(counts, 1)
         weights = tuple((len(data.train) / ((counts > 0).sum() * present)).tolist())
-    return CrossEntropy(recipe.label_smoothing, weights)
+    return Loss("cross-entropy", recipe.label_smoothing, weights)

@@ -12,28 +12,35 @@ from convcli.engine.calls import Base, Operation, aligned
 from convcli.errors import InputError
 from convcli.learn.model import Model
 from convcli.ops.executor import Executor
+from convcli.ops.losses import LOSSES, LossRule
 from convcli.ops.lowering import compile_training, read_bytes, read_floats
 from convcli.ops.rule import Array
 
+IGNORED = 255
+"""The label of a cell of a mask that nobody knows."""
+
 
 @dataclass(frozen=True)
-class CrossEntropy:
-    """Softmax and cross-entropy, fused.
+class Loss:
+    """What is minimized.
 
-    `smoothing` e makes the target 1 - e for the label plus e / classes for all (Szegedy et al.
-    2016); `class_weights` weigh the samples of each class, and the mean is the weighted one.
+    Attributes:
+        name: one of `LOSSES`.
+        smoothing: e makes the target 1 - e for the label plus e / classes for all (Szegedy et al.
+            2016).
+        class_weights: weigh the samples or cells of each class; the mean is the weighted one.
+        figure: gamma of focal, delta of huber.
     """
 
+    name: str = "cross-entropy"
     smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
+    figure: float = 0.0
 
-
-@dataclass(frozen=True)
-class SquaredError:
-    """The mean over outputs and samples of the squared difference."""
-
-
-Loss = CrossEntropy | SquaredError
+    @property
+    def rule(self) -> LossRule:
+        """How the engine runs it."""
+        return LOSSES[self.name]
 
 
 class Trainer:
@@ -72,7 +79,6 @@ class Trainer:
         self._byte_reader = reader or read_bytes
         self._executors: dict[bool, Executor] = {}
         self._index = np.arange(batch, dtype=np.int64)
-        self._ones = np.ones(batch, np.float32)
 
     def compile(self, dtype: type = np.uint8) -> None:
         """Compile what samples of `dtype` need; otherwise the first batch does."""
@@ -85,7 +91,7 @@ class Trainer:
                 self.model.trace,
                 self.model.slots,
                 read_floats if floats else self._byte_reader,
-                by_class=isinstance(self.loss, CrossEntropy),
+                loss=self.loss.rule,
                 frozen=self.frozen,
                 through_input=self._through_input,
             )
@@ -109,20 +115,22 @@ class Trainer:
         indices: NDArray[np.int64] | None = None,
         sample_weights: Array | None = None,
         step: int = 0,
-    ) -> tuple[float, int, Array]:
+    ) -> tuple[float, float, Array]:
         """Return (sum of losses, correct answers, gradient of the mean loss) of one batch.
 
         Args:
             images: uint8 or float32 samples, (N, *input shape), C-contiguous; a whole data set when
                 `indices` choose the batch from it.
-            targets: of the batch: int labels (n,), or float32 rows for the squared error.
+            targets: of the batch: int labels (n,), or (n, *cells) where `IGNORED` ones do not
+                count; float32 (n, *outputs) for a loss of values.
             indices: int64 (n,), which samples are the batch.
             sample_weights: float32 (n,); ones when left out.
             step: number of the step, for dropout.
 
         Returns:
             The loss's sum is weighted as the gradient is; divide by the batch's weight for the
-            mean. The gradient is one vector laid out as `model.flat`, overwritten by the next call.
+            mean. Of cells both sums are means over the cells that count, times the batch's samples.
+            The gradient is one vector laid out as `model.flat`, overwritten by the next call.
 
         Raises:
             InputError: shapes or labels that do not fit the network.
@@ -133,13 +141,15 @@ class Trainer:
             indices = self._index[:count]
         self._check(images, targets, indices, count)
         weights = self._weights(targets, sample_weights)
-        if isinstance(self.loss, CrossEntropy):
+        if self.loss.rule.labels:
             targets = np.ascontiguousarray(targets, np.int64)
-            self._constants[1] = self.loss.smoothing
+            if targets.ndim > 1:
+                targets[targets == IGNORED] = 0  # which weighs nothing
         else:
             targets = np.ascontiguousarray(targets, np.float32)
-        total = float(weights.sum(dtype=np.float64))
-        self._constants[0] = 1 / total if total else 0.0
+        overlaps = self.loss.name == "dice"  # a mean over samples, each with all of its cells
+        total = float(count) if overlaps else float(weights.sum(dtype=np.float64))
+        self._constants[:] = 1 / total if total else 0.0, self.loss.smoothing, self.loss.figure
         self._load_statistics(executor)
         executor.run(
             count,
@@ -155,16 +165,25 @@ class Trainer:
         )
         self._store_statistics(executor)
         executor.add_gradients(count, self.gradient)
-        sums = executor.sums(count)
-        return float(sums[0]), int(sums[1]), self.gradient
+        loss, correct, judged = (float(one) for one in executor.sums(count))
+        if weights.ndim > 1:
+            loss *= count / total if total else 0.0
+            correct *= count / max(judged, 1.0)
+        return loss, correct, self.gradient
 
     def _weights(self, targets: NDArray[np.generic], given: Array | None) -> Array:
-        weights: Array = self._ones[: len(targets)]
+        """Return what each label weighs; of values, what each sample does."""
+        labels = self.loss.rule.labels
+        weights: Array = np.ones(targets.shape if labels else len(targets), np.float32)
         if given is not None:
-            weights = np.ascontiguousarray(given, np.float32)
-        if isinstance(self.loss, CrossEntropy) and self.loss.class_weights is not None:
-            table = np.array(self.loss.class_weights, np.float32)
-            weights = weights * table[targets.astype(np.int64)]
+            weights *= np.ascontiguousarray(given, np.float32).reshape(
+                -1, *[1] * (weights.ndim - 1)
+            )
+        if labels and (self.loss.class_weights is not None or targets.ndim > 1):
+            classes = self.loss.class_weights or (1.0,) * self.model.trace.output_shape[-1]
+            table = np.zeros(max(IGNORED + 1, len(classes)), np.float32)
+            table[: len(classes)] = classes
+            weights *= table[targets.astype(np.int64)]
         return weights
 
     def _check(
@@ -183,13 +202,18 @@ class Trainer:
         if indices.min() < 0 or indices.max() >= len(images):
             raise InputError(f"Indices reach past the {len(images)} samples.")
         outputs = self.model.trace.output_shape
-        if isinstance(self.loss, CrossEntropy):
+        if self.loss.rule.labels:
+            known = targets[targets != IGNORED] if targets.ndim > 1 else targets
             classes = outputs[-1]
-            if targets.min() < 0 or targets.max() >= classes:
+            low, high = (known.min(), known.max()) if known.size else (0, 0)
+            if low < 0 or high >= classes:
                 raise InputError(
-                    f"Labels are {targets.min()} to {targets.max()}, and the network has "
-                    f"{classes} outputs: 0 to {classes - 1}. Use `dense {targets.max() + 1} "
-                    f"softmax` at the end."
+                    f"Labels are {low} to {high}, and the network has {classes} outputs: 0 to "
+                    f"{classes - 1}. Use `dense {high + 1} softmax` at the end."
+                )
+            if targets.shape[1:] != outputs[:-1]:
+                raise InputError(
+                    f"Labels of shape {targets.shape[1:]} do not fit the output {outputs}."
                 )
         elif targets.reshape(count, -1).shape[1] != np.prod(outputs):
             raise InputError(

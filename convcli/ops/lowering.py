@@ -1,9 +1,7 @@
 """From a traced network to the program that predicts with it or learns.
 
 Samples are read, the layers' rules follow one another, and what they end in is written out or
-compared with the targets. Losses are added up in the shard, loss, correct answers, weight, with
-the gradient of their mean. Their `constants` are three: 1 / (sum of weights of the batch), label
-smoothing, unused.
+compared with the targets by a loss.
 """
 
 from __future__ import annotations
@@ -29,9 +27,10 @@ from convcli.layers.activation import ACTIVATIONS
 from convcli.net.trace import Step, Trace
 from convcli.net.words import layer_text
 from convcli.ops import activation, conv, dense, join, norm, pool, rearrange, recurrent
-from convcli.ops.activation import activate, deactivate, softmax
+from convcli.ops.activation import activate, deactivate
 from convcli.ops.folding import fold
-from convcli.ops.program import ProgramBuilder, Slot, Tensor
+from convcli.ops.losses import LossRule
+from convcli.ops.program import Operand, ProgramBuilder, Slot, Tensor
 from convcli.ops.rule import Kind
 
 KINDS: dict[str, Kind] = {
@@ -100,65 +99,6 @@ def write_output(o):
         to[i] = o.source[i]
 
 
-@each_sample(Operands("dlogits logits probabilities constants", "classes"))
-def cross_entropy(o):
-    """Loss and gradient of softmax followed by cross-entropy, in one.
-
-    TARGET holds int64 labels, SAMPLE_WEIGHT a float32 for every sample. With smoothing e the target
-    is 1 - e for the label and e / classes for all (Szegedy et al. 2016).
-    """
-    sums = floats_at(o.bases[AT.shard])
-    share, smoothing = o.constants[0], o.constants[1]
-    off = smoothing / np.float32(o.classes)
-    softmax(o.probabilities, o.logits, o.classes)
-    place = o.bases[AT.first] + o.sample
-    label = words_at(o.bases[AT.target])[place]
-    weight = floats_at(o.bases[AT.sample_weight])[place]
-    largest, best = o.logits[0], 0
-    mean = np.float32(0.0)
-    for i in range(o.classes):
-        mean += o.logits[i]
-        if o.logits[i] > largest:
-            largest, best = o.logits[i], i
-    total = 0.0
-    for i in range(o.classes):
-        total += np.exp(np.float64(o.logits[i] - largest))
-    level = largest + np.float32(np.log(total))
-    mean /= np.float32(o.classes)
-    wanted = (np.float32(1.0) - smoothing) * o.logits[label] + smoothing * mean
-    sums[0] += weight * (level - wanted)
-    sums[1] += np.float32(1.0 if best == label else 0.0)
-    for i in range(o.classes):
-        o.dlogits[i] = weight * share * (o.probabilities[i] - off)
-    o.dlogits[label] -= weight * share * (np.float32(1.0) - smoothing)
-
-
-@each_sample(Operands("doutput output constants", "outputs"), sums=True)
-def squared_error(o):
-    """Mean squared error: the mean over outputs and samples. TARGET holds float32 rows.
-
-    The largest output is the answer, as it is to every reader of the model; a single one answers
-    nothing.
-    """
-    sums, targets = floats_at(o.bases[AT.shard]), floats_at(o.bases[AT.target])
-    place = o.bases[AT.first] + o.sample
-    weight = floats_at(o.bases[AT.sample_weight])[place] / np.float32(o.outputs)
-    loss = np.float32(0.0)
-    answer, truth = 0, place * o.outputs
-    for i in range(o.outputs):
-        target = place * o.outputs + i
-        error = o.output[i] - targets[target]
-        loss += error * error
-        o.doutput[i] = np.float32(2.0) * weight * o.constants[0] * error
-        if o.output[i] > o.output[answer]:
-            answer = i
-        if targets[target] > targets[truth]:
-            truth = target
-    sums[0] += weight * loss
-    if o.outputs > 1 and answer == truth - place * o.outputs:
-        sums[1] += np.float32(1.0)
-
-
 def compile_inference(
     trace: Trace, slots: Mapping[str, Slot], reader: Operation, *, logits: bool = False
 ) -> ProgramBuilder:
@@ -166,7 +106,7 @@ def compile_inference(
 
     Its `folded` arrays are the caller's to fill, see `Folding`.
     """
-    folding = fold(trace, _without_softmax(trace.steps) if logits else trace.steps)
+    folding = fold(trace, _without("softmax", trace.steps) if logits else trace.steps)
     program = ProgramBuilder(folding.trace, slots, training=False)
     program.fold(folding)
     output = _forward(program, reader, folding.trace.steps)
@@ -179,31 +119,29 @@ def compile_training(
     slots: Mapping[str, Slot],
     reader: Operation,
     *,
-    by_class: bool,
+    loss: LossRule,
     frozen: frozenset[str] = frozenset(),
     through_input: bool = False,
 ) -> ProgramBuilder:
     """Return the program that adds up loss, correct answers and gradients of a batch.
 
-    `by_class` fuses the cross-entropy with the last activation, which must be a softmax. Otherwise
-    the loss is the mean squared error of the network's output. `through_input` goes on to the
-    gradient of the input, as when further layers stood before.
+    A loss that is fused with the last activation needs that one at the network's end.
+    `through_input` goes on to the gradient of the input, as when further layers stood before.
     """
     program = ProgramBuilder(trace, slots, training=True, frozen=frozen)
-    steps = _without_softmax(trace.steps) if by_class else trace.steps
+    steps = _without(loss.fused, trace.steps) if loss.fused else trace.steps
     output = _forward(program, reader, steps, needs_grad=through_input)
     output.grad = program.buffer(output.size)
-    if by_class:
-        program.chunk(
-            cross_entropy, dlogits=output.grad, logits=output.address,
-            probabilities=program.buffer(output.size), constants=program.loss_constants,
-            classes=output.size,
-        )  # fmt: skip
+    operands: dict[str, Operand] = {
+        "doutput": output.grad, "output": output.address, "constants": program.loss_constants,
+    }  # fmt: skip
+    if loss.labels:
+        classes = output.shape[-1]
+        operands |= {"classes": classes, "cells": output.size // classes}
+        operands["probabilities"] = program.buffer(output.size + 2 * classes)
     else:
-        program.chunk(
-            squared_error, doutput=output.grad, output=output.address,
-            constants=program.loss_constants, outputs=output.size,
-        )  # fmt: skip
+        operands["outputs"] = output.size
+    program.chunk(loss.operation, **operands)
     program.backward()
     return program
 
@@ -235,17 +173,18 @@ def _activated(program: ProgramBuilder, step: Step, *sources: Tensor) -> Iterato
     next(rule, None)
 
 
-def _without_softmax(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Return the steps up to the logits."""
+def _without(activation: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return the steps up to what the activation at the end gets."""
     last = steps[-1] if steps else None
-    if last is not None and last.activation == "softmax":
+    if last is not None and last.activation == activation:
         plain = replace(last.layer, activation=None)  # type: ignore[call-arg]  # it has that field
         return (*steps[:-1], replace(last, layer=plain, activation=None))
-    if last is not None and last.op == "softmax" and len(steps) > 1:
+    if last is not None and last.op == activation and len(steps) > 1:
         return steps[:-1]
     shape = " x ".join(map(str, last.output_shape)) if last else "its input"
+    what = "Logits and cross-entropy" if activation == "softmax" else "Binary cross-entropy"
     raise InputError(
-        f"Logits and cross-entropy need a softmax at the end, and the network ends with "
-        f"{last.name if last else 'nothing'} ({shape}). Write `dense CLASSES softmax` last, "
-        f"or use the squared error."
+        f"{what} need{'' if activation == 'softmax' else 's'} a {activation} at the end, and the "
+        f"network ends with {last.name if last else 'nothing'} ({shape}). Write "
+        f"`dense OUTPUTS {activation}` last, or use the squared error."
     )

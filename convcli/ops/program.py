@@ -369,7 +369,7 @@ class ProgramBuilder(Program):
         statistics: running statistic -> its place in the shared memory.
         folded: array of `folding` -> its place in the shared memory.
         scaling: place of the factor and summand of the samples.
-        loss_constants: see `losses`.
+        loss_constants: see `convcli.ops.losses`.
     """
 
     def __init__(

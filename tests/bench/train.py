@@ -15,7 +15,7 @@ import numpy as np
 
 from convcli.engine.optimize import adam
 from convcli.learn.model import Model
-from convcli.learn.trainer import CrossEntropy, Loss, SquaredError, Trainer
+from convcli.learn.trainer import Loss, Trainer
 from convcli.net import network, parse_notation
 from tests.bench._machine import machine
 
@@ -99,7 +99,7 @@ def theirs(model: Model, loss: Loss, x: np.ndarray, target: np.ndarray, step: bo
     torch.set_num_threads(THREADS)
     peer = peer_of(model.network)
     samples, wanted = channels_first(x), torch.from_numpy(target)
-    if isinstance(loss, SquaredError):
+    if loss.name == "mse":
         wanted = channels_first(target) if target.ndim > 2 else wanted
     judge = torch.nn.CrossEntropyLoss() if step else torch.nn.MSELoss()
     optimizer = torch.optim.Adam(peer.parameters(), 1e-3) if step else None
@@ -122,7 +122,7 @@ def compare_networks(seconds: float) -> None:
         model = Model.initialize(value, 0)
         x = random.random((BATCH, *value.input_shape), np.float32)
         labels = random.integers(0, model.trace.output_shape[-1], BATCH)
-        loss = CrossEntropy()
+        loss = Loss()
         _report(name, model, loss, x, labels, seconds, step=True)
 
 
@@ -134,7 +134,7 @@ def compare_layers(seconds: float) -> None:
         model = Model.initialize(parse_notation(notation), 0)
         x = random.random((BATCH, *model.network.input_shape), np.float32)
         target = random.random((BATCH, *model.trace.output_shape), np.float32)
-        _report(notation, model, SquaredError(), x, target, seconds, step=False)
+        _report(notation, model, Loss("mse"), x, target, seconds, step=False)
 
 
 def _report(

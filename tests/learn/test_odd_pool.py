@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convcli.learn.model import Model
-from convcli.learn.trainer import SquaredError, Trainer
+from convcli.learn.trainer import Loss, Trainer
 from convcli.net import parse_notation
 from convcli.ops import reference
 
@@ -104,7 +104,7 @@ def test_gradients_in_front_of_an_odd_pool_are_pytorchs(layer: str, pool: str) -
         model.parameters[name] += random.uniform(-0.3, 0.3, values.shape).astype(np.float32)
     x = random.standard_normal((5, 7, 9, 3)).astype(np.float32)
     target = random.standard_normal((5, *model.trace.output_shape)).astype(np.float32)
-    trainer = Trainer(model, SquaredError(), batch=5)
+    trainer = Trainer(model, Loss("mse"), batch=5)
     trainer.gradients(1000 * x[::-1].copy(), target)
     _, _, flat = trainer.gradients(x, target)
 
@@ -138,7 +138,7 @@ def test_gradients_in_front_of_an_odd_pool_are_those_of_the_rules(before: str, p
     random = np.random.default_rng(2)
     x = random.standard_normal((5, *model.network.input_shape)).astype(np.float32)
     target = random.standard_normal((5, *model.trace.output_shape)).astype(np.float32)
-    trainer = Trainer(model, SquaredError(), batch=5, seed=3)
+    trainer = Trainer(model, Loss("mse"), batch=5, seed=3)
     trainer.gradients(-2 * x, target)
     _, _, flat = trainer.gradients(x, target, step=2)
     run = reference.run(

@@ -7,7 +7,7 @@ import pytest
 
 from convcli.learn.gradcheck import gradcheck
 from convcli.learn.model import Model
-from convcli.learn.trainer import SquaredError, Trainer
+from convcli.learn.trainer import Loss, Trainer
 from convcli.net import parse_notation
 from convcli.ops import reference
 
@@ -84,7 +84,7 @@ def test_compiled_values_and_gradients_are_those_of_the_twin(notation: str) -> N
     )
     error = run.output - target
     _, slopes = run.backward({len(model.trace.steps): 2 * error / error.size})
-    trainer = Trainer(model, SquaredError(), batch=5, seed=9)
+    trainer = Trainer(model, Loss("mse"), batch=5, seed=9)
     loss, _, flat = trainer.gradients(x, target, step=4)
     assert loss == pytest.approx((error**2).mean() * len(x), rel=1e-4)
     for name, slot in model.slots.items():

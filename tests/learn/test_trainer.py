@@ -7,7 +7,7 @@ import pytest
 
 from convcli.errors import InputError
 from convcli.learn.model import Model
-from convcli.learn.trainer import CrossEntropy, SquaredError, Trainer
+from convcli.learn.trainer import Loss, Trainer
 from convcli.net import parse_notation
 
 SMALL = "input 12x12x1, conv 5 3 relu, maxpool 2, flatten, dropout 0.3, dense 4 softmax"
@@ -24,7 +24,7 @@ def test_threads_do_not_change_a_bit() -> None:
     found = []
     for threads in (1, 2):
         model = Model.initialize(parse_notation(SMALL), 3, (1 / 255, 0.0))
-        trainer = Trainer(model, CrossEntropy(), batch=50, threads=threads, seed=5)
+        trainer = Trainer(model, Loss(), batch=50, threads=threads, seed=5)
         loss, correct, gradient = trainer.gradients(images, labels, step=7)
         found.append((loss, correct, gradient.tobytes()))
     assert found[0] == found[1]
@@ -33,7 +33,7 @@ def test_threads_do_not_change_a_bit() -> None:
 def test_indices_choose_the_batch_and_uint8_is_scaled() -> None:
     images, labels = samples(30)
     model = Model.initialize(parse_notation(SMALL.replace("dropout 0.3, ", "")), 3, (1 / 255, 0))
-    trainer = Trainer(model, CrossEntropy(), batch=8)
+    trainer = Trainer(model, Loss(), batch=8)
     chosen = np.array([3, 29, 0, 7])
     _, _, ref = trainer.gradients(np.ascontiguousarray(images[chosen]), labels[chosen])
     ref = ref.copy()
@@ -41,14 +41,14 @@ def test_indices_choose_the_batch_and_uint8_is_scaled() -> None:
     np.testing.assert_array_equal(got, ref)
     plain = Model(model.network, model.flat, {})
     floats = images[chosen].astype(np.float32) * np.float32(1 / 255)
-    _, _, got = Trainer(plain, CrossEntropy(), batch=8).gradients(floats, labels[chosen])
+    _, _, got = Trainer(plain, Loss(), batch=8).gradients(floats, labels[chosen])
     np.testing.assert_allclose(got, ref, rtol=1e-5, atol=1e-7)
 
 
 def test_steps_against_the_gradient_learn() -> None:
     images, labels = samples(40)
     model = Model.initialize(parse_notation(SMALL), 3, (1 / 255, 0.0))
-    trainer = Trainer(model, CrossEntropy(), batch=40)
+    trainer = Trainer(model, Loss(), batch=40)
     losses = []
     for step in range(150):
         loss, _, gradient = trainer.gradients(images, labels, step=step)
@@ -60,7 +60,7 @@ def test_steps_against_the_gradient_learn() -> None:
 def test_what_does_not_fit_gets_a_sentence() -> None:
     images, labels = samples(10)
     model = Model.initialize(parse_notation(SMALL), 3)
-    trainer = Trainer(model, CrossEntropy(), batch=10)
+    trainer = Trainer(model, Loss(), batch=10)
     with pytest.raises(InputError, match=r"Samples are 12x6x1, and .* reads 12x12x1"):
         trainer.gradients(images[:, :, :6].copy(), labels)
     with pytest.raises(InputError, match=r"Labels are \d to 9, and the network has 4 outputs"):
@@ -69,7 +69,7 @@ def test_what_does_not_fit_gets_a_sentence() -> None:
         model.predict(images.astype(np.float64))
     no_softmax = Model.initialize(parse_notation("input 4, dense 2"), 3)
     with pytest.raises(InputError, match="need a softmax at the end"):
-        Trainer(no_softmax, CrossEntropy(), batch=2).compile()
+        Trainer(no_softmax, Loss(), batch=2).compile()
 
 
 def test_squared_error_of_a_line() -> None:
@@ -77,7 +77,7 @@ def test_squared_error_of_a_line() -> None:
     model.parameters["dense1.kernel"][:] = [[2], [3]]
     x_NI = np.array([[1, 1], [2, 0]], np.float32)
     target_N1 = np.array([[4], [4]], np.float32)  # errors 1 and 0
-    trainer = Trainer(model, SquaredError(), batch=2)
+    trainer = Trainer(model, Loss("mse"), batch=2)
     loss, _, gradient = trainer.gradients(x_NI, target_N1)
     assert loss == 1.0
     np.testing.assert_array_equal(gradient[:2], [1, 1])  # d/dw of the mean: 2 * 1 * x / 2
@@ -88,7 +88,7 @@ def test_squared_error_counts_right_answers() -> None:
     model.parameters["dense1.kernel"][:] = np.eye(3)
     x_NI = np.array([[1, 0, 0], [0, 2, 1], [0, 0, 3], [5, 0, 5]], np.float32)
     target_NO = np.eye(3, dtype=np.float32)[[0, 2, 2, 0]]
-    got = Trainer(model, SquaredError(), batch=4).gradients(x_NI, target_NO)[1]
+    got = Trainer(model, Loss("mse"), batch=4).gradients(x_NI, target_NO)[1]
     ref = int((x_NI.argmax(axis=1) == target_NO.argmax(axis=1)).sum())
     assert got == ref == 3
 
@@ -116,7 +116,7 @@ def test_frozen_steps_get_no_gradient_and_keep_their_statistics() -> None:
     random = np.random.default_rng(1)
     x = random.standard_normal((6, 4, 4, 2)).astype(np.float32)
     before = {name: values.copy() for name, values in model.buffers.items()}
-    trainer = Trainer(model, CrossEntropy(), batch=6, frozen=["conv1", "bn1"])
+    trainer = Trainer(model, Loss(), batch=6, frozen=["conv1", "bn1"])
     _, _, gradient = trainer.gradients(x, np.array([0, 1, 0, 1, 0, 1]))
     for name, slot in model.slots.items():
         part = gradient[slot.offset : slot.offset + slot.size]
@@ -138,7 +138,7 @@ def test_smoothing_and_class_weights_are_those_of_pytorch() -> None:
         )
         loss.backward()
         ref = x.T @ logits.grad.numpy()
-        trainer = Trainer(model, CrossEntropy(smoothing, weights), batch=7)
+        trainer = Trainer(model, Loss("cross-entropy", smoothing, weights), batch=7)
         total, _, gradient = trainer.gradients(x, labels)
         np.testing.assert_allclose(gradient[:20].reshape(5, 4), ref, rtol=1e-4, atol=1e-6)
         share = 7 if weights is None else sum(weights[label] for label in labels)
