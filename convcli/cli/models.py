@@ -89,7 +89,9 @@ def evaluate(
     with out.messages.warned(chosen.data.name):
         found = judge(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
     out.emit(evaluation_report(found, chosen))
-    if fail_under is not None and found.accuracy < fail_under:
+    if fail_under is not None and found.accuracy is None:
+        raise UsageError("--fail-under is an accuracy, and values have none.")
+    if fail_under is not None and found.accuracy is not None and found.accuracy < fail_under:
         raise CheckError(
             f"The accuracy is {found.accuracy:.4f}, under the {fail_under:g} of --fail-under."
         )

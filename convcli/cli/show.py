@@ -601,6 +601,7 @@ def _evaluated(
     model: Path, source: Source, split: SplitName | None, threads: int, out: Drawing, *, worst: int
 ) -> tuple[Evaluation, Labeled, TrainedModel]:
     """Return how a model does on labeled samples, and what they are."""
+    from convcli.data.dataset import TASKS
     from convcli.learn.evaluation import evaluate as judge
     from convcli.learn.modelfile import load
 
@@ -608,6 +609,12 @@ def _evaluated(
     chosen = load_labeled(trained, source, split, out.messages)
     with out.messages.warned(chosen.data.name):
         found = judge(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
+    if found.task not in {"classes", "mask"} or (worst and found.task != "classes"):
+        what = "mistakes" if worst else "confusion"
+        raise InputError(
+            f"There is no {what} to draw: the model gives {TASKS[found.task]}. Its figures: "
+            f"convcli evaluate {model}"
+        )
     return found, chosen, trained
 
 

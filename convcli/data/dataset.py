@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,15 @@ MAX_CLASSES = 10_000
 ALLOW = "Allow more with --memory-limit"
 """The way out of a limit in bytes, up to the number."""
 SPLIT_NAMES = ("train", "validation", "test")
+TASKS = {
+    "classes": "one class of several",
+    "labels": "several labels, each yes or no",
+    "values": "numbers",
+    "mask": "a class for every cell",
+}
+"""What is to be learned of a sample."""
+IGNORED = 255
+"""The class of a cell of a mask that nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +39,9 @@ class Split:
 
     Attributes:
         samples: N x H x W x C uint8 or float32, N x L x C float32, or N x D; channels last.
-        labels: N integers, 0-based positions in the data set's `class_names`.
+        labels: what is to be learned: N integers, 0-based positions in the data set's
+            `class_names`; N x L of 0 and 1 for labels; N x ... float32 for values; N x H x W uint8
+            for masks, where `IGNORED` is no class.
         groups: N integers or None; samples with one number share rows, a person or a recording
             and must stay on one side of any split.
         indices: N integers or None; where these samples stood before a split was made.
@@ -37,7 +49,7 @@ class Split:
     """
 
     samples: Samples
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     groups: NDArray[np.int64] | None = None
     indices: NDArray[np.int64] | None = None
     files: tuple[str, ...] = ()
@@ -70,13 +82,14 @@ class Dataset:
 
     Attributes:
         name: what people call it.
-        class_names: the name of label 0, 1, ...
+        class_names: the name of label 0, 1, ..., or of each number along the last axis of values.
         train: the samples to learn from.
         test: the samples to judge by, read once at the end; None where the source has none.
         validation: the samples to choose by; None until a split is made.
         provenance: one sentence on where the samples come from and what was checked.
         notes: sentences on what was skipped, resized or assumed on the way.
         channel_names: names of the last axis, where the source gives them.
+        task: one of `TASKS`.
 
     Raises:
         InputError: a class without a name that can be seen, or two of one name.
@@ -90,6 +103,7 @@ class Dataset:
     provenance: str = ""
     notes: tuple[str, ...] = ()
     channel_names: tuple[str, ...] = ()
+    task: str = "classes"
 
     def __post_init__(self) -> None:
         seen: dict[str, int] = {}
@@ -116,6 +130,14 @@ class Dataset:
         """The number of classes."""
         return len(self.class_names)
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """What a network is to give for one sample."""
+        if self.task == "classes":
+            return (self.classes,)
+        shape = tuple(self.train.labels.shape[1:])
+        return (*shape, self.classes) if self.task == "mask" else shape
+
     def splits(self) -> dict[str, Split]:
         """Return the splits there are, by name, in the order train, validation, test."""
         found = {name: getattr(self, name) for name in SPLIT_NAMES}
@@ -130,16 +152,19 @@ def make_dataset(
     provenance: str = "",
     notes: tuple[str, ...] = (),
     channel_names: tuple[str, ...] = (),
+    task: str = "classes",
 ) -> Dataset:
     """Return a `Dataset` after checking that its splits fit each other.
 
     Args:
         name: what to call it in messages.
         splits: by name, `train` and perhaps `validation` and `test`.
-        class_names: the names of the labels; "0", "1", ... up to the largest when left out.
+        class_names: the names of the labels; "0", "1", ... up to the largest when left out, or one
+            for each number along the last axis of values.
         provenance: as in `Dataset`.
         notes: as in `Dataset`.
         channel_names: as in `Dataset`.
+        task: as in `Dataset`.
 
     Raises:
         InputError: no samples, lengths that differ, a label out of range, fewer than two
@@ -152,7 +177,13 @@ def make_dataset(
     for split_name, split in splits.items():
         _check_split(f"{name} ({split_name})", split)
     train = splits["train"]
-    classes = int(train.labels.max()) + 1 if class_names is None else len(class_names)
+    if class_names is not None:
+        classes = len(class_names)
+    elif task in {"classes", "mask"}:
+        known = train.labels[train.labels != IGNORED] if task == "mask" else train.labels
+        classes = int(known.max(initial=0)) + 1
+    else:
+        classes = train.labels.shape[-1]
     if classes > MAX_CLASSES:
         raise InputError(
             f"{name}: the largest label is {classes - 1:,}; at most {MAX_CLASSES:,} classes."
@@ -160,13 +191,13 @@ def make_dataset(
     if class_names is None:
         class_names = tuple(str(label) for label in range(classes))
     for split_name, split in splits.items():
-        _check_labels(f"{name} ({split_name})", split.labels, len(class_names))
+        _CHECKS[task](f"{name} ({split_name})", split, len(class_names))
         if split.samples.shape[1:] != train.samples.shape[1:]:
             raise InputError(
                 f"{name}: samples of {split_name} are {_axes(split.samples.shape[1:])}, those of "
                 f"train {_axes(train.samples.shape[1:])}. All splits need one size."
             )
-    present = np.unique(train.labels)
+    present = np.unique(train.labels) if task == "classes" else np.arange(2)
     if len(present) < 2:
         raise InputError(
             f"{name}: all {len(train):,} training samples have one class, "
@@ -180,6 +211,7 @@ def make_dataset(
         provenance=provenance,
         notes=notes,
         channel_names=channel_names,
+        task=task,
     )
 
 
@@ -190,7 +222,7 @@ def as_labels(place: str, labels: NDArray[np.generic]) -> NDArray[np.int64]:
     [1, 0]
     """
     if labels.dtype.kind not in "biuf":
-        raise InputError(f"{place}: labels are of type {labels.dtype}; they must be integers.")
+        raise InputError(f"{place}: labels are of type {labels.dtype}; they must be numbers.")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2 and bool(((labels == 0) | (labels == 1)).all()):
@@ -209,6 +241,66 @@ def as_labels(place: str, labels: NDArray[np.generic]) -> NDArray[np.int64]:
     if whole is None:
         raise InputError(f"{place}: labels are no whole numbers; give one integer per sample.")
     return whole
+
+
+def as_targets(
+    place: str, labels: NDArray[Any], sample_shape: tuple[int, ...], task: str | None = None
+) -> tuple[NDArray[Any], str, tuple[str, ...] | None]:
+    """Return what is to be learned, the task that it is, and the classes' names where they tell.
+
+    Without a task: texts and whole numbers are classes, and so are one-hot rows; other rows of 0
+    and 1 are several labels; whole numbers for every cell are masks; all else are values.
+
+    >>> as_targets("y", np.array([0.5, 1.5]), (4,))[:2]
+    (array([[0.5],
+           [1.5]], dtype=float32), 'values')
+    """
+    if labels.dtype.kind in "US":
+        if labels.ndim != 1 or task not in {None, "classes"}:
+            raise InputError(f"{place}: texts are names of classes, one for each sample.")
+        names, numbers = np.unique(labels.astype(str), return_inverse=True)
+        return numbers.astype(np.int64), "classes", tuple(names.tolist())
+    if labels.dtype.kind not in "biuf":
+        raise InputError(f"{place}: labels are of type {labels.dtype}; they must be numbers.")
+    cells = labels[..., 0] if labels.ndim > 2 and labels.shape[-1] == 1 else labels
+    whole = _is_whole(labels)
+    task = task or _task_of(cells, sample_shape, whole=whole)
+    if task == "classes":
+        return as_labels(place, labels), task, None
+    if task == "labels":
+        return labels.reshape(len(labels), -1).astype(np.float32), task, None
+    if task == "mask":
+        if not whole or labels.min(initial=0) < 0 or labels.max(initial=0) > IGNORED:
+            raise InputError(f"{place}: masks hold classes, whole numbers from 0 to {IGNORED}.")
+        return cells.astype(np.uint8), task, None
+    return (labels.reshape(-1, 1) if labels.ndim == 1 else labels).astype(np.float32), task, None
+
+
+def _task_of(labels: NDArray[Any], sample_shape: tuple[int, ...], *, whole: bool) -> str:
+    if labels.ndim == 1 or labels.shape[1:] == (1,):
+        return "classes" if whole else "values"
+    if labels.ndim == 2 and bool(((labels == 0) | (labels == 1)).all()):
+        return "classes" if bool((labels.sum(axis=1) == 1).all()) else "labels"
+    each_cell = len(sample_shape) > 2 and labels.shape[1:] == sample_shape[:-1]
+    return "mask" if whole and each_cell else "values"
+
+
+def renumbered(
+    place: str, labels: NDArray[Any], names: tuple[str, ...], wanted: tuple[str, ...]
+) -> NDArray[np.int64]:
+    """Return labels of classes with one order of names in another's.
+
+    >>> renumbered("y", np.array([0, 1]), ("b", "c"), ("a", "b", "c")).tolist()
+    [1, 2]
+    """
+    unknown = [name for name in names if name not in wanted]
+    if unknown:
+        raise InputError(
+            f"{place}: the label {unknown[0]!r} does not occur in the training data "
+            f"({', '.join(wanted)})."
+        )
+    table = np.array([wanted.index(name) for name in names], np.int64)
+    return np.asarray(table[labels])
 
 
 def as_samples(
@@ -272,13 +364,66 @@ def _check_split(place: str, split: Split) -> None:
             )
 
 
-def _check_labels(place: str, labels: NDArray[np.int64], classes: int) -> None:
+def _check_classes(place: str, split: Split, classes: int) -> None:
+    labels = split.labels
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise InputError(
             f"{place}: sample {int(wrong[0])} has the label {int(labels[wrong[0]])}, outside "
             f"0..{classes - 1}; {len(wrong):,} of {len(labels):,} labels are out of range."
         )
+
+
+def _check_yes_or_no(place: str, split: Split, classes: int) -> None:
+    labels = split.labels
+    if labels.ndim != 2 or labels.shape[1] != classes:
+        raise InputError(
+            f"{place}: labels have the shape {_axes(labels.shape)}; {classes} names need as many "
+            "columns of 0 and 1."
+        )
+    wrong = np.flatnonzero(((labels != 0) & (labels != 1)).any(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"{place}: sample {int(wrong[0])} has labels that are neither 0 nor 1; "
+            f"{len(wrong):,} of {len(labels):,} have. Values of that kind are --task values."
+        )
+
+
+def _check_values(place: str, split: Split, classes: int) -> None:
+    rows = split.labels.reshape(len(split), -1)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{place}: {len(bad):,} of {len(rows):,} samples have values to learn that are NaN or "
+            f"infinite, first sample {int(bad[0])}."
+        )
+    if split.labels.shape[-1] != classes:
+        raise InputError(
+            f"{place}: {classes} names for {split.labels.shape[-1]} values; name each one."
+        )
+
+
+def _check_masks(place: str, split: Split, classes: int) -> None:
+    if split.labels.shape[1:] != split.samples.shape[1:-1]:
+        raise InputError(
+            f"{place}: masks are {_axes(split.labels.shape[1:])}, the samples "
+            f"{_axes(split.samples.shape[1:])}. A mask has a class for every cell of its sample."
+        )
+    known = split.labels[split.labels != IGNORED]
+    if not known.size:
+        raise InputError(f"{place}: the masks know no cell; all are {IGNORED}, which is no class.")
+    if int(known.max()) >= classes:
+        raise InputError(
+            f"{place}: the masks reach class {int(known.max())}, outside 0..{classes - 1}."
+        )
+
+
+_CHECKS = {
+    "classes": _check_classes,
+    "labels": _check_yes_or_no,
+    "values": _check_values,
+    "mask": _check_masks,
+}
 
 
 def _axes(shape: tuple[int, ...]) -> str:

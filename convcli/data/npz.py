@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES, read_npz
-from convcli.data.dataset import ALLOW, Dataset, Split, as_labels, as_samples, make_dataset
+from convcli.data.dataset import (
+    ALLOW,
+    Dataset,
+    Split,
+    as_samples,
+    as_targets,
+    make_dataset,
+    renumbered,
+)
 from convcli.errors import InputError
 from convcli.files import new_file
 
@@ -27,12 +35,13 @@ _KEYS = {
 _CLASS_NAMES = "class_names"
 
 
-def dataset_from_npz(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
+def dataset_from_npz(path: Path, *, task: str | None = None, max_bytes: int = MAX_BYTES) -> Dataset:
     """Return the data set in an `.npz` file.
 
     Its arrays are named `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_val`, `y_val`
     (Keras), or `train_images`, `train_labels`, `val_...`, `test_...` (MedMNIST), or just
-    `images` and `labels` (or `x` and `y`). `class_names` may name the labels.
+    `images` and `labels` (or `x` and `y`). `class_names` may name the labels, which may be texts
+    themselves. What is to be learned follows from the labels, see `as_targets`, unless `task` says.
     """
     pairs: dict[str, tuple[str, str]] = {}
 
@@ -47,18 +56,23 @@ def dataset_from_npz(path: Path, *, max_bytes: int = MAX_BYTES) -> Dataset:
         return chosen + [name for name in names if name == _CLASS_NAMES]
 
     arrays = read_npz(path, choose, max_bytes=max_bytes, allow=ALLOW)
-    names = arrays.get(_CLASS_NAMES)
+    given = arrays.get(_CLASS_NAMES)
+    names = None if given is None else _texts(path, given)
+    splits = {}
+    for split, (x, y) in pairs.items():
+        pictures = "image" in x
+        samples = as_samples(f"{path} ({x})", arrays[x], pictures=pictures, max_bytes=max_bytes)
+        labels, task, found = as_targets(f"{path} ({y})", arrays[y], samples.shape[1:], task)
+        if found is not None:
+            names = names or found
+            labels = renumbered(f"{path} ({y})", labels, found, names)
+        splits[split] = Split(samples, labels)
     return make_dataset(
         path.stem,
-        {
-            split: Split(
-                as_samples(f"{path} ({x})", arrays[x], pictures="image" in x, max_bytes=max_bytes),
-                as_labels(f"{path} ({y})", arrays[y]),
-            )
-            for split, (x, y) in pairs.items()
-        },
-        class_names=None if names is None else _texts(path, names),
+        splits,
+        class_names=names,
         provenance=f"read from {path}",
+        task=task or "classes",
     )
 
 

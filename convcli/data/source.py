@@ -35,6 +35,10 @@ class Shaping:
     overlap: float | None = option("Share that windows of a .csv share.", min=0, max=0.99)
     label: str | None = option("The column of labels of a .csv.")
     label_rule: Literal["majority", "last"] | None = option("Which rows of a window name it.")
+    task: Literal["classes", "labels", "values", "mask"] | None = option(
+        "What the labels are, where they might be something else: one class, several labels, "
+        "numbers, or a class for every cell."
+    )
     memory_limit: str | None = option(
         "Refuse samples that would take more; 8GiB when left out.", metavar="SIZE"
     )
@@ -80,7 +84,7 @@ class Source(Shaping, Named):
 
         >>> Source(size="8x8").over(Source(name="photos", samples=20))
         Source(name='photos', samples=20, size='8x8', window=None, overlap=None, label=None, \
-label_rule=None, memory_limit=None)
+label_rule=None, task=None, memory_limit=None)
         >>> Source(name="other").over(Source(name="photos", samples=20)).samples
         """
         if self.name is not None and not _same_place(self.name, str(noted.name)):
@@ -111,6 +115,7 @@ label_rule=None, memory_limit=None)
             overlap=self.overlap,
             label=self.label,
             label_rule=self.label_rule,
+            task=self.task,
             count=self.samples if name == "digits" else None,
             seed=seed,
             progress=progress,

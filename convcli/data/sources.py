@@ -40,6 +40,7 @@ def load_dataset(
     overlap: float | None = None,
     label: str | None = None,
     label_rule: str | None = None,
+    task: str | None = None,
     seed: int = 0,
     count: int | None = None,
     memory_limit: int | None = None,
@@ -56,6 +57,8 @@ def load_dataset(
         overlap: share of a window that the next one shares; 0.5 when left out.
         label: the column of a table that holds the labels.
         label_rule: what names a window: `majority` of its rows (the default) or the `last` one.
+        task: what the labels are, one of `convcli.data.dataset.TASKS`; found from them when left
+            out.
         seed: of `digits`.
         count: training samples of `digits`; 60,000 when left out. Test samples are a sixth.
         memory_limit: bytes that the samples of one file or split may take, 8 GiB when left out;
@@ -80,6 +83,7 @@ def load_dataset(
         "overlap": overlap,
         "label": label,
         "label_rule": label_rule,
+        "task": task,
         "count": count,
     }
     kind = _kind_of(str(source))
@@ -102,7 +106,7 @@ def load_dataset(
         case "idx":
             return dataset_from_idx(place, max_bytes=max_bytes)
         case "npz":
-            return dataset_from_npz(place, max_bytes=max_bytes)
+            return dataset_from_npz(place, task=task, max_bytes=max_bytes)
         case "series":
             return series_dataset(
                 place,
@@ -129,7 +133,7 @@ _USES: dict[str, tuple[str, ...]] = {
     "published": (),
     "digits": ("count",),
     "idx": (),
-    "npz": (),
+    "npz": ("task",),
     "series": ("window", "overlap", "label", "label_rule"),
     "folders": ("size",),
 }

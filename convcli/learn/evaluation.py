@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convcli.data import Dataset, ProgressCallback, Source, Split
+from convcli.data.dataset import IGNORED, TASKS
 from convcli.data.sources import as_dataset
 from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn import metrics
+from convcli.learn.metrics import confusion_matrix
 from convcli.learn.model import predict_samples
 from convcli.learn.runspec import noted_spec
+from convcli.learn.task import centered
 from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ class Prediction:
         label: the most probable class, or None where its probability is under the threshold.
         probability: of the most probable class.
         top: (class, probability), the most probable first.
-        values: the outputs of a model that gives no classes, which has no label; nested for a map.
+        values: the outputs of a model that gives values, which has no label; nested for a map.
+        labels: those that are more probable than not, of a model that gives several.
+        mask: the class of every cell, in rows, of a model that gives those.
         logits: the raw outputs of a model of classes, where they were asked for.
     """
 
@@ -39,6 +44,8 @@ class Prediction:
     probability: float | None
     top: tuple[tuple[str, float], ...]
     values: list[Any] | None = None
+    labels: list[str] | None = None
+    mask: list[list[int]] | None = None
     logits: list[Any] | None = None
 
 
@@ -65,29 +72,45 @@ class ClassFigures:
         return 2 * self.precision * self.recall / (self.precision + self.recall)
 
 
+@dataclass(frozen=True, slots=True)
+class ValueFigures:
+    """How well one value is told: mean absolute and root mean square error in its units, and R2."""
+
+    name: str
+    mae: float
+    rmse: float
+    r2: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation(NotebookRepr):
     """How a model does on labeled samples.
 
     Attributes:
-        accuracy: share of right answers.
+        accuracy: share of right answers, of cells or of labels; None for values.
         loss: mean of the loss that the model was trained with.
         n: samples.
-        confusion: counts, rows are true classes, columns the answers.
-        classes: figures of each class.
+        confusion: counts, rows are true classes, columns the answers; of cells for masks.
+        classes: figures of each class or label.
         calibration_error: expected calibration error over 15 bins.
         bins: of the reliability diagram.
         worst: wrong answers, the surest first.
+        task: what was judged, one of `convcli.data.dataset.TASKS`.
+        figures: of the task, by name, such as `iou`, or `mae`, `rmse` and `r2`.
+        values: the figures of each value.
     """
 
-    accuracy: float
+    accuracy: float | None
     loss: float
     n: int
-    confusion: npt.NDArray[np.int64]
-    classes: tuple[ClassFigures, ...]
-    calibration_error: float
-    bins: tuple[metrics.Bin, ...]
-    worst: tuple[metrics.Mistake, ...]
+    confusion: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    classes: tuple[ClassFigures, ...] = ()
+    calibration_error: float | None = None
+    bins: tuple[metrics.Bin, ...] = ()
+    worst: tuple[metrics.Mistake, ...] = ()
+    task: str = "classes"
+    figures: dict[str, float] = field(default_factory=dict)
+    values: tuple[ValueFigures, ...] = ()
 
 
 def predictions(
@@ -118,11 +141,19 @@ def predictions(
     found = model.predict(samples)
     if model.outputs == "values":
         return [Prediction(None, None, (), values=row.tolist()) for row in found]
+    if model.outputs == "mask":
+        masks = found.argmax(axis=-1)
+        return [Prediction(None, None, (), mask=mask.tolist()) for mask in masks]
     raw = model.predict(samples, logits=True).tolist() if logits else [None] * len(found)
     told = []
     for row, outputs in zip(found, raw, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
         best = tuple((model.class_names[i], float(row[i])) for i in order)
+        if model.outputs == "labels":
+            names = zip(model.class_names, row, strict=True)
+            known = [name for name, p in names if p > max(threshold, 1 / 2)]
+            told.append(Prediction(None, None, best, labels=known, logits=outputs))
+            continue
         label, probability = best[0]
         said = label if probability >= threshold else None
         told.append(Prediction(said, probability, best, logits=outputs))
@@ -139,28 +170,34 @@ def evaluate(
     """
     check_same(model, data)
     model.warn_of(split.samples)
-    if model.outputs == "values":
-        raise InputError(
-            "The model gives values and knows no classes, so its answers cannot be right or wrong. "
-            "If its outputs are classes, import it again with --outputs classes."
-        )
-    probabilities = model.finished(
-        predict_samples(model.model, model.preprocessing, split.samples, threads)
-    )
+    outputs = predict_samples(model.model, model.preprocessing, split.samples, threads)
+    told, finished = model.measure(outputs, split.labels), model.finished(outputs)
     labels = split.labels
-    confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), data.classes)
-    error, bins = metrics.calibration(probabilities, labels)
-    loss, accuracy = metrics.scores(probabilities, labels, model.loss)
-    return Evaluation(
-        accuracy=accuracy,
-        loss=loss,
-        n=len(split),
-        confusion=confusion,
-        classes=class_figures(data.class_names, confusion),
-        calibration_error=error,
-        bins=tuple(bins),
-        worst=tuple(metrics.worst_mistakes(probabilities, labels, worst)),
+    whole = Evaluation(told.pop("accuracy", None), told.pop("loss"), len(split), task=data.task)
+    names = enumerate(data.class_names)
+    if data.task == "values":
+        values = [(name, finished[..., [at]], labels[..., [at]]) for at, name in names]
+        each = (ValueFigures(name, **metrics.measure("values", y, t)) for name, y, t in values)
+        return replace(whole, figures=told, values=tuple(each))
+    if data.task == "labels":
+        said, truth = (finished > 1 / 2).astype(np.int64), labels.astype(np.int64)
+        tables = ((name, confusion_matrix(truth[:, at], said[:, at], 2)) for at, name in names)
+        classes = tuple(class_figures(("no", name), table)[1] for name, table in tables)
+        return replace(whole, figures=told, classes=classes)
+    answers = finished.argmax(axis=-1)
+    if data.task == "mask":
+        labels = centered(labels, answers.shape[1:])
+        known = labels != IGNORED
+        labels, answers = labels[known].astype(np.int64), answers[known]
+    confusion = confusion_matrix(labels, answers, data.classes)
+    whole = replace(
+        whole, figures=told, confusion=confusion, classes=class_figures(data.class_names, confusion)
     )
+    if data.task == "mask":
+        return whole
+    error, bins = metrics.calibration(finished, labels)
+    mistakes = metrics.worst_mistakes(finished, labels, worst)
+    return replace(whole, calibration_error=error, bins=tuple(bins), worst=tuple(mistakes))
 
 
 def class_figures(
@@ -191,6 +228,12 @@ def check_same(model: TrainedModel, data: Dataset) -> None:
     Raises:
         InputError: they differ.
     """
+    if model.outputs != data.task:
+        raise InputError(
+            f"The model gives {TASKS[model.outputs]}, and the labels of {data.name} are "
+            f"{TASKS[data.task]}, so its answers cannot be right or wrong. If an imported model's "
+            "outputs are classes, import it again with --outputs classes."
+        )
     if model.class_names != data.class_names:
         raise InputError(
             f"The model knows {_some(model.class_names)}; {data.name} has "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,12 @@ from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimize
 from convcli.errors import InputError
 from convcli.learn.descent import Span, Vector, apply_step, frozen_steps, trainable_spans
-from convcli.learn.metrics import guessing_loss, scores
 from convcli.learn.model import Model, predict_samples
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import preprocessing_for
-from convcli.learn.recipes import Recipe
+from convcli.learn.recipes import METRICS, Recipe
 from convcli.learn.schedules import Position
-from convcli.learn.task import check_fit, loss_for
+from convcli.learn.task import TASKS, check_fit, goal_for
 from convcli.learn.trainer import Trainer
 from convcli.net import Network
 from convcli.values import NotebookRepr
@@ -49,7 +48,7 @@ class StepDone:
     step: int
     steps: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     lr: float
     seen: int
 
@@ -61,29 +60,36 @@ class Epoch(NotebookRepr):
     Attributes:
         number: from 1.
         train_loss: mean over its samples, each with the weights as they were.
-        train_accuracy: over its samples.
+        train_accuracy: over its samples; None for values.
         val_loss: mean loss of the validation samples after it, None without any.
-        val_accuracy: of the validation samples after it, None without any.
+        val_accuracy: of the validation samples after it, None without any, or for values.
         lr: of its last step.
         seconds: of training, without validation.
         samples: trained on; fewer than there are when the time was up.
         best: no epoch before it was better.
+        figures: further ones of the validation samples, by name.
     """
 
     number: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
     lr: float
     seconds: float
     samples: int
     best: bool
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def samples_per_second(self) -> float:
         """Training samples a second."""
         return self.samples / max(self.seconds, 1e-9)
+
+    def figure(self, name: str) -> float | None:
+        """Return a figure of the validation samples, None where there is none."""
+        told = {"loss": self.val_loss, "accuracy": self.val_accuracy}
+        return self.figures.get(name, told.get(name))
 
 
 @dataclass(slots=True)
@@ -109,7 +115,7 @@ class Progress:
     step: int = 0
     step_in_epoch: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: float = 0.0
     seen: int = 0
     epoch_seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
@@ -162,8 +168,9 @@ class Training(NotebookRepr):
         check_fit(network, data, recipe)
         self.preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
         self.model = model = Model.initialize(network, seed, self.preprocessing.engine_scaling)
-        if initial is not None:
-            model.copy_layers(initial)
+        self.goal = goal_for(network, data, recipe)
+        if initial is not None and model.trace.steps[-1].name in model.copy_layers(initial):
+            self.goal.unfold(model)
         self.data = data
         self.recipe = recipe
         self.seed = seed
@@ -183,12 +190,11 @@ class Training(NotebookRepr):
             memory=np.zeros((self.optimizer.slots_per_weight, model.flat.size), np.float32),
             ema=None if recipe.ema is None else model.flat.copy(),
         )
-        self.one_hot = np.eye(data.classes, dtype=np.float32)
         self.samples = self.preprocessing.engine_samples(data.train.samples)
         self.threads = threads
         self.trainer = Trainer(
             model,
-            loss_for(recipe, data),
+            self.goal.loss,
             batch=min(recipe.batch, len(data.train)),
             threads=threads,
             seed=seed,
@@ -228,8 +234,13 @@ class Training(NotebookRepr):
 
     @property
     def guessing_loss(self) -> float:
-        """The loss of one who gives every class the same probability: what is to be beaten."""
-        return guessing_loss(self.data.classes, self.recipe.loss)
+        """The loss of one who tells nothing apart: what is to be beaten."""
+        return self.goal.guessing_loss()
+
+    @property
+    def monitor(self) -> str:
+        """The figure that chooses the epoch."""
+        return self.recipe.monitor or TASKS[self.data.task].monitor
 
     @property
     def doubt(self) -> str | None:
@@ -249,7 +260,7 @@ class Training(NotebookRepr):
 
     @property
     def best_epoch(self) -> Epoch | None:
-        """The best finished epoch: most validation accuracy, then least validation loss."""
+        """The best finished epoch by the figure that chooses, then by least validation loss."""
         return next((epoch for epoch in reversed(self.history) if epoch.best), None)
 
     @property
@@ -284,19 +295,26 @@ class Training(NotebookRepr):
         metrics: dict[str, Any] = {"epoch": epoch.number if epoch else 0}
         if epoch is not None and epoch.val_accuracy is not None:
             metrics |= {"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
-        return TrainedModel(model, self.data.class_names, self.preprocessing, metrics)
+        self.goal.fold(model)
+        return TrainedModel(
+            model,
+            self.data.class_names,
+            self.preprocessing,
+            metrics,
+            training={"recipe": asdict(self.recipe)},
+            outputs=self.data.task,
+            target_scaling=(self.goal.mean, self.goal.deviation) if self.goal.mean else None,
+        )
 
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Return mean loss and accuracy on a split with the weights as they will be saved."""
+    def evaluate(self, split: Split) -> dict[str, float]:
+        """Return mean loss and figures on a split with the weights as they will be saved."""
         raw = self.model.flat.copy()
         self.model.flat[...] = self._weights_to_save()
         try:
-            probabilities = predict_samples(
-                self.model, self.preprocessing, split.samples, self.threads
-            )
+            outputs = predict_samples(self.model, self.preprocessing, split.samples, self.threads)
         finally:
             self.model.flat[...] = raw
-        return scores(probabilities, split.labels, self.recipe.loss)
+        return self.goal.measure(outputs, split.labels)
 
     def step(self, chosen: npt.NDArray[np.int64], *, lr: float | None = None) -> StepDone:
         """Take one optimizer step on the chosen training samples.
@@ -331,7 +349,7 @@ class Training(NotebookRepr):
             optimize.ema_update(now.ema, self.model.flat, np.float32(keep))
         now.step_in_epoch += 1
         now.loss_sum += float(loss_sum)
-        now.correct += int(correct)
+        now.correct += correct
         now.seen += len(chosen)
         now.epoch_seconds += time.perf_counter() - began
         return StepDone(
@@ -339,26 +357,32 @@ class Training(NotebookRepr):
             step=now.step_in_epoch,
             steps=self.steps_per_epoch,
             loss=now.loss_sum / now.seen,
-            accuracy=now.correct / now.seen,
+            accuracy=self._accuracy(),
             lr=lr,
             seen=now.seen,
         )
 
-    def _gradients(self, chosen: npt.NDArray[np.int64]) -> tuple[float, int, Vector]:
+    def _gradients(self, chosen: npt.NDArray[np.int64]) -> tuple[float, float, Vector]:
         """Return loss sum, right answers and mean gradient of the chosen samples."""
-        labels = self.data.train.labels[chosen]
-        targets = labels if self.recipe.loss == "cross-entropy" else self.one_hot[labels]
+        targets = self.goal.targets(self.data.train.labels[chosen])
         if not self.augmentation:
             return self.trainer.gradients(
                 self.samples, targets, indices=chosen, step=self.progress.step
             )
+        epoch = len(self.history)
         changed = self.augmentation.apply(
-            self.samples,
-            chosen,
-            seed=self.seed,
-            epoch=len(self.history),
-            threads=self.threads,
+            self.samples, chosen, seed=self.seed, epoch=epoch, threads=self.threads
         )
+        if self.data.task == "mask":
+            masks = self.augmentation.apply_to_masks(
+                self.data.train.labels,
+                chosen,
+                self.data.classes,
+                seed=self.seed,
+                epoch=epoch,
+                threads=self.threads,
+            )
+            targets = self.goal.targets(masks)
         return self.trainer.gradients(changed, targets, step=self.progress.step)
 
     def next_lr(self) -> float:
@@ -388,41 +412,64 @@ class Training(NotebookRepr):
                 f"The mean loss of the epoch is {train_loss:.3g}; guessing has "
                 f"{self.guessing_loss:.3g}. The training blew up"
             )
-        val_loss = val_accuracy = None
+        figures: dict[str, float] = {}
         if self.data.validation is not None:
-            val_loss, val_accuracy = self.evaluate(self.data.validation)
+            figures = self.evaluate(self.data.validation)
+        kept = {name: figures[name] for name in figures if name == self.recipe.monitor}
         epoch = Epoch(
             number=len(now.history) + 1,
             train_loss=train_loss,
-            train_accuracy=now.correct / max(1, now.seen),
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
+            train_accuracy=self._accuracy(),
+            val_loss=figures.pop("loss", None),
+            val_accuracy=figures.pop("accuracy", None),
             lr=self._lr_at(max(0, now.step - 1)),
             seconds=now.epoch_seconds,
             samples=now.seen,
-            best=is_better(val_accuracy, val_loss, self.best_epoch),
+            best=False,
+            figures=figures if self.data.task != "classes" else kept,
         )
-        if epoch.best:
+        if self._is_better(epoch):
+            epoch = replace(epoch, best=True)
             now.best_weights = self._weights_to_save().copy()
             now.best_buffers = {name: array.copy() for name, array in self.model.buffers.items()}
         now.history.append(epoch)
-        now.step_in_epoch = now.correct = now.seen = 0
-        now.loss_sum = now.epoch_seconds = 0.0
+        now.step_in_epoch = now.seen = 0
+        now.loss_sum = now.correct = now.epoch_seconds = 0.0
         self.stopped_because = self._reason_to_stop()
         return epoch
+
+    def _is_better(self, epoch: Epoch) -> bool:
+        """Tell whether an epoch beats the best one; without validation the last is best."""
+        ours = self._rank(epoch)
+        best = None if self.best_epoch is None else self._rank(self.best_epoch)
+        return ours is None or best is None or ours > best
+
+    def _rank(self, epoch: Epoch) -> tuple[float, float] | None:
+        told = epoch.figure(self.monitor)
+        if told is None or epoch.val_loss is None:
+            return None
+        return told if METRICS[self.monitor].higher else -told, -epoch.val_loss
+
+    def _accuracy(self) -> float | None:
+        """Return the share of right answers in the epoch under way; values have none."""
+        if self.data.task == "values":
+            return None
+        return self.progress.correct / max(1, self.progress.seen)
 
     def _reason_to_stop(self) -> str | None:
         best, patience = self.best_epoch, self.recipe.patience
         last, target = len(self.history), self.target_accuracy
         if target is not None and best is not None and (best.val_accuracy or 0) >= target:
             return f"Stopped after epoch {last}: an accuracy of {target:.0%} was reached."
-        if best is not None and patience is not None and best.val_accuracy is not None:
-            risen = next(e.number for e in self.history if e.val_accuracy == best.val_accuracy)
-            if last - risen >= patience and last < self.recipe.epochs:
+        reached = None if best is None else best.figure(self.monitor)
+        if best is not None and patience is not None and reached is not None:
+            first = next(e.number for e in self.history if e.figure(self.monitor) == reached)
+            moved = "risen" if METRICS[self.monitor].higher else "fallen"
+            if last - first >= patience and last < self.recipe.epochs:
+                told = f"{reached:.2%}" if self.monitor == "accuracy" else f"{reached:.4g}"
                 return (
-                    f"Stopped after epoch {last}: validation accuracy has not risen for "
-                    f"{last - risen} epochs. The best epoch was {best.number}, "
-                    f"with {best.val_accuracy:.2%}."
+                    f"Stopped after epoch {last}: validation {self.monitor} has not {moved} for "
+                    f"{last - first} epochs. The best epoch was {best.number}, with {told}."
                 )
         if self._time_is_up() and last < self.recipe.epochs:
             return f"Stopped in epoch {last}: the time limit of {self.time_limit:g} s was reached."
@@ -455,16 +502,3 @@ def batch_order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """
     key = np.array([seed, epoch], np.uint64)
     return np.random.Generator(np.random.Philox(key=key)).permutation(samples)
-
-
-def is_better(accuracy: float | None, loss: float | None, best: Epoch | None) -> bool:
-    """Tell whether figures beat those of the best epoch; without validation the last is best.
-
-    >>> is_better(0.9, 0.5, None), is_better(None, None, None)
-    (True, True)
-    """
-    if best is None or best.val_accuracy is None or best.val_loss is None:
-        return True
-    if accuracy is None or loss is None:
-        return True
-    return (accuracy, -loss) > (best.val_accuracy, -best.val_loss)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from convcli.learn.trainer import IGNORED, Loss
+from convcli.data.dataset import IGNORED, Dataset
+from convcli.learn.trainer import Loss
 from convcli.ops.rule import Array
 
 Probabilities = npt.NDArray[np.float32]
@@ -87,45 +88,6 @@ def recall(confusion: npt.NDArray[np.int64]) -> list[float | None]:
     return _shares(np.diag(confusion), confusion.sum(axis=1))
 
 
-def mean_cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
-    """Return the mean of -ln p(truth), in nats, of (N, classes) probabilities.
-
-    >>> import numpy as np
-    >>> round(mean_cross_entropy(np.array([[0.5, 0.5]], np.float32), np.array([1])), 4)
-    0.6931
-    """
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(of_truth, _SMALLEST)).mean())
-
-
-def scores(probabilities: Probabilities, labels: Labels, loss: str) -> tuple[float, float]:
-    """Return mean loss and accuracy of (N, classes) probabilities.
-
-    Args:
-        probabilities: rows sum to 1.
-        labels: (N,) true classes.
-        loss: cross-entropy, or mse for the mean squared error.
-
-    >>> import numpy as np
-    >>> scores(np.array([[1.0, 0.0], [1.0, 0.0]], np.float32), np.array([0, 1]), "mse")
-    (0.5, 0.5)
-    """
-    accuracy = float((probabilities.argmax(axis=1) == labels).mean())
-    if loss != "mse":
-        return mean_cross_entropy(probabilities, labels), accuracy
-    truth = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
-    return float(((probabilities - truth) ** 2).mean(dtype=np.float64)), accuracy
-
-
-def guessing_loss(classes: int, loss: str) -> float:
-    """Return the mean loss of one who gives every class the same probability.
-
-    >>> round(guessing_loss(10, "cross-entropy"), 3), guessing_loss(10, "mse")
-    (2.303, 0.09)
-    """
-    return math.log(classes) if loss != "mse" else (1 - 1 / classes) / classes
-
-
 def calibration(
     probabilities: Probabilities, labels: Labels, bins: int = 15
 ) -> tuple[float, list[Bin]]:
@@ -184,6 +146,111 @@ def _shares(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64]) -> list
     ]
 
 
+def measure(task: str, outputs: Array, labels: NDArray[Any]) -> dict[str, float]:
+    """Return the figures of a task but for its loss.
+
+    Args:
+        task: one of `convcli.data.dataset.TASKS`.
+        outputs: probabilities (N, classes), (N, labels) or (N, H, W, classes), or values.
+        labels: of a data set's split, of the same extents.
+
+    >>> told = measure("values", np.array([[1.0], [3.0]], np.float32), np.array([[1.0], [2.0]]))
+    >>> told["mae"], round(told["rmse"], 4), told["r2"]
+    (0.5, 0.7071, -1.0)
+    """
+    if task == "values":
+        return _of_values(outputs.astype(np.float64), labels.astype(np.float64))
+    if task == "labels":
+        said = outputs > 1 / 2
+        right, either = (said & (labels > 0)).sum(axis=0), said.sum(axis=0) + labels.sum(axis=0)
+        known = either > 0
+        return {
+            "accuracy": float((said == (labels > 0)).mean()),
+            "f1": float((2 * right[known] / either[known]).mean()) if known.any() else 0.0,
+            **_ranked(outputs, labels > 0),
+        }
+    classes = outputs.shape[-1]
+    answers = outputs.argmax(axis=-1)
+    if task == "mask":
+        known = labels != IGNORED
+        confusion = confusion_matrix(labels[known].astype(np.int64), answers[known], classes)
+        both, either = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1)
+        there = either > 0
+        return {
+            "accuracy": float(both.sum() / max(confusion.sum(), 1)),
+            "iou": float((both[there] / (either - both)[there]).mean()),
+            "dice": float((2 * both[there] / either[there]).mean()),
+        }
+    confusion = confusion_matrix(labels, answers, classes)
+    truth, said_sums, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    there = truth + said_sums > 0
+    f1 = 2 * right / np.maximum(truth + said_sums, 1)
+    by_chance = float((truth * said_sums).sum()) / max(int(truth.sum()) ** 2, 1)
+    accuracy = float((answers == labels).mean())
+    return {
+        "accuracy": accuracy,
+        "f1": float(f1[there].mean()),
+        "weighted_f1": float((f1 * truth).sum() / truth.sum()),
+        "balanced_accuracy": float((right[truth > 0] / truth[truth > 0]).mean()),
+        "kappa": (accuracy - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0,
+        **_ranked(outputs, np.eye(classes, dtype=bool)[labels]),
+    }
+
+
+def baseline(data: Dataset) -> float | None:
+    """Return the accuracy of always telling the commonest training label, on samples held out.
+
+    >>> from convcli.data import Split
+    >>> part = Split(np.zeros((4, 1), np.float32), np.array([0, 1, 1, 1]))
+    >>> baseline(Dataset("d", ("a", "b"), part, test=part))
+    0.75
+    """
+    held, train = data.test or data.validation, data.train.labels
+    if held is None or data.task == "values":
+        return None
+    if data.task == "labels":
+        return float((held.labels == (train.mean(axis=0) > 1 / 2)).mean())
+    if data.task == "mask":
+        train, labels = train[train != IGNORED], held.labels[held.labels != IGNORED]
+    else:
+        labels = held.labels
+    return float((labels == np.bincount(train).argmax()).mean())
+
+
+def _of_values(outputs: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, float]:
+    """Return errors in the values' own units, and the mean R2 over the numbers to be told."""
+    error = (outputs - truth).reshape(-1, truth.shape[-1])
+    spread = ((truth - truth.mean(axis=0)) ** 2).reshape(error.shape).sum(axis=0)
+    r2 = 1 - (error**2).sum(axis=0)[spread > 0] / spread[spread > 0]
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "r2": float(r2.mean()) if r2.size else 0.0,
+    }
+
+
+def _ranked(outputs: Array, truth: NDArray[np.bool_]) -> dict[str, float]:
+    """Return ROC-AUC and average precision, each against the rest, meant over the classes.
+
+    Classes that all or no samples have are left out; without any other both are 0.
+    """
+    areas, precisions = [], []
+    for score, real in zip(outputs.T, truth.T, strict=True):
+        hits = int(real.sum())
+        if not 0 < hits < len(real):
+            continue
+        order = np.argsort(-score, kind="stable")
+        ends = np.flatnonzero(np.diff(score[order], append=np.nan))  # of runs of equal scores
+        found = np.cumsum(real[order])[ends]
+        wrong = ends + 1 - found
+        areas.append(np.trapezoid(np.r_[0, found], np.r_[0, wrong]) / (hits * (len(real) - hits)))
+        precisions.append(float((np.diff(found, prepend=0) * found / (ends + 1)).sum() / hits))
+    return {
+        "auc": float(np.mean(areas)) if areas else 0.0,
+        "average_precision": float(np.mean(precisions)) if precisions else 0.0,
+    }
+
+
 def loss_values(loss: Loss, outputs: Array, targets: NDArray[Any]) -> float:
     """Return the mean loss of a network's outputs; what training minimizes, by NumPy's rules.
 
@@ -198,8 +265,8 @@ def loss_values(loss: Loss, outputs: Array, targets: NDArray[Any]) -> float:
     """
     y = outputs.astype(np.float64)
     if not loss.rule.labels:
-        error = y - targets
-        each = {
+        error = outputs - targets
+        rules: dict[str, Callable[[], NDArray[Any]]] = {
             "mse": lambda: error**2,
             "mae": lambda: np.abs(error),
             "huber": lambda: np.where(
@@ -208,8 +275,8 @@ def loss_values(loss: Loss, outputs: Array, targets: NDArray[Any]) -> float:
                 loss.figure * (np.abs(error) - loss.figure / 2),
             ),
             "bce": lambda: -np.log(np.maximum(np.where(targets > 1 / 2, y, 1 - y), _SMALLEST)),
-        }[loss.name]()
-        return float(each.mean())
+        }
+        return float(rules[loss.name]().mean(dtype=np.float64))
     known = targets != IGNORED if targets.ndim > 1 else np.ones(targets.shape, bool)
     if loss.name == "dice":
         return _dice_loss(y, targets, known)
@@ -237,3 +304,10 @@ def _dice_loss(y: Array, targets: NDArray[Any], known: NDArray[np.bool_]) -> flo
     truth = np.eye(classes)[np.where(known, targets, 0)] * known[..., np.newaxis]
     both, either = (y * truth).sum(axis=axes), (y * known[..., np.newaxis] + truth).sum(axis=axes)
     return float((1 - (2 * both + 1) / (either + 1)).mean())
+
+
+def softmax(outputs: Array) -> Array:
+    """Return the shares of exp(outputs) along the last axis."""
+    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+    shares: Array = powers / powers.sum(axis=-1, keepdims=True)
+    return shares

@@ -113,8 +113,11 @@ class Model:
         buffers = {name: array.copy() for name, array in self.buffers.items()}
         return Model(self.network, twin, buffers, self.scaling)
 
-    def copy_layers(self, source: Model) -> None:
+    def copy_layers(self, source: Model) -> list[str]:
         """Take the numbers of the layers that both models have with one name and equal shapes.
+
+        Returns:
+            their names.
 
         Raises:
             InputError: they share none.
@@ -134,6 +137,7 @@ class Model:
         for name in shared:
             for key, array in ours[name].items():
                 array[...] = theirs[name][key]
+        return shared
 
     def check_samples(self, images: NDArray[np.generic]) -> None:
         """Refuse samples of another shape or type.

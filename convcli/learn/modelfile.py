@@ -15,11 +15,15 @@ from safetensors.numpy import load as tensors_from_bytes, save as tensors_to_byt
 
 from convcli.errors import ConvcliError, InputError
 from convcli.files import new_file
+from convcli.learn.metrics import loss_values, softmax
 from convcli.learn.model import Model
 from convcli.learn.prepare import Preprocessing
+from convcli.learn.task import FIGURES, TASKS, Goal
+from convcli.learn.trainer import Loss
 from convcli.net import Network, parse_notation, to_notation
 from convcli.net.lookup import model_path
 from convcli.net.modelheader import ModelHeader, read_model_header
+from convcli.ops.losses import LOSSES
 from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
@@ -30,8 +34,8 @@ FORMAT = "convcli 1"
 
 Tensors = dict[str, npt.NDArray[Any]]
 
-OUTPUTS = ("classes", "values")
-"""What a network's outputs are: one number for each class, or values such as a regression's."""
+OUTPUTS = tuple(TASKS)
+"""What a network's outputs are: one number for each class, values such as a regression's, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class TrainedModel(NotebookRepr):
         metrics: what was measured, by name.
         training: how it came about: data, recipe, seed, version.
         outputs: one of `OUTPUTS`; classes get their softmax where the network has none.
+        target_scaling: mean and deviation of each value in the training, by which the loss is told.
     """
 
     model: Model
@@ -53,6 +58,7 @@ class TrainedModel(NotebookRepr):
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     outputs: str = "classes"
+    target_scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def network(self) -> Network:
@@ -61,10 +67,13 @@ class TrainedModel(NotebookRepr):
 
     @property
     def loss(self) -> str:
-        """The loss it was trained with: `mse` or `cross-entropy`, also where nothing is noted."""
+        """The loss it was trained with; the usual one of its outputs where nothing is noted."""
         recipe = self.training.get("recipe")
         noted = recipe.get("loss") if isinstance(recipe, dict) else None
-        return "mse" if noted == "mse" else "cross-entropy"
+        if noted in LOSSES:
+            return str(noted)
+        one_sigmoid = self.outputs == "classes" and self.model.trace.output_shape == (1,)
+        return "bce" if one_sigmoid else TASKS[self.outputs].losses[0]
 
     @property
     def ends_in_softmax(self) -> bool:
@@ -74,11 +83,29 @@ class TrainedModel(NotebookRepr):
 
     def finished(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return probabilities for the network's outputs, or values as they are."""
-        if self.outputs == "values" or self.ends_in_softmax or self.loss == "mse":
-            return outputs
-        powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        shares: npt.NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
-        return shares
+        return self._goal.finished(self._ended(outputs))
+
+    def measure(
+        self, outputs: npt.NDArray[np.float32], labels: npt.NDArray[Any]
+    ) -> dict[str, float]:
+        """Return the loss of the network's outputs, as its training told it, and other figures."""
+        outputs, goal = self._ended(outputs), self._goal
+        told = goal.measure(outputs, labels)
+        if self.target_scaling is not None:
+            mean, deviation = map(np.asarray, self.target_scaling)
+            told["loss"] = loss_values(goal.loss, (outputs - mean) / deviation,
+                                       (labels - mean) / deviation)  # fmt: skip
+        return told
+
+    @property
+    def _goal(self) -> Goal:
+        loss = Loss(self.loss, figure=FIGURES.get(self.loss, 0.0))
+        return Goal(self.outputs, loss, self.model.trace.output_shape)
+
+    def _ended(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return outputs behind the softmax that an imported network of classes may lack."""
+        lacks = self.outputs == "classes" and not self.ends_in_softmax
+        return softmax(outputs) if lacks and self._goal.loss.rule.fused == "softmax" else outputs
 
     def samples_of(self, images: Any) -> npt.NDArray[Any]:
         """Return (N, *input shape) samples of arrays, files or Pillow pictures, as `predict`."""
@@ -147,6 +174,7 @@ class TrainedModel(NotebookRepr):
                 "metrics": json.dumps(self.metrics),
                 "training": json.dumps(self.training),
                 "outputs": self.outputs,
+                "target_scaling": json.dumps(self.target_scaling),
             },
             force=force,
         )
@@ -174,7 +202,8 @@ def load(path: Path | str) -> TrainedModel:
         array[...] = tensors[name]
     class_names = tuple(_json(path, header, "classes", list))
     (outputs,) = network.trace().output_shape[-1:]
-    if len(class_names) != outputs or not all(isinstance(name, str) for name in class_names):
+    named = len(class_names) == outputs or (outputs == 1 and len(class_names) == 2)
+    if not named or not all(isinstance(name, str) for name in class_names):
         raise InputError(
             f"{path}: {len(class_names)} class names for a network with {outputs} outputs."
         )
@@ -190,7 +219,26 @@ def load(path: Path | str) -> TrainedModel:
         metrics=_json(path, header, "metrics", dict),
         training=_json(path, header, "training", dict),
         outputs=outputs_are,
+        target_scaling=_target_scaling(path, header, outputs),
     )
+
+
+def _target_scaling(
+    path: Path, header: ModelHeader, outputs: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return mean and deviation of each output, None for a model whose values are not scaled."""
+    if header.texts.get("target_scaling", "null") == "null":
+        return None
+    try:
+        mean, deviation = (
+            tuple(map(float, row)) for row in _json(path, header, "target_scaling", list)
+        )
+    except (TypeError, ValueError):
+        mean, deviation = (), ()
+    told = np.array([*mean, *deviation])
+    if {len(mean), len(deviation)} != {outputs} or not np.isfinite(told).all() or 0 in deviation:
+        raise InputError(f"{path}: its note 'target_scaling' has malformed figures.")
+    return mean, deviation
 
 
 def write_tensors(

@@ -16,8 +16,39 @@ from convcli.learn.schedules import Schedule, read_schedule
 from convcli.option import option
 from convcli.records import from_record
 
-LOSSES = ("cross-entropy", "mse")
+LOSSES = ("cross-entropy", "focal", "hinge", "dice", "bce", "mse", "mae", "huber")
 CLASS_WEIGHTS = ("none", "balanced")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure that tells how good a model is.
+
+    Attributes:
+        tasks: that have it.
+        higher: whether more is better.
+    """
+
+    tasks: tuple[str, ...]
+    higher: bool = True
+
+
+METRICS = {
+    "loss": Metric(("classes", "labels", "values", "mask"), higher=False),
+    "accuracy": Metric(("classes", "labels", "mask")),
+    "f1": Metric(("classes", "labels")),
+    "weighted_f1": Metric(("classes",)),
+    "balanced_accuracy": Metric(("classes",)),
+    "kappa": Metric(("classes",)),
+    "auc": Metric(("classes", "labels")),
+    "average_precision": Metric(("classes", "labels")),
+    "iou": Metric(("mask",)),
+    "dice": Metric(("mask",)),
+    "mae": Metric(("values",), higher=False),
+    "rmse": Metric(("values",), higher=False),
+    "r2": Metric(("values",)),
+}
+"""The figures by name, as `--monitor` takes them."""
 
 
 def _at_least(option: str, value: int, least: int) -> None:
@@ -65,7 +96,14 @@ class Recipe:
     augment: str = option(
         "Random augmentation, such as shift=2,rotate=10,scale=0.1,elastic=1; or none.", default=""
     )
-    loss: str = option("cross-entropy or mse.", default="cross-entropy")
+    loss: str | None = option(
+        f"{', '.join(LOSSES[:-1])} or huber; what the task takes when left out.", metavar="NAME"
+    )
+    monitor: str | None = option(
+        "The validation figure that chooses the epoch and --patience goes by: accuracy, loss, f1, "
+        "auc, iou, mae, r2, ...; accuracy or the task's own when left out.",
+        metavar="NAME",
+    )
     label_smoothing: float = option("Share of each label spread over all classes.", default=0.0)
     class_weights: str = option("balanced: rare classes count as much.", default="none")
     clip: float | None = option("Clip the gradient's norm to this.")
@@ -97,7 +135,12 @@ class Recipe:
             _at_least("patience", self.patience, 1)
             if self.val == 0:
                 raise UsageError("--patience needs validation samples; leave --val 0 out.")
-        _one_of("loss", self.loss, LOSSES)
+        if self.loss is not None:
+            _one_of("loss", self.loss, LOSSES)
+        if self.monitor is not None:
+            _one_of("monitor", self.monitor, tuple(METRICS))
+            if self.val == 0:
+                raise UsageError("--monitor needs validation samples; leave --val 0 out.")
         _one_of("class-weights", self.class_weights, CLASS_WEIGHTS)
         self.read_optimizer()
         self.read_schedule()

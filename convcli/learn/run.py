@@ -20,7 +20,7 @@ from convcli.environment import environment, thread_count
 from convcli.errors import InputError, UsageError
 from convcli.learn.checkpoint import read_spec, restore, save_checkpoint
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
-from convcli.learn.metrics import scores
+from convcli.learn.metrics import baseline
 from convcli.learn.model import Model, predict_samples
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.run_directory import HELD_OUT, LAST, RunDirectory, this_process
@@ -41,9 +41,15 @@ class RunResult:
         best_epoch: whose weights the model has.
         train_seconds: spent on training steps, without validation and compilation.
         compile_seconds: spent before the first step.
-        val_accuracy: of the best epoch, None without validation samples.
+        val_accuracy: of the best epoch, None without validation samples, and for values.
         test_accuracy: of the model, None without test samples.
         test_loss: mean of the loss that was trained with, None without test samples.
+        val_loss: of the best epoch, None without validation samples.
+        task: what was learned, one of `convcli.data.dataset.TASKS`.
+        val_figures: further figures of the validation samples, after the best epoch.
+        test_figures: further figures of the test samples.
+        baseline: the accuracy of always telling the commonest training label, on the test samples
+            or else those for validation; None for values, and without samples.
         samples_per_second: training samples a second, over the whole training.
         model: the model file.
     """
@@ -58,6 +64,11 @@ class RunResult:
     test_loss: float | None
     samples_per_second: float
     model: str
+    val_loss: float | None
+    task: str
+    val_figures: dict[str, float]
+    test_figures: dict[str, float]
+    baseline: float | None
 
 
 @dataclass(slots=True)
@@ -126,17 +137,15 @@ class Run:
     def finish(self) -> RunResult:
         """Read the test samples once, write the model with its metrics, and return the figures."""
         best, training = self.training.best_model(), self.training
-        test_accuracy = test_loss = None
+        told: dict[str, float] = {}
         if training.data.test is not None:
             test = training.data.test
-            self.outputs = predict_samples(
+            outputs = predict_samples(
                 best.model, best.preprocessing, test.samples, training.threads
             )
-            test_loss, test_accuracy = scores(self.outputs, test.labels, training.recipe.loss)
-            best = dataclasses.replace(
-                best,
-                metrics=best.metrics | {"test_accuracy": test_accuracy, "test_loss": test_loss},
-            )
+            told, self.outputs = best.measure(outputs, test.labels), best.finished(outputs)
+            figures = {f"test_{name}": told[name] for name in ("accuracy", "loss") if name in told}
+            best = dataclasses.replace(best, metrics=best.metrics | figures)
         self._save_model(best)
         seconds = sum(epoch.seconds for epoch in training.history)
         samples = sum(epoch.samples for epoch in training.history)
@@ -148,10 +157,15 @@ class Run:
             train_seconds=seconds,
             compile_seconds=self.compile_seconds,
             val_accuracy=epoch.val_accuracy if epoch else None,
-            test_accuracy=test_accuracy,
-            test_loss=test_loss,
+            val_loss=epoch.val_loss if epoch else None,
+            test_accuracy=told.pop("accuracy", None),
+            test_loss=told.pop("loss", None),
             samples_per_second=samples / max(seconds, 1e-9),
             model=str(self.directory.model),
+            task=training.data.task,
+            val_figures=epoch.figures if epoch else {},
+            test_figures=told,
+            baseline=baseline(training.data),
         )
         self._record("done", asdict(result))
         return result

@@ -55,10 +55,14 @@ class RunDirectory:
 
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([field.name for field in dataclasses.fields(Epoch)])
+        columns = [one.name for one in dataclasses.fields(Epoch) if one.name != "figures"]
+        further = [f"val_{name}" for epoch in history[:1] for name in epoch.figures]
+        writer.writerow([*columns, *further])
         for epoch in history:
-            cells = dataclasses.astuple(epoch)
-            writer.writerow(["" if cell is None else cell for cell in cells])
+            cells = dataclasses.asdict(epoch)
+            figures = cells.pop("figures").values()
+            row = [*cells.values(), *figures]
+            writer.writerow(["" if cell is None else cell for cell in row])
         write_text(self.path / HISTORY, out.getvalue(), force=True)
 
     def write_record(self, record: dict[str, Any]) -> None:
@@ -87,8 +91,9 @@ class RunDirectory:
         figures = record.get("result") or {}
         if not isinstance(figures, dict):
             raise InputError(f"{place} has a result without figures; the run cannot be listed.")
+        kinds = {"model": str, "task": str} | dict.fromkeys(("val_figures", "test_figures"), dict)
         for name, figure in figures.items():
-            if not fits(figure, str if name == "model" else float | None):
+            if not fits(figure, kinds.get(name, float | None)):
                 raise InputError(
                     f"{place}: {name} of its result is {str(figure)[:40]!r}, no figure; the run "
                     "cannot be listed."

@@ -126,11 +126,14 @@ def folds(split: Split, count: int, seed: int = 0) -> list[tuple[Split, Split]]:
 
 def _units(split: Split) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return each sample's unit, what must stay together, and each unit's commonest class."""
+    labels = split.labels
+    if labels.ndim > 1 or labels.dtype.kind == "f":  # no classes to be stratified by
+        labels = np.zeros(len(split), np.int64)
     if split.groups is None:
-        return np.arange(len(split)), split.labels
+        return np.arange(len(split)), labels
     names, units = np.unique(split.groups, return_inverse=True)
-    classes = int(split.labels.max()) + 1
-    votes = np.bincount(units * classes + split.labels, minlength=len(names) * classes)
+    classes = int(labels.max()) + 1
+    votes = np.bincount(units * classes + labels, minlength=len(names) * classes)
     return units, votes.reshape(len(names), classes).argmax(axis=1)
 
 

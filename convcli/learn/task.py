@@ -1,26 +1,296 @@
-"""Network, data and loss held against each other, and a network made to fit the data at hand."""
+"""What is to be learned: network, data and loss held against each other, targets and figures.
+
+The task follows from the data; the network's last layer has to give what it asks for.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convcli.data import Dataset
-from convcli.data.augmentation import read_augmentation
-from convcli.errors import InputError
+from convcli.data.augmentation import Augmentation, read_augmentation
+from convcli.data.dataset import IGNORED
+from convcli.errors import InputError, UsageError
 from convcli.layers import Conv, Dense
 from convcli.layers.base import shape_text
-from convcli.learn.recipes import Recipe
+from convcli.learn.metrics import loss_values, measure, softmax
+from convcli.learn.model import Model
+from convcli.learn.recipes import METRICS, Recipe
 from convcli.learn.trainer import Loss
 from convcli.net import Network
+from convcli.ops.rule import Array
 
 PASSED_OVER = {"softmax", "sigmoid", "gap", "gmp", "flatten", "dropout", "adaptavg"}
 """Layers behind the one that decides the number of outputs."""
 
 
+class Task(NamedTuple):
+    """What a task asks of a training.
+
+    Attributes:
+        losses: that can be minimized, the usual one first.
+        end: the activation at the network's end; None for none.
+        layer: how the last layer is written, up to its number of outputs.
+        monitor: the figure that chooses the epoch.
+    """
+
+    losses: tuple[str, ...]
+    end: str | None
+    layer: str
+    monitor: str
+
+
+TASKS = {
+    "classes": Task(
+        ("cross-entropy", "focal", "hinge", "mse", "bce"), "softmax", "dense {}", "accuracy"
+    ),
+    "labels": Task(("bce", "mse"), "sigmoid", "dense {}", "accuracy"),
+    "values": Task(("mse", "mae", "huber"), None, "dense {}", "loss"),
+    "mask": Task(("cross-entropy", "dice", "focal"), "softmax", "conv {} 1", "iou"),
+}
+"""The tasks by name, see `convcli.data.dataset.TASKS`."""
+
+FIGURES = {"focal": 2.0, "huber": 1.0}
+"""Focal's gamma, and Huber's delta in deviations of the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a network is to give for samples.
+
+    Attributes:
+        task: one of `TASKS`.
+        loss: what is minimized.
+        shape: of the network's output.
+        mean: of each value to be told, in the data's units; empty where they are learned as they
+            are.
+        deviation: likewise; the network learns values of mean 0 and deviation 1.
+    """
+
+    task: str
+    loss: Loss
+    shape: tuple[int, ...]
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Return labels of a data set as the trainer takes them."""
+        if self.task == "mask":
+            return centered(labels, self.shape[:-1])
+        if self.task == "classes":
+            if self.loss.rule.labels:
+                return labels
+            if self.shape != (1,):
+                labels = np.eye(self.shape[-1], dtype=np.float32)[labels]
+            return labels.reshape(len(labels), -1).astype(np.float32)
+        if self.mean:
+            scaled: Array = (labels - np.asarray(self.mean)) / np.asarray(self.deviation)
+            labels = scaled
+        return labels.astype(np.float32)
+
+    def finished(self, outputs: Array) -> Array:
+        """Return the network's outputs as figures read them: probabilities, or the data's units."""
+        if self.mean:
+            values: Array = outputs * np.asarray(self.deviation) + np.asarray(self.mean)
+            return values.astype(np.float32)
+        if self.task == "classes" and self.shape == (1,):
+            return np.concatenate([1 - outputs, outputs], axis=1)
+        if self.loss.name == "hinge":
+            return softmax(outputs)
+        return outputs
+
+    def measure(self, outputs: Array, labels: NDArray[Any]) -> dict[str, float]:
+        """Return the mean loss of a network's outputs and the figures of the task."""
+        plain = Loss(self.loss.name, figure=self.loss.figure)
+        told = {"loss": loss_values(plain, outputs, self.targets(labels))}
+        if self.task == "mask":
+            labels = centered(labels, self.shape[:-1])
+        return told | measure(self.task, self.finished(outputs), labels)
+
+    def guessing_loss(self) -> float:
+        """Return the loss of one who tells nothing apart: what is to be beaten."""
+        classes = max(self.shape[-1], 2)
+        match self.loss.name:
+            case "cross-entropy":
+                return float(np.log(classes))
+            case "focal":
+                return float((1 - 1 / classes) ** self.loss.figure * np.log(classes))
+            case "bce":
+                return float(np.log(2))
+            case "hinge" | "mse" if self.task == "classes":
+                ones = 1 if self.loss.name == "hinge" else 1 / classes
+                return (1 - 1 / classes) * ones
+            case _:  # about that of the mean, of values with a deviation of 1; the most for dice
+                return 1.0
+
+    def fold(self, model: Model) -> None:
+        """Let the last layer give values in the data's units."""
+        if self.mean:
+            kernel, bias = _last_arrays(model)
+            kernel *= np.asarray(self.deviation, np.float32)
+            bias *= np.asarray(self.deviation, np.float32)
+            bias += np.asarray(self.mean, np.float32)
+
+    def unfold(self, model: Model) -> None:
+        """Undo `fold`, for a last layer that comes from an earlier model."""
+        if self.mean:
+            kernel, bias = _last_arrays(model)
+            bias -= np.asarray(self.mean, np.float32)
+            kernel /= np.asarray(self.deviation, np.float32)
+            bias /= np.asarray(self.deviation, np.float32)
+
+
+def goal_for(network: Network, data: Dataset, recipe: Recipe) -> Goal:
+    """Return what a network is to learn of data, with balanced class weights if they are wanted.
+
+    >>> from convcli.data import Split
+    >>> from convcli.net import parse_notation
+    >>> data = Dataset("d", ("a", "b"), Split(np.zeros((4, 1), np.float32), np.array([0, 0, 0, 1])))
+    >>> net = parse_notation("input 1, dense 2 softmax")
+    >>> goal_for(net, data, Recipe(class_weights="balanced")).loss.class_weights
+    (0.6666666666666666, 2.0)
+    """
+    shape = network.trace().output_shape
+    name = loss_name(recipe, data, shape)
+    smoothing = recipe.label_smoothing if name == "cross-entropy" else 0.0
+    loss = Loss(name, smoothing, _class_weights(recipe, data, name), FIGURES.get(name, 0.0))
+    if data.task != "values" or not _foldable(network):
+        return Goal(data.task, loss, shape)
+    rows = data.train.labels.reshape(-1, data.train.labels.shape[-1]).astype(np.float64)
+    deviation = rows.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    return Goal(
+        data.task, loss, shape, tuple(rows.mean(axis=0).tolist()), tuple(deviation.tolist())
+    )
+
+
+def loss_name(recipe: Recipe, data: Dataset, shape: tuple[int, ...]) -> str:
+    """Return the recipe's loss, or the usual one of the task."""
+    if recipe.loss is not None:
+        return recipe.loss
+    yes_or_no = data.task == "classes" and shape == (1,)
+    return "bce" if yes_or_no else TASKS[data.task].losses[0]
+
+
+def _class_weights(recipe: Recipe, data: Dataset, loss: str) -> tuple[float, ...] | None:
+    """Return weights that make every present class count alike, if they are wanted."""
+    if recipe.class_weights != "balanced" or loss not in {"cross-entropy", "focal"}:
+        return None
+    labels = data.train.labels[data.train.labels != IGNORED] if data.task == "mask" else (
+        data.train.labels
+    )  # fmt: skip
+    counts = np.bincount(labels.ravel(), minlength=data.classes)
+    present = np.maximum(counts, 1)
+    return tuple((labels.size / ((counts > 0).sum() * present)).tolist())
+
+
+def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
+    """Compare the network with samples, task and loss, and the augmentation with the samples.
+
+    Raises:
+        InputError: the network does not fit.
+        UsageError: a loss or a figure that the task does not have, or samples that cannot be
+            changed so.
+    """
+    if network.input_shape != data.sample_shape:
+        raise InputError(
+            f"The network takes {shape_text(network.input_shape)}, the samples of {data.name} are "
+            f"{shape_text(data.sample_shape)}. Begin the network with "
+            f"`input {shape_text(data.sample_shape)}`, or resize the samples with --size."
+        )
+    task, trace = TASKS[data.task], network.trace()
+    shape, steps = trace.output_shape, trace.steps
+    loss = loss_name(recipe, data, shape)
+    if loss not in task.losses:
+        raise UsageError(
+            f"--loss {loss} is none for {_wanted(data)}; there are {', '.join(task.losses)}."
+        )
+    if recipe.monitor is not None and data.task not in METRICS[recipe.monitor].tasks:
+        known = [name for name, one in METRICS.items() if data.task in one.tasks]
+        raise UsageError(
+            f"--monitor {recipe.monitor} is none for {_wanted(data)}; there are {', '.join(known)}."
+        )
+    if not fits(shape, data):
+        raise InputError(
+            f"The network gives {shape_text(shape)}, {data.name} has {_wanted(data)}. "
+            f"End the network with `{last_layer(data)}`."
+        )
+    end = {steps[-1].activation, steps[-1].op} if steps else {None}
+    needed = Loss(loss).rule.fused
+    if needed is not None and needed not in end:
+        what = "Binary cross-entropy" if loss == "bce" else loss.capitalize()
+        rest = ", or use --loss mse" if "mse" in task.losses else ""
+        raise InputError(
+            f"{what} needs a {needed} at the end, and the network ends with "
+            f"{steps[-1].name if steps else 'its input'}. Write `{last_layer(data, needed)}` last"
+            f"{rest}."
+        )
+    if loss == "hinge" and end & {"softmax", "sigmoid"}:
+        raise InputError(
+            "Hinge compares raw outputs, and the network ends with a softmax or sigmoid. Write "
+            f"`dense {data.classes}` last."
+        )
+    check_augmentation(read_augmentation(recipe.augment), data)
+
+
+def check_augmentation(augmentation: Augmentation, data: Dataset) -> None:
+    """Refuse to change samples whose targets would have to change in a way that nobody knows.
+
+    Raises:
+        UsageError: these samples cannot be changed so.
+    """
+    if not augmentation:
+        return
+    augmentation.figures(data.sample_shape, data.train.samples.dtype)
+    if data.task == "values" and len(data.output_shape) > 1:
+        raise UsageError(
+            "--augment moves samples, and values for every place of one would stay. Leave it out."
+        )
+
+
+def fits(shape: tuple[int, ...], data: Dataset) -> bool:
+    """Tell whether a network's output can be compared with what the data ask for."""
+    if data.task == "mask":  # a map without padding is smaller all around
+        cells = zip(shape[:-1], data.output_shape[:-1], strict=False)
+        same_axes = len(shape) == len(data.output_shape)
+        return same_axes and shape[-1] == data.classes and all(ours <= all_ for ours, all_ in cells)
+    if data.task == "classes" and data.classes == 2 and shape == (1,):
+        return True
+    return shape == data.output_shape
+
+
+def _wanted(data: Dataset) -> str:
+    """Return what is to be learned, in words."""
+    return {
+        "classes": f"{data.classes} classes",
+        "labels": f"{data.classes} labels, each yes or no",
+        "values": f"values of {shape_text(data.output_shape)}",
+        "mask": f"masks of {shape_text(data.output_shape[:-1])} with {data.classes} classes",
+    }[data.task]
+
+
+def last_layer(data: Dataset, end: str | None = None) -> str:
+    """Return the words of a last layer that fits.
+
+    >>> from convcli.data import Split
+    >>> last_layer(Dataset("d", ("a", "b"), Split(np.zeros((4, 1)), np.array([0, 0, 0, 1]))))
+    'dense 2 softmax'
+    """
+    task, shape = TASKS[data.task], data.output_shape
+    words = f"{task.layer.format(shape[-1])} {end or task.end or ''}".rstrip()
+    if data.task != "values" or len(shape) == 1:
+        return words
+    if shape[:-1] == data.sample_shape[:-1]:
+        return f"conv {shape[-1]} 1"
+    return f"flatten, dense {np.prod(shape)}, reshape {shape_text(shape)}"
+
+
 def adapted(network: Network, data: Dataset) -> tuple[Network, str]:
-    """Return the network with the data's input shape and number of classes, and what was changed.
+    """Return the network with the data's input shape and outputs, and what was changed.
 
     The sentence is empty where nothing was changed.
 
@@ -37,86 +307,76 @@ def adapted(network: Network, data: Dataset) -> tuple[Network, str]:
     if network.input_shape != data.sample_shape:
         changes.append(f"its input is {shape_text(data.sample_shape)}")
         network = network.with_input(data.sample_shape)
-    outputs = network.trace().output_shape
-    if outputs != (data.classes,):
-        network = _with_outputs(network, data.classes)
-        changes.append(f"it has {data.classes} outputs")
-        if network.trace().output_shape != (data.classes,):
-            raise InputError(
-                f"The network gives {shape_text(outputs)}; no change of its last layer makes that "
-                f"{data.classes} classes. End it with `flatten, dense {data.classes} softmax`."
-            )
+    before = network.trace().output_shape
+    kept = data.task == "classes" and fits(before, data)
+    changed = network if kept else _with_outputs(network, data)
+    if changed != network:
+        network, outputs = changed, data.output_shape[-1]
+        if before[-1:] != network.trace().output_shape[-1:]:
+            changes.append(f"it has {outputs} output{'s' if outputs != 1 else ''}")
+        else:
+            changes.append(f"it ends with `{last_layer(data)}`")
+    if not fits(network.trace().output_shape, data):
+        flat = "flatten, " if last_layer(data).startswith("dense") else ""
+        raise InputError(
+            f"The network gives {shape_text(before)}; no change of its last layer makes that "
+            f"{_wanted(data)}. End it with `{flat}{last_layer(data)}`."
+        )
     if not changes:
         return network, ""
     return network, f"For {data.name} the network was changed: {' and '.join(changes)}."
 
 
-def _with_outputs(network: Network, outputs: int) -> Network:
-    """Return the network with `outputs` units or filters in the last layer that has any."""
+def _with_outputs(network: Network, data: Dataset) -> Network:
+    """Return the network with the task's outputs and end in the last layer that has any.
+
+    One sigmoid for two classes stays; another softmax behind the layer stays too.
+    """
+    outputs, end = data.output_shape[-1], TASKS[data.task].end
     for place in reversed(range(len(network.layers))):
         layer = network.layers[place]
         changed: Dense | Conv
         if isinstance(layer, Dense):
-            yes_or_no = layer.units == 1 and layer.activation == "sigmoid"
+            if fits((layer.units,), data) and layer.units == 1 and layer.activation == "sigmoid":
+                return network
             changed = replace(layer, units=outputs)
-            if yes_or_no:  # one output for two classes becomes one for each
-                changed = replace(changed, activation="softmax")
         elif isinstance(layer, Conv):
             changed = replace(layer, filters=outputs)
         elif getattr(layer, "row_op", layer.op) in PASSED_OVER:
             continue
         else:
             break
+        behind = {getattr(one, "row_op", one.op) for one in network.layers[place + 1 :]}
+        wrong_end = data.task != "classes" or layer.activation == "sigmoid"
+        if wrong_end and not behind & {"softmax", "sigmoid"}:
+            changed = replace(changed, activation=end)
         layers = (*network.layers[:place], changed, *network.layers[place + 1 :])
         return replace(network, layers=layers)
     return network
 
 
-def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
-    """Compare the network with samples, classes and loss, and the augmentation with the samples.
+def _foldable(network: Network) -> bool:
+    """Tell whether the last layer is linear with a bias, so that it can take scales over."""
+    step = next(iter(network.trace().steps[-1:]), None)
+    return (
+        step is not None
+        and isinstance(step.layer, Dense | Conv)
+        and step.activation is None
+        and "bias" in step.weights
+    )
 
-    Raises:
-        InputError: the network does not fit.
-        UsageError: these samples cannot be changed so.
+
+def _last_arrays(model: Model) -> tuple[Array, Array]:
+    name = model.trace.steps[-1].name
+    return model.parameters[f"{name}.kernel"], model.parameters[f"{name}.bias"]
+
+
+def centered(masks: NDArray[Any], cells: tuple[int, ...]) -> NDArray[Any]:
+    """Return the middle of masks, (N, *cells); what a network without padding tells.
+
+    >>> centered(np.arange(25).reshape(1, 5, 5), (1, 3)).tolist()
+    [[[11, 12, 13]]]
     """
-    if network.input_shape != data.sample_shape:
-        raise InputError(
-            f"The network takes {shape_text(network.input_shape)}, the samples of {data.name} are "
-            f"{shape_text(data.sample_shape)}. Begin the network with "
-            f"`input {shape_text(data.sample_shape)}`, or resize the samples with --size."
-        )
-    shape = network.trace().output_shape
-    if shape != (data.classes,):
-        raise InputError(
-            f"The network gives {shape_text(shape)}, {data.name} has {data.classes} classes. "
-            f"End the network with `dense {data.classes} softmax`."
-        )
-    last = network.trace().steps[-1:]
-    if recipe.loss == "cross-entropy" and not any(
-        "softmax" in {step.activation, step.op} for step in last
-    ):
-        raise InputError(
-            "Cross-entropy needs a softmax at the end, and the network ends with "
-            f"{last[0].name if last else 'its input'}. "
-            f"Write `dense {data.classes} softmax` last, or use --loss mse."
-        )
-    if augmentation := read_augmentation(recipe.augment):
-        augmentation.figures(data.sample_shape, data.train.samples.dtype)
-
-
-def loss_for(recipe: Recipe, data: Dataset) -> Loss:
-    """Return the loss with its class weights, which make every present class count alike.
-
-    >>> from convcli.data import Split
-    >>> data = Dataset("d", ("a", "b"), Split(np.zeros((4, 1), np.float32), np.array([0, 0, 0, 1])))
-    >>> loss_for(Recipe(class_weights="balanced"), data).class_weights
-    (0.6666666666666666, 2.0)
-    """
-    if recipe.loss == "mse":
-        return Loss("mse")
-    weights = None
-    if recipe.class_weights == "balanced":
-        counts = np.bincount(data.train.labels, minlength=data.classes)
-        present = np.maximum(counts, 1)
-        weights = tuple((len(data.train) / ((counts > 0).sum() * present)).tolist())
-    return Loss("cross-entropy", recipe.label_smoothing, weights)
+    at = [(whole - part) // 2 for whole, part in zip(masks.shape[1:], cells, strict=True)]
+    inside = tuple(slice(first, first + part) for first, part in zip(at, cells, strict=True))
+    return masks[(slice(None), *inside)]

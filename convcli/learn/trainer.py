@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.data.dataset import IGNORED
 from convcli.engine.calls import Base, Operation, aligned
 from convcli.errors import InputError
 from convcli.learn.model import Model
@@ -15,9 +16,6 @@ from convcli.ops.executor import Executor
 from convcli.ops.losses import LOSSES, LossRule
 from convcli.ops.lowering import compile_training, read_bytes, read_floats
 from convcli.ops.rule import Array
-
-IGNORED = 255
-"""The label of a cell of a mask that nobody knows."""
 
 
 @dataclass(frozen=True)

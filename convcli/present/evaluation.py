@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,11 @@ def evaluation_report(found: Evaluation, samples: Labeled | None = None) -> Repo
     names = [one.name for one in found.classes]
     files = samples.samples.files if samples else ()
     where = f"{samples.title}: " if samples else ""
+    if found.task != "classes":
+        return _task_report(found, where, {"split": samples.name} if samples else {})
     classes = classes_report(found.classes, found.accuracy, found.loss)
     return Report(
-        f"{where}accuracy {found.accuracy:.2%}, loss {found.loss:.4f}, {found.n:,} samples",
+        f"{where}accuracy {percent(found.accuracy)}, loss {found.loss:.4f}, {found.n:,} samples",
         classes.columns,
         classes.rows,
         sections=classes.sections,
@@ -42,6 +45,7 @@ def evaluation_report(found: Evaluation, samples: Labeled | None = None) -> Repo
             "loss": found.loss,
             "n": found.n,
             **({"split": samples.name} if samples else {}),
+            "figures": found.figures,
             "confusion": found.confusion.tolist(),
             "classes": [asdict(one) | {"f1": one.f1} for one in found.classes],
             "calibration_error": found.calibration_error,
@@ -60,9 +64,71 @@ def evaluation_report(found: Evaluation, samples: Labeled | None = None) -> Repo
         parts=(
             confusion_report(found),
             calibration_report(found),
+            figures_report(found.figures),
             *((mistakes_report(found, files),) if found.worst else ()),
         ),
     )
+
+
+def _task_report(found: Evaluation, where: str, document: dict[str, Any]) -> Report:
+    """Return the figures of labels, values or masks, those of each class or value in rows."""
+    told = {"accuracy": found.accuracy} if found.accuracy is not None else {}
+    document = {
+        "task": found.task, **told, "loss": found.loss, "n": found.n, **document,
+        "figures": found.figures,
+    }  # fmt: skip
+    parts: tuple[Report, ...] = ()
+    if found.task == "values":
+        rows = tabulate(
+            found.values,
+            {"name": "Value", "mae": "MAE|.4g", "rmse": "RMSE|.4g", "r2": "R2|.4f"},
+            name="values",
+        )
+        document["values"] = [asdict(one) for one in found.values]
+    else:
+        rows = classes_report(
+            found.classes,
+            found.accuracy,
+            found.loss,
+            "Cells" if found.task == "mask" else "Samples",
+        )
+        document["classes"] = [asdict(one) | {"f1": one.f1} for one in found.classes]
+    if found.task == "mask":
+        document["confusion"] = found.confusion.tolist()
+        parts = (confusion_report(found),)
+    figures = {"loss": found.loss} | told | found.figures
+    headline = ", ".join(f"{NAMES[name]} {figure_text(name, one)}" for name, one in figures.items())
+    return replace(
+        rows, title=f"{where}{headline}, {found.n:,} samples", document=document, parts=parts
+    )
+
+
+NAMES = {
+    "loss": "loss", "accuracy": "accuracy", "f1": "F1", "weighted_f1": "weighted F1",
+    "balanced_accuracy": "balanced accuracy", "kappa": "kappa", "auc": "ROC-AUC",
+    "average_precision": "average precision", "iou": "IoU", "dice": "Dice", "mae": "MAE",
+    "rmse": "RMSE", "r2": "R2",
+}  # fmt: skip
+"""What figures are called."""
+ABSOLUTE = {"loss", "mae", "rmse", "r2", "kappa"}
+"""Figures that are no shares."""
+
+
+def figure_text(name: str, figure: float | None) -> str:
+    """Return a figure as people read it.
+
+    >>> figure_text("iou", 0.5), figure_text("rmse", 12.345678)
+    ('50.00%', '12.35')
+    """
+    if figure is None:
+        return "-"
+    return f"{figure:.4g}" if name in ABSOLUTE else percent(figure)
+
+
+def figures_report(figures: Mapping[str, float]) -> Report:
+    """Return figures of all samples, one a row."""
+    rows = [{"figure": NAMES[name], "value": figure_text(name, figures[name])} for name in figures]
+    return tabulate(rows, {"figure": "Figure", "value": "Value"}, title="Figures", name="figures")
 
 
 def classes_report(
@@ -169,7 +235,7 @@ def calibration_report(found: Evaluation) -> Report:
     return tabulate(
         [one for one in found.bins if one.n],
         {"confidence": "Confidence|%", "accuracy": "Accuracy|%", "n": "Samples"},
-        title=f"Calibration: expected error {found.calibration_error:.2%}",
+        title=f"Calibration: expected error {percent(found.calibration_error)}",
         name="calibration",
     )
 
@@ -218,6 +284,11 @@ def predictions_report(found: Sequence[tuple[str, Prediction]]) -> Report:
     }
     if any("values" in record for record in records):
         columns = {"file": "File", "values": Column("values", "Values", text=_figures)}
+    elif any("mask" in record for record in records):
+        columns = {"file": "File", "mask": Column("mask", "Cells of each class", text=_cells)}
+    elif any("labels" in record for record in records):
+        known = Column("labels", "Labels", text=lambda names: ", ".join(names) or "none")
+        columns = {"file": "File", "labels": known}
     elif any("logits" in record for record in records):
         columns["logits"] = Column("logits", "Logits", text=_figures)
     return tabulate(rows, columns, document=records)
@@ -230,7 +301,7 @@ def _prediction(name: str, one: Prediction) -> dict[str, Any]:
         "probability": one.probability,
         "top": [{"label": label, "probability": p} for label, p in one.top],
     }
-    more = {"values": one.values, "logits": one.logits}
+    more = {"values": one.values, "labels": one.labels, "mask": one.mask, "logits": one.logits}
     return record | {key: value for key, value in more.items() if value is not None}
 
 
@@ -239,3 +310,13 @@ def _figures(values: list[Any] | None) -> str:
     if values and isinstance(values[0], list):
         return f"a map of {len(values)} rows; --format json has them"
     return " ".join(f"{value:.6g}" for value in values or [])
+
+
+def _cells(mask: list[list[int]]) -> str:
+    """Return how many cells of a mask each class has.
+
+    >>> _cells([[0, 0], [2, 0]])
+    '0: 3, 2: 1; --format json has the map'
+    """
+    counts = sorted(Counter(cell for row in mask for cell in row).items())
+    return f"{', '.join(f'{label}: {n:,}' for label, n in counts)}; --format json has the map"

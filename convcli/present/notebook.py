@@ -94,7 +94,8 @@ def _training(training: Training) -> str:
 def _model(model: TrainedModel) -> str:
     rows = tuple((name.replace("_", " "), value) for name, value in model.metrics.items())
     figures = Report("", (Column("figure", "figure"), Column("value", "value", "right")), rows)
-    words = f"{len(model.class_names)} classes: {', '.join(model.class_names[:10])}" + (
+    what = {"values": "values", "labels": "labels"}.get(model.outputs, "classes")
+    words = f"{len(model.class_names)} {what}: {', '.join(model.class_names[:10])}" + (
         ", ..." if len(model.class_names) > 10 else ""
     )
     return render_blocks((words, figures)) + _network(model.network)

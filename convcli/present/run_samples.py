@@ -14,7 +14,12 @@ from convcli.inspect.render import sample_picture
 from convcli.layers.base import shape_text
 from convcli.learn.evaluation import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
-from convcli.present.evaluation import classes_report, frequent_mistakes, mistakes_report
+from convcli.present.evaluation import (
+    classes_report,
+    evaluation_report,
+    frequent_mistakes,
+    mistakes_report,
+)
 from convcli.present.inspection import (
     filter_panels,
     layer_heading,
@@ -72,10 +77,12 @@ def sample_sections(
         return (Section("Answers", (words,)),)
     split = splits[name]
     found = evaluate(trained, data, split, worst=MISTAKES, threads=threads)
+    if found.task != "classes":
+        return (Section("Answers", (evaluation_report(found),)),)
     measured = (
-        f"{found.accuracy:.2%} of {found.n:,} {name} samples are right; the mean loss is "
+        f"{percent(found.accuracy)} of {found.n:,} {name} samples are right; the mean loss is "
         f"{found.loss:.4f}. Confidence and accuracy differ by "
-        f"{found.calibration_error:.2%} on average (expected calibration error)."
+        f"{percent(found.calibration_error)} on average (expected calibration error)."
     )
     return (
         Section("Confusion", (measured, _confusion(found, name))),

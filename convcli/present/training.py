@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from convcli.present.curves import drawn_curves
+from convcli.present.evaluation import NAMES, figure_text, figures_report
 from convcli.report import Column, Report
 from convcli.report.chart import Chart, Line
 from convcli.report.numbers import as_bytes, as_seconds, percent
@@ -24,21 +25,25 @@ if TYPE_CHECKING:
 
 def epoch_line(epoch: Epoch, epochs: int) -> str:
     """Return how an epoch went, in one line."""
-    line = (
-        f"epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.train_loss:.4f}  "
-        f"accuracy {epoch.train_accuracy:.2%}"
-    )
-    if epoch.val_accuracy is not None:
-        line += f"  validation {epoch.val_loss:.4f} {epoch.val_accuracy:.2%}"
+    line = f"epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.train_loss:.4f}"
+    if epoch.train_accuracy is not None:
+        line += f"  accuracy {epoch.train_accuracy:.2%}"
+    if epoch.val_loss is not None:
+        line += f"  validation {epoch.val_loss:.4f}"
+        if epoch.val_accuracy is not None:
+            line += f" {epoch.val_accuracy:.2%}"
+        line += "".join(
+            f"  {NAMES[name]} {figure_text(name, one)}" for name, one in epoch.figures.items()
+        )
         line += " *" if epoch.best else "  "
     return f"{line}  {epoch.samples_per_second:,.0f}/s"
 
 
 def step_line(step: StepDone, seconds: float) -> str:
     """Return how the epoch under way goes, after so many seconds of it."""
+    accuracy = "" if step.accuracy is None else f"accuracy {step.accuracy:.2%} "
     return (
-        f"epoch {step.epoch} loss {step.loss:.4f} accuracy {step.accuracy:.2%} "
-        f"{step.seen / max(seconds, 1e-9):,.0f}/s"
+        f"epoch {step.epoch} loss {step.loss:.4f} {accuracy}{step.seen / max(seconds, 1e-9):,.0f}/s"
     )
 
 
@@ -52,8 +57,8 @@ def fit_curves(history: Sequence[Epoch]) -> str:
 def result_report(run: Run, result: RunResult) -> Report:
     """Return the figures of a finished run, per class where test samples were read."""
     data = run.training.data
-    table = Report("", (), ())
-    if run.outputs is not None and data.test is not None:
+    table = figures_report(result.test_figures) if result.task != "classes" else Report("", (), ())
+    if run.outputs is not None and data.test is not None and result.task == "classes":
         from convcli.learn.evaluation import class_figures
         from convcli.learn.metrics import confusion_matrix
         from convcli.present.evaluation import classes_report
@@ -72,6 +77,13 @@ def result_report(run: Run, result: RunResult) -> Report:
 def _headline(result: RunResult) -> str:
     if result.test_accuracy is not None:
         return f"Test accuracy {result.test_accuracy:.2%}, loss {result.test_loss:.4f}"
+    for split, loss, figures in (
+        ("Test", result.test_loss, result.test_figures),
+        ("Validation", result.val_loss, result.val_figures),
+    ):
+        if loss is not None and result.val_accuracy is None:
+            told = "".join(f", {NAMES[k]} {figure_text(k, one)}" for k, one in figures.items())
+            return f"{split} loss {loss:.4f}{told}"
     if result.val_accuracy is not None:
         return f"Validation accuracy {result.val_accuracy:.2%} (no test samples)"
     return "Trained; without validation and test samples no accuracy is known"
@@ -82,10 +94,15 @@ def _closing_notes(run: Run, result: RunResult) -> list[str]:
     best = f"Best epoch {result.best_epoch} of {result.epochs}"
     if result.val_accuracy is not None:
         best += f" (validation accuracy {result.val_accuracy:.2%})"
+    baseline = []
+    if result.baseline is not None:
+        what = "label of each" if result.task == "labels" else "class"
+        baseline = [f"Always telling the commonest {what} is right in {result.baseline:.2%}."]
     model, source = result.model, run.spec.source.name
     example = "PICTURE" if len(run.training.data.sample_shape) == 3 else "SAMPLES.npy"
     return [
         "",
+        *baseline,
         f"{best}: its weights are the model's. {result.params:,} parameters.",
         f"Trained for {as_seconds(result.train_seconds)}, "
         f"{result.samples_per_second:,.0f} samples a second.",

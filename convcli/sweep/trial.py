@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from convcli.data import Dataset
 from convcli.learn.fit import Diverged, Training
-from convcli.learn.metrics import scores
 from convcli.learn.model import Model, predict_samples
 from convcli.learn.recipes import Recipe
 from convcli.net import parse_notation
@@ -90,11 +89,11 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
         return Outcome(None, None, None, None, epochs, 0, seconds, "", str(problem))
     best = training.best_model()
     outputs = predict_samples(best.model, best.preprocessing, data.train.samples, threads)
-    loss, accuracy = scores(outputs, data.train.labels, job.recipe.loss)
+    told = best.measure(outputs, data.train.labels)
     epoch = training.best_epoch
     return Outcome(
-        train_loss=loss,
-        train_accuracy=accuracy,
+        train_loss=told["loss"],
+        train_accuracy=told.get("accuracy"),
         val_loss=epoch.val_loss if epoch else None,
         val_accuracy=epoch.val_accuracy if epoch else None,
         epochs=len(training.history),

@@ -204,7 +204,7 @@ def test_values_stay_values(folder: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert (answer["label"], answer["probability"], answer["top"]) == (None, None, [])
     np.savez("data.npz", x_train=[sample] * 3, y_train=[0, 1, 2], class_names=["0", "1", "2"])
     assert run(["evaluate", "m.safetensors", "--data", "data.npz"]) == 3
-    assert "gives values and knows no classes" in capfd.readouterr().err
+    assert "so its answers cannot be right or wrong" in capfd.readouterr().err
     export_model(model, "again.npz")
     assert import_model("again.npz").model.outputs == "values"
 

@@ -22,7 +22,8 @@ from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
 RESULT_KEYS = [
     "params", "epochs", "best_epoch", "train_seconds", "compile_seconds", "val_accuracy",
-    "test_accuracy", "test_loss", "samples_per_second", "model",
+    "test_accuracy", "test_loss", "samples_per_second", "model", "val_loss", "task",
+    "val_figures", "test_figures", "baseline",
 ]  # fmt: skip
 
 
@@ -347,7 +348,7 @@ MISTAKES = {
     "optimizer": ([NETWORK, "--optimizer", "adamm"], 2, "Did you mean adam"),
     "schedule": ([NETWORK, "--schedule", "onecycle"], 2, "Did you mean one-cycle"),
     "augment": ([NETWORK, "--augment", "rotat=3"], 2, "Did you mean rotate"),
-    "loss": ([NETWORK, "--loss", "hinge"], 2, "cross-entropy, mse"),
+    "loss": ([NETWORK, "--loss", "hing"], 2, "Did you mean hinge"),
     "freeze": ([NETWORK, "--freeze", "cnov*"], 2, "matches no layer"),
     "rate": ([NETWORK, "--layer-rate", "conv*"], 2, "PATTERN=FACTOR"),
     "rated": ([NETWORK, "--layer-rate", "cnov*=0.1"], 2, "matches no layer with weights"),

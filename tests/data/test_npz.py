@@ -73,11 +73,11 @@ def test_class_names_are_taken(place: Path) -> None:
     [
         ({"x": X}, "holds x; expected x_train and y_train"),
         ({"x": X, "y": np.array([{}, []], object)}, "y.npy holds Python objects"),
-        ({"x": X, "y": np.array(["a", "b"])}, "labels are of type <U1; they must be integers"),
-        ({"x": X, "y": np.array([0, 0.5])}, "labels are no whole numbers"),
-        ({"x": X, "y": np.array([0, np.nan])}, "labels are no whole numbers"),
-        ({"x": X, "y": np.eye(2) * [[1, 0], [1, 1]] + [[0, 1], [0, 0]]}, "row 0 has 2 ones"),
-        ({"x": X, "y": np.zeros((2, 2, 2))}, "shape 2x2x2; give one integer per sample"),
+        ({"x": X, "y": np.array([[["a", "b"]]])}, "texts are names of classes, one for each"),
+        ({"x": X, "y": np.array([1j, 2])}, "labels are of type complex128; they must be numbers"),
+        ({"x": X, "y": np.array([0, np.nan])}, "1 of 2 samples have values to learn that are NaN"),
+        ({"x": X, "y": np.full(X.shape[:3], 255)}, "the masks know no cell; all are 255"),
+        ({"x": X, "y": Y, "class_names": np.array(["a", "a"])}, "both named 'a'"),
         ({"x": X[0, 0], "y": Y}, "samples have the shape 4;"),
         ({"x": np.zeros((2, 3, 8, 8)), "y": Y}, "2x3x8x8 has its channels first"),
         ({"x": np.full((2, 4), np.nan), "y": Y}, "2 of 2 samples hold NaN or infinity"),
@@ -94,6 +94,59 @@ def test_what_cannot_be_used_gets_a_sentence(
     with pytest.raises(InputError) as caught:
         load_dataset(place)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "y", "says"),
+    [
+        ("classes", np.array([0, 0.5]), "labels are no whole numbers"),
+        ("classes", np.array([[1, 1], [0, 1]]), "row 0 has 2 ones"),
+        ("classes", np.zeros((2, 2, 2)), "shape 2x2x2; give one integer per sample"),
+        ("labels", np.array([[0, 2], [1, 0]]), "neither 0 nor 1"),
+        ("mask", np.array([0.5, 1]), "masks hold classes, whole numbers from 0 to 255"),
+        ("mask", np.zeros((2, 3, 3), int), "A mask has a class for every cell of its sample"),
+        ("values", np.array(["a", "b"]), "texts are names of classes"),
+    ],
+)
+def test_labels_that_are_not_what_was_said_get_a_sentence(
+    place: Path, task: str, y: np.ndarray, says: str
+) -> None:
+    np.savez(place, x=X, y=y)
+    with pytest.raises(InputError) as caught:
+        load_dataset(place, task=task)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "shape"),
+    [
+        (np.array(["b", "a"]), "classes", (2,)),
+        (np.array([0.0, 1.0]), "classes", (2,)),
+        (np.array([[0, 1], [1, 0]]), "classes", (2,)),
+        (np.array([[1, 1], [1, 0]]), "labels", (2, 2)),
+        (np.array([0, 0.5]), "values", (2, 1)),
+        (np.array([[0, 0.5, 3], [1, 2, 3]]), "values", (2, 3)),
+        (np.ones((*X.shape[:3],), int), "mask", X.shape[:3]),
+        (np.ones((*X.shape[:3], 1), int), "mask", X.shape[:3]),
+        (np.full((*X.shape[:3], 1), 0.5), "values", (*X.shape[:3], 1)),
+    ],
+)
+def test_the_task_follows_from_the_labels(
+    place: Path, y: np.ndarray, task: str, shape: tuple[int, ...]
+) -> None:
+    np.savez(place, x=X, y=y)
+    data = load_dataset(place)
+    assert (data.task, data.train.labels.shape) == (task, shape)
+
+
+def test_texts_are_classes_and_test_texts_mean_the_same(place: Path) -> None:
+    x = np.zeros((3, 2, 2, 1))
+    np.savez(place, x_train=x, y_train=["c", "a", "b"], x_test=x, y_test=["b", "c", "b"])
+    data = load_dataset(place)
+    assert (data.class_names, data.test.labels.tolist()) == (("a", "b", "c"), [1, 2, 1])
+    np.savez(place, x_train=x, y_train=["c", "a", "b"], x_test=x, y_test=["b", "c", "d"])
+    with pytest.raises(InputError, match="'d' does not occur in the training data"):
+        load_dataset(place)
 
 
 def npy_with_shape(shape: tuple[int, ...]) -> bytes:

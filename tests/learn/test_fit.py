@@ -13,7 +13,7 @@ import convcli
 from convcli.data import Dataset, Split
 from convcli.errors import InputError, UsageError
 from convcli.learn.descent import trainable_spans
-from convcli.learn.fit import Diverged, Epoch, StepDone, batch_order, is_better
+from convcli.learn.fit import Diverged, Epoch, StepDone, batch_order
 from tests.cli.learning import NETWORK, quadrants
 
 DATA = Dataset(
@@ -59,7 +59,7 @@ def test_between_two_steps_a_training_is_whole() -> None:
     first, second = itertools.islice(training.events(), 2)
     assert isinstance(first, StepDone)
     assert (first.step, second.step, second.steps, second.seen) == (1, 2, 9, 32)
-    assert training.evaluate(DATA.test)[1] >= 0
+    assert training.evaluate(DATA.test)["accuracy"] >= 0
     rest = list(training.events())
     assert sum(isinstance(event, StepDone) for event in rest) == 2 * 9 - 2
     assert sum(isinstance(event, Epoch) for event in rest) == 2
@@ -117,12 +117,16 @@ def test_a_weight_that_is_no_number_stops_the_epoch() -> None:
                 training.model.parameters["conv1.bias"][0] = np.inf
 
 
-def test_a_better_epoch() -> None:
-    best = Epoch(1, 1.0, 0.5, 0.4, 0.9, 0.1, 1.0, 10, best=True)
-    assert is_better(0.91, 0.5, best)
-    assert is_better(0.9, 0.3, best)
-    assert not is_better(0.9, 0.4, best)
-    assert not is_better(0.89, 0.1, best)
+@pytest.mark.parametrize("monitor", [None, "loss"])
+def test_a_better_epoch_has_the_higher_accuracy_then_the_lower_loss(monitor: str | None) -> None:
+    figures = FIGURES | {"schedule": "constant", "lr": 0.05}
+    best: tuple[float, ...] | None = None
+    for epoch in convcli.fit(NETWORK, DATA, epochs=8, monitor=monitor, **figures):
+        assert epoch.val_loss is not None
+        assert epoch.val_accuracy is not None
+        rank = (-epoch.val_loss,) if monitor else (epoch.val_accuracy, -epoch.val_loss)
+        assert epoch.best == (best is None or rank > best)
+        best = rank if best is None else max(best, rank)
 
 
 def test_mistakes() -> None:
@@ -146,7 +150,7 @@ def test_the_squared_error_is_trained_with_validated_with_and_counted() -> None:
 
 def test_a_validation_loss_of_zero_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     training = convcli.fit(NETWORK, DATA, epochs=2, **FIGURES)
-    monkeypatch.setattr(type(training), "evaluate", lambda *_: (0.0, 1.0))
+    monkeypatch.setattr(type(training), "evaluate", lambda *_: {"loss": 0.0, "accuracy": 1.0})
     list(training)
     seen = []
     monkeypatch.setattr(training.schedule.__class__, "factor", lambda _, now: seen.append(now) or 1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from convcli.data.dataset import IGNORED
 from convcli.learn.metrics import loss_values
 from convcli.learn.model import Model
-from convcli.learn.trainer import IGNORED, Loss, Trainer
+from convcli.learn.trainer import Loss, Trainer
 from convcli.net import parse_notation
 
 N = 6

@@ -46,7 +46,7 @@ def test_lecture_is_the_lectures_network_batch_optimizer_and_epochs() -> None:
         ({"label_smoothing": 1.0}, "from 0 to below 1"),
         ({"ema": -0.1}, "from 0 to below 1"),
         ({"val": 1.5}, "from 0 to below 1"),
-        ({"loss": "mean"}, "use one of cross-entropy, mse"),
+        ({"loss": "mean"}, "use one of cross-entropy, focal, hinge, dice, bce, mse, mae, huber"),
         ({"class_weights": "balance"}, "Did you mean balanced"),
         ({"optimizer": "sgdd"}, "Did you mean sgd"),
         ({"surprise": 1}, "'surprise' is unknown"),

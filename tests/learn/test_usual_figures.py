@@ -6,12 +6,16 @@ import pytest
 
 from convcli.learn.optimizers import read_optimizer
 from convcli.learn.recipes import Recipe
+from convcli.learn.task import TASKS
 
 
 def test_a_recipe_without_words() -> None:
     got = Recipe()
     assert (got.epochs, got.batch, got.val) == (10, 128, 0.1)
-    assert (got.optimizer, got.schedule, got.loss) == ("adam", "one-cycle", "cross-entropy")
+    assert (got.optimizer, got.schedule, got.loss) == ("adam", "one-cycle", None)
+    assert {name: task.losses[0] for name, task in TASKS.items()} == {
+        "classes": "cross-entropy", "labels": "bce", "values": "mse", "mask": "cross-entropy",
+    }  # fmt: skip
     assert (got.label_smoothing, got.class_weights, got.augment) == (0.0, "none", "")
 
 
