@@ -70,7 +70,8 @@ class RecipeSettings(TypedDict, total=False):
     weight_decay: float | None
     schedule: str
     augment: str
-    loss: str
+    loss: str | None
+    monitor: str | None
     label_smoothing: float
     class_weights: str
     clip: float | None

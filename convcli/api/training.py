@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, Unpack
 
@@ -51,7 +51,8 @@ def fit(
         data: a data set, the words that name one, such as `digits`, `(samples, labels)`, or samples
             with `labels` beside them: arrays of pictures N x H x W x C, series N x L x C or vectors
             N x D. Without validation samples of its own, a share of it is held out.
-        labels: whole numbers from 0, or names of classes.
+        labels: whole numbers from 0 or names of classes; rows of 0 and 1 for several labels;
+            whole numbers for every cell for masks; other numbers for values.
         validation: samples with labels to choose the epoch by, as `data`.
         recipe: all settings at once, by name: lecture, fast, tiny, accurate; or a `Recipe`.
         init: a model, or its file, whose weights it begins with.
@@ -81,7 +82,7 @@ def fit(
     value, _ = adapted(value, found)
     if validation is not None:
         held = _dataset(validation, None, value, seed, found.class_names)
-        found = Dataset(found.name, found.class_names, found.train, found.test, held.train)
+        found = replace(found, validation=held.train)
     pictures = "digit" if found.name in DIGIT_SOURCES else "resize"
     return Training(
         value,

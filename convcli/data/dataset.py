@@ -296,8 +296,8 @@ def renumbered(
     unknown = [name for name in names if name not in wanted]
     if unknown:
         raise InputError(
-            f"{place}: the label {unknown[0]!r} does not occur in the training data "
-            f"({', '.join(wanted)})."
+            f"{place}: {unknown[0]!r} is none of the classes that the training data have: "
+            f"{', '.join(wanted)}."
         )
     table = np.array([wanted.index(name) for name in names], np.int64)
     return np.asarray(table[labels])

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import (
     Dataset,
     ProgressCallback,
     Split,
-    as_labels,
     as_samples,
+    as_targets,
     make_dataset,
+    renumbered,
 )
 from convcli.data.folders import folders_dataset
 from convcli.data.idx import dataset_from_idx, is_idx
@@ -177,7 +178,8 @@ def as_dataset(
 
     Args:
         data: a data set, the words that name one, `(samples, labels)`, or samples alone.
-        labels: of the samples: whole numbers from 0, one-hot rows, or names.
+        labels: of the samples: whole numbers from 0, one-hot rows, or names; else what
+            `as_targets` makes of them.
         seed: of `digits`.
         class_names: of the labels; those that occur, or the numbers, when left out.
         pictures: samples of three axes are gray pictures, not series.
@@ -201,21 +203,13 @@ def as_dataset(
         return data if isinstance(data, Dataset) else load_dataset(os.fspath(data), seed=seed)
     if labels is None:
         raise UsageError("Samples need labels: (samples, labels), or samples, labels.")
-    classes, numbers = _numbered(np.asarray(labels), class_names)
-    split = Split(as_samples("samples", np.asarray(data), pictures=pictures), numbers)
-    return make_dataset("samples", {"train": split}, class_names=classes)
-
-
-def _numbered(
-    labels: NDArray[Any], class_names: tuple[str, ...] | None
-) -> tuple[tuple[str, ...] | None, NDArray[np.int64]]:
-    """Return the names of classes and each label's number among them."""
-    if labels.dtype.kind not in "OUS":
-        return class_names, as_labels("labels", labels)
-    texts = labels.astype(str)
-    known = class_names or tuple(np.unique(texts).tolist())
-    places = {name: number for number, name in enumerate(known)}
-    strangers = sorted({*texts.tolist()} - {*known})
-    if strangers:
-        raise InputError(f"labels: {strangers[0]!r} is none of the classes {', '.join(known)}.")
-    return known, np.array([places[text] for text in texts.tolist()], np.int64)
+    samples = as_samples("samples", np.asarray(data), pictures=pictures)
+    told = np.asarray(labels)
+    if told.dtype.kind == "O":
+        told = told.astype(str)
+    targets, task, found = as_targets("labels", told, samples.shape[1:])
+    if found is not None:
+        class_names = class_names or found
+        targets = renumbered("labels", targets, found, class_names)
+    split = Split(samples, targets)
+    return make_dataset("samples", {"train": split}, class_names=class_names, task=task)

@@ -145,7 +145,7 @@ def test_texts_are_classes_and_test_texts_mean_the_same(place: Path) -> None:
     data = load_dataset(place)
     assert (data.class_names, data.test.labels.tolist()) == (("a", "b", "c"), [1, 2, 1])
     np.savez(place, x_train=x, y_train=["c", "a", "b"], x_test=x, y_test=["b", "c", "d"])
-    with pytest.raises(InputError, match="'d' does not occur in the training data"):
+    with pytest.raises(InputError, match="'d' is none of the classes that the training data have"):
         load_dataset(place)
 
 
