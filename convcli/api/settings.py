@@ -17,6 +17,7 @@ from convcli.errors import WrongTypeError, did_you_mean
 from convcli.imaging.options import (
     AlphaName,
     BlendName,
+    CompareName,
     EngineName,
     GradientName,
     MagnitudeName,
@@ -54,6 +55,8 @@ class FilterSettings(TypedDict, total=False):
     strength: float
     blend: BlendName
     linear: bool
+    compare: CompareName | None
+    stats: bool
     magnitude: MagnitudeName
     gradient: GradientName
     engine: EngineName

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convcli.cli.options import (
-    FileOutput,
-    Given,
-    Output,
-    OutputOption,
-    refuse_without_effect,
-    takes,
-)
+from convcli.cli.options import FileOutput, Given, Output, files_of, refuse_without_effect, takes
+from convcli.errors import UsageError
+from convcli.files import check_target
 from convcli.imaging.options import FileOptions, FilterOptions
+from convcli.option import option
 from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
@@ -36,6 +32,9 @@ convcli filter photo.jpg -k sobel\n
 convcli filter photo.png -k gaussian:sigma=2 -k laplacian-4 -o edges.png\n
 convcli filter photos/ --recursive -k "0 -1 0; -1 5 -1; 0 -1 0" -o sharpened/\n
 convcli filter photo.png -k gaussian:sigma=8 --region 120,40,90,60\n
+convcli filter photo.png -k gaussian:2 -k sobel -k threshold:otsu --compare wipe\n
+convcli filter photo.png -k canny:low=25,high=60 --blend screen --strength 0.5 --stats\n
+convcli filter matrix.csv -k sobel --numbers 0,0,4\n
 convcli filter matrix.csv -k "1 0 -1; 1 0 -1; 1 0 -1" --explain 0,0\n
 cat photo.png | convcli filter - -k emboss -o - > embossed.png"""
 
@@ -61,6 +60,8 @@ KERNELS_EXAMPLES = """Examples:
   convcli kernels -- "-1 0 1; -2 0 2; -1 0 1"
 
   convcli kernels --group smooth --sheet photo.png -o smooth.png
+
+  convcli kernels gabor:angle=30 -o gabor.png
 """
 
 InputsArgument = Annotated[
@@ -70,9 +71,7 @@ InputsArgument = Annotated[
         help="Pictures, matrices (.csv .txt .npy), patterns, directories, or - for stdin.",
     ),
 ]
-ShowOption = Annotated[
-    bool, typer.Option("--show", help="Also draw the result in the terminal, in half blocks.")
-]
+SHOW = option("Also draw the result in the terminal, in half blocks.", "--show", default=False)
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +81,32 @@ def register(app: typer.Typer) -> None:
     app.command("kernels", help=KERNELS_HELP, epilog=KERNELS_EXAMPLES)(kernels)
 
 
-@takes(options=FilterOptions, tell=Output)
+@dataclass(frozen=True)
+class Looking:
+    """What `filter` shows of one input instead of filtering files."""
+
+    explain: str | None = option("Show the arithmetic of one output pixel.", metavar="ROW,COL")
+    numbers: str | None = option(
+        "Print N x N values of input and result from column X and row Y on.", metavar="X,Y,N"
+    )
+    surface: Path | None = option(
+        "Draw the result as a surface over its pixels (.png, .svg, .pdf).", metavar="FILE"
+    )
+
+    @property
+    def option(self) -> str | None:
+        """The one that was given.
+
+        Raises:
+            UsageError: several were.
+        """
+        given = [f"--{name}" for name, value in vars(self).items() if value is not None]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} each show one thing: ask for one.")
+        return given[0] if given else None
+
+
+@takes(looking=Looking, options=FilterOptions, tell=Output)
 def filter_pictures(
     inputs: InputsArgument,
     kernel: Annotated[
@@ -90,28 +114,18 @@ def filter_pictures(
         typer.Option(
             "-k",
             "--kernel",
-            help="A name, a family (gaussian:sigma=2), rows ('1 0 -1; 1 0 -1'), or a file. "
-            "Again for a chain.",
+            help="A name, a family (gaussian:sigma=2), rows ('1 0 -1; 1 0 -1'), a file, or a step "
+            "such as threshold:otsu (convcli kernels lists all). Again for a chain.",
         ),
     ],
     options: FilterOptions,
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            "--explain", metavar="ROW,COL", help="Show the arithmetic of one output pixel."
-        ),
-    ] = None,
-    show: ShowOption = False,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="ADDRESS",
-            help="Filter on the workers of a Dask scheduler, such as tls://10.0.0.1:8786. It runs "
-            "code for whoever reaches its port: tcp:// only in a network that you trust.",
-            show_default=False,
-        ),
-    ] = None,
+    looking: Looking = Looking(),
+    show: bool = SHOW,
+    cluster: str | None = option(
+        "Filter on the workers of a Dask scheduler, such as tls://10.0.0.1:8786. It runs code for "
+        "whoever reaches its port: tcp:// only in a network that you trust.",
+        metavar="ADDRESS",
+    ),
     tell: Output = Output(),
 ) -> int:
     """Apply kernels to pictures or matrices.
@@ -119,19 +133,19 @@ def filter_pictures(
     The result goes to NAME_KERNEL.EXT beside each input, or where -o says; a matrix is printed.
     In Python: convcli.filter_image("photo.png", "sobel").
     """
-    from convcli.errors import UsageError
     from convcli.imaging.batch import filter_work
     from convcli.imaging.chain import make_steps
 
     options = replace(options, on_compile=tell.messages.say_compiling)
     steps = make_steps(kernel, options)
-    if explain is not None:
-        if show or any((options.output, options.recursive, options.channels, options.region)):
+    if looking.option is not None:
+        given = (options.output, options.recursive, options.compare, options.in_place, cluster)
+        if show or any(given):
             raise UsageError(
-                "--explain prints one pixel: leave out -o, --show, --recursive, --channels and "
-                "--region."
+                f"{looking.option} shows one input and writes no result: leave out -o, --show, "
+                "--recursive, --in-place, --compare and --cluster."
             )
-        _explain(inputs, explain, steps, options, tell)
+        _look(inputs, looking, steps, options, tell)
         return 0
     batch = _planned(inputs, filter_work(steps, options), options, tell.messages, show=show)
     if cluster is None:
@@ -146,27 +160,20 @@ def filter_pictures(
 @takes(options=FileOptions, tell=Output)
 def pool_pictures(
     inputs: InputsArgument,
-    largest: Annotated[
-        str | None,
-        typer.Option("--max", metavar="K", help="Largest value of windows of K x K (or HxW)."),
-    ] = None,
-    mean: Annotated[
-        str | None, typer.Option("--avg", metavar="K", help="Mean of windows of K x K (or HxW).")
-    ] = None,
-    stride: Annotated[
-        str | None,
-        typer.Option(metavar="S", help="Step between windows.", show_default="the window"),
-    ] = None,
+    largest: str | None = option(
+        "Largest value of windows of K x K (or HxW).", "--max", metavar="K"
+    ),
+    mean: str | None = option("Mean of windows of K x K (or HxW).", "--avg", metavar="K"),
+    stride: str | None = option("Step between windows.", metavar="S", show_default="the window"),
     options: FileOptions = FileOptions(),
-    show: ShowOption = False,
+    show: bool = SHOW,
     tell: Output = Output(),
 ) -> int:
     """Pool pictures or matrices: no padding, incomplete windows left out.
 
     The result goes to NAME_maxpoolK.EXT beside each input, or where -o says; a matrix is printed.
-    In Python: convcli.imaging.pooling.pool(pixels, "max", (2, 2)).
+    In Python: convcli.pool("photo.png", max=2).
     """
-    from convcli.errors import UsageError
     from convcli.imaging.pooling import pool_work
 
     if (largest is None) == (mean is None):
@@ -177,35 +184,51 @@ def pool_pictures(
     return _report(batch, outcomes, tell, show=show)
 
 
-def _explain(
-    inputs: list[str],
-    place: str,
-    steps: Chain,
-    options: FilterOptions,
-    tell: Output,
+def _look(
+    inputs: list[str], looking: Looking, steps: Chain, options: FilterOptions, tell: Output
 ) -> None:
+    """Show what was asked of one input."""
     from convcli.cli.console import standard_input
-    from convcli.errors import UsageError
     from convcli.imaging.apply import read_any
     from convcli.imaging.batch import find_sources
     from convcli.imaging.explanation import explain_frame
+    from convcli.imaging.filtering import filter_frame
+    from convcli.imaging.picture import to_gray
     from convcli.option import parse_place
+    from convcli.present.pictures import numbers_report
     from convcli.present.sums import explanation_report
 
     sources = find_sources(inputs)
     if len(sources) != 1:
-        raise UsageError(f"--explain takes one input, not {len(sources)}.")
-    _, (row, column) = parse_place(place, "--explain", layers=False)
+        raise UsageError(f"{looking.option} takes one input, not {len(sources)}.")
+    if looking.surface is not None:
+        path = files_of(inputs)
+        check_target(looking.surface, force=options.force, inputs=path)
     picture = read_any(sources[0].path or standard_input(), limits=options.limits)
-    explained = explain_frame(picture.frames[0], steps, options, row, column)
-    tell.emit(explanation_report(explained))
+    frame = picture.frames[0]
+    if looking.explain is not None:
+        if options.channels or options.region:
+            raise UsageError("--explain reads all of it: leave out --channels and --region.")
+        _, (row, column) = parse_place(looking.explain, "--explain", layers=False)
+        tell.emit(explanation_report(explain_frame(frame, steps, options, row, column)))
+        return
+    done = filter_frame(frame, steps, options)
+    if looking.numbers is not None:
+        shown = to_gray(frame) if options.gray else frame
+        tell.emit(numbers_report(shown, done.frame, looking.numbers))
+        return
+    from convcli.present.surfaces import picture_surface
+
+    assert looking.surface is not None  # noqa: S101  (the one that is left)
+    title = f"{sources[0].name}: {' '.join(step.name for step in steps)}"
+    saved = picture_surface(done.frame, title, looking.surface, force=options.force)
+    tell.messages.say("\n".join(saved.sentences))
 
 
 def _planned(
     inputs: list[str], work: Work, options: FileOptions, messages: Messages, *, show: bool
 ) -> Batch:
     from convcli.cli.console import standard_input
-    from convcli.errors import UsageError
     from convcli.imaging.batch import plan_batch
 
     batch = plan_batch(inputs, work, options, standard_input)
@@ -221,10 +244,8 @@ def _planned(
 
 def _run_here(batch: Batch, messages: Messages, *, keep: bool) -> list[FileReport | ConvcliError]:
     if len(batch.jobs) == 1:
-        turn = sys.getswitchinterval()
-        sys.setswitchinterval(
-            turn / 10
-        )  # the decoder waits while compiled code is loaded beside it
+        turn = sys.getswitchinterval()  # the decoder waits while compiled code is loaded beside it
+        sys.setswitchinterval(turn / 10)
         try:
             with messages.waiting(batch.jobs[0][0].name):
                 return batch.run(lambda: None, keep=keep)
@@ -325,27 +346,23 @@ def kernels(
             show_default=False,
         ),
     ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option("--group", help="Only this group, such as smooth.", show_default=False),
-    ] = None,
-    search: Annotated[
-        str | None,
-        typer.Option(
-            "--search",
-            help="Only kernels with this word in name, aliases, source or notes.",
-            show_default=False,
-        ),
-    ] = None,
-    sheet: Annotated[
-        Path | None,
-        typer.Option(
-            "--sheet",
-            help="Apply the listed kernels to this picture: a labeled contact sheet (-o).",
-            show_default=False,
-        ),
-    ] = None,
-    output: OutputOption = None,
+    group: str | None = option("Only this group, such as smooth."),
+    search: str | None = option("Only kernels with this word in name, aliases, source or notes."),
+    sheet: Path | None = option(
+        "Apply the listed kernels to this picture: a labeled contact sheet (-o).", metavar="PICTURE"
+    ),
+    kernel: tuple[str, ...] = option(
+        "On the sheet: this kernel, by name or as rows; may be given several times.",
+        "-k",
+        "--kernel",
+        default=(),
+    ),
+    output: Path | None = option(
+        "Where the sheet goes, or a drawing of NAME: its matrix, its surface and its frequency "
+        "response.",
+        "-o",
+        "--output",
+    ),
     *,
     look: dict[str, Any],
     tell: FileOutput,
@@ -354,29 +371,50 @@ def kernels(
     from convcli.kernels import Operation, choose, find, find_step
     from convcli.present.kernels import catalog_report, kernel_report, operation_report
 
-    if sheet is None:
-        given = {f"--{option}": value for option, value in look.items()}
-        refuse_without_effect(given, "with --sheet PICTURE")
-    if name is not None and sheet is None:
-        refuse_without_effect({"--group": group, "--search": search, "-o": output}, "without NAME")
-        found = find_step(name)
-        if isinstance(found, Operation):
-            tell.emit(operation_report(found))
-        else:
-            tell.emit(kernel_report(found, tell.format))
-        return
-    chosen = [find(name)] if name is not None else choose(group=group, search=search)
+    if output is None:
+        drawing = {f"--{option}": value for option, value in look.items()}
+        refuse_without_effect(drawing, "with -o FILE")
     if sheet is not None:
-        _draw_sheet(chosen, sheet, output, Look(**look), tell)
+        given = [*([name] if name else []), *kernel]
+        chosen = [find(one) for one in given] or choose(group=group, search=search)
+        if given:
+            what = "where all kernels are listed: leave out NAME and -k"
+            refuse_without_effect({"--group": group, "--search": search}, what)
+        grouped = not given
+        _draw_sheet(chosen, sheet, output, Look(**look), tell, grouped=grouped)
         return
-    refuse_without_effect({"-o": output}, "with --sheet PICTURE")
-    tell.emit(catalog_report(chosen, families=group is None and search is None))
+    refuse_without_effect({"-k": list(kernel)}, "with --sheet PICTURE")
+    if name is None:
+        refuse_without_effect({"-o": output}, "with NAME or --sheet PICTURE")
+        tell.emit(
+            catalog_report(
+                choose(group=group, search=search), families=group is None and search is None
+            )
+        )
+        return
+    refuse_without_effect({"--group": group, "--search": search}, "without NAME")
+    found = find_step(name)
+    if output is not None:
+        from convcli.present.surfaces import save_kernel
+
+        tell.place(output, name, "", suffixes=SUFFIXES)
+        saved = save_kernel(find(name), output, Look(**look), force=tell.force)
+        tell.messages.say("\n".join(saved.sentences))
+    elif isinstance(found, Operation):
+        tell.emit(operation_report(found))
+    else:
+        tell.emit(kernel_report(found, tell.format))
 
 
 def _draw_sheet(
-    chosen: Sequence[AnyKernel], picture: Path, output: Path | None, look: Look, tell: FileOutput
+    chosen: Sequence[AnyKernel],
+    picture: Path,
+    output: Path | None,
+    look: Look,
+    tell: FileOutput,
+    *,
+    grouped: bool,
 ) -> None:
-    from convcli.errors import UsageError
     from convcli.imaging.sheet import read_small
     from convcli.present.figures import save_panels
     from convcli.present.kernels import sheet_panels
@@ -389,7 +427,9 @@ def _draw_sheet(
     title = f"{count} on {picture.name}"
     with tell.messages.progress() as progress:
         panels = progress.track(
-            sheet_panels(small, chosen), total=len(chosen) + 1, description="kernels"
+            sheet_panels(small, chosen, grouped=grouped),
+            total=len(chosen) + 1,
+            description="kernels",
         )
         inputs = [picture]
         saved = save_panels(panels, output, look, title=title, force=tell.force, inputs=inputs)

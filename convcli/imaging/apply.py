@@ -133,7 +133,7 @@ def filter_picture(picture: Picture, steps: Chain, options: FilterOptions) -> Fi
         picture = replace(picture, frames=tuple(frames), notes=said)
     if options.value_range == "stretch" and len(picture.frames) > 1:
         # one stretch for all frames: an animation must not flicker
-        raw = replace(options, value_range="raw")
+        raw = replace(options, value_range="raw", stats=False, compare=None)
         seen = [filter_frame(frame, steps, raw).statistics for frame in picture.frames]
         ends = min(one.minimum for one in seen), max(one.maximum for one in seen)
         options = replace(options, stretch_from=ends)
@@ -148,6 +148,7 @@ def filter_picture(picture: Picture, steps: Chain, options: FilterOptions) -> Fi
         statistics=total_statistics([astuple(one.statistics) for one in done]),
         value_range=done[0].value_range,
         engine=done[0].engine,
+        figures=done[0].figures,
         notes=tuple(notes),
     )
 
@@ -191,9 +192,18 @@ def write_result(
 def encode_result(result: FilteredPicture, options: FileOptions) -> bytes:
     """Return a result as the bytes of a file for a pipe: text for a matrix, else PNG or TIFF.
 
+    `format_out` names another format.
+
     Raises:
-        InputError: float colors, which neither format holds.
+        InputError: pixels that the format cannot hold.
     """
+    if options.format_out is not None:
+        place = Path(f"stdout.{options.format_out}")
+        if is_matrix_name(place):
+            return encode_matrix(result.pixels, place.suffix.lower())
+        picture, kind = _with_known_depth(place, result), kind_of(place)
+        check_fit("stdout", kind, picture)
+        return encoded(kind, picture, options)
     if result.picture.is_matrix and result.pixels.dtype.kind == "f":
         return encode_matrix(result.pixels, ".txt")
     kind = "TIFF" if result.pixels.dtype.kind == "f" else "PNG"

@@ -261,8 +261,9 @@ class Work:
 
 def filter_work(steps: Chain, options: FilterOptions) -> Work:
     """Return the work of filtering with a chain of kernels."""
+    compared = "" if options.compare is None else f"-{options.compare}"
     return Work(
-        "_".join(step.slug for step in steps),
+        "_".join(step.slug for step in steps) + compared,
         " ".join(step.name for step in steps),
         partial(filter_picture, steps=steps, options=options),
         options.value_range == "raw",
@@ -378,6 +379,7 @@ def transform_file(
         statistics=result.statistics,
         value_range=result.value_range,
         engine=result.engine,
+        figures=result.figures,
         notes=(*result.notes, *left_out),
         seconds=time.perf_counter() - start,
         result=result if keep else None,
@@ -394,6 +396,7 @@ def plan_batch(
         raise UsageError("--in-place loses the inputs: add --force to say that it may.")
     if options.skip_existing and (options.force or options.output == "-"):
         raise UsageError("--skip-existing keeps what --force replaces, and needs files.")
+    _check_format(options)
     found = find_sources(inputs, recursive=options.recursive)
     sources, own = without_own_results(found, work.label, is_default_label)
     messages = (
@@ -423,6 +426,22 @@ def plan_batch(
     return Batch(work, options, tuple(jobs), is_matrices, kept, tuple(messages), stdin)
 
 
+def _check_format(options: FileOptions) -> None:
+    """Refuse a format that cannot be written, or one that the name of the result contradicts."""
+    if options.format_out is None:
+        return
+    place = Path(f"result.{options.format_out}")
+    if not is_matrix_name(place):
+        kind_of(place)
+    if options.in_place:
+        raise UsageError("--in-place keeps the names of the inputs: leave out --format-out.")
+    named = Path(options.output or "").suffix.lower()
+    if "{" not in (options.output or "") and named and named != place.suffix.lower():
+        raise UsageError(
+            f"-o {options.output} is a {named} file: leave out --format-out {options.format_out}."
+        )
+
+
 def _is_there(job: Job) -> bool:
     return job[1] is not None and os.path.lexists(job[1])
 
@@ -435,6 +454,8 @@ def _targets(sources: list[Source], work: Work, options: FileOptions) -> list[Pa
 
     def suffix_of(path: Path) -> str:
         known = path.suffix.lower() in KINDS or is_matrix_name(path)
+        if options.format_out is not None:
+            return f".{options.format_out}"
         return ".npy" if work.raw else path.suffix if known else ".png"
 
     return name_outputs(sources, options.output, work.label, suffix_of)

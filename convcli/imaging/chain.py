@@ -82,6 +82,7 @@ def is_default_label(text: str) -> bool:
     names = {kernel.slug for kernel in all_kernels()} | {"custom"}
     names |= set(OPERATIONS)
     families = "|".join(map(re.escape, (*FAMILIES, *OPERATIONS)))
+    text = text.removesuffix("-side").removesuffix("-wipe")
     return all(
         part in names or re.fullmatch(rf"(?:{families})-.*|(?:max|avg)pool\d.*", part)
         for part in text.split("_")

@@ -14,7 +14,8 @@ from convcli.imaging.chain import Chain, Step
 from convcli.imaging.filtering import FilteredFrame, before_last, filter_frame, offset_scale
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
-from convcli.imaging.picture import CHANNEL_NAMES, Frame, to_gray
+from convcli.imaging.picture import Frame, to_gray
+from convcli.imaging.views import channel_name
 from convcli.sums import Sum, Term
 
 
@@ -89,16 +90,6 @@ def explain_frame(
         )
         for channel, parts in enumerate(groups)
     )
-
-
-def channel_name(channel: int, count: int) -> str:
-    """Return what a channel is called, its number where it has no name.
-
-    >>> channel_name(2, 3), channel_name(4, 7)
-    ('blue', 'channel 4')
-    """
-    names = CHANNEL_NAMES.get(count, ())
-    return names[channel] if channel < len(names) else f"channel {channel}"
 
 
 def _groups(stack: Any, step: Step, options: FilterOptions) -> list[list[tuple[str, Any, Any]]]:

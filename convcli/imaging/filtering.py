@@ -26,6 +26,7 @@ from convcli.imaging.picture import (
     to_gray,
     white_level,
 )
+from convcli.imaging.views import ChannelFigures, before_after, channel_figures
 from convcli.kernels import Operation
 
 
@@ -37,12 +38,14 @@ class Outcome:
         statistics: exact minimum and maximum before conversion; how many saturated.
         value_range: clip, abs, offset, stretch or raw.
         engine: numba or numpy, as used for the last kernel.
+        figures: of each channel's values before conversion, where they were asked for.
         notes: sentences on what was changed, left out or decided.
     """
 
     statistics: Statistics
     value_range: str
     engine: str
+    figures: tuple[ChannelFigures, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -65,8 +68,15 @@ def filter_frame(frame: Frame, steps: Chain, options: FilterOptions) -> Filtered
     if options.gray:
         frame = to_gray(frame)
     if options.channels is None and options.region is None:
-        return _Filtering(steps, options, frame.pixels.dtype).whole(frame)
-    return _filter_part(frame, steps, options)
+        done = _Filtering(steps, options, frame.pixels.dtype).whole(frame)
+    else:
+        done = _filter_part(frame, steps, options)
+    if options.stats:
+        raw = replace(options, stats=False, compare=None, value_range="raw")
+        done = replace(done, figures=channel_figures(filter_frame(frame, steps, raw).frame))
+    if options.compare is not None:
+        done = replace(done, frame=before_after(frame, done.frame, options.compare))
+    return done
 
 
 def make_ready(shape: tuple[int, int, int], steps: Chain, options: FilterOptions) -> None:
@@ -155,6 +165,14 @@ class _Filtering:
                 *notes,
                 "Direction as a color wheel: red where it gets brighter to the right, then "
                 "counter-clockwise yellow-green up, cyan left, violet down.",
+            )
+        values = pixels.size if not frame.has_alpha else pixels[..., :-1].size
+        cut, total = statistics.below + statistics.above, self.gain
+        if 2 * cut > values and self.value_range == "clip" and total > 0 and abs(total - 1) > 1e-6:
+            notes = (
+                *notes,
+                f"Most values saturate because the kernel's sum is {total:.6g}, not 1: --normalize "
+                "divides by it.",
             )
         if self.options.linear and not self.in_light:
             notes = (*notes, "Numbers and float pictures are linear already: --linear is idle.")
@@ -256,6 +274,8 @@ class _Filtering:
         options = self.options
         change = None
         if self.is_mixed and (options.strength, options.blend) != (1.0, "normal"):
+            if values.shape == original.shape[:2] != original.shape:  # gray on colors
+                values = np.repeat(values[..., None], original.shape[2], axis=2)
             if values.shape != original.shape:
                 sizes = (" x ".join(map(str, one.shape)) for one in (values, original))
                 raise UsageError(
@@ -516,7 +536,7 @@ def _filter_part(frame: Frame, steps: Chain, options: FilterOptions) -> Filtered
     crop = np.ascontiguousarray(stack[near][..., chosen])
     pixels = crop if crop.shape[2] > 1 else crop[..., 0]
     part = replace(frame, pixels=pixels, has_alpha=frame.has_alpha and options.channels is None)
-    whole = replace(options, channels=None, region=None, gray=False)
+    whole = replace(options, channels=None, region=None, gray=False, stats=False, compare=None)
     raw = filter_frame(part, steps, replace(whole, value_range="raw")).frame.pixels[inner]
     values = raw[..., :-1] if part.has_alpha else raw
     if whole.value_range == "stretch" and whole.stretch_from is None:

@@ -63,6 +63,7 @@ class Format:
         starts: first bytes of such a file, where Pillow does not read all of them in full.
         read: reads what Pillow would not; None from it leaves the file to Pillow.
         only_read: further suffixes, of files that are not written.
+        has_quality: it weighs size against looks.
     """
 
     suffixes: tuple[str, ...]
@@ -75,6 +76,7 @@ class Format:
     starts: tuple[bytes, ...] = ()
     read: Callable[[Content], Picture | None] | None = None
     only_read: tuple[str, ...] = ()
+    has_quality: bool = False
 
 
 def _save(file: BinaryIO, kind: str, picture: Picture, told: dict[str, Any]) -> None:
@@ -194,6 +196,7 @@ FORMATS = {
         _by_pillow("JPEG", _jpeg),
         metadata=frozenset(SAID),
         only_read=(".jpe",),
+        has_quality=True,
     ),
     "TIFF": Format(
         (".tif", ".tiff"),
@@ -206,7 +209,14 @@ FORMATS = {
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         read_tiff,
     ),
-    "WEBP": Format((".webp",), _by_pillow("WEBP", _webp), "u1", True, True, metadata=_ADOBE),
+    "WEBP": Format(
+        (".webp",),
+        _by_pillow("WEBP", _webp),
+        alpha=True,
+        frames=True,
+        metadata=_ADOBE,
+        has_quality=True,
+    ),
     "GIF": Format((".gif",), _by_pillow("GIF", _gif), "u1", True, True, metadata=_TEXT),
     "BMP": Format(
         (".bmp",),
@@ -236,7 +246,9 @@ FORMATS = {
         starts=(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "),
         read=read_deep_jpeg2000,
     ),
-    "AVIF": Format((".avif",), _by_pillow("AVIF", _avif), "u1", True, metadata=_ADOBE),
+    "AVIF": Format(
+        (".avif",), _by_pillow("AVIF", _avif), alpha=True, metadata=_ADOBE, has_quality=True
+    ),
     "TGA": Format(
         (".tga",),
         _by_pillow("TGA", lambda _, how: {"compression": "tga_rle"} if how.compress else {}),
@@ -378,6 +390,8 @@ def encode(
         said = f"{kind} holds one picture: the first of {len(picture.frames)} frames was written."
         notes.append(said)
         picture = Picture(picture.frames[:1], picture.metadata, picture.kind)
+    if options.quality is not None and not form.has_quality:
+        notes.append(f"{kind} files have no quality to choose: --quality changes nothing.")
     if kind == "GIF" and channels_of(picture.frames[0].pixels) > 1:
         notes.append("GIF holds 256 colors a frame: colors were rounded to them.")
     try:

@@ -16,6 +16,7 @@ MagnitudeName = Literal["l2", "l1", "max"]
 GradientName = Literal["magnitude", "direction", "both"]
 PaddingName = Literal["same", "valid", "full"]
 EngineName = Literal["auto", "numba", "numpy"]
+CompareName = Literal["side", "wipe"]
 BlendName = Literal[
     "normal", "difference", "add", "subtract", "multiply", "screen", "darken", "lighten"
 ]
@@ -28,6 +29,7 @@ _WORDS = {
     "padding": PaddingName,
     "engine": EngineName,
     "blend": BlendName,
+    "compare": CompareName,
 }
 
 
@@ -141,6 +143,10 @@ class FileOptions:
         parser=byte_count,
         show_default="4GiB",
     )
+    format_out: str | None = _file_option(
+        "Format of results that -o does not name: png, jpg, tif, webp, avif, jp2, tga, npy, ...",
+        metavar="EXT",
+    )
     threads: int | None = _file_option("Processor threads; 0 means all there are.", min=0)
 
     @property
@@ -175,6 +181,8 @@ class FilterOptions(FileOptions):
         region: filter only this rectangle: left, top, width, height; the rest stays as it is.
         magnitude: how the components of a gradient become one number.
         gradient: its magnitude, its direction as a color, or both.
+        compare: write the original and the result, side by side or one half each.
+        stats: describe the values before conversion: a second pass.
         engine: auto, numba or numpy.
         on_compile: called before code is compiled, on its first use on a machine.
 
@@ -235,6 +243,14 @@ class FilterOptions(FileOptions):
     magnitude: MagnitudeName = option("How a gradient's two parts are joined.", default="l2")
     gradient: GradientName = option(
         "A gradient's strength, its direction as a hue, or both.", default="magnitude"
+    )
+    compare: CompareName | None = option(
+        "Write original and result as one picture: side by side, or the left and the right half."
+    )
+    stats: bool = option(
+        "Also mean, deviation, percentiles and a histogram of the values before conversion.",
+        "--stats",
+        default=False,
     )
     engine: EngineName = option(
         "Compiled, plain NumPy, or chosen from the amount of work.", default="auto"

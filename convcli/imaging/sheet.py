@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,19 @@ def filtered(picture: Pixels, kernel: Kernel | Magnitude) -> Pixels:
         values = np.abs(values)
         values *= 255 / (float(np.percentile(values, STRETCHED_TO_WHITE)) or 1.0)
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
+
+
+def signed_share(picture: Pixels, kernel: Kernel | Magnitude) -> NDArray[Any]:
+    """Return a picture under a kernel to be colored: edges as shares of the strongest, signed.
+
+    The strongest is one value in 200, as in `filtered`; pictures that stay pictures are bytes.
+    """
+    if isinstance(kernel, Magnitude) or (kernel.is_zero_sum and not kernel.offset):
+        sums = [_response(picture, part) for part in kernel.components]
+        values = np.hypot(*sums) if len(sums) > 1 else sums[0]
+        most = float(np.percentile(np.abs(values), STRETCHED_TO_WHITE)) or 1.0
+        return np.asarray((values / most).clip(-1, 1))
+    return filtered(picture, kernel)
 
 
 def _response(picture: Pixels, kernel: Kernel) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ Only a command that writes a figure loads it; terminals and pages have rendering
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -483,6 +483,30 @@ def save_matrix(matrix: Matrix, path: Path, look: Look = LOOK, *, force: bool = 
             y = 1 - (GAP / 2 + line * HEADING * LINE) / height
             points = HEADING * 72 / INCH
             whole.text(GAP / width, y, text, size=points, va="top", weight="bold")
+        return _write(whole, path, look, fonts, force=force)
+
+
+# ---- other drawings -----------------------------------------------------------------------------
+
+
+def save_drawing(
+    draw: Callable[[Any], None],
+    path: Path,
+    look: Look = LOOK,
+    *,
+    size: tuple[int, int],
+    texts: Iterable[str] = (),
+    force: bool = False,
+) -> Saved:
+    """Write a figure that `draw` fills, given matplotlib's empty one.
+
+    `path`, `look` and `force` are as for `save_panels`; `size` is width and height in pixels of the
+    layout, `texts` what a user named, so that a font is found for it.
+    """
+    with _drawing([look.title or "", *texts]) as fonts:
+        whole = _figure(*size)
+        whole.set_layout_engine("constrained")
+        draw(whole)
         return _write(whole, path, look, fonts, force=force)
 
 

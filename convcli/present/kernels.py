@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ALIASES_WIDTH = 24
 """Characters of the aliases in lists: a line fits 80 columns. JSON and CSV have them all."""
 
+LARGEST_WRITTEN = 9
+"""Cells of a matrix that is written out below its picture."""
+
 CELL_STYLES = frozenset({"csv", "markdown", "latex"})
 """Formats that others lay out."""
 
@@ -63,7 +66,7 @@ def kernel_report(kernel: AnyKernel, style: str | None = None) -> Report:
     """
     on_screen = style not in CELL_STYLES
     facts = [row for what, text in _facts(kernel) for row in _wrapped(what, text, on_screen)]
-    parts = [_matrix_report(part, style) for part in _components(kernel)]
+    parts = [_matrix_report(part, style) for part in kernel.components]
     family = FAMILIES.get(kernel.name.partition(":")[0])
     if family is not None:
         parts.append(_parameters_report(family))
@@ -81,20 +84,41 @@ def kernel_report(kernel: AnyKernel, style: str | None = None) -> Report:
     )
 
 
-def sheet_panels(picture: Pixels, kernels: Sequence[AnyKernel]) -> Iterator[Panel]:
-    """Yield the original and then what each kernel makes of it, a heading where groups change."""
-    from convcli.imaging.sheet import filtered
-    from convcli.present.panels import Panel
+def sheet_panels(
+    picture: Pixels, kernels: Sequence[AnyKernel], *, grouped: bool = True
+) -> Iterator[Panel]:
+    """Yield the original and then what each kernel makes of it, under headings if `grouped`.
+
+    Edges keep their signs: red where the sum is positive, blue where it is negative.
+    """
+    from convcli.imaging.sheet import signed_share
+    from convcli.present.panels import Panel, Scale
+
+    signed = Scale("signed", -1.0, 1.0, "sum, as a share of the strongest")
+    strength = Scale("magnitude", 0.0, 1.0, "magnitude, as a share of the strongest")
 
     yield Panel("original", picture)
     group = ""
     for kernel in kernels:
-        yield Panel(kernel.name, filtered(picture, kernel), kernel.group * (kernel.group != group))
+        heading = kernel.group * (grouped and kernel.group != group)
+        name = "" if kernel.name == "custom" else f"{kernel.name}\n"
+        values = signed_share(picture, kernel)
+        scale = None if values.dtype == "uint8" else signed
+        if isinstance(kernel, Magnitude):
+            scale = strength
+        yield Panel(name + _one_line(kernel), values, heading, scale)
         group = kernel.group
 
 
-def _components(kernel: AnyKernel) -> tuple[Kernel, ...]:
-    return kernel.components if isinstance(kernel, Magnitude) else (kernel,)
+def _one_line(kernel: AnyKernel) -> str:
+    """Return a small matrix as rows on one line, of larger ones and pairs the size."""
+    height, width = kernel.size_hw
+    if isinstance(kernel, Magnitude):
+        return f"{height}x{width}, {' and '.join(part.name for part in kernel.components)}"
+    if height * width > LARGEST_WRITTEN:
+        return f"{height}x{width}"
+    rows = "; ".join(" ".join(map(_cell, row)) for row in kernel.rows)
+    return rows if kernel.divisor == 1 else f"({rows}) / {_cell(kernel.divisor)}"
 
 
 def _catalog_row(kernel: AnyKernel) -> tuple[Any, ...]:

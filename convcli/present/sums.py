@@ -332,8 +332,8 @@ def _component_report(component: Sum, border: str) -> Report:
 
 
 def _conclusion(one: Explanation, count: int) -> tuple[str, ...]:
-    from convcli.imaging.explanation import channel_name
     from convcli.imaging.matrices import number_text
+    from convcli.imaging.views import channel_name
 
     name = "value" if one.channel is None else channel_name(one.channel, count)
     converted = f"{one.value_range}: the pixel becomes {number_text(one.pixel)}"
@@ -342,7 +342,7 @@ def _conclusion(one: Explanation, count: int) -> tuple[str, ...]:
 
 def explanation_document(explanations: tuple[Explanation, ...]) -> dict[str, Any]:
     """Return the agreed fields; for several channels `sum` is null and `channels` has each."""
-    from convcli.imaging.explanation import channel_name
+    from convcli.imaging.views import channel_name
 
     several = len(explanations) > 1
     first = explanations[0]

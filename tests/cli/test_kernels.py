@@ -118,7 +118,7 @@ def test_a_group_and_a_word_choose(capfd: Capture) -> None:
         (["--group", "smoth"], "Did you mean smooth?"),
         (["--search", "qqqq"], "No kernel mentions 'qqqq'"),
         (["sobel-x", "--group", "line"], "--group only means something without NAME"),
-        (["-o", "x.png"], "only means something with --sheet PICTURE"),
+        (["-o", "x.png"], "only means something with NAME or --sheet PICTURE"),
         (["--sheet", "photo.png"], "-o SHEET.png"),
         (["1 2; 3"], "row 2 has 1 number, row 1 has 2"),
     ],

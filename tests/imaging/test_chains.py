@@ -143,6 +143,9 @@ def test_strength_and_blend_lay_the_result_on_the_original() -> None:
     got = convcli.filter_image(GRAY, "sobel", strength=0.5).astype(np.float64)
     inside = convcli.filter_image(GRAY, "sobel", value_range="raw") <= 255
     np.testing.assert_allclose(((base + edges) / 2)[inside], got[inside], atol=0.51)
+    lines = chain(COLOR, "canny")[..., None]
+    got = convcli.filter_image(COLOR, "canny", blend="lighten")
+    assert np.array_equal(np.maximum(COLOR, lines), got)
     with pytest.raises(UsageError, match=r"the result is 19 x 24 and the original 40 x 50"):
         convcli.filter_image(GRAY, "box", stride=2, padding="valid", blend="add")
 
