@@ -156,7 +156,7 @@ class _Parser:
     def _let_block(self, name: Token) -> None:
         """Read `let block(c, s) = (conv {c} 3 s{s}, bn)`; without brackets up to the line's end."""
         hint = "Write: let block(c, s) = (conv {c} 3 s{s}, bn, relu)"
-        if not _is_name(name.text) or name.text in BLOCKS or word_for(name.text):
+        if not _is_name(name.text) or name.text in {*BLOCKS, *WORDS}:
             raise self._wrong(name, f"a block needs a name that no layer has. {hint}")
         parameters = self._arguments(name)
         if not all(_is_name(one.text) for one in parameters):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -118,6 +118,11 @@ class Trace(NotebookRepr):
         """Shape of the last step's output."""
         return self.steps[-1].output_shape if self.steps else self.network.input_shape
 
+    @property
+    def outputs(self) -> tuple[Step, ...]:
+        """The steps that no other one reads; a chain of blocks has one, the last."""
+        return _unread(self.steps)
+
     def step(self, which: int | str) -> Step:
         """Return a step by index or name.
 
@@ -164,8 +169,12 @@ def follow(
     if batch < 1:
         raise UsageError(f"A batch of {batch} holds nothing. Use at least 1.")
     fold = _Fold(network, batch * BYTES[dtype], freeze)
-    fold.branch(network.layers, 0, _Scope(""), 0)
+    if fold.branch(network.layers, 0, _Scope(""), 0) != len(fold.steps):
+        raise InputError("The network ends with a `from`. Write the layers that go on from there.")
     fold.check_patterns()
+    if len(ends := _unread(fold.steps)) > 1:
+        told = ", ".join(f"{step.name} {shape_text(step.output_shape)}" for step in ends)
+        fold.notes.append(f"The network has {len(ends)} outputs: {told}.")
     return Trace(network, tuple(fold.steps), tuple(fold.notes), batch, dtype)
 
 
@@ -387,6 +396,11 @@ class _Fold:
                 f"layer {step.index} {step.name} joins branches whose receptive fields are not "
                 f"centered on the same input cells."
             )
+
+
+def _unread(steps: Sequence[Step]) -> tuple[Step, ...]:
+    read = {source for step in steps for source in step.sources}
+    return tuple(step for step in steps if step.index not in read)
 
 
 def _at_rank(layer: Layer, shape: Shape) -> Layer:

@@ -57,6 +57,20 @@ def kind_of(step: Step) -> Kind:
     return kind
 
 
+def check_one_output(trace: Trace) -> None:
+    """Refuse a network with several outputs, which has one last layer and other ends.
+
+    Raises:
+        InputError: names them.
+    """
+    if len(trace.outputs) > 1:
+        names = ", ".join(step.name for step in trace.outputs)
+        raise InputError(
+            f"{trace.network.name} has {len(trace.outputs)} outputs ({names}), and one is run or "
+            f"trained. Leave out the layers that lead to the others."
+        )
+
+
 def _has_no_numbers(step: Step) -> bool:
     """Return whether a layer of a known kind is set in a way that exists on paper only."""
     match step.layer:
@@ -150,6 +164,7 @@ def _forward(
     program: ProgramBuilder, reader: Operation, steps: tuple[Step, ...], *, needs_grad: bool = False
 ) -> Tensor:
     """Append the reading of a sample and the forward halves; return the last tensor."""
+    check_one_output(program.trace)
     shape = program.trace.network.input_shape
     tensor = Tensor(shape, program.buffer(prod(shape)), needs_grad)
     program.sample(reader, to=tensor.address, factor=program.scaling, size=tensor.size)

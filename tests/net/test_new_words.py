@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from convcli.cli import main as door
@@ -160,11 +162,11 @@ def test_blocks_take_arguments_and_repeats_count() -> None:
     short = parse_notation(
         "let k = 3\nlet cbr(f, s) = conv {f} {k} s{s} p1, bn, relu\nlet twice(f) = (\n"
         "  cbr(f, 1),\n  cbr({2*f}, 2)\n)\ninput 16x16x3\ntop: twice(8)\n"
-        "repeat i=1..3 (conv {4*i} 1)\nfrom top"
+        "repeat i=1..3 (conv {4*i} 1)\nfrom top, relu"
     )
     long = parse_notation(
         "input 16x16x3, conv 8 3 p1, bn, relu, conv 16 3 s2 p1, bn, relu name=top, "
-        "conv 4 1, conv 8 1, conv 12 1, from top"
+        "conv 4 1, conv 8 1, conv 12 1, from top, relu"
     )
     assert short == long
 
@@ -181,6 +183,7 @@ MISTAKES = {
     "input 8x8x3, repeat i=3..1 (relu)": (UsageError, "a counter is written repeat i=1..3"),
     "input 8x8x3, a: relu name=b": (UsageError, "names one layer or block that has no name"),
     "input 8x8x3, a:, relu": (UsageError, "a: names nothing"),
+    "input 8x8x3, a: relu, relu, from a": (InputError, "The network ends with a `from`"),
     "input 8x8x3, repeat 2 (a: relu)": (InputError, "the name a is taken"),
 }
 
@@ -201,3 +204,23 @@ def test_what_exists_on_paper_alone_is_refused_by_training(
     assert door.run(["gradcheck", net]) == 3
     said = capfd.readouterr().err
     assert "can be calculated with `shape`, but not run or trained" in said
+
+
+def test_graphs_with_named_points_have_the_right_gradients(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    net = (
+        "input 8x8x2, a: conv 3 3 p1 tanh, maxpool 2, conv 3 3 p1 sigmoid, upsample 2, "
+        "concat( | from a), conv 2 3, residual( | from a, conv 2 3), flatten, dense 2"
+    )
+    assert door.run(["gradcheck", net, "--format", "json"]) == 0
+    assert all(row["holds"] for row in json.loads(capfd.readouterr().out))
+
+
+def test_several_outputs_are_told_and_not_trained(capfd: pytest.CaptureFixture[str]) -> None:
+    net = "input 8x8x2, a: conv 3 3 relu, gap, one: dense 4, from a, gap, two: dense 3"
+    trace = parse_notation(net).trace()
+    assert [step.name for step in trace.outputs] == ["one", "two"]
+    assert "The network has 2 outputs: one 4, two 3." in trace.notes
+    assert door.run(["gradcheck", net]) == 3
+    assert "network has 2 outputs (one, two), and one is run" in capfd.readouterr().err

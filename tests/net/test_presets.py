@@ -11,6 +11,7 @@ from convcli.errors import InputError
 from convcli.layers.base import Shape
 from convcli.net import network, parse_notation, preset_names, to_notation
 from convcli.net.trace import Trace
+from tests.vision import models
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "networks.json").read_text())
 NETS = REFERENCE["nets"]
@@ -46,7 +47,36 @@ PUBLISHED_PARAMS = {
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
     "mobilenet-v2": 3_504_872,
+    # counted by their authors' configuration files and by timm
+    "se-resnet50": 28_088_024,
+    "fcn-8s": 134_489_759,
+    "yolo-v3-tiny": 8_852_366,
+    "densenet-bc-100": 769_162,
+    "wrn-28-10": 36_479_194,
+    "c3d": 79_991_015,
 }
+
+TORCHVISION = {
+    "alexnet-torchvision": "alexnet",
+    "vgg16": "vgg16",
+    "vgg19-bn": "vgg19_bn",
+    "resnet18": "resnet18",
+    "resnet50": "resnet50",
+    "resnet152": "resnet152",
+    "resnext50": "resnext50_32x4d",
+    "wide-resnet50-2": "wide_resnet50_2",
+    "densenet121": "densenet121",
+    "squeezenet": "squeezenet1_1",
+    "mobilenet-v2": "mobilenet_v2",
+    "mobilenet-v3-large": "mobilenet_v3_large",
+    "mobilenet-v3-small": "mobilenet_v3_small",
+    "efficientnet-b0": "efficientnet_b0",
+    "shufflenet-v2": "shufflenet_v2_x1_0",
+    "regnety-400mf": "regnet_y_400mf",
+    "convnext-tiny": "convnext_tiny",
+    "vit-b-16": "vit_b_16",
+}
+"""Presets and the functions of torchvision that build the same network."""
 
 ROW_OF = {
     "Conv2d": {"conv", "dwconv"},
@@ -64,7 +94,9 @@ def channels_last(shape: list[int]) -> Shape:
 
 def test_every_preset_has_a_source_for_its_figures() -> None:
     without = {"har", "occupancy", "har-lstm", "occupancy-lstm"}  # counted by hand below
-    assert set(preset_names()) == set(PRESET_OF.values()) | set(PUBLISHED_PARAMS) | without
+    assert set(preset_names()) == {
+        *PRESET_OF.values(), *PUBLISHED_PARAMS, *TORCHVISION, *without
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("key", PRESET_OF)
@@ -278,3 +310,36 @@ def test_an_existing_file_is_no_notation_whatever_its_name(
     monkeypatch.chdir(tmp_path)
     assert to_notation(network(name)) == text
     assert to_notation(network(str(tmp_path / name))) == text
+
+
+@pytest.mark.parametrize("preset", TORCHVISION)
+def test_parameters_and_macs_are_those_of_torchvision(preset: str) -> None:
+    """MACs are half of what PyTorch's own counter of floating-point operations says."""
+    built = models()
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("cpu" if preset.startswith("regnet") else "meta"):  # it computes its widths
+        module = getattr(built, TORCHVISION[preset])().eval().to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.empty(1, 3, 224, 224, device="meta"))
+    totals = network(preset).trace().totals
+    assert totals.params == sum(array.numel() for array in module.parameters())
+    assert 2 * totals.macs == counter.get_total_flops()
+
+
+def test_presets_take_what_their_family_has() -> None:
+    def params(source: str) -> int:
+        return network(source).trace().totals.params
+
+    assert params("resnet50:classes=10") == params("resnet50") - 990 * 2049
+    assert params("wrn-28-10:depth=16:k=8:classes=100") == 11_007_540
+    assert params("densenet-bc-100:depth=40") == 176_122
+    assert params("vit-b-16:depth=1") < params("vit-b-16") / 8
+
+
+def test_two_outputs_are_both_there() -> None:
+    trace = network("yolo-v3-tiny").trace()
+    assert trace.step("boxes13").output_shape == (13, 13, 255)
+    assert trace.output_shape == (26, 26, 255)
+    assert network("fcn-8s").trace().output_shape == (500, 500, 21)
