@@ -46,13 +46,13 @@ FIRST = "tests/learn/test_first_weights.py"
 USUAL = "tests/learn/test_usual_figures.py"
 LIMITS = "tests/net/test_limits.py"
 PAPER = "tests/net/test_conventions.py"
-INITIALIZE, RECURRENT = "convcli/learn/initialize.py", "convcli/ops/recurrent.py"
+INITIALIZE, RECURRENT = "convcli/learn/first_weights.py", "convcli/ops/recurrent.py"
 CONVENTIONS, OPTIMIZERS = "convcli/net/conventions.py", "convcli/learn/optimizers.py"
 
 MUTANTS = [
     reads_less("add", "join", ADD, "*branches", "residual"),
     reads_less("concat", "join", CONCAT, "*branches", "concat"),
-    reads_less("multiply", "join", "y, cells = ", "x, gate", "scale"),
+    reads_less("multiply", "join", ") -> Iterator[Tensor]:\n    y = ", "x, gate", "scale"),
     reads_less("prelu", "activation", "y, channels = ", "x", "prelu"),
     reads_less("upsample", "rearrange", "cast(Upsample, step.layer), ", "x", "upsample"),
     Mutant("windows: padding behind", "convcli/ops/pool.py", "size + window.after)", "size)",

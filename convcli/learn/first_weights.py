@@ -6,12 +6,13 @@ from math import prod
 
 import numpy as np
 
+from convcli.layers.activation import LayerScale
 from convcli.layers.conv import DepthwiseConv, SeparableConv, TransposedConv
 from convcli.layers.recurrent import LSTM
 from convcli.net.trace import Step, Trace
 from convcli.ops.rule import Array
 
-RECTIFIERS = frozenset({"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish"})
+RECTIFIERS = frozenset({"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish", "mish"})
 FIRST_SLOPE = 0.25
 """Of a PReLU (He et al. 2015)."""
 
@@ -57,8 +58,11 @@ def _is_rectified(trace: Trace, step: Step) -> bool:
 def _first(
     step: Step, name: str, shape: tuple[int, ...], *, rectified: bool, random: np.random.Generator
 ) -> Array:
+    name = name.removeprefix("reverse_")  # of the second direction through a series
     if name == "recurrent":
         return _orthogonal(shape, random)
+    if isinstance(step.layer, LayerScale):
+        return np.full(shape, step.layer.start, np.float32)
     if name == "scale":
         return np.ones(shape, np.float32)
     if name == "slope":

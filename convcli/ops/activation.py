@@ -11,36 +11,42 @@ from numba import njit
 from numba.extending import register_jitable
 
 from convcli.engine.calls import FAST, Operands, Operation, each_sample
-from convcli.engine.elementary import error_function, exponential, hyperbolic_tangent, logistic
+from convcli.engine.elementary import (
+    error_function,
+    exponential,
+    hyperbolic_tangent,
+    logarithm,
+    logistic,
+)
 from convcli.engine.llvm import advance
-from convcli.layers.activation import Activation, PReLU
+from convcli.layers.activation import ACTIVATIONS, Activation, Numbers, PReLU
 from convcli.net.trace import Step
-from convcli.ops.program import Address, ProgramBuilder, Tensor
+from convcli.ops.program import Address, Operand, ProgramBuilder, Tensor
 from convcli.ops.rule import Array, Backward, Context, Kind, Weights, cells
 
 ZERO, ONE, HALF = np.float32(0.0), np.float32(1.0), np.float32(0.5)
 THREE, SIX, SIXTH = np.float32(3.0), np.float32(6.0), np.float32(1 / 6)
-LEAK = np.float32(0.01)
+TWENTY = np.float32(20.0)
 ROOT_HALF = np.float32(0.7071067811865476)
 ROOT_TWO_PI_INVERSE = np.float32(0.3989422804014327)
 _ERF = np.frompyfunc(erf, 1, 1)
 
 
 class Element(NamedTuple):
-    """An activation that works cell by cell.
+    """An activation that works cell by cell; `n` are its numbers on paper, such as a slope.
 
     Attributes:
-        value: y of x, compiled.
-        grad: dx of dy, y and x, compiled.
-        numpy: y of x.
-        slope: dy/dx of x and y, in NumPy.
-        reads_input: `grad` reads x; without it the activation may work in place.
+        value: y of x and n, compiled.
+        grad: dx of dy, y, x and n, compiled. In place x is y.
+        numpy: y of x and n.
+        slope: dy/dx of x, y and n, in NumPy.
+        reads_input: `grad` needs x itself; without it a layer's own may work in place.
     """
 
     value: Callable[..., Any]
     grad: Callable[..., Any]
-    numpy: Callable[[Array], Array]
-    slope: Callable[[Array, Array], Array]
+    numpy: Callable[[Array, Numbers], Array]
+    slope: Callable[[Array, Array, Numbers], Array]
     reads_input: bool = False
 
 
@@ -53,75 +59,127 @@ def _numpy_below(x: Array) -> Array:
     return 0.5 * (1 + np.asarray(_ERF(x / sqrt(2)), x.dtype))
 
 
+inlined = register_jitable(forceinline=True)
+
+
+@inlined
+def _softplus(x):
+    """Log(1 + exp(x)): the logarithm's error is divided out (Kahan), and nothing overflows."""
+    small = exponential(-abs(x))
+    whole = ONE + small
+    log = small if whole == ONE else logarithm(whole) * small / (whole - ONE)
+    return max(x, ZERO) + log
+
+
+@inlined
+def _tanh_of_softplus(x):
+    raised = exponential(min(x, TWENTY))
+    part = raised * (raised + ONE + ONE)
+    return part / (part + ONE + ONE)
+
+
 ELEMENTS = {
     "relu": Element(
-        lambda x: ZERO if x < ZERO else x,
-        lambda dy, y, x: dy if y > ZERO else ZERO,
-        lambda x: np.maximum(x, 0),
-        lambda x, y: x > 0,
+        lambda x, n: ZERO if x < ZERO else x,
+        lambda dy, y, x, n: dy if y > ZERO else ZERO,
+        lambda x, n: np.maximum(x, 0),
+        lambda x, y, n: x > 0,
     ),
     "relu6": Element(
-        lambda x: min(max(x, ZERO), SIX),
-        lambda dy, y, x: dy if ZERO < y < SIX else ZERO,
-        lambda x: np.clip(x, 0, 6),
-        lambda x, y: (x > 0) & (x < 6),
+        lambda x, n: min(max(x, ZERO), SIX),
+        lambda dy, y, x, n: dy if ZERO < y < SIX else ZERO,
+        lambda x, n: np.clip(x, 0, 6),
+        lambda x, y, n: (x > 0) & (x < 6),
+    ),
+    "clip": Element(
+        lambda x, n: min(max(x, n[0]), n[1]),
+        lambda dy, y, x, n: dy if n[0] < y < n[1] else ZERO,
+        lambda x, n: np.clip(x, n[0], n[1]),
+        lambda x, y, n: (x > n[0]) & (x < n[1]),
     ),
     "leakyrelu": Element(  # Maas et al. 2013
-        lambda x: x if x > ZERO else LEAK * x,
-        lambda dy, y, x: dy if y > ZERO else LEAK * dy,
-        lambda x: x * np.where(x > 0, 1, 0.01),
-        lambda x, y: np.where(x > 0, 1, 0.01),
+        lambda x, n: x if x > ZERO else n[0] * x,
+        lambda dy, y, x, n: dy if x > ZERO else n[0] * dy,
+        lambda x, n: x * np.where(x > 0, 1, n[0]),
+        lambda x, y, n: np.where(x > 0, 1, n[0]),
     ),
     "elu": Element(  # Clevert et al. 2016
-        lambda x: x if x > ZERO else exponential(x) - ONE,
-        lambda dy, y, x: dy if y > ZERO else dy * (y + ONE),
-        lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-        lambda x, y: np.where(x > 0, 1, y + 1),
+        lambda x, n: x if x > ZERO else n[0] * (exponential(x) - ONE),
+        lambda dy, y, x, n: dy if x > ZERO else dy * (y + n[0]),
+        lambda x, n: np.where(x > 0, x, n[0] * np.expm1(np.minimum(x, 0))),
+        lambda x, y, n: np.where(x > 0, 1, y + n[0]),
     ),
     "tanh": Element(
-        lambda x: hyperbolic_tangent(x),  # noqa: PLW0108  (rows hold plain functions)
-        lambda dy, y, x: dy * (ONE - y * y),
-        np.tanh,
-        lambda x, y: 1 - y * y,
+        lambda x, n: hyperbolic_tangent(x),
+        lambda dy, y, x, n: dy * (ONE - y * y),
+        lambda x, n: np.tanh(x),
+        lambda x, y, n: 1 - y * y,
     ),
     "sigmoid": Element(
-        lambda x: logistic(x),  # noqa: PLW0108  (rows hold plain functions)
-        lambda dy, y, x: dy * y * (ONE - y),
-        _numpy_logistic,
-        lambda x, y: y * (1 - y),
+        lambda x, n: logistic(x),
+        lambda dy, y, x, n: dy * y * (ONE - y),
+        lambda x, n: _numpy_logistic(x),
+        lambda x, y, n: y * (1 - y),
+    ),
+    "hardsigmoid": Element(  # Courbariaux et al. 2015, as in PyTorch
+        lambda x, n: min(max(x + THREE, ZERO), SIX) * SIXTH,
+        lambda dy, y, x, n: dy * SIXTH if ZERO < y < ONE else ZERO,
+        lambda x, n: np.clip(x + 3, 0, 6) / 6,
+        lambda x, y, n: (np.abs(x) < 3) / 6,
+    ),
+    "softplus": Element(
+        lambda x, n: _softplus(x),
+        lambda dy, y, x, n: dy * logistic(x),
+        lambda x, n: np.logaddexp(x, 0),
+        lambda x, y, n: _numpy_logistic(x),
+        reads_input=True,
     ),
     "silu": Element(  # Elfwing et al. 2018
-        lambda x: x * logistic(x),
-        lambda dy, y, x: dy * logistic(x) * (ONE + x * (ONE - logistic(x))),
-        lambda x: x * _numpy_logistic(x),
-        lambda x, y: (s := _numpy_logistic(x)) * (1 + x * (1 - s)),
+        lambda x, n: x * logistic(x),
+        lambda dy, y, x, n: dy * logistic(x) * (ONE + x * (ONE - logistic(x))),
+        lambda x, n: x * _numpy_logistic(x),
+        lambda x, y, n: (s := _numpy_logistic(x)) * (1 + x * (1 - s)),
+        reads_input=True,
+    ),
+    "mish": Element(  # Misra 2020
+        lambda x, n: x * _tanh_of_softplus(x),
+        lambda dy, y, x, n: (
+            dy
+            * (
+                _tanh_of_softplus(x)
+                + x * logistic(x) * (ONE - _tanh_of_softplus(x) * _tanh_of_softplus(x))
+            )
+        ),
+        lambda x, n: x * np.tanh(np.logaddexp(x, 0)),
+        lambda x, y, n: (t := np.tanh(np.logaddexp(x, 0))) + x * _numpy_logistic(x) * (1 - t * t),
         reads_input=True,
     ),
     "hardswish": Element(  # Howard et al. 2019
-        lambda x: x * min(max(x + THREE, ZERO), SIX) * SIXTH,
-        lambda dy, y, x: (
+        lambda x, n: x * min(max(x + THREE, ZERO), SIX) * SIXTH,
+        lambda dy, y, x, n: (
             dy * (ONE if x >= THREE else ZERO if x <= -THREE else (x + x + THREE) * SIXTH)
         ),
-        lambda x: x * np.clip(x + 3, 0, 6) / 6,
-        lambda x, y: np.where(x >= 3, 1, np.where(x <= -3, 0, (2 * x + 3) / 6)),
+        lambda x, n: x * np.clip(x + 3, 0, 6) / 6,
+        lambda x, y, n: np.where(x >= 3, 1, np.where(x <= -3, 0, (2 * x + 3) / 6)),
         reads_input=True,
     ),
     "gelu": Element(  # x times the normal distribution function: Hendrycks and Gimpel 2016
-        lambda x: x * HALF * (ONE + error_function(x * ROOT_HALF)),
-        lambda dy, y, x: (
+        lambda x, n: x * HALF * (ONE + error_function(x * ROOT_HALF)),
+        lambda dy, y, x, n: (
             dy
             * (
                 HALF * (ONE + error_function(x * ROOT_HALF))
                 + x * (ROOT_TWO_PI_INVERSE * exponential(-HALF * x * x))
             )
         ),
-        lambda x: x * _numpy_below(x),
-        lambda x, y: _numpy_below(x) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi),
+        lambda x, n: x * _numpy_below(x),
+        lambda x, y, n: _numpy_below(x) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi),
         reads_input=True,
     ),
 }
 
-FORWARD, BACKWARD = Operands("y x", "size in_place"), Operands("dx dy y x", "size in_place")
+FORWARD = Operands("y x numbers", "size in_place")
+BACKWARD = Operands("dx dy y x numbers", "size in_place")
 
 
 def _pair(kind: str, row: Element) -> tuple[Operation, Operation]:
@@ -129,25 +187,30 @@ def _pair(kind: str, row: Element) -> tuple[Operation, Operation]:
 
     Nor would a loop whose two pointers are the same place.
     """
-    value, grad = (register_jitable(forceinline=True)(part) for part in (row.value, row.grad))
+    value, grad = inlined(row.value), inlined(row.grad)
 
     def forward(o):
+        n = o.numbers[0], o.numbers[1]
         if o.in_place:
             for i in range(o.size):
-                o.y[i] = value(o.y[i])
+                o.y[i] = value(o.y[i], n)
         else:
             for i in range(o.size):
-                o.y[i] = value(o.x[i])
+                o.y[i] = value(o.x[i], n)
 
     def backward(o):
+        n = o.numbers[0], o.numbers[1]
         if o.in_place:
             for i in range(o.size):
-                o.dx[i] = grad(o.dx[i], o.y[i], o.x[i])
+                o.dx[i] = grad(o.dx[i], o.y[i], o.x[i], n)
         else:
             for i in range(o.size):
-                o.dx[i] = grad(o.dy[i], o.y[i], o.x[i])
+                o.dx[i] = grad(o.dy[i], o.y[i], o.x[i], n)
 
-    return each_sample(FORWARD, name=kind)(forward), each_sample(BACKWARD, name=kind)(backward)
+    return (
+        each_sample(FORWARD, name=f"{kind}_forward")(forward),
+        each_sample(BACKWARD, name=f"{kind}_backward")(backward),
+    )
 
 
 @njit(fastmath=FAST, error_model="numpy")
@@ -182,14 +245,44 @@ def softmax_backward(o):
             o.dx[i] = o.y[i] * (o.dy[i] - inner)
 
 
-OPERATIONS = {kind: _pair(kind, row) for kind, row in ELEMENTS.items()}
-OPERATIONS["softmax"] = softmax_forward, softmax_backward
+@each_sample(Operands("y x", "size width"))
+def logsoftmax_forward(o):
+    """X less the logarithm of the sum of exp(x), of every vector of `width` numbers."""
+    for at in range(0, o.size, o.width):
+        largest, total = o.x[at], ZERO
+        for i in range(at + 1, at + o.width):
+            largest = max(largest, o.x[i])
+        for i in range(at, at + o.width):
+            total += exponential(o.x[i] - largest)
+        level = largest + logarithm(total)
+        for i in range(at, at + o.width):
+            o.y[i] = o.x[i] - level
 
 
-def _sizes(kind: str, y: Tensor, *, in_place: bool = False) -> dict[str, int]:
-    if kind == "softmax":
+@each_sample(Operands("dx dy y x", "size width"))
+def logsoftmax_backward(o):
+    """Dy - exp(y) * sum of dy."""
+    for at in range(0, o.size, o.width):
+        total = ZERO
+        for i in range(at, at + o.width):
+            total += o.dy[i]
+        for i in range(at, at + o.width):
+            o.dx[i] = o.dy[i] - exponential(o.y[i]) * total
+
+
+OPERATIONS = {kind: _pair(kind, row) for kind, row in ELEMENTS.items()} | {
+    "softmax": (softmax_forward, softmax_backward),
+    "logsoftmax": (logsoftmax_forward, logsoftmax_backward),
+}
+
+
+def _settings(
+    program: ProgramBuilder, kind: str, y: Tensor, numbers: Numbers, *, in_place: bool
+) -> dict[str, Operand]:
+    if kind not in ELEMENTS:
         return {"size": y.size, "width": y.shape[-1]}
-    return {"size": y.size, "in_place": int(in_place)}
+    two = program.constant([*numbers, 0.0, 0.0][:2])
+    return {"size": y.size, "in_place": int(in_place), "numbers": two}
 
 
 def activate(program: ProgramBuilder, kind: str, y: Tensor) -> Address:
@@ -197,23 +290,25 @@ def activate(program: ProgramBuilder, kind: str, y: Tensor) -> Address:
     x = y.address
     if kind in ELEMENTS and ELEMENTS[kind].reads_input:
         y.address = program.buffer(y.size)
-    sizes = _sizes(kind, y, in_place=y.address is x)
-    program.sample(OPERATIONS[kind][0], y=y.address, x=x, **sizes)
+    numbers = ACTIVATIONS[kind].numbers
+    settings = _settings(program, kind, y, numbers, in_place=y.address is x)
+    program.sample(OPERATIONS[kind][0], y=y.address, x=x, **settings)
     return x
 
 
 def deactivate(program: ProgramBuilder, kind: str, y: Tensor, x: Address) -> None:
     """Turn the gradient behind an activation into that before it, in place."""
     if not y.relu_fused:
-        grad, sizes = program.grad_of(y), _sizes(kind, y, in_place=True)
-        program.sample(OPERATIONS[kind][1], dx=grad, dy=grad, y=y.address, x=x, **sizes)
+        grad = program.grad_of(y)
+        settings = _settings(program, kind, y, ACTIVATIONS[kind].numbers, in_place=True)
+        program.sample(OPERATIONS[kind][1], dx=grad, dy=grad, y=y.address, x=x, **settings)
 
 
 def lower_activation(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
-    kind = cast(Activation, step.layer).kind
-    y, sizes = program.tensor(step, x), _sizes(kind, x)
-    forward, back = OPERATIONS[kind]
-    program.sample(forward, y=y.address, x=x.address, **sizes)
+    layer, y = cast(Activation, step.layer), program.tensor(step, x)
+    settings = _settings(program, layer.kind, x, layer.numbers, in_place=False)
+    forward, back = OPERATIONS[layer.kind]
+    program.sample(forward, y=y.address, x=x.address, **settings)
     yield y
     dy = program.grad_of(y)
 
@@ -221,13 +316,15 @@ def lower_activation(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator
         if y.relu_fused:
             program.copy(dx, dy, x.size)
         else:
-            program.sample(back, dx=dx, dy=dy, y=y.address, x=x.address, **sizes)
+            program.sample(back, dx=dx, dy=dy, y=y.address, x=x.address, **settings)
 
     program.accumulate_grad(x, write)
 
 
-def apply(kind: str | None, x: Array) -> tuple[Array, Callable[[Array], Array]]:
-    """Return the activation of `x`, and dY -> dX.
+def apply(
+    kind: str | None, x: Array, numbers: Numbers | None = None
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Return the activation of `x`, and dY -> dX; with its usual numbers unless others are given.
 
     >>> y, backward = apply("relu", np.array([-1.0, 2.0]))
     >>> y, backward(np.array([5.0, 5.0]))
@@ -235,19 +332,24 @@ def apply(kind: str | None, x: Array) -> tuple[Array, Callable[[Array], Array]]:
     """
     if kind is None:
         return x, lambda dy: dy
-    if kind == "softmax":
+    if kind not in ELEMENTS:
         raised = np.exp(x - x.max(axis=-1, keepdims=True))
-        y = raised / raised.sum(axis=-1, keepdims=True)
-        return y, lambda dy: y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+        total = raised.sum(axis=-1, keepdims=True)
+        share = raised / total
+        if kind == "softmax":
+            return share, lambda dy: share * (dy - (dy * share).sum(axis=-1, keepdims=True))
+        log = x - x.max(axis=-1, keepdims=True) - np.log(total)
+        return log, lambda dy: dy - share * dy.sum(axis=-1, keepdims=True)
     row = ELEMENTS[kind]
-    y = row.numpy(x).astype(x.dtype)
-    return y, lambda dy: (dy * row.slope(x, y)).astype(x.dtype)
+    n = ACTIVATIONS[kind].numbers if numbers is None else numbers
+    y = row.numpy(x, n).astype(x.dtype)
+    return y, lambda dy: (dy * row.slope(x, y, n)).astype(x.dtype)
 
 
 def activation(
     layer: Activation, weights: Weights, x: Array, context: Context
 ) -> tuple[Array, Backward]:
-    y, inner = apply(layer.kind, x)
+    y, inner = apply(layer.kind, x, layer.numbers)
     return y, lambda dy: (inner(dy), {})
 
 

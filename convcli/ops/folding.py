@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from convcli.layers.activation import Activation
+from convcli.layers.activation import ACTIVATIONS, Activation
 from convcli.layers.conv import TransposedConv
 from convcli.layers.norm import BatchNorm
 from convcli.net.trace import Step, Trace
@@ -101,6 +101,7 @@ def _takes_norm(last: Step, step: Step) -> bool:
 def _takes_activation(last: Step, step: Step) -> bool:
     return (
         isinstance(step.layer, Activation)
+        and step.layer.numbers == ACTIVATIONS[step.layer.kind].numbers
         and last.activation is None
         and last.op not in VIEWS
         and not isinstance(last.layer, Activation)

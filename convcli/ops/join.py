@@ -1,15 +1,17 @@
-"""The ends of blocks: the sum, the stack and the product of branches."""
+"""The ends of blocks: the sum, the stack and the product of branches; a factor for each channel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 
 from convcli.engine.calls import Operands, each_sample
+from convcli.layers.activation import LayerScale
 from convcli.net.trace import Step
 from convcli.ops.program import Address, Map, ProgramBuilder, Tensor
-from convcli.ops.rule import Array, JoinBackward, Kind
+from convcli.ops.rule import Array, Backward, Context, JoinBackward, Kind, Weights, cells
 
 ZERO, LOWEST = np.float32(0.0), np.float32(-np.inf)
 
@@ -66,17 +68,29 @@ def lower_concat(program: ProgramBuilder, step: Step, *branches: Tensor) -> Iter
 
 
 def multiply(branches: tuple[Array, ...]) -> tuple[Array, JoinBackward]:
-    """The input times its gate, which is broadcast over missing or single axes."""
-    data, gate = branches
-    missing = data.ndim - gate.ndim
-    wide = gate.reshape(len(gate), *(1,) * missing, *gate.shape[1:])
+    """The input times its gates, which are broadcast over missing or single axes."""
+    first, *gates = branches
+    wide = [g.reshape(len(g), *(1,) * (first.ndim - g.ndim), *g.shape[1:]) for g in gates]
+    factors = [first, *wide]
 
     def backward(dy: Array) -> tuple[Array, ...]:
-        axes = tuple(a for a in range(1, dy.ndim) if wide.shape[a] == 1 < dy.shape[a])
-        dgate = (dy * data).sum(axis=axes, keepdims=True).reshape(gate.shape)
-        return dy * wide, dgate
+        grads = []
+        for place, (branch, factor) in enumerate(zip(branches, factors, strict=True)):
+            others = factors[:place] + factors[place + 1 :]
+            whole = dy * prod(others[1:], start=others[0])
+            axes = tuple(a for a in range(1, dy.ndim) if factor.shape[a] == 1 < dy.shape[a])
+            grads.append(whole.sum(axis=axes, keepdims=True).reshape(branch.shape))
+        return tuple(grads)
 
-    return data * wide, backward
+    return prod(wide[1:], start=first * wide[0]), backward
+
+
+def layer_scale(
+    layer: LayerScale, weights: Weights, x: Array, context: Context
+) -> tuple[Array, Backward]:
+    """Each channel times its factor."""
+    scale = weights["scale"]
+    return x * scale, lambda dy: (dy * scale, {"scale": cells(x * dy).sum(axis=0)})
 
 
 MULTIPLY = Operands("y x gate", "depth height width channels gate_d gate_h gate_w")
@@ -111,20 +125,30 @@ def gate_grad(o):
                 at += o.channels
 
 
-def lower_multiply(
-    program: ProgramBuilder, step: Step, x: Tensor, gate: Tensor
-) -> Iterator[Tensor]:
-    y, cells = program.tensor(step, x, gate), Map.whole(x.address, x.shape)
-    missing = len(x.shape) - len(gate.shape)
-    narrow = Map.whole(gate.address, (1,) * missing + gate.shape)
+def _product(
+    program: ProgramBuilder, y: Address, x: Tensor, gate: Address, shape: tuple[int, ...]
+) -> dict[str, int]:
+    """Write x times a gate of this shape; return the sizes of the operations."""
+    whole = Map.whole(x.address, x.shape)
+    narrow = Map.whole(gate, (1,) * (len(x.shape) - len(shape)) + shape)
     sizes = {
-        "depth": cells.depth, "height": cells.height, "width": cells.width,
-        "channels": cells.channels,
+        "depth": whole.depth, "height": whole.height, "width": whole.width,
+        "channels": whole.channels,
         "gate_d": narrow.plane * (narrow.depth > 1), "gate_h": narrow.line * (narrow.height > 1),
         "gate_w": narrow.channels * (narrow.width > 1),
     }  # fmt: skip
-    program.sample(gate_forward, y=y.address, x=x.address, gate=gate.address, **sizes)
-    yield y
+    program.sample(gate_forward, y=y, x=x.address, gate=gate, **sizes)
+    return sizes
+
+
+def lower_multiply(
+    program: ProgramBuilder, step: Step, x: Tensor, gate: Tensor, *others: Tensor
+) -> Iterator[Tensor]:
+    y = program.tensor(step, x, gate)
+    sizes = _product(program, y.address, x, gate.address, gate.shape)
+    rest = lower_multiply(program, step, y, *others) if others else iter([y])
+    yield next(rest)
+    next(rest, None)
     dy = program.grad_of(y)
 
     def write_dx(dx: Address) -> None:
@@ -138,8 +162,23 @@ def lower_multiply(
     program.accumulate_grad(gate, write_dgate)
 
 
+def lower_layer_scale(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
+    y, scale = program.tensor(step, x), program.weight(step, "scale")
+    sizes = _product(program, y.address, x, scale, x.shape[-1:])
+    yield y
+    dy = program.grad_of(y)
+    if program.learns(step):
+        gradient = program.weight_grad(step, "scale")
+        program.sample(gate_grad, y=dy, x=x.address, gate=gradient, **sizes)
+    program.accumulate_grad(
+        x, lambda dx: program.sample(gate_forward, y=dx, x=dy, gate=scale, **sizes)
+    )
+
+
 KINDS = {
     "add": Kind(add, lower_add),
     "concat": Kind(concat, lower_concat),
     "scale": Kind(multiply, lower_multiply),
+    "mul": Kind(multiply, lower_multiply),
+    "layerscale": Kind(layer_scale, lower_layer_scale),
 }

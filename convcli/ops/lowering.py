@@ -22,8 +22,6 @@ from convcli.engine.calls import (
     words_at,
 )  # fmt: skip
 from convcli.errors import InputError
-from convcli.layers import LSTM, Activation, MaxPool, Upsample
-from convcli.layers.activation import ACTIVATIONS
 from convcli.net.trace import Step, Trace
 from convcli.net.words import layer_text
 from convcli.ops import activation, conv, dense, join, norm, pool, rearrange, recurrent
@@ -48,7 +46,7 @@ def kind_of(step: Step) -> Kind:
         InputError: a layer that exists on paper only.
     """
     kind = KINDS.get(step.layer.op)
-    if kind is None or _has_no_numbers(step):
+    if kind is None:
         raise InputError(
             f"layer {step.index} {step.name}: `{layer_text(step.layer)}` can be calculated with "
             f"`shape`, but not run or trained. Leave it out or replace it; "
@@ -69,20 +67,6 @@ def check_one_output(trace: Trace) -> None:
             f"{trace.network.name} has {len(trace.outputs)} outputs ({names}), and one is run or "
             f"trained. Leave out the layers that lead to the others."
         )
-
-
-def _has_no_numbers(step: Step) -> bool:
-    """Return whether a layer of a known kind is set in a way that exists on paper only."""
-    match step.layer:
-        case MaxPool(dilation=dilation):
-            return max(dilation) > 1
-        case Upsample(factor=factor):
-            return not factor or any(part != int(part) for part in factor)
-        case LSTM(bidirectional=True):
-            return True
-        case Activation(kind=kind, numbers=numbers):
-            return kind not in activation.OPERATIONS or numbers != ACTIVATIONS[kind].numbers
-    return step.activation is not None and step.activation not in activation.OPERATIONS
 
 
 @each_sample(Operands("to factor", "size"))

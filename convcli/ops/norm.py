@@ -18,8 +18,8 @@ from convcli.layers.norm import (
     BatchNorm,
     GroupNorm,
     InstanceNorm,
-    LayerNorm,
     LocalResponseNorm,
+    RMSNorm,
     SampleNorm,
 )
 from convcli.net.trace import Step
@@ -58,44 +58,42 @@ def batch_norm(
     return _scaled(weights, normal, inner)
 
 
-def layer_norm(
-    layer: LayerNorm, weights: Weights, x: Array, context: Context
+def sample_norm(
+    layer: SampleNorm, weights: Weights, x: Array, context: Context
 ) -> tuple[Array, Backward]:
-    """Normalize the channels of each cell (Ba et al. 2016)."""
-    normal, inner = _normalized(x, (x.ndim - 1,), layer.eps)
-    return _scaled(weights, normal, inner)
+    """Normalize the channels of each cell, or all cells of each group of channels.
+
+    Ba et al. 2016, Wu and He 2018, Ulyanov et al. 2016; without the mean Zhang and Sennrich 2019.
+    """
+    groups = _groups(layer, x.shape[-1])
+    parts = x if groups is None else x.reshape(*x.shape[:-1], groups, -1)
+    axes = () if groups is None else spatial_axes(x)
+    centered = not isinstance(layer, RMSNorm)
+    normal, inner = _normalized(parts, (*axes, parts.ndim - 1), layer.eps, centered=centered)
+
+    def whole(dn: Array) -> Array:
+        return inner(dn.reshape(parts.shape)).reshape(x.shape)
+
+    return _scaled(weights, normal.reshape(x.shape), whole)
 
 
-def group_norm(
-    layer: GroupNorm, weights: Weights, x: Array, context: Context
-) -> tuple[Array, Backward]:
-    """Normalize all cells of each group of channels (Wu and He 2018)."""
-    grouped = x.reshape(*x.shape[:-1], layer.groups, -1)
-    axes = (*spatial_axes(x), grouped.ndim - 1)
-    normal, inner = _normalized(grouped, axes, layer.eps)
-
-    def ungrouped(dn: Array) -> Array:
-        return inner(dn.reshape(grouped.shape)).reshape(x.shape)
-
-    return _scaled(weights, normal.reshape(x.shape), ungrouped)
+def _groups(layer: SampleNorm, channels: int) -> int | None:
+    """Return how many groups of channels are normalized apart; None: each cell by itself."""
+    if isinstance(layer, GroupNorm):
+        return layer.groups
+    return channels if isinstance(layer, InstanceNorm) else None
 
 
-def instance_norm(
-    layer: InstanceNorm, weights: Weights, x: Array, context: Context
-) -> tuple[Array, Backward]:
-    """Normalize all cells of each channel (Ulyanov et al. 2016)."""
-    normal, inner = _normalized(x, spatial_axes(x), layer.eps)
-    return _scaled(weights, normal, inner)
-
-
-def _normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Inner]:
-    """Return (x - mean) / sqrt(variance + eps), and dN -> dX."""
-    mean = x.mean(axis=axes, keepdims=True)
-    root = np.sqrt(x.var(axis=axes, keepdims=True) + eps)
-    normal = (x - mean) / root
+def _normalized(
+    x: Array, axes: tuple[int, ...], eps: float, *, centered: bool = True
+) -> tuple[Array, Inner]:
+    """Return (x - mean) / sqrt(mean square + eps), and dN -> dX."""
+    distance = x - x.mean(axis=axes, keepdims=True) if centered else x
+    root = np.sqrt((distance * distance).mean(axis=axes, keepdims=True) + eps)
+    normal = distance / root
 
     def backward(dn: Array) -> Array:
-        level = dn.mean(axis=axes, keepdims=True)
+        level = dn.mean(axis=axes, keepdims=True) if centered else 0
         slope = (dn * normal).mean(axis=axes, keepdims=True)
         dx: Array = (dn - level - normal * slope) / root
         return dx
@@ -108,12 +106,10 @@ def _scaled(weights: Weights, normal: Array, inner: Inner) -> tuple[Array, Backw
 
     def backward(dy: Array) -> tuple[Array, Weights]:
         axes = tuple(range(dy.ndim - 1))
-        grads = {"shift": dy.sum(axis=axes)}
-        if "scale" in weights:
-            grads["scale"] = (dy * normal).sum(axis=axes)
-        return inner(dy * scale), grads
+        grads = {"scale": (dy * normal).sum(axis=axes), "shift": dy.sum(axis=axes)}
+        return inner(dy * scale), {name: grads[name] for name in weights}
 
-    return normal * scale + weights["shift"], backward
+    return normal * scale + weights.get("shift", 0), backward
 
 
 @each_sample(Operands("x shard sums", "cells channels"))
@@ -294,9 +290,10 @@ def lower_batch_norm(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator
     program.accumulate_grad(x, write)
 
 
-PARTS = "parts part runs run numbers part_channels"
+PARTS = "parts part runs run numbers part_channels centered"
 """A sample's parts: cells of a layer norm, or groups of channels. How many, and numbers from part
-to part; runs of a part, numbers from run to run and in a run; channels from part to part."""
+to part; runs of a part, numbers from run to run and in a run; channels from part to part. Not
+`centered` is the root mean square alone, without a mean and a shift."""
 NORM = Operands("y x statistics scale shift eps", PARTS)
 NORM_BACK = Operands("dx dy x statistics scale dscale dshift", f"{PARTS} learns")
 
@@ -312,7 +309,7 @@ def norm_forward(o):
             at = part * o.part + run * o.run
             for i in range(o.numbers):
                 total += o.x[at + i]
-        mean = total / size
+        mean = total / size if o.centered else ZERO
         squares = ZERO
         for run in range(o.runs):
             at = part * o.part + run * o.run
@@ -342,14 +339,15 @@ def norm_backward(o):
                 here = o.dy[at + i] * o.scale[channel + i]
                 level += here
                 slope += here * (o.x[at + i] - mean) * inverse
-        level, slope = level * share, slope * share
+        level, slope = level * share if o.centered else ZERO, slope * share
         for run in range(o.runs):
             at = part * o.part + run * o.run
             for i in range(o.numbers):
                 normal = (o.x[at + i] - mean) * inverse
                 if o.learns:
                     o.dscale[channel + i] += o.dy[at + i] * normal
-                    o.dshift[channel + i] += o.dy[at + i]
+                    if o.centered:
+                        o.dshift[channel + i] += o.dy[at + i]
                 here = o.dy[at + i] * o.scale[channel + i]
                 o.dx[at + i] = (here - level - normal * slope) * inverse
 
@@ -358,24 +356,24 @@ def lower_sample_norm(program: ProgramBuilder, step: Step, x: Tensor) -> Iterato
     """Layer, group and instance norm: each sample by itself."""
     layer = cast(SampleNorm, step.layer)
     y, channels = program.tensor(step, x), x.shape[-1]
-    cells = x.size // channels
-    if isinstance(layer, GroupNorm | InstanceNorm):
-        groups = layer.groups if isinstance(layer, GroupNorm) else channels
-        width = channels // groups
+    cells, groups, centered = x.size // channels, _groups(layer, channels), "shift" in step.weights
+    width = channels // (groups or 1)
+    numbers = (cells, channels, 1, channels, channels, 0)
+    if groups is not None:
         numbers = (groups, width, cells, channels, width, width)
-    else:
-        numbers = (cells, channels, 1, channels, channels, 0)
-    parts = dict(zip(PARTS.split(), numbers, strict=True))
+    parts = dict(zip(PARTS.split(), (*numbers, int(centered)), strict=True))
     statistics = program.buffer(2 * parts["parts"])
     eps = program.constant([layer.eps])
-    scale, shift = program.weight(step, "scale"), program.weight(step, "shift")
+    scale = program.weight(step, "scale")
+    shift = program.weight(step, "shift") if centered else program.zeros(channels)
     program.sample(
         norm_forward, y=y.address, x=x.address, statistics=statistics, scale=scale, shift=shift,
         eps=eps, **parts,
     )  # fmt: skip
     yield y
     dy = program.grad_of(y)
-    dscale, dshift = program.weight_grad(step, "scale"), program.weight_grad(step, "shift")
+    dscale = program.weight_grad(step, "scale")
+    dshift = program.weight_grad(step, "shift") if centered else dscale
 
     def write(dx: Address) -> None:
         program.sample(
@@ -463,8 +461,9 @@ def lower_local_response_norm(program: ProgramBuilder, step: Step, x: Tensor) ->
 
 KINDS = {
     "bn": Kind(batch_norm, lower_batch_norm),
-    "ln": Kind(layer_norm, lower_sample_norm),
-    "gn": Kind(group_norm, lower_sample_norm),
-    "instancenorm": Kind(instance_norm, lower_sample_norm),
+    "ln": Kind(sample_norm, lower_sample_norm),
+    "gn": Kind(sample_norm, lower_sample_norm),
+    "instancenorm": Kind(sample_norm, lower_sample_norm),
+    "rmsnorm": Kind(sample_norm, lower_sample_norm),
     "lrn": Kind(local_response_norm, lower_local_response_norm),
 }

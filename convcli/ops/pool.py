@@ -29,13 +29,13 @@ from convcli.engine.llvm import (
 )  # fmt: skip
 from convcli.geometry import adaptive_window
 from convcli.layers.base import Layer, Shape
-from convcli.layers.pool import AdaptiveAveragePool, AveragePool, Pool
+from convcli.layers.pool import AdaptivePool, AveragePool, Pool
 from convcli.net.trace import Step
 from convcli.ops.program import Address, MaxPooled, Operand, ProgramBuilder, Tensor, Three
 from convcli.ops.rule import Array, Backward, Context, Kind, Weights
 
-Span = tuple[int, int, int]
-"""First input cell, end, and the number of cells it counts for in a mean."""
+Span = tuple[range, int]
+"""The input cells of a window, and the number of cells that it counts for in a mean."""
 
 
 def spans(layer: Layer, input_shape: Shape) -> list[list[Span]]:
@@ -43,17 +43,15 @@ def spans(layer: Layer, input_shape: Shape) -> list[list[Span]]:
 
     >>> from convcli.layers.pool import MaxPool
     >>> spans(MaxPool((3,), (2,), ((1, 1),)), (5, 1))
-    [[(0, 2, 2), (1, 4, 3), (3, 5, 2)]]
+    [[(range(0, 2), 2), (range(1, 4), 3), (range(3, 5), 2)]]
     """
     sizes = input_shape[:-1]
-    if isinstance(layer, AdaptiveAveragePool):
-        windows = [
-            [adaptive_window(size, count, cell) for cell in range(count)]
-            for size, count in zip(sizes, layer.size, strict=True)
-        ]
-        return [[(w.start, w.stop, len(w)) for w in axis] for axis in windows]
+    if isinstance(layer, AdaptivePool):
+        pairs = zip(sizes, layer.size, strict=True)
+        windows = [[adaptive_window(size, count, c) for c in range(count)] for size, count in pairs]
+        return [[(window, len(window)) for window in axis] for axis in windows]
     if not isinstance(layer, Pool):
-        return [[(0, size, size)] for size in sizes]
+        return [[(range(size), size)] for size in sizes]
     counted = isinstance(layer, AveragePool) and layer.count_padding
     found = []
     counts = layer.output_shape(input_shape)
@@ -61,9 +59,11 @@ def spans(layer: Layer, input_shape: Shape) -> list[list[Span]]:
         axis = []
         for cell in range(count):
             start = cell * window.stride - window.before
-            stop = min(start + window.kernel, size + window.after)
-            first, end = max(start, 0), min(stop, size)
-            axis.append((first, end, stop - start if counted else end - first))
+            extent = (window.kernel - 1) * window.dilation + 1
+            stop = min(start + extent, size + window.after)
+            first = start if start >= 0 else start % window.dilation
+            inside = range(first, min(stop, size), window.dilation)
+            axis.append((inside, stop - start if counted else len(inside)))
         found.append(axis)
     return found
 
@@ -79,9 +79,9 @@ def _pooled(
     backs = []
     for cell in np.ndindex(y.shape[1:-1]):
         chosen = [axis[at] for axis, at in zip(axes, cell, strict=True)]
-        view = (slice(None), *(slice(first, end) for first, end, _ in chosen))
+        view = (slice(None), *(slice(r.start, r.stop, r.step) for r, _ in chosen))
         window = x[view].reshape(len(x), -1, x.shape[-1])
-        y[:, *cell], give = take(window, prod(count for _, _, count in chosen))
+        y[:, *cell], give = take(window, prod(count for _, count in chosen))
         backs.append((cell, view, give))
 
     def backward(dy: Array) -> tuple[Array, Weights]:
@@ -126,12 +126,16 @@ WIDEST = 255
 
 Windows of more than WIDEST cells keep their choice as float32: choice pitch 0."""
 
+TAKES_MAX = {"maxpool", "gmp", "adaptmax"}
+
 POOL = Operands(
-    "x y choice", "channels pitch plane line depth height width relu_fused disjoint spans"
+    "x y choice",
+    "channels pitch plane line next depth height width relu_fused disjoint spans",
 )
 """Of all pools; x and y are gradients on the way back. depth, height and width count output cells,
-`disjoint` windows write each cell of x once; behind `spans` stands a `Span` for every output cell
-of each axis."""
+plane, line and next are numbers of x from tap to tap, `disjoint` windows write each cell of x once.
+Behind `spans` stand three for every output cell of each axis: where in x its window begins, taps,
+and the cells that it counts for."""
 NO_CHOICE, LOWEST = np.float32(0.0), np.float32(-np.inf)
 
 
@@ -159,15 +163,15 @@ def max_forward(o, d, h, w, cell, c):
     row, rest = o.row, o.channels - c
     best, chosen = splat(LOWEST), splat(NO_CHOICE)
     tap = np.float32(0.0)
-    for i in range(row[d], row[d + 1]):
-        for j in range(row[h], row[h + 1]):
-            at = i * o.plane + j * o.line + row[w] * o.channels + c
-            for _ in range(row[w + 1] - row[w]):
+    for i in range(row[d + 1]):
+        for j in range(row[h + 1]):
+            at = row[d] + i * o.plane + row[h] + j * o.line + row[w] + c
+            for _ in range(row[w + 1]):
                 value = load(advance(o.x, at), rest)
                 chosen = where_greater(value, best, splat(tap), chosen)
                 best = where_greater(value, best, value, best)
                 tap += np.float32(1.0)
-                at += o.channels
+                at += o.next
     if o.relu_fused:
         none = splat(np.float32(CUT_OFF if o.pitch else -1))
         chosen = where_greater(best, splat(np.float32(0.0)), chosen, none)
@@ -188,17 +192,17 @@ def max_backward(o, d, h, w, cell, c):
     else:
         chosen = load(advance(o.choice, cell * o.channels + c), rest)
     tap = np.float32(0.0)
-    for i in range(row[d], row[d + 1]):
-        for j in range(row[h], row[h + 1]):
-            at = i * o.plane + j * o.line + row[w] * o.channels + c
-            for _ in range(row[w + 1] - row[w]):
+    for i in range(row[d + 1]):
+        for j in range(row[h + 1]):
+            at = row[d] + i * o.plane + row[h] + j * o.line + row[w] + c
+            for _ in range(row[w + 1]):
                 place = advance(o.x, at)
                 part = where_equal(chosen, splat(tap), slope, splat(np.float32(0.0)))
                 if not o.disjoint:
                     part = add(part, load(place, rest))
                 store(place, part, rest)
                 tap += np.float32(1.0)
-                at += o.channels
+                at += o.next
 
 
 @_each_window
@@ -206,12 +210,12 @@ def avg_forward(o, d, h, w, cell, c):
     """Write the mean of a window."""
     row, rest = o.row, o.channels - c
     total = splat(np.float32(0.0))
-    for i in range(row[d], row[d + 1]):
-        for j in range(row[h], row[h + 1]):
-            at = i * o.plane + j * o.line + row[w] * o.channels + c
-            for _ in range(row[w + 1] - row[w]):
+    for i in range(row[d + 1]):
+        for j in range(row[h + 1]):
+            at = row[d] + i * o.plane + row[h] + j * o.line + row[w] + c
+            for _ in range(row[w + 1]):
                 total = add(total, load(advance(o.x, at), rest))
-                at += o.channels
+                at += o.next
     share = splat(np.float32(1.0 / (row[d + 2] * row[h + 2] * row[w + 2])))
     store(advance(o.y, cell * o.channels + c), times(total, share), rest)
 
@@ -222,16 +226,16 @@ def avg_backward(o, d, h, w, cell, c):
     row, rest = o.row, o.channels - c
     share = splat(np.float32(1.0 / (row[d + 2] * row[h + 2] * row[w + 2])))
     slope = load(advance(o.y, cell * o.channels + c), rest)
-    for i in range(row[d], row[d + 1]):
-        for j in range(row[h], row[h + 1]):
-            at = i * o.plane + j * o.line + row[w] * o.channels + c
-            for _ in range(row[w + 1] - row[w]):
+    for i in range(row[d + 1]):
+        for j in range(row[h + 1]):
+            at = row[d] + i * o.plane + row[h] + j * o.line + row[w] + c
+            for _ in range(row[w + 1]):
                 place = advance(o.x, at)
                 if o.disjoint:
                     store(place, times(slope, share), rest)
                 else:
                     store(place, fused(slope, share, load(place, rest)), rest)
-                at += o.channels
+                at += o.next
 
 
 @each_sample(POOL)
@@ -273,10 +277,10 @@ def lower_pool(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tenso
     """Max, average, global and adaptive pooling."""
     y, source = program.tensor(step, x), x.map
     axes = spans(step.layer, step.input_shapes[0])
-    axes = [[(0, 1, 1)]] * (3 - len(axes)) + axes
-    takes_max, flat = step.op in {"maxpool", "gmp"}, len(axes[0]) == 1
+    axes = [[(range(1), 1)]] * (3 - len(axes)) + axes
+    takes_max, flat = step.op in TAKES_MAX, len(axes[0]) == 1
     cells, channels = prod(map(len, axes)), source.channels
-    narrow = prod(max(end - first for first, end, _ in axis) for axis in axes) < WIDEST
+    narrow = prod(max(len(window) for window, _ in axis) for axis in axes) < WIDEST
     pitch = -(-channels // 16) * 16 if narrow else 0
     choices = -(-cells * (pitch + 16) // 4) if pitch else cells * channels
     choice = program.buffer(choices if takes_max else 1)
@@ -284,14 +288,21 @@ def lower_pool(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tenso
     x.relu_fused = x.relu_fused or relu_fused
     disjoint = _are_disjoint(axes, source.extent)
     forward, back = (max_forward, max_backward) if takes_max else (avg_forward, avg_backward)
-    widths = [{end - first for first, end, _ in axis} for axis in axes[1:]]
+    widths = [{len(window) for window, _ in axis} for axis in axes[1:]]
     if takes_max and disjoint and flat and widths == [{2}, {2}]:
         forward, back = max_forward_2x2, max_backward_2x2
+    jumps = (source.plane, source.line, source.channels)
+    plane, line, across = (jump * axis[0][0].step for jump, axis in zip(jumps, axes, strict=True))
     windows: dict[str, Operand] = {
-        "choice": choice, "channels": channels, "pitch": pitch, "plane": source.plane,
-        "line": source.line, "depth": len(axes[0]), "height": len(axes[1]), "width": len(axes[2]),
+        "choice": choice, "channels": channels, "pitch": pitch, "plane": plane, "line": line,
+        "next": across, "depth": len(axes[0]), "height": len(axes[1]), "width": len(axes[2]),
         "disjoint": int(disjoint),
-        "spans": tuple(number for axis in axes for span in axis for number in span),
+        "spans": tuple(
+            number
+            for jump, axis in zip(jumps, axes, strict=True)
+            for window, count in axis
+            for number in (window.start * jump, len(window), count)
+        ),
     }  # fmt: skip
     program.sample(forward, x=source.address, y=y.address, relu_fused=int(relu_fused), **windows)
     even = disjoint and flat and all(len(sizes) == 1 for sizes in widths)
@@ -312,11 +323,10 @@ def lower_pool(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tenso
 
 def _are_disjoint(axes: list[list[Span]], extents: Three) -> bool:
     """Tell whether the windows cover every cell of the used map exactly once."""
-    for axis, extent in zip(axes, extents, strict=True):
-        ends = [0, *(end for _, end, _ in axis)]
-        if [first for first, _, _ in axis] != ends[:-1] or ends[-1] != extent:
-            return False
-    return True
+    return all(
+        [cell for window, _ in axis for cell in window] == list(range(extent))
+        for axis, extent in zip(axes, extents, strict=True)
+    )
 
 
 def _takes_over_relu(program: ProgramBuilder, step: Step) -> bool:
@@ -335,4 +345,5 @@ KINDS = {
     "avgpool": Kind(avg_pool, lower_pool),
     "gap": Kind(avg_pool, lower_pool),
     "adaptavg": Kind(avg_pool, lower_pool),
+    "adaptmax": Kind(max_pool, lower_pool),
 }

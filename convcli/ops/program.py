@@ -451,7 +451,10 @@ class ProgramBuilder(Program):
         if any(axis.before or axis.after for axis in axes):
             return None
         sizes = zip(axes, step.output_shape, reader.output_shape, strict=False)
-        read = (min(size, (count - 1) * axis.stride + axis.kernel) for axis, size, count in sizes)
+        read = (
+            min(size, (count - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1)
+            for axis, size, count in sizes
+        )
         return three(tuple(read), 1)
 
     def only_reader(self, step: Step) -> Step | None:

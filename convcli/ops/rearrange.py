@@ -10,13 +10,16 @@ import numpy as np
 
 from convcli.engine.calls import Operands, each_sample
 from convcli.engine.llvm import LANES, advance, fused, load, splat, store
+from convcli.geometry import Enlarge
 from convcli.layers.base import Layer
 from convcli.layers.rearrange import (
     ChannelShuffle,
     Crop,
     Pad,
+    Permute,
     PixelShuffle,
     PixelUnshuffle,
+    Slice,
     Upsample,
 )
 from convcli.net.trace import Step
@@ -53,6 +56,8 @@ def _dealt(layer: Layer, shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
     match layer:
         case ChannelShuffle(groups=groups):
             return [*spatial, groups, channels // groups], [*axes, rank + 1, rank]
+        case Permute():
+            return list(shape), list(layer.order)
         case PixelShuffle(factor=factor):  # channels c, row, column: PyTorch's order
             split = [*spatial, channels // factor**rank, *(factor for _ in axes)]
             return split, [*(part for axis in axes for part in (axis, rank + 1 + axis)), rank]
@@ -75,35 +80,51 @@ def deal(layer: Layer, weights: Weights, x: Array, context: Context) -> tuple[Ar
     return y.reshape(-1, *layer.output_shape(x.shape[1:])), backward
 
 
-def weights_of_axis(size: int, factor: int, *, linear: bool) -> Array:
-    """Return the matrix (size * factor, size) that enlarges one axis.
+def slice_channels(
+    layer: Slice, weights: Weights, x: Array, context: Context
+) -> tuple[Array, Backward]:
+    """Some of the channels."""
+    start, stop = layer.channels
+
+    def backward(dy: Array) -> tuple[Array, Weights]:
+        dx = np.zeros_like(x)
+        dx[..., start:stop] = dy
+        return dx, {}
+
+    return x[..., start:stop], backward
+
+
+def weights_of_axis(size: int, count: int, axis: Enlarge) -> Array:
+    """Return the matrix (count, size) that enlarges one axis.
 
     Nearest cell, or linear between cell centers (PyTorch's `align_corners=False`).
 
-    >>> weights_of_axis(2, 2, linear=True)
+    >>> weights_of_axis(2, 4, Enlarge(2, linear=True))
     array([[1.  , 0.  ], [0.75, 0.25], [0.25, 0.75], [0.  , 1.  ]])
     """
-    matrix = np.zeros((size * factor, size))
-    for cell in range(size * factor):
-        if not linear:
-            matrix[cell, cell // factor] = 1
+    matrix = np.zeros((count, size))
+    for cell in range(count):
+        if not axis.linear:
+            matrix[cell, cell * axis.over // axis.factor] = 1
             continue
-        place = min(max((cell + 0.5) / factor - 0.5, 0), size - 1)
+        place = min(max((cell + 0.5) * axis.over / axis.factor - 0.5, 0), size - 1)
         left = int(place)
         matrix[cell, left] += 1 - (place - left)
         matrix[cell, min(left + 1, size - 1)] += place - left
     return matrix
 
 
+def _enlargements(layer: Upsample, shape: tuple[int, ...]) -> tuple[Enlarge, ...]:
+    return cast(tuple[Enlarge, ...], layer.reads(shape))
+
+
 def upsample(
     layer: Upsample, weights: Weights, x: Array, context: Context
 ) -> tuple[Array, Backward]:
     """Enlarge each axis by its matrix; the gradient goes back through the transposed ones."""
-    axes = spatial_axes(x)
-    matrices = [
-        weights_of_axis(x.shape[axis], factor, linear=layer.bilinear).astype(x.dtype)
-        for axis, factor in zip(axes, map(int, layer.factor), strict=True)
-    ]
+    axes, shape = spatial_axes(x), x.shape[1:]
+    sizes = zip(shape, layer.output_shape(shape), _enlargements(layer, shape), strict=False)
+    matrices = [weights_of_axis(*each).astype(x.dtype) for each in sizes]
 
     def through(array: Array, transposed: bool) -> Array:
         for axis, matrix in zip(axes, matrices, strict=True):
@@ -136,6 +157,21 @@ def lower_crop(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tenso
     def write(dx: Address) -> None:
         program.clear(dx, x.size)
         program.copy_map(Map.whole(dx, x.shape).inside(before, out.extent), dy)
+
+    program.accumulate_grad(x, write)
+
+
+def lower_slice(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
+    y, start = program.tensor(step, x), cast(Slice, step.layer).channels[0]
+    wide, kept = x.shape[-1], y.shape[-1]
+    cells = x.size // wide
+    program.copy(y.address, x.address.after(start), kept, (cells, kept, wide))
+    yield y
+    dy = program.grad_of(y)
+
+    def write(dx: Address) -> None:
+        program.clear(dx, x.size)
+        program.copy(dx.after(start), dy, kept, (cells, wide, kept))
 
     program.accumulate_grad(x, write)
 
@@ -205,8 +241,9 @@ def lower_upsample(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[T
     source, out = x.map, y.map
     neighbors: list[int] = []
     shares: list[float] = []
-    for size, factor in zip(source.extent, three(tuple(map(int, layer.factor)), 1), strict=True):
-        for weights in weights_of_axis(size, factor, linear=layer.bilinear):
+    reads = (Enlarge(1),) * (4 - len(x.shape)) + _enlargements(layer, x.shape)
+    for size, count, axis in zip(source.extent, out.extent, reads, strict=True):
+        for weights in weights_of_axis(size, count, axis):
             near = np.flatnonzero(weights)
             neighbors += [int(near[0]), int(near[-1])]
             shares += [float(weights[near[0]]), float(weights[near[-1]]) * (len(near) > 1)]
@@ -238,5 +275,7 @@ KINDS = {
     "shuffle": Kind(deal, lower_deal),
     "pixelshuffle": Kind(deal, lower_deal),
     "pixelunshuffle": Kind(deal, lower_deal),
+    "permute": Kind(deal, lower_deal),
+    "slice": Kind(slice_channels, lower_slice),
     "upsample": Kind(upsample, lower_upsample),
 }

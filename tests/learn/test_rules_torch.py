@@ -51,6 +51,42 @@ def lstm(x, w):
     return torch.func.functional_call(cell, dict(zip(names, arrays, strict=True)), (x,))[0]
 
 
+def recurrent(kind, **settings):
+    """PyTorch's layer with our arrays; its first bias is ours, its second ours or zeros."""
+
+    def run(x, w):
+        units = w["recurrent"].shape[0]
+        layer = kind(x.shape[-1], units, batch_first=True, **settings).double()
+        found = {}
+        for ours, theirs in (("", ""), ("reverse_", "_reverse")):
+            if f"{ours}kernel" not in w:
+                continue
+            found |= {
+                f"weight_ih_l0{theirs}": w[f"{ours}kernel"].T,
+                f"weight_hh_l0{theirs}": w[f"{ours}recurrent"].T,
+                f"bias_ih_l0{theirs}": w[f"{ours}bias"],
+                f"bias_hh_l0{theirs}": w.get(
+                    f"{ours}recurrent_bias", torch.zeros_like(w[f"{ours}bias"])
+                ),
+            }
+        return torch.func.functional_call(layer, found, (x,))
+
+    return run
+
+
+def last_of_each_way(run):
+    def take(x, w):
+        state = run(x, w)[1]
+        state = state[0] if isinstance(state, tuple) else state
+        return state.movedim(0, 1).flatten(1)
+
+    return take
+
+
+def sequence(run):
+    return lambda x, w: run(x, w)[0]
+
+
 def depthwise(x, w):
     kernel = w["kernel"].flatten(-2).movedim(-1, 0).unsqueeze(1)
     return last(F.conv2d(first(x), kernel, w["bias"], padding=1, groups=x.shape[-1]))
@@ -95,6 +131,46 @@ CASES = {
     "input 9, lrn 4 alpha=0.3 beta=0.5 k=2": lambda x, w: F.local_response_norm(
         x[:, :, None], 4, 0.3, 0.5, 2.0
     )[:, :, 0],
+    "input 9x3, lstm 4 bi seq": sequence(recurrent(torch.nn.LSTM, bidirectional=True)),
+    "input 9x3, lstm 4 bi": last_of_each_way(recurrent(torch.nn.LSTM, bidirectional=True)),
+    "input 9x3, gru 4 seq": sequence(recurrent(torch.nn.GRU)),
+    "input 9x3, gru 4": last_of_each_way(recurrent(torch.nn.GRU)),
+    "input 9x3, gru 4 bi seq": sequence(recurrent(torch.nn.GRU, bidirectional=True)),
+    "input 9x3, gru 4 bi": last_of_each_way(recurrent(torch.nn.GRU, bidirectional=True)),
+    "input 5x4x6, rmsnorm": lambda x, w: F.rms_norm(x, (6,), w["scale"], 1e-5),
+    "input 5x4x6, instancenorm": lambda x, w: last(
+        F.instance_norm(first(x), weight=w["scale"], bias=w["shift"])
+    ),
+    "input 5x4x6, layerscale": lambda x, w: x * w["scale"],
+    "input 9x8x3, maxpool 3 s1 d2": pool(F.max_pool2d, 3, 1, dilation=2),
+    "input 9x8x3, maxpool 3 s2 p1 d2 ceil": pool(F.max_pool2d, 3, 2, 1, dilation=2, ceil_mode=True),
+    "input 9x8x3, adaptmax 4x3": pool(F.adaptive_max_pool2d, (4, 3)),
+    "input 9x8x3, adaptavg _x5": pool(F.adaptive_avg_pool2d, (None, 5)),
+    "input 9x8x3, adaptmax 5x_": pool(F.adaptive_max_pool2d, (5, None)),
+    "input 4x6x3, upsample 1.5": pool(F.interpolate, scale_factor=1.5),
+    "input 4x6x3, upsample 1.5 bilinear": pool(
+        F.interpolate, scale_factor=1.5, mode="bilinear", align_corners=False
+    ),
+    "input 8x6x3, upsample 0.5x2 bilinear": pool(
+        F.interpolate, scale_factor=(0.5, 2.0), mode="bilinear", align_corners=False
+    ),
+    "input 4x5x3, upsample size=7x9": pool(F.interpolate, size=(7, 9)),
+    "input 4x5x3, upsample size=7x3 bilinear": pool(
+        F.interpolate, size=(7, 3), mode="bilinear", align_corners=False
+    ),
+    "input 5x5x3, upconv 4 3 s2 size=12x11": transposed(
+        F.conv_transpose2d, stride=2, output_padding=(1, 0)
+    ),
+    "input 4x5x3, permute 2x0x1": lambda x, w: x.permute(0, 3, 1, 2),
+    "input 4x5x6, slice 1:4": lambda x, w: x[..., 1:4],
+    "input 8, leakyrelu 0.2": lambda x, w: F.leaky_relu(x, 0.2),
+    "input 8, leakyrelu -0.5": lambda x, w: F.leaky_relu(x, -0.5),
+    "input 8, elu 0.7": lambda x, w: F.elu(x, 0.7),
+    "input 8, clip -0.5:2": lambda x, w: F.hardtanh(x, -0.5, 2.0),
+    "input 8, hardsigmoid": lambda x, w: F.hardsigmoid(x),
+    "input 8, softplus": lambda x, w: F.softplus(x),
+    "input 8, mish": lambda x, w: F.mish(x),
+    "input 8, logsoftmax": lambda x, w: F.log_softmax(x, -1),
     "input 8, relu6": lambda x, w: F.relu6(x),
     "input 8, leakyrelu": lambda x, w: F.leaky_relu(x),
     "input 8, elu": lambda x, w: F.elu(x),

@@ -23,15 +23,15 @@ CASES = [
 ]
 
 
-def cells_of(size, kernel, stride, padding, ceil):
+def cells_of(size, kernel, stride, padding, ceil, dilation=1):
     """Return for each output cell its real input cells and how many of the padded map it covers."""
     before, after = padding
     padded = ["pad"] * before + list(range(size)) + ["pad"] * after
-    found, start = [], 0
-    while start + kernel <= len(padded) or (
-        ceil and start < size + before and start - stride + kernel < len(padded)
+    found, start, extent = [], 0, (kernel - 1) * dilation + 1
+    while start + extent <= len(padded) or (
+        ceil and start < size + before and start - stride + extent < len(padded)
     ):
-        window = padded[start : start + kernel]
+        window = padded[start : start + extent : dilation]
         found.append(([cell for cell in window if cell != "pad"], len(window)))
         start += stride
     return found
@@ -42,15 +42,31 @@ def cells_of(size, kernel, stride, padding, ceil):
 def test_windows_are_those_that_a_count_finds(case, count_padding: bool) -> None:
     size, kernel, stride, padding, ceil = case
     layer = AveragePool((kernel,), (stride,), (padding,), ceil, count_padding)
-    (got,) = spans(layer, (size, 1))
-    ref = [
-        (cells[0], cells[-1] + 1, covered if count_padding else len(cells))
-        for cells, covered in cells_of(*case)
-    ]
-    assert got == ref
-    assert [
-        span[:2] for span in spans(MaxPool((kernel,), (stride,), (padding,), ceil), (size, 1))[0]
-    ] == [span[:2] for span in ref]
+    ref = [(cells, covered if count_padding else len(cells)) for cells, covered in cells_of(*case)]
+    assert listed(layer, size) == ref
+    largest = listed(MaxPool((kernel,), (stride,), (padding,), ceil), size)
+    assert [cells for cells, _ in largest] == [cells for cells, _ in ref]
+
+
+DILATED = [
+    (case, dilation)
+    for case in CASES
+    for dilation in (2, 3)
+    if (case[1] - 1) * dilation < case[0] + sum(case[3])  # it fits the map
+]
+
+
+@pytest.mark.parametrize(("case", "dilation"), DILATED, ids=str)
+def test_dilated_windows_are_those_that_a_count_finds(case, dilation: int) -> None:
+    size, kernel, stride, padding, ceil = case
+    layer = MaxPool((kernel,), (stride,), (padding,), ceil, (dilation,))
+    ref = [cells for cells, _ in cells_of(*case, dilation)]
+    assert [cells for cells, _ in listed(layer, size)] == ref
+
+
+def listed(layer, size: int) -> list[tuple[list[int], int]]:
+    (axis,) = spans(layer, (size, 1))
+    return [(list(cells), count) for cells, count in axis]
 
 
 @pytest.mark.parametrize(("size", "count"), [(7, 3), (5, 5), (13, 4), (3, 7), (11, 1)])
@@ -61,8 +77,8 @@ def test_adaptive_windows_are_those_that_a_count_finds(size: int, count: int) ->
         cells = [
             j for j in range(size) if (j + 1) * count > i * size and j * count < (i + 1) * size
         ]
-        ref.append((cells[0], cells[-1] + 1, len(cells)))
-    assert spans(AdaptiveAveragePool((count,)), (size, 1)) == [ref]
+        ref.append((cells, len(cells)))
+    assert listed(AdaptiveAveragePool((count,)), size) == ref
 
 
 @pytest.mark.parametrize(
