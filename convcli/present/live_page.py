@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from convcli.learn.evaluation import Labeled
     from convcli.learn.modelfile import TrainedModel
 
-SAMPLES, SAMPLE_BYTES = 10, 600_000
-"""Samples on the page, and all their bytes together: fewer where each is large."""
+SAMPLES, SAMPLE_BYTES = 200, 400_000
+"""Samples that travel with the page, to choose from and to learn from, and all their bytes
+together: fewer where each is large."""
 
 
 def live_page(trained: TrainedModel, title: str | None, chosen: Labeled | None = None) -> str:

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from convcli.cli.main import run
 from convcli.errors import InputError
+from convcli.inspect.arithmetic import adam_steps
 from convcli.inspect.explaining import class_activation
 from convcli.inspect.live import page_network
 from convcli.inspect.probe import Probe
@@ -377,6 +378,67 @@ def test_the_same_file_can_be_opened_twice(digits_page: Path, browser: Any) -> N
         page.wait_for_function("convcli.state.opened !== null")
         settle(page)
         assert page.inner_text("#answer") != "Draw something."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"filters": "4", "kernel": "5", "stride": "2", "padding": "1"}, "conv 4 5 s2 p1"),
+        ({"filters": "3", "kernel": "3", "stride": "1", "padding": "0"}, "conv 3 3 s1 p0"),
+    ],
+)
+def test_a_small_network_learns_in_the_page(
+    chosen: dict[str, str], words: str, digits_page: Path, browser: Any
+) -> None:
+    page = opened(browser, digits_page)
+    page.locator("#learning summary").first.click()
+    page.fill("#filters", chosen["filters"])
+    for name in ("kernel", "stride", "padding"):
+        page.select_option(f"#{name}", chosen[name])
+    page.locator("#fresh").click()
+    notation = f"input 28x28x1, {words} relu, maxpool 2, flatten, dense 10 softmax"
+    trace = parse_notation(notation).trace()
+    told = page.inner_text("#sizes")
+    assert "x".join(map(str, trace.steps[0].output_shape)) in told
+    assert f"{trace.totals.params} in all" in told
+    said = page.evaluate("""(() => {
+        const training = convcli.state.training, batch = training.samples.slice(0, 6);
+        const before = Array.from(training.network.weights);
+        training.step(batch);
+        const told = batch.map(({ levels, label }) => ({ levels: Array.from(levels), label }));
+        return { before, after: Array.from(training.network.weights), batch: told };
+    })()""")
+    parameters, first = {}, 0
+    for step in trace.steps:
+        for name, shape in step.weights.items():
+            count = int(np.prod(shape))
+            part = np.array(said["before"][first : first + count])
+            parameters[f"{step.name}.{name}"] = part.reshape(shape)
+            first += count
+    samples = np.array([one["levels"] for one in said["batch"]]).reshape(-1, 28, 28, 1) / 255
+    passed = reference.run(trace, parameters, {}, samples)
+    truth = np.eye(10)[[one["label"] for one in said["batch"]]]
+    loss_gradient = -truth / passed.output / len(samples)
+    _, gradients = passed.backward({len(trace.steps): loss_gradient})
+    ref = np.concatenate([gradients[name].ravel() for name in parameters])
+    steps = [adam_steps(w, [g], 0.01)[0].weight for w, g in zip(said["before"], ref, strict=True)]
+    plain = np.abs(ref) > 1e-7  # a gradient of nothing but rounding errors has any sign
+    np.testing.assert_allclose(np.array(steps)[plain], np.array(said["after"])[plain], atol=1e-5)
+    page.locator("#fresh").click()
+    page.locator("#train").click()
+    page.wait_for_function("convcli.state.training.history.length >= 12")
+    page.locator("#train").click()
+    history = page.evaluate("convcli.state.training.history")
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert f"Epoch {len(history)}" in page.inner_text("#progress")
+    every = "convcli.state.training.samples.length + convcli.state.training.kept.length"
+    count = page.evaluate(every)
+    page.locator("#add").click()
+    assert page.evaluate(every) == count + 1
+    kept = page.evaluate("convcli.state.training.kept.map((one) => one.label)")
+    assert len(set(kept)) > 2, "validation is not of two classes that training never saw"
+    assert page.complaints == []
 
 
 def test_the_page_stands_alone_and_replaces_nothing(

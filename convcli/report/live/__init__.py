@@ -7,7 +7,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("engine", "gradients", "picture", "maps", "cell", "view")
+SCRIPTS = ("engine", "gradients", "picture", "maps", "cell", "learn", "view")
 """In the order in which they build on each other."""
 
 

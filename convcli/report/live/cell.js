@@ -5,7 +5,7 @@ const Cell = (() => {
   const MOST_MAPS = 4, WIDEST_GRID = 28, WIDEST_WITH_NUMBERS = 7, MOST_TERMS = 9;
 
   const number = (value) => (Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(2) : value.toFixed(3));
-  const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2)).replace("-0.00", "0.00");
+  const short = (value) => (value !== 0 && Math.abs(value) < 0.005 ? value.toExponential(0) : value.toFixed(Math.abs(value) >= 100 ? 0 : 2));
 
   const element = (tag, content = "", looks = {}) => {
     const found = document.createElement(tag);
@@ -147,5 +147,5 @@ const Cell = (() => {
     return element("div", sets.map(([title, table]) => element("figure", [element("figcaption", title), table])), { className: "grids" });
   };
 
-  return { element, explain, number };
+  return { bars, element, explain, heat, number };
 })();

@@ -284,7 +284,8 @@ const Engine = (() => {
   class Network {
     constructor(description) {
       this.description = description;
-      this.weights = decodeWeights(description.weights);
+      const { weights } = description;
+      this.weights = typeof weights === "string" ? decodeWeights(weights) : weights;
       this.steps = description.steps;
     }
 

@@ -10,6 +10,7 @@
   const byId = (id) => document.getElementById(id);
   const pad = byId("pad"), pen = pad.getContext("2d", { willReadFrequently: true });
   const seen = byId("seen"), sumBox = byId("sum"), dock = byId("cell");
+  const GALLERY = 10;
   const state = { run: null, levels: null, opened: null, pointed: null, pinned: null, drawn: false, gradients: null };
 
   // ---- drawing ----------------------------------------------------------------------------
@@ -117,7 +118,10 @@
     const { levels, labels } = description.samples, size = height * width * channels;
     const bytes = Uint8Array.from(atob(levels), (letter) => letter.charCodeAt(0));
     labels.forEach((label, i) => {
-      const canvas = element("canvas"), own = bytes.subarray(i * size, (i + 1) * size), name = description.classes[label];
+      const own = bytes.subarray(i * size, (i + 1) * size), name = description.classes[label];
+      samples.push({ levels: own, label });
+      if (i >= GALLERY) return;
+      const canvas = element("canvas");
       canvas.width = width;
       canvas.height = height;
       canvas.getContext("2d").putImageData(imageOf(own), 0, 0);
@@ -128,6 +132,8 @@
     byId("gallery").hidden = labels.length === 0;
     if (labels.length) showLevels(bytes.slice(0, size));
   };
+
+  const samples = [];
 
   // ---- pad -> network input -----------------------------------------------------------------
   const small = document.createElement("canvas");
@@ -172,6 +178,8 @@
     return levels;
   };
 
+  const inGradients = () => byId("shown").value === "gradients";
+
   // ---- layers ---------------------------------------------------------------------------------
   const panels = [], panelOf = new Map();
 
@@ -198,7 +206,7 @@
     fold.append(canvas, element("p", `${step.op === "dense" ? "Rows are units, columns what they read" : "Columns are output maps, rows what they read"}; blue is negative, red positive.`, { className: "small" }));
     fold.draw = () => {
       if (!fold.open) return;
-      const weights = state.gradients ? gradientOf(step, "kernel") : network.weight(step, "kernel");
+      const weights = inGradients() ? gradientOf(step, "kernel") : network.weight(step, "kernel");
       const outs = step.output[step.output.length - 1];
       const [tall, wide] = step.kernel && step.op !== "dense" ? step.kernel : [1, 1], ins = weights.length / (outs * tall * wide), gap = tall > 1 || wide > 1 ? 1 : 0;
       const [across, down] = step.op === "dense" ? [ins, outs] : [outs, ins];
@@ -233,7 +241,7 @@
   };
 
   const mark = () => {
-    if (byId("dots").checked && byId("shown").value === "values") panels.forEach(markChosen);
+    if (byId("dots").checked && !inGradients()) panels.forEach(markChosen);
     const { pinned } = state;
     if (!pinned) return;
     const { step, row, column, channel } = pinned, own = panelOf.get(step.index);
@@ -304,7 +312,7 @@
     if (!state.pointed || !state.run) { sumBox.hidden = true; return; }
     const { step, row, column, channel } = state.pointed, grid = Maps.gridOf(step.output);
     const at = grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel;
-    const values = state.gradients ? state.gradients.values[step.index] : state.run.values[step.index];
+    const values = inGradients() ? state.gradients.values[step.index] : state.run.values[step.index];
     const where = grid.flat ? `unit ${channel}` : `map ${channel}, row ${row}, column ${column}`;
     sumBox.replaceChildren(`${step.name}, ${where} = `, element("b", values ? number(values[at]) : "no gradient"));
     sumBox.hidden = false;
@@ -349,7 +357,7 @@
     if (way !== "none") {
       brush.fillStyle = "#0008";
       brush.fillRect(0, 0, seen.width, seen.height);
-      const { values } = state.gradients || (state.gradients = backward());
+      const { values } = state.gradients;
       if (way === "gradient") {
         const joined = Float64Array.from({ length: height * width }, (_, at) => {
           let most = 0;
@@ -381,7 +389,7 @@
     const label = element("span", name, { className: "name" }), fill = element("div", "", { className: "fill" });
     const value = element("span"), item = element("li", [label, element("div", [fill], { className: "track" }), value]);
     byId("classes").append(item);
-    byId("label").append(element("option", name, { value: String(i) }));
+    for (const id of ["label", "truth"]) byId(id).append(element("option", name, { value: String(i) }));
     return { item, fill, value };
   });
 
@@ -394,6 +402,79 @@
     });
     byId("answer").textContent = state.drawn ? `${description.classes[best]}, ${(100 * probabilities[best]).toFixed(1)} %` : "Draw something.";
   };
+
+  // ---- a small network that learns -------------------------------------------------------------
+  const settingsNow = () => ({
+    ...Object.fromEntries(["filters", "kernel", "stride", "padding", "lr", "batch"].map((id) => [id, Number(byId(id).value)])),
+    optimizer: byId("optimizer").value,
+    seed: 1,
+  });
+  let chosenFilter = 0, training = null;
+
+  const startAfresh = () => {
+    training = null;
+    setTraining(false);
+    try {
+      if (!(byId("filters").value >= 1 && byId("filters").value <= 32)) throw new Error("Use 1 to 32 filters.");
+      training = new Learn.Training(description, settingsNow(), samples);
+      const [conv, pool, flat, dense] = training.network.steps, { filters, kernel, stride, padding } = training.settings;
+      const inputs = kernel * kernel * conv.input[2];
+      byId("sizes").textContent = `conv ${filters} ${kernel} s${stride} p${padding}: floor((${conv.input[0]} + 2·${padding} − ${kernel})/${stride}) + 1 = ${conv.output[0]}, so ${conv.output.join("x")} and ${filters}·(${inputs} + 1) = ${conv.weights.kernel[1] + filters} parameters; maxpool 2: ${pool.output.join("x")}; flatten: ${flat.output[0]}; dense ${dense.output[0]}: ${dense.weights.kernel[1] + dense.output[0]} parameters; ${training.params} in all.`;
+    } catch (problem) {
+      byId("sizes").textContent = problem.message;
+    }
+    byId("train").disabled = !training || samples.length < 2;
+    showTraining();
+  };
+
+  const showTraining = () => {
+    state.training = training;
+    if (!training || !byId("learning").open) return;
+    const { history, steps } = training, last = history[history.length - 1], ink = getComputedStyle(document.body).color;
+    const percent = (share) => `${(100 * share).toFixed(1)} %`;
+    byId("progress").textContent = last
+      ? `Epoch ${history.length}, ${steps} steps: loss ${number(last.loss)}, accuracy ${percent(last.accuracy)}; validation ${number(last.valLoss)}, ${percent(last.valAccuracy)}`
+      : `${training.samples.length} samples to learn from, ${training.kept.length} for validation.${samples.length < 2 ? " Draw some and add them." : ""}`;
+    Learn.drawCurves(byId("lossCurve"), history, ["loss", "valLoss"], ink);
+    Learn.drawCurves(byId("accuracyCurve"), history, ["accuracy", "valAccuracy"], ink);
+    const answers = training.answers(state.levels);
+    byId("small").replaceChildren(Cell.bars(description.classes.map((name, i) => ({ name, value: answers[i], text: percent(answers[i]) }))));
+    chosenFilter = Math.min(chosenFilter, training.settings.filters - 1);
+    byId("learned").replaceChildren(...Array.from({ length: training.settings.filters }, (_, map) => {
+      const rows = training.kernelRows(map), canvas = element("canvas"), image = new ImageData(rows.length, rows.length);
+      const scale = Maps.scaleOf(rows.flat(), colors, true), words = new Uint32Array(image.data.buffer);
+      rows.flat().forEach((weight, at) => { words[at] = scale.color(weight); });
+      canvas.width = canvas.height = rows.length;
+      canvas.getContext("2d").putImageData(image, 0, 0);
+      const button = element("button", [canvas], { type: "button", ariaLabel: `Filter ${map}` });
+      button.addEventListener("click", () => { chosenFilter = map; showTraining(); });
+      return button;
+    }));
+    const parts = [Cell.heat(`weights of filter ${chosenFilter}`, training.kernelRows(chosenFilter), colors, true)];
+    if (training.gradient) parts.push(Cell.heat("their gradient", training.kernelRows(chosenFilter, training.gradient), colors, true));
+    byId("learnedKernel").replaceChildren(...parts);
+  };
+
+  let isTraining = false;
+  const setTraining = (on) => {
+    isTraining = on;
+    byId("train").textContent = on ? "Pause" : "Train";
+  };
+  const learnOn = () => {
+    if (!isTraining || !training) return;
+    const until = performance.now() + 30;
+    do training.advance(); while (performance.now() < until);
+    showTraining();
+    requestAnimationFrame(learnOn);
+  };
+  byId("train").addEventListener("click", () => { setTraining(!isTraining); learnOn(); });
+  byId("fresh").addEventListener("click", startAfresh);
+  for (const id of ["filters", "kernel", "stride", "padding", "optimizer", "batch", "lr"]) byId(id).addEventListener("change", startAfresh);
+  byId("learning").addEventListener("toggle", () => (training ? showTraining() : startAfresh()));
+  byId("add").addEventListener("click", () => {
+    samples.push({ levels: Uint8Array.from(state.levels), label: Number(byId("truth").value) });
+    startAfresh();
+  });
 
   // ---- one frame --------------------------------------------------------------------------------
   const backward = () => Gradients.backward(network, state.run, Gradients.ofClass(network, classShown()));
@@ -414,12 +495,12 @@
     state.levels = readLevels();
     const start = performance.now();
     state.run = network.run(state.levels);
-    const forward = performance.now() - start, shown = byId("shown").value;
-    state.gradients = shown === "gradients" ? backward() : null;
+    const forward = performance.now() - start;
+    state.gradients = inGradients() || byId("over").value !== "none" ? backward() : null;
     showAnswer(Array.from(state.run.values[state.run.values.length - 1]));
     for (const panel of panels) {
       const { index, output } = panel.step;
-      if (state.gradients) panel.show(state.gradients.values[index] || new Float64Array(Engine.volume(output)), true);
+      if (inGradients()) panel.show(state.gradients.values[index] || new Float64Array(Engine.volume(output)), true);
       else panel.show(state.run.values[index]);
       const { largest, negative } = panel.scale;
       panel.range.textContent = negative ? `blue ${number(-largest)}, white 0, red ${number(largest)}` : `black 0, pale yellow ${number(largest)}`;
@@ -428,6 +509,7 @@
     drawSeen();
     document.querySelectorAll("details").forEach((fold) => fold.draw && fold.draw());
     drawDock();
+    if (!isTraining) showTraining();
     state.milliseconds = performance.now() - start;
     byId("speed").textContent = `forward pass ${forward.toFixed(1)} ms, whole frame ${state.milliseconds.toFixed(1)} ms`;
   };

@@ -1,0 +1,148 @@
+// A small network of one's own that learns in the page, on the samples that came with it and on what is drawn.
+"use strict";
+
+const Learn = (() => {
+  const VALIDATION = 5; // every fifth sample is kept for validation
+  const BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
+
+  // Numbers between 0 and 1 that are the same for the same seed (mulberry32).
+  const random = (seed) => () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+
+  // floor((size + 2 padding - kernel) / stride) + 1
+  const outputSize = (size, kernel, stride, padding) => Math.floor((size + 2 * padding - kernel) / stride) + 1;
+
+  // input, conv FILTERS KERNEL sSTRIDE pPADDING relu, maxpool 2, flatten, dense CLASSES softmax; null where a window does not fit.
+  const describe = ({ input, classes, preprocessing }, { filters, kernel, stride, padding }, seed) => {
+    const [height, width, channels] = input;
+    const conv = [height, width].map((size) => outputSize(size, kernel, stride, padding));
+    const pool = conv.map((size) => outputSize(size, 2, 2, 0));
+    if (Math.min(...conv, ...pool) < 1) return null;
+    const flat = pool[0] * pool[1] * filters, weights = [];
+    const next = random(seed), normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+    const place = (count, deviation) => {
+      const first = weights.length;
+      for (let i = 0; i < count; i++) weights.push(deviation ? deviation * normal() : 0);
+      return [first, count];
+    };
+    const inputs = kernel * kernel * channels; // He et al. 2015 before a ReLU, Glorot and Bengio 2010 before a softmax
+    const both = (size) => [size, size], window = { dilation: [1, 1], groups: 1 };
+    const steps = [
+      { ...window, op: "conv", name: "conv1", input, output: [...conv, filters], activation: "relu", kernel: both(kernel), stride: both(stride), before: both(padding), weights: { kernel: place(inputs * filters, Math.sqrt(2 / inputs)), bias: place(filters, 0) } },
+      { ...window, op: "maxpool", name: "maxpool1", input: [...conv, filters], output: [...pool, filters], kernel: [2, 2], stride: [2, 2], before: [0, 0], weights: {} },
+      { op: "same", name: "flatten1", input: [...pool, filters], output: [flat], weights: {} },
+      { op: "dense", name: "dense1", input: [flat], output: [classes.length], activation: "softmax", weights: { kernel: place(flat * classes.length, Math.sqrt(2 / (flat + classes.length))), bias: place(classes.length, 0) } },
+    ].map((step, i) => ({ index: i + 1, sources: [i], activation: null, ...step }));
+    return { input, classes, preprocessing, steps, weights: Float32Array.from(weights) };
+  };
+
+  class Training {
+    constructor(page, settings, samples) {
+      this.settings = settings;
+      const description = describe(page, settings, settings.seed);
+      if (!description) throw new Error("The window does not fit the input.");
+      this.network = new Engine.Network(description);
+      this.next = random(settings.seed + 1);
+      const mixed = this.shuffled(samples); // they come class by class
+      this.samples = mixed.filter((_, i) => i % VALIDATION !== VALIDATION - 1);
+      this.kept = mixed.filter((_, i) => i % VALIDATION === VALIDATION - 1);
+      this.mean = new Float64Array(this.network.weights.length);
+      this.square = new Float64Array(this.network.weights.length);
+      this.steps = 0;
+      this.history = [];
+      this.order = [];
+      this.seen = { loss: 0, right: 0, count: 0 };
+    }
+
+    shuffled(items) {
+      const found = [...items];
+      for (let i = found.length - 1; i > 0; i--) {
+        const j = Math.floor(this.next() * (i + 1));
+        [found[i], found[j]] = [found[j], found[i]];
+      }
+      return found;
+    }
+
+    get params() { return this.network.weights.length; }
+
+    // One batch: mean gradients of the cross-entropy, then Adam (Kingma and Ba 2015) or plain steps.
+    step(batch) {
+      const { network } = this, gradient = new Float64Array(network.weights.length);
+      for (const { levels, label } of batch) {
+        const run = network.run(levels), answers = run.values[run.values.length - 1];
+        const seed = Float64Array.from(answers, (share, i) => (share - (i === label ? 1 : 0)) / batch.length);
+        Gradients.backward(network, run, seed, gradient);
+        this.seen.loss -= Math.log(Math.max(answers[label], 1e-30));
+        this.seen.right += answers.indexOf(Math.max(...answers)) === label ? 1 : 0;
+        this.seen.count += 1;
+      }
+      const { lr, optimizer } = this.settings;
+      this.steps += 1;
+      this.gradient = gradient;
+      for (let i = 0; i < gradient.length; i++) {
+        if (optimizer === "sgd") { network.weights[i] -= lr * gradient[i]; continue; }
+        this.mean[i] = BETA1 * this.mean[i] + (1 - BETA1) * gradient[i];
+        this.square[i] = BETA2 * this.square[i] + (1 - BETA2) * gradient[i] ** 2;
+        const mean = this.mean[i] / (1 - BETA1 ** this.steps), square = this.square[i] / (1 - BETA2 ** this.steps);
+        network.weights[i] -= (lr * mean) / (Math.sqrt(square) + EPSILON);
+      }
+    }
+
+    // Goes on by one batch; tells whether an epoch came to its end.
+    advance() {
+      if (!this.order.length) this.order = this.shuffled(this.samples);
+      this.step(this.order.splice(0, this.settings.batch));
+      if (this.order.length) return false;
+      const { loss, right, count } = this.seen;
+      this.history.push({ loss: loss / count, accuracy: right / count, ...this.validate() });
+      this.seen = { loss: 0, right: 0, count: 0 };
+      return true;
+    }
+
+    validate() {
+      let loss = 0, right = 0;
+      for (const { levels, label } of this.kept) {
+        const answers = this.answers(levels);
+        loss -= Math.log(Math.max(answers[label], 1e-30));
+        right += answers.indexOf(Math.max(...answers)) === label ? 1 : 0;
+      }
+      const count = this.kept.length || 1;
+      return { valLoss: loss / count, valAccuracy: right / count };
+    }
+
+    answers(levels) {
+      const { values } = this.network.run(levels);
+      return values[values.length - 1];
+    }
+
+    // The kernel of one output map, from the first input map: rows of its weights, or of their gradient.
+    kernelRows(map, weights = this.network.weights) {
+      const { kernel, filters } = this.settings, [first] = this.network.steps[0].weights.kernel, channels = this.network.steps[0].input[2];
+      return Array.from({ length: kernel }, (_, row) => Array.from({ length: kernel }, (_, column) => weights[first + (row * kernel + column) * channels * filters + map]));
+    }
+  }
+
+  // Lines over epochs on a canvas: training full, validation in dashes, from 0 to the largest.
+  const drawCurves = (canvas, history, keys, ink) => {
+    const brush = canvas.getContext("2d"), { width, height } = canvas;
+    brush.clearRect(0, 0, width, height);
+    const largest = Math.max(...history.flatMap((row) => keys.map((key) => row[key])), 1e-9);
+    brush.strokeStyle = brush.fillStyle = ink;
+    brush.font = "11px system-ui";
+    brush.fillText(largest.toPrecision(3), 2, 10);
+    brush.fillText("0", 2, height - 2);
+    keys.forEach((key, dashed) => {
+      brush.setLineDash(dashed ? [4, 3] : []);
+      brush.beginPath();
+      history.forEach((row, i) => brush.lineTo(34 + ((width - 38) * i) / Math.max(1, history.length - 1), height - 3 - ((height - 6) * row[key]) / largest));
+      brush.stroke();
+    });
+    brush.setLineDash([]);
+  };
+
+  return { Training, describe, drawCurves };
+})();
