@@ -54,16 +54,16 @@ def test_no_more_threads_work_than_the_process_may_use(work: str, told: str) -> 
 
 
 def test_a_sweep_takes_as_many_processes_as_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    from convcli.sweep import local
+    from convcli.sweep import engines
 
     class Refused:
         def __init__(self, *_: object, **__: object) -> None:
             raise AssertionError("another process, where one thread is allowed")
 
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    monkeypatch.setattr(local, "Parallel", Refused)
-    monkeypatch.setattr(local, "train_job", lambda job, data, threads: (job, threads))
-    done = list(local.LocalEngine().run(["first", "second"], None))  # type: ignore[list-item,arg-type]
+    monkeypatch.setattr(engines, "Parallel", Refused)
+    monkeypatch.setattr(engines, "train_job", lambda job, data, threads: (job, threads))
+    done = list(engines.LocalEngine().run(["first", "second"], None))  # type: ignore[list-item,arg-type]
     assert done == [("first", ("first", 1)), ("second", ("second", 1))]
 
 

@@ -42,5 +42,5 @@ def test_reference_values(case: dict, engine: str) -> None:
     if case["offset"] or image.ndim > 2:
         return
     call = {"convolve": convolve, "correlate": correlate}[case["operation"]]
-    got = call(image, kernel, case["mode"], output=case["output_dtype"], **settings)
+    got = call(image, kernel, case["output_dtype"], case["mode"], **settings)
     np.testing.assert_allclose(got, ref, rtol=0, atol=case["tolerance"])
