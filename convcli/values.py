@@ -12,7 +12,7 @@ from dataclasses import FrozenInstanceError, fields
 from importlib import import_module
 
 RENDERER = "convcli.present.notebook"
-"""The module whose `html_of` renders a value, loaded when one is asked to show itself."""
+"""The module whose `html_of` and `text_of` render a value, loaded when one shows itself."""
 
 _NAMES: dict[tuple[type, bool], tuple[str, ...]] = {}
 """Field names of each class met so far, all or those that equality looks at."""
@@ -67,9 +67,9 @@ class Value:
 
 
 class NotebookRepr:
-    """Base of values that a notebook shows as HTML; without a rendering it prints their repr.
+    """Base of values that show themselves: `print` gives their tables, a notebook shows them.
 
-    A notebook asks a value for `_repr_html_`. The rooms that hold figures import no renderer.
+    Their repr is one line. The rooms that hold figures import no renderer.
 
     >>> from convcli.kernels import find
     >>> "<table>" in find("sobel-x")._repr_html_()
@@ -77,6 +77,10 @@ class NotebookRepr:
     """
 
     __slots__ = ()
+
+    def __str__(self) -> str:
+        text: str = import_module(RENDERER).text_of(self)
+        return text
 
     def _repr_html_(self) -> str | None:
         text: str | None = import_module(RENDERER).html_of(self)

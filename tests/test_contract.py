@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     # isal unpacks a gzipped idx file in a third of zlib's time
     "data": (
-        {"imaging", "engine", "files", "arrayfiles", "environment", "option", "records"},
+        {"imaging", "engine", "files", "arrayfiles", "environment", "option", "records", "values"},
         {"numpy", "platformdirs", "isal"},
     ),
     "ops": ({"net", "layers", "geometry", "engine", "environment"}, {"numpy", "numba"}),

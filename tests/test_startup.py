@@ -84,7 +84,7 @@ def test_a_mistake_in_a_sweep_is_told_before_anything_is_loaded() -> None:
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "There is no setting 'learning'" in got.stderr
+    assert "there is no setting 'learning'" in got.stderr
     assert set(got.stdout.split()) & (HEAVY | {"rich", "joblib", "distributed", "optuna"}) == set()
 
 

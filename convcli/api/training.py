@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, Unpack
 
@@ -22,7 +22,6 @@ from convcli.learn.training import DIGIT_SOURCES
 from convcli.net import Network, network as find_network
 from convcli.report import Report
 from convcli.sweep.sweep import Sweep
-from convcli.values import NotebookRepr
 
 Place: TypeAlias = str | os.PathLike[str]
 Data: TypeAlias = Dataset | Place | tuple[Any, Any] | Any
@@ -161,14 +160,6 @@ def predict(
     return evaluation.predictions(trained, samples, top=top, threshold=threshold, logits=logits)
 
 
-@dataclass(frozen=True)
-class LrTest(NotebookRepr):
-    """The range test of learning rates: the points tried, and the learning rate to use."""
-
-    points: tuple[finder.LrPoint, ...]
-    suggestion: float | None
-
-
 @completes(Recipe, RecipeSettings)
 def lr_find(
     network: Network | Place | None,
@@ -182,7 +173,7 @@ def lr_find(
     seed: int = 0,
     threads: int = 0,
     **settings: Unpack[RecipeSettings],
-) -> LrTest:
+) -> finder.LrTest:
     """Return the loss at rising learning rates, and a tenth of that with the smallest loss.
 
     Args:
@@ -204,7 +195,7 @@ def lr_find(
     shared: dict[str, Any] = {"recipe": recipe, "seed": seed, "threads": threads, **settings}
     training = fit(network, data, labels, **shared | {"val": 0.0, "patience": None})
     points = tuple(finder.lr_find(training, tried))
-    return LrTest(points, finder.suggest_lr(points))
+    return finder.LrTest(points, finder.suggest_lr(points))
 
 
 def gradcheck(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import signal
 import sys
+import textwrap
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from convcli.errors import InputError
 from convcli.report import Report, render
@@ -32,6 +34,12 @@ ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 SPELLED = {"…": "...", "×": "x", "→": "->", "≥": ">=", "≤": "<=", "–": "-", "•": "*", "·": "."}
 ERRORS = "convcli-spelled"
+
+STYLES = {"bold": "1", "green": "32"}
+"""How letters stand out on a terminal -> ECMA-48's number for it."""
+
+PROPER_NAMES = {"Keras", "Python", "Pillow", "Optuna", "Dask", "Adam"}
+"""Words that a sentence does not lend their capital."""
 
 
 def prepare_streams() -> None:
@@ -91,11 +99,14 @@ class Messages:
         self._stream = stream
         self._said_compiling = False
 
-    def say(self, text: str) -> None:
-        """Write one line to stderr unless quiet."""
+    def say(self, text: str, style: Literal["", "bold", "green"] = "") -> None:
+        """Write one line to stderr unless quiet; `style` is how it stands out on a terminal."""
         if not self.quiet:
             stream = self._stream or sys.stderr
-            stream.write(printable(text) + "\n")
+            text = printable(text)
+            if style and has_color(stream):
+                text = f"\x1b[{STYLES[style]}m{text}\x1b[0m"
+            stream.write(text + "\n")
             stream.flush()
 
     def say_compiling(self) -> None:
@@ -207,11 +218,59 @@ def emit(report: Report, style: str | None) -> None:
     print_table(report, terminal())
 
 
-def has_color() -> bool:
-    """Tell whether stdout shows bold and dim letters; https://no-color.org asks for the first."""
+def has_color(stream: TextIO | None = None) -> bool:
+    """Tell whether a stream, stdout if none is named, shows bold and dim letters.
+
+    https://no-color.org asks for the first.
+    """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return sys.stdout.isatty() and (os.name != "nt" or "WT_SESSION" in os.environ)
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return (stream or sys.stdout).isatty() and (os.name != "nt" or "WT_SESSION" in os.environ)
+
+
+def tell_error(text: str) -> None:
+    """Write `error:` and what is wrong to stderr; on a terminal in color and wrapped at words."""
+    wide = None
+    with suppress(OSError, ValueError):  # no terminal
+        wide = int(os.environ.get("COLUMNS") or os.get_terminal_size(sys.stderr.fileno()).columns)
+    wide = wide if sys.stderr.isatty() else None
+    with suppress(BrokenPipeError):
+        sys.stderr.write(error_text(text, width=wide, color=has_color(sys.stderr)) + "\n")
+        sys.stderr.flush()
+
+
+def error_text(text: str, *, width: int | None = None, color: bool = False) -> str:
+    """Return a sentence as an error: lower case, its names in bold, wrapped.
+
+    Lines that a caret points into, and lines that are set in, stay whole.
+
+    >>> error_text("There is no kernel called 'sobl'.")
+    "error: there is no kernel called 'sobl'."
+    >>> error_text("Keras files need h5py.", width=20).splitlines()
+    ['error: Keras files', '  need h5py.']
+    """
+    word = text.split(maxsplit=1)[0].rstrip(".,") if text.strip() else ""
+    sentence = word[:1].isupper() and word[1:] == word[1:].lower() and not set(word) & set("./:\\")
+    if sentence and word not in PROPER_NAMES:
+        text = text[0].lower() + text[1:]
+    lines = f"error: {printable(text)}".split("\n")
+    if width is not None:
+        whole = {number for number, line in enumerate(lines) if line.startswith(" ")}
+        whole |= {number - 1 for number, line in enumerate(lines) if set(line.strip()) == {"^"}}
+        lines = [
+            line if number in whole or not line else textwrap.fill(
+                line, max(width, 20), subsequent_indent="  ", break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for number, line in enumerate(lines)
+        ]  # fmt: skip
+    told = "\n".join(lines)
+    if not color:
+        return told
+    named = re.sub(r"'[^'\n]+'|(?<![\w-])--[a-z][\w-]*", "\x1b[1m\\g<0>\x1b[22m", told)
+    return named.replace("error:", "\x1b[1;31merror:\x1b[0m", 1)
 
 
 @contextmanager

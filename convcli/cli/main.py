@@ -15,9 +15,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from convcli import __version__
-from convcli.cli.console import prepare_streams, write_whole
+from convcli.cli.console import prepare_streams, tell_error, write_whole
 from convcli.errors import ConvcliError, ExitCode
-from convcli.report.printable import printable
 
 PANELS: dict[str, dict[str, str]] = {
     "Pictures": {"filter": "pictures", "pool": "pictures", "kernels": "pictures"},
@@ -187,9 +186,7 @@ def _usage_text(problem: typer.TyperException) -> str:
 
 
 def _fail(text: str, code: ExitCode) -> ExitCode:
-    with suppress(BrokenPipeError):
-        sys.stderr.write(f"convcli: {printable(text)}\n")
-        sys.stderr.flush()
+    tell_error(text)
     return code
 
 

@@ -322,6 +322,7 @@ def _draw(results: list[FilteredPicture], messages: Messages) -> None:
 
 def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:
     """Say which inputs failed and why; return the exit code."""
+    from convcli.cli.console import tell_error
     from convcli.errors import ConvcliError, ExitCode
 
     failed = 0
@@ -330,9 +331,9 @@ def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:
             failed += 1
             text = str(problem)
             named = text if text.startswith(source.name) else f"{source.name}: {text}"
-            sys.stderr.write(f"convcli: {named}\n")
+            tell_error(named)
     if failed:
-        sys.stderr.write(f"convcli: {failed} of {len(sources)} inputs failed.\n")
+        tell_error(f"{failed} of {len(sources)} inputs failed.")
     return ExitCode.INPUT if failed else ExitCode.DONE
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.learn.fit import Epoch, StepDone
     from convcli.learn.run import Run, RunResult
+    from convcli.learn.run_log import RunLog
 
 HELP = """Train a network and write a model file; without any words: MNIST's digits.
 
@@ -85,7 +87,7 @@ GRADCHECK_EXAMPLES = """Examples:
 """
 
 BESIDE_RESUME = (
-    "epochs", "time_limit", "fail_under", "tensorboard", "threads",
+    "epochs", "time_limit", "fail_under", "tensorboard", "log", "threads",
     "format", "table", "quiet", "force",
 )  # fmt: skip
 """Fields that mean something where the run decides all others."""
@@ -94,6 +96,8 @@ WITHOUT_EPOCHS = ("epochs", "lr", "schedule", "ema", "val", "patience")
 """Settings without a meaning for a few steps at learning rates of their own."""
 
 REDRAW_SECONDS = 0.1
+LINE_SECONDS = 20.0
+"""Where no bar is drawn, an epoch under way says so often how it goes."""
 
 NetworkWords = Annotated[
     list[str] | None,
@@ -149,6 +153,12 @@ def train(
             figures, recipe = look_ahead(request, messages.say, progress)
         output.emit(looks.estimate_report(figures, recipe))
         return
+    log = None
+    if request.log is not None:
+        from convcli.learn.run_log import RunLog
+
+        again = request.resume is not None
+        log = RunLog(request.log, messages.say, goes_on=again, force=output.force)
     with messages.counted() as progress:
         series = plan_series(request, messages.say, progress)
     results = []
@@ -159,7 +169,7 @@ def train(
             if series.what:
                 messages.say(f"{series.what.capitalize()} {number}:")
             run = series.begin(number)
-            results.append(_run_to_end(run, messages, tensorboard=request.tensorboard))
+            results.append(_run_to_end(run, messages, request, log))
     if series.what:
         report = looks.series_report(series, results)
     else:
@@ -170,7 +180,9 @@ def train(
     check_results(request, series, results)
 
 
-def _run_to_end(run: Run, messages: Messages, *, tensorboard: bool) -> RunResult:
+def _run_to_end(
+    run: Run, messages: Messages, request: TrainRequest, log: RunLog | None
+) -> RunResult:
     """Train with progress; Ctrl-C ends it after the step under way, with a checkpoint.
 
     Raises:
@@ -185,7 +197,7 @@ def _run_to_end(run: Run, messages: Messages, *, tensorboard: bool) -> RunResult
     with (
         Interruption() as interruption,
         _progress(run, messages) as show,
-        _watching(run, messages, tensorboard) as watch,
+        _watching(run, messages, request, log) as watch,
     ):
         try:
             for event in run.events():
@@ -208,45 +220,68 @@ def _run_to_end(run: Run, messages: Messages, *, tensorboard: bool) -> RunResult
         if sentence:
             messages.say(sentence)
     result = run.finish()
+    if log is not None:
+        log.result(run, result)
     _write_page(run, messages)
     return result
 
 
 @contextmanager
 def _progress(run: Run, messages: Messages) -> Iterator[Callable[[StepDone | Epoch], None]]:
-    """Yield what draws a bar with time left on a terminal, and says a line for each epoch."""
-    from convcli.learn.fit import Epoch
-    from convcli.present.training import epoch_line, step_line
+    """Yield what says a row of a table for each epoch.
 
-    training, drawn = run.training, 0.0
+    On a terminal a bar under it shows the time left for all epochs; elsewhere a long epoch says now
+    and then how it goes.
+    """
+    from convcli.learn.fit import Epoch
+    from convcli.present.training import EpochTable, step_line
+
+    training, table = run.training, EpochTable(run.training)
+    drawn = told = time.monotonic()
+    headed = False
     with messages.progress() as progress:
         total = training.recipe.epochs * training.steps_per_epoch
         bar = progress.add_task("training", total=total, completed=training.progress.step)
 
         def show(event: StepDone | Epoch) -> None:
-            nonlocal drawn
+            nonlocal drawn, told, headed
+            now = time.monotonic()
             if isinstance(event, Epoch):
-                messages.say(epoch_line(event, training.recipe.epochs))
-            elif time.monotonic() - drawn >= REDRAW_SECONDS:
-                drawn = time.monotonic()
-                now = training.progress
-                line = step_line(event, now.epoch_seconds)
-                progress.update(bar, completed=now.step, description=line)
+                if not headed:
+                    messages.say(table.header(event), "bold")
+                    headed = True
+                messages.say(table.row(event), "green" if event.best else "")
+                told = now
+            elif progress.disable and now - told >= LINE_SECONDS:
+                messages.say(table.step(event))
+                told = now
+            elif not progress.disable and now - drawn >= REDRAW_SECONDS:
+                line = step_line(event, training.progress.epoch_seconds)
+                progress.update(bar, completed=training.progress.step, description=line)
+                drawn = now
 
         yield show
 
 
 @contextmanager
 def _watching(
-    run: Run, messages: Messages, wanted: bool
+    run: Run, messages: Messages, request: TrainRequest, log: RunLog | None
 ) -> Iterator[Callable[[StepDone | Epoch], None]]:
-    """Yield what else looks at each event: TensorBoard's file, if it was asked for, or nothing."""
-    if not wanted:
-        yield lambda _: None
-        return
-    from convcli.present.training_events import event_log
+    """Yield what else looks at each event: the log and TensorBoard's file, if asked for."""
+    with ExitStack() as opened:
+        watchers = []
+        if request.tensorboard:
+            from convcli.present.training_events import event_log
 
-    with event_log(run, messages.say) as watch:
+            watchers.append(opened.enter_context(event_log(run, messages.say)))
+        if log is not None:
+            log.start(run)
+            watchers.append(partial(log.watch, run))
+
+        def watch(event: StepDone | Epoch) -> None:
+            for one in watchers:
+                one(event)
+
         yield watch
 
 

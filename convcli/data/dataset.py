@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from convcli.arrayfiles import MAX_BYTES, check_bytes
 from convcli.errors import InputError
+from convcli.values import NotebookRepr
 
 Samples = NDArray[np.uint8] | NDArray[np.float32]
 """Pictures N x H x W x C (uint8, or float32 as the source), series N x L x C, vectors N x D."""
@@ -57,6 +58,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        samples = self.samples
+        return f"Split({len(self)} samples of {_axes(samples.shape[1:])} {samples.dtype})"
+
     def take(self, indices: ArrayLike) -> Split:
         """Return the samples at `indices`, in that order, remembering where they stood.
 
@@ -77,7 +82,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Dataset:
+class Dataset(NotebookRepr):
     """Labeled samples in named splits.
 
     Attributes:
@@ -119,6 +124,11 @@ class Dataset:
                     "Give each class a name of its own."
                 )
             seen[name] = number
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {len(split)}" for name, split in self.splits().items())
+        shape = f"{_axes(self.sample_shape)} {self.train.samples.dtype}"
+        return f"Dataset({self.name!r}, {shape}, {self.classes} classes, {counts})"
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -36,6 +36,11 @@ class FilteredPicture(Outcome):
         """The pixels of the first frame."""
         return self.picture.frames[0].pixels
 
+    def __repr__(self) -> str:
+        shape, seen = "x".join(map(str, self.pixels.shape)), self.statistics
+        values = f"{seen.minimum:.4g} to {seen.maximum:.4g}, range {self.value_range}"
+        return f"FilteredPicture({shape} {self.pixels.dtype}, values {values})"
+
     def _repr_png_(self) -> bytes:
         """Return a picture to look at, for a notebook."""
         return preview_png(self.picture.frames[0])

@@ -172,6 +172,9 @@ class Kernel(NotebookRepr):
         sign = math.copysign(1.0, self.divisor)
         return sign * right / length, sign * down / length
 
+    def __repr__(self) -> str:
+        return f"Kernel({self.name!r}, {'x'.join(map(str, self.size_hw))})"
+
     @property
     def slug(self) -> str:
         """The name as part of a file name.
@@ -206,6 +209,9 @@ class Magnitude(NotebookRepr):
     notes: str = ""
     group: str = "gradient"
     offset: Number = 0
+
+    def __repr__(self) -> str:
+        return f"Magnitude({self.name!r}, {self.x!r}, {self.y!r})"
 
     @property
     def components(self) -> tuple[Kernel, Kernel]:

@@ -112,6 +112,11 @@ class Evaluation(NotebookRepr):
     figures: dict[str, float] = field(default_factory=dict)
     values: tuple[ValueFigures, ...] = ()
 
+    def __repr__(self) -> str:
+        known = {"accuracy": self.accuracy, "loss": self.loss}
+        told = ", ".join(f"{name}={one:.4g}" for name, one in known.items() if one is not None)
+        return f"Evaluation({told}, n={self.n})"
+
 
 def predictions(
     model: TrainedModel,

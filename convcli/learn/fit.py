@@ -201,6 +201,10 @@ class Training(NotebookRepr):
             frozen=sorted(frozen_steps(model, recipe.freeze)),
         )
 
+    def __repr__(self) -> str:
+        where = f"{self.model.network.name!r} on {self.data.name!r}"
+        return f"Training({where}, {len(self.history)} of {self.recipe.epochs} epochs)"
+
     def warm_up(self) -> float:
         """Compile all that the training needs, change nothing, and return the seconds it took.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from convcli.errors import UsageError
 from convcli.option import option
+from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
     from convcli.learn.fit import Training
@@ -30,6 +31,17 @@ class LrPoint:
 
     lr: float
     loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class LrTest(NotebookRepr):
+    """The points of a range test, and the learning rate to use; None if the loss never fell."""
+
+    points: tuple[LrPoint, ...]
+    suggestion: float | None
+
+    def __repr__(self) -> str:
+        return f"LrTest({len(self.points)} points, suggestion={self.suggestion})"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from safetensors.numpy import load as tensors_from_bytes, save as tensors_to_byt
 
 from convcli.errors import ConvcliError, InputError
 from convcli.files import new_file
+from convcli.layers.base import shape_text
 from convcli.learn.metrics import loss_values, softmax
 from convcli.learn.model import Model
 from convcli.learn.prepare import Preprocessing
@@ -59,6 +60,12 @@ class TrainedModel(NotebookRepr):
     training: dict[str, Any] = field(default_factory=dict)
     outputs: str = "classes"
     target_scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    def __repr__(self) -> str:
+        known = {name: f"{one:.4g}" for name, one in self.metrics.items() if name != "epoch"}
+        told = "".join(f", {name} {text}" for name, text in known.items())
+        ends = f"{shape_text(self.network.input_shape)} -> {len(self.class_names)} {self.outputs}"
+        return f"TrainedModel({self.network.name!r}, {ends}{told})"
 
     @property
     def network(self) -> Network:

@@ -73,6 +73,10 @@ class TrainRequest(Assignment):
     seeds: int | None = option("Train with so many seeds: mean, deviation.", min=2)
     overfit: int | None = option("Sanity check: overfit this few samples.", min=2)
     dry_run: bool = option("Sizes, memory and estimated time; no training.", default=False)
+    log: Path | None = option(
+        "Write a line of JSON for each epoch, and the result, into this file; --resume adds to it.",
+        metavar="FILE.jsonl",
+    )
     tensorboard: bool = option(
         "Write event files into the run, too: curves, weights.", default=False
     )

@@ -113,6 +113,11 @@ class Trace(NotebookRepr):
     batch: int = 1
     dtype: str = "float32"
 
+    def __repr__(self) -> str:
+        network, ends = self.network, (self.network.input_shape, self.output_shape)
+        counted = f"{len(self.steps)} steps, {self.totals.params:,} parameters"
+        return f"Trace({network.name!r}, {' -> '.join(map(shape_text, ends))}, {counted})"
+
     @property
     def output_shape(self) -> Shape:
         """Shape of the last step's output."""

@@ -27,6 +27,10 @@ class Network(NotebookRepr, Value):
     layers: Branch
     name: str = field(default="network", compare=False)
 
+    def __repr__(self) -> str:
+        layers = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
+        return f"Network({self.name!r}, {shape_text(self.input_shape)}, {layers})"
+
     def __post_init__(self) -> None:
         check_input(self.input_shape)
         spelled, _ = _Ranks().branch(self.layers, len(self.input_shape) - 1, 0)

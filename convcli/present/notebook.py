@@ -1,20 +1,22 @@
-"""How values look in a notebook: small tables and charts, as HTML."""
+"""How values show themselves: in a notebook as HTML, printed as text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvcliError
-from convcli.report import Column, Report
-from convcli.report.document import in_cell, render_blocks, render_table
+from convcli.report import Column, Report, render, tabulate
+from convcli.report.document import Block, in_cell, render_blocks
 
 if TYPE_CHECKING:
+    from convcli.data import Dataset
     from convcli.kernels import AnyKernel, Kernel
     from convcli.learn.evaluation import Evaluation
     from convcli.learn.fit import Epoch, Training
+    from convcli.learn.lr_find import LrTest
     from convcli.learn.modelfile import TrainedModel
     from convcli.net import Network, Trace
 
@@ -31,31 +33,56 @@ def html_of(value: object) -> str | None:
     >>> html_of(3) is None
     True
     """
+    blocks = _blocks(value)
+    return None if blocks is None else in_cell(render_blocks(blocks))
+
+
+def text_of(value: object) -> str:
+    """Return a value as text: its words and tables, or its repr where there are none.
+
+    >>> from convcli.kernels import find
+    >>> print(text_of(find("sobel-x")))
+    sobel-x: 3x3, divisor 1, offset 0, sum 0
+     0  1  2
+    -1  0  1
+    -2  0  2
+    -1  0  1
+    """
+    blocks = _blocks(value) or ()
+    parts = [
+        render(block, "plain") if isinstance(block, Report) else f"{block}\n"
+        for block in blocks
+        if isinstance(block, Report | str)
+    ]
+    return "\n".join(parts).rstrip("\n") or repr(value)
+
+
+def _blocks(value: object) -> Sequence[Block] | None:
     card = CARDS.get(type(value).__name__)
     if card is None:
         return None
     try:
-        return in_cell(card(value))
+        return card(value)
     except ConvcliError:  # such as layers that do not fit; the repr still says what it is
         return None
 
 
-def _network(network: Network) -> str:
+def _network(network: Network) -> Sequence[Block]:
     return _trace(network.trace())
 
 
-def _trace(trace: Trace) -> str:
+def _trace(trace: Trace) -> Sequence[Block]:
     from convcli.present.network_table import shape_report
 
-    return render_table(shape_report(trace))
+    return (shape_report(trace),)
 
 
-def _kernel(kernel: AnyKernel) -> str:
+def _kernel(kernel: AnyKernel) -> Sequence[Block]:
     """Return a kernel's numbers, or both components of a magnitude."""
     from convcli.kernels import Kernel
 
     components = (kernel,) if isinstance(kernel, Kernel) else kernel.components
-    return "".join(render_table(_matrix(part)) for part in components)
+    return tuple(map(_matrix, components))
 
 
 def _matrix(kernel: Kernel) -> Report:
@@ -74,13 +101,13 @@ def _number(value: float) -> str:
     return f"{value:g}"
 
 
-def _epoch(epoch: Epoch) -> str:
+def _epoch(epoch: Epoch) -> Sequence[Block]:
     from convcli.present.curves import epochs_report
 
-    return render_table(epochs_report([asdict(epoch)]))
+    return (epochs_report([asdict(epoch)]),)
 
 
-def _training(training: Training) -> str:
+def _training(training: Training) -> Sequence[Block]:
     from convcli.learn.run_directory import RunDirectory
     from convcli.present.facts import RunFacts
     from convcli.present.run_page import curve_blocks
@@ -88,27 +115,38 @@ def _training(training: Training) -> str:
     history = [asdict(epoch) for epoch in training.history]
     stands = f"{len(history)} of {training.recipe.epochs} epochs."
     facts = RunFacts(RunDirectory(Path()), "", {}, history)
-    return render_blocks((stands, *curve_blocks(facts)))
+    return (stands, *curve_blocks(facts))
 
 
-def _model(model: TrainedModel) -> str:
-    rows = tuple((name.replace("_", " "), value) for name, value in model.metrics.items())
-    figures = Report("", (Column("figure", "figure"), Column("value", "value", "right")), rows)
+def _model(model: TrainedModel) -> Sequence[Block]:
+    rows = [{"figure": key.replace("_", " "), "value": one} for key, one in model.metrics.items()]
+    figures = tabulate(rows, {"figure": "Figure", "value": "Value"})
     what = {"values": "values", "labels": "labels"}.get(model.outputs, "classes")
     words = f"{len(model.class_names)} {what}: {', '.join(model.class_names[:10])}" + (
         ", ..." if len(model.class_names) > 10 else ""
     )
-    return render_blocks((words, figures)) + _network(model.network)
+    return (words, figures, *_network(model.network))
 
 
-def _evaluation(found: Evaluation) -> str:
+def _evaluation(found: Evaluation) -> Sequence[Block]:
     from convcli.present.evaluation import evaluation_report
 
-    return render_table(evaluation_report(found))
+    return (evaluation_report(found),)
 
 
-CARDS: dict[str, Callable[[Any], str]] = {
-    "Report": render_table,
+def _dataset(data: Dataset) -> Sequence[Block]:
+    from convcli.present.data import description
+
+    return (description(data, None),)
+
+
+def _lr_test(test: LrTest) -> Sequence[Block]:
+    from convcli.present.training import lr_report
+
+    return (lr_report(test.points, test.suggestion),)
+
+
+CARDS: dict[str, Callable[[Any], Sequence[Block]]] = {
     "Network": _network,
     "Trace": _trace,
     "Kernel": _kernel,
@@ -117,5 +155,8 @@ CARDS: dict[str, Callable[[Any], str]] = {
     "Training": _training,
     "TrainedModel": _model,
     "Evaluation": _evaluation,
+    "Dataset": _dataset,
+    "LrTest": _lr_test,
+    "Report": lambda report: (report,),
 }
 """Class name -> rendering; by name, so that showing a kernel does not load the engine."""

@@ -1,4 +1,4 @@
-"""How a training looks: a line for each epoch, the closing report, and what is only calculated."""
+"""How a training looks: a table of epochs, the closing report, and what is only calculated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convcli.report.chart import Chart, Line
 from convcli.report.numbers import as_bytes, as_seconds, percent
 
 if TYPE_CHECKING:
-    from convcli.learn.fit import Epoch, StepDone
+    from convcli.learn.fit import Epoch, StepDone, Training
     from convcli.learn.gradcheck import Checked
     from convcli.learn.lr_find import LrPoint
     from convcli.learn.recipes import Recipe
@@ -23,20 +23,61 @@ if TYPE_CHECKING:
     from convcli.learn.training import Series
 
 
-def epoch_line(epoch: Epoch, epochs: int) -> str:
-    """Return how an epoch went, in one line."""
-    line = f"epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.train_loss:.4f}"
-    if epoch.train_accuracy is not None:
-        line += f"  accuracy {epoch.train_accuracy:.2%}"
-    if epoch.val_loss is not None:
-        line += f"  validation {epoch.val_loss:.4f}"
-        if epoch.val_accuracy is not None:
-            line += f" {epoch.val_accuracy:.2%}"
-        line += "".join(
-            f"  {NAMES[name]} {figure_text(name, one)}" for name, one in epoch.figures.items()
+class EpochTable:
+    """The epochs of a training as the lines of one table, each said when it is known."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.epochs = training.recipe.epochs
+
+    def header(self, epoch: Epoch) -> str:
+        """Return the names of the columns that an epoch has, its notes above them."""
+        names = "  ".join(name.rjust(width) for name, width, _ in self._columns(epoch)).rstrip()
+        if epoch.val_loss is None:
+            return names
+        monitor = NAMES[self.training.monitor]
+        return f"* marks the best epoch so far, by validation {monitor}.\n{names}"
+
+    def row(self, epoch: Epoch) -> str:
+        """Return a finished epoch."""
+        return "  ".join(text.rjust(width) for _, width, text in self._columns(epoch))
+
+    def step(self, step: StepDone) -> str:
+        """Return how the epoch under way goes, and how long all of it will last."""
+        now = self.training.progress
+        spent = sum(epoch.seconds for epoch in now.history) + now.epoch_seconds
+        samples = sum(epoch.samples for epoch in now.history) + step.seen
+        left = spent / max(now.step, 1) * (self.epochs * step.steps - now.step)
+        accuracy = "" if step.accuracy is None else f"accuracy {step.accuracy:.2%}, "
+        return (
+            f"{self._number(step.epoch)}  step {step.step:,} of {step.steps:,}: loss "
+            f"{step.loss:.4f}, {accuracy}{samples / max(spent, 1e-9):,.0f} samples/s, "
+            f"about {as_seconds(left)} left"
         )
-        line += " *" if epoch.best else "  "
-    return f"{line}  {epoch.samples_per_second:,.0f}/s"
+
+    def _number(self, epoch: int) -> str:
+        return f"{epoch}/{self.epochs}".rjust(max(5, 2 * len(str(self.epochs)) + 1))
+
+    def _columns(self, epoch: Epoch) -> list[tuple[str, int, str]]:
+        """Return name, width and text of each column."""
+        found = [("Epoch", self._number(epoch.number)), ("Loss", f"{epoch.train_loss:.4f}")]
+        if epoch.train_accuracy is not None:
+            found.append(("Accuracy", percent(epoch.train_accuracy)))
+        if epoch.val_loss is not None:
+            figures = {"loss": epoch.val_loss, "accuracy": epoch.val_accuracy} | epoch.figures
+            found += [
+                (f"Val {NAMES[name]}", f"{one:.4f}" if name == "loss" else figure_text(name, one))
+                for name, one in figures.items()
+                if one is not None
+            ]
+            found.append(("", "*" if epoch.best else ""))
+        found += [
+            ("lr", f"{epoch.lr:.2g}"),
+            ("Samples/s", f"{epoch.samples_per_second:,.0f}"),
+            ("Time", as_seconds(epoch.seconds)),
+        ]
+        least = {"": 1, "Epoch": len(self._number(1))}
+        return [(name, max(least.get(name, 7), len(name)), text) for name, text in found]
 
 
 def step_line(step: StepDone, seconds: float) -> str:

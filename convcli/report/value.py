@@ -73,6 +73,9 @@ class Report(NotebookRepr):
             if len(row) != width:
                 raise ValueError(f"a row of {len(row)} cells in a report of {width} columns")
 
+    def __repr__(self) -> str:
+        return f"Report({self.title!r}, {len(self.rows)} rows x {len(self.columns)} columns)"
+
     def tables(self) -> list[Report]:
         """Return this report and those that belong under it, each by itself."""
         own = replace(self, parts=()) if self.parts else self

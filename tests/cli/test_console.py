@@ -20,17 +20,34 @@ with Messages(quiet={quiet}).waiting("photo.png", after_seconds={after}):
 """
 
 
+class Terminal:
+    """A pseudo-terminal of so many columns: what is written to `writer`, `read` returns."""
+
+    def __init__(self, columns: int = 80) -> None:
+        self.columns = columns
+
+    def __enter__(self) -> Terminal:
+        pty = pytest.importorskip("pty", reason="pseudo-terminals are of POSIX systems")
+        termios = pytest.importorskip("termios", reason="their sizes too")
+        self.reader, self.writer = pty.openpty()
+        termios.tcsetwinsize(self.writer, (24, self.columns))
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        os.close(self.reader)
+        os.close(self.writer)
+
+    def read(self) -> str:
+        os.write(self.writer, b".")  # so that there is something to read
+        return os.read(self.reader, 1 << 16).decode()
+
+
 def seen_on_a_terminal(quiet: bool, after: float, program: str = PROGRAM) -> str:
-    pty = pytest.importorskip("pty", reason="pseudo-terminals are of POSIX systems")
-    reader, writer = pty.openpty()
-    command = [sys.executable, "-c", program.format(quiet=quiet, after=after)]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    subprocess.run(command, stderr=writer, env=environment, check=True)
-    os.write(writer, b".")  # so that there is something to read
-    seen = os.read(reader, 1 << 16).decode()
-    os.close(reader)
-    os.close(writer)
-    return seen
+    with Terminal() as terminal:
+        command = [sys.executable, "-c", program.format(quiet=quiet, after=after)]
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+        subprocess.run(command, stderr=terminal.writer, env=environment, check=True)
+        return terminal.read()
 
 
 def test_a_slow_file_shows_its_name_and_the_time_passed() -> None:

@@ -28,7 +28,7 @@ def test_without_a_source_the_named_sets_are_listed(capfd: pytest.CaptureFixture
     for name in ("mnist", "fashion", "digits", "CONVCLI_DATA"):
         assert name in said
     assert run(["data", "--check"]) == 2
-    assert "Name a data set" in capfd.readouterr().err
+    assert "name a data set" in capfd.readouterr().err
 
 
 def test_a_data_set_is_described(npz: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +85,7 @@ def test_digits_are_made_kept_and_drawn(tmp_path: Path, capfd: pytest.CaptureFix
 def test_another_suffix_is_refused_before_any_work(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "digits", "-o", "d.zip"]) == 3
     assert capfd.readouterr().err == (
-        "convcli: d.zip: a data set is written as .npz; give the name that suffix.\n"
+        "error: d.zip: a data set is written as .npz; give the name that suffix.\n"
     )
 
 
@@ -136,5 +136,5 @@ def test_data_that_cannot_be_had_is_exit_3_and_names_digits(tmp_path: Path) -> N
     )
     assert got.returncode == 3
     assert got.stdout == ""
-    assert got.stderr.startswith("convcli: Fashion-MNIST is not to be had.")
+    assert got.stderr.startswith("error: Fashion-MNIST is not to be had.")
     assert "--data digits" in got.stderr

@@ -51,7 +51,7 @@ def test_each_error_has_its_exit_code(
     monkeypatch.setattr(door, "program", lambda _: fails)
     assert door.run([]) == code
     said = capfd.readouterr().err
-    assert said.startswith("convcli: ")
+    assert said.startswith("error: ")
     assert said.count("\n") == 1
 
 
@@ -85,7 +85,7 @@ def test_a_closed_stdin_is_bad_input(words: str) -> None:
     command = f"{sys.executable} -m convcli {words} <&-"
     got = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert got.returncode == 3
-    assert got.stderr.startswith("convcli: stdin is closed")
+    assert got.stderr.startswith("error: stdin is closed")
 
 
 def test_a_called_command_is_built_alone_and_an_unknown_one_finds_its_neighbors(
@@ -141,4 +141,4 @@ def test_an_unexpected_end_of_file_is_no_ctrl_c(
     monkeypatch.setattr("convcli.present.network_table.presets_report", broken)
     with pytest.raises(EOFError, match="Ran out of input"):
         door.run(["presets"])
-    assert "Interrupted" not in capfd.readouterr().err
+    assert "nterrupted" not in capfd.readouterr().err

@@ -104,7 +104,7 @@ def test_evaluate_refuses_what_does_not_fit(
     pictures, labels = quadrants(40)
     np.savez(tmp_path / "fewer.npz", x_train=pictures, y_train=labels % 2)
     assert run(["evaluate", model, "--data", str(tmp_path / "fewer.npz")]) == 3
-    assert "The model knows 4 classes" in capfd.readouterr().err
+    assert "the model knows 4 classes" in capfd.readouterr().err
     np.savez(tmp_path / "larger.npz", x_train=np.repeat(pictures, 2, axis=1), y_train=labels)
     assert run(["evaluate", model, "--data", str(tmp_path / "larger.npz")]) == 3
     assert "takes 8x8x1, the samples of" in capfd.readouterr().err

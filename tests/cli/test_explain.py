@@ -131,7 +131,7 @@ def test_zeros_are_numbers_too(
 
 def test_a_mistake_names_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "conv", "1 2; 3", "-k", "1"]) == 2
-    assert "The matrix: row 2 has 1 number, row 1 has 2" in capsys.readouterr().err
+    assert "the matrix: row 2 has 1 number, row 1 has 2" in capsys.readouterr().err
 
 
 def test_a_kernels_offset_is_part_of_the_sum(capsys: pytest.CaptureFixture[str]) -> None:

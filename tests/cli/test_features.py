@@ -90,7 +90,7 @@ def test_series_and_folders_are_shaped_as_in_training(
         (["data.npz", "-o", "f.txt"], 2, "features are written as .npz or .csv"),
         (["data.npz", "-o", "data.npz", "--force"], 2, "data.npz is an input"),
         (["data.npz", "-o", "kept.csv"], 4, "kept.csv exists"),
-        (["data.npz", "--layer", "cnov1"], 2, "There is no layer 'cnov1'"),
+        (["data.npz", "--layer", "cnov1"], 2, "there is no layer 'cnov1'"),
         (["nowhere.npz"], 3, "nowhere.npz"),
     ],
 )

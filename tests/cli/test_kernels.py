@@ -116,7 +116,7 @@ def test_a_group_and_a_word_choose(capfd: Capture) -> None:
     [
         (["sobl-x"], "Did you mean sobel-x"),
         (["--group", "smoth"], "Did you mean smooth?"),
-        (["--search", "qqqq"], "No kernel mentions 'qqqq'"),
+        (["--search", "qqqq"], "no kernel mentions 'qqqq'"),
         (["sobel-x", "--group", "line"], "--group only means something without NAME"),
         (["-o", "x.png"], "only means something with NAME or --sheet PICTURE"),
         (["--sheet", "photo.png"], "-o SHEET.png"),

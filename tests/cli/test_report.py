@@ -145,7 +145,7 @@ def test_a_format_and_a_page_together(
 
 def test_what_is_no_run(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["report", str(tmp_path)]) == 3
-    assert "There is no run in" in capfd.readouterr().err
+    assert "there is no run in" in capfd.readouterr().err
     (tmp_path / "sweep.json").write_text("{}")
     assert run(["report", str(tmp_path)]) == 3
     assert f"convcli sweep --resume {tmp_path}" in capfd.readouterr().err

@@ -53,7 +53,7 @@ def test_a_damaged_record_is_named_and_passed_over(
     assert run(["runs", str(tmp_path)]) == 3
     said = capfd.readouterr().err
     assert "is no JSON" in said
-    assert "There are no runs" in said
+    assert "there are no runs" in said
     assert run(["runs", str(tmp_path / "nowhere")]) == 3
     assert "Train first" in capfd.readouterr().err
     assert run(["runs", str(tmp_path), "--quiet"]) == 3

@@ -41,6 +41,6 @@ def test_every_setting_but_epochs_is_refused_beside_resume(
     code = run(["train", "--resume", "nowhere", word, "1"])
     said = capfd.readouterr().err
     if field.name == "epochs":
-        assert (code, "There is no checkpoint" in said) == (3, True)
+        assert (code, "there is no checkpoint" in said) == (3, True)
     else:
         assert (code, f"leave out: {word}" in said) == (2, True)

@@ -39,8 +39,8 @@ class Program:
 
     def refuses(self, *words: str, code: int) -> str:
         assert self.says(*words, code=code) == ""
-        assert self.told.err.startswith("convcli: ")
-        return self.told.err.removeprefix("convcli: ")
+        assert self.told.err.startswith("error: ")
+        return self.told.err.removeprefix("error: ")
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_assertions(shape: Program) -> None:
     assert shape.told.err == ""
     out = shape.says("mnist", "--assert", "params < 30000", "--format", "csv", code=5)
     assert out.startswith("name,")
-    assert shape.told.err == ("convcli: The assertion does not hold. params 30762 < 30000: no\n")
+    assert shape.told.err == ("error: the assertion does not hold. params 30762 < 30000: no\n")
     assert "Did you mean params?" in shape.refuses("mnist", "--assert", "parms < 3", code=2)
 
 
@@ -302,7 +302,7 @@ def test_solving_backwards_needs_no_network(shape: Program) -> None:
     for way in got:
         sizes = shape.json(f"input 28x28x1, conv 1 {way['words']}")
         assert sizes["layers"][0]["output"] == [14, 14, 1]
-    assert "No window turns 28 into 999" in shape.refuses("--solve", "28 -> 999", code=3)
+    assert "no window turns 28 into 999" in shape.refuses("--solve", "28 -> 999", code=3)
     assert "asks nothing" in shape.refuses("--solve", "abc", code=2)
 
 
@@ -339,7 +339,7 @@ def test_what_ships_is_checked_on_the_spot(shape: Program, monkeypatch: pytest.M
     wrong = SelfCheck("layers", "conv2d_basic", "params", 1792, 1793, "PyTorch")
     monkeypatch.setattr(selftest, "selftest", lambda: (wrong,))
     assert "conv2d_basic params: 1793, and PyTorch says 1792" in shape.says("--selftest", code=5)
-    assert shape.told.err.startswith("convcli: 1 of 1 figures do not hold. conv2d_basic params")
+    assert shape.told.err.startswith("error: 1 of 1 figures do not hold. conv2d_basic params")
 
 
 def test_times_stand_beside_the_macs(shape: Program, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,4 +361,4 @@ def test_times_stand_beside_the_macs(shape: Program, monkeypatch: pytest.MonkeyP
 
 
 def test_a_network_is_asked_for(shape: Program) -> None:
-    assert "Which network?" in shape.refuses(code=2)
+    assert "which network?" in shape.refuses(code=2)

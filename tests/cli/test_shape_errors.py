@@ -42,10 +42,10 @@ NETWORKS = {
     "input 8x8x3, residual(conv 4 3": (2, "this bracket of residual is never closed."),
     "input 8x8x3, conv 4 3)": (2, "this ) has no partner before it."),
     "input 8x8x3, repeat 999999 (repeat 999999 (conv 3 1))": (3, "more than 20,000 layers"),
-    "conv 16 3, maxpool 2": (2, "A network begins with its input"),
+    "conv 16 3, maxpool 2": (2, "a network begins with its input"),
     "28x28x1, conv 16 3": (2, "Write: input 28x28x1, conv 16 3"),
-    "resnet5": (2, "There is no preset 'resnet5'. Did you mean resnet50"),
-    "28x28": (2, "There is no preset '28x28'. Known: alexnet"),
+    "resnet5": (2, "there is no preset 'resnet5'. Did you mean resnet50"),
+    "28x28": (2, "there is no preset '28x28'. Known: alexnet"),
     "rps:m=3": (2, "there is no variable 'm' (known: n)"),
 }
 
@@ -59,7 +59,7 @@ def test_a_wrong_network_ends_in_a_sentence(
     assert door.run([command, network, *(["mnist"] if command == "compare" else [])]) == code
     told = capfd.readouterr()
     assert told.out == ""
-    assert told.err.startswith("convcli: ")
+    assert told.err.startswith("error: ")
     assert sentence in told.err
 
 

@@ -123,7 +123,7 @@ def test_filters_by_layer_filter_channel_and_limit(place: Path, capfd: Capture) 
     said = out(capfd, *words, "--limit", "7", "--force")
     assert "17 more kernels are not drawn" in said
     assert run(["show", "filters", "model.safetensors", "--layer", "conv9"]) == 2
-    assert "There is no layer 'conv9'" in capfd.readouterr().err
+    assert "there is no layer 'conv9'" in capfd.readouterr().err
 
 
 def test_maximize_takes_units_a_limit_steps_and_a_seed(place: Path, capfd: Capture) -> None:
@@ -389,7 +389,7 @@ def test_backward_spells_out_what_the_loss_tells_it(place: Path, capfd: Capture)
         (["filters", "photo.png"], 3, "photo.png"),
         (["activations", "model.safetensors", "none.png"], 3, "none.png"),
         (["cam", "model.safetensors", "model.safetensors"], 3, "model.safetensors"),
-        (["saliency", "model.safetensors"], 2, "Missing argument"),
+        (["saliency", "model.safetensors"], 2, "missing argument"),
         (["saliency", "model.safetensors", "photo.png", "--method", "magic"], 2, "magic"),
         (["fliters", "model.safetensors"], 2, "filters"),
         (["heatmap", "model.safetensors", "photo.png", "--scale", "0"], 2, "0.01"),

@@ -95,7 +95,7 @@ def test_a_disk_that_fills_up_is_no_success(
             env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert got.returncode == 3, got.stderr
-    assert b"File too large" in got.stderr
+    assert b"file too large" in got.stderr
 
 
 def test_what_the_network_was_fed_is_drawn_on_a_terminal_only(tmp_path: Path) -> None:

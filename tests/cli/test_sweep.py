@@ -189,14 +189,14 @@ def test_the_default_place_is_under_runs(
 
 MISTAKES = {
     "nothing": ([], "nothing to sweep"),
-    "unknown": (["m=1"], "There is no setting 'm'"),
-    "near": (["learning=1"], "There is no setting"),
+    "unknown": (["m=1"], "there is no setting 'm'"),
+    "near": (["learning=1"], "there is no setting"),
     "two networks": (["mnist", "n=1"], "are two networks"),
     "network twice": (["network=mnist"], "network= names the networks"),
     "option and axis": (["batch=8,16"], "batch= and --batch both"),
     "trials of a grid": (["n=1,2", "--trials", "3"], "--trials belongs to"),
     "epochs of a halving": (["lr=1,2", "--search", "halving", "--trials", "0"], "--trials"),
-    "a trial that cannot be": (["n=1,0"], "Trial 2 (n=0)"),
+    "a trial that cannot be": (["n=1,0"], "trial 2 (n=0)"),
     "size of no pictures": (["n=1", "--size", "9x9"], "takes no size"),
     "no validation": (["n=1", "--val", "0"], "leave --val 0 out"),
 }
@@ -215,7 +215,7 @@ def test_resume_takes_nothing_but_the_directory(
     data: Path, tmp_path: Path, capfd: Captured
 ) -> None:
     assert run(["sweep", "--resume", str(tmp_path)]) == 3
-    assert "There is no sweep in" in capfd.readouterr().err
+    assert "there is no sweep in" in capfd.readouterr().err
     (tmp_path / "sweep.json").write_text('{"axes": 3}')
     assert run(["sweep", "--resume", str(tmp_path)]) == 3
     assert "is damaged" in capfd.readouterr().err
@@ -284,7 +284,7 @@ def test_however_it_ends_what_is_finished_is_kept(
             *(line for line in said.splitlines() if line.startswith("trial")),
             f"{len(early)} finished trainings are kept. "
             f"Go on with: convcli sweep --resume {tmp_path / 's'}",
-            "convcli: Interrupted.",
+            "error: interrupted.",
         ]
     deadline = time.monotonic() + 20
     while _alive(process.pid) and time.monotonic() < deadline:

@@ -58,7 +58,7 @@ def test_a_damaged_checkpoint_gets_a_sentence(
     before = (place / "model.safetensors").read_bytes()
     assert run(["train", "--resume", str(place), "--quiet"]) in {2, 3}
     said = capfd.readouterr().err
-    assert said.startswith("convcli: ")
+    assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert (place / "model.safetensors").read_bytes() == before
 

@@ -52,7 +52,7 @@ def test_a_network_that_does_not_fit_still_prints(shown: Any) -> None:
     network = convcli.network("input 8x8x1, conv 4 3").with_input((2, 2, 1))
     got = shown(network)
     assert "text/html" not in got
-    assert "Conv" in got["text/plain"]
+    assert got["text/plain"] == "Network('network', 2x2x1, 1 layer)"
 
 
 def test_a_kernel_is_its_numbers(shown: Any) -> None:
@@ -163,3 +163,39 @@ def test_nothing_is_loaded_before_a_value_is_asked() -> None:
     )
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert got.stdout == "False True False\n"
+
+
+def test_printed_values_are_their_tables(training: Any) -> None:
+    network = convcli.network("input 28x28x1, conv 16 3 relu, maxpool 2, flatten, dense 10")
+    lines = str(network.trace()).splitlines()
+    assert lines[0] == "network on 28x28x1"
+    assert lines[2].split()[:4] == ["conv1", "conv", "16", "3"]
+    assert str(network) == str(network.trace())
+    assert str(convcli.kernel("sobel-x")).splitlines()[-1].split() == ["-1", "0", "1"]
+    assert "val accuracy" in str(training.best_model())
+    assert str(training).startswith("2 of 2 epochs.")
+    assert "total" in str(training.data)
+    found = training.best_model().evaluate(training.data)
+    assert "Precision" in str(found)
+    assert str(convcli.compare("lenet5", "mnist")).startswith("lenet5 and mnist\n")
+
+
+def test_a_repr_is_one_line(training: Any) -> None:
+    network, data = convcli.network("mnist"), training.data
+    kernels = "Kernel('sobel-x', 3x3), Kernel('sobel-y', 3x3)"
+    counts = "train 100, validation 20, test 20"
+    for value, ref in (
+        (network, "Network('mnist', 28x28x1, 7 layers)"),
+        (network.trace(), "Trace('mnist', 28x28x1 -> 10, 7 steps, 30,762 parameters)"),
+        (convcli.kernel("sobel"), f"Magnitude('sobel', {kernels})"),
+        (training, "Training('network' on 'digits', 2 of 2 epochs)"),
+        (data, f"Dataset('digits', 28x28x1 uint8, 10 classes, {counts})"),
+        (data.test, "Split(20 samples of 28x28x1 uint8)"),
+        (convcli.compare("lenet5", "mnist"), "Report('lenet5 and mnist', 11 rows x 4 columns)"),
+    ):
+        assert repr(value) == ref
+    model = training.best_model()
+    assert repr(model).startswith("TrainedModel('network', 28x28x1 -> 10 classes, val_accuracy")
+    for value in (model, model.evaluate(data), training.history[0]):
+        assert "\n" not in repr(value)
+        assert len(repr(value)) < 250
