@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -100,7 +101,22 @@ def run_document(
             Section("Recipe", _recipe_blocks(facts)),
             Section("Environment", _environment_blocks(facts)),
         ),
+        cards=_cards(facts),
     )
+
+
+def _cards(facts: RunFacts) -> tuple[tuple[str, str], ...]:
+    """Return the figures that one looks for first, those that are known."""
+    best = facts.best.get("number")
+    known = {
+        "Test accuracy": percent(facts.result("test_accuracy")),
+        "Validation accuracy": percent(facts.best.get("val_accuracy")),
+        "Parameters": figure(facts.params, ","),
+        "Best epoch": "-" if best is None else f"{best:.0f} of {len(facts.history)}",
+        "Training": figure(facts.result("train_seconds"), "s"),
+        "Samples a second": figure(facts.result("samples_per_second"), ",.0f"),
+    }
+    return tuple((what, text) for what, text in known.items() if text != "-")
 
 
 def _lead(facts: RunFacts) -> str:
@@ -178,7 +194,11 @@ def curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
         return ("No epoch was finished, so there are no curves.",)
     charts = zip(CURVES.values(), curve_charts(facts.history), strict=True)
     blocks: list[Block] = [
-        Figure(f"{label} of training and validation samples by epoch.", line_chart(chart, 500))
+        Figure(
+            f"{label} of training and validation samples by epoch.",
+            line_chart(chart, 640),
+            linear=line_chart(replace(chart, log_y=False), 640) if chart.log_y else "",
+        )
         for label, chart in charts
     ]
     blocks.append(

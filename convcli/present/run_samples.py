@@ -45,7 +45,7 @@ LAYERS = 12
 """Layers whose maps are shown for a sample; of more, some evenly spread."""
 MATRIX_CLASSES = 20
 """A confusion matrix of more classes is told by its largest cells."""
-MISTAKE_SIDE, FILTER_SIDE, MAP_SIDE = 84, 56, 56
+MISTAKE_SIDE, FILTER_SIDE, MAP_SIDE, BARS_SIDE = 84, 56, 56, 256
 """Pixels on the page; a larger picture is brought down, a smaller one enlarged by whole factors."""
 SHARED_MAPS = 32, 16
 """Channels shown of a layer whose maps are small, and of one whose maps had to be reduced."""
@@ -211,7 +211,8 @@ def _layer_picture(maps: LayerMaps) -> Picture:
     small, reduced = SHARED_MAPS
     side = max(maps.values.shape[:2]) if maps.values.ndim == 3 else 1
     panels = map_panels([maps], limit=small if side <= MAP_SIDE // 2 else reduced)
-    pixels = side_by_side(panels, MAP_SIDE if len(panels) > 1 else MISTAKE_SIDE)
+    wide = MISTAKE_SIDE if panels[0].form == "picture" else BARS_SIDE
+    pixels = side_by_side(panels, MAP_SIDE if len(panels) > 1 else wide)
     channels = maps.values.shape[-1]
     left_out = f", {len(panels)} of {channels} channels" if len(panels) not in {1, channels} else ""
     heading = layer_heading(maps.step)

@@ -27,6 +27,8 @@ class Figure:
     content: str | bytes
     alternative: str = ""
     """What it shows, for readers who do not see it; the caption when left out."""
+    linear: str = ""
+    """The same chart on a linear scale, where `content` has a logarithmic one: a switch chooses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Document:
     title: str
     lead: str
     sections: tuple[Section, ...]
+    cards: tuple[tuple[str, str], ...] = ()
+    """Key figures, each with what it is, large at the head of the page."""
 
     def _repr_html_(self) -> str:
         """Return the page in a frame, so that its style and a notebook's stay apart."""

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 """Elements without an end tag in these pages; those of SVG are closed in place."""
 
 

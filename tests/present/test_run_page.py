@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -66,6 +67,41 @@ def test_the_page_says_what_the_record_says(folder: Path, page: Page) -> None:
     assert page.facts["train samples"] == str(record["samples"]["train"])
     for name in ("python", "numpy", "numba", "processor", "threads"):
         assert page.facts[name] == str(record["environment"][name])
+
+
+def test_key_figures_stand_on_cards_and_the_loss_has_two_scales(folder: Path) -> None:
+    result = json.loads((folder / "run" / "run.json").read_text())["result"]
+    text = (folder / "run" / "report.html").read_text(encoding="utf-8")
+    cards = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert cards["Test accuracy"] == f"{result['test_accuracy']:.2%}"
+    assert cards["Parameters"] == f"{result['params']:,}"
+    assert cards["Best epoch"] == f"{result['best_epoch']} of 2"
+    (switched,) = re.findall(r'<figure class="scales">(.*?)</figure>', text, re.DOTALL)
+    assert switched.count('aria-label="Loss by epoch"') == 2
+    ticks = [
+        set(re.findall(r'text-anchor="end">(.*?)</text>', svg)) for svg in switched.split("</svg>")
+    ]
+    assert ticks[0] != ticks[1]
+    assert "<script" not in text
+
+
+@pytest.mark.slow
+def test_the_switch_changes_the_scale_without_a_script(folder: Path) -> None:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the page is looked at in a browser; extra [browser]"
+    )
+    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(java_script_enabled=False)
+        page.goto((folder / "run" / "report.html").as_uri())
+        logarithmic, linear = page.locator(".scales > svg"), page.locator(".scales > .linear")
+        assert (logarithmic.is_visible(), linear.is_visible()) == (True, False)
+        page.locator(".scales input").uncheck()
+        assert (logarithmic.is_visible(), linear.is_visible()) == (False, True)
+        browser.close()
 
 
 def test_the_epochs_are_those_of_the_history(folder: Path, page: Page) -> None:
