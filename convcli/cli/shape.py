@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,13 +12,14 @@ import typer
 from typer.core import TyperCommand
 
 from convcli.cli.options import FileOutput, Output, ThreadsOption, refuse_without_effect, takes
-from convcli.errors import CheckError, UsageError
+from convcli.errors import CheckError, UsageError, did_you_mean
 from convcli.option import byte_count, option
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.learn.timing import Timing
     from convcli.net import Trace
+    from convcli.net.expression import Verdict
     from convcli.net.lookup import OpenedNetwork
     from convcli.report import Report
 
@@ -47,11 +49,11 @@ class OnPaper:
         **NETWORK,
     )
 
-    def opened(self, source: str) -> OpenedNetwork:
+    def opened(self, source: str, variables: Mapping[str, int] | None = None) -> OpenedNetwork:
         """Return the network that a text names, on the input that was asked for."""
         from convcli.net.lookup import open_network
 
-        return open_network(source, _read_shape(self.input))
+        return open_network(source, _read_shape(self.input), variables)
 
     def trace(self, opened: OpenedNetwork) -> Trace:
         """Return the network followed as was asked for."""
@@ -73,7 +75,8 @@ class Question:
         **QUESTION,
     )
     solve: str | None = option(
-        "The settings that do this, such as '28 -> 14, kernel 3'; needs no network.",
+        "The settings that do this: '28 -> 14, kernel 3', 'same size, kernel 5', "
+        "'? -> 7, kernel 3'; or with --vary a condition.",
         metavar="QUESTION",
         **QUESTION,
     )
@@ -122,6 +125,12 @@ class Table:
     convention: Convention | None = option("Count the work as this tool does.", **TABLE)
     memory_limit: str | None = option(
         "Say what to do where training needs more, such as 8GiB.", metavar="SIZE", **TABLE
+    )
+    depth: int | None = option(
+        "Blocks that lie deeper become one row each, with sums and shares.", min=1, **TABLE
+    )
+    sort: str | None = option(
+        "Order the rows by this column, the largest first.", metavar="COLUMN", **TABLE
     )
     time: bool = option(
         "Run the layers on the engine: milliseconds and GFLOP/s beside the MACs.",
@@ -174,11 +183,15 @@ SHAPE_EXAMPLES = """Examples:
 
   convcli shape mnist --time --batch 128
 
+  convcli shape resnet50 --depth 1 --sort macs
+
   convcli shape resnet50 --batch 64 --memory-limit 8GiB
 
   convcli shape mnist --assert "params < 1e5 and receptive_field >= 10"
 
   convcli shape --solve "28 -> 14, kernel 3"
+
+  convcli shape rps --solve "params < 1M" --vary n
 
   convcli shape --flops-table
 
@@ -199,6 +212,11 @@ def shape(
     *,
     paper: OnPaper,
     question: Question,
+    vary: str | None = option(
+        "The variable of NETWORK for which --solve 'params < 1M' is answered.",
+        metavar="NAME",
+        **QUESTION,
+    ),
     at: str | None = option(
         "The layer for --trace, by name or number; else the last map.", metavar="LAYER", **QUESTION
     ),
@@ -221,10 +239,12 @@ def shape(
     asked = question.asked
     if at is not None and question.trace is None:
         raise UsageError("--at names the layer for --trace; give --trace ROW,COL too.")
+    if vary is not None and question.solve is None:
+        raise UsageError("--vary needs a condition: --solve 'params < 1M' --vary n.")
     if asked:
         refuse_without_effect(_options(table), f"in the table, not with {asked}")
     figures_only = {"--assert": assertion, "--diagram": diagram, "--dialect": paper.dialect}
-    if asked in {"--layers", "--solve", "--flops-table", "--selftest"}:
+    if asked in {"--layers", "--solve", "--flops-table", "--selftest"} and vary is None:
         needless = {} if question.layers else {"NETWORK": words}
         refuse_without_effect(
             {**needless, "--input": paper.input, **figures_only}, f"without {asked}"
@@ -236,6 +256,9 @@ def shape(
             "Which network? Give a preset, a file or words: "
             "convcli shape input 28x28x1, conv 16 3 relu"
         )
+    if vary is not None:
+        refuse_without_effect(figures_only, f"without {asked}")
+        return out.emit(_varied(source, str(question.solve), vary, paper))
     opened = paper.opened(source)
     if question.compare_dialects or question.sizes:
         from convcli.present.network_answers import dialects_report, input_sizes
@@ -245,28 +268,51 @@ def shape(
     traced = paper.trace(opened)
     verdict = None
     if assertion is not None:
-        from convcli.net.expression import assertion_values, check
+        from convcli.net.expression import check
+        from convcli.net.memory import assertion_values
 
         verdict = check(assertion, assertion_values(traced))
-    if question.trace is not None:
-        from convcli.present.network_answers import rectangle_report
-
-        report = rectangle_report(traced, question.trace, at)
-    elif question.explain is not None:
-        from convcli.present.network_answers import explained
-
-        report = explained(traced, question.explain)
-    else:
-        report = _figures(traced, opened.notes, table, threads, out.messages)
+    report = _answer(question, at, traced) if asked else None
+    report = report or _figures(traced, opened.notes, table, threads, out.messages)
     if diagram is not None:
         _write_diagram(diagram, traced, source, out)
     out.emit(report)
     if verdict is not None:
-        told = "; ".join(f"{said}: {'yes' if fine else 'no'}" for said, fine in verdict.comparisons)
-        if not verdict.holds:
-            raise CheckError(f"The assertion does not hold. {told}")
-        out.messages.say(f"The assertion holds. {told}")
+        _tell(verdict, out.messages)
     return None
+
+
+def _answer(question: Question, at: str | None, traced: Trace) -> Report:
+    """Answer `--trace` or `--explain`."""
+    from convcli.present.network_answers import explained, rectangle_report
+
+    if question.trace is not None:
+        return rectangle_report(traced, question.trace, at)
+    return explained(traced, question.explain or "")
+
+
+def _tell(verdict: Verdict, messages: Messages) -> None:
+    """Say what was compared, or fail with it."""
+    told = "; ".join(f"{said}: {'yes' if fine else 'no'}" for said, fine in verdict.comparisons)
+    if not verdict.holds:
+        raise CheckError(f"The assertion does not hold. {told}")
+    messages.say(f"The assertion holds. {told}")
+
+
+def _varied(source: str, condition: str, name: str, paper: OnPaper) -> Report:
+    """Return the value of a variable at which a condition turns."""
+    from convcli.net import network_variables
+    from convcli.present.network_answers import varied
+
+    known = network_variables(source)
+    if name not in known:
+        names = f"it has {', '.join(known)}" if known else "it has none"
+        raise UsageError(
+            f"{source[:40]} has no variable {name!r}; {names}.{did_you_mean(name, known)}"
+        )
+    return varied(
+        source, condition, name, lambda value: paper.trace(paper.opened(source, {name: value}))
+    )
 
 
 def _options(group: object) -> dict[str, object]:
@@ -323,22 +369,28 @@ def _figures(
     traced: Trace, notes: tuple[str, ...], table: Table, threads: int, messages: Messages
 ) -> Report:
     """Return the table of all layers with what was asked to stand beside it."""
-    from convcli.present.network_table import (
-        DEFAULT_COLUMNS,
-        TIMED_COLUMNS,
-        chosen_columns,
-        shape_report,
-    )
+    from convcli.present import network_table as present
 
     counted = None
     if table.convention is not None:
         from convcli.net.conventions import count
 
         counted = count(traced, table.convention)
-    limit = None if table.memory_limit is None else byte_count(table.memory_limit)
-    chosen = chosen_columns(table.columns, TIMED_COLUMNS if table.time else DEFAULT_COLUMNS)
-    timing = _timed(traced, threads, messages) if table.time else None
-    return shape_report(traced, chosen, notes=notes, counted=counted, limit=limit, timing=timing)
+    if table.depth is not None:
+        given = {"--time": table.time, "--convention": table.convention}
+        refuse_without_effect(given, "for single layers, without --depth")
+    default = present.DEFAULT_COLUMNS if table.depth is None else present.DEPTH_COLUMNS
+    chosen = present.chosen_columns(table.columns, present.TIMED_COLUMNS if table.time else default)
+    return present.shape_report(
+        traced,
+        chosen,
+        notes=notes,
+        counted=counted,
+        limit=None if table.memory_limit is None else byte_count(table.memory_limit),
+        timing=_timed(traced, threads, messages) if table.time else None,
+        depth=table.depth,
+        sort=None if table.sort is None else present.chosen_columns(table.sort)[0],
+    )
 
 
 def _timed(traced: Trace, threads: int, messages: Messages) -> Timing:

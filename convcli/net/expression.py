@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from convcli.errors import did_you_mean
+from convcli.layers.base import shape_text
 from convcli.net.text import ParseError, Token, mistake, sentence
-
-if TYPE_CHECKING:
-    from convcli.net.trace import Trace
+from convcli.option import byte_count
 
 Number = int | float
+Sizes = tuple[int, ...]
 MAX_LENGTH, MAX_DEPTH, MAX_VALUE, MAX_CONSTANT = 1000, 100, 10**9, 10**18
 ARITHMETIC: dict[type, Callable[[Any, Any], Number]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -27,6 +28,10 @@ COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
+
+
+LITERAL = re.compile(r"(?<![\w.])(?:\d+(?:x\d+)+|\d+(?:\.\d+)?(?:[kKMGT]i?B?|B))(?![\w.])")
+"""What Python does not read: sizes as `7x7x512`, and numbers with a unit as 1M, 1.5k, 8GiB."""
 
 
 class Verdict(NamedTuple):
@@ -54,13 +59,15 @@ def evaluate(text: str, variables: Mapping[str, int]) -> int:
     return value
 
 
-def check(expression: str, values: Mapping[str, Number]) -> Verdict:
+def check(expression: str, values: Mapping[str, Number | Sizes]) -> Verdict:
     """Return whether an expression of comparisons holds for these values.
 
     >>> check("params < 5e6 and macs > 0", {"params": 30762, "macs": 680832}).holds
     True
     >>> check("params < 30000", {"params": 30762})
     Verdict(holds=False, comparisons=(('params 30762 < 30000', False),))
+    >>> check("output == 7x7x512 and params < 1M", {"output": (7, 7, 512), "params": 9}).holds
+    True
 
     Raises:
         UsageError: not an expression of comparisons, or an unknown name; shows the place.
@@ -74,25 +81,11 @@ def check(expression: str, values: Mapping[str, Number]) -> Verdict:
         raise mistake(text, word or Token(text, 0), sentence(problem)) from None
 
 
-def assertion_values(trace: Trace) -> dict[str, Number]:
-    """Return the names an assertion may use; fields per axis count with their smaller axis.
-
-    >>> from convcli.net import network
-    >>> assertion_values(network("mnist").trace())["receptive_field"]
-    10
-    """
-    totals = trace.totals._asdict()
-    values: dict[str, Number] = {
-        name: value for name, value in totals.items() if isinstance(value, int)
-    }
-    for name in ("receptive_field", "receptive_field_min"):
-        values[name] = min(totals[name])
-    return values | {"layers": len(trace.steps)}
-
-
 class _Reader:
-    def __init__(self, text: str, names: Mapping[str, Number], *, whole: bool) -> None:
+    def __init__(self, text: str, names: Mapping[str, Number | Sizes], *, whole: bool) -> None:
         self.text, self.names, self.whole = text.strip(), names, whole
+        self.literals: dict[str, Number | Sizes] = {}
+        """Names of the same length that stand for `LITERAL`s, with their values."""
         self.comparisons: list[tuple[str, bool]] = []
         if len(text) > MAX_LENGTH:
             raise ParseError(f"expressions hold at most {MAX_LENGTH} characters")
@@ -100,9 +93,18 @@ class _Reader:
             raise ParseError("a number or a variable is missing")
         try:
             with warnings.catch_warnings(action="ignore"):  # `1if` warns before it is refused
-                self.tree = ast.parse(self.text, mode="eval").body
+                masked = self.text if whole else LITERAL.sub(self._masked, self.text)
+                self.tree = ast.parse(masked, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise ParseError("this is no expression: a number or a variable is missing") from None
+
+    def _masked(self, match: re.Match[str]) -> str:
+        name = f"_{len(self.literals):0{len(match[0]) - 1}}"
+        if "x" in match[0]:
+            self.literals[name] = tuple(map(int, match[0].split("x")))
+        else:
+            self.literals[name] = byte_count(match[0])
+        return name
 
     def holds(self, node: ast.expr | None = None, depth: int = 0) -> bool:
         node = self._shallow(node, depth)
@@ -127,9 +129,15 @@ class _Reader:
             if type(sign) not in COMPARISONS:
                 raise ParseError("a comparison is one of < <= == != >= >", right)
             a, b = self.value(left, depth + 1), self.value(right, depth + 1)
+            if isinstance(a, tuple) or isinstance(b, tuple):
+                if not isinstance(sign, ast.Eq | ast.NotEq):
+                    raise ParseError("sizes compare with == and != alone", right)
+                a, b = (part if isinstance(part, tuple) else (part,) for part in (a, b))
             fine = COMPARISONS[type(sign)](a, b)
             between = self.text[left.end_col_offset : right.col_offset].strip()
-            number = "" if isinstance(left, ast.Constant) else f" {a:.12g}"
+            shown = shape_text(a) if isinstance(a, tuple) else f"{a:.12g}"
+            known = isinstance(left, ast.Constant) or self._said(left) == shown
+            number = "" if known else f" {shown}"
             told = f"{self._said(left)}{number} {between} {self._said(right)}"
             self.comparisons.append((told, fine))
             holds, left = holds and fine, right
@@ -138,13 +146,15 @@ class _Reader:
     def _said(self, node: ast.expr) -> str:
         return ast.get_source_segment(self.text, node) or ""
 
-    def value(self, node: ast.expr | None = None, depth: int = 0) -> Number:
+    def value(self, node: ast.expr | None = None, depth: int = 0) -> Any:
         node = self._shallow(node, depth)
         match node:
             case ast.Constant(value=int() | float() as value) if self._is_plain(node):
                 if not abs(value) <= MAX_CONSTANT:
                     raise ParseError(f"numbers go up to {MAX_CONSTANT:,}", node)
                 return value
+            case ast.Name(id=name) if name in self.literals:
+                return self.literals[name]
             case ast.Name(id=name) if name in self.names:
                 return self.names[name]
             case ast.Name(id=name):
@@ -153,13 +163,19 @@ class _Reader:
                 what = "variable" if self.whole else "name"
                 raise ParseError(f"{what} {name!r} is unknown (known: {known}).{hint}", node)
             case ast.UnaryOp(op=ast.USub()):
-                return -self.value(node.operand, depth + 1)
+                return -self._number(node.operand, depth + 1)
             case ast.BinOp() if type(node.op) in ARITHMETIC:
                 return self._combined(node, depth)
         raise ParseError("only numbers, names and + - * / // % ( ) have a meaning here", node)
 
+    def _number(self, node: ast.expr, depth: int) -> Number:
+        value: Number | Sizes = self.value(node, depth)
+        if isinstance(value, tuple):
+            raise ParseError("sizes are compared, not calculated with", node)
+        return value
+
     def _combined(self, node: ast.BinOp, depth: int) -> Number:
-        a, b = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
+        a, b = self._number(node.left, depth + 1), self._number(node.right, depth + 1)
         if b == 0 and isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod):
             raise ParseError("division by zero", node.right)
         if self.whole and isinstance(node.op, ast.Div):

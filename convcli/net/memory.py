@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from convcli.errors import UsageError
 from convcli.layers.activation import ACTIVATIONS
-from convcli.layers.base import elements
+from convcli.layers.base import Shape, elements
 from convcli.net.trace import BYTES, Trace
 
 OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
@@ -121,6 +121,21 @@ def _peak(trace: Trace, input_bytes: int) -> tuple[int, int]:
     return peak, place
 
 
+def largest_batch(trace: Trace, limit_bytes: int, optimizer: str = "adam") -> int | None:
+    """Return how many samples at a time training can take in `limit_bytes`; 0 for none.
+
+    None where a sample keeps nothing, so that any batch fits.
+
+    >>> from convcli.net import network
+    >>> largest_batch(network("mnist").trace(), 10**7)
+    91
+    """
+    figures = memory(trace, optimizer)
+    room = limit_bytes - (figures.training_bytes - figures.kept_bytes)
+    per_sample = figures.kept_bytes // trace.batch
+    return max(0, room // per_sample) if per_sample else None
+
+
 def memory_advice(trace: Trace, limit_bytes: int, optimizer: str = "adam") -> list[str]:
     """Return what to do when training needs more than `limit_bytes`; nothing when it fits.
 
@@ -135,12 +150,11 @@ def memory_advice(trace: Trace, limit_bytes: int, optimizer: str = "adam") -> li
     if surplus <= 0:
         return []
     fixed = figures.training_bytes - figures.kept_bytes
-    per_sample = figures.kept_bytes // trace.batch
-    fitting = (limit_bytes - fixed) // per_sample
+    fitting = largest_batch(trace, limit_bytes, optimizer)
     advice = [
         f"Training needs {figures.training_bytes:,} bytes, {surplus:,} more than allowed.",
-        f"A batch of {fitting} fits: {per_sample:,} bytes for each sample."
-        if fitting > 0
+        f"A batch of {fitting} fits: {figures.kept_bytes // trace.batch:,} bytes for each sample."
+        if fitting
         else f"No batch fits: weights, gradients and the optimizer alone need {fixed:,} bytes.",
     ]
     by_step = {index: size for index, size in _kept(trace).items() if index}
@@ -154,3 +168,25 @@ def memory_advice(trace: Trace, limit_bytes: int, optimizer: str = "adam") -> li
     if BYTES[trace.dtype] > 2:
         advice.append("float16 or bfloat16 halves the activations of float32.")
     return advice
+
+
+def assertion_values(trace: Trace) -> dict[str, int | Shape]:
+    """Return the names an assertion may use; fields per axis count with their smaller axis.
+
+    >>> from convcli.net import network
+    >>> values = assertion_values(network("mnist").trace())
+    >>> values["receptive_field"], values["output"], values["training_bytes"]
+    (10, (10,), 596296)
+    """
+    totals = trace.totals
+    figures = totals._asdict() | memory(trace)._asdict()
+    values: dict[str, int | Shape] = {
+        name: value for name, value in figures.items() if isinstance(value, int)
+    }
+    for name in ("receptive_field", "receptive_field_min"):
+        values[name] = min(figures[name])
+    return values | {
+        "layers": len(trace.steps),
+        "input": trace.network.input_shape,
+        "output": trace.output_shape,
+    }

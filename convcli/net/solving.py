@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -15,7 +16,7 @@ from convcli.geometry import (
     transposed_size,
 )
 from convcli.layers.base import Shape, shape_text
-from convcli.net.text import ParseError, whole
+from convcli.net.text import ParseError, sizes, whole
 from convcli.net.trace import Step, Trace, partial_trace
 from convcli.net.value import Network
 
@@ -51,39 +52,88 @@ class Setting:
     """The options as the notation writes them: `3 s2 p1`."""
 
 
-def solve(question: str) -> tuple[Setting, ...]:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The sizes that a window turns into the one that was asked for."""
+
+    words: str
+    first: int
+    last: int
+
+
+def solve(question: str) -> tuple[Setting, ...] | tuple[Inputs, ...]:
     """Return the settings of a window that turn one size into another, the plainest first.
 
     Args:
-        question: `28 -> 14`, then what is fixed: `kernel 3`, `stride 2`, `padding 1`,
-            `dilation 2`, separated by commas. A larger output asks for a transposed window.
+        question: `28 -> 14` or `28x30 -> 14x15`, then what is fixed: `kernel 3`, `stride 2`,
+            `padding 1`, `dilation 2`, separated by commas. A larger output asks for a transposed
+            window. `same size, kernel 5` asks what keeps any size, and `? -> 7, kernel 3` which
+            sizes become 7.
 
     >>> [setting.words for setting in solve("28 -> 14, kernel 3")]
     ['3 s2 same', '3 s2 p1']
     >>> solve("14 -> 28, kernel 2")[0].words
     '2 s2'
+    >>> [setting.words for setting in solve("same size, kernel 5")]
+    ['5 p2', '5 same']
+    >>> solve("? -> 7, kernel 3, stride 2, padding 1")
+    (Inputs(words='3 s2 p1', first=13, last=14),)
 
     Raises:
         UsageError: the question cannot be read.
         InputError: no setting does it; says what would be reached.
     """
-    size, out, fixed = _read(question)
-    found = _transposed(size, out, fixed) if out > size else _sliding(size, out, fixed)
-    if not found and out > size:
-        found = _sliding(size, out, fixed)
-    if not found:
-        raise InputError(_nothing(size, out, fixed))
+    start, end, fixed = _read(question)
+    if start is None:
+        return _inputs(end, fixed)
+    ways = [_ways(size, out, fixed) for size, out in zip(start, end, strict=True)]
+    both = set.intersection(*({way.words for way in axis} for axis in ways))
+    if not both:
+        told = ", ".join(f"{way[0].words} for axis {axis}" for axis, way in enumerate(ways, 1))
+        raise InputError(f"No setting does it for all axes alike; {told}. Give each axis its own.")
+    found = (way for way in ways[0] if way.words in both)
     return tuple(sorted(found, key=_plainness))
 
 
-def _read(question: str) -> tuple[int, int, dict[str, int]]:
-    sizes, *clauses = question.split(",")
-    start, arrow, end = sizes.partition("->")
-    if not arrow:
-        raise UsageError(f"{question[:60]!r} asks nothing. Write: 28 -> 14, kernel 3")
-    fixed: dict[str, int] = {}
+def _ways(size: int, out: int, fixed: dict[str, int]) -> list[Setting]:
+    """Return the windows that turn `size` into `out`; an error says what would be reached."""
+    found = _transposed(size, out, fixed) if out > size else []
+    found = found or _sliding(size, out, fixed)
+    if not found:
+        raise InputError(_nothing(size, out, fixed))
+    return found
+
+
+def _inputs(out: Shape, fixed: dict[str, int]) -> tuple[Inputs, ...]:
+    """Return the sizes that become `out`, for every window that is asked about."""
+    if len(out) > 1 or "kernel" not in fixed:
+        raise UsageError("Which inputs? Give one size and the kernel: ? -> 7, kernel 3, stride 2")
+    extent = effective_kernel(fixed["kernel"], fixed.get("dilation", 1))
+    found = []
+    for stride in _choices(fixed, "stride", 4):
+        for cells in _choices(fixed, "padding", extent // 2, lowest=0):
+            first = (out[0] - 1) * stride + extent - 2 * cells
+            words = _words(fixed["kernel"], stride, f"p{cells}" if cells else "",
+                           fixed.get("dilation", 1))  # fmt: skip
+            if first + stride > 1:
+                found.append(Inputs(words, max(1, first), first + stride - 1))
+    return tuple(found)
+
+
+HINT = "Write: 28 -> 14, kernel 3; same size, kernel 5; or ? -> 7, kernel 3, stride 2"
+
+
+def _read(question: str) -> tuple[Shape | None, Shape, dict[str, int]]:
+    """Return the sizes before and behind the arrow, None for `?`, and what is fixed."""
+    asked, *clauses = question.split(",")
+    start, arrow, end = map(str.strip, asked.partition("->"))
+    same = asked.strip() == "same size"
+    if not arrow and not same:
+        raise UsageError(f"{question[:60]!r} asks nothing. {HINT}")
+    fixed = {"stride": 1} if same else {}
     try:
-        size, out = whole(start.strip(), 1), whole(end.strip(), 1)
+        before = None if start == "?" else (112, 113) if same else sizes(start)
+        after = (112, 113) if same else sizes(end)
         for clause in clauses:
             word, _, value = clause.strip().replace("=", " ").partition(" ")
             if word not in FREE:
@@ -91,13 +141,15 @@ def _read(question: str) -> tuple[int, int, dict[str, int]]:
                 raise UsageError(f"{word[:20]!r} is no setting: {', '.join(FREE)}.{hint}")
             fixed[word] = whole(value.strip(), 0 if word == "padding" else 1)
     except ParseError as problem:
-        raise UsageError(f"{question[:60]!r}: {problem}. Write: 28 -> 14, kernel 3") from None
-    return size, out, fixed
+        raise UsageError(f"{question[:60]!r}: {problem}. {HINT}") from None
+    if before is not None and len(before) != len(after):
+        raise UsageError(f"{question[:60]!r} has {len(before)} axes before and {len(after)} after.")
+    return before, after, fixed
 
 
-def _choices(fixed: dict[str, int], name: str, most: int) -> range:
+def _choices(fixed: dict[str, int], name: str, most: int, lowest: int = 1) -> range:
     value = fixed.get(name)
-    return range(1, most + 1) if value is None else range(value, value + 1)
+    return range(lowest, most + 1) if value is None else range(value, value + 1)
 
 
 def _sliding(size: int, out: int, fixed: dict[str, int]) -> list[Setting]:
@@ -188,6 +240,36 @@ def _nothing(size: int, out: int, fixed: dict[str, int]) -> str:
         f"No window turns {size} into {out}{f' with {told}' if told else ''}. "
         f"For comparison: {', '.join(reached)}. Use one of these, or fix less."
     )
+
+
+MAX_VARIED = 2**20
+"""Largest value of a variable that is tried."""
+
+
+def solve_for(condition: str, holds: Callable[[int], bool]) -> int:
+    """Return the last value of a variable for which a condition holds, or the first.
+
+    The last where small values hold and large ones do not, such as `params < 1M`; the first where
+    it is the other way. In between the condition must change once.
+
+    >>> solve_for("n * n < 50", lambda n: n * n < 50), solve_for("n > 9", lambda n: n > 9)
+    (7, 10)
+
+    Raises:
+        InputError: it holds for all values from 1 on, or for none.
+    """
+    first = holds(1)
+    other = 2
+    while holds(other) == first:
+        other *= 2
+        if other > MAX_VARIED:
+            told = "holds for every value" if first else "holds for no value"
+            raise InputError(f"{condition[:60]!r} {told} from 1 to {MAX_VARIED:,} that was tried.")
+    low, high = other // 2, other
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) == first else (low, middle)
+    return low if first else high
 
 
 def dropped(step: Step) -> tuple[int, ...]:

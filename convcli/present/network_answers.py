@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from convcli.errors import UsageError
+from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.net import Network, Trace
 from convcli.net.selftest import SelfCheck
 from convcli.option import parse_place
-from convcli.report import Report, tabulate
+from convcli.present.network_table import sizes_text
+from convcli.report import Column, Report, tabulate
 
 
 def dialects_report(network: Network) -> Report:
@@ -101,9 +102,14 @@ def explained(trace: Trace, which: str) -> Report:
 
 def solutions(question: str) -> Report:
     """Return the settings that turn one size into another, such as `28 -> 14, kernel 3`."""
-    from convcli.net.solving import solve
+    from convcli.net.solving import Inputs, solve
 
     found = solve(question)
+    title = f"{question.strip()}: {len(found)} way{'s' * (len(found) != 1)}"
+    if isinstance(found[0], Inputs):
+        columns = {"words": "Words behind conv, pool", "first": "From", "last": "To"}
+        note = "Every input from the one to the other becomes that size; the last lose most."
+        return tabulate(found, columns, title=title, notes=[note])
     columns = {
         "words": f"Words behind {'upconv' if found[0].transposed else 'conv, pool'}",
         "kernel": "Kernel",
@@ -114,11 +120,50 @@ def solutions(question: str) -> Report:
         "output_padding": "Out pad",
         "dropped": "Dropped",
     }
+    note = "Before and after: cells of padding. Dropped: cells at the end never read."
+    return tabulate(found, columns, title=title, notes=[note])
+
+
+def varied(source: str, condition: str, variable: str, trace_of: Callable[[int], Trace]) -> Report:
+    """Return the value of a variable at which a condition turns, and what the network has there.
+
+    Args:
+        source: names the network.
+        condition: an expression as `--assert` takes.
+        variable: its name.
+        trace_of: the network on paper for a value; an `InputError` counts as not holding.
+    """
+    from convcli.net.expression import check
+    from convcli.net.memory import assertion_values
+    from convcli.net.solving import solve_for
+
+    def holds(value: int) -> bool:
+        try:
+            return check(condition, assertion_values(trace_of(value))).holds
+        except InputError:
+            return False
+
+    found = solve_for(condition, holds)
+    rows = []
+    for value in (found - 1, found, found + 1):
+        if value > 0:
+            totals = trace_of(value).totals
+            rows.append({variable: value, "holds": holds(value), "params": totals.params,
+                         "macs": totals.macs, "activation_bytes": totals.activation_bytes,
+                         "receptive_field": totals.receptive_field})  # fmt: skip
+    columns: dict[str, str | Column] = {
+        variable: variable,
+        "holds": "Holds",
+        "params": "Params",
+        "macs": "MACs|k",
+        "activation_bytes": "Memory|B",
+        "receptive_field": Column("receptive_field", "Field", "right", sizes_text),
+    }
     return tabulate(
-        found,
+        rows,
         columns,
-        title=f"{question.strip()}: {len(found)} ways",
-        notes=["Before and after: cells of padding. Dropped: cells at the end never read."],
+        title=f"{source}: {condition.strip()} turns at {variable} = {found}",
+        document={"variable": variable, "value": found, "condition": condition, "around": rows},
     )
 
 

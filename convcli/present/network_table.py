@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageError, did_you_mean
+from convcli.layers.base import Layer
 from convcli.net import Step, Trace, network, preset_names
 from convcli.net.conventions import Counted
-from convcli.net.memory import Memory, memory, memory_advice
+from convcli.net.memory import Memory, largest_batch, memory, memory_advice
 from convcli.net.words import layer_text
 from convcli.report import Column, Report, tabulate
 from convcli.report.numbers import as_bytes, with_prefix
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from convcli.learn.timing import Timing
 
 DEFAULT_COLUMNS = ("name", "layer", "output", "params", "macs", "receptive_field")
+DEPTH_COLUMNS = ("name", "layer", "output", "params", "params_share", "macs", "macs_share")
+"""What stands in the table of blocks."""
+
 TIMED_COLUMNS = ("name", "layer", "output", "macs")
 """What stands beside measured times, which take two columns more."""
 
@@ -25,6 +29,14 @@ TIMED_COLUMNS = ("name", "layer", "output", "macs")
 def _figure(value: Any) -> str:
     """Return a count with thousands marks; nothing to count is a dash."""
     return f"{value:,}" if value else "-"
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _percent(share: Any) -> str:
+    return f"{share:.1%}" if share else "-"
 
 
 def _rounded(value: Any) -> str:
@@ -54,73 +66,83 @@ class _Cells:
     """A column, its cell for a step, and its cell in the totals row."""
 
     column: Column
-    of_step: Callable[[Step], Any]
+    of_step: Callable[[Step, Trace], Any]
     of_trace: Callable[[Trace], Any] = lambda trace: None
 
 
 COLUMNS: dict[str, _Cells] = {
-    "index": _Cells(Column("index", "#", "right"), lambda step: step.index),
-    "name": _Cells(Column("name", "Name"), lambda step: step.name, lambda trace: "total"),
+    "index": _Cells(Column("index", "#", "right"), lambda step, trace: step.index),
+    "name": _Cells(Column("name", "Name"), lambda step, trace: step.name, lambda trace: "total"),
     "layer": _Cells(
         Column("layer", "Layer"),
-        layer_words,
+        lambda step, trace: layer_words(step),
         lambda trace: f"{len(trace.steps)} row{'s' * (len(trace.steps) != 1)}",
     ),
-    "op": _Cells(Column("op", "Op"), lambda step: step.op),
-    "activation": _Cells(Column("activation", "Activation"), lambda step: step.activation),
-    "input": _Cells(Column("input", "Input"), lambda step: step.input_shapes[0]),
+    "op": _Cells(Column("op", "Op"), lambda step, trace: step.op),
+    "activation": _Cells(Column("activation", "Activation"), lambda step, trace: step.activation),
+    "input": _Cells(Column("input", "Input"), lambda step, trace: step.input_shapes[0]),
     "output": _Cells(
-        Column("output", "Output"), lambda step: step.output_shape, lambda trace: trace.output_shape
+        Column("output", "Output"),
+        lambda step, trace: step.output_shape,
+        lambda trace: trace.output_shape,
     ),
     "params": _Cells(
         Column("params", "Params", "right", _figure),
-        lambda step: step.params,
+        lambda step, trace: step.params,
         lambda trace: trace.totals.params,
     ),
     "trainable": _Cells(
         Column("trainable", "Trainable", "right", _figure),
-        lambda step: step.trainable,
+        lambda step, trace: step.trainable,
         lambda trace: trace.totals.trainable,
     ),
     "buffers": _Cells(
         Column("buffers", "Buffers", "right", _figure),
-        lambda step: step.buffers,
+        lambda step, trace: step.buffers,
         lambda trace: trace.totals.buffers,
     ),
     "macs": _Cells(
         Column("macs", "MACs", "right", _rounded),
-        lambda step: step.macs,
+        lambda step, trace: step.macs,
         lambda trace: trace.totals.macs,
     ),
     "flops": _Cells(
         Column("flops", "FLOPs", "right", _rounded),
-        lambda step: step.flops,
+        lambda step, trace: step.flops,
         lambda trace: trace.totals.flops,
     ),
     "receptive_field": _Cells(
         Column("receptive_field", "Field", "right", sizes_text),
-        _field,
+        lambda step, trace: _field(step),
         lambda trace: trace.totals.receptive_field,
     ),
     "receptive_field_min": _Cells(
         Column("receptive_field_min", "Smallest field", "right", sizes_text),
-        lambda step: step.receptive_field_min,
+        lambda step, trace: step.receptive_field_min,
         lambda trace: trace.totals.receptive_field_min,
     ),
     "stride": _Cells(
         Column("stride", "Stride", "right", lambda cell: "-" if cell is None else sizes_text(cell)),
-        lambda step: step.stride,
+        lambda step, trace: step.stride,
     ),
     "padding": _Cells(
         Column(
             "padding", "Padding", "right", lambda cell: "-" if cell is None else sizes_text(cell)
         ),
-        lambda step: step.padding,
+        lambda step, trace: step.padding,
     ),
     "activation_bytes": _Cells(
         Column("activation_bytes", "Memory", "right", as_bytes),
-        lambda step: step.activation_bytes,
+        lambda step, trace: step.activation_bytes,
         lambda trace: trace.totals.activation_bytes,
+    ),
+    "params_share": _Cells(
+        Column("params_share", "Params %", "right", _percent),
+        lambda step, trace: _share(step.params, trace.totals.params),
+    ),
+    "macs_share": _Cells(
+        Column("macs_share", "MACs %", "right", _percent),
+        lambda step, trace: _share(step.macs, trace.totals.macs),
     ),
 }
 """What can stand in a column, by the name that `--columns` and the CSV header use."""
@@ -157,6 +179,8 @@ def shape_report(
     counted: Counted | None = None,
     limit: int | None = None,
     timing: Timing | None = None,
+    depth: int | None = None,
+    sort: str | None = None,
 ) -> Report:
     """Return the layers of a network as a table with totals, and the agreed JSON document.
 
@@ -167,12 +191,17 @@ def shape_report(
         counted: another tool's figures, to stand where the MACs do.
         limit: bytes that training may take; advice follows where it needs more.
         timing: measured times, to stand behind the other columns.
+        depth: blocks that lie deeper become one row each.
+        sort: a column's key; the largest figures come first.
     """
     cells = [COLUMNS[name] for name in columns]
     if counted is not None:
         cells = [_as_counted(counted) if cell is COLUMNS["macs"] else cell for cell in cells]
     if timing is not None:
         cells += _timed_columns(timing)
+    steps = trace.steps if depth is None else folded(trace, depth)
+    if sort is not None:
+        steps = _sorted(steps, COLUMNS[sort], trace)
     need = memory(trace)
     size = "x".join(map(str, trace.network.input_shape))
     batch = f", batch {trace.batch}" if trace.batch > 1 else ""
@@ -184,12 +213,65 @@ def shape_report(
     return Report(
         title=f"{trace.network.name} on {size}{batch}",
         columns=tuple(cell.column for cell in cells),
-        rows=tuple(tuple(cell.of_step(step) for cell in cells) for step in trace.steps),
+        rows=tuple(tuple(cell.of_step(step, trace) for cell in cells) for step in steps),
         totals=tuple(cell.of_trace(trace) for cell in cells),
         notes=(*told, *trace.notes, *notes),
-        document=_document(trace, need, counted, timing, (*trace.notes, *notes)),
-        sections=_block_starts(trace.steps),
+        document=_document(trace, need, counted, timing, (*trace.notes, *notes))
+        | ({} if limit is None else {"largest_batch": largest_batch(trace, limit)})
+        | ({} if steps is trace.steps else {"rows": [_layer_document(step) for step in steps]}),
+        sections=_block_starts(steps) if depth is None and sort is None else frozenset(),
     )
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Folded(Layer):
+    """Stands for the layers of a block in its one row."""
+
+    layers: int
+
+    op = "block"
+
+    @property
+    def row_op(self) -> str:
+        return f"{self.layers} layers" if self.layers > 1 else "1 layer"
+
+
+def folded(trace: Trace, depth: int) -> tuple[Step, ...]:
+    """Return the steps with each block at `depth` in one row: its sums, and its last output."""
+    groups: dict[tuple[str, ...], list[Step]] = {}
+    for step in trace.steps:
+        path = step.name.split(".")
+        whole = len(path) > depth
+        groups.setdefault((*path[:depth], *([] if whole else ["", step.name])), []).append(step)
+    return tuple(
+        steps[-1]
+        if len(path) > depth
+        else replace(
+            steps[-1],
+            name=".".join(path),
+            layer=_Folded(len(steps)),
+            op="block",
+            activation=None,
+            input_shapes=steps[0].input_shapes,
+            **{name: sum(getattr(step, name) for step in steps) for name in SUMMED},
+        )
+        for path, steps in groups.items()
+    )
+
+
+SUMMED = ("params", "trainable", "buffers", "macs", "flops", "activation_bytes")
+
+
+def _sorted(steps: Sequence[Step], by: _Cells, trace: Trace) -> tuple[Step, ...]:
+    return tuple(sorted(steps, key=lambda step: _comparable(by.of_step(step, trace))))
+
+
+def _comparable(cell: Any) -> tuple[int, tuple[float, ...], str]:
+    """Return what a cell is sorted by: figures from the largest on, then texts, then nothing."""
+    figures = cell if isinstance(cell, tuple) else (cell,)
+    if all(isinstance(one, int | float) for one in figures):
+        return 0, tuple(-one for one in figures), ""
+    return (2, (), "") if cell is None else (1, (), str(cell))
 
 
 def presets_report() -> Report:
@@ -225,7 +307,7 @@ def _as_counted(counted: Counted) -> _Cells:
     header = f"{counted.convention.name} {counted.convention.unit}"
     return _Cells(
         Column(counted.convention.name, header, "right", _rounded),
-        lambda step: counted.by_step[step.index - 1],
+        lambda step, trace: counted.by_step[step.index - 1],
         lambda trace: counted.work,
     )
 
@@ -283,7 +365,9 @@ def _timed_columns(timing: Timing) -> list[_Cells]:
     def cells(key: str, header: str) -> _Cells:
         return _Cells(
             Column(key, header, "right", _three_figures),
-            lambda step: _measured(step.macs, timing.layers[step.index - 1], timing.batch)[key],
+            lambda step, trace: _measured(step.macs, timing.layers[step.index - 1], timing.batch)[
+                key
+            ],
             lambda trace: _measured(trace.totals.macs, timing.network, timing.batch)[key],
         )
 
@@ -315,7 +399,9 @@ def memory_notes(need: Memory, trace: Trace, limit: int | None) -> list[str]:
         f"{as_bytes(need.training_bytes)} to train with Adam."
     ]
     if limit is not None:
-        notes += memory_advice(trace, limit) or [f"That is within {as_bytes(limit)}."]
+        most = largest_batch(trace, limit)
+        batch = f" The largest batch that fits is {most:,}." if most else ""
+        notes += memory_advice(trace, limit) or [f"That is within {as_bytes(limit)}.{batch}"]
     return notes
 
 

@@ -362,3 +362,84 @@ def test_times_stand_beside_the_macs(shape: Program, monkeypatch: pytest.MonkeyP
 
 def test_a_network_is_asked_for(shape: Program) -> None:
     assert "which network?" in shape.refuses(code=2)
+
+
+def test_blocks_in_one_row_with_their_shares(shape: Program) -> None:
+    got = shape.json("resnet18", "--depth", "1")
+    rows = {row["name"]: row for row in got["rows"]}
+    assert len(got["layers"]) == 68
+    assert rows["residual8"]["layer"] == "6 layers"
+    assert rows["residual8"]["params"] == 2 * 9 * 512 * 512 + 2 * 2 * 512
+    for figure in ("params", "macs", "flops"):
+        assert sum(row[figure] for row in got["rows"]) == got["totals"][figure]
+    plain = shape.says("resnet18", "--depth", "1", "--format", "csv").splitlines()
+    header, first, *_ = (line.split(",") for line in plain)
+    assert dict(zip(header, first, strict=True))["params_share"] == str(9408 / 11689512)
+    assert len(shape.json("unet", "--depth", "3")["rows"]) > len(
+        shape.json("unet", "--depth", "2")["rows"]
+    )
+    assert "--time only means something for single" in shape.refuses(
+        "mnist", "--depth", "1", "--time", code=2
+    )
+
+
+def test_rows_in_the_order_of_a_column(shape: Program) -> None:
+    rows = shape.json("mnist", "--sort", "params")["rows"]
+    assert [row["name"] for row in rows[:4]] == ["dense1", "conv2", "dense2", "conv1"]
+    lines = shape.says("mnist", "--sort", "name", "--columns", "name", "--format", "csv")
+    assert lines.split()[1:-1] == sorted(lines.split()[1:-1])
+    assert "Did you mean params?" in shape.refuses("mnist", "--sort", "parms", code=2)
+
+
+def test_assertions_on_sizes_memory_and_units(shape: Program) -> None:
+    holds = "output == 10 and input == 28x28x1 and params < 1M and training_bytes < 1MiB"
+    shape.says("mnist", "--assert", holds)
+    assert shape.told.err == (
+        "The assertion holds. output 10 == 10: yes; input 28x28x1 == 28x28x1: yes; "
+        "params 30762 < 1M: yes; training_bytes 596296 < 1MiB: yes\n"
+    )
+    shape.says("mnist", "--assert", "output == 7x7x512 or 30k > params", code=5)
+    assert "sizes compare with ==" in shape.refuses("mnist", "--assert", "output < 7x7", code=2)
+    assert "not calculated with" in shape.refuses("mnist", "--assert", "output + 1 == 3", code=2)
+
+
+def test_the_largest_batch_that_fits(shape: Program) -> None:
+    most = shape.json("mnist", "--memory-limit", "10MB")["largest_batch"]
+    assert f"The largest batch that fits is {most}." in shape.says(
+        "mnist", "--memory-limit", "10MB"
+    )
+    for batch, within in ((most, True), (most + 1, False)):
+        out = shape.says("mnist", "--batch", str(batch), "--memory-limit", "10MB")
+        assert ("That is within" in out) == within
+
+
+def test_solving_for_several_axes_any_size_and_the_input(shape: Program) -> None:
+    for way in shape.json("--solve", "28x30 -> 14x15, kernel 3"):
+        got = shape.json(f"input 28x30x1, conv 1 {way['words']}")
+        assert got["layers"][0]["output"] == [14, 15, 1]
+    assert [way["words"] for way in shape.json("--solve", "same size, kernel 5")] == [
+        "5 p2", "5 same",
+    ]  # fmt: skip
+    for way in shape.json("--solve", "? -> 7, kernel 3, dilation 2"):
+        for size in range(max(5, way["first"] - 1), way["last"] + 2):
+            out = shape.json(f"input {size}x{size}x1, conv 1 {way['words']}")
+            fits = way["first"] <= size <= way["last"]
+            assert (out["layers"][0]["output"][0] == 7) == fits
+    assert "which inputs?" in shape.refuses("--solve", "? -> 7", code=2)
+    assert "for all axes alike" in shape.refuses("--solve", "28x3 -> 14x14", code=3)
+    assert "2 axes before and 1 after" in shape.refuses("--solve", "28x28 -> 14", code=2)
+
+
+def test_the_width_that_fits_under_a_number_of_parameters(shape: Program) -> None:
+    got = shape.json("rps", "--solve", "params < 1M", "--vary", "n")
+    assert got["value"] == 94
+    for value, holds in ((94, True), (95, False)):
+        assert (shape.json(f"rps:n={value}")["totals"]["params"] < 10**6) == holds
+    assert shape.json("rps", "--solve", "params > 1M", "--vary", "n")["value"] == 95
+    assert "has no variable 'm'; it has n" in shape.refuses(
+        "rps", "--solve", "params < 1M", "--vary", "m", code=2
+    )
+    assert "holds for no value" in shape.refuses(
+        "rps", "--solve", "layers > 99", "--vary", "n", code=3
+    )
+    assert "--vary needs a condition" in shape.refuses("rps", "--vary", "n", code=2)

@@ -8,8 +8,8 @@ from convcli.errors import InputError, UsageError
 from convcli.net import network, parse_notation
 from convcli.net.conventions import CONVENTIONS, count
 from convcli.net.dialects import compare_dialects
-from convcli.net.expression import assertion_values, check
-from convcli.net.memory import memory, memory_advice
+from convcli.net.expression import check
+from convcli.net.memory import assertion_values, memory, memory_advice
 
 # Thousand millions, as the tools print them for torchvision's ResNet-50 at 224x224.
 RESNET50 = {
