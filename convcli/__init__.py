@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see of the names that load on first use
+    from convcli.api.estimators import (
+        ConvClassifier as ConvClassifier,
+        ConvRegressor as ConvRegressor,
+    )
     from convcli.api.networks import compare as compare, list_presets as list_presets
     from convcli.api.pictures import (
         filter_image as filter_image,
@@ -45,6 +49,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
 __version__ = "0.1.0"
 
 _NAMES = {
+    "api.estimators": "ConvClassifier ConvRegressor",
     "api.networks": "compare list_presets",
     "api.pictures": "filter_image filter_result kernel list_kernels pool",
     "api.training": "evaluate fit gradcheck list_runs lr_find predict run_sweep",

@@ -136,7 +136,7 @@ def test_kernels_by_name_chains_and_pools() -> None:
     ("settings", "group", "others"),
     [
         (FilterSettings, FilterOptions, {"recursive", "in_place", "skip_existing", "stretch_from",
-                                         "on_compile"}),
+                                         "on_compile", "format_out"}),
         (RecipeSettings, Recipe, {"network"}),
     ],
 )  # fmt: skip
