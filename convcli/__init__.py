@@ -21,6 +21,29 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
         list_kernels as list_kernels,
         pool as pool,
     )
+    from convcli.api.seeing import (
+        Drawn as Drawn,
+        explain_adam as explain_adam,
+        explain_backward as explain_backward,
+        explain_conv as explain_conv,
+        explain_dense as explain_dense,
+        explain_forward as explain_forward,
+        explain_pool as explain_pool,
+        explain_softmax as explain_softmax,
+        show_activations as show_activations,
+        show_cam as show_cam,
+        show_confusion as show_confusion,
+        show_curves as show_curves,
+        show_errors as show_errors,
+        show_filters as show_filters,
+        show_heatmap as show_heatmap,
+        show_maximize as show_maximize,
+        show_occlusion as show_occlusion,
+        show_receptive as show_receptive,
+        show_saliency as show_saliency,
+        write_page as write_page,
+        write_report as write_report,
+    )
     from convcli.api.training import (
         evaluate as evaluate,
         fit as fit,
@@ -35,12 +58,14 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
     from convcli.exchange.export import export_model as export_model
     from convcli.exchange.features import features as features
     from convcli.exchange.importing import import_model as import_model
+    from convcli.inspect.convolutionalize import convolutionalize as convolutionalize
     from convcli.learn.modelfile import TrainedModel as TrainedModel, load as load
     from convcli.learn.recipes import Recipe as Recipe
     from convcli.net import Network as Network
     from convcli.net.lookup import network as network
     from convcli.net.solving import solve as solve
     from convcli.present.comparison import comparison_document as comparison_document
+    from convcli.present.installation import installation_report as installation_report
     from convcli.present.run_page import (
         run_document as run_document,
         write_run_page as write_run_page,
@@ -52,18 +77,26 @@ _NAMES = {
     "api.estimators": "ConvClassifier ConvRegressor",
     "api.networks": "compare list_presets",
     "api.pictures": "filter_image filter_result kernel list_kernels pool",
+    "api.seeing": (
+        "Drawn explain_adam explain_backward explain_conv explain_dense explain_forward "
+        "explain_pool explain_softmax show_activations show_cam show_confusion show_curves "
+        "show_errors show_filters show_heatmap show_maximize show_occlusion show_receptive "
+        "show_saliency write_page write_report"
+    ),
     "api.training": "evaluate fit gradcheck list_runs lr_find predict run_sweep",
     "data": "Dataset Split load_dataset",
     "engine.correlation": "convolve correlate",
     "exchange.export": "export_model",
     "exchange.features": "features",
     "exchange.importing": "import_model",
+    "inspect.convolutionalize": "convolutionalize",
     "learn.modelfile": "TrainedModel load",
     "learn.recipes": "Recipe",
     "net": "Network",
     "net.lookup": "network",
     "net.solving": "solve",
     "present.comparison": "comparison_document",
+    "present.installation": "installation_report",
     "present.run_page": "run_document write_run_page",
 }
 """Module -> the public names that it defines."""

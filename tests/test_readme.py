@@ -103,7 +103,10 @@ def write(folder: Path) -> None:
             out += ["$ ", command, ref if same else got]
         return "".join([*out, "```"])
 
-    README.write_text(CONSOLE.sub(renewed, README.read_text(encoding="utf-8")), encoding="utf-8")
+    from tests.api.test_calls import TABLE, verb_table
+
+    text = CONSOLE.sub(renewed, README.read_text(encoding="utf-8"))
+    README.write_text(TABLE.sub(lambda _: verb_table() + "\n", text), encoding="utf-8")
 
 
 if __name__ == "__main__" and "--write" in sys.argv:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
 from convcli.api.settings import RecipeSettings, completes, settings_of
 from convcli.data import Dataset, Split
@@ -21,7 +21,9 @@ from convcli.learn.task import adapted
 from convcli.learn.training import DIGIT_SOURCES
 from convcli.net import Network, network as find_network
 from convcli.report import Report
-from convcli.sweep.sweep import Sweep
+
+if TYPE_CHECKING:
+    from convcli.sweep.sweep import Sweep
 
 Place: TypeAlias = str | os.PathLike[str]
 Data: TypeAlias = Dataset | Place | tuple[Any, Any] | Any
@@ -69,14 +71,14 @@ def fit(
     >>> training = fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=2)
     >>> [epoch.number for epoch in training]
     [1, 2]
-    >>> training.best_model().predict(training.data.test.samples).shape
+    >>> training.bestmodel_of().predict(training.data.test.samples).shape
     (20, 10)
     """
     chosen = _recipe(recipe, settings_of(Recipe, RecipeSettings, settings, "fit"))
-    initial = None if init is None else _model(init)
+    initial = None if init is None else model_of(init)
     if network is None and initial is not None:
         network = initial.network
-    value = _network(chosen.network if network is None else network)
+    value = network_of(chosen.network if network is None else network)
     found = _dataset(data, labels, value, seed)
     value, _ = adapted(value, found)
     if validation is not None:
@@ -120,13 +122,12 @@ def evaluate(
 
     >>> import numpy as np
     >>> samples, names = np.eye(4, dtype=np.float32), ["a", "b", "a", "b"]
-    >>> model = fit("input 4, dense 2 softmax", samples, names, val=0).best_model()
+    >>> model = fit("input 4, dense 2 softmax", samples, names, val=0).bestmodel_of()
     >>> evaluate(model, samples, names).confusion.shape
     (2, 2)
     """
-    return evaluation.evaluate_on(
-        _model(model), data, labels, split=split, worst=worst, threads=threads
-    )
+    trained = model_of(model)
+    return evaluation.judged(trained, data, labels, split=split, worst=worst, threads=threads)[0]
 
 
 def predict(
@@ -152,10 +153,10 @@ def predict(
         InputError: samples that do not fit the network, or files that cannot be read.
 
     >>> training = fit("input 2, dense 2 softmax", [[0.0, 1.0], [1.0, 0.0]], ["a", "b"], val=0)
-    >>> predict(training.best_model(), [[0.0, 1.0]], top=1)[0].values is None
+    >>> predict(training.bestmodel_of(), [[0.0, 1.0]], top=1)[0].values is None
     True
     """
-    trained = _model(model)
+    trained = model_of(model)
     samples = trained.samples_of(images)
     return evaluation.predictions(trained, samples, top=top, threshold=threshold, logits=logits)
 
@@ -214,7 +215,7 @@ def gradcheck(
     Raises:
         UsageError, InputError: the network cannot be had.
     """
-    return checker.gradcheck(_network(network), seed=seed, samples=samples)
+    return checker.gradcheck(network_of(network), seed=seed, samples=samples)
 
 
 @completes(Recipe, RecipeSettings)
@@ -260,6 +261,7 @@ def run_sweep(
     from convcli.sweep.engines import LocalEngine
     from convcli.sweep.search import make_search
     from convcli.sweep.space import parse_axes
+    from convcli.sweep.sweep import Sweep
 
     words = to_notation(network) if isinstance(network, Network) else os.fspath(network)
     given = settings_of(Recipe, RecipeSettings, settings, "run_sweep") | {"network": words}
@@ -269,7 +271,7 @@ def run_sweep(
     plan = make_search(
         search, parsed, trials=trials, epochs=chosen.epochs, factor=factor, seed=seed
     )
-    found = _dataset(data, labels, _network(words), seed)
+    found = _dataset(data, labels, network_of(words), seed)
     whole = split_data(found, chosen.val, SplitSpec(seed))
     sweep = Sweep(chosen, whole, plan, range(seed, seed + seeds), LocalEngine(jobs))
     for _ in sweep.events():
@@ -298,7 +300,8 @@ def list_runs(
     return list_report(found, sort)
 
 
-def _model(model: TrainedModel | Place) -> TrainedModel:
+def model_of(model: TrainedModel | Place) -> TrainedModel:
+    """Return a model, or the one in a file or a run's directory."""
     if isinstance(model, TrainedModel):
         return model
     if isinstance(model, str | os.PathLike):
@@ -306,7 +309,8 @@ def _model(model: TrainedModel | Place) -> TrainedModel:
     raise WrongTypeError(f"{type(model).__name__}: a model is a TrainedModel, or a path to one.")
 
 
-def _network(network: Network | Place) -> Network:
+def network_of(network: Network | Place) -> Network:
+    """Return a network, or the one that words or a file name."""
     if isinstance(network, Network):
         return network
     if isinstance(network, str | os.PathLike):

@@ -42,6 +42,31 @@ PANELS: dict[str, dict[str, str]] = {
 }
 """The panels of `convcli --help`: each command and the module that registers it."""
 
+CALLS = {
+    "filter": "filter_image filter_result correlate convolve",
+    "pool": "pool",
+    "kernels": "kernel list_kernels",
+    "shape": "network solve",
+    "compare": "compare",
+    "presets": "list_presets network",
+    "train": "fit",
+    "evaluate": "evaluate",
+    "predict": "predict load",
+    "runs": "list_runs",
+    "sweep": "run_sweep",
+    "lr-find": "lr_find",
+    "data": "load_dataset",
+    "gradcheck": "gradcheck",
+    "report": "write_report",
+    "page": "write_page",
+    "export": "export_model",
+    "import": "import_model",
+    "features": "features",
+    "convolutionalize": "convolutionalize",
+    "doctor": "installation_report",
+}
+"""Command -> the public Python names for it; those of `show` begin with `show_`, and so on."""
+
 
 def program(command: str | None = None) -> typer.Typer:
     """Return the program with one of its commands, or with all.
@@ -81,11 +106,19 @@ def _describe(app: typer.Typer, panels: dict[str, str]) -> None:
         text = command.help or inspect.getdoc(command.callback) or ""
         command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip())
         command.short_help = _first_sentence(command.help)
+        command.epilog = _with_calls(command.epilog, CALLS[str(command.name)].split())
         command.rich_help_panel = panels[str(command.name)]
     for group in app.registered_groups:
         if group.typer_instance is not None:
             group.short_help = _first_sentence(str(group.typer_instance.info.help))
+            for command in group.typer_instance.registered_commands:
+                command.epilog = _with_calls(command.epilog, [f"{group.name}_{command.name}"])
             group.rich_help_panel = panels[str(group.name)]
+
+
+def _with_calls(epilog: str | None, names: list[str]) -> str:
+    """Return a help's last lines with what does the same in Python."""
+    return f"{epilog or ''}\n\nIn Python: {', '.join(f'convcli.{name}' for name in names)}"
 
 
 def _first_sentence(text: str) -> str:

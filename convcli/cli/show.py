@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,25 +18,19 @@ from convcli.cli.options import (
     SeedOption,
     ThreadsOption,
     load_labeled,
-    load_probe,
-    load_sample,
     takes,
 )
 from convcli.data.source import Source
 from convcli.errors import InputError, UsageError
 from convcli.net.lookup import model_path
-from convcli.option import option, parse_place
+from convcli.option import option
 from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
-    from convcli.inspect.explaining import Explained
-    from convcli.inspect.probe import Probe
+    from convcli.api.seeing import Drawn
     from convcli.learn.evaluation import Evaluation, Labeled
     from convcli.learn.modelfile import TrainedModel
-    from convcli.net import Network
     from convcli.present.figures import Saved
-    from convcli.present.panels import Panel
-    from convcli.report import Report
 
 HELP = """See what a trained model learned and looks at: as a picture, in the terminal, as JSON.
 
@@ -53,15 +46,6 @@ EXAMPLES = """Examples:
 
   convcli show cam model.safetensors digit.png --class 3
 """
-
-PRINTED = 64
-"""Rows of the table of filters that people read."""
-DRAWING_WIDTH = 560
-"""About as many pixels wide is the drawing of a receptive field."""
-CELL_WIDTH, SHEET_WIDTH = 388, 1164
-"""About as wide is each picture of a heat map, and their sheet: three side by side."""
-MOST_CLASSES = 11
-"""Classes drawn of a heat map unless one is named, those found most surely."""
 
 
 def register(app: typer.Typer) -> None:
@@ -106,29 +90,25 @@ class Drawing(Look, FileOutput):
             self.format is None and sys.stdout.isatty() and not self.quiet
         )
 
-    def show(self, panels: Sequence[Panel], report: Report, path: Path, **sheet: Any) -> None:
-        """Write the figure, draw it where a table is printed, and print the report.
-
-        Args:
-            panels: of the figure.
-            report: on them.
-            path: as `target` gave it.
-            sheet: title, columns and panel_width, as `save_panels`.
-        """
+    def show(self, drawn: Drawn, path: Path) -> None:
+        """Write a figure to where `target` said, draw it where a table is printed, and tell it."""
         from shutil import get_terminal_size
 
         from convcli.cli.console import has_color
-        from convcli.present.figures import save_panels
         from convcli.present.panels import draw_panels
 
-        saved = save_panels(panels, path, self, force=self.force, **sheet)
-        if self.on_terminal:
-            size, title = get_terminal_size(), sheet.get("title", "")
-            drawn = draw_panels(
-                panels, columns=size.columns, rows=size.lines, color=has_color(), title=title
+        saved = drawn.write(path, self, force=self.force)
+        if self.on_terminal and drawn.panels:
+            size = get_terminal_size()
+            text = draw_panels(
+                drawn.panels,
+                columns=size.columns,
+                rows=size.lines,
+                color=has_color(),
+                title=drawn.title,
             )
-            sys.stdout.write(drawn + "\n")
-        self.emit_summary(report)
+            sys.stdout.write(text + "\n")
+        self.emit_summary(drawn.report)
         self.say_saved(saved)
 
     def say_saved(self, saved: Saved) -> None:
@@ -161,21 +141,11 @@ def show_filters(
     All are on one scale: white is zero, red positive, blue negative.
     """
     path = out.target(f"filters-{layer}" if layer else "filters", model_path(model))
-    from convcli.inspect.filters import filters_of
-    from convcli.present.inspection import filter_panels, filters_report
+    from convcli.api import seeing
 
-    probe = load_probe(model)
-    filters = filters_of(probe.trace, probe.parameters, layer, filter_=filter_, channel=channel)
-    shown = filters[:limit]
-    inputs = len({one.channel for one in shown})
-    out.show(
-        filter_panels(shown),
-        filters_report(filters, len(shown), None if out.format == "csv" else PRINTED),
-        path,
-        title=f"Kernels of {filters[0].layer}",
-        panel_width=112 if inputs == 1 else 64,
-        columns=16 if inputs > 1 else None,
-    )
+    rows = None if out.format == "csv" else seeing.PRINTED
+    chosen: dict[str, Any] = {"layer": layer, "filter": filter_, "channel": channel}
+    out.show(seeing.show_filters(model, **chosen, limit=limit, rows=rows), path)
 
 
 MAXIMIZE_EXAMPLES = """Examples:
@@ -204,27 +174,19 @@ def show_maximize(
     """Find inputs that excite units most, by gradient ascent on the input."""
     label = "maximize" + "".join(f"-{one.replace(':', '-')}" for one in unit)
     path = out.target(label, model_path(model))
-    from convcli.inspect.activation_maximization import BATCH, Ascent, excite, units_of
-    from convcli.present.inspection import excited_panels, maximize_report
+    from convcli.api import seeing
 
-    probe = load_probe(model)
-    units = units_of(probe, [parse_unit(one) for one in unit], limit)
-    ascent = Ascent(steps=steps, seed=seed)
-    with out.messages.progress() as progress:
-        batches = sum(-(-len(some) // BATCH) for some in units)
-        task = progress.add_task("gradient ascent", total=batches * steps)
-        found = [
-            one
-            for some in units
-            for one in excite(probe, some, ascent, on_step=lambda: progress.advance(task))
-        ]
-    out.show(
-        excited_panels(probe, found),
-        maximize_report(found),
-        path,
-        title="Inputs that excite units most",
-        panel_width=112,
-    )
+    units = [parse_unit(one) for one in unit]
+    with out.messages.counted() as progress:
+        drawn = seeing.show_maximize(
+            model,
+            units,
+            limit=limit,
+            steps=steps,
+            seed=seed,
+            progress=lambda done, total: progress("gradient ascent", done, total),
+        )
+    out.show(drawn, path)
 
 
 def parse_unit(text: str) -> tuple[str, int | None]:
@@ -262,21 +224,9 @@ def show_activations(
     """Draw what every layer answers to one sample, with its shape and receptive field."""
     label = "".join(f"-{one}" for one in layer)
     path = out.target(f"activations{label}", image, model)
-    from convcli.inspect.probe import layer_maps
-    from convcli.present.inspection import map_panels, maps_report, sample_panel
+    from convcli.api import seeing
 
-    probe = load_probe(model)
-    sample = load_sample(probe, image)
-    trace = probe.trained.model.trace
-    maps = layer_maps(trace, probe.all_values(sample), layer)
-    names = probe.trained.class_names if maps[-1].step is trace.steps[-1] else ()
-    out.show(
-        [sample_panel(probe, sample[0], "the input"), *map_panels(maps, names, limit)],
-        maps_report(maps),
-        path,
-        title="What every layer answers",
-        panel_width=84,
-    )
+    out.show(seeing.show_activations(model, _content(image), layer=layer, limit=limit), path)
 
 
 CLASS = {"help": "Name or number of a class.", "show_default": "the likeliest"}
@@ -307,15 +257,19 @@ def show_saliency(
 ) -> None:
     """Draw which input cells the answer depends on, by gradients of the class' logit."""
     path = out.target("saliency" if method == "gradient" else f"saliency-{method}", image, model)
-    from convcli.inspect.explaining import saliency
+    from convcli.api import seeing
 
-    probe, sample, number = _asked(model, image, class_)
-    methods = ("gradient", "smoothgrad", "integrated") if method == "all" else (method,)
-    found = [
-        saliency(probe, sample, number, one, samples=samples, noise=noise, steps=steps, seed=seed)
-        for one in methods
-    ]
-    _show_explained(probe, sample, found, path, out)
+    drawn = seeing.show_saliency(
+        model,
+        _content(image),
+        method=method,
+        class_=class_,
+        samples=samples,
+        noise=noise,
+        steps=steps,
+        seed=seed,
+    )
+    out.show(drawn, path)
 
 
 OCCLUSION_EXAMPLES = """Examples:
@@ -343,20 +297,19 @@ def show_occlusion(
 ) -> None:
     """Cover the picture piece by piece and draw where the class' logit suffers."""
     path = out.target("occlusion", image, model)
-    from convcli.inspect.explaining import occlusion
+    from convcli.api import seeing
 
-    probe, sample, number = _asked(model, image, class_)
     with out.messages.counted() as progress:
-        found = occlusion(
-            probe,
-            sample,
-            number,
+        drawn = seeing.show_occlusion(
+            model,
+            _content(image),
+            class_=class_,
             window=window,
             step=step,
             fill=fill,
-            on_windows=lambda done, total: progress("windows", done, total),
+            progress=lambda done, total: progress("windows", done, total),
         )
-    _show_explained(probe, sample, [found], path, out)
+    out.show(drawn, path)
 
 
 CAM_EXAMPLES = """Examples:
@@ -378,28 +331,16 @@ def show_cam(
 ) -> None:
     """Draw where a class finds support in a layer's maps (Grad-CAM)."""
     path = out.target("cam", image, model)
-    from convcli.inspect.explaining import class_activation
+    from convcli.api import seeing
 
-    probe, sample, number = _asked(model, image, class_)
-    found = class_activation(probe, sample, number, layer)
-    _show_explained(probe, sample, [found], path, out)
+    out.show(seeing.show_cam(model, _content(image), layer=layer, class_=class_), path)
 
 
-def _asked(model: Path, image: str, class_: str | None) -> tuple[Probe, Any, int]:
-    """Return the model, the sample and the number of the class to explain."""
-    probe = load_probe(model)
-    sample = load_sample(probe, image)
-    return probe, sample, probe.class_index(class_, sample)
+def _content(image: str) -> Any:
+    """Return what an image is read from: its path, or the bytes of stdin."""
+    from convcli.cli.console import standard_input
 
-
-def _show_explained(
-    probe: Probe, sample: Any, found: list[Explained], path: Path, out: Drawing
-) -> None:
-    from convcli.present.inspection import explained_panels, explained_report
-
-    panels = explained_panels(probe, sample, found)
-    report = explained_report(probe, sample, found)
-    out.show(panels, report, path, panel_width=336, columns=3)
+    return standard_input() if image == STANDARD_STREAM else Path(image)
 
 
 RECEPTIVE_EXAMPLES = """Examples:
@@ -431,8 +372,6 @@ def show_receptive(
     out: Drawing,
 ) -> None:
     """Draw the part of the input that one output cell depends on."""
-    from convcli.net import network as find_network
-
     place = Path(model)
     is_model = place.is_dir() or place.suffix == ".safetensors"
     source = str(model_path(place)) if is_model else model
@@ -441,45 +380,10 @@ def show_receptive(
         path = out.target(f"receptive-{label}", image or source, source)
     else:
         path = out.target(label, "receptive.png")
-    from convcli.net.field import input_rectangle
-    from convcli.present.inspection import field_panel
-    from convcli.present.network_answers import last_map, rectangle_report
+    from convcli.api import seeing
 
-    network = find_network(source)
-    trace = network.trace()
-    layer, cell = parse_place(at)
-    step = trace.step(layer or last_map(trace))
-    field = input_rectangle(trace, step.index, cell)
-    fed = None if image is None else _fed(network, source if is_model else None, image)
-    named = ",".join(map(str, cell))
-    panel = field_panel(trace, step, named, field, fed)
-    report = rectangle_report(trace, named, step.name)
-    out.show([panel], report, path, panel_width=DRAWING_WIDTH)
-
-
-def _fed(network: Network, model: str | None, image: str) -> Any:
-    """Return the picture as the network is fed it: (H, W, 3)."""
-    if model is not None:
-        from convcli.inspect.render import sample_picture
-
-        probe = load_probe(Path(model))
-        return sample_picture(probe, load_sample(probe, image)[0])
-    import numpy as np
-
-    from convcli.imaging.picture import as_sample
-
-    height, width = network.input_shape[:2]
-    sample = as_sample(_frame(image), (height, width))
-    return np.ascontiguousarray(np.broadcast_to(sample, (height, width, 3)))
-
-
-def _frame(image: str) -> Any:
-    """Return the first frame of a picture file, or of stdin."""
-    from convcli.cli.console import standard_input
-    from convcli.imaging.formats import read_picture
-
-    content = standard_input() if image == STANDARD_STREAM else Path(image)
-    return read_picture(content, name=image).frames[0]
+    fed = None if image is None else _content(image)
+    out.show(seeing.show_receptive(source, at, image=fed), path)
 
 
 HEATMAP_EXAMPLES = """Examples:
@@ -506,31 +410,10 @@ def show_heatmap(
 ) -> None:
     """Slide a fully convolutional classifier over a picture and draw where it finds each class."""
     path = out.target("heatmap", image, model)
-    from convcli.inspect.heatmap import field_picture, heatmap
-    from convcli.inspect.probe import class_number
-    from convcli.learn.modelfile import load
-    from convcli.present.inspection import heatmap_panels, heatmap_report
+    from convcli.api import seeing
 
-    trained = load(model)
-    names = trained.class_names
-    chosen = None if class_ is None else class_number(class_, names)
-    picture, note = field_picture(_frame(image), trained, scale=scale)
-    found = heatmap(trained, picture, threads=threads)
-    labels = sorted(range(len(names)), key=lambda label: -found.best(label)[0])
-    labels = labels[:MOST_CLASSES] if chosen is None else [chosen]
-    out.show(
-        heatmap_panels(found, names, labels),
-        heatmap_report(found, names, labels, note),
-        path,
-        panel_width=_cell_width(picture.shape[1], len(labels) + 1),
-    )
-
-
-def _cell_width(width: int, pictures: int) -> int:
-    """Return how wide a picture of a heat map is drawn: enlarged whole, or reduced."""
-    if width <= CELL_WIDTH:
-        return width * (CELL_WIDTH // width)
-    return max(CELL_WIDTH, min(width, SHEET_WIDTH // pictures))
+    chosen: dict[str, Any] = {"class_": class_, "scale": scale, "threads": threads}
+    out.show(seeing.show_heatmap(model, _content(image), **chosen), path)
 
 
 CONFUSION_EXAMPLES = """Examples:
@@ -582,6 +465,7 @@ def show_errors(
 ) -> None:
     """Draw the samples that the model got wrong, those with the highest probability first."""
     path = out.target("errors", model_path(model))
+    from convcli.api.seeing import Drawn
     from convcli.inspect.probe import Probe
     from convcli.present.inspection import errors_report, mistake_panels, wrong_answers
 
@@ -594,7 +478,7 @@ def show_errors(
     wrong = wrong_answers(found)
     title = f"{chosen.title}: the worst {len(found.worst)} of {wrong:,} mistakes"
     panels = mistake_panels(Probe(trained), found, chosen.samples)
-    out.show(panels, report, path, title=title, panel_width=112)
+    out.show(Drawn(report, panels, title), path)
 
 
 def _evaluated(

@@ -320,7 +320,7 @@ def labeled(
     return Labeled(data, name, samples, seen=own and name == "train", own=own)
 
 
-def evaluate_on(
+def judged(
     model: TrainedModel,
     data: Any = None,
     labels: Any = None,
@@ -328,8 +328,8 @@ def evaluate_on(
     split: str | None = None,
     worst: int = 10,
     threads: int = 0,
-) -> Evaluation:
-    """Return how the model does on labeled samples, however they are held.
+) -> tuple[Evaluation, Labeled]:
+    """Return how the model does on labeled samples, however they are held, and what they are.
 
     Args:
         model: trained.
@@ -346,12 +346,15 @@ def evaluate_on(
     if data is None or isinstance(data, str | os.PathLike):
         source = Source(name=None if data is None else os.fspath(data))
         chosen = labeled(model, source, split)
-        return evaluate(model, chosen.data, chosen.samples, worst=worst, threads=threads)
-    if not isinstance(data, Dataset | Split):
-        samples, given = data if labels is None else (data, labels)
-        data = (model.samples_of(samples), given)
-    found = as_dataset(data, class_names=model.class_names)
-    return evaluate(model, found, _split_of(found, split)[1], worst=worst, threads=threads)
+    else:
+        if not isinstance(data, Dataset | Split):
+            samples, given = data if labels is None else (data, labels)
+            data = (model.samples_of(samples), given)
+        found = as_dataset(data, class_names=model.class_names)
+        name, part = _split_of(found, split)
+        chosen = Labeled(found, name, part, seen=False, own=False)
+    told = evaluate(model, chosen.data, chosen.samples, worst=worst, threads=threads)
+    return told, chosen
 
 
 def _split_of(data: Dataset, wanted: str | None) -> tuple[str, Split]:

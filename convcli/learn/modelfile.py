@@ -132,9 +132,9 @@ class TrainedModel(NotebookRepr):
         threads: int = 0,
     ) -> Evaluation:
         """Return how the model does on labeled samples; arguments as `convcli.evaluate`."""
-        from convcli.learn.evaluation import evaluate_on
+        from convcli.learn.evaluation import judged
 
-        return evaluate_on(self, data, labels, split=split, worst=worst, threads=threads)
+        return judged(self, data, labels, split=split, worst=worst, threads=threads)[0]
 
     def predict(self, images: Any, *, logits: bool = False) -> npt.NDArray[np.float32]:
         """Return each class's probability, (N, classes), or the values, for samples.
