@@ -1,11 +1,15 @@
 """Each figure of a step in words: the formula, the same with its numbers, and what got lost.
 
+Letters are those of the lectures: n input, f kernel, s stride, p padding (p before and q after
+where they differ), c channels, k filters or units, g groups, m multiplier, t length of a series.
+
 Lines are plain text; whoever shows them decides how. Only the wording lives here, the numbers
 come from the step and its layer.
 """
 
 from __future__ import annotations
 
+import re
 from math import prod
 
 from convcli.geometry import Adaptive, AxisMap, Enlarge, Spread, Window, effective_kernel
@@ -15,6 +19,28 @@ from convcli.net.words import layer_text
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """Names of the spatial axes by their number."""
+
+FORMULAS = {
+    # op: (parameters, multiply-accumulates), without the bias that `explain` adds
+    "conv": ("F x c/g x k", "cells x k x F x c/g"),
+    "dwconv": ("F x c x m", "cells x c x m x F"),
+    "sepconv": ("F x c x m + c x m x k", "cells x c x m x (F + k)"),
+    "upconv": ("F x c x k/g", "n-cells x c x F x k/g"),
+    "dense": ("c x k", "cells x c x k"),
+    "bn": ("c + c", ""),
+    "ln": ("c + c", ""),
+    "gn": ("c + c", ""),
+    "instancenorm": ("c + c", ""),
+    "rmsnorm": ("c", ""),
+    "prelu": ("c", ""),
+    "layerscale": ("c", ""),
+    "lstm": ("4 x (c x k + k x k", "t x 4 x k x (c + k)"),
+    "gru": ("3 x (c x k + k x k", "t x 3 x k x (c + k)"),
+    "attention": ("4 x c x c", "4 x t x c x c + 2 x t x t x c"),
+    "classtoken": ("c", ""),
+    "posembed": ("cells x c", ""),
+}
+"""The formulas of the layers that have parameters; F is one f for each axis of the kernel."""
 
 _WHOLE_REASON = {
     "gap": "Every output is the mean of one whole channel.",
@@ -33,8 +59,8 @@ def explain(trace: Trace, which: int | str) -> tuple[str, ...]:
     >>> for line in explain(network("mnist").trace(), 1)[:3]:
     ...     print(line)
     layer 1 conv1: conv 16 3 relu
-    height: floor((28 + 0 + 0 - 3) / 1) + 1 = 26
-    width: floor((28 + 0 + 0 - 3) / 1) + 1 = 26
+    height: floor((n + 2p - f) / s) + 1 = floor((28 + 0 + 0 - 3) / 1) + 1 = 26
+    width: floor((n + 2p - f) / s) + 1 = floor((28 + 0 + 0 - 3) / 1) + 1 = 26
 
     Raises:
         UsageError: there is no such step.
@@ -68,11 +94,12 @@ def _shape_lines(step: Step) -> list[str]:
 def _join_lines(step: Step) -> list[str]:
     shapes = step.input_shapes
     if step.op == "concat":
+        letters = " + ".join(f"c{number}" for number, _ in enumerate(shapes, 1))
         channels = " + ".join(str(shape[-1]) for shape in shapes)
-        return [f"channels: {channels} = {step.output_shape[-1]}"]
+        return [f"channels: {letters} = {channels} = {step.output_shape[-1]}"]
     if step.op == "add":
         return [f"sum of {len(shapes)} equal maps, element by element"]
-    return [f"each element times its factor of {shape_text(shapes[1])}"]
+    return [f"each element times its factor of {shape_text(shape)}" for shape in shapes[1:]]
 
 
 def _axis_lines(step: Step, reads: AxisMap, size: int, out: int) -> list[str]:
@@ -81,15 +108,17 @@ def _axis_lines(step: Step, reads: AxisMap, size: int, out: int) -> list[str]:
             sign, first, second = ("+", reads.before, reads.after)
             if step.op == "crop":
                 sign, first, second = ("-", -reads.before, -reads.after)
-            return [f"{size} {sign} {first} {sign} {second} = {out}"]
+            return [f"n {sign} p {sign} q = {size} {sign} {first} {sign} {second} = {out}"]
         return _window_lines(step, reads, size, out)
     if isinstance(reads, Spread):
         return _spread_lines(step, reads, size, out)
     if isinstance(reads, Enlarge):
-        return [f"{size} x {reads.factor} = {out}"]
+        over = f" / {reads.over}" if reads.over > 1 else ""
+        return [f"n x factor = {size} x {reads.factor}{over} = {out}"]
     shortest, longest = _adaptive_lengths(reads)
     return [
-        f"{out} windows over {size} cells, from floor(i * {size} / {out}) to "
+        f"{out} windows over {size} cells, from floor(i * n / out) to ceil((i + 1) * n / out) = "
+        f"floor(i * {size} / {out}) to "
         f"ceil((i + 1) * {size} / {out}): {shortest} to {longest} cells each"
     ]
 
@@ -106,21 +135,24 @@ def _window_lines(step: Step, window: Window, size: int, out: int) -> list[str]:
     lines = []
     if window.dilation > 1:
         lines.append(
-            f"kernel {window.kernel} with dilation {window.dilation} spans "
-            f"({window.kernel} - 1) * {window.dilation} + 1 = {extent}"
+            f"kernel {window.kernel} with dilation {window.dilation} spans (f - 1) * d + 1 = "
+            f"({window.kernel} - 1) * {window.dilation} + 1 = {extent}, which is f below"
         )
     padding = getattr(step.layer, "padding", "valid")
     if padding == "same":
         lines.append(
-            f"same: ceil({size} / {window.stride}) = {out} outputs need "
+            f"same: ceil(n / s) = ceil({size} / {window.stride}) = {out} outputs need "
+            f"max(0, (out - 1) * s + f - n) = "
             f"max(0, ({out} - 1) * {window.stride} + {extent} - {size}) = "
             f"{window.before + window.after} cells of padding: {window.before} before, "
             f"{window.after} after"
         )
     elif padding == "causal":
-        lines.append(f"causal: {extent} - 1 = {window.before} cells of padding, all before")
+        lines.append(f"causal: f - 1 = {extent} - 1 = {window.before} cells of padding, all before")
     room = size + window.before + window.after - extent
+    pads = "2p" if window.before == window.after else "p + q"
     formula = (
+        f"{rounding}((n + {pads} - f) / s) + 1 = "
         f"{rounding}(({size} + {window.before} + {window.after} - {extent}) / {window.stride}) + 1"
     )
     planned = (-(-room // window.stride) if rounding == "ceil" else room // window.stride) + 1
@@ -145,7 +177,7 @@ def _spread_lines(step: Step, spread: Spread, size: int, out: int) -> list[str]:
     full = (size - 1) * spread.stride + extent
     change = out - full
     lines = [
-        f"({size} - 1) * {spread.stride} + {extent} = {full}"
+        f"(n - 1) * s + f = ({size} - 1) * {spread.stride} + {extent} = {full}"
         + (f", {'plus' if change > 0 else 'less'} {abs(change)} = {out}" if change else "")
     ]
     if extent < spread.stride:
@@ -164,12 +196,56 @@ def _parameter_lines(step: Step) -> list[str]:
         terms = " + ".join(
             f"{_product_text(shape)} ({name})" for name, shape in step.weights.items()
         )
-        lines.append(f"parameters: {terms} = {step.params:,}")
+        lines.append(f"parameters: {formula(step, 'params')} = {terms} = {step.params:,}")
     if step.buffers:
         terms = " + ".join(f"{_product_text(shape)}" for shape in step.buffer_shapes.values())
         names = " and ".join(step.buffer_shapes)
-        lines.append(f"statistics: {terms} = {step.buffers:,} ({names}, not learned)")
+        lines.append(f"statistics: c + c = {terms} = {step.buffers:,} ({names}, not learned)")
     return lines
+
+
+def formula(step: Step, figure: str) -> str:
+    """Return the formula of a step's `params` or `macs` in letters, empty where it has none.
+
+    >>> from convcli.net import parse_notation
+    >>> trace = parse_notation("input 8x8x4, conv 6 3 g2, upconv 4 2").trace()
+    >>> formula(trace.steps[0], "params"), formula(trace.steps[1], "macs")
+    ('f x f x c/g x k + k', 'n-cells x c x f x f x k/g')
+    """
+    params, macs = FORMULAS.get(step.op, ("", ""))
+    found = params if figure == "params" else macs
+    layer = step.layer
+    if figure == "params" and found:
+        found += _bias_terms(step)
+    if getattr(layer, "bidirectional", False):
+        found = f"2 x ({found})" if figure == "macs" else f"2 x {found}"
+    found = found.replace("/g", "") if getattr(layer, "groups", 1) == 1 else found
+    if step.op == "dense" and len(step.output_shape) == 1:
+        found = found.replace("cells x ", "")
+    axes = [name for name in symbols(step) if name.startswith("f")]
+    if axes == ["f"]:
+        axes *= len(step.input_shapes[0]) - 1
+    return found.replace("F", " x ".join(axes))
+
+
+def _bias_terms(step: Step) -> str:
+    """Return what the biases add to a formula of parameters."""
+    if step.op in {"lstm", "gru"}:
+        return " + 2 x k)" if "recurrent_bias" in step.weights else " + k)"
+    if "bias" not in step.weights:
+        return ""
+    return {"dwconv": " + c x m", "attention": " + 4 x c"}.get(step.op, " + k")
+
+
+def symbols(step: Step) -> dict[str, int]:
+    """Return the letters of a step's formulas with their values."""
+    layer, shape = step.layer, step.input_shapes[0]
+    filters = getattr(layer, "filters", 0) or getattr(layer, "units", 0)
+    found = {"c": shape[-1], "t": shape[0], "k": filters, "g": getattr(layer, "groups", 1)}
+    found["m"] = getattr(layer, "multiplier", 1)
+    for axis, cells in enumerate(getattr(layer, "kernel", ()), 1):
+        found["f" if len(set(layer.kernel)) == 1 else f"f{axis}"] = cells  # type: ignore[attr-defined]  # sliding layers have it
+    return found | {"cells": prod(step.output_shape[:-1]), "n-cells": prod(shape[:-1])}
 
 
 def _product_text(shape: Shape) -> str:
@@ -179,28 +255,38 @@ def _product_text(shape: Shape) -> str:
 def _work_lines(step: Step) -> list[str]:
     lines = []
     if step.macs:
-        formula = _mac_formula(step)
-        lines.append(f"multiply-accumulates: {formula}{step.macs:,}")
+        symbolic = formula(step, "macs")
+        lines.append(f"multiply-accumulates: {symbolic} = {_mac_numbers(step)} = {step.macs:,}")
     if step.flops:
         kinds = {kind: work for kind, work in step.flops_breakdown.items() if work}
         terms = " + ".join(f"{work:,} {kind}" for kind, work in kinds.items())
         total = f" = {step.flops:,}" if len(kinds) > 1 else ""
-        lines.append(f"floating-point operations: {terms}{total}")
+        rates = " + ".join(_rate(step, kind, work) for kind, work in kinds.items())
+        lines.append(f"floating-point operations: {rates} = {terms}{total}")
     return lines
 
 
-def _mac_formula(step: Step) -> str:
-    """Return the product that gives the multiply-accumulates, where it is a plain one."""
+def _rate(step: Step, kind: str, work: int) -> str:
+    """Return how many operations of a kind each of something takes: `2 x MACs`."""
+    outputs, inputs = elements(step.output_shape), elements(step.input_shapes[0])
+    for what, count in (("MACs", step.macs), ("outputs", outputs), ("inputs", inputs)):
+        if count and work % count == 0 and (what != "MACs" or kind in {"conv", "dense"}):
+            return f"{work // count} x {what}"
+    return f"{work / outputs:.3g} x outputs"
+
+
+def _mac_numbers(step: Step) -> str:
+    """Return the formula of the multiply-accumulates with the numbers put in."""
     kernel = step.weights.get("kernel")
-    if kernel is None or step.op == "lstm":
-        return ""
+    if kernel is None or step.op in {"lstm", "gru", "attention"}:
+        values = symbols(step)
+        letters = r"n-cells|cells|\b[a-wyz]\d?\b"
+        return re.sub(letters, lambda found: str(values[found[0]]), formula(step, "macs"))
     cells = step.input_shapes[0] if step.op == "upconv" else step.output_shape
     per_cell = kernel[:-2] + kernel[-1:] if step.op == "upconv" else kernel[:-1]
     if step.op == "dwconv":
         per_cell = kernel[:-2]
-    if prod(cells) * prod(per_cell) != step.macs:
-        return ""
-    return f"{_product_text(cells)} cells x {_product_text(per_cell)} = "
+    return f"{_product_text(cells)} cells x {_product_text(per_cell)}"
 
 
 def _field_lines(trace: Trace, step: Step) -> list[str]:
@@ -216,13 +302,13 @@ def _field_lines(trace: Trace, step: Step) -> list[str]:
         if size != smallest:
             lines.append(f"receptive field, {name}: {smallest} to {size}, by position")
             continue
-        formula = ""
+        numbers = ""
         if len(plain) == len(names) and (source == 0 or before is not None):
             seen = before[axis].size if before is not None else 1
             jump = before[axis].stride if before is not None else 1
             extent = effective_kernel(plain[axis].kernel, plain[axis].dilation)
-            formula = f"{seen} + ({extent} - 1) * {jump} = "
-        lines.append(f"receptive field, {name}: {formula}{size}")
+            numbers = f"r + (f - 1) * j = {seen} + ({extent} - 1) * {jump} = "
+        lines.append(f"receptive field, {name}: {numbers}{size}")
     lines.append(
         f"one step here is {_numbers(step.stride)} input cells; the first field begins "
         f"{_numbers(step.padding)} before the input"

@@ -285,14 +285,18 @@ def test_places_that_are_not_there(words: tuple[str, ...], said: str, shape: Pro
 def test_explaining_one_layer_and_all(shape: Program) -> None:
     one = shape.json("mnist", "--explain", "conv2")
     assert [entry["name"] for entry in one] == ["conv2"]
-    assert "height: floor((13 + 0 + 0 - 3) / 1) + 1 = 11" in one[0]["lines"]
+    assert (
+        "height: floor((n + 2p - f) / s) + 1 = floor((13 + 0 + 0 - 3) / 1) + 1 = 11"
+        in one[0]["lines"]
+    )
     assert one == shape.json("mnist", "--explain", "3")
     every = shape.json("mnist", "--explain")
     assert [entry["name"] for entry in every][2] == "conv2"
     assert len(every) == 7
     assert every == shape.json("--explain", "mnist")
-    assert "parameters: 3 x 3 x 16 x 32 (kernel) + 32 (bias) = 4,640" in shape.says(
-        "mnist", "--explain", "conv2"
+    assert (
+        "parameters: f x f x c x k + k = 3 x 3 x 16 x 32 (kernel) + 32 (bias) = 4,640"
+        in shape.says("mnist", "--explain", "conv2")
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from convcli.errors import UsageError
+from convcli.layers import WORDS
 from convcli.net import network, parse_notation, preset_names
-from convcli.net.explain import explain
+from convcli.net.explain import explain, formula, symbols
 
 
 def told(text: str, which: int | str = 1) -> str:
@@ -15,10 +16,13 @@ def told(text: str, which: int | str = 1) -> str:
 
 def test_the_lecture_formula_with_its_numbers() -> None:
     got = told("input 32x32x3, conv 12 6 s2")
-    assert "height: floor((32 + 0 + 0 - 6) / 2) + 1 = 14" in got
+    assert "height: floor((n + 2p - f) / s) + 1 = floor((32 + 0 + 0 - 6) / 2) + 1 = 14" in got
     assert "output: 32x32x3 -> 14x14x12, 2,352 numbers" in got
-    assert "parameters: 6 x 6 x 3 x 12 (kernel) + 12 (bias) = 1,308" in got
-    assert "multiply-accumulates: 14 x 14 x 12 cells x 6 x 6 x 3 = 254,016" in got
+    assert "parameters: f x f x c x k + k = 6 x 6 x 3 x 12 (kernel) + 12 (bias) = 1,308" in got
+    assert (
+        "multiply-accumulates: cells x k x f x f x c = 14 x 14 x 12 cells x 6 x 6 x 3 = 254,016"
+        in got
+    )
 
 
 def test_what_floor_threw_away_is_said() -> None:
@@ -42,18 +46,27 @@ def test_the_rule_of_ceil_is_said() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("input 9x2, conv 4 3 causal d2", "length: causal: 5 - 1 = 4 cells of padding, all before"),
+        (
+            "input 9x2, conv 4 3 causal d2",
+            "length: causal: f - 1 = 5 - 1 = 4 cells of padding, all before",
+        ),
         ("input 9x2, conv 4 1 s3", "stride 3 steps over 2 cells each time"),
         ("input 4x4x1, upconv 1 2 s3", "kernel 2 is below stride 3: some outputs stay empty"),
         ("input 4x4x1, upconv 1 3 s2 p1 op1", "(4 - 1) * 2 + 3 = 9, less 1 = 8"),
         ("input 13x13x8, adaptavg 7", "7 windows over 13 cells"),
-        ("input 5x5x8, upsample 2", "height: 5 x 2 = 10"),
-        ("input 5x5x8, pad 1:2", "height: 5 + 1 + 2 = 8"),
-        ("input 5x5x8, crop 1:2", "height: 5 - 1 - 2 = 2"),
-        ("input 5x5x8, bn", "statistics: 8 + 8 = 16 (mean and variance, not learned)"),
+        ("input 5x5x8, upsample 2", "height: n x factor = 5 x 2 = 10"),
+        ("input 5x5x8, pad 1:2", "height: n + p + q = 5 + 1 + 2 = 8"),
+        ("input 5x5x8, crop 1:2", "height: n - p - q = 5 - 1 - 2 = 2"),
+        ("input 5x5x8, bn", "statistics: c + c = 8 + 8 = 16 (mean and variance, not learned)"),
         ("input 5x5x8, gap", "receptive field: the whole input, 5x5"),
-        ("input 4x5x6x2, conv 3 2", "depth: floor((4 + 0 + 0 - 2) / 1) + 1 = 3"),
-        ("input 8x8x4, dwconv 3", "multiply-accumulates: 6 x 6 x 4 cells x 3 x 3 = 1,296"),
+        (
+            "input 4x5x6x2, conv 3 2",
+            "depth: floor((n + 2p - f) / s) + 1 = floor((4 + 0 + 0 - 2) / 1) + 1 = 3",
+        ),
+        (
+            "input 8x8x4, dwconv 3",
+            "multiply-accumulates: cells x c x m x f x f = 6 x 6 x 4 cells x 3 x 3 = 1,296",
+        ),
     ],
 )
 def test_each_rule_has_its_sentence(text: str, line: str) -> None:
@@ -62,7 +75,7 @@ def test_each_rule_has_its_sentence(text: str, line: str) -> None:
 
 def test_joins_are_explained() -> None:
     trace = parse_notation("input 8x8x4, concat(conv 3 1 | ), scale(gap, dense 7 sigmoid)").trace()
-    assert "channels: 3 + 4 = 7" in explain(trace, "concat1.concat1")
+    assert "channels: c1 + c2 = 3 + 4 = 7" in explain(trace, "concat1.concat1")
     assert any("factor of 7" in line for line in explain(trace, "scale1.scale1"))
 
 
@@ -79,3 +92,32 @@ def test_every_step_of_every_preset_can_be_explained(name: str) -> None:
 def test_an_unknown_layer_is_named_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean conv1"):
         explain(network("mnist").trace(), "convv1")
+
+
+SHAPES = {"lstm": "16x12", "gru": "16x12", "attention": "16x24", "classtoken": "16x24"}
+
+
+def value(text: str, letters: dict[str, int]) -> float:
+    plain = text.replace("n-cells", "ncells").replace(" x ", " * ")
+    names = {name.replace("-", ""): number for name, number in letters.items()}
+    return float(eval(plain, names))  # noqa: S307  (formulas of ours)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(row.example for row in WORDS.values()),
+        "conv 12 5 s2 p2 g2 nobias", "conv 8 3 d2 relu", "dwconv 3 m2 nobias", "sepconv 6 5 m2",
+        "upconv 6 4x2 s2 p1 g2", "conv 4 3x5", "dense 7 nobias", "lstm 5 seq bi", "gru 5 bi",
+        "attention 3 nobias",
+    ],
+)  # fmt: skip
+def test_every_formula_gives_the_figure(words: str) -> None:
+    shape = SHAPES.get(words.split(maxsplit=1)[0], "8x8x16" if words[:7] != "shuffle" else "8x8x6")
+    shape = "16x49" if words[:7] == "reshape" else shape
+    step = parse_notation(f"input {shape}, {words}").trace().steps[0]
+    for figure in ("params", "macs"):
+        text = formula(step, figure)
+        assert bool(text) == bool(getattr(step, figure)), figure
+        if text:
+            assert value(text, symbols(step)) == getattr(step, figure), text
