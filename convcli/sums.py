@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 Place = tuple[int, ...]
 
+ROUNDING = 1e-15
+"""A total below this share of its products' sizes is what their own rounding leaves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -40,9 +43,14 @@ class Sum:
 
     @property
     def total(self) -> float:
-        """The number explained.
+        """The number explained; what rounding alone leaves of products that cancel is 0.
 
         >>> Sum("unit", (Term(2, 3, (0,)), Term(1, -1, (1,))), bias=0.5).total
         5.5
+        >>> Sum("unit", (Term(0.1, 3, (0,)), Term(0.3, -1, (1,)))).total
+        0.0
         """
-        return math.fsum([term.product for term in self.terms]) + self.bias
+        products = [term.product for term in self.terms]
+        total = math.fsum([*products, self.bias])
+        size = math.fsum(map(abs, (*products, self.bias)))
+        return 0.0 if abs(total) <= ROUNDING * size else total

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convcli.cli.options import ImageArgument, ModelArgument, Output, load_probe, load_sample, takes
+from convcli.cli.options import (
+    FileOutput,
+    ImageArgument,
+    ModelArgument,
+    Output,
+    load_probe,
+    load_sample,
+    refuse_without_effect,
+    takes,
+)
 from convcli.errors import UsageError
 from convcli.option import option, parse_place
 
 if TYPE_CHECKING:
+    from convcli.imaging.scenes import Scene
+    from convcli.inspect.arithmetic import Sliding, Volume
     from convcli.inspect.probe import Probe
+    from convcli.sums import Sum
 
 EXAMPLE = "Example: convcli explain "
 HELP = "The arithmetic behind one number, term by term, with your own numbers."
 
 MatrixArgument = Annotated[
     str, typer.Argument(help='Rows such as "1 2; 3 4", or a text file of rows.', metavar="MATRIX")
+]
+VolumeArgument = Annotated[
+    str,
+    typer.Argument(
+        help='Rows such as "1 2; 3 4", "|" between channels; a text file of rows; or a picture, '
+        "reduced to few gray pixels.",
+        metavar="MATRIX",
+    ),
 ]
 NumbersArgument = Annotated[
     str, typer.Argument(help='Numbers such as "0.2 1.5 -1".', metavar="NUMBERS")
@@ -29,6 +52,8 @@ CellOption = Annotated[
         "--at", metavar="LAYER:ROW,COL", help="A cell of a layer's output; LAYER:UNIT of a vector."
     ),
 ]
+PICTURE_WIDTH = 48
+"""A picture is reduced to that many pixels across: each of its sums is written out in Python."""
 CELL: dict[str, Any] = {"metavar": "ROW,COL", "default": "0,0"}
 AT = "The output cell to explain, from 0."
 CHANNEL: dict[str, Any] = {"help": "Of a map, from 0.", "min": 0, "default": 0}
@@ -39,12 +64,84 @@ TERMS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class PoolFilm:
+    """Where a film of the calculation goes."""
+
+    output: Path | None = option(
+        "Write the calculation as a film, a scene for each output cell: .gif, .html, .webp, .png.",
+        "-o",
+        "--output",
+        metavar="FILE",
+    )
+    seconds: float | None = option("How long a scene of the film is shown.", show_default="0.8")
+
+    def write(self, scenes: Iterable[Scene], out: FileOutput) -> None:
+        """Write the film and say where it is."""
+        from convcli.present.film import SUFFIXES, save_film
+
+        assert self.output is not None  # noqa: S101  (asked before)
+        path = out.place(self.output, self.output, "", suffixes=SUFFIXES)
+        seconds = 0.8 if self.seconds is None else self.seconds
+        out.messages.say(save_film(list(scenes), path, seconds=seconds, force=out.force))
+
+    def refuse(self) -> None:
+        """Refuse what only a film has."""
+        refuse_without_effect({"--seconds": self.seconds}, "with -o FILM")
+
+
+@dataclass(frozen=True)
+class Film(PoolFilm):
+    """Where a film of a convolution goes, and which."""
+
+    transposed: bool = option(
+        "The film of the transposed convolution: each input cell stamps the kernel.",
+        "--transposed",
+        default=False,
+    )
+    both: bool = option(
+        "The film of correlation above convolution, cell by cell.", "--both", default=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.transposed and self.both:
+            raise UsageError("--transposed and --both are two films: ask for one.")
+
+    def refuse(self) -> None:
+        """Refuse what only a film has."""
+        super().refuse()
+        which = {"--transposed": self.transposed, "--both": self.both}
+        refuse_without_effect(which, "with -o FILM")
+
+
+@dataclass(frozen=True)
+class Backward:
+    """Which gradients of a convolution are explained too."""
+
+    backward: bool = option("Also one weight's and one input's gradient.", default=False)
+    gradient: str | None = option("Rows of dL/doutput for --backward.", show_default="all ones")
+    weight: str = option("The kernel cell for --backward.", **CELL)
+    cell: str = option("The input cell for --backward.", **CELL)
+
+    def sums(self, slide: Sliding) -> dict[str, Sum]:
+        """Return the gradients by their JSON field."""
+        if not self.backward:
+            return {}
+        height, width = slide.output_hw
+        ones = [[1.0] * width] * height
+        upstream = ones if self.gradient is None else _rows(self.gradient, "--gradient")
+        return {
+            "weight_gradient": slide.weight_gradient(*_cell(self.weight, "--weight"), upstream),
+            "input_gradient": slide.input_gradient(*_cell(self.cell, "--cell"), upstream),
+        }
+
+
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
     conv = '"3 0 1; 1 5 8; 2 7 2" --kernel "1 0 -1; 1 0 -1; 1 0 -1"'
     explain = typer.Typer(help=HELP, no_args_is_help=True, epilog=f"{EXAMPLE}conv {conv}")
     for command, example in (
-        (explain_conv, '"1 2 3; 4 5 6; 7 8 9" --kernel "1 0; 0 -1" --at 1,0'),
+        (explain_conv, '"1 2 3; 4 5 6; 7 8 9" -k "1 0; 0 -1" --padding same -o film.gif'),
         (explain_pool, '"2 3 1 9; 4 7 3 5; 8 2 2 2; 1 3 4 5" --size 2'),
         (explain_dense, '"1 2 3" --weights "0.5 -1 2" --bias 0.1'),
         (explain_softmax, '"2 1 0.1" --target 0'),
@@ -57,59 +154,94 @@ def register(app: typer.Typer) -> None:
     app.add_typer(explain, name="explain")
 
 
-@takes(out=Output)
+@takes(backward=Backward, film=Film, out=FileOutput)
 def explain_conv(
-    matrix: MatrixArgument,
+    matrix: VolumeArgument,
     kernel: Annotated[
-        str, typer.Option("-k", "--kernel", help="Rows of the kernel, or a kernel's name.")
+        str,
+        typer.Option(
+            "-k", "--kernel", help="Rows of the kernel, or a kernel's name; '|' between channels."
+        ),
     ],
     *,
     at: str = option(AT, **CELL),
     stride: int = option("Step of the kernel in cells.", min=1, default=1),
-    padding: int = option("Zeros on every side.", min=0, default=0),
+    padding: str = option(
+        "Zeros on every side, or same, valid, full.", metavar="N|WORD", default="0"
+    ),
     dilation: int = option("Distance of the taps in cells.", min=1, default=1),
-    backward: bool = option("Also one weight's and one input's gradient.", default=False),
-    gradient: str | None = option("Rows of dL/doutput for --backward.", show_default="all ones"),
-    weight: str = option("The kernel cell for --backward.", **CELL),
-    cell: str = option("The input cell for --backward.", **CELL),
-    out: Output,
+    convolve: bool = option(
+        "Turn the kernel by 180 degrees first, as mathematics does.", "--convolve", default=False
+    ),
+    as_layer: bool = option(
+        "Also the dense layer that does the same: its matrix, wires and weights.",
+        "--as-layer",
+        default=False,
+    ),
+    backward: Backward = Backward(),
+    film: Film = Film(),
+    out: FileOutput,
 ) -> None:
     """One output cell of a convolution, the whole output, and the same as a matrix product."""
     from convcli.inspect.arithmetic import Sliding
     from convcli.present.sums import conv_report
 
+    image, note = _volume(matrix, "The matrix")
     weights, offset = _kernel(kernel)
-    slide = Sliding(_rows(matrix, "The matrix"), weights, stride, padding, dilation, offset)
-    gradients = {}
-    if backward:
-        height, width = slide.output_hw
-        ones = [[1.0] * width] * height
-        upstream = ones if gradient is None else _rows(gradient, "--gradient")
-        gradients = {
-            "weight_gradient": slide.weight_gradient(*_cell(weight, "--weight"), upstream),
-            "input_gradient": slide.input_gradient(*_cell(cell, "--cell"), upstream),
-        }
-    out.emit(conv_report(slide, _cell(at, "--at"), gradients))
+    zeros = _padding(padding)
+    if film.output is not None and film.transposed:
+        from convcli.inspect.films import transposed_scenes
+
+        if dilation != 1 or convolve or not isinstance(zeros, int):
+            raise UsageError("--transposed takes --stride and a number for --padding only.")
+        film.write(transposed_scenes(image, weights, stride, zeros), out)
+        return
+    slide = Sliding(image, weights, stride, zeros, dilation, offset, convolve)
+    if film.output is not None:
+        from convcli.inspect.films import both_scenes, conv_scenes
+
+        film.write(both_scenes(slide) if film.both else conv_scenes(slide), out)
+        return
+    film.refuse()
+    place, gradients = _cell(at, "--at"), backward.sums(slide)
+    out.emit(conv_report(slide, place, gradients, as_layer=as_layer, notes=note))
 
 
-@takes(out=Output)
+@takes(film=PoolFilm, out=FileOutput)
 def explain_pool(
-    matrix: MatrixArgument,
+    matrix: VolumeArgument,
     *,
     kind: Literal["max", "avg"] = option("What the window keeps.", default="max"),
     size: int = option("Side of the window in cells.", min=1, default=2),
+    largest: int | None = option("--kind max --size K in one.", "--max", min=1, metavar="K"),
+    mean: int | None = option("--kind avg --size K in one.", "--avg", min=1, metavar="K"),
     stride: int | None = option("Step of the window.", min=1, show_default="the size"),
     at: str = option(AT, **CELL),
     gradient: float = option("dL/doutput of that cell, to follow its way back.", default=1.0),
-    out: Output,
+    film: PoolFilm = PoolFilm(),
+    out: FileOutput,
 ) -> None:
     """One pooling window: what it reads, what it keeps, and which inputs get the gradient."""
-    from convcli.inspect.arithmetic import pooling_window
+    from convcli.inspect.arithmetic import pooled, pooling_window
     from convcli.present.sums import pool_report
 
+    if largest is not None and mean is not None:
+        raise UsageError("Give one of --max K and --avg K.")
+    if largest is not None or mean is not None:
+        kind, size = ("max" if mean is None else "avg"), largest or mean or size
+    (image, *more), _ = _volume(matrix, "The matrix")
+    if more:
+        raise UsageError("Pooling keeps channels apart: explain one of them.")
     place = _cell(at, "--at")
-    window = pooling_window(_rows(matrix, "The matrix"), size, stride or size, *place, kind)
-    out.emit(pool_report(window, place, kind, gradient))
+    if film.output is not None:
+        from convcli.inspect.films import pool_scenes
+
+        film.write(pool_scenes(image, kind, size, stride or size), out)
+        return
+    film.refuse()
+    window = pooling_window(image, size, stride or size, *place, kind)
+    whole = pooled(image, size, stride or size, kind)
+    out.emit(pool_report(window, place, kind, gradient, whole))
 
 
 @takes(out=Output)
@@ -223,15 +355,54 @@ def _rows(text: str, what: str) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(number / divisor for number in line) for line in rows)
 
 
-def _kernel(text: str) -> tuple[tuple[tuple[float, ...], ...], float]:
-    """Return the rows and the offset of a kernel given by name or as rows."""
+def _volume(text: str, what: str) -> tuple[Volume, tuple[str, ...]]:
+    """Return the channels of an input, and what was done to a picture."""
+    from convcli.imaging.formats import READABLE_SUFFIXES
+
+    path = Path(text)
+    if ";" not in text and path.suffix.lower() in READABLE_SUFFIXES:
+        from convcli.imaging.sheet import read_small
+
+        pixels = read_small(path, PICTURE_WIDTH)
+        size = "x".join(map(str, pixels.shape))
+        return [pixels.tolist()], (f"{path.name}, gray, reduced to {size}.",)
+    if ";" not in text and "\n" not in text and path.suffix and path.is_file():
+        text = path.read_text(encoding="utf-8", errors="replace")
+    parts = re.split(r"\||\n\s*\n", text.strip())
+    names = [what] if len(parts) == 1 else [f"{what}, channel {c}" for c in range(len(parts))]
+    planes = [_rows(part, name) for part, name in zip(parts, names, strict=True)]
+    sizes = {(len(plane), len(plane[0])) for plane in planes}
+    if len(sizes) > 1:
+        told = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
+        raise UsageError(f"{what}: the channels differ in size: {told}.")
+    return planes, ()
+
+
+def _kernel(text: str) -> tuple[Volume, float]:
+    """Return the channels and the offset of a kernel given by name or as rows."""
     from convcli.kernels import Kernel, find
 
+    if "|" in text:
+        return _volume(text, "The kernel")[0], 0.0
     kernel = find(text)
     if not isinstance(kernel, Kernel):
         raise UsageError(f"{text} is made of several kernels; explain one, such as {text}-x.")
     rows = tuple(tuple(number / kernel.divisor for number in line) for line in kernel.rows)
-    return rows, float(kernel.offset)
+    return [rows], float(kernel.offset)
+
+
+def _padding(text: str) -> int | str:
+    """Return the padding that `text` names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    word = text.strip().lower()
+    if word in {"same", "valid", "full"}:
+        return word
+    if not re.fullmatch(r"[0-9]{1,4}", word):
+        raise UsageError(f"--padding {text[:40]!r}: write a number of cells, same, valid or full.")
+    return int(word)
 
 
 def _numbers(text: str, what: str) -> tuple[float, ...]:

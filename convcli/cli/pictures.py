@@ -62,6 +62,8 @@ KERNELS_EXAMPLES = """Examples:
   convcli kernels --group smooth --sheet photo.png -o smooth.png
 
   convcli kernels gabor:angle=30 -o gabor.png
+
+  convcli kernels -k gaussian-3 -k sobel-x
 """
 
 InputsArgument = Annotated[
@@ -353,7 +355,7 @@ def kernels(
         "Apply the listed kernels to this picture: a labeled contact sheet (-o).", metavar="PICTURE"
     ),
     kernel: tuple[str, ...] = option(
-        "On the sheet: this kernel, by name or as rows; may be given several times.",
+        "Again for a chain: the one kernel that it equals; with --sheet each of them.",
         "-k",
         "--kernel",
         default=(),
@@ -369,7 +371,7 @@ def kernels(
     tell: FileOutput,
 ) -> None:
     """Parse, call, render."""
-    from convcli.kernels import Operation, choose, find, find_step
+    from convcli.kernels import Operation, choose, combine, find, find_step
     from convcli.present.kernels import catalog_report, kernel_report, operation_report
 
     if output is None:
@@ -384,7 +386,12 @@ def kernels(
         grouped = not given
         _draw_sheet(chosen, sheet, output, Look(**look), tell, grouped=grouped)
         return
-    refuse_without_effect({"-k": list(kernel)}, "with --sheet PICTURE")
+    if kernel and name is not None:
+        raise UsageError("Name one kernel, or a chain of them with -k.")
+    if kernel:
+        refuse_without_effect({"-o": output, "--group": group, "--search": search}, "without -k")
+        tell.emit(kernel_report(combine([find(one) for one in kernel]), tell.format))
+        return
     if name is None:
         refuse_without_effect({"-o": output}, "with NAME or --sheet PICTURE")
         tell.emit(

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convcli.errors import InputError, UsageError
-from convcli.geometry import Window, effective_kernel, output_size
+from convcli.geometry import Window, effective_kernel, output_size, same_padding
 from convcli.sums import Place, Sum, Term
 
 Matrix = Sequence[Sequence[float]]
+Volume = Sequence[Matrix]
+"""A matrix for each channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,38 +24,81 @@ class Sliding:
     """A kernel sliding over an image: every question about the same convolution has one answer.
 
     Attributes:
-        image: rows of the input, image_h x image_w.
-        kernel: rows of the kernel, laid on the image as printed (cross-correlation, as in CNNs).
+        image: rows of the input, image_h x image_w; of a volume a matrix for each channel.
+        kernel: rows of the kernel, laid on the image as printed (cross-correlation, as in CNNs); as
+            many channels as the image has. The products of all channels are added up.
         stride, dilation: cells, the same on both axes.
-        padding: zeros on every side, in cells.
+        padding: zeros on every side, in cells; or `valid`, `full`, or `same` (the output is as
+            large as the input at stride 1; the extra cell stands after).
         bias: added to every output, such as a kernel's offset.
+        convolve: the kernel is turned by 180 degrees before it is laid on.
     """
 
-    image: Matrix
-    kernel: Matrix
+    image: Matrix | Volume
+    kernel: Matrix | Volume
     stride: int = 1
-    padding: int = 0
+    padding: int | str = 0
     dilation: int = 1
     bias: float = 0.0
+    convolve: bool = False
 
     def __post_init__(self) -> None:
-        sizes = zip(("rows", "columns"), self._image_hw, self._kernel_hw, strict=True)
-        for axis, size, kernel in sizes:
+        if len(self.planes) != len(self.kernels):
+            raise InputError(
+                f"The input has {_channels(self.planes)}, the kernel {_channels(self.kernels)}. A "
+                "kernel has as many channels as its input, one slice for each."
+            )
+        sizes = zip(("rows", "columns"), self._image_hw, self._kernel_hw, self._pads, strict=True)
+        for axis, size, kernel, (before, after) in sizes:
             extent = effective_kernel(kernel, self.dilation)
-            if extent > size + 2 * self.padding:
+            if extent > size + before + after:
                 raise InputError(
                     f"The kernel covers {extent} {axis}, the input with padding {self.padding} has "
-                    f"{size + 2 * self.padding}. Use a padding of at least "
+                    f"{size + before + after}. Use a padding of at least "
                     f"{-(-(extent - size) // 2)}, or a smaller kernel."
                 )
 
     @property
+    def planes(self) -> Volume:
+        """The image as a matrix for each channel."""
+        return _volume(self.image)
+
+    @property
+    def kernels(self) -> Volume:
+        """The kernel as it is laid on, a matrix for each channel."""
+        planes = _volume(self.kernel)
+        return [[row[::-1] for row in plane[::-1]] for plane in planes] if self.convolve else planes
+
+    @property
     def _image_hw(self) -> tuple[int, int]:
-        return len(self.image), len(self.image[0])
+        return len(self.planes[0]), len(self.planes[0][0])
 
     @property
     def _kernel_hw(self) -> tuple[int, int]:
-        return len(self.kernel), len(self.kernel[0])
+        return len(self.kernels[0]), len(self.kernels[0][0])
+
+    @property
+    def _pads(self) -> list[tuple[int, int]]:
+        """Return the zeros before and after, for rows and columns."""
+        pads = []
+        for size, kernel in zip(self._image_hw, self._kernel_hw, strict=True):
+            extent = effective_kernel(kernel, self.dilation)
+            if self.padding == "same":
+                pads.append(same_padding(size, kernel, self.stride, self.dilation))
+            elif self.padding == "full":
+                pads.append((extent - 1, extent - 1))
+            else:
+                cells = 0 if self.padding == "valid" else int(self.padding)
+                pads.append((cells, cells))
+        return pads
+
+    def windows(self) -> tuple[Window, Window]:
+        """Return where the window lies, for rows and columns."""
+        rows, columns = (
+            Window(kernel, self.stride, self.dilation, *pads)
+            for kernel, pads in zip(self._kernel_hw, self._pads, strict=True)
+        )
+        return rows, columns
 
     @property
     def output_hw(self) -> tuple[int, int]:
@@ -63,42 +108,43 @@ class Sliding:
         (4, 4)
         """
         height, width = (
-            output_size(size, kernel, self.stride, self.padding, self.padding, self.dilation)
-            for size, kernel in zip(self._image_hw, self._kernel_hw, strict=True)
+            output_size(size, one.kernel, one.stride, one.before, one.after, one.dilation)
+            for size, one in zip(self._image_hw, self.windows(), strict=True)
         )
         return height, width
-
-    def _windows(self) -> tuple[Window, Window]:
-        rows, columns = (
-            Window(kernel, self.stride, self.dilation, self.padding, self.padding)
-            for kernel in self._kernel_hw
-        )
-        return rows, columns
 
     def _inside(self, row: int, column: int) -> bool:
         height, width = self._image_hw
         return 0 <= row < height and 0 <= column < width
 
-    def _value(self, row: int, column: int) -> float:
-        return self.image[row][column] if self._inside(row, column) else 0.0
+    def _value(self, row: int, column: int, channel: int = 0) -> float:
+        return self.planes[channel][row][column] if self._inside(row, column) else 0.0
 
     def _patch(self, row: int, column: int) -> list[Place]:
-        """Return the input places under the kernel at output (row, column), kernel row by row."""
-        rows, columns = self._windows()
-        return [(y, x) for y in rows.reads(row) for x in columns.reads(column)]
+        """Return the input places under the kernel at output (row, column), kernel row by row.
+
+        Places of a volume have their channel behind row and column; channels follow each other.
+        """
+        rows, columns = self.windows()
+        places = [(y, x) for y in rows.reads(row) for x in columns.reads(column)]
+        if len(self.planes) == 1:
+            return list(places)
+        return [(*place, channel) for channel in range(len(self.planes)) for place in places]
 
     def _weights(self) -> list[float]:
-        return [weight for line in self.kernel for weight in line]
+        return [weight for plane in self.kernels for line in plane for weight in line]
 
     def cell(self, row: int, column: int) -> Sum:
         """Return output cell (row, column) as its sum.
 
         >>> Sliding([[3, 0, 1], [1, 5, 8], [2, 7, 2]], [[1, 0, -1]] * 3).cell(0, 0).total
         -5.0
+        >>> Sliding([[[1, 2]], [[3, 4]]], [[[1, 0]], [[0, 2]]], bias=1).cell(0, 0).total
+        10.0
         """
         check_place((row, column), self.output_hw, "the output")
         terms = tuple(
-            Term(self._value(*place), weight, place if self._inside(*place) else None)
+            Term(self._value(*place), weight, place if self._inside(*place[:2]) else None)
             for place, weight in zip(self._patch(row, column), self._weights(), strict=True)
         )
         return Sum(f"output[{row},{column}]", terms, self.bias)
@@ -137,11 +183,13 @@ class Sliding:
         self._check_gradient(output_gradient)
         height, width = self.output_hw
         tap = row * self._kernel_hw[1] + column
+        if self.convolve:  # the weight lies on the other side of the middle
+            tap = len(self.kernels[0]) * self._kernel_hw[1] - 1 - tap
         terms = []
         for y in range(height):
             for x in range(width):
                 place = self._patch(y, x)[tap]
-                inside = place if self._inside(*place) else None
+                inside = place if self._inside(*place[:2]) else None
                 terms.append(Term(self._value(*place), output_gradient[y][x], inside))
         return Sum(f"gradient of kernel[{row},{column}]", tuple(terms))
 
@@ -158,9 +206,29 @@ class Sliding:
         for y in range(height):
             for x in range(width):
                 for place, weight in zip(self._patch(y, x), self._weights(), strict=True):
-                    if place == (row, column):
+                    if place[:2] == (row, column) and place[2:] in {(), (0,)}:
                         terms.append(Term(output_gradient[y][x], weight, (y, x)))
         return Sum(f"gradient of input[{row},{column}]", tuple(terms))
+
+    def layer(self) -> list[list[float]]:
+        """Return the convolution as a dense layer: a row of weights for each output cell.
+
+        The same weights stand in every row, moved by one window: equal along the diagonals.
+
+        >>> Sliding([[1, 2, 3]], [[5, 7]]).layer()
+        [[5, 7, 0.0], [0.0, 5, 7]]
+        """
+        (height, width), (rows, columns) = self._image_hw, self.output_hw
+        matrix = []
+        for row in range(rows):
+            for column in range(columns):
+                line = [0.0] * (height * width * len(self.planes))
+                for place, weight in zip(self._patch(row, column), self._weights(), strict=True):
+                    y, x, channel = (*place, 0)[:3]
+                    if self._inside(y, x):
+                        line[(channel * height + y) * width + x] = weight
+                matrix.append(line)
+        return matrix
 
     def _check_gradient(self, output_gradient: Matrix) -> None:
         got = len(output_gradient), len(output_gradient[0])
@@ -169,6 +237,14 @@ class Sliding:
                 f"The output gradient is {got[0]}x{got[1]}, the output is "
                 f"{self.output_hw[0]}x{self.output_hw[1]}. Give one number per output cell."
             )
+
+
+def _volume(rows: Matrix | Volume) -> Volume:
+    return rows if isinstance(rows[0][0], Sequence) else (rows,)  # type: ignore[return-value]  # depth
+
+
+def _channels(planes: Volume) -> str:
+    return f"{len(planes)} channel{'s' * (len(planes) != 1)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +287,19 @@ def pooling_window(
         return PoolingWindow(places, values, max(values), shares)
     share = 1 / len(values)
     return PoolingWindow(places, values, math.fsum(values) * share, (share,) * len(values))
+
+
+def pooled(image: Matrix, size: int, stride: int, kind: str) -> list[list[float]]:
+    """Return the whole output of a pooling.
+
+    >>> pooled([[2, 3, 1, 9], [4, 7, 3, 5], [8, 2, 2, 2], [1, 3, 4, 5]], 2, 2, "avg")
+    [[4.0, 4.5], [3.5, 3.25]]
+    """
+    height, width = Sliding(image, [[1.0] * size] * size, stride).output_hw
+    return [
+        [pooling_window(image, size, stride, row, column, kind).result for column in range(width)]
+        for row in range(height)
+    ]
 
 
 def dense_unit(inputs: Sequence[float], weights: Sequence[float], bias: float) -> Sum:

@@ -98,6 +98,22 @@ def _eliminated_whole(cells: list[Number], pivots: list[Number], at: int) -> lis
     return [cell // shared for cell in rest]
 
 
+def convolved(first: Rows, second: Rows) -> Rows:
+    """Return the matrix that does what one laid on behind the other does (full convolution).
+
+    >>> convolved(((1, 1),), ((1, -1),))
+    ((1, 0, -1),)
+    """
+    height, width = len(first) + len(second) - 1, len(first[0]) + len(second[0]) - 1
+    sums: list[list[Number]] = [[0] * width for _ in range(height)]
+    for y, line in enumerate(first):
+        for x, cell in enumerate(line):
+            for v, others in enumerate(second):
+                for u, other in enumerate(others):
+                    sums[y + v][x + u] += cell * other
+    return tuple(map(tuple, sums))
+
+
 def symmetries_of(rows: Rows) -> tuple[str, ...]:
     """Return the turns and mirrors that keep the matrix (`even`) or flip its sign (`odd`).
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from convcli.errors import UsageError, did_you_mean
+from convcli.kernels.algebra import convolved
 from convcli.kernels.families import FAMILIES
 from convcli.kernels.operations import OPERATIONS, Operation, refuse_elsewhere
 from convcli.kernels.parse import parse_rows
@@ -13,6 +15,9 @@ from convcli.kernels.table import KERNELS, MAGNITUDES
 from convcli.kernels.value import Kernel, Magnitude
 
 AnyKernel = Kernel | Magnitude
+
+MOST_COMBINED = 129
+"""Cells along a side of a chain's one kernel."""
 
 ROWS = re.compile(r"[;\n\[\]]|^\s*[-+.\d\N{MINUS SIGN}]")
 """What only rows of numbers contain or begin with; no name does."""
@@ -71,6 +76,38 @@ def find_step(spec: str) -> AnyKernel | Operation:
         f"There is no kernel called {shown!r}.{did_you_mean(name, (*names(), *OPERATIONS))} "
         "List them: convcli kernels"
     )
+
+
+def combine(kernels: Sequence[AnyKernel]) -> Kernel:
+    """Return the one kernel that a chain of linear kernels equals, away from the borders.
+
+    Convolution is associative: (picture * a) * b = picture * (a * b).
+
+    >>> combine([find("1 1"), find("1 -1")]).rows
+    ((1, 0, -1, 0),)
+
+    A chain of two kernels of even size reaches further to one side than a kernel of that size
+    would, which a row or column of zeros makes good.
+
+    Raises:
+        UsageError: a magnitude is not linear, an offset no part of a kernel, or it is too large.
+    """
+    for kernel in kernels:
+        if isinstance(kernel, Magnitude) or kernel.offset:
+            what = "a magnitude" if isinstance(kernel, Magnitude) else "a kernel with an offset"
+            raise UsageError(f"{kernel.name} is {what}: such a chain is no one kernel.")
+    first, *others = (kernel for kernel in kernels if isinstance(kernel, Kernel))
+    rows, divisor, center = first.rows, first.divisor, first.center
+    for kernel in others:
+        if max(len(rows), len(rows[0])) + max(kernel.size_hw) > MOST_COMBINED:
+            raise UsageError(f"The one kernel would have more than {MOST_COMBINED} cells a side.")
+        rows, divisor = convolved(rows, kernel.rows), divisor * kernel.divisor
+        center = center[0] + kernel.center[0], center[1] + kernel.center[1]
+    width = len(rows[0]) + (center[1] != len(rows[0]) // 2)
+    rows = tuple((*line, *(0,) * (width - len(line))) for line in rows)
+    rows = (*rows, *((0,) * width,) * (center[0] != len(rows) // 2))
+    name = " then ".join(kernel.name for kernel in kernels)
+    return Kernel(name, rows, divisor=divisor, source="the kernels of the chain, convolved")
 
 
 def all_kernels() -> tuple[AnyKernel, ...]:

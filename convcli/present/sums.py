@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convcli.inspect.unit import Backward, Forward, Share
 
 PATCHES_SHOWN = 16
+LAYER_COLUMNS_SHOWN = 36
 
 
 def place_text(place: Sequence[int] | str | None) -> str:
@@ -29,13 +30,18 @@ def place_text(place: Sequence[int] | str | None) -> str:
 
 
 FROM = Column("from", "From", text=place_text)
+
+
+def _number(value: float | None) -> str:
+    """Return a number, never a negative zero; nothing for None."""
+    return "" if value is None else f"{value + 0.0:g}"
+
+
 PRODUCTS: dict[str, str | Column] = {
     "from": FROM,
-    "value": Column("value", "Value", "right", lambda value: "" if value is None else f"{value:g}"),
-    "weight": Column(
-        "weight", "Weight", "right", lambda weight: "" if weight is None else f"{weight:g}"
-    ),
-    "product": Column("product", "Product", "right", "{:g}".format),
+    "value": Column("value", "Value", "right", _number),
+    "weight": Column("weight", "Weight", "right", _number),
+    "product": Column("product", "Product", "right", _number),
 }
 
 
@@ -48,7 +54,7 @@ def _term(term: Term) -> dict[str, Any]:
     return {
         "value": term.value,
         "weight": term.weight,
-        "product": term.product,
+        "product": term.product + 0.0,  # never a negative zero
         "from": term.place,
     }
 
@@ -91,10 +97,20 @@ def sum_report(
     )
 
 
-def conv_report(slide: Sliding, at: tuple[int, int], gradients: dict[str, Sum]) -> Report:
-    """Return one cell, the whole output, the matrix product, and gradients by their JSON field."""
+def conv_report(
+    slide: Sliding,
+    at: tuple[int, int],
+    gradients: dict[str, Sum],
+    *,
+    as_layer: bool = False,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Return one cell, the whole output, the matrix product, and gradients by their JSON field.
+
+    `as_layer` adds the dense layer that does the same.
+    """
     one, output, patches = slide.cell(*at), slide.output(), slide.patches()
-    kernel_column = [number for line in slide.kernel for number in line]
+    kernel_column = [number for plane in slide.kernels for line in plane for number in line]
     document = {
         "output": output,
         **sum_document(one),
@@ -102,19 +118,60 @@ def conv_report(slide: Sliding, at: tuple[int, int], gradients: dict[str, Sum]) 
         "kernel_column": kernel_column,
         **{name: sum_document(value) for name, value in gradients.items()},
     }
-    parts = (
+    parts = [
         _grid("The whole output", output, at),
         _product_report(slide.output_hw[1], patches, kernel_column, slide.bias),
         *map(sum_report, gradients.values()),
+    ]
+    if as_layer:
+        document["layer"], tables = _layer(slide.layer(), len(kernel_column))
+        parts += tables
+    return sum_report(one, document, parts, notes)
+
+
+def _layer(matrix: list[list[float]], weights: int) -> tuple[dict[str, Any], list[Report]]:
+    """Return a convolution as a dense layer: its banded matrix, and what a dense one has more."""
+    outputs, inputs = len(matrix), len(matrix[0])
+    wires = sum(cell != 0 for line in matrix for cell in line)
+    document = {
+        "matrix": matrix,
+        "wires": wires,
+        "dense_wires": outputs * inputs,
+        "weights": weights,
+        "dense_weights": outputs * inputs,
+    }
+    tables = []
+    if outputs <= PATCHES_SHOWN and inputs <= LAYER_COLUMNS_SHOWN:
+        columns = tuple(Column(str(x), str(x), "right", str) for x in range(inputs))
+        rows = tuple(tuple(_number(cell) if cell else "." for cell in line) for line in matrix)
+        title = f"The same as a dense layer: {outputs}x{inputs}, output cells by input cells"
+        told = (
+            "The same weights in each row, moved on: equal along the diagonals. Dots are no wires."
+        )
+        tables.append(Report(title, columns, rows, notes=(told,), name="layer"))
+    counts = tabulate(
+        [
+            {"layer": "convolution", "wires": wires, "weights": weights},
+            {"layer": "dense", "wires": outputs * inputs, "weights": outputs * inputs},
+        ],
+        {
+            "layer": "Layer",
+            "wires": Column("wires", "Wires", "right", "{:,}".format),
+            "weights": Column("weights", "Weights", "right", "{:,}".format),
+        },
+        title="Sparse connections, shared weights",
+        notes=["Weights without biases; wires of weight 0 are not counted."],
     )
-    return sum_report(one, document, parts)
+    return document, [*tables, counts]
 
 
 def _grid(title: str, rows: list[list[float]], mark: tuple[int, int]) -> Report:
     """Return a matrix as a table whose explained cell stands in brackets."""
     columns = tuple(Column(str(x), str(x), "right", str) for x in range(len(rows[0])))
     cells = tuple(
-        tuple(f"[{cell:g}]" if (y, x) == mark else f"{cell:g}" for x, cell in enumerate(line))
+        tuple(
+            f"[{_number(cell)}]" if (y, x) == mark else _number(cell) for x, cell in enumerate(line)
+        )
         for y, line in enumerate(rows)
     )
     return Report(title, columns, cells)
@@ -126,7 +183,7 @@ def _product_report(
     """Return the convolution as a matrix product: unrolled patches times the kernel column."""
 
     def row(numbers: list[float]) -> str:
-        return "  ".join(f"{number:g}" for number in numbers)
+        return "  ".join(map(_number, numbers))
 
     shown = patches[:PATCHES_SHOWN]
     left = len(patches) - len(shown)
@@ -146,16 +203,29 @@ def _product_report(
     )
 
 
-def pool_report(window: PoolingWindow, at: tuple[int, int], kind: str, gradient: float) -> Report:
+def pool_report(
+    window: PoolingWindow,
+    at: tuple[int, int],
+    kind: str,
+    gradient: float,
+    output: list[list[float]],
+) -> Report:
     backs = [share * gradient for share in window.shares]
-    document = {"row": at[0], "col": at[1], "kind": kind, "result": window.result}
+    document = {
+        "row": at[0],
+        "col": at[1],
+        "kind": kind,
+        "result": window.result,
+        "output": output,
+    }
     note = (
         "Only the largest cell (the first of equals) receives the gradient."
         if kind == "max"
         else "Every cell receives an equal share of the gradient."
     )
     title = f"{kind} of the window at {place_text(at)} = {window.result:g}"
-    return _window_report(title, window, "gradient", backs, document, (note,))
+    one = _window_report(title, window, "gradient", backs, document, (note,))
+    return replace(one, parts=(*one.parts, _grid("The whole output", output, at)))
 
 
 def _window_report(

@@ -48,6 +48,101 @@ def test_conv_geometry_and_the_way_back(capfd: pytest.CaptureFixture[str]) -> No
     assert got["input_gradient"]["sum"] == -1 * 0.5
 
 
+VOLUME = "1 2 3; 4 5 6; 7 8 9 | 1 0 1; 0 1 0; 1 0 1 | 2 2 2; 2 2 2; 2 2 2"
+
+
+def test_conv_adds_the_products_of_all_channels(capfd: pytest.CaptureFixture[str]) -> None:
+    got = document(capfd, "conv", VOLUME, "-k", "1 0; 0 -1 | 1 1; 1 1 | 0 0; 0 0.5", "--at", "1,0")
+    parts = [[row.split() for row in part.split(";")] for part in VOLUME.split("|")]
+    planes = np.array(parts, float)
+    kernels = np.array([[[1, 0], [0, -1]], [[1, 1], [1, 1]], [[0, 0], [0, 0.5]]])
+    ref = [[(planes[:, y : y + 2, x : x + 2] * kernels).sum() for x in (0, 1)] for y in (0, 1)]
+    assert got["output"] == ref
+    assert len(got["terms"]) == 12
+    assert got["terms"][4]["from"] == [1, 0, 1]
+    assert run(["explain", "conv", VOLUME, "-k", "1 0; 0 -1"]) == 3
+    said = "3 channels, the kernel 1 channel. A kernel has as many channels as its input"
+    assert said in capfd.readouterr().err
+    assert run(["explain", "conv", "1 2 | 1 2 3", "-k", "1 | 1"]) == 2
+    assert "the channels differ in size: 1x2, 1x3" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", "full", "2"])
+@pytest.mark.parametrize("way", ["convolve", "correlate"])
+def test_conv_pads_and_turns_as_scipy_does(
+    padding: str, way: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    signal = pytest.importorskip("scipy.signal", reason="the oracle for convolutions")
+    image = np.array([list(map(int, row.split())) for row in SIX.split(";")])
+    kernel = np.array([[1, 2, 0], [0, -1, 3], [4, 0, 1]])
+    rows = "; ".join(" ".join(map(str, row)) for row in kernel)
+    words = ["conv", SIX, "-k", rows, "--padding", padding]
+    got = document(capfd, *words, *(["--convolve"] if way == "convolve" else []))
+    inner = np.pad(image, 2) if padding == "2" else image
+    function = signal.convolve2d if way == "convolve" else signal.correlate2d
+    ref = function(inner, kernel, "valid" if padding == "2" else padding)
+    assert np.array_equal(ref, got["output"])
+
+
+def test_conv_pads_an_even_kernel_as_tensorflow_does(capfd: pytest.CaptureFixture[str]) -> None:
+    got = document(capfd, "conv", "1 2 3 4", "-k", "1 10", "--padding", "same")
+    assert got["output"] == [[21, 32, 43, 4]]
+    assert run(["explain", "conv", "1 2", "-k", "1", "--padding", "some"]) == 2
+    assert "write a number of cells, same, valid or full" in capfd.readouterr().err
+
+
+def test_the_gradients_of_a_convolution_are_those_of_differences(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = ["conv", SIX, "--convolve", "--backward", "--weight", "0,2", "--cell", "2,2"]
+    got = document(capfd, *words, "-k", "1 2 3; 4 5 6; 7 8 9")
+    moved = document(capfd, *words, "-k", "1 2 4; 4 5 6; 7 8 9")
+    assert np.sum(moved["output"]) - np.sum(got["output"]) == got["weight_gradient"]["sum"]
+
+
+def test_conv_as_a_layer_is_a_banded_matrix(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["conv", "1 2 3 4 5", "-k", "1 0 -1", "--padding", "same", "--as-layer"]
+    got = document(capfd, *words)
+    matrix = np.array(got["layer"]["matrix"])
+    assert np.array_equal(np.eye(5, k=-1) - np.eye(5, k=1), matrix)
+    assert (matrix @ [1, 2, 3, 4, 5]).tolist() == got["output"][0]
+    assert (got["layer"]["wires"], got["layer"]["dense_wires"]) == (8, 25)
+    assert (got["layer"]["weights"], got["layer"]["dense_weights"]) == (3, 25)
+    volume = document(capfd, "conv", VOLUME, "-k", "1 2; 3 4 | 5 6; 7 8 | 1 1; 1 1", "--as-layer")
+    flat = [float(word) for word in VOLUME.replace("|", " ").replace(";", " ").split()]
+    assert np.allclose(np.array(volume["layer"]["matrix"]) @ flat, np.ravel(volume["output"]))
+    assert run(["explain", *words]) == 0
+    told = capfd.readouterr().out
+    assert "Sparse connections, shared weights" in told
+    assert "-0" not in told
+
+
+def test_rounding_leaves_no_crumbs(capfd: pytest.CaptureFixture[str]) -> None:
+    got = document(capfd, "conv", "0.1 0.3", "-k", "3 -1")
+    assert got["sum"] == 0
+    assert run(["explain", "conv", "0 -1 0", "-k", "-1 0 0", "--format", "plain"]) == 0
+    assert "-0" not in capfd.readouterr().out.replace("-0.", "")
+
+
+def test_a_picture_is_explained_reduced(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.full((100, 200), 7, np.uint8)).save(path)
+    assert run(["explain", "conv", str(path), "-k", "box-3", "--at", "2,3"]) == 0
+    told = capfd.readouterr().out
+    assert "photo.png, gray, reduced to 24x48." in told
+    assert "= 7" in told
+
+
+def test_pool_shows_the_whole_output(capfd: pytest.CaptureFixture[str]) -> None:
+    lecture = "2 3 1 9; 4 7 3 5; 8 2 2 2; 1 3 4 5"
+    assert document(capfd, "pool", lecture, "--max", "2")["output"] == [[7, 9], [8, 5]]
+    assert document(capfd, "pool", lecture, "--avg", "2")["output"] == [[4, 4.5], [3.5, 3.25]]
+    assert run(["explain", "pool", lecture, "--avg", "2"]) == 0
+    assert "The whole output" in capfd.readouterr().out
+    assert run(["explain", "pool", lecture, "--avg", "2", "--max", "2"]) == 2
+    assert run(["explain", "pool", "1 2; 3 4 | 1 2; 3 4"]) == 2
+
+
 def test_a_kernel_may_be_named(capfd: pytest.CaptureFixture[str]) -> None:
     got = document(capfd, "conv", SIX, "--kernel", "box-3")
     assert got["sum"] == pytest.approx((3 + 0 + 1 + 1 + 5 + 8 + 2 + 7 + 2) / 9)

@@ -163,7 +163,7 @@ def test_a_sheet_takes_kernels_by_k_and_keeps_signs(photo: Path, tmp_path: Path)
     assert reds > 50
     assert blues > 50
     assert run([*words, "--group", "smooth", "--force"]) == 2
-    assert run(["kernels", "-k", "box"]) == 2
+    assert run(["kernels", "sobel", "-k", "box"]) == 2
 
 
 def test_format_out_names_the_ending_of_results(photo: Path, capsys: Capture) -> None:

@@ -218,3 +218,10 @@ def test_pictures_of_every_kind_are_read_as_gray_levels(mode: str, tmp_path: Pat
     assert np.abs(levels.astype(int) - got.astype(int)).max() <= limit
     assert got[0, 0] == 0
     assert got[0, -1] == 255
+
+
+def test_a_chain_by_k_is_printed_as_the_one_kernel_it_equals(capfd: Capture) -> None:
+    got = json.loads(output(capfd, "-k", "1 2 1", "-k", "-1 0 1", "--format", "json"))
+    assert got["rows"] == [[-1, -2, 0, 2, 1]]
+    assert run(["kernels", "-k", "sobel", "-k", "box"]) == 2
+    assert "sobel is a magnitude: such a chain is no one kernel" in capfd.readouterr().err

@@ -7,10 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from convcli.errors import UsageError
-from convcli.kernels import FAMILIES, Kernel, Magnitude, all_kernels, find, names
+from convcli.kernels import FAMILIES, Kernel, Magnitude, all_kernels, combine, find, names
 
 REFERENCE = json.loads(
     (Path(__file__).parent.parent / "reference" / "kernels.json").read_text(encoding="utf-8")
@@ -115,6 +116,28 @@ def test_spelling_is_forgiven(spec: str) -> None:
 def test_a_mistake_is_told_with_the_way_out(spec: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         find(spec)
+
+
+def test_a_chain_of_linear_kernels_equals_one() -> None:
+    ndimage = pytest.importorskip("scipy.ndimage", reason="the oracle for filters")
+    picture = np.random.default_rng(1).random((30, 31))
+    for chain in (["gaussian-3", "sobel-x"], ["1 1", "1 -1"], ["roberts-1", "box-3", "1 2; 3 4"]):
+        ref = picture
+        for name in chain:
+            ref = ndimage.correlate(ref, np.array(find(name).weights))
+        one = combine([find(name) for name in chain])
+        got = ndimage.correlate(picture, np.array(one.weights))
+        np.testing.assert_allclose(ref[8:-8, 8:-8], got[8:-8, 8:-8], atol=1e-12)
+    assert combine([find("box-3")]).rows == find("box-3").rows
+    for wrong in (["sobel", "box-3"], ["emboss-pillow"], ["gaussian:20", "gaussian:20"]):
+        with pytest.raises(UsageError, match=r"no one kernel|more than 129"):
+            combine([find(name) for name in wrong])
+
+
+def test_the_lectures_names_are_understood() -> None:
+    assert find("sobel-vertical").name == "sobel-x"
+    assert find("sobel-horizontal").name == "sobel-y"
+    assert find("central-difference").name == "central-difference-x"
 
 
 def test_names_are_all_that_can_be_found() -> None:

@@ -18,7 +18,7 @@ GRADIENT = group(
         "sobel-x",
         column="1 2 1",
         row="-1 0 1",
-        aliases="sobelx sobel-right sobel-h-gradient",
+        aliases="sobelx sobel-right sobel-h-gradient sobel-vertical",
         source="OpenCV; scikit-image sobel_v (a quarter); ImageMagick Sobel; kornia; lecture",
         notes="Positive where brightness rises to the right: answers to vertical edges. "
         "scikit-image calls it sobel_v; fspecial('sobel') is the other one.",
@@ -27,7 +27,7 @@ GRADIENT = group(
         "sobel-y",
         column="-1 0 1",
         row="1 2 1",
-        aliases="sobely sobel-bottom sobel-v-gradient",
+        aliases="sobely sobel-bottom sobel-v-gradient sobel-horizontal",
         source="OpenCV; scikit-image sobel_h (a quarter); libvips (negated); lecture",
         notes="Positive where brightness rises downward: answers to horizontal edges.",
     ),
@@ -141,7 +141,7 @@ GRADIENT = group(
         column="1",
         row="-1 0 1",
         divisor=2,
-        aliases="gradient-x diff-x",
+        aliases="central-difference gradient-x diff-x",
         source="numpy.gradient inside the array; G'MIC gradient_norm",
     ),
     entry(
