@@ -84,8 +84,10 @@ def data(
         if source != "digits":
             raise UsageError(f"{source} takes no count; use --samples.")
         shaping = dataclasses.replace(shaping, samples=count)
+    from convcli.data.sources import read_source
+
     with out.messages.counted() as progress:
-        loaded = Source(name=source, **shaping.given()).load(seed=seed, progress=progress)
+        loaded = read_source(Source(name=source, **shaping.given()), seed=seed, progress=progress)
     findings = _findings(loaded, source) if check else None
     report = description(loaded, findings)
     if output is None:

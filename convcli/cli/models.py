@@ -250,6 +250,8 @@ def _write(data: Dataset, place: Path, *, force: bool, inputs: list[Path]) -> No
     if place.suffix.lower() == ".npz":
         save_npz(data, place, force=force, inputs=inputs)
         return
+    if data.task != "classes":
+        raise InputError(f"{place}: a .csv of features has classes; write these as .npz.")
     splits: Any = {name: (split.samples, split.labels) for name, split in data.splits().items()}
     write_csv(place, splits, data.class_names, force=force, inputs=inputs)
 

@@ -316,8 +316,10 @@ def load_source(source: Source, messages: Messages, *, seed: int = 0) -> Dataset
         UsageError: a malformed size, or a figure that the source has no use for.
         InputError: the data are not to be had, or cannot be used.
     """
+    from convcli.data.sources import read_source
+
     with messages.counted() as progress:
-        data = source.load(seed=seed, progress=progress)
+        data = read_source(source, seed=seed, progress=progress)
     for note in data.notes:
         messages.say(note)
     return data

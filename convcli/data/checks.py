@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.data.dataset import Dataset
+from convcli.data.dataset import IGNORED, Dataset, Split
 
 IMBALANCE = 3.0
 """The largest class may have this many times the samples of the smallest."""
@@ -17,9 +17,13 @@ IMBALANCE = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitSummary:
-    """Figures of one split; means and deviations are of each channel, in the samples' own units."""
+    """Figures of one split; means and deviations are of each channel, in the samples' own units.
+
+    `counts` are the samples of each class or label, and cells of masks; of values there are none.
+    """
 
     name: str
+    n: int
     counts: tuple[int, ...]
     means: tuple[float, ...]
     deviations: tuple[float, ...]
@@ -50,9 +54,20 @@ def summarize(data: Dataset) -> tuple[SplitSummary, ...]:
     found = []
     for name, split in data.splits().items():
         means, deviations = _moments(split.samples)
-        counts = np.bincount(split.labels, minlength=data.classes)
-        found.append(SplitSummary(name, tuple(counts.tolist()), means, deviations))
+        counts = tuple(label_counts(data, split).tolist())
+        found.append(SplitSummary(name, len(split), counts, means, deviations))
     return tuple(found)
+
+
+def label_counts(data: Dataset, split: Split) -> NDArray[np.int64]:
+    """Return how many samples of a split have each class or label, or how many cells."""
+    labels = split.labels
+    if data.task == "values":
+        return np.zeros(0, np.int64)
+    if data.task == "labels":
+        return np.asarray(labels.sum(axis=0), np.int64)
+    known = labels[labels != IGNORED] if data.task == "mask" else labels
+    return np.bincount(known, minlength=data.classes)
 
 
 def check_dataset(data: Dataset) -> tuple[Finding, ...]:
@@ -85,7 +100,7 @@ def _block(rows: NDArray[np.generic], at: int) -> NDArray[np.float64]:
 def _missing_classes(data: Dataset) -> list[Finding]:
     found = []
     for split_name, split in data.splits().items():
-        counts = np.bincount(split.labels, minlength=data.classes)
+        counts = label_counts(data, split)
         missing = [data.class_names[label] for label in np.flatnonzero(counts == 0)]
         if missing:
             text = f"{split_name} has no sample of {', '.join(missing[:10])}."
@@ -95,9 +110,10 @@ def _missing_classes(data: Dataset) -> list[Finding]:
 
 def _repeated(data: Dataset) -> list[Finding]:
     """Return samples that occur more than once: across splits, under two names, or just twice."""
-    places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
+    places: dict[bytes, list[tuple[str, bytes]]] = defaultdict(list)
     for name, split in data.splits().items():
-        for sample, label in zip(split.samples, split.labels.tolist(), strict=True):
+        labels = map(np.ndarray.tobytes, map(np.asarray, split.labels))
+        for sample, label in zip(split.samples, labels, strict=True):
             places[hashlib.blake2b(sample.tobytes(), digest_size=16).digest()].append((name, label))
     leaks: dict[tuple[str, str], int] = defaultdict(int)
     named_twice = twice = 0
@@ -134,14 +150,17 @@ def _flat(data: Dataset) -> list[Finding]:
 
 
 def _imbalance(data: Dataset) -> list[Finding]:
-    counts = np.bincount(data.train.labels, minlength=data.classes)
+    counts = label_counts(data, data.train)
     present = np.flatnonzero(counts)
+    if not len(present):
+        return []
     small, large = present[counts[present].argmin()], int(counts.argmax())
     ratio = counts[large] / counts[small]
     if ratio <= IMBALANCE:
         return []
+    what = "cells" if data.task == "mask" else "samples"
     text = (
-        f"{data.class_names[large]} has {int(counts[large]):,} training samples, "
+        f"{data.class_names[large]} has {int(counts[large]):,} training {what}, "
         f"{data.class_names[int(small)]} {int(counts[small]):,}: {ratio:.1f} times as many. "
         "Weigh the classes, and look at each class's accuracy."
     )

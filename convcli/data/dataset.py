@@ -204,8 +204,8 @@ def make_dataset(
         _CHECKS[task](f"{name} ({split_name})", split, len(class_names))
         if split.samples.shape[1:] != train.samples.shape[1:]:
             raise InputError(
-                f"{name}: samples of {split_name} are {_axes(split.samples.shape[1:])}, those of "
-                f"train {_axes(train.samples.shape[1:])}. All splits need one size."
+                f"{name}: samples of {split_name} are {axes(split.samples.shape[1:])}, those of "
+                f"train {axes(train.samples.shape[1:])}. All splits need one size."
             )
     present = np.unique(train.labels) if task == "classes" else np.arange(2)
     if len(present) < 2:
@@ -245,7 +245,7 @@ def as_labels(place: str, labels: NDArray[np.generic]) -> NDArray[np.int64]:
         )
     if labels.ndim != 1:
         raise InputError(
-            f"{place}: labels have the shape {_axes(labels.shape)}; give one integer per sample."
+            f"{place}: labels have the shape {axes(labels.shape)}; give one integer per sample."
         )
     whole = labels.astype(np.int64) if _is_whole(labels) else None
     if whole is None:
@@ -332,12 +332,12 @@ def as_samples(
         raise InputError(f"{place}: samples are of type {samples.dtype}; they must be numbers.")
     if not 2 <= samples.ndim <= 5:
         raise InputError(
-            f"{place}: samples have the shape {_axes(samples.shape)}; expected N x H x W x C "
+            f"{place}: samples have the shape {axes(samples.shape)}; expected N x H x W x C "
             "pictures, N x H x W gray pictures, N x L x C series or N x D vectors."
         )
     if samples.ndim == 4 and samples.shape[1] in {1, 3} and samples.shape[3] > 4:
         raise InputError(
-            f"{place}: the shape {_axes(samples.shape)} has its channels first. "
+            f"{place}: the shape {axes(samples.shape)} has its channels first. "
             "Put them last: numpy.moveaxis(x, 1, -1)."
         )
     if samples.dtype.kind in "biu" and samples.size:
@@ -364,7 +364,7 @@ def _check_split(place: str, split: Split) -> None:
     if not len(labels):
         raise InputError(f"{place}: there are no samples.")
     if not samples.size:
-        raise InputError(f"{place}: samples of {_axes(samples.shape[1:])} hold no values.")
+        raise InputError(f"{place}: samples of {axes(samples.shape[1:])} hold no values.")
     if samples.dtype != np.uint8:
         finite = np.isfinite(samples.reshape(len(samples), -1)).all(axis=1)
         if not finite.all():
@@ -388,7 +388,7 @@ def _check_yes_or_no(place: str, split: Split, classes: int) -> None:
     labels = split.labels
     if labels.ndim != 2 or labels.shape[1] != classes:
         raise InputError(
-            f"{place}: labels have the shape {_axes(labels.shape)}; {classes} names need as many "
+            f"{place}: labels have the shape {axes(labels.shape)}; {classes} names need as many "
             "columns of 0 and 1."
         )
     wrong = np.flatnonzero(((labels != 0) & (labels != 1)).any(axis=1))
@@ -416,8 +416,8 @@ def _check_values(place: str, split: Split, classes: int) -> None:
 def _check_masks(place: str, split: Split, classes: int) -> None:
     if split.labels.shape[1:] != split.samples.shape[1:-1]:
         raise InputError(
-            f"{place}: masks are {_axes(split.labels.shape[1:])}, the samples "
-            f"{_axes(split.samples.shape[1:])}. A mask has a class for every cell of its sample."
+            f"{place}: masks are {axes(split.labels.shape[1:])}, the samples "
+            f"{axes(split.samples.shape[1:])}. A mask has a class for every cell of its sample."
         )
     known = split.labels[split.labels != IGNORED]
     if not known.size:
@@ -436,5 +436,5 @@ _CHECKS = {
 }
 
 
-def _axes(shape: tuple[int, ...]) -> str:
+def axes(shape: tuple[int, ...]) -> str:
     return "x".join(str(length) for length in shape)

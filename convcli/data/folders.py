@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrayfiles import MAX_BYTES, check_bytes
+from convcli.arrayfiles import check_bytes
 from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
+from convcli.data.source import Source, read_size
 from convcli.errors import InputError
 from convcli.imaging.options import Limits
 
@@ -22,31 +23,21 @@ _LISTED = 5
 """How many skipped files a note names."""
 
 
-def folders_dataset(
-    root: Path,
-    *,
-    size: tuple[int, int] | None = None,
-    progress: ProgressCallback | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> Dataset:
-    """Return the pictures below `root` as a data set, N x H x W x C uint8.
+def folders_dataset(source: Source, progress: ProgressCallback | None = None) -> Dataset:
+    """Return the pictures below a folder as a data set, N x H x W x C uint8.
 
-    `root` holds one folder for each class, or the folders `train`, `val` and `test` that do. All
+    It holds one folder for each class, or the folders `train`, `val` and `test` that do. All
     pictures become gray if all of them are, else RGB; transparency is laid on black. One that
     cannot be read is skipped and named in the notes. Hidden files and other kinds are passed over.
     """
-    trees = {
-        split: root / name
-        for split, names in _SPLIT_FOLDERS.items()
-        for name in names
-        if (root / name).is_dir()
-    }
+    root, size = source.place, read_size(source.size)
+    trees = split_folders(root)
     if "train" not in trees:
         trees = {"train": root}
     classes = _class_folders(trees["train"])
     listed = {split: _list_tree(tree, classes) for split, tree in trees.items()}
     paths = [path for files in listed.values() for path, _ in files]
-    pictures, skipped = _read_all(root, paths, size, progress, max_bytes)
+    pictures, skipped = read_pictures(root, paths, size, progress, source.max_bytes)
     color = any(picture.shape[2] == 3 for picture in pictures.values())
     splits = {
         split: _stack(root, split, files, pictures, skipped, classes, color=color)
@@ -57,8 +48,18 @@ def folders_dataset(
         splits,
         class_names=classes,
         provenance=f"pictures read from {root}",
-        notes=_notes(skipped, size),
+        notes=reading_notes(skipped, size),
     )
+
+
+def split_folders(root: Path) -> dict[str, Path]:
+    """Return the folders in `root` that hold a split of its own."""
+    return {
+        split: root / name
+        for split, names in _SPLIT_FOLDERS.items()
+        for name in names
+        if (root / name).is_dir()
+    }
 
 
 def _class_folders(tree: Path) -> tuple[str, ...]:
@@ -109,7 +110,7 @@ def _read(path: Path, size: tuple[int, int] | None, limits: Limits) -> NDArray[n
     return as_sample(read_picture(path, limits=limits).frames[0], size)
 
 
-def _read_all(
+def read_pictures(
     root: Path,
     paths: list[Path],
     size: tuple[int, int] | None,
@@ -190,7 +191,7 @@ def _first(skipped: list[str]) -> str:
     return f" Skipped {len(skipped):,}, the first because: {skipped[0]}" if skipped else ""
 
 
-def _notes(skipped: list[str], size: tuple[int, int] | None) -> tuple[str, ...]:
+def reading_notes(skipped: list[str], size: tuple[int, int] | None) -> tuple[str, ...]:
     notes = []
     if skipped:
         rest = f" And {len(skipped) - _LISTED:,} more." if len(skipped) > _LISTED else ""

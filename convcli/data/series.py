@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrayfiles import MAX_BYTES, check_bytes
+from convcli.arrayfiles import check_bytes
 from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
+from convcli.data.source import Source
 from convcli.data.table import Table, read_table
 from convcli.errors import InputError, UsageError, cannot_read
 
@@ -22,6 +27,8 @@ _WINDOWS_A_BLOCK = 8
 _SHORT_STRETCH = 4
 """A label that lasts fewer rows than this on average is that of a row, not of a time."""
 _FEWEST_BLOCKS = 20
+_PIXEL = re.compile(r"pixel[_-]?\d+([_-]\d+)?")
+"""A column of a picture in a row, as Kaggle and scikit-learn name them."""
 _TABLE_NAMES = {
     "train": ("train.csv", "datatraining.txt"),
     "validation": ("validation.csv", "val.csv"),
@@ -38,16 +45,7 @@ def is_series_folder(folder: Path) -> bool:
     return tables or _smartphone_root(folder) is not None
 
 
-def series_dataset(
-    place: Path,
-    *,
-    window: int | None = None,
-    overlap: float | None = None,
-    label: str | None = None,
-    label_rule: str = "majority",
-    progress: ProgressCallback | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> Dataset:
+def series_dataset(source: Source, progress: ProgressCallback | None = None) -> Dataset:
     """Return windows of series, N x window x channels float32.
 
     Windows never run across a change of person, a gap, or a block of eight windows' length; those
@@ -56,67 +54,142 @@ def series_dataset(
 
     When no window is given, a table with a column of time is a series in windows of 128, one whose
     labels change from row to row has a sample in each row, and any other is refused: it may be
-    either. Of equally many labels in a window the last row decides.
+    either. Of equally many labels in a window the last row decides; values are those of the last
+    row, and those of the rows that follow where `forecast` asks for them.
     """
-    if label_rule not in LABEL_RULES:
-        raise UsageError(f"Unknown label rule {label_rule!r}. There are: majority, last.")
+    place = source.place
     root = _smartphone_root(place) if place.is_dir() else None
     if root is not None:
-        if window not in {None, WINDOW} or overlap not in {None, OVERLAP}:
-            raise UsageError(
-                f"{place} comes in windows of {WINDOW} rows that overlap by half; "
-                "leave --window and --overlap out."
-            )
-        return _smartphone(root, progress, max_bytes)
+        return _smartphone(source, root, progress)
     files = _tables(place)
     read = {
-        name: [read_table(path, label=label, max_bytes=max_bytes) for path in paths]
+        name: [
+            read_table(
+                path,
+                label=source.label,
+                group=source.group,
+                task=source.task,
+                forecast=source.forecast is not None,
+                max_bytes=source.max_bytes,
+            )
+            for path in paths
+        ]
         for name, paths in files.items()
     }
-    if window is None and overlap is None:
-        window = _meant_window(place, read["train"][0])
-    size, share = WINDOW if window is None else window, OVERLAP if overlap is None else overlap
-    if size == 0 and overlap is None:
-        share = 0.0
+    first = read["train"][0]
+    for path, table in (
+        (p, t) for name in read for p, t in zip(files[name], read[name], strict=True)
+    ):
+        if table.channel_names != first.channel_names:
+            raise InputError(
+                f"{path}: its channels are {', '.join(table.channel_names)}, those of train "
+                f"{', '.join(first.channel_names)}."
+            )
+    cut, task = _cut(source, read["train"])
+    make = _windows if cut.size else _rows
+    splits = {name: make(files[name], tables, cut) for name, tables in read.items()}
+    notes = dict.fromkeys(note for tables in read.values() for one in tables for note in one.notes)
+    how, splits = _described(source, first.channel_names, cut, splits)
+    return make_dataset(
+        place.stem,
+        splits,
+        class_names=cut.names,
+        provenance=f"read from {place}",
+        channel_names=first.channel_names if cut.size else (),
+        notes=(*notes, how),
+        task=task,
+    )
+
+
+def _cut(source: Source, tables: list[Table]) -> tuple[_Cut, str]:
+    """Return how rows become samples, and the task."""
+    first, ahead = tables[0], source.forecast
+    size, share, rule = source.window, source.overlap, source.label_rule or LABEL_RULES[0]
+    if rule not in LABEL_RULES:
+        raise UsageError(f"Unknown label rule {rule!r}. There are: {', '.join(LABEL_RULES)}.")
+    if size is None and share is None:
+        size = _meant_window(source.place, first, forecast=ahead is not None)
+    size = WINDOW if size is None else size
+    share = (OVERLAP if size else 0.0) if share is None else share
     if size < 0 or not 0 <= share < 1 or (size == 0 and share):
         raise UsageError(
             f"--window {size} --overlap {share:g}: a window has at least 1 row, or 0 for one "
             "sample a row without --overlap, and the overlap is from 0 to under 1."
         )
-    names = _class_names([text for table in read["train"] for text in table.labels])
-    channels = read["train"][0].channel_names
-    splits = {}
-    for name, tables in read.items():
-        for path, table in zip(files[name], tables, strict=True):
-            if table.channel_names != channels:
-                raise InputError(
-                    f"{path}: its channels are {', '.join(table.channel_names)}, those of train "
-                    f"{', '.join(channels)}."
-                )
-        if size:
-            splits[name] = _windows(files[name], tables, names, size, share, label_rule, max_bytes)
-        else:
-            splits[name] = _rows(files[name], tables, names)
-    step = _step(size, share)
-    rule = "most rows" if label_rule == "majority" else "the last row"
-    how = f"Windows of {size} rows every {step}; the label is that of {rule}."
-    notes = dict.fromkeys(
-        note for tables in read.values() for table in tables for note in table.notes
+    if ahead is not None and not size:
+        raise UsageError("--forecast needs windows of rows before it: --window 64.")
+    names, task = _class_names([text for table in tables for text in table.labels]), "classes"
+    if first.targets is not None:
+        several = first.targets.shape[1] > 1
+        yes_or_no = several and bool(((first.targets == 0) | (first.targets == 1)).all())
+        names = first.target_names
+        task = source.task or ("labels" if yes_or_no and ahead is None else "values")
+    if ahead is not None:
+        names = tuple(f"{name}+{k + 1}" for k in range(ahead) for name in names)
+    return _Cut(size, share, rule, ahead or 0, names, source.max_bytes), task
+
+
+def _described(
+    source: Source, channels: tuple[str, ...], cut: _Cut, splits: dict[str, Split]
+) -> tuple[str, dict[str, Split]]:
+    """Return how samples were made, and rows that are pictures as those."""
+    step = _step(cut.size, cut.share)
+    if cut.ahead:
+        return (
+            f"Windows of {cut.size} rows every {step}, and the {cut.ahead} rows after each.",
+            splits,
+        )
+    if cut.size:
+        rule = "most rows" if cut.rule == "majority" else "the last row"
+        return f"Windows of {cut.size} rows every {step}; the label is that of {rule}.", splits
+    shape = _picture_shape(channels, splits)
+    if shape is None:
+        return f"{ROW_NOTE}; --window {WINDOW} cuts a series instead.", splits
+    splits = {
+        name: replace(split, samples=split.samples.reshape(-1, *shape).astype(np.uint8))
+        for name, split in splits.items()
+    }
+    columns = "by the names of its columns"
+    return f"{ROW_NOTE}: a picture of {shape[0]}x{shape[1]}, {columns}.", splits
+
+
+class _Cut(NamedTuple):
+    """How rows become samples: the rows of a window and what windows share, rule and names."""
+
+    size: int
+    share: float
+    rule: str
+    ahead: int
+    names: tuple[str, ...]
+    max_bytes: int
+
+
+def _picture_shape(
+    channels: tuple[str, ...], splits: dict[str, Split]
+) -> tuple[int, int, int] | None:
+    """Return the shape of pictures whose columns are named as pixels, None for other tables.
+
+    >>> _picture_shape(("pixel0", "pixel1", "pixel2", "pixel3"), {})
+    (2, 2, 1)
+    """
+    side = math.isqrt(len(channels))
+    pixels = all(_PIXEL.fullmatch(name.lower()) for name in channels)
+    bytes_only = all(
+        bool(((split.samples >= 0) & (split.samples <= 255)).all())
+        and bool((split.samples == np.rint(split.samples)).all())
+        for split in splits.values()
     )
-    return make_dataset(
-        place.stem,
-        splits,
-        class_names=names,
-        provenance=f"read from {place}",
-        channel_names=channels if size else (),
-        notes=(*notes, how if size else f"{ROW_NOTE}; --window {WINDOW} cuts a series instead."),
+    return (
+        (side, side, 1) if pixels and side > 1 and side**2 == len(channels) and bytes_only else None
     )
 
 
-def _meant_window(place: Path, table: Table) -> int:
+def _meant_window(place: Path, table: Table, *, forecast: bool) -> int:
     """Return the window that a table asks for by itself; 0 for one sample a row."""
-    if table.timed:
+    if table.timed or forecast:
         return WINDOW
+    if table.targets is not None or all(_PIXEL.fullmatch(n.lower()) for n in table.channel_names):
+        return 0
     changes = sum(one != other for one, other in pairwise(table.labels))
     stretch = len(table.labels) / (changes + 1)
     if stretch < _SHORT_STRETCH:
@@ -150,63 +223,67 @@ def _step(size: int, share: float) -> int:
     return max(1, round(size * (1 - share)))
 
 
-def _windows(
-    paths: list[Path],
-    tables: list[Table],
-    names: tuple[str, ...],
-    size: int,
-    share: float,
-    rule: str,
-    max_bytes: int,
-) -> Split:
+def _windows(paths: list[Path], tables: list[Table], cut: _Cut) -> Split:
     """Return the windows of one split's tables."""
+    size, whole = cut.size, cut.size + cut.ahead
     samples, labels, groups = [], [], []
-    step = _step(size, share)
+    step = _step(size, cut.share)
     count = sum(
-        len(range(start, stop - size + 1, step))
+        len(range(start, stop - whole + 1, step))
         for table in tables
-        for start, stop in _blocks(table.segments, size)
+        for start, stop in _blocks(table.segments, whole)
     )
     check_bytes(
         f"{paths[0]}: {count:,} windows of {size:,} rows take",
         count * size * tables[0].values[0].nbytes,
-        max_bytes,
+        cut.max_bytes,
         f"Let them share less (--overlap). {ALLOW}",
     )
     blocks = 0
     for path, table in zip(paths, tables, strict=True):
-        _check_known(path, table, names)
+        _check_known(path, table, cut.names)
         people = {text: blocks + number for number, text in enumerate(dict.fromkeys(table.groups))}
         blocks += len(people)
-        for start, stop in _blocks(table.segments, size):
+        for start, stop in _blocks(table.segments, whole):
             blocks += 1
-            for first in range(start, stop - size + 1, step):
-                rows = slice(first, first + size)
-                samples.append(table.values[rows])
-                labels.append(names.index(_window_label(table.labels[rows], rule)))
+            for first in range(start, stop - whole + 1, step):
+                samples.append(table.values[first : first + size])
+                labels.append(_label(table, first, cut))
                 groups.append(people[table.groups[first]] if table.groups else blocks)
     if not samples:
         longest = max(
             int(np.unique(table.segments, return_counts=True)[1].max()) for table in tables
         )
+        more = f" and the {cut.ahead} that follow" if cut.ahead else ""
         raise InputError(
-            f"{paths[0]}: no window of {size} rows fits; the longest stretch without a gap has "
-            f"{longest:,}. Use --window {longest} or less."
+            f"{paths[0]}: no window of {size} rows{more} fits; the longest stretch without a gap "
+            f"has {longest:,}. Use --window {longest - cut.ahead} or less."
         )
-    return Split(np.stack(samples), np.array(labels, np.int64), np.array(groups, np.int64))
+    return Split(np.stack(samples), np.array(labels), np.array(groups, np.int64))
 
 
-def _rows(paths: list[Path], tables: list[Table], names: tuple[str, ...]) -> Split:
+def _label(table: Table, first: int, cut: _Cut) -> int | NDArray[np.float32]:
+    """Return what is to be learned of the window that begins at a row."""
+    end = first + cut.size
+    if table.targets is None:
+        return cut.names.index(_window_label(table.labels[first:end], cut.rule))
+    if cut.ahead:
+        return table.targets[end : end + cut.ahead].ravel()
+    return np.asarray(table.targets[end - 1])
+
+
+def _rows(paths: list[Path], tables: list[Table], cut: _Cut) -> Split:
     """Return the rows of one split's tables; those of one person form a group."""
     groups: list[tuple[int, str]] = []
     for number, (path, table) in enumerate(zip(paths, tables, strict=True)):
-        _check_known(path, table, names)
+        _check_known(path, table, cut.names)
         groups += [(number, text) for text in table.groups]
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    labels = [names.index(text) for table in tables for text in table.labels]
+    found = [table.targets for table in tables if table.targets is not None]
+    labels = [cut.names.index(text) for table in tables for text in table.labels]
     return Split(
         np.concatenate([table.values for table in tables]),
-        np.array(labels, np.int64),
+        np.concatenate(found) if found else np.array(labels, np.int64),
         np.array([numbers[group] for group in groups], np.int64) if groups else None,
     )
 
@@ -252,8 +329,17 @@ def _smartphone_root(folder: Path) -> Path | None:
     return None
 
 
-def _smartphone(root: Path, progress: ProgressCallback | None, max_bytes: int) -> Dataset:
+def _smartphone(source: Source, root: Path, progress: ProgressCallback | None) -> Dataset:
     """Return the raw signals of the UCI data of human activity (Anguita et al. 2013)."""
+    if source.window not in {None, WINDOW} or source.overlap not in {None, OVERLAP}:
+        raise UsageError(
+            f"{source.name} comes in windows of {WINDOW} rows that overlap by half; "
+            "leave --window and --overlap out."
+        )
+    useless = [name for name in ("task", "forecast", "group") if getattr(source, name)]
+    if useless:
+        raise UsageError(f"{source.name} comes with labels and persons; it takes no {useless[0]}.")
+    max_bytes = source.max_bytes
     names = _activities(root / "activity_labels.txt")
     splits = {}
     for number, split in enumerate(("train", "test")):

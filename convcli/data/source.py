@@ -15,12 +15,19 @@ from convcli.option import byte_count, option
 from convcli.records import from_record
 
 if TYPE_CHECKING:
-    from convcli.data.dataset import Dataset, ProgressCallback
+    pass
 
 LARGEST_SIDE = 4096
 """Pictures are not brought to more than this; a data set would not fit any memory."""
 
-SOURCES = "mnist, fashion, digits, a folder of class folders, idx files, .npz, or .csv"
+MADE = ("digits", "activity", "occupancy", "hands", "volumes", "shapes", "waves")
+"""Data sets that are made on the spot."""
+SOURCES = (
+    f"mnist, fashion, {', '.join(MADE)}, a folder of class folders or of images and masks, idx "
+    "files, .npz, or .csv"
+)
+Task = Literal["classes", "labels", "values", "mask"]
+LabelRule = Literal["majority", "last"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,25 @@ class Shaping:
         "Rows of one window of a .csv of series; 0: each row is a sample.", min=0
     )
     overlap: float | None = option("Share that windows of a .csv share.", min=0, max=0.99)
-    label: str | None = option("The column of labels of a .csv.")
-    label_rule: Literal["majority", "last"] | None = option("Which rows of a window name it.")
-    task: Literal["classes", "labels", "values", "mask"] | None = option(
+    label: str | None = option(
+        "The column of labels of a .csv; several with commas between them are several things to "
+        "learn."
+    )
+    label_rule: LabelRule | None = option("Which rows of a window name it.")
+    task: Task | None = option(
         "What the labels are, where they might be something else: one class, several labels, "
         "numbers, or a class for every cell."
     )
+    forecast: int | None = option(
+        "Learn the next N rows of a .csv of series: all columns, or those of --label.",
+        min=1,
+        metavar="N",
+    )
+    group: str | None = option(
+        "The column of a .csv whose equal values stay on one side of every split."
+    )
+    val_data: str | None = option("Other data that choose the epoch.", metavar="SOURCE")
+    test_data: str | None = option("Other data that are read once, at the end.", metavar="SOURCE")
     memory_limit: str | None = option(
         "Refuse samples that would take more; 8GiB when left out.", metavar="SIZE"
     )
@@ -84,46 +104,25 @@ class Source(Shaping, Named):
 
         >>> Source(size="8x8").over(Source(name="photos", samples=20))
         Source(name='photos', samples=20, size='8x8', window=None, overlap=None, label=None, \
-label_rule=None, task=None, memory_limit=None)
+label_rule=None, task=None, forecast=None, group=None, val_data=None, test_data=None, \
+memory_limit=None)
         >>> Source(name="other").over(Source(name="photos", samples=20)).samples
         """
         if self.name is not None and not _same_place(self.name, str(noted.name)):
             return self
         return dataclasses.replace(noted, **self.given())
 
-    def load(self, *, seed: int = 0, progress: ProgressCallback | None = None) -> Dataset:
-        """Return the data set, of that size and that many samples.
+    @property
+    def place(self) -> Path:
+        """The path that the name may be."""
+        return Path(str(self.name))
 
-        Args:
-            seed: of `digits`.
-            progress: called while something takes long.
+    @property
+    def max_bytes(self) -> int:
+        """What the samples of one file or split may take."""
+        from convcli.arrayfiles import MAX_BYTES
 
-        Raises:
-            UsageError, InputError: as `load_dataset`; a malformed size.
-
-        >>> len(Source(name="digits", samples=60).load().train)
-        60
-        """
-        from convcli.data.sources import load_dataset
-
-        name = str(self.name)
-        limit = None if self.memory_limit is None else byte_count(self.memory_limit)
-        data = load_dataset(
-            name,
-            size=read_size(self.size),
-            window=self.window,
-            overlap=self.overlap,
-            label=self.label,
-            label_rule=self.label_rule,
-            task=self.task,
-            count=self.samples if name == "digits" else None,
-            seed=seed,
-            progress=progress,
-            memory_limit=limit,
-        )
-        if self.samples is not None and self.samples < len(data.train):
-            return dataclasses.replace(data, train=data.train.take(range(self.samples)))
-        return data
+        return MAX_BYTES if self.memory_limit is None else byte_count(self.memory_limit)
 
 
 def _same_place(one: str, other: str) -> bool:

@@ -3,68 +3,86 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrayfiles import MAX_BYTES
 from convcli.data.dataset import (
+    TASKS,
     Dataset,
     ProgressCallback,
     Split,
     as_samples,
     as_targets,
+    axes,
     make_dataset,
     renumbered,
 )
 from convcli.data.folders import folders_dataset
 from convcli.data.idx import dataset_from_idx, is_idx
+from convcli.data.listed import file_column, is_folder_of_pairs, listed_dataset, pairs_dataset
 from convcli.data.npz import dataset_from_npz
 from convcli.data.published import PUBLISHED, load_published
 from convcli.data.series import is_series_folder, series_dataset
-from convcli.errors import InputError, MissingFileError, UsageError, did_you_mean
+from convcli.data.source import MADE, LabelRule, Source, Task
+from convcli.errors import InputError, MissingFileError, UsageError, WrongTypeError, did_you_mean
 
-NAMES = (*PUBLISHED, "digits")
+NAMES = (*PUBLISHED, *MADE)
 """The names that need no path."""
 
 
 TABLES = (".csv", ".txt")
 
 
+class Columns(TypedDict, total=False):
+    """What a table or a series may be asked for besides; the fields of `Source`."""
+
+    window: int | None
+    overlap: float | None
+    label: str | None
+    label_rule: LabelRule | None
+    task: Task | None
+    forecast: int | None
+    group: str | None
+
+
 def load_dataset(
     source: str | Path,
     *,
     size: tuple[int, int] | None = None,
-    window: int | None = None,
-    overlap: float | None = None,
-    label: str | None = None,
-    label_rule: str | None = None,
-    task: str | None = None,
+    val_data: str | Path | None = None,
+    test_data: str | Path | None = None,
     seed: int = 0,
     count: int | None = None,
     memory_limit: int | None = None,
     progress: ProgressCallback | None = None,
+    **columns: Unpack[Columns],
 ) -> Dataset:
     """Return the data set that `source` names.
 
     Args:
-        source: `mnist` or `fashion`; `digits`, made on the spot; a folder of class folders of
-            pictures, or of idx files; the images' file of an idx pair, or both files with a comma
-            between them; an `.npz` file; a table of series (`.csv`, `.txt`), or a folder of them.
-        size: height and width that pictures from folders are brought to.
-        window: rows of a window of a series, 0 for one sample a row; see `series_dataset`.
-        overlap: share of a window that the next one shares; 0.5 when left out.
-        label: the column of a table that holds the labels.
-        label_rule: what names a window: `majority` of its rows (the default) or the `last` one.
-        task: what the labels are, one of `convcli.data.dataset.TASKS`; found from them when left
-            out.
-        seed: of `digits`.
-        count: training samples of `digits`; 60,000 when left out. Test samples are a sixth.
+        source: `mnist` or `fashion`; a name of `MADE`, made on the spot; a folder of class folders
+            of pictures, of `images` and `masks`, or of idx files; the images' file of an idx pair,
+            or both files with a comma between them; an `.npz` file; a table of samples, of series
+            or of picture files (`.csv`, `.txt`), or a folder of those.
+        size: height and width that pictures are brought to.
+        val_data: other data that choose the epoch.
+        test_data: other data to judge by, in place of those of the source.
+        seed: of data made on the spot.
+        count: training samples, all when left out; those that are made come with some for testing.
         memory_limit: bytes that the samples of one file or split may take, 8 GiB when left out;
             more are refused before they are read.
         progress: called while something takes long.
+        columns: of tables: `window` (rows of a window of a series, 0 for one sample a row) and
+            `overlap` (share of it that the next one shares, 0.5 when left out); `label` (the column
+            of labels, or several with commas between them); `label_rule` (`majority` of a window's
+            rows or the `last` one); `forecast` (rows after a window that are learned); `group` (the
+            column whose equal values stay on one side of every split); and `task` (what the labels
+            are, one of `convcli.data.dataset.TASKS`), which an `.npz` takes too.
 
     Returns:
         a `Dataset` whose samples stay uint8 in memory where the source holds bytes.
@@ -77,74 +95,114 @@ def load_dataset(
     >>> data.train.samples.shape, data.train.samples.dtype, len(data.test)
     ((60, 28, 28, 1), dtype('uint8'), 10)
     """
-    max_bytes = MAX_BYTES if memory_limit is None else memory_limit
-    given = {
-        "size": size,
-        "window": window,
-        "overlap": overlap,
-        "label": label,
-        "label_rule": label_rule,
-        "task": task,
-        "count": count,
-    }
-    kind = _kind_of(str(source))
-    place = Path(source)
-    useless = [
-        name for name, value in given.items() if value is not None and name not in _USES[kind]
-    ]
+    for name in columns:
+        if name not in Columns.__annotations__:
+            hint = did_you_mean(name, Columns.__annotations__)
+            raise WrongTypeError(f"load_dataset takes no {name!r}.{hint}")
+    asked = Source(
+        name=os.fspath(source),
+        samples=count,
+        size=None if size is None else f"{size[0]}x{size[1]}",
+        val_data=None if val_data is None else os.fspath(val_data),
+        test_data=None if test_data is None else os.fspath(test_data),
+        memory_limit=None if memory_limit is None else f"{memory_limit}B",
+        **columns,
+    )
+    return read_source(asked, seed=seed, progress=progress)
+
+
+def read_source(
+    source: Source, *, seed: int = 0, progress: ProgressCallback | None = None
+) -> Dataset:
+    """Return the data set of a source, see `load_dataset`.
+
+    >>> len(read_source(Source(name="digits", samples=60)).train)
+    60
+    """
+    data = _read(source, seed, progress)
+    if source.samples is not None and source.samples < len(data.train):
+        data = replace(data, train=data.train.take(range(source.samples)))
+    for split, name in (("validation", source.val_data), ("test", source.test_data)):
+        if name is not None:
+            alone = replace(source, name=name, samples=None, val_data=None, test_data=None)
+            data = _with_split(data, split, _read(alone, seed, progress))
+    return data
+
+
+def _with_split(data: Dataset, name: str, other: Dataset) -> Dataset:
+    """Return the data with a split of another data set: that of the name, or all it trains on."""
+    found = getattr(other, name) or other.train
+    if other.task != data.task or other.sample_shape != data.sample_shape:
+        raise InputError(
+            f"{other.name} for {name} has samples of {axes(other.sample_shape)} with "
+            f"{TASKS[other.task]}, and {data.name} {axes(data.sample_shape)} with "
+            f"{TASKS[data.task]}. Both must be alike."
+        )
+    if data.task == "classes":
+        labels = renumbered(other.name, found.labels, other.class_names, data.class_names)
+        found = replace(found, labels=labels)
+    elif data.output_shape != other.output_shape or data.class_names != other.class_names:
+        raise InputError(
+            f"{other.name} for {name} names {', '.join(other.class_names)}, and {data.name} "
+            f"{', '.join(data.class_names)}. Both must be alike."
+        )
+    data = replace(data, notes=(*data.notes, f"{name.capitalize()}: {other.provenance}."))
+    return replace(data, test=found) if name == "test" else replace(data, validation=found)
+
+
+def _read(source: Source, seed: int, progress: ProgressCallback | None) -> Dataset:
+    kind = KINDS[_kind_of(str(source.name))]
+    everywhere = {"samples", "memory_limit", "val_data", "test_data"}
+    useless = [name for name in source.given() if name not in {*kind.uses, *everywhere}]
     if useless:
-        raise UsageError(f"{source} is {_KINDS[kind]}, which takes no {useless[0]}.")
-    match kind:
-        case "published":
-            return load_published(PUBLISHED[str(source)], progress=progress, max_bytes=max_bytes)
-        case "digits":
-            from convcli.data.digits import TRAIN_COUNT, digits_dataset
-
-            wanted = TRAIN_COUNT if count is None else count
-            return digits_dataset(
-                wanted, max(10, wanted // 6), seed=seed, progress=progress, max_bytes=max_bytes
-            )
-        case "idx":
-            return dataset_from_idx(place, max_bytes=max_bytes)
-        case "npz":
-            return dataset_from_npz(place, task=task, max_bytes=max_bytes)
-        case "series":
-            return series_dataset(
-                place,
-                window=window,
-                overlap=overlap,
-                label=label,
-                label_rule=label_rule or "majority",
-                progress=progress,
-                max_bytes=max_bytes,
-            )
-        case _:
-            return folders_dataset(place, size=size, progress=progress, max_bytes=max_bytes)
+        raise UsageError(f"{source.name} is {kind.what}, which takes no {useless[0]}.")
+    return kind.load(source, seed, progress)
 
 
-_KINDS = {
-    "published": "a published set",
-    "digits": "a made set",
-    "idx": "a set in idx files",
-    "npz": "an .npz file",
-    "series": "a set of series",
-    "folders": "a folder of pictures",
-}
-_USES: dict[str, tuple[str, ...]] = {
-    "published": (),
-    "digits": ("count",),
-    "idx": (),
-    "npz": ("task",),
-    "series": ("window", "overlap", "label", "label_rule"),
-    "folders": ("size",),
-}
+class Kind(NamedTuple):
+    """A kind of source: what it is, the fields of `Source` it has a use for, and its reader."""
+
+    what: str
+    uses: tuple[str, ...]
+    load: Callable[[Source, int, ProgressCallback | None], Dataset]
+
+
+def _made(source: Source, seed: int, progress: ProgressCallback | None) -> Dataset:
+    from convcli.data.made import make
+
+    return make(source, seed, progress)
+
+
+KINDS = {
+    "published": Kind("a published set", (), lambda source, _, progress: load_published(
+        PUBLISHED[str(source.name)], progress=progress, max_bytes=source.max_bytes)),
+    "made": Kind("a made set", (), _made),
+    "idx": Kind("a set in idx files", (), lambda source, *_: dataset_from_idx(
+        source.place, max_bytes=source.max_bytes)),
+    "npz": Kind("an .npz file", ("task",), lambda source, *_: dataset_from_npz(
+        source.place, task=source.task, max_bytes=source.max_bytes)),
+    "series": Kind(
+        "a set of series",
+        ("window", "overlap", "label", "label_rule", "task", "forecast", "group"),
+        lambda source, _, progress: series_dataset(source, progress),
+    ),
+    "folders": Kind("a folder of pictures", ("size",), lambda source, _, progress: (
+        folders_dataset(source, progress))),
+    "pairs": Kind("pairs of pictures", ("size",), lambda source, _, progress: (
+        pairs_dataset(source, progress))),
+    "listed": Kind("a table of pictures", ("size", "label", "task", "group"),
+        lambda source, _, progress: listed_dataset(source, progress)),
+}  # fmt: skip
+"""The kinds of sources by name."""
 
 
 def _kind_of(source: str) -> str:
-    """Return which kind of source this is, one of `_KINDS`."""
+    """Return which kind of source this is, one of `KINDS`."""
     place = Path(source)
-    if source in NAMES:
-        return "digits" if source == "digits" else "published"
+    if source in PUBLISHED:
+        return "published"
+    if source in MADE:
+        return "made"
     if "," in place.name or is_idx(place):
         return "idx"
     if not place.exists():
@@ -155,7 +213,9 @@ def _kind_of(source: str) -> str:
     if place.is_dir():
         if any(is_idx(path) for path in place.iterdir()):
             return "idx"
-        return "series" if is_series_folder(place) else "folders"
+        if is_series_folder(place):
+            return "series"
+        return "pairs" if is_folder_of_pairs(place) else "folders"
     suffix = place.suffix.lower()
     if suffix != ".npz" and suffix not in TABLES:
         what = f"named *{suffix}" if suffix else "without a suffix"
@@ -163,7 +223,9 @@ def _kind_of(source: str) -> str:
             f"{place}: no data set is read from a file {what}; idx files, .npz, "
             f"{' and '.join(TABLES)} are, and folders of pictures."
         )
-    return "npz" if suffix == ".npz" else "series"
+    if suffix == ".npz":
+        return "npz"
+    return "listed" if file_column(place) is not None else "series"
 
 
 def as_dataset(

@@ -44,7 +44,9 @@ class Table:
 
     Attributes:
         values: float32, rows x channels.
-        labels: one text per row.
+        labels: one text per row; empty where values are learned.
+        targets: float32, rows x values to be learned, or None.
+        target_names: of its columns.
         segments: int64 per row; it changes where time does not run on: another person or
             recording, or a row that could not be read.
         groups: one text per row where the file says who or which recording, else empty.
@@ -55,6 +57,8 @@ class Table:
 
     values: NDArray[np.float32]
     labels: tuple[str, ...]
+    targets: NDArray[np.float32] | None
+    target_names: tuple[str, ...]
     segments: NDArray[np.int64]
     groups: tuple[str, ...]
     channel_names: tuple[str, ...]
@@ -63,20 +67,43 @@ class Table:
 
 
 class _Roles(NamedTuple):
-    label: int
+    label: int | None
+    targets: tuple[int, ...]
     group: int | None
     channels: tuple[int, ...]
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Columns that every row needs a number in."""
+        return (*self.channels, *self.targets)
 
-def read_table(path: Path, *, label: str | None = None, max_bytes: int = MAX_BYTES) -> Table:
+
+def read_table(
+    path: Path,
+    *,
+    label: str | None = None,
+    group: str | None = None,
+    task: str | None = None,
+    forecast: bool = False,
+    max_bytes: int = MAX_BYTES,
+) -> Table:
     """Return the measurements in a text file.
 
     A column of labels is found by its name, or as the only column of texts, or as a last column of
-    few whole numbers.
+    few whole numbers. Several columns, and one of numbers that are not whole or of many different
+    ones, are values to be learned.
+
+    Args:
+        path: of the file.
+        label: the column of labels, or several with commas between them.
+        group: the column of a person or recording; found by its name when left out.
+        task: what the labels are, see `convcli.data.dataset.TASKS`.
+        forecast: the columns of labels are measurements, too; without any, all are to be learned.
+        max_bytes: that the rows may take.
     """
     names, extra, first = _columns(path)
     probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]
-    roles = _find_roles(path, names, probe, label)
+    roles = _find_roles(path, names, probe, label, group, task, forecast=forecast)
     values = array("f")
     labels: list[str] = []
     groups: list[str] = []
@@ -100,7 +127,8 @@ def read_table(path: Path, *, label: str | None = None, max_bytes: int = MAX_BYT
             max_bytes,
             ALLOW,
         )
-        labels.append(sys.intern(cells[roles.label]))
+        if roles.label is not None:
+            labels.append(sys.intern(cells[roles.label]))
         groups.append(group)
         segments.append(segment)
     total = len(segments) + len(broken)
@@ -110,15 +138,23 @@ def read_table(path: Path, *, label: str | None = None, max_bytes: int = MAX_BYT
             f"with numbers in {', '.join(names[i] for i in roles.channels)}; first line "
             f"{broken[0]}."
         )
-    notes = [f"{path.name}: labels are in the column {names[roles.label]!r}."]
+    notes = []
+    if roles.label is not None:
+        notes.append(f"{path.name}: labels are in the column {names[roles.label]!r}.")
+    elif not forecast:
+        told = ", ".join(repr(names[at]) for at in roles.targets)
+        notes.append(f"{path.name}: the values to learn are in {told}.")
     if broken:
         notes.append(
             f"{path.name}: {len(broken):,} of {total:,} rows could not be read and were "
             f"passed over, first line {broken[0]}; no window runs across them."
         )
+    rows = np.array(values, np.float32).reshape(len(segments), -1)
     return Table(
-        np.array(values, np.float32).reshape(len(segments), -1),
+        np.ascontiguousarray(rows[:, : len(roles.channels)]),
         tuple(labels),
+        rows[:, len(roles.channels) :] if roles.targets else None,
+        tuple(names[at] for at in roles.targets),
         np.array(segments, np.int64),
         tuple(groups) if roles.group is not None else (),
         tuple(names[i] for i in roles.channels),
@@ -131,7 +167,7 @@ def _columns(path: Path) -> tuple[list[str], int, int]:
     """Return the columns' names, how many row numbers stand before them, and the first line."""
     start = list(islice(_rows(path, 0), 2))
     header = None
-    if start and all(_number(cell) is None for cell in start[0][1]):
+    if start and all(number_in(cell) is None for cell in start[0][1]):
         header = start.pop(0)[1]
     if not start:
         raise InputError(f"{path}: there are no rows of measurements.")
@@ -139,8 +175,8 @@ def _columns(path: Path) -> tuple[list[str], int, int]:
     if header is None:
         if (
             len(cells) == len(_WISDM)
-            and _number(cells[1]) is None
-            and _number(cells[0]) is not None
+            and number_in(cells[1]) is None
+            and number_in(cells[0]) is not None
         ):
             return list(_WISDM), 0, line
         return [f"column{i + 1}" for i in range(len(cells))], 0, line
@@ -171,7 +207,16 @@ def _lines(file: Iterator[str]) -> Iterator[str]:
         yield line.rstrip("\r\n").rstrip(";,")
 
 
-def _find_roles(path: Path, names: list[str], rows: list[list[str]], label: str | None) -> _Roles:
+def _find_roles(
+    path: Path,
+    names: list[str],
+    rows: list[list[str]],
+    label: str | None,
+    group_name: str | None,
+    task: str | None,
+    *,
+    forecast: bool,
+) -> _Roles:
     rows = [cells for cells in rows if len(cells) == len(names)]
     if not rows:
         raise InputError(f"{path}: no row has the {len(names)} cells of the first.")
@@ -179,11 +224,38 @@ def _find_roles(path: Path, names: list[str], rows: list[list[str]], label: str 
     low = [name.lower() for name in names]
     time = [i for i, name in enumerate(low) if name in TIME_NAMES]
     group = next((i for i, name in enumerate(low) if name in GROUP_NAMES), None)
-    place = _label_column(path, names, rows, label, [*time, group], numeric)
-    channels = tuple(i for i in range(len(names)) if numeric[i] and i not in {place, group, *time})
+    if group_name is not None:
+        group = named_column(path, names, group_name)
+    if label is None and forecast:
+        places: list[int] = []
+    elif label is not None and label not in names and "," in label:
+        places = [named_column(path, names, name.strip()) for name in label.split(",")]
+    else:
+        places = [_label_column(path, names, rows, label, [*time, group], numeric)]
+    beside = {group, *time} if forecast else {group, *time, *places}
+    channels = tuple(i for i in range(len(names)) if numeric[i] and i not in beside)
     if not channels:
-        raise InputError(f"{path}: no column of numbers is left beside {names[place]!r}.")
-    return _Roles(place, group, channels)
+        told = ", ".join(names[place] for place in places)
+        raise InputError(f"{path}: no column of numbers is left beside {told!r}.")
+    if forecast:
+        return _Roles(None, tuple(places) or channels, group, channels)
+    values = task in {"values", "labels"} or len(places) > 1
+    values = values or (task is None and _are_values([cells[places[0]] for cells in rows]))
+    texts = [names[place] for place in places if not numeric[place]]
+    if values and texts:
+        raise InputError(f"{path}: values are learned from numbers, and {texts[0]!r} holds texts.")
+    if values:
+        return _Roles(None, tuple(places), group, channels)
+    return _Roles(places[0], (), group, channels)
+
+
+def _are_values(cells: list[str]) -> bool:
+    """Tell whether a column of labels is one of values: fractions, or many different numbers."""
+    numbers = [number for cell in cells if (number := number_in(cell)) is not None]
+    if len(numbers) < len(cells) * (1 - MOST_BROKEN):
+        return False
+    fractions = any(math.isfinite(number) and number != int(number) for number in numbers)
+    return fractions or len(set(numbers)) > MOST_LABELS
 
 
 def _label_column(
@@ -195,12 +267,7 @@ def _label_column(
     numeric: list[bool],
 ) -> int:
     if label is not None:
-        if label not in names:
-            raise UsageError(
-                f"{path} has no column {label!r}.{did_you_mean(label, names)} "
-                f"Columns: {', '.join(names)}."
-            )
-        return names.index(label)
+        return named_column(path, names, label)
     low = [name.lower() for name in names]
     for name in LABEL_NAMES:
         if name in low:
@@ -216,13 +283,22 @@ def _label_column(
     )
 
 
+def named_column(path: Path, names: list[str], name: str) -> int:
+    if name not in names:
+        raise UsageError(
+            f"{path} has no column {name!r}.{did_you_mean(name, names)} "
+            f"Columns: {', '.join(names)}."
+        )
+    return names.index(name)
+
+
 def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
-    """Return the channels of one row, or None if it cannot be read."""
-    if len(cells) != width or not cells[roles.label]:
+    """Return the channels of one row and what is to be learned, or None if it cannot be read."""
+    if len(cells) != width or (roles.label is not None and not cells[roles.label]):
         return None
     numbers = []
-    for place in roles.channels:
-        number = _number(cells[place])
+    for place in roles.numbers:
+        number = number_in(cells[place])
         if number is None or not math.isfinite(number):
             return None
         numbers.append(number)
@@ -230,15 +306,15 @@ def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
 
 
 def _mostly_numbers(cells: list[str]) -> bool:
-    return sum(_number(cell) is not None for cell in cells) > len(cells) / 2
+    return sum(number_in(cell) is not None for cell in cells) > len(cells) / 2
 
 
 def _is_whole(cell: str) -> bool:
-    number = _number(cell)
+    number = number_in(cell)
     return number is not None and math.isfinite(number) and number == int(number)
 
 
-def _number(cell: str) -> float | None:
+def number_in(cell: str) -> float | None:
     try:
         return float(cell)
     except ValueError:

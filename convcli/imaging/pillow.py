@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -268,3 +269,31 @@ def _decoded_as(content: Content, raw_mode: str) -> Any:
             for tile in tiled.tile
         ]
         return _copied(image, np.uint8)
+
+
+def read_levels(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Return the palette indices or gray levels of a picture, H x W; 1-bit ones are 0 and 1.
+
+    Args:
+        path: of the picture.
+        size: height and width to bring it to, each cell taking that of the nearest one.
+
+    Raises:
+        InputError: it cannot be read, or its cells have colors or deeper levels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.mode not in {"1", "L", "P"}:
+                    raise InputError(
+                        f"{path} has cells of mode {image.mode}; a mask has palette indices or "
+                        "gray levels of one byte."
+                    )
+                if size is None:
+                    return np.array(image, np.uint8)
+                return np.array(image.resize(size[::-1], Image.Resampling.NEAREST), np.uint8)
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as problem:
+        raise InputError(f"{path} cannot be read as a mask: {problem}.") from problem

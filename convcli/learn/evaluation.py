@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from convcli.data import Dataset, ProgressCallback, Source, Split
 from convcli.data.dataset import IGNORED, TASKS
-from convcli.data.sources import as_dataset
+from convcli.data.sources import as_dataset, read_source
 from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn import metrics
@@ -307,7 +307,7 @@ def labeled(
         raise UsageError("The model does not say what it was trained on; name --data SOURCE.")
     wanted = source if spec is None else source.over(spec.source)
     if spec is None or wanted != spec.source:
-        own, data = False, wanted.load(progress=progress)
+        own, data = False, read_source(wanted, progress=progress)
     else:
         own, data = True, spec.load_data(progress)
         if (split or ("test" if data.test else None)) != "test":

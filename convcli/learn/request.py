@@ -12,7 +12,7 @@ from typing import Any
 from convcli.data.source import Source
 from convcli.errors import UsageError
 from convcli.learn.recipes import Recipe, find_recipe
-from convcli.net.lookup import model_path
+from convcli.net.lookup import model_path, preset_data
 from convcli.option import option
 
 DEFAULT_SOURCE = "mnist"
@@ -42,8 +42,8 @@ class Assignment:
 
     @property
     def data_source(self) -> str:
-        """The words after `--data`, or the default."""
-        return self.source.name or DEFAULT_SOURCE
+        """The words after `--data`, or the made data that the preset is for, or the default."""
+        return self.source.name or preset_data(self.network_words, made=True) or DEFAULT_SOURCE
 
     def full_recipe(self) -> Recipe:
         """Return the named recipe with the settings of this assignment."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from convcli import __version__
 from convcli.data import Dataset, ProgressCallback, Source
+from convcli.data.sources import read_source
 from convcli.errors import ConvcliError, InputError
 from convcli.learn.recipes import Recipe
 from convcli.learn.split import SplitSpec, split_data
@@ -48,7 +49,7 @@ class RunSpec:
 
     def load_data(self, progress: ProgressCallback | None = None) -> Dataset:
         """Return the data as their source gives them, not split yet."""
-        return self.source.load(seed=self.split.seed, progress=progress)
+        return read_source(self.source, seed=self.split.seed, progress=progress)
 
     def split_again(self, data: Dataset, changed: str) -> Dataset:
         """Return loaded data split as they were.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convcli.data import Dataset, ProgressCallback
+from convcli.data.sources import read_source
 from convcli.errors import CheckError, InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn.checkpoint import read_spec
@@ -74,10 +75,12 @@ def load_data(assignment: Assignment, say: Say, progress: ProgressCallback | Non
     """
     recipe = assignment.full_recipe()
     network = find_network(recipe.network)
-    if assignment.source.name is None and not is_notation(assignment.network_words):
+    if assignment.source.name is None and assignment.data_source != DEFAULT_SOURCE:
+        say(f"The data are {assignment.data_source}, made on the spot; --data names others.")
+    elif assignment.source.name is None and not is_notation(assignment.network_words):
         check_default_source(recipe.network, network)
     source = dataclasses.replace(assignment.source, name=assignment.data_source)
-    return _said(source.load(seed=assignment.seed, progress=progress), say)
+    return _said(read_source(source, seed=assignment.seed, progress=progress), say)
 
 
 def _said(data: Dataset, say: Say) -> Dataset:

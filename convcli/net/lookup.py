@@ -179,20 +179,27 @@ def _bare(name: str) -> str:
     return name.strip().lower().replace("-", "").replace("_", "")
 
 
-def preset_data(source: str) -> str | None:
+def preset_data(source: str, *, made: bool = False) -> str | None:
     """Return the data that the preset `source` is for, as its text says; None where it does not.
 
     >>> preset_data("rps:n=1")
     'a folder of pictures in the folders rock, paper and scissors, and --size 32x32'
+    >>> preset_data("rps", made=True), preset_data("mnist", made=True)
+    ('hands', None)
+
+    Args:
+        source: name of a preset, perhaps with variables.
+        made: name the data of that kind which are made on the spot.
     """
+    head = _MADE if made else _DATA
     try:
         lines = preset_text(source.partition(":")[0]).splitlines()
     except UsageError:
         return None
-    return next((line[len(_DATA) :] for line in lines if line.startswith(_DATA)), None)
+    return next((line[len(head) :] for line in lines if line.startswith(head)), None)
 
 
-_DATA = "# Data: "
+_DATA, _MADE = "# Data: ", "# Made: "
 
 
 def _from_preset(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def names_report() -> Report:
     """Return the sets that have names: what they are, and where each is."""
+    from convcli.data.made import MADE_SETS
     from convcli.data.published import PUBLISHED, VARIABLE, cache_folder, own_folder
 
     records: list[dict[str, str | None]] = []
@@ -28,8 +29,10 @@ def names_report() -> Report:
         records.append(
             {"name": item.name, "source": item.source, "place": str(place) if place else None}
         )
-    made = "made on the spot from stroke models; no file, no network"
-    records.append({"name": "digits", "source": made, "place": None})
+    titles = {"digits": "from stroke models"} | {n: one.title for n, one in MADE_SETS.items()}
+    for name, title in titles.items():
+        told = f"made on the spot: {title}"
+        records.append({"name": name, "source": told, "place": None})
     note = (
         f"A set is looked for in ${VARIABLE}/NAME, then in {cache_folder('NAME')}, "
         "and downloaded if it is in neither."
@@ -43,8 +46,15 @@ def description(data: Dataset, findings: tuple[Finding, ...] | None) -> Report:
     from convcli.data.checks import summarize
 
     summaries = summarize(data)
+    values = data.task == "values"
     classes = [
-        {"name": name} | {item.name: item.counts[label] for item in summaries}
+        {"name": name}
+        | {
+            item.name: data.splits()[item.name].labels[..., label].mean(dtype=float)
+            if values
+            else item.counts[label]
+            for item in summaries
+        }
         for label, name in enumerate(data.class_names)
     ]
     kind = str(data.train.samples.dtype)
@@ -56,9 +66,11 @@ def description(data: Dataset, findings: tuple[Finding, ...] | None) -> Report:
         "dtype": kind,
         "bytes": size,
         "channels": data.channel_names,
-        "classes": classes,
+        "task": data.task,
+        "classes": [] if values else classes,
+        **({"values": classes} if values else {}),
         "splits": {
-            item.name: {"n": sum(item.counts), "mean": item.means, "deviation": item.deviations}
+            item.name: {"n": item.n, "mean": item.means, "deviation": item.deviations}
             for item in summaries
         },
         "notes": data.notes,
@@ -70,13 +82,21 @@ def description(data: Dataset, findings: tuple[Finding, ...] | None) -> Report:
     headers = {item.name: item.name.capitalize() for item in summaries}
     return tabulate(
         classes,
-        {"name": "Class", **headers},
-        title=f"{data.name}: {as_text(data.sample_shape)} {kind}, {data.classes} classes",
-        totals={"name": "total"} | {item.name: sum(item.counts) for item in summaries},
+        {"name": COUNTED[data.task], **headers},
+        title=f"{data.name}: {as_text(data.sample_shape)} {kind}, {data.classes} "
+        f"{'values' if values else 'labels' if data.task == 'labels' else 'classes'}",
+        totals={"name": "samples" if data.task != "classes" else "total"}
+        | {item.name: item.n for item in summaries},
         notes=(f"{data.provenance}.", f"{size:,} bytes in memory.", *data.notes),
         document=document,
         parts=parts,
     )
+
+
+COUNTED = {
+    "classes": "Class", "labels": "Label", "values": "Value (mean)", "mask": "Class (cells)",
+}  # fmt: skip
+"""What the rows of a data set are, and what of them is told."""
 
 
 def _moments(data: Dataset, summaries: tuple[Any, ...]) -> Report:
@@ -107,6 +127,7 @@ def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:
     Raises:
         UsageError: the samples are no pictures.
     """
+    from convcli.data.dataset import TASKS
     from convcli.imaging.picture import gray_levels
     from convcli.present.panels import Panel
 
@@ -114,6 +135,11 @@ def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:
     if split.samples.ndim != 4 or split.samples.shape[3] not in {1, 3}:
         shape = "x".join(map(str, data.sample_shape))
         raise UsageError(f"--sheet draws pictures; samples of {data.name} are {shape}.")
+    if data.task != "classes":
+        raise UsageError(
+            f"--sheet draws samples of each class; to be learned of {data.name} is "
+            f"{TASKS[data.task]}."
+        )
     for label, name in enumerate(data.class_names):
         heading = f"{name} ({int((split.labels == label).sum()):,})"
         for at in np.flatnonzero(split.labels == label)[:per_class].tolist():

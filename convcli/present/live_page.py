@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convcli.data.dataset import TASKS
+from convcli.errors import InputError
 from convcli.inspect.live import page_network
 from convcli.report.chart import STOPS
 from convcli.report.live import build_page
@@ -31,6 +33,12 @@ def live_page(trained: TrainedModel, title: str | None, chosen: Labeled | None =
     Raises:
         InputError: the page cannot run the network.
     """
+    if trained.outputs not in {"classes", "values"} or trained.target_scaling is not None:
+        raise InputError(
+            f"The page shows the classes of a picture; this model gives "
+            f"{TASKS[trained.outputs]}. "
+            "convcli predict and convcli evaluate tell them."
+        )
     accuracy = trained.metrics.get("test_accuracy")
     measured = f", test accuracy {accuracy:.2%}" if isinstance(accuracy, float) else ""
     params = trained.network.trace().totals.params

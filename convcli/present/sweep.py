@@ -12,7 +12,6 @@ from typing import Any
 
 from convcli.files import write_text
 from convcli.learn.recipes import Recipe, find_recipe
-from convcli.learn.request import DEFAULT_SOURCE
 from convcli.net import to_notation
 from convcli.report import Column, Report
 from convcli.report.chart import Chart, Line
@@ -270,7 +269,7 @@ def _command(sweep: Sweep, spec: SweepSpec, place: Path, best: Summary) -> str:
     recipe, _ = configure(sweep.recipe, best.trial, sweep.data)
     recipe = recipe.changed(epochs=best.epochs)
     words = ["convcli", "train", str(place / BEST_NETWORK)]
-    words += ["--data", spec.source.name or DEFAULT_SOURCE]
+    words += ["--data", spec.assignment.data_source]
     for name, value in spec.source.given().items():
         words += _option(name, value)
     if spec.recipe:

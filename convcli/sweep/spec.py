@@ -77,8 +77,10 @@ class SweepSpec:
 
     @property
     def assignment(self) -> Assignment:
-        """What all trials share: samples, network and recipe."""
-        return Assignment(self.network, self.source, self.settings, self.recipe, self.seed)
+        """What all trials share: samples, network (the first of several) and recipe."""
+        several = [axis.points()[0] for axis in self.read_axes() if axis.name == "network"]
+        network = str(several[0]) if several else self.network
+        return Assignment(network, self.source, self.settings, self.recipe, self.seed)
 
 
 @dataclass(frozen=True)

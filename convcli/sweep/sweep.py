@@ -13,7 +13,13 @@ from convcli.learn.runspec import fingerprint
 from convcli.learn.split import SplitSpec, split_data
 from convcli.learn.task import adapted
 from convcli.learn.training import Say, check_default_source, is_notation, load_data
-from convcli.net import Network, network as find_network, network_variables, to_notation
+from convcli.net import (
+    Network,
+    network as find_network,
+    network_variables,
+    preset_data,
+    to_notation,
+)
 from convcli.sweep.engines import ClusterEngine, Engine, LocalEngine
 from convcli.sweep.search import Round, Search, make_search
 from convcli.sweep.space import Trial, setting_field
@@ -195,7 +201,7 @@ def make_sweep(
     if spec.source.name is None:
         for axis in axes:
             for words in map(str, axis.points() if axis.name == "network" else ()):
-                if not is_notation(words):
+                if not is_notation(words) and preset_data(words, made=True) is None:
                     check_default_source(words, find_network(words))
     search = make_search(
         spec.search,

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 import convcli
 from convcli.cli.main import program, run
-from convcli.data import Source
+from convcli.data import Source, load_dataset
 from convcli.errors import InputError
 from convcli.learn.modelfile import load
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
@@ -181,7 +181,7 @@ def test_a_hundredfold_overlap_is_refused_before_it_is_made(tmp_path: Path) -> N
     (tmp_path / "long.csv").write_text("\n".join(["time,u,label", *rows]))
     tracemalloc.start()
     with pytest.raises(InputError, match="share less"):
-        Source(str(tmp_path / "long.csv"), window=100, overlap=0.99, memory_limit="2MB").load()
+        load_dataset(tmp_path / "long.csv", window=100, overlap=0.99, memory_limit=2_000_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4_000_000
