@@ -60,7 +60,7 @@ class Split:
 
     def __repr__(self) -> str:
         samples = self.samples
-        return f"Split({len(self)} samples of {_axes(samples.shape[1:])} {samples.dtype})"
+        return f"Split({len(self)} samples of {axes(samples.shape[1:])} {samples.dtype})"
 
     def take(self, indices: ArrayLike) -> Split:
         """Return the samples at `indices`, in that order, remembering where they stood.
@@ -127,7 +127,7 @@ class Dataset(NotebookRepr):
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {len(split)}" for name, split in self.splits().items())
-        shape = f"{_axes(self.sample_shape)} {self.train.samples.dtype}"
+        shape = f"{axes(self.sample_shape)} {self.train.samples.dtype}"
         return f"Dataset({self.name!r}, {shape}, {self.classes} classes, {counts})"
 
     @property
