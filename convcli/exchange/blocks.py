@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from convcli.errors import InputError
 from convcli.layers import Concat, Layer, Residual, Scale
-from convcli.layers.join import Block
+from convcli.layers.join import Block, Mul
 
 MAX_DEPTH = 60
 """Blocks within blocks, at most; a graph beyond that is no network anyone drew."""
@@ -38,8 +38,8 @@ Parts = Mapping[str, Layer | Joint | None]
 """What each node stands for; None does nothing."""
 
 
-def layers_along(way: Path, parts: Parts) -> Iterator[Layer | Block]:
-    """Yield the layers and blocks of a way through a graph.
+def layers_along(way: Path, parts: Parts, join: str = "") -> Iterator[Layer | Block]:
+    """Yield the layers and blocks of a way through a graph, on a branch that ends at `join`.
 
     Raises:
         InputError: a join that no block does.
@@ -49,7 +49,8 @@ def layers_along(way: Path, parts: Parts) -> Iterator[Layer | Block]:
             joint = parts[node.join]
             if not isinstance(joint, Joint):
                 raise TypeError(f"{node.join} reads {len(node.paths)} values")
-            yield _block(joint, [tuple(layers_along(path, parts)) for path in node.paths])
+            inside = [tuple(layers_along(path, parts, node.join)) for path in node.paths]
+            yield replace(_block(joint, inside), name=None if node.join == join else joint.name)
             continue
         part = parts[node]
         if isinstance(part, Joint):
@@ -78,20 +79,18 @@ def _block(joint: Joint, branches: list[tuple[Layer | Block, ...]]) -> Block:
     bare = len(branches) - len(filled)
     match joint.op:
         case "concat":
-            return Concat(tuple(branches), name=joint.name)
+            return Concat(tuple(branches))
         case "scale" if bare == len(filled) == 1:
-            return Scale(filled[0], name=joint.name)
+            return Scale(filled[0])
         case "add" if filled and bare <= 1:
             body, *shortcuts = filled
             for shortcut in shortcuts[: len(branches) - 2]:
                 body = (Residual(body, shortcut),)
-            return Residual(body, () if bare else shortcuts[-1], name=joint.name)
+            return Residual(body, () if bare else shortcuts[-1])
         case "add":
             raise joint.problem("it adds its input to itself; no block does this.")
         case "scale":
-            raise joint.problem(
-                "it multiplies two computed tensors; `scale` multiplies a block's own input."
-            )
+            return Mul(tuple(branches))
     raise joint.problem(f"it reads {len(branches)} tensors, and no block does this.")
 
 
@@ -114,7 +113,7 @@ def as_blocks(sources: Mapping[str, tuple[str, ...]], start: str, end: str) -> P
     others = [node for node in needed if not sources[node] and node != start]
     if others:
         raise InputError(f"{others[0]!r} is a second input. The notation has one input.")
-    fork = _dominators({name: reads for name, reads in sources.items() if name in needed})
+    forks = Forks({name: reads for name, reads in sources.items() if name in needed})
     used: dict[str, str] = {}
 
     def path(node: str, stop: str, join: str, depth: int) -> Path:
@@ -134,11 +133,21 @@ def as_blocks(sources: Mapping[str, tuple[str, ...]], start: str, end: str) -> P
                 steps.append(node)
                 node = reads[0]
                 continue
-            here = fork[node]
-            paths = tuple(path(read, here, node, depth + 1) for read in reads)
-            steps.append(Branches(node, paths))
-            node = here
+            steps.append(joined(node, reads, depth))
+            node = forks.common(*reads)
         return tuple(reversed(steps))
+
+    def joined(join: str, reads: tuple[str, ...], depth: int) -> Branches:
+        """Return a join's branches; neighbors with a later fork of their own are joined first."""
+        fork, paths, rest = forks.common(*reads), list[Path](), list(reads)
+        while rest:
+            run = 1
+            while run < len(rest) and forks.later(rest[: run + 1], fork):
+                run += 1
+            group, rest = tuple(rest[:run]), rest[run:]
+            way = path(forks.common(*group), fork, join, depth + 1)
+            paths.append(way if run == 1 else (*way, joined(join, group, depth + 1)))
+        return Branches(join, tuple(paths))
 
     return path(end, start, end, 0)
 
@@ -155,21 +164,27 @@ def _ancestors(sources: Mapping[str, tuple[str, ...]], end: str) -> set[str]:
     return found
 
 
-def _dominators(sources: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return the last node that every way to a node passes (Cooper, Harvey, Kennedy 2001)."""
-    depth: dict[str, int] = {}
-    parent: dict[str, str] = {}
-    for node, reads in sources.items():
-        if not reads:
-            depth[node], parent[node] = 0, node
-            continue
-        common = reads[0]
-        for read in reads[1:]:
-            other = read
-            while common != other:
-                if depth[common] >= depth[other]:
-                    common = parent[common]
+class Forks:
+    """The last node that every way to a node passes (Cooper, Harvey, Kennedy 2001)."""
+
+    def __init__(self, sources: Mapping[str, tuple[str, ...]]) -> None:
+        self.depth: dict[str, int] = {}
+        self.parent: dict[str, str] = {}
+        for node, reads in sources.items():
+            self.parent[node] = self.common(*reads) if reads else node
+            self.depth[node] = self.depth[self.parent[node]] + 1 if reads else 0
+
+    def common(self, first: str, *others: str) -> str:
+        """Return the last node on every way to all of these."""
+        for second in others:
+            walk = second
+            while first != walk:
+                if self.depth[first] >= self.depth[walk]:
+                    first = self.parent[first]
                 else:
-                    other = parent[other]
-        parent[node], depth[node] = common, depth[common] + 1
-    return parent
+                    walk = self.parent[walk]
+        return first
+
+    def later(self, nodes: Sequence[str], fork: str) -> bool:
+        """Tell whether nodes come from a common one behind a fork."""
+        return self.depth[self.common(*nodes)] > self.depth[fork]

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.errors import InputError, missing_extra
+from convcli.layers.activation import ACTIVATIONS
 
 Array = npt.NDArray[Any]
 
@@ -28,6 +29,12 @@ MAX_BYTES = 2 * 2**30
 
 MAX_CELLS = 2**28
 """Numbers in one calculated array, at most."""
+
+MAX_CALCULATED = 2**16
+"""Floats of a stored array that a network on paper may depend on, at most; more are weights."""
+
+SPELLED = "spelled "
+"""Before the kind of an activation that a file spells in several operators."""
 
 MALFORMED = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError,
@@ -70,6 +77,8 @@ class Graph:
     opset: int
     texts: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    for_two: dict[str, Array] = field(default_factory=dict)
+    """Those of the stored arrays that depend on the number of samples, as they are for two."""
 
 
 def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> Graph:
@@ -169,19 +178,22 @@ def _holds_batch_norm(node: Any, producer: str) -> bool:
 
 
 def _stored(tensor: Any, folder: Path | None, *, weights: bool) -> Array:
-    """Return a stored array; floats of every width as float32."""
+    """Return a stored array; floats of every width as float32.
+
+    Without weights, large floats are zeros of no size in memory; whole numbers are sizes and axes.
+    """
     from onnx import helper, numpy_helper
 
-    if tensor.data_location == tensor.EXTERNAL:
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        shape = tuple(tensor.dims)
-        if not weights:
-            return np.broadcast_to(np.zeros((), np.float32), shape)
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    shape, beside = tuple(tensor.dims), tensor.data_location == tensor.EXTERNAL
+    if not weights and dtype.kind not in "iub" and (beside or prod(shape) > MAX_CALCULATED):
+        return np.broadcast_to(np.zeros((), np.float32), shape)
+    if beside:
         places = {entry.key: entry.value for entry in tensor.external_data}
         array = _beside(folder, tensor.name, places, dtype, shape)
     else:
         array = numpy_helper.to_array(tensor)
-    return array.astype(np.float32) if array.dtype.kind not in "iub" else array
+    return array if array.dtype.kind in "iub" else array.astype(np.float32, copy=False)
 
 
 def _beside(
@@ -251,7 +263,10 @@ def _modern(nodes: Iterable[Any], constants: dict[str, Array]) -> Iterator[Node]
         )
 
 
-MOVES = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather")
+MOVES = (
+    "Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather",
+    "GatherND",
+)  # fmt: skip
 """Operators that move numbers and calculate none: on stored arrays, and on the cells of maps."""
 
 FOLDS = {
@@ -291,7 +306,7 @@ def _numbers(op: str, given: list[Array]) -> float:
         return float(abs((stop - start) / step))
     if op == "Expand":
         return float(prod(np.broadcast_shapes(given[0].shape, tuple(map(int, given[1])))))
-    if op == "Gather":
+    if op in {"Gather", "GatherND"}:
         return float(given[0].size * given[1].size // given[0].shape[0])
     if op == "Tile":
         return float(given[0].size * prod(map(int, given[1])))
@@ -322,18 +337,23 @@ def _fold(graph: Graph) -> None:
 
 
 SPELLINGS = (
-    ("Swish", "Mul(x, Sigmoid(x))"),
-    ("HardSwish", "Mul(x, HardSigmoid(x, alpha=0.1666667, beta=0.5))"),
-    ("HardSwish", "Div(Mul(x, Clip(Add(x, 3), 0, 6)), 6)"),
-    ("HardSwish", "Mul(x, Div(Clip(Add(x, 3), 0, 6), 6))"),
-    ("Gelu", "Mul(Mul(x, 0.5), Add(Erf(Mul(x, 0.7071068)), 1))"),
-    ("Gelu", "Mul(Mul(x, 0.5), Add(Erf(Div(x, 1.4142136)), 1))"),
-    ("Gelu", "Mul(Mul(x, Add(Erf(Div(x, 1.4142136)), 1)), 0.5)"),
-    ("Gelu", "Mul(x, Mul(Add(Erf(Div(x, 1.4142136)), 1), 0.5))"),
+    *((SPELLED + kind, row.elsewhere.onnx.form) for kind, row in ACTIVATIONS.items()
+      if row.elsewhere.onnx and row.elsewhere.onnx.form and not row.numbers),
+    (SPELLED + "hardswish", "Mul(x, HardSigmoid(x, alpha=0.1666667, beta=0.5))"),
+    (SPELLED + "hardswish", "Mul(x, Div(Clip(Add(x, 3), 0, 6), 6))"),
+    (SPELLED + "hardsigmoid", "Div(Clip(Add(x, 3), 0, 6), 6)"),
+    (SPELLED + "softplus", "Where(Greater(x, 20), x, Softplus(x))"),
+    (SPELLED + "gelu", "Mul(Mul(x, 0.5), Add(Erf(Div(x, 1.4142136)), 1))"),
+    (SPELLED + "gelu", "Mul(Mul(x, Add(Erf(Div(x, 1.4142136)), 1)), 0.5)"),
+    (SPELLED + "gelu", "Mul(x, Mul(Add(Erf(Div(x, 1.4142136)), 1), 0.5))"),
     *(("LayerNormalization", "Add(Mul(Div(Sub(x, ReduceMean(x, axes)), Sqrt(Add(ReduceMean("
        f"{square}, axes), eps))), scale), shift)")
       for square in ("Pow(Sub(x, ReduceMean(x, axes)), 2)",
                      "Mul(Sub(x, ReduceMean(x, axes)), Sub(x, ReduceMean(x, axes)))")),
+    *(("RMSNormalization", f"Mul({normal}, scale)")
+      for square in ("Pow(x, 2)", "Mul(x, x)")
+      for root in (f"Sqrt(Add(ReduceMean({square}, axes), eps))",)
+      for normal in (f"Div(x, {root})", f"Mul(x, Reciprocal({root}))", f"Mul(x, Div(1, {root}))")),
     ("GroupNormalization", "Add(Mul(Reshape(InstanceNormalization(Reshape(x, _), ones, _), _), "
      "scale), shift)"),
 )  # fmt: skip

@@ -251,7 +251,8 @@ def _with_suffixes(made: dict[str, Made], end: str) -> str:
         if not isinstance(one.layer, Activation) or before is None:
             continue
         layer, name = before.layer, one.sources[0].node
-        if isinstance(layer, ActivatedLayer) and not layer.activation and readers[name] == 1:
+        alone = readers[name] == 1 and one.layer == Activation(one.layer.kind)  # no own numbers
+        if isinstance(layer, ActivatedLayer) and not layer.activation and alone:
             before.layer = replace(layer, activation=one.layer.kind)
             readers[name], renamed[key] = readers[key], name
             del made[key]

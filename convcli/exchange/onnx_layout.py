@@ -8,16 +8,31 @@ stands in each place. Whatever moves numbers moves these; whoever needs an order
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from math import prod
 
 import numpy as np
 
 from convcli.errors import InputError
 from convcli.exchange.onnx_graph import MAX_CELLS, Array, Node, folded
-from convcli.layers import LSTM, ChannelShuffle, Crop, Flatten, Layer, Reshape
+from convcli.layers import (
+    GRU,
+    LSTM,
+    ChannelShuffle,
+    Crop,
+    Flatten,
+    Layer,
+    Permute,
+    PixelUnshuffle,
+    Reshape,
+    Slice,
+)  # fmt: skip
 from convcli.layers.base import Join, Shape
 
 Arrays = dict[str, Array]
+
+ONE_ROW = -1
+"""For the axis of the samples: their cells stand one after the other in a single row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +45,7 @@ class Value:
     """Which of our cells stands where, in the tensor's shape with a batch of one; None: channels
     first, or the row as it is."""
     batch: int = 0
-    """The axis of the samples."""
+    """The axis of the samples, or `ONE_ROW`."""
 
     @property
     def theirs(self) -> Shape:
@@ -117,6 +132,16 @@ class Layers:
             raise InputError(f"its input has the axes {value.theirs}, which are no map.")
         return self.arranged(value, np.moveaxis(value.cells[0], 0, -1))
 
+    def settled(self, value: Value) -> Value:
+        """Return a value in our order before a part of it is taken, where it is a map."""
+        whole = value.order is not None and value.order.size == prod(value.shape)
+        if not whole or value.batch or len(value.theirs) < 3 or value.channels(1) is None:
+            return value
+        try:
+            return self.as_map(value)
+        except InputError:
+            return value  # perhaps the part alone can be said
+
     def as_row(self, value: Value) -> Value:
         """Return a value in our order whose tensor is a row."""
         if value.order is None and len(value.shape) == 1:
@@ -158,22 +183,48 @@ class Layers:
         return count // size if 1 < size < count and count % size == 0 else 0
 
     def _part(self, value: Value, cells: Array) -> Value:
-        """Return a value for some of the cells: a part of the map, or the last step of a series."""
+        """Return a value for some of the cells, or all in another order, as one layer gives them.
+
+        The last step of a series, a part of a map or of its channels, turned axes, and space that
+        became channels.
+        """
         made, whole = self.made.get(value.node), value.flat.reshape(value.shape)
-        if made and isinstance(made.layer, LSTM) and np.array_equal(cells.ravel(), whole[-1]):
-            last = replace(made.layer, sequence=False)
-            final = self.add(last, made.sources[0], arrays=made.arrays)
-            return self._shaped(final, cells.shape)
-        if cells.ndim == whole.ndim > 1 and cells.size:
-            begin = np.unravel_index(cells.flat[0], whole.shape)
-            cut = whole[tuple(slice(b, b + n) for b, n in zip(begin, cells.shape, strict=True))]
-            if begin[-1] == 0 and cells.shape[-1] == whole.shape[-1] and np.array_equal(cut, cells):
-                ends = zip(whole.shape, begin, cells.shape, strict=True)
-                crop = tuple((int(b), size - int(b) - n) for size, b, n in ends)[:-1]
-                return self.add(Crop(crop), Value(value.node, value.shape))
+        ours = Value(value.node, value.shape)
+        if made and np.array_equal(cells.ravel(), whole[-1]):
+            layer = made.layer
+            if isinstance(layer, LSTM | GRU) and not layer.bidirectional:
+                last = replace(layer, sequence=False)
+                return self._shaped(self.add(last, *made.sources, arrays=made.arrays), cells.shape)
+        if cells.ndim == whole.ndim and cells.size:
+            begin = [int(n) for n in np.unravel_index(cells.flat[0], whole.shape)]
+            ends = [first + count for first, count in zip(begin, cells.shape, strict=True)]
+            if np.array_equal(whole[tuple(map(slice, begin, ends))], cells):
+                if ends[-1] - begin[-1] < whole.shape[-1]:
+                    ours = self.add(Slice((begin[-1], ends[-1])), ours)
+                rest = zip(whole.shape[:-1], begin, ends, strict=False)
+                crop = tuple((first, size - end) for size, first, end in rest)
+                return self.add(Crop(crop), ours) if any(map(any, crop)) else ours
+            for order in permutations(range(whole.ndim)):
+                if np.array_equal(whole.transpose(order), cells):
+                    return self.add(Permute(order), ours)
+        factor = max(1, whole.shape[0] // max(1, cells.shape[0]))
+        parted = _unshuffled(whole, factor)
+        if parted is not None and np.array_equal(parted, cells):
+            return self.add(PixelUnshuffle(factor), ours)
         raise InputError(
             "it reads numbers in an order, or a part of them, that no layer of the notation gives."
         )
+
+
+def _unshuffled(cells: Array, factor: int) -> Array | None:
+    """Return cells as a `PixelUnshuffle` puts them, None where it does not fit."""
+    *spatial, channels = cells.shape
+    if factor == 1 or any(size % factor for size in spatial):
+        return None
+    parted = cells.reshape([n for size in spatial for n in (size // factor, factor)] + [channels])
+    rank = len(spatial)
+    order = [*range(0, 2 * rank, 2), 2 * rank, *range(1, 2 * rank, 2)]
+    return parted.transpose(order).reshape(*(size // factor for size in spatial), -1)
 
 
 def moved(node: Node, value: Value, constants: list[Array | None], samples: int = 1) -> Value:
@@ -191,6 +242,8 @@ def moved(node: Node, value: Value, constants: list[Array | None], samples: int 
         target[value.batch : value.batch + 1][target[value.batch : value.batch + 1] == samples] = 1
         constants = [target]
     cells = folded(node, [value.cells, *constants])
+    if node.op == "Reshape" and cells.ndim == 1 and not value.batch and len(value.theirs) > 1:
+        return Value(value.node, value.shape, cells, ONE_ROW)
     kept = batch is not None and cells.shape[batch : batch + 1] == (1,)
     if node.op in {"Reshape", "Flatten"}:
         kept = kept and prod(cells.shape[:batch]) == prod(value.theirs[:batch])
@@ -199,15 +252,38 @@ def moved(node: Node, value: Value, constants: list[Array | None], samples: int 
     return Value(value.node, value.shape, cells, batch)
 
 
+def parted_samples(value: Value, one: Array | None, two: Array | None) -> Value:
+    """Return samples that stood in a row on an axis of their own again.
+
+    Args:
+        value: the row.
+        one: which cells are read for a single sample,
+        two: and which for two.
+
+    Raises:
+        InputError: what is read is no sample after the other.
+    """
+    count = value.cells.size
+    if one is None or two is None or one.shape[:1] != (1,) or two.shape[:1] != (2,):
+        raise InputError("its input mixes samples: they stand in one row.")
+    if not (np.array_equal(two[0], one[0]) and np.array_equal(two[1], one[0] + count)):
+        raise InputError("it mixes samples that stand in one row.")
+    return Value(value.node, value.shape, value.cells[one])
+
+
 def _batch_after(node: Node, value: Value, constants: list[Array | None]) -> int | None:
-    """Return the axis that an operator puts the samples on, None where it mixes them."""
-    batch, rank = value.batch, len(value.theirs)
+    """Return the axis that an operator puts the samples on, None where it mixes them.
+
+    Two samples are sent through it, each of its own number.
+    """
     if node.op in {"Reshape", "Flatten"}:
-        return batch
-    if node.op == "Gather" and constants[0] is not None:
-        axis = node.get("axis", 0) % rank
-        return None if axis == batch else batch + (axis < batch) * (constants[0].ndim - 1)
-    sizes = [1] * rank if node.op == "Squeeze" else [3] * rank
-    sizes[batch] = 2
-    after = folded(node, [np.zeros(sizes), *constants]).shape
-    return after.index(2) if after.count(2) == 1 else None
+        return value.batch
+    sizes = [*value.theirs]
+    sizes[value.batch] = 2
+    numbers = np.arange(2).reshape([-1 if n == value.batch else 1 for n in range(len(sizes))])
+    after = folded(node, [np.broadcast_to(numbers, sizes), *constants])
+    for axis, size in enumerate(after.shape):
+        first = np.moveaxis(after, axis, 0)
+        if size == 2 and not first[0].any() and first[1].all():
+            return axis
+    return None

@@ -11,15 +11,18 @@ import numpy as np
 
 from convcli.errors import InputError
 from convcli.exchange.layouts import ours
-from convcli.exchange.onnx_graph import FOLDS, MOVES, Array, Graph, Node, folded
-from convcli.exchange.onnx_layout import Arrays, Layers, Value, moved
-from convcli.geometry import same_padding
+from convcli.exchange.onnx_graph import FOLDS, MOVES, SPELLED, Array, Graph, Node, folded
+from convcli.exchange.onnx_layout import ONE_ROW, Arrays, Layers, Value, moved, parted_samples
+from convcli.geometry import adaptive_window, same_padding
 from convcli.layers import (
+    GRU,
     LSTM,
     Activation,
+    AdaptiveAveragePool,
     Add,
     AveragePool,
     BatchNorm,
+    ChannelShuffle,
     ConcatChannels,
     Conv,
     Dense,
@@ -35,7 +38,9 @@ from convcli.layers import (
     Multiply,
     Pad,
     PixelShuffle,
+    PixelUnshuffle,
     PReLU,
+    RMSNorm,
     TransposedConv,
     Upsample,
 )
@@ -72,6 +77,8 @@ class Operator:
             raise InputError(f"its input {name} is a stored array, which no layer reads.")
         if name not in self.values:
             raise InputError(f"its input {name} does not come from the network's input.")
+        if self.values[name].batch == ONE_ROW:
+            raise InputError("its input mixes samples: they stand in one row.")
         return self.values[name]
 
     def map(self) -> Value:
@@ -95,6 +102,16 @@ class Operator:
     def number(self, name: str, default: float) -> float:
         """Return an attribute as a number, as few digits as its 32 bits need."""
         return float(str(np.float32(self.node.get(name, default))))
+
+    def setting(self, name: str, otherwise: Any) -> Any:
+        """Return an attribute, or what ONNX means where it is left out."""
+        from onnx import defs, helper
+
+        known = defs.get_schema(self.node.op).attributes if defs.has(self.node.op) else {}
+        if name in self.node.attributes or name not in known:
+            return self.node.get(name, otherwise)
+        value = helper.get_attribute_value(known[name].default_value)
+        return value.decode() if isinstance(value, bytes) else value
 
     def refuse_unless(self, holds: object, fact: str) -> None:
         """Raise with `fact` unless the notation can say what the operator does."""
@@ -123,13 +140,6 @@ class Operator:
             axes = zip(shape[:-1], kernel, stride, dilation, strict=True)
             padding = tuple(same_padding(*axis)[::-1] for axis in axes)
         return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-
-    def pool_window(self, shape: Shape) -> dict[str, Any]:
-        """Return the fields of a pool's window."""
-        fields = self.window(shape)
-        dilation = fields.pop("dilation")
-        self.refuse_unless(set(dilation) == {1}, f"its dilation is {shape_text(dilation)}")
-        return fields | {"ceil": bool(self.node.get("ceil_mode", 0))}
 
     def per_channel(self, value: Value, array: Array) -> tuple[Value, Array]:
         """Return the value, flat if need be, and an array as one number for each channel of it.
@@ -167,11 +177,11 @@ Reader = Callable[[Operator], Value]
 
 def _put(array: Array, places: Array) -> Array:
     """Return an array with its first axis in our order: entry i goes to `places[i]`."""
-    out = np.empty(array.shape, array.dtype)
     if len(places) != len(array):
         raise InputError(f"it has {len(array)} numbers for {len(places)} channels.")
-    out[places] = array
-    return out
+    if not any(array.strides) or np.array_equal(places, np.arange(len(places))):
+        return array
+    return np.take(array.T, np.argsort(places), axis=-1).T  # weights lie turned, mostly
 
 
 def _bias(operator: Operator) -> Arrays:
@@ -232,7 +242,8 @@ def _transposed(operator: Operator) -> Value:
 def _gemm(operator: Operator) -> Value:
     get = operator.node.get
     operator.refuse_unless(not get("transA", 0), "it turns its input over")
-    weight = operator.constant(1) * np.float32(get("alpha", 1.0))
+    weight, alpha = operator.constant(1), np.float32(get("alpha", 1.0))
+    weight = weight if alpha == 1 else weight * alpha
     kernel = weight.T if get("transB", 0) else weight
     bias, units = operator.optional(2), kernel.shape[1]
     if bias is None:
@@ -352,16 +363,23 @@ def _concat(operator: Operator) -> Value:
     return replace(out, order=order, batch=values[0].batch)
 
 
-def _max_pool(operator: Operator) -> Value:
-    source = operator.map()
-    return operator.add(MaxPool(**operator.pool_window(source.shape)), source)
+def _pool(cls: Callable[..., Layer]) -> Reader:
+    def read(operator: Operator) -> Value:
+        source = operator.map()
+        fields = operator.window(source.shape)
+        padding = fields["padding"]
+        bare = not isinstance(padding, str) and not any(map(any, padding))
+        if bare and {*fields["kernel"], *fields["stride"]} == {1}:
+            return source  # one cell is its own maximum and mean
+        if cls is AveragePool:
+            dilation = fields.pop("dilation")
+            operator.refuse_unless(set(dilation) == {1}, f"its dilation is {shape_text(dilation)}")
+            counted = operator.node.get("count_include_pad", 0) and not bare
+            fields |= {"count_padding": bool(counted)}
+        ceil = bool(operator.node.get("ceil_mode", 0))
+        return operator.add(cls(ceil=ceil, **fields), source)
 
-
-def _average_pool(operator: Operator) -> Value:
-    source = operator.map()
-    fields = operator.pool_window(source.shape)
-    counted = bool(operator.node.get("count_include_pad", 0))
-    return operator.add(AveragePool(count_padding=counted, **fields), source)
+    return read
 
 
 def _global(layer: Layer) -> Reader:
@@ -383,17 +401,53 @@ def _reduced(layer: Layer) -> Reader:
         rank = len(source.theirs)
         axes = {int(a) % rank for a in (range(rank) if given is None else np.ravel(given))}
         rest = [axis for axis in range(rank) if axis not in {*axes, source.batch}]
-        found = source.channels(rest[0]) if len(rest) == 1 and len(source.shape) > 1 else None
-        fits = found is not None and source.batch not in axes
-        operator.refuse_unless(fits, f"it reduces the axes {sorted(axes)} of {source.theirs}")
-        out = operator.add(layer, Value(source.node, source.shape))
+        fact = f"it reduces the axes {sorted(axes)} of {source.theirs}"
+        operator.refuse_unless(source.batch not in axes and len(source.shape) > 1, fact)
+        places = np.moveaxis(source.cells, sorted(axes), range(rank - len(axes), rank))
+        places = places.reshape(*places.shape[: rank - len(axes)], -1)
+        found = source.channels(rest[0]) if len(rest) == 1 else None
+        if found is not None:
+            out = operator.add(layer, Value(source.node, source.shape))
+        elif _is_every_cell_once(places, source.shape):
+            out, found = source, places[..., 0]
+        else:
+            out, found = _windows_of(operator, layer, source, places, fact)
         keep = operator.node.get("keepdims", 1)
-        kept = [1 if axis in axes or axis == source.batch else -1 for axis in range(rank)]
+        kept = [1 if axis in axes else size for axis, size in enumerate(source.theirs)]
         shape = kept if keep else [n for axis, n in enumerate(kept) if axis not in axes]
         batch = source.batch - (0 if keep else sum(axis < source.batch for axis in axes))
-        return replace(out, order=np.asarray(found).reshape(shape), batch=batch)
+        return Value(out.node, out.shape, np.asarray(found).reshape(shape), batch)
 
     return read
+
+
+def _is_every_cell_once(places: Array, shape: Shape) -> bool:
+    """Tell whether means are of one cell each, and of all cells."""
+    first = places[..., 0]
+    same = (places == first[..., np.newaxis]).all()
+    return bool(same and first.size == prod(shape) == len({*first.flat}))
+
+
+def _windows_of(
+    operator: Operator, layer: Layer, source: Value, places: Array, fact: str
+) -> tuple[Value, Array]:
+    """Return an adaptive mean whose windows are those of PyTorch's rule, and where its cells stand.
+
+    `places` has the cells that each mean is of along its last axis, samples first.
+    """
+    sizes, channels = source.shape[:-1], source.shape[-1]
+    counts = [size for size in places.shape[:-1] if size != 1]
+    fits = isinstance(layer, GlobalAveragePool) and len(counts) == len(sizes) + 1
+    operator.refuse_unless(fits and counts[0] == channels, fact)
+    adaptive = AdaptiveAveragePool(tuple(counts[1:]))
+    cells = np.sort(places.reshape(*counts, -1), axis=-1)
+    for place in np.ndindex(*counts):
+        axes = zip(sizes, counts[1:], place[1:], strict=True)
+        wanted = np.ix_(*(adaptive_window(*axis) for axis in axes), place[:1])
+        ref = np.ravel_multi_index(np.broadcast_arrays(*wanted), source.shape)
+        operator.refuse_unless(np.array_equal(cells[place], np.sort(ref.ravel())), fact)
+    out = operator.add(adaptive, operator.layers.as_map(Value(source.node, source.shape)))
+    return out, np.moveaxis(out.flat.reshape(out.shape), -1, 0)
 
 
 def _batch_norm(operator: Operator) -> Value:
@@ -409,22 +463,27 @@ def _batch_norm(operator: Operator) -> Value:
     return operator.layers.cellwise(BatchNorm(eps=operator.number("epsilon", 1e-5)), source, arrays)
 
 
-def _layer_norm(operator: Operator) -> Value:
-    source = operator.value()
-    rank = len(source.theirs)
-    given = operator.node.get("axes") or range(operator.axis(-1, source), rank)
-    axes = {int(axis) % rank for axis in given}
-    operator.refuse_unless(len(axes) == 1, f"it normalizes over the axes {sorted(axes)}")
-    source, places = operator.along_channels(source, axes.pop())
-    return _normalized(operator, LayerNorm(eps=operator.number("epsilon", 1e-5)), source, places)
+def _layer_norm(cls: Callable[..., Layer]) -> Reader:
+    def read(operator: Operator) -> Value:
+        source = operator.value()
+        rank = len(source.theirs)
+        given = operator.node.get("axes") or range(operator.axis(-1, source), rank)
+        axes = {int(axis) % rank for axis in given}
+        operator.refuse_unless(len(axes) == 1, f"it normalizes over the axes {sorted(axes)}")
+        source, places = operator.along_channels(source, axes.pop())
+        return _normalized(operator, cls(eps=operator.number("epsilon", 1e-5)), source, places)
+
+    return read
 
 
 def _normalized(operator: Operator, layer: Layer, source: Value, places: Array) -> Value:
     scale, shift = operator.constant(1), operator.optional(2)
     given = (scale, np.zeros_like(scale) if shift is None else shift)
+    needed = layer.weights(source.shape)
     arrays = {
         name: _put(np.broadcast_to(array.reshape(-1), (len(places),)), places)
         for name, array in zip(("scale", "shift"), given, strict=True)
+        if name in needed
     }
     return operator.layers.cellwise(layer, source, arrays)
 
@@ -474,32 +533,40 @@ def _local_response(operator: Operator) -> Value:
 
 
 def _activations() -> dict[str, Reader]:
-    """Return readers of the activations whose operator stands in their row."""
+    """Return readers of the activations by the operator in their row, or as they are spelled."""
 
     def reader(kind: str, said: Onnx) -> Reader:
         def read(operator: Operator) -> Value:
+            numbers: tuple[float, ...] = ()
             for name, expected in said.attributes.items():
-                given = operator.node.get(name, expected)
+                given = operator.setting(name, expected)
+                if expected == "numbers":
+                    numbers = (float(str(np.float32(given))),)
+                    continue
                 same = given == expected or (
                     not isinstance(given, str) and abs(given - float(expected)) < 1e-6
                 )
                 told = given if isinstance(given, str) else f"{given:g}"
                 operator.refuse_unless(same, f"its {name} is {told}, not {expected}")
-            return operator.layers.cellwise(Activation(kind), operator.value())
+            return operator.layers.cellwise(Activation(kind, numbers), operator.value())
 
         return read
 
     rows = {kind: row.elsewhere.onnx for kind, row in ACTIVATIONS.items()}
-    return {said.op: reader(kind, said) for kind, said in rows.items() if said and said.op}
+    found = {said.op: reader(kind, said) for kind, said in rows.items() if said and said.op}
+    return found | {SPELLED + kind: reader(kind, Onnx("")) for kind in rows}
 
 
 def _clip(operator: Operator) -> Value:
-    low, high = (operator.optional(index) for index in (1, 2))
-    limits = [None if limit is None else float(limit.item()) for limit in (low, high)]
-    if limits == [0.0, None]:
-        return operator.layers.cellwise(Activation("relu"), operator.value())
-    operator.refuse_unless(limits == [0.0, 6.0], f"it clips to {limits[0]} and {limits[1]}")
-    return operator.layers.cellwise(Activation("relu6"), operator.value())
+    given = (operator.optional(index) for index in (1, 2))
+    low, high = (None if n is None else float(str(np.float32(n.item()))) for n in given)
+    known = {(0.0, None): Activation("relu"), (0.0, 6.0): Activation("relu6")}
+    layer = known.get((low, high)) if low == 0 else None
+    if layer is None:
+        both = low is not None and high is not None
+        operator.refuse_unless(both, f"it clips to {low} and {high}")
+        layer = Activation("clip", (low or 0.0, high or 0.0))
+    return operator.layers.cellwise(layer, operator.value())
 
 
 def _prelu(operator: Operator) -> Value:
@@ -507,16 +574,19 @@ def _prelu(operator: Operator) -> Value:
     return operator.layers.cellwise(PReLU(), source, {"slope": slope})
 
 
-def _softmax(operator: Operator) -> Value:
-    """Before operator set 13 it runs over all axes from its own on."""
-    source, old = operator.value(), operator.graph.opset < 13
-    axis = operator.axis(1 if old else -1, source)
-    if len(source.theirs) == 2:
-        source = operator.layers.flat(source)
-    over = prod(source.theirs[axis:]) if old else source.theirs[axis]
-    fits = source.channels(axis) is not None and over == source.shape[-1]
-    operator.refuse_unless(fits, f"it runs over axis {axis} of {source.theirs}")
-    return operator.layers.cellwise(Activation("softmax"), source)
+def _softmax(kind: str) -> Reader:
+    def read(operator: Operator) -> Value:
+        """Before operator set 13 it runs over all axes from its own on."""
+        source, old = operator.value(), operator.graph.opset < 13
+        axis = operator.axis(1 if old else -1, source)
+        if len(source.theirs) == 2:
+            source = operator.layers.flat(source)
+        over = prod(source.theirs[axis:]) if old else source.theirs[axis]
+        fits = source.channels(axis) is not None and over == source.shape[-1]
+        operator.refuse_unless(fits, f"it runs over axis {axis} of {source.theirs}")
+        return operator.layers.cellwise(Activation(kind), source)
+
+    return read
 
 
 def _pad(operator: Operator) -> Value:
@@ -542,73 +612,94 @@ def _dropout(operator: Operator) -> Value:
 
 
 def _resize(operator: Operator) -> Value:
+    """By scales, or to sizes; a cell's place is counted from the corner or from centers."""
     source, get = operator.map(), operator.node.get
-    scales, sizes = operator.optional(len(operator.node.inputs[:3]) - 1), operator.optional(3)
+    older = operator.node.op == "Upsample"  # which always counted from the corner
+    scales, sizes = operator.optional(1 if older else 2), operator.optional(3)
     before = source.theirs
-    if sizes is not None:
-        after = [int(size) for size in sizes]
-    else:
-        given = np.ones(len(before)) if scales is None else scales.astype(float)
-        after = [int(np.floor(n * s)) for n, s in zip(before, given, strict=True)]
-    whole = all(size % n == 0 for size, n in zip(after[2:], before[2:], strict=True))
-    grows = whole and after[1] == before[1] and min(after[2:]) > 0
-    operator.refuse_unless(grows, f"it brings {before[1:]} to {tuple(after[1:])}")
-    mode, where = get("mode", "nearest"), get("coordinate_transformation_mode", "half_pixel")
-    if operator.node.op == "Upsample":  # the older operator always counted from the corner
-        where = "asymmetric"
-    linear = mode == "linear" and where in {"half_pixel", "pytorch_half_pixel"}
-    corner = where == "asymmetric" and (
-        operator.node.op == "Upsample" or get("nearest_mode", "round_prefer_floor") == "floor"
+    given = np.ones(len(before)) if scales is None or not scales.size else scales.astype(float)
+    after = np.floor(given * before).astype(int) if sizes is None else sizes.astype(int)
+    fits = tuple(after[:2]) == before[:2] and min(after) > 0
+    operator.refuse_unless(fits, f"it brings {before[1:]} to {tuple(map(int, after[1:]))}")
+    whole = not any(after % before)
+    mode = get("mode", "nearest")
+    where = "asymmetric" if older else get("coordinate_transformation_mode", "half_pixel")
+    centered = where in {"half_pixel", "pytorch_half_pixel"}
+    corner = where == "asymmetric" and (older or get("nearest_mode") == "floor")
+    linear = mode == "linear" and centered
+    nearest = mode == "nearest" and (
+        corner or (whole and (centered or where == "half_pixel_symmetric"))
     )
-    center = where in {"half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"}
-    operator.refuse_unless(
-        linear or (mode == "nearest" and (corner or center)), f"its rule is {mode}, {where}"
-    )
-    factor = tuple(size // n for size, n in zip(after[2:], before[2:], strict=True))
-    return operator.add(Upsample(factor, bilinear=linear), source)
+    operator.refuse_unless(linear or nearest, f"its rule is {mode}, {where}")
+    if whole or sizes is None:
+        ratios = after / before if whole else given
+        factor = tuple(int(r) if r == int(r) else float(str(np.float32(r))) for r in ratios[2:])
+        return operator.add(Upsample(factor, bilinear=linear), source)
+    return operator.add(Upsample(size=tuple(map(int, after[2:])), bilinear=linear), source)
 
 
 def _depth_to_space(operator: Operator) -> Value:
-    mode = operator.node.get("mode", "DCR")
-    operator.refuse_unless(mode == "CRD", f"its mode is {mode}, not CRD (PyTorch's)")
-    return operator.add(PixelShuffle(operator.node.get("blocksize", 0)), operator.map())
+    """PyTorch's order is CRD; in DCR the parts of a cell are dealt out over the channels."""
+    factor, source = operator.node.get("blocksize", 0), operator.map()
+    if operator.node.get("mode", "DCR") == "DCR":
+        source = operator.add(ChannelShuffle(factor ** (len(source.shape) - 1)), source)
+    return operator.add(PixelShuffle(factor), source)
 
 
-def _lstm(operator: Operator) -> Value:
-    """Its input is length, batch, channels; the gates i o f c become i f c o."""
-    source, get = operator.value(), operator.node.get
-    source = _as_series(operator, source)
-    operator.refuse_unless(get("direction", "forward") == "forward", "it runs backward too")
-    usual = ["Sigmoid", "Tanh", "Tanh"]
-    kinds = [k.decode() if isinstance(k, bytes) else k for k in get("activations", usual)]
-    plain = kinds == usual and not any(get(name, 0) for name in ("clip", "input_forget", "layout"))
-    operator.refuse_unless(plain, "it has activations or a layout of its own")
-    for index in (4, 5, 6, 7):
-        given = operator.optional(index)
-        zeros = given is None or not np.any(given) or (index == 4 and given.size == 1)
-        operator.refuse_unless(zeros, f"its input {index + 1} is not zero")
-    kernel, recurrent = operator.constant(1)[0], operator.constant(2)[0]
-    units, bias = recurrent.shape[1], operator.optional(3)
-    both = np.zeros(8 * units, np.float32) if bias is None else bias[0]
+def _space_to_depth(operator: Operator) -> Value:
+    source = operator.map()
+    out = operator.add(PixelUnshuffle(operator.node.get("blocksize", 0)), source)
+    return operator.add(ChannelShuffle(source.shape[-1]), out)
 
-    def gates(array: Array) -> Array:
-        i, o, f, c = np.split(array, 4)
-        return np.concatenate([i, f, c, o]).T
 
-    arrays = {
-        "kernel": gates(kernel),
-        "recurrent": gates(recurrent),
-        "bias": gates(both[: 4 * units]) + gates(both[4 * units :]),
-    }
-    every = operator.node.outputs[0] if operator.node.outputs else ""
-    read = {name for node in operator.graph.nodes for name in node.inputs} | {operator.graph.output}
-    sequence = every in read
-    out = operator.add(LSTM(units, sequence=sequence), source, arrays=arrays)
-    if sequence:
-        return replace(out, order=out.flat.reshape(-1, 1, 1, units), batch=2)
-    final = replace(out, order=out.flat.reshape(1, 1, units), batch=1)
-    operator.values[operator.node.outputs[1]] = final
-    return final
+GATES = {"lstm": (0, 2, 3, 1), "gru": (1, 0, 2)}
+"""Where our gates stand among ONNX': i f g o among i o f c, r z n among z r h."""
+
+
+def _recurrent(cls: type[LSTM | GRU]) -> Reader:
+    def read(operator: Operator) -> Value:
+        """Its input is length, batch, channels; each direction has arrays of its own."""
+        source, get, ways = operator.value(), operator.node.get, ("", "reverse_")
+        source, direction = _as_series(operator, source), get("direction", "forward")
+        operator.refuse_unless(direction != "reverse", "it runs backward only")
+        both = direction == "bidirectional"
+        usual = (["Sigmoid", "Tanh", "Tanh"] if cls is LSTM else ["Sigmoid", "Tanh"]) * (1 + both)
+        kinds = [k.decode() if isinstance(k, bytes) else k for k in get("activations", usual)]
+        plain = not any(get(name, 0) for name in ("clip", "input_forget", "layout"))
+        plain = plain and (cls is LSTM or bool(get("linear_before_reset", 0)))
+        operator.refuse_unless(kinds == usual and plain, "it has activations or rules of its own")
+        for index in (4, 5, 6, 7):
+            given = operator.optional(index)
+            zeros = given is None or not np.any(given) or (index == 4 and given.size == 1)
+            operator.refuse_unless(zeros, f"its input {index + 1} is not zero")
+        kernel, recurrent, bias = operator.constant(1), operator.constant(2), operator.optional(3)
+        units, width = recurrent.shape[2], recurrent.shape[1]
+        biases = np.zeros((len(kernel), 2 * width), np.float32) if bias is None else bias
+
+        def gates(array: Array) -> Array:
+            parts = np.split(array, cls.gates)
+            return np.concatenate([parts[place] for place in GATES[cls.op]]).T
+
+        arrays: Arrays = {}
+        for way, k, r, b in zip(ways, kernel, recurrent, biases, strict=False):
+            first, second = gates(b[:width]), gates(b[width:])
+            arrays |= {f"{way}kernel": gates(k), f"{way}recurrent": gates(r)}
+            if cls is GRU:
+                arrays |= {f"{way}bias": first, f"{way}recurrent_bias": second}
+            else:
+                arrays |= {f"{way}bias": first + second}
+        every, last = (*operator.node.outputs, "", "")[:2]
+        read = {n for node in operator.graph.nodes for n in node.inputs} | {operator.graph.output}
+        sequence = every in read
+        layer = cls(units, sequence=sequence, bidirectional=both)
+        out = operator.add(layer, source, arrays=arrays)
+        shape = (-1, 1 + both, 1, units)
+        if sequence:
+            return replace(out, order=out.flat.reshape(shape), batch=2)
+        operator.values[last] = replace(out, order=out.flat.reshape(shape[1:]), batch=1)
+        return operator.values[last]
+
+    return read
 
 
 def _as_series(operator: Operator, value: Value) -> Value:
@@ -629,14 +720,15 @@ READERS: dict[str, Reader] = {
     "Mul": _product,
     "Div": _quotient,
     "Concat": _concat,
-    "MaxPool": _max_pool,
-    "AveragePool": _average_pool,
+    "MaxPool": _pool(MaxPool),
+    "AveragePool": _pool(AveragePool),
     "GlobalAveragePool": _global(GlobalAveragePool()),
     "GlobalMaxPool": _global(GlobalMaxPool()),
     "ReduceMean": _reduced(GlobalAveragePool()),
     "ReduceMax": _reduced(GlobalMaxPool()),
     "BatchNormalization": _batch_norm,
-    "LayerNormalization": _layer_norm,
+    "LayerNormalization": _layer_norm(LayerNorm),
+    "RMSNormalization": _layer_norm(RMSNorm),
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _group_norm,
     **_named_norms(),
@@ -644,13 +736,16 @@ READERS: dict[str, Reader] = {
     **_activations(),
     "Clip": _clip,
     "PRelu": _prelu,
-    "Softmax": _softmax,
+    "Softmax": _softmax("softmax"),
+    "LogSoftmax": _softmax("logsoftmax"),
     "Pad": _pad,
     "Dropout": _dropout,
     "Resize": _resize,
     "Upsample": _resize,
     "DepthToSpace": _depth_to_space,
-    "LSTM": _lstm,
+    "SpaceToDepth": _space_to_depth,
+    "LSTM": _recurrent(LSTM),
+    "GRU": _recurrent(GRU),
 }
 """One reader for each operator that the notation has a word for."""
 
@@ -664,15 +759,28 @@ def read(node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> 
     stored = [name for name in node.inputs if name]
     layers.where = node.where
     if node.op == "Shape" and node.inputs[0] in values:
-        theirs = np.broadcast_to(0, values[node.inputs[0]].theirs)
-        graph.constants[node.outputs[0]] = folded(node, [theirs])
+        value = values[node.inputs[0]]
+        theirs = [*value.theirs]
+        graph.constants[node.outputs[0]] = folded(node, [np.broadcast_to(0, theirs)])
+        theirs[value.batch] = 2
+        graph.for_two[node.outputs[0]] = folded(node, [np.broadcast_to(0, theirs)])
     elif node.op in FOLDS and stored and all(name in graph.constants for name in stored):
         given = [graph.constants[name] if name else None for name in node.inputs]
         graph.constants[node.outputs[0]] = folded(node, given)
+        if not graph.for_two.keys().isdisjoint(stored):
+            both = graph.constants | graph.for_two
+            two = [both[name] if name else None for name in node.inputs]
+            graph.for_two[node.outputs[0]] = folded(node, two)
+    elif node.op == "Gather" and stored[0] in values and values[stored[0]].batch == ONE_ROW:
+        value = values[stored[0]]
+        cells = (graph.constants.get(node.inputs[1]), graph.for_two.get(node.inputs[1]))
+        values[node.outputs[0]] = parted_samples(value, *cells)
     elif node.op in MOVES:
         operator = Operator(node, graph, values, layers)
         rest = [operator.optional(index) for index in range(1, len(node.inputs))]
-        values[node.outputs[0]] = moved(node, operator.value(), rest, graph.sizes[0] or 1)
+        value = operator.value()
+        value = layers.settled(value) if node.op in {"Slice", "Gather"} else value
+        values[node.outputs[0]] = moved(node, value, rest, graph.sizes[0] or 1)
     elif node.op == "Split":
         _split(Operator(node, graph, values, layers))
     elif node.op in READERS:
@@ -683,7 +791,8 @@ def read(node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> 
 
 def _split(operator: Operator) -> None:
     """Every output is a part of the same value's cells."""
-    value, sizes, names = operator.value(), operator.optional(1), operator.node.outputs
+    value, sizes = operator.layers.settled(operator.value()), operator.optional(1)
+    names = operator.node.outputs
     axis = operator.axis(0, value)
     operator.refuse_unless(axis != value.batch, "it splits the batch")
     cuts = len(names) if sizes is None else np.cumsum(sizes)[:-1]

@@ -172,10 +172,11 @@ class OnnxWriter(Writer):
 
     def activated(self, step: Step, kind: str, source: str) -> str:
         """Write the form that stands in an activation's row."""
-        said, numbers = ACTIVATIONS[kind].elsewhere.onnx, ACTIVATIONS[kind].numbers
-        if said is None or numbers_of(step.layer, kind) != numbers:
+        said = ACTIVATIONS[kind].elsewhere.onnx
+        if said is None:
             raise self.formless(step)
-        return self.expression(ast.parse(said.spelled, mode="eval").body, source)
+        form = said.spelled(numbers_of(step.layer, kind))
+        return self.expression(ast.parse(form, mode="eval").body, source)
 
     def expression(self, form: ast.expr, x: str) -> str:
         """Append the nodes of a spelled form over `x` and return the name of the last."""
@@ -226,7 +227,7 @@ class OnnxWriter(Writer):
 
     def write_maxpool(self, step: Step, _: layers.MaxPool, source: str) -> str:
         """Write a maximum."""
-        return self.node("MaxPool", source, **_windows(step, dilations=False))
+        return self.node("MaxPool", source, **_windows(step))
 
     def write_avgpool(self, step: Step, layer: layers.AveragePool, source: str) -> str:
         """Write a mean."""
@@ -324,6 +325,19 @@ class OnnxWriter(Writer):
         axes = self.integers(range(2, 2 + len(starts)))
         return self.node("Slice", source, self.integers(starts), self.integers(ends), axes)
 
+    def write_slice(self, step: Step, layer: layers.Slice, source: str) -> str:
+        """Write a part of the channels."""
+        start, stop = layer.channels
+        ends = self.integers([step.input_shapes[0][-1] if stop is None else stop])
+        return self.node("Slice", source, self.integers([start]), ends, self.integers([1]))
+
+    def write_permute(self, _: Step, layer: layers.Permute, source: str) -> str:
+        """Write a turn of axes, as they stand channels last."""
+        axes = len(layer.order)
+        perm = [0, *(axis + 1 for axis in layer.order)]
+        turned = self.node("Transpose", self.to_last(source, axes), perm=perm)
+        return self.to_first(turned, axes)
+
     def write_upsample(self, _: Step, layer: layers.Upsample, source: str) -> str:
         """Write an enlargement by whole factors."""
         scales = self.constant([1.0, 1.0, *map(float, layer.factor)])
@@ -382,3 +396,5 @@ class OnnxWriter(Writer):
             spread = self.integers([0, second[-1], *[1] * (len(first) - 1)])
             gate = self.node("Reshape", gate, spread)
         return self.node("Mul", source, gate)
+
+    write_mul = write_scale

@@ -39,11 +39,16 @@ class Onnx(NamedTuple):
     form: str = ""
     """How opset 13 spells what is an operator later, or none: `Mul(x, Sigmoid(x))`."""
 
-    @property
-    def spelled(self) -> str:
-        """An activation in operators of opset 13, over `x`."""
-        given = "".join(f", {key}={value!r}" for key, value in self.attributes.items())
-        return self.form or f"{self.op}(x{given})"
+    def spelled(self, numbers: tuple[float, ...] = ()) -> str:
+        """An activation with its numbers in operators of opset 13, over `x`.
+
+        >>> Onnx("Elu", {"alpha": "numbers"}).spelled((0.7,))
+        'Elu(x, alpha=0.7)'
+        """
+        given = {key: numbers[0] if value == "numbers" else value
+                 for key, value in self.attributes.items()}  # fmt: skip
+        bare = f"{self.op}(x{''.join(f', {key}={value!r}' for key, value in given.items())})"
+        return self.form.format(numbers=numbers) if self.form else bare
 
 
 class Keras(NamedTuple):

@@ -51,6 +51,13 @@ def test_what_crosses_the_borders_of_blocks_is_refused() -> None:
         as_blocks(crossing, "in", "d")
 
 
+def test_neighbors_with_a_fork_of_their_own_are_joined_first() -> None:
+    """As torchvision's Inception v3 leaves PyTorch: a stack within a stack is one there."""
+    flat = {"in": (), "a": ("in",), "b": ("in",), "c": ("b",), "d": ("b",), "e": ("a", "c", "d")}
+    inner = Branches("e", (("c",), ("d",)))
+    assert as_blocks(flat, "in", "e") == (Branches("e", (("a",), ("b", inner))),)
+
+
 def test_a_second_input_and_endless_nesting_are_refused() -> None:
     with pytest.raises(InputError, match="'two' is a second input"):
         as_blocks({"in": (), "two": (), "sum": ("in", "two")}, "in", "sum")

@@ -63,6 +63,18 @@ def shuffled(net: Any, x: Any) -> Any:
     return net.b(net.a(x).view(-1, 2, 3, 6, 6).transpose(1, 2).reshape(-1, 6, 6, 6))
 
 
+def split(net: Any, x: Any) -> Any:
+    a, b = net.a(x).chunk(2, 1)
+    y = torch.cat([a, net.b(b)], 1).view(-1, 2, 2, 6, 4).transpose(1, 2).reshape(-1, 4, 6, 4)
+    return y[:, 1:3]
+
+
+def rms(net: Any, x: Any) -> Any:
+    y = net.a(x).permute(0, 2, 3, 1)
+    y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-4) * net.n
+    return net.b(y).permute(0, 3, 1, 2)
+
+
 MEAN, DEVIATION = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.6, 0.7])
 
 CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
@@ -127,6 +139,67 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
         lambda: Written(lambda s, x: s.l(torch.relu(s.a(x)).mean((2, 3))), a=Conv(3, 4, 3),
                         l=Linear(4, 3)),
         "conv 4 3 relu, gap, dense 3"),
+    "turned axes": (
+        (3, 8, 6), lambda: Written(lambda s, x: s.a(x).transpose(2, 3), a=Conv(3, 4, 3)),
+        "conv 4 3, permute 1x0x2"),
+    "space to channels": (
+        (3, 8, 6), lambda: stack(Conv(3, 4, 3), nn.PixelUnshuffle(2), Conv(16, 8, 1),
+                                 nn.PixelShuffle(2)),
+        "conv 4 3, pixelunshuffle 2, conv 8 1, pixelshuffle 2"),
+    "parts of the channels": (
+        (3, 8, 6), lambda: Written(split, a=Conv(3, 4, 3), b=Conv(2, 2, 1)),
+        "conv 4 3, concat(slice 0:2 | slice 2:4, conv 2 1), shuffle 2, slice 1:3"),
+    "activations with numbers": (
+        (3, 6, 6),
+        lambda: stack(Conv(3, 4, 3), nn.LeakyReLU(0.2), Conv(4, 4, 1), nn.ELU(0.7), Conv(4, 4, 1),
+                      nn.Hardtanh(-0.5, 2), Conv(4, 4, 1), nn.Hardsigmoid(), Conv(4, 4, 1),
+                      nn.Softplus(), Conv(4, 4, 1), nn.Mish(), nn.LogSoftmax(1)),
+        "conv 4 3, leakyrelu 0.2, conv 4 1, elu 0.7, conv 4 1, clip -0.5:2, "
+        "conv 4 1 hardsigmoid, conv 4 1 softplus, conv 4 1 mish, logsoftmax"),
+    "dilated pool": (
+        (3, 9, 9), lambda: stack(Conv(3, 4, 3), nn.MaxPool2d(3, 1, dilation=2)),
+        "conv 4 3, maxpool 3 s1 d2"),
+    "sizes and halves": (
+        (3, 6, 6),
+        lambda: stack(Conv(3, 4, 3), nn.Upsample(size=(7, 9)), Conv(4, 4, 1),
+                      nn.Upsample(scale_factor=1.5, mode="bilinear")),
+        "conv 4 3, upsample size=7x9, conv 4 1, upsample 1.5 bilinear"),
+    "recurrent both ways": (
+        (3, 12),
+        lambda: Written(lambda s, x: s.r(s.c(x).transpose(1, 2))[0].transpose(1, 2),
+                        c=nn.Conv1d(3, 6, 3),
+                        r=nn.LSTM(6, 5, batch_first=True, bidirectional=True)),
+        "conv 6 3, lstm 5 seq bi"),
+    "a gated recurrent unit": (
+        (3, 12),
+        lambda: Written(lambda s, x: s.l(s.r(s.c(x).transpose(1, 2))[0][:, -1]),
+                        c=nn.Conv1d(3, 6, 3), r=nn.GRU(6, 5, batch_first=True), l=Linear(5, 2)),
+        "conv 6 3, gru 5, dense 2"),
+    "root mean square norm": (
+        (3, 8, 6),
+        lambda: Written(rms, a=Conv(3, 4, 3), n=nn.Parameter(torch.ones(4)), b=Linear(4, 2)),
+        "conv 4 3, rmsnorm eps=0.0001, dense 2"),
+    "a product of branches": (
+        (3, 8, 6),
+        lambda: Written(lambda s, x: s.a(x) * torch.sigmoid(s.b(x)), a=Conv(3, 4, 3),
+                        b=Conv(3, 4, 3)),
+        "mul(conv 4 3 | conv 4 3 sigmoid)"),
+    "even parts": (
+        (3, 9, 9),
+        lambda: Written(lambda s, x: s.l(F.adaptive_avg_pool2d(s.a(x), (2, 4)).flatten(1)),
+                        a=Conv(3, 4, 2), l=Linear(32, 3)),
+        "conv 4 2, avgpool 4x2, flatten, dense 3"),
+    "parts of one cell": (
+        (3, 9, 9),
+        lambda: Written(lambda s, x: s.l(nn.AdaptiveAvgPool2d((4, 3))(s.a(x)).flatten(1)),
+                        a=Conv(3, 4, 3, stride=(2, 3)), l=Linear(48, 3)),
+        "conv 4 3 s2x3, flatten, dense 3"),
+    "branches that fork late": (
+        (3, 8, 8),
+        lambda: Written(lambda s, x: torch.cat([s.a(x), torch.cat([s.c(y := s.b(x)), s.d(y)], 1)],
+                                               1),
+                        a=Conv(3, 4, 1), b=Conv(3, 5, 1), c=Conv(5, 2, 1), d=Conv(5, 3, 1)),
+        "concat(conv 4 1 | conv 5 1, concat(conv 2 1 | conv 3 1))"),
     "growing concatenations": (
         (3, 8, 8),
         lambda: Written(grown, a=Conv(3, 4, 3, padding=1), b=Conv(7, 4, 3, padding=1),
@@ -214,13 +287,13 @@ def test_what_torch_writes_is_read(name: str, dynamo: bool, tmp_path: Path) -> N
     shape, build, words = CASES[name]
     path = tmp_path / "net.onnx"
     ref, samples = exported(randomized(build()), shape, path, dynamo=dynamo)
+    on_paper = open_network(str(path)).network
+    assert to_notation(on_paper).partition(", ")[2] == words
     got = raw_outputs(path, samples)
     if got.ndim > 2 and name != "channels last at the end":
         got = np.moveaxis(got, -1, 1)
     assert got.shape == ref.shape
     np.testing.assert_allclose(got, ref, atol=1e-5)
-    on_paper = open_network(str(path)).network
-    assert to_notation(on_paper).partition(", ")[2] == words
     assert on_paper.trace().totals.params == import_model(path).model.model.trace.totals.params
 
 
@@ -235,17 +308,27 @@ def test_shapes_need_no_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "net.onnx.data, which cannot be read: No such file" in capfd.readouterr().err
 
 
+def test_parts_of_a_smaller_map_are_read(tmp_path: Path) -> None:
+    """The default exporter alone writes them: cells gathered, then their means."""
+    net = Written(lambda s, x: s.l(F.adaptive_avg_pool2d(s.a(x), (6, 6)).flatten(1)),
+                  a=Conv(3, 4, 3), l=Linear(144, 3))  # fmt: skip
+    ref, samples = exported(randomized(net), (3, 5, 3), tmp_path / "net.onnx", dynamo=True)
+    np.testing.assert_allclose(raw_outputs(tmp_path / "net.onnx", samples), ref, atol=1e-5)
+    words = to_notation(open_network(str(tmp_path / "net.onnx")).network)
+    assert words.endswith("conv 4 3, adaptavg 6, flatten, dense 3")
+
+
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
         (lambda: nn.GELU(approximate="tanh"), r"operator \d Gelu .*: its approximate is tanh"),
         (lambda: Written(lambda _, x: torch.sin(x)), r"operator \d Sin .*no such layer.*Export"),
-        (lambda: Written(lambda _, x: x.transpose(2, 3)), "the output .*: it reads numbers in"),
+        (lambda: Written(lambda _, x: x.flip(2)), "the output .*: it reads numbers in"),
         (lambda: Written(lambda _, x: x.reshape(-1, 9)), r"operator \d Reshape .*mixes samples"),
         (lambda: Written(lambda _, x: x.mean(1)), r"operator \d ReduceMean .*reduces the axes"),
         (lambda: Written(lambda _, x: x * torch.arange(9.0)), r"operator \d Mul .*every place"),
     ],
-    ids=["gelu", "sin", "transposed picture", "mixed samples", "mean of channels", "position"],
+    ids=["gelu", "sin", "picture upside down", "mixed samples", "mean of channels", "position"],
 )
 def test_what_cannot_be_said_is_named(build: Any, sentence: str, tmp_path: Path) -> None:
     exported(build().eval(), (2, 5, 9), tmp_path / "net.onnx", dynamo=False)
