@@ -84,7 +84,7 @@ def group_name(kind: str, counts: Counter[str]) -> str:
     return word if counts[word] == 1 else f"{word}_{counts[word] - 1}"
 
 
-IN_CELL = ("LSTM",)
+IN_CELL = ("LSTM", "GRU")
 """Classes whose arrays lie in a cell of theirs."""
 
 

@@ -136,8 +136,12 @@ class KerasWriter(Writer):
             name = f"{step.name}_{kind}" if suffix else step.name
             (slope,) = numbers_of(step.layer, kind)
             return self.add(name, "LeakyReLU", {"negative_slope": slope}, source)
-        said, numbers = ACTIVATIONS[kind].elsewhere.keras, ACTIVATIONS[kind].numbers
-        if said is None or numbers_of(step.layer, kind) != numbers:
+        said, numbers = ACTIVATIONS[kind].elsewhere.keras, numbers_of(step.layer, kind)
+        if kind == "elu" and numbers != ACTIVATIONS[kind].numbers:
+            return self.add(step.name, "ELU", {"alpha": numbers[0]}, source)
+        if kind == "clip" and not numbers[0]:
+            return self.add(step.name, "ReLU", {"max_value": numbers[1]}, source)
+        if said is None or not said.kind:
             raise self.problem(step, f"Keras has no {kind}")
         settings = self.entries[source].settings if suffix else {}
         if "activation" in settings:
@@ -199,6 +203,8 @@ class KerasWriter(Writer):
 
     def write_maxpool(self, step: Step, layer: layers.MaxPool, source: str) -> str:
         """Write a maximum, padded by `same` or with zeros that never win."""
+        if max(window(step, "dilation")) > 1:
+            raise self.problem(step, "Keras' pools have no dilation")
         padded, word = self.padded(step, source)
         if padded != source and source not in self.positive:
             raise self.problem(
@@ -215,14 +221,17 @@ class KerasWriter(Writer):
             raise self.problem(step, "Keras averages at borders by the rule `same` only")
         return self.named(step, layer, source, padding="same" if padded else "valid")
 
-    def write_adaptavg(self, step: Step, _: layers.AdaptiveAveragePool, source: str) -> str:
+    def write_adaptavg(self, step: Step, layer: layers.Layer, source: str) -> str:
         """Write equal parts as a pool."""
         sizes = list(zip(step.input_shapes[0][:-1], step.output_shape[:-1], strict=True))
         if any(size % count for size, count in sizes):
-            raise self.problem(step, "Keras averages equal parts only")
+            raise self.problem(step, "Keras pools equal parts only")
         parts = [size // count for size, count in sizes]
         settings = {"pool_size": parts, "strides": parts, "padding": "valid"}
-        return self.add(step.name, f"AveragePooling{rank(step)}D", settings, source)
+        kind = "Average" if layer.op == "adaptavg" else "Max"
+        return self.add(step.name, f"{kind}Pooling{rank(step)}D", settings, source)
+
+    write_adaptmax = write_adaptavg
 
     def write_bn(self, step: Step, layer: layers.BatchNorm, source: str) -> str:
         """Write a batch norm; Keras weighs the old statistics."""
@@ -241,9 +250,12 @@ class KerasWriter(Writer):
 
     def write_upsample(self, step: Step, layer: layers.Upsample, source: str) -> str:
         """Write an enlargement, which interpolates over two axes only."""
+        if layer.size or any(factor != int(factor) for factor in layer.factor):
+            raise self.problem(step, "Keras enlarges by whole factors only")
         if layer.bilinear and rank(step) != 2:
             raise self.problem(step, "Keras interpolates over 2 axes only")
-        settings: dict[str, Any] = {"size": layer.factor if rank(step) > 1 else layer.factor[0]}
+        size = [int(factor) for factor in layer.factor]
+        settings: dict[str, Any] = {"size": size if rank(step) > 1 else size[0]}
         if rank(step) == 2:
             settings["interpolation"] = "bilinear" if layer.bilinear else "nearest"
         return self.add(step.name, f"UpSampling{rank(step)}D", settings, source)
@@ -257,20 +269,49 @@ class KerasWriter(Writer):
         turned = self.add(f"{step.name}_turn", "Permute", {"dims": order}, parted)
         return self.add(step.name, "Reshape", {"target_shape": step.output_shape}, turned)
 
+    def write_permute(self, step: Step, layer: layers.Permute, source: str) -> str:
+        """Write a turn of axes, which Keras counts from 1."""
+        dims = [axis + 1 for axis in layer.order]
+        return self.add(step.name, "Permute", {"dims": dims}, source)
+
+    def write_gru(self, step: Step, layer: layers.GRU, source: str) -> str:
+        """Keras orders the gates z r h, and keeps both biases in one array."""
+        if layer.bidirectional:
+            raise self.problem(step, "both directions of a series are not written for Keras")
+
+        def gates(name: str) -> Array:
+            r, z, n = np.split(self.array(step, name), 3, axis=-1)
+            return np.concatenate([z, r, n], axis=-1)
+
+        second = gates("recurrent_bias") if layer.biases == 2 else 0 * gates("bias")
+        arrays = [gates("kernel"), gates("recurrent"), np.stack([gates("bias"), second])]
+        settings = {
+            "units": layer.units,
+            "return_sequences": layer.sequence,
+            "reset_after": True,
+        }
+        return self.add(step.name, "GRU", settings, source, arrays=arrays)
+
     def write_lstm(self, step: Step, layer: layers.LSTM, source: str) -> str:
         """Both order their gates i f g o; Keras has one bias."""
+        if layer.bidirectional:
+            raise self.problem(step, "both directions of a series are not written for Keras")
         kernel, recurrent, *biases = (self.array(step, name) for name in step.weights)
         settings = {"units": layer.units, "return_sequences": layer.sequence}
         arrays = [kernel, recurrent, np.sum(biases, axis=0)]
         return self.add(step.name, "LSTM", settings, source, arrays=arrays)
 
-    def write_scale(self, step: Step, _: layers.Multiply, source: str, gate: str) -> str:
+    def write_scale(self, step: Step, _: layers.Multiply, *sources: str) -> str:
         """A gate of one number per channel is spread over the map."""
-        first, second = step.input_shapes
-        if len(second) < len(first):
-            settings = {"target_shape": [*[1] * (len(first) - 1), second[-1]]}
-            gate = self.add(f"{step.name}_gate", "Reshape", settings, gate)
-        return self.add(step.name, "Multiply", {}, source, gate)
+        axes, spread = len(step.input_shapes[0]), []
+        for source, shape in zip(sources, step.input_shapes, strict=True):
+            settings = {"target_shape": [*[1] * (axes - 1), shape[-1]]}
+            bare = len(shape) == axes
+            name = f"{step.name}_gate"
+            spread.append(source if bare else self.add(name, "Reshape", settings, source))
+        return self.add(step.name, "Multiply", {}, *spread)
+
+    write_mul = write_scale
 
     def write_add(self, step: Step, _: layers.Add, *sources: str) -> str:
         """Write a sum."""

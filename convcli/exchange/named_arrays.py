@@ -23,6 +23,9 @@ from convcli.net import Step, Trace
 
 Arrays = Mapping[str, Array]
 
+LEAVES = ("weight", "bias", "num_batches_tracked", "bias_hh_l0", "bias_hh_l0_reverse")
+"""Last names of arrays that PyTorch's modules may have beside those that we need."""
+
 BATCHES = "num_batches_tracked"
 """PyTorch's count of batches that a norm has seen; it plays no part in the outputs."""
 
@@ -115,8 +118,10 @@ def _units(step: Step) -> Iterator[Unit]:
 def _places(units: list[Unit], given: Arrays, renamed: Mapping[str, str]) -> list[str]:
     """Return what the file calls each unit: the same, or what has its shapes in the same order."""
     groups: dict[str, dict[str, Shape]] = defaultdict(dict)
+    leaves = {leaf for unit in units for leaf in unit.leaves} | {*LEAVES}
     for name, array in given.items():
         place, _, leaf = name.rpartition(".")
+        place, leaf = (place, leaf) if leaf in leaves else (name, "")
         groups[place][leaf] = array.shape
     said = {layer: place for place, layer in renamed.items()}
     for layer, place in said.items():
@@ -208,12 +213,16 @@ def _shapes(unit: Unit) -> dict[str, Shape]:
 def _kind(leaves: Mapping[str, Shape]) -> frozenset[tuple[str, Shape]]:
     """Return what tells layers apart; a 1x1 convolution and a dense layer are the same here."""
     norm = "running_mean" in leaves
-    apart = {BATCHES, "bias_hh_l0", "weight" if norm else ""}
+    apart = {BATCHES, "bias_hh_l0", "bias_hh_l0_reverse", "weight" if norm else ""}
     return frozenset((leaf, _flat(shape)) for leaf, shape in leaves.items() if leaf not in apart)
 
 
 def _flat(shape: Shape) -> Shape:
-    return shape[:2] if len(shape) > 2 and set(shape[2:]) == {1} else shape
+    """Return a shape without the axes of 1 at its end."""
+    length = len(shape)
+    while length > 1 and shape[length - 1] == 1:
+        length -= 1
+    return shape[:length]
 
 
 def _flattened(trace: Trace, step: Step) -> Shape | None:
@@ -234,7 +243,7 @@ def _read(
     step, layer = unit.step, unit.step.layer
 
     def take(leaf: str) -> Array:
-        name = f"{place}.{leaf}"
+        name = f"{place}.{leaf}" if leaf else place
         if name not in given:
             has = ", ".join(list(given)[:6]) or "none"
             raise InputError(
@@ -253,8 +262,9 @@ def _read(
             array = array.reshape(shape)
         if array.ndim != len(shape):
             raise InputError(f"the array for {step.name} has {array.ndim} axes, not {len(shape)}.")
-        if name == "bias" and "recurrent" in step.weights and "recurrent_bias" not in step.weights:
-            array = array + take("bias_hh_l0")  # a layer with one bias gets the sum of two
+        second = leaf.replace("bias_ih", "bias_hh")
+        if second != leaf and second not in unit.leaves:
+            array = array + take(second)  # a layer with one bias gets the sum of two
         channels = step.input_shapes[0][-1]
         try:
             found = ours(array, layer.elsewhere.arrays.get(name, AS_OURS), c=channels)

@@ -13,6 +13,7 @@ from convcli.errors import InputError
 from convcli.exchange.layouts import ours
 from convcli.exchange.onnx_graph import FOLDS, MOVES, SPELLED, Array, Graph, Node, folded
 from convcli.exchange.onnx_layout import ONE_ROW, Arrays, Layers, Value, moved, parted_samples
+from convcli.exchange.onnx_write import GATES
 from convcli.geometry import adaptive_window, same_padding
 from convcli.layers import (
     GRU,
@@ -650,10 +651,6 @@ def _space_to_depth(operator: Operator) -> Value:
     source = operator.map()
     out = operator.add(PixelUnshuffle(operator.node.get("blocksize", 0)), source)
     return operator.add(ChannelShuffle(source.shape[-1]), out)
-
-
-GATES = {"lstm": (0, 2, 3, 1), "gru": (1, 0, 2)}
-"""Where our gates stand among ONNX': i f g o among i o f c, r z n among z r h."""
 
 
 def _recurrent(cls: type[LSTM | GRU]) -> Reader:

@@ -88,6 +88,10 @@ def onnx_model(
     return content
 
 
+GATES = {"lstm": (0, 2, 3, 1), "gru": (1, 0, 2)}
+"""Where our gates stand among ONNX': i f g o among i o f c, r z n among z r h."""
+
+
 def _channels_first(shape: Sequence[int]) -> list[int]:
     return [shape[-1], *shape[:-1]]
 
@@ -265,6 +269,17 @@ class OnnxWriter(Writer):
             source = self.node("Transpose", product, perm=swap)
         return source
 
+    def write_adaptmax(self, step: Step, _: layers.Layer, source: str) -> str:
+        """Cells of each window are gathered, the last one again where it has fewer."""
+        for axis in range(rank(step)):
+            size, count = step.input_shapes[0][axis], step.output_shape[axis]
+            cells = [adaptive_window(size, count, cell) for cell in range(count)]
+            longest = max(map(len, cells))
+            chosen = [[*window, *[window[-1]] * (longest - len(window))] for window in cells]
+            gathered = self.node("Gather", source, self.constant(chosen, np.int64), axis=axis + 2)
+            source = self.node("ReduceMax", gathered, axes=[axis + 3], keepdims=0)
+        return source
+
     def write_bn(self, step: Step, layer: layers.BatchNorm, source: str) -> str:
         """ONNX asks for scales also where they say nothing."""
         self.arrays = {f"{step.name}.scale": np.ones(step.output_shape[-1])} | {**self.arrays}
@@ -278,6 +293,18 @@ class OnnxWriter(Writer):
             for name in ("scale", "shift")
         )
         return self.node("Add", self.node("Mul", x, scale), shift)
+
+    def write_rmsnorm(self, step: Step, layer: layers.RMSNorm, source: str) -> str:
+        """Write the sum and root that opset 13 has no operator for."""
+        square = self.node("ReduceMean", self.node("Mul", source, source), axes=[1], keepdims=1)
+        root = self.node("Sqrt", self.node("Add", square, self.constant(layer.eps)))
+        return self.write_layerscale(step, layer, self.node("Div", source, root))
+
+    def write_layerscale(self, step: Step, _: layers.Layer, source: str) -> str:
+        """Write a product with one factor for each channel."""
+        spatial = len(step.output_shape) - 1
+        scale = theirs(self.array(step, "scale"), "c -> c ...", spatial)
+        return self.node("Mul", source, self.constant(scale))
 
     def write_ln(self, step: Step, layer: layers.LayerNorm, source: str) -> str:
         """Write the sums and roots of a layer norm, which opset 13 does not have."""
@@ -325,6 +352,28 @@ class OnnxWriter(Writer):
         axes = self.integers(range(2, 2 + len(starts)))
         return self.node("Slice", source, self.integers(starts), self.integers(ends), axes)
 
+    def write_pixelshuffle(self, step: Step, layer: layers.PixelShuffle, source: str) -> str:
+        """Write PyTorch's order, over two axes."""
+        if rank(step) != 2:
+            raise self.formless(step)
+        return self.node("DepthToSpace", source, blocksize=layer.factor, mode="CRD")
+
+    def write_pixelunshuffle(self, step: Step, layer: layers.PixelUnshuffle, source: str) -> str:
+        """ONNX deals the channels out after the parts of a cell; ours stand the other way round."""
+        if rank(step) != 2:
+            raise self.formless(step)
+        parts = self.node("SpaceToDepth", source, blocksize=layer.factor)
+        channels, *spatial = _channels_first(step.output_shape)
+        inside = step.input_shapes[0][-1]
+        return self.dealt(parts, [channels // inside, inside, *spatial])
+
+    def dealt(self, source: str, split: Sequence[int]) -> str:
+        """Turn the first two of the axes that channels and space are parted into."""
+        parted = self.node("Reshape", source, self.integers([0, *split]))
+        swapped = self.node("Transpose", parted, perm=[0, 2, 1, *range(3, len(split) + 1)])
+        whole = [0, split[0] * split[1], *split[2:]]
+        return self.node("Reshape", swapped, self.integers(whole))
+
     def write_slice(self, step: Step, layer: layers.Slice, source: str) -> str:
         """Write a part of the channels."""
         start, stop = layer.channels
@@ -339,8 +388,13 @@ class OnnxWriter(Writer):
         return self.to_first(turned, axes)
 
     def write_upsample(self, _: Step, layer: layers.Upsample, source: str) -> str:
-        """Write an enlargement by whole factors."""
-        scales = self.constant([1.0, 1.0, *map(float, layer.factor)])
+        """Write an enlargement by factors, or to sizes behind the batch as it comes."""
+        inputs = ["", self.constant([1.0, 1.0, *map(float, layer.factor)])]
+        if layer.size:
+            shape = self.node("Shape", source)
+            first = self.node("Slice", shape, self.integers([0]), self.integers([2]))
+            sizes = self.node("Concat", first, self.integers(layer.size), axis=0)
+            inputs = ["", "", sizes]
         rule = (
             {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
             if layer.bilinear
@@ -350,36 +404,48 @@ class OnnxWriter(Writer):
                 "nearest_mode": "floor",
             }
         )
-        return self.node("Resize", source, "", scales, **rule)
+        return self.node("Resize", source, *inputs, **rule)
 
     def write_shuffle(self, step: Step, layer: layers.ChannelShuffle, source: str) -> str:
         """Write a turn of two axes that channels are parted into."""
         channels, *spatial = _channels_first(step.output_shape)
-        split = [0, layer.groups, channels // layer.groups, *spatial]
-        parted = self.node("Reshape", source, self.integers(split))
-        swapped = self.node("Transpose", parted, perm=[0, 2, 1, *range(3, len(split))])
-        return self.node("Reshape", swapped, self.integers([0, channels, *spatial]))
+        return self.dealt(source, [layer.groups, channels // layer.groups, *spatial])
 
-    def write_lstm(self, step: Step, layer: layers.LSTM, source: str) -> str:
-        """Gates i f g o become ONNX' i o f c; a second bias that we do not have is zero."""
+    def write_lstm(self, step: Step, layer: layers.LSTM | layers.GRU, source: str) -> str:
+        """Each direction's gates in ONNX' order; a second bias that we do not have is zero."""
         from onnx import helper
 
-        def gates(name: str) -> Array:
-            i, f, g, o = np.split(self.first(step, name), 4)
-            return np.concatenate([i, o, f, g])
+        def gates(way: str, name: str) -> Array:
+            if way + name not in step.weights:
+                return 0 * gates(way, "bias")
+            array = self.array(step, way + name).T
+            parts = np.split(array, layer.gates)
+            return np.concatenate([parts[GATES[layer.op].index(k)] for k in range(layer.gates)])
 
-        first = gates("bias")
-        second = gates("recurrent_bias") if "recurrent_bias" in step.weights else 0 * first
-        arrays = gates("kernel"), gates("recurrent"), np.concatenate([first, second])
+        kernels, recurrents, biases = (
+            np.stack([gates(way, name) for way in layer.directions])
+            for name in ("kernel", "recurrent", "bias")
+        )
+        seconds = np.stack([gates(way, "recurrent_bias") for way in layer.directions])
+        arrays = kernels, recurrents, np.concatenate([biases, seconds], axis=1)
         series = self.node("Transpose", source, perm=[2, 0, 1])  # batch, channels, length
-        inputs = [series, *(self.constant(array[np.newaxis]) for array in arrays)]
+        inputs = [series, *(self.constant(array) for array in arrays)]
         every, final = f"{step.name}_every", f"{step.name}_final"
-        units = layer.units
-        self.nodes.append(helper.make_node("LSTM", inputs, [every, final], hidden_size=units))
+        ways = {"direction": "bidirectional"} if layer.bidirectional else {}
+        reset = {"linear_before_reset": 1} if layer.op == "gru" else {}
+        self.nodes.append(
+            helper.make_node(
+                layer.op.upper(), inputs, [every, final], hidden_size=layer.units, **ways, **reset
+            )
+        )
+        shape = self.integers([0, -1, step.output_shape[-1]])
         if layer.sequence:  # length, directions, batch, units
-            alone = self.node("Squeeze", every, self.integers([1]))
-            return self.node("Transpose", alone, perm=[1, 2, 0])
-        return self.node("Squeeze", final, self.integers([0]))
+            last = self.node("Transpose", every, perm=[2, 0, 1, 3])
+            return self.node("Transpose", self.node("Reshape", last, shape), perm=[0, 2, 1])
+        row = self.integers([-1, step.output_shape[-1]])
+        return self.node("Reshape", self.node("Transpose", final, perm=[1, 0, 2]), row)
+
+    write_gru = write_lstm
 
     def write_add(self, _: Step, __: layers.Add, *sources: str) -> str:
         """Write a sum."""
@@ -389,12 +455,14 @@ class OnnxWriter(Writer):
         """Write a stack of channels."""
         return self.node("Concat", *sources, axis=1)
 
-    def write_scale(self, step: Step, _: layers.Multiply, source: str, gate: str) -> str:
+    def write_scale(self, step: Step, _: layers.Multiply, source: str, *gates: str) -> str:
         """A gate of one number per channel is spread over the map."""
-        first, second = step.input_shapes
-        if len(second) < len(first):
-            spread = self.integers([0, second[-1], *[1] * (len(first) - 1)])
-            gate = self.node("Reshape", gate, spread)
-        return self.node("Mul", source, gate)
+        first, *others = step.input_shapes
+        for gate, shape in zip(gates, others, strict=True):
+            spread = [0, shape[-1], *[1] * (len(first) - 1)]
+            fits = len(shape) == len(first)
+            given = gate if fits else self.node("Reshape", gate, self.integers(spread))
+            source = self.node("Mul", source, given)
+        return source
 
     write_mul = write_scale

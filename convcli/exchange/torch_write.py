@@ -261,7 +261,11 @@ class ModuleWriter(Writer):
         """Write a maximum; what is padded by hand never wins."""
         padded, padding = _padded(step, source, ", value=-torch.inf")
         ceil = layer.ceil and padded == source
-        options = _options(padding=(padding, "0"), ceil_mode=(ceil, False))
+        options = _options(
+            padding=(padding, "0"),
+            dilation=(_tuple(window(step, "dilation")), "1"),
+            ceil_mode=(ceil, False),
+        )
         return self.pool(step, "max", padded, options)
 
     def write_avgpool(self, step: Step, layer: layers.AveragePool, source: str) -> str:
@@ -299,6 +303,10 @@ class ModuleWriter(Writer):
         """Write means over uneven windows."""
         return f"F.adaptive_avg_pool{rank(step)}d({source}, {_tuple(step.output_shape[:-1])})"
 
+    def write_adaptmax(self, step: Step, _: layers.Layer, source: str) -> str:
+        """Write maxima over uneven windows."""
+        return f"F.adaptive_max_pool{rank(step)}d({source}, {_tuple(step.output_shape[:-1])})"
+
     def write_bn(self, step: Step, layer: layers.BatchNorm, source: str) -> str:
         """PyTorch asks for scales and a count of batches, also where they say nothing."""
         name = attribute(step)
@@ -311,6 +319,15 @@ class ModuleWriter(Writer):
         if not rank(step):
             return self.named(step, layer, source)
         return f"{self.named(step, layer, f'{source}.movedim(1, -1)')}.movedim(-1, 1)"
+
+    write_rmsnorm = write_ln
+
+    def write_layerscale(self, step: Step, _: layers.Layer, source: str) -> str:
+        """Write a parameter of the module's own."""
+        name, spread = attribute(step), ", None" * rank(step)
+        self.init.append(f"self.{name} = nn.Parameter(torch.ones({step.output_shape[-1]}))")
+        self.tensors[name] = np.ascontiguousarray(self.array(step, "scale"), dtype=np.float32)
+        return f"{source} * self.{name}" + (f"[:{spread}]" if spread else "")
 
     def write_dropout(self, step: Step, layer: layers.Dropout, source: str) -> str:
         """Write a dropout; of a row its channels are its cells."""
@@ -341,18 +358,47 @@ class ModuleWriter(Writer):
         """Write an enlargement."""
         linear = {1: "linear", 2: "bilinear", 3: "trilinear"}[rank(step)]
         mode = f', mode="{linear}", align_corners=False' if layer.bilinear else ""
+        if layer.size:
+            return f"F.interpolate({source}, size={layer.size}{mode})"
         return f"F.interpolate({source}, scale_factor={tuple(map(float, layer.factor))}{mode})"
+
+    def write_slice(self, step: Step, layer: layers.Slice, source: str) -> str:
+        """Write a part of the channels."""
+        start, stop = layer.channels
+        return f"{source}[:, {start}:{'' if stop is None else stop}]"
+
+    def write_permute(self, _: Step, layer: layers.Permute, source: str) -> str:
+        """Axes are turned as they stand channels last."""
+        places = [*range(2, len(layer.order) + 1), 1]  # where our axes stand in PyTorch's
+        last = [places[axis] for axis in layer.order]
+        return f"{source}.permute(0, {', '.join(map(str, [last[-1], *last[:-1]]))})"
+
+    def write_pixelshuffle(self, step: Step, layer: Any, source: str) -> str:
+        """Write a turn of channels and space, over two axes."""
+        if rank(step) != 2:
+            raise self.formless(step)
+        return f"F.{layer.op.replace('pixel', 'pixel_')}({source}, {layer.factor})"
+
+    write_pixelunshuffle = write_pixelshuffle
 
     def write_shuffle(self, step: Step, layer: layers.ChannelShuffle, source: str) -> str:
         """Write a turn of channels."""
         return f"F.channel_shuffle({source}, {layer.groups})"
 
-    def write_lstm(self, step: Step, layer: layers.LSTM, source: str) -> str:
-        """Both order their gates i f g o; a single bias is PyTorch's first, its second is zero."""
-        self.tensor(step, "bias_hh_l0", np.zeros(4 * layer.units))
-        head = f"LSTM({step.input_shapes[0][-1]}, {layer.units}, batch_first=True)"
-        every = f"{self.child(step, head, f'{source}.movedim(1, -1)')}[0]"
-        return f"{every}.movedim(-1, 1)" if layer.sequence else f"{every}[:, -1]"
+    def write_lstm(self, step: Step, layer: layers.LSTM | layers.GRU, source: str) -> str:
+        """Both order their gates alike; a single bias is PyTorch's first, its second is zero."""
+        for way in layer.directions:
+            tail = "_reverse" if way else ""
+            self.tensor(step, f"bias_hh_l0{tail}", np.zeros(layer.gates * layer.units))
+        both = _options(bidirectional=(layer.bidirectional, False))
+        sizes = f"{step.input_shapes[0][-1]}, {layer.units}, batch_first=True{both}"
+        called = self.child(step, f"{layer.op.upper()}({sizes})", f"{source}.movedim(1, -1)")
+        if layer.sequence:
+            return f"{called}[0].movedim(-1, 1)"
+        last = f"{called}[1]" + ("[0]" if layer.op == "lstm" else "")
+        return f"{last}.movedim(0, 1).flatten(1)" if layer.bidirectional else f"{called}[0][:, -1]"
+
+    write_gru = write_lstm
 
     def write_add(self, _: Step, __: layers.Add, *sources: str) -> str:
         """Write a sum."""
@@ -362,8 +408,13 @@ class ModuleWriter(Writer):
         """Write a stack of channels."""
         return f"torch.cat([{', '.join(sources)}], dim=1)"
 
-    def write_scale(self, step: Step, _: layers.Multiply, source: str, gate: str) -> str:
+    def write_scale(self, step: Step, _: layers.Multiply, *sources: str) -> str:
         """A gate of one number per channel is spread over the map."""
-        first, second = (len(shape) for shape in step.input_shapes)
-        spread = f"[:, :{', None' * (first - second)}]" if second < first else ""
-        return f"{source} * {gate}{spread}"
+        first = len(step.input_shapes[0])
+        spread = [", None" * (first - len(shape)) for shape in step.input_shapes]
+        return " * ".join(
+            f"{source}[:, :{more}]" if more else source
+            for source, more in zip(sources, spread, strict=True)
+        )
+
+    write_mul = write_scale

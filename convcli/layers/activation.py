@@ -231,6 +231,7 @@ class LayerScale(Layer):
     start: float = 1e-6
 
     role = "activation"
+    elsewhere = Elsewhere(Torch("", {"scale": ""}))
     keeps = "input"
     bare_fields = ("start",)
 

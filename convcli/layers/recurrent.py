@@ -20,6 +20,19 @@ def check_series(layer: Layer, input_shape: Shape) -> None:
         )
 
 
+TORCH_ARRAYS = {
+    way + name: f"{word}_l0{'_reverse' if way else ''}"
+    for way in ("", "reverse_")
+    for name, word in (
+        ("kernel", "weight_ih"), ("recurrent", "weight_hh"),
+        ("bias", "bias_ih"), ("recurrent_bias", "bias_hh"),
+    )
+}  # fmt: skip
+
+TURNED = {way + name: "i g -> g i" for way in ("", "reverse_") for name in ("kernel", "recurrent")}
+"""How the arrays lie in PyTorch, which orders the gates as we do."""
+
+
 class Recurrent(Layer):
     """What the recurrent layers share; the fields are declared by each of them."""
 
@@ -108,15 +121,7 @@ class LSTM(Recurrent):
     activation_ops = 14  # three sigmoids of 4, two tanh
     elementwise_ops = 4  # three products, one sum
     elsewhere = Elsewhere(
-        Torch(
-            "LSTM",
-            {
-                "kernel": "weight_ih_l0",
-                "recurrent": "weight_hh_l0",
-                "bias": "bias_ih_l0",
-                "recurrent_bias": "bias_hh_l0",
-            },
-        ),
+        Torch("LSTM", TORCH_ARRAYS),
         Onnx("LSTM"),
         Keras(
             "LSTM",
@@ -129,7 +134,7 @@ class LSTM(Recurrent):
                 "return_state": False,
             },
         ),
-        arrays={"kernel": "i g -> g i", "recurrent": "i g -> g i"},
+        arrays=TURNED,
     )
 
 
@@ -152,7 +157,7 @@ class GRU(Recurrent):
     gates = 3
     activation_ops = 9  # two sigmoids of 4, one tanh
     elementwise_ops = 6  # the reset's product and sum; 1 - z, two products, one sum
-    elsewhere = Elsewhere(Torch("GRU"), Onnx("GRU"), Keras("GRU"))
+    elsewhere = Elsewhere(Torch("GRU", TORCH_ARRAYS), Onnx("GRU"), Keras("GRU"), arrays=TURNED)
 
 
 @word("attention", "attention 8")

@@ -28,6 +28,10 @@ LEAVING = {name: NETWORKS[name] for name in (
     "average pools": "input 8x12x2, avgpool 3 s1 p1 countpad, adaptavg 4x3, gap",
     "branches of one kind": "input 6x6x2, concat(conv 2 3 same, conv 3 3 same, conv 4 1 | "
     "conv 5 1 | conv 2 1, conv 3 1), residual(conv 12 3 same | conv 12 1), flatten, dense 2",
+    "numbers": "input 6x6x4, leakyrelu 0.2, elu 0.7, clip 0:1.5, hardsigmoid, softplus, mish, "
+    "rmsnorm, logsoftmax",
+    "turned": "input 6x4x8, permute 1x0x2, mul(conv 3 1 | conv 3 1 | gap, dense 3), adaptmax 2",
+    "units": "input 9x3, gru 4 seq, gru 3",
     "two biases": "input 9x2, lstm 3 seq, flatten, dense 2",
 }  # fmt: skip
 
@@ -94,7 +98,7 @@ def test_long_lists_of_names_are_split_as_keras_splits_them(tmp_path: Path) -> N
 def test_every_layer_is_compared() -> None:
     """Each word stands in one of the networks above, but for those that Keras has not."""
     said = {word for text in LEAVING.values() for word in re.split(r"[ ,|()]+", text)}
-    assert RUNNING - said == {"lrn", "pixelshuffle", "pixelunshuffle"}
+    assert RUNNING - said == {"layerscale", "lrn", "pixelshuffle", "pixelunshuffle", "slice"}
 
 
 @pytest.mark.parametrize(
@@ -105,11 +109,16 @@ def test_every_layer_is_compared() -> None:
         ("input 9x9x2, upconv 2 3 s2 op1", "gives fewer cells"),
         ("input 9x9x1, maxpool 3 p1", "behind a ReLU"),
         ("input 9x9x1, avgpool 3 p1", "by the rule `same` only"),
-        ("input 9x9x1, adaptavg 2", "equal parts only"),
+        ("input 9x9x1, adaptavg 2", "pools equal parts only"),
         ("input 9x9x1, conv 2 3 s2 d2", "stride together with a dilation"),
         ("input 9x9x1, dwconv 3 s2x1", "one stride for both axes"),
         ("input 9x9x9x1, dwconv 3", "for 1 and 2 axes"),
         ("input 9x1, upsample 2 bilinear", "over 2 axes only"),
+        ("input 9x9x1, upsample 1.5", "whole factors only"),
+        ("input 9x9x1, maxpool 2 d2", "have no dilation"),
+        ("input 9x9x1, clip -1:2", "Keras has no clip"),
+        ("input 9x1, gru 2 bi", "both directions"),
+        ("input 9x1, lstm 2 bi", "both directions"),
     ],
 )
 def test_what_keras_lacks_is_named(notation: str, fact: str) -> None:
