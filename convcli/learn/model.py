@@ -34,28 +34,36 @@ EVALUATION_BATCH = 2048
 
 @dataclass
 class _Predictor:
-    """A program that predicts, and the numbers that its folded weights were made of."""
+    """A program that predicts, and the numbers that its folded and flipped weights were made of."""
 
     program: ProgramBuilder
     executor: Executor
     flat: Array | None = None
     buffers: bytes = b""
+    prepared: bool = False
 
     def refresh(self, model: Model) -> None:
         """Follow the model's numbers, which anyone may have changed in place."""
+        buffers = b"".join(array.tobytes() for array in model.buffers.values())
+        if self.buffers == buffers and self._has_seen(model.flat):
+            return
+        self.flat, self.buffers, self.prepared = model.flat.copy(), buffers, False
         for name, place in self.program.statistics.items():
             self.executor.numbers(place)[:] = model.buffers[name].ravel()
-        folding = self.program.folding
-        if not folding.norms:
-            return
-        buffers = b"".join(array.tobytes() for array in model.buffers.values())
-        bits = model.flat.view(np.int32)
-        seen = None if self.flat is None else self.flat.view(np.int32)
-        if seen is not None and self.buffers == buffers and np.array_equal(seen, bits):
-            return
-        self.flat, self.buffers = model.flat.copy(), buffers
-        for name, array in folding.folded({**model.parameters, **model.buffers}):
+        for name, array in self.program.folding.folded({**model.parameters, **model.buffers}):
             self.executor.numbers(self.program.folded[name])[:] = array.ravel()
+
+    def _has_seen(self, flat: Array) -> bool:
+        seen = self.flat
+        return seen is not None and all(
+            np.array_equal(seen[part].view(np.int32), flat[part].view(np.int32))
+            for part in self.program.read_once
+        )
+
+    def run(self, count: int, bases: dict[Base, int]) -> None:
+        """Predict for one batch."""
+        self.executor.run(count, bases, prepare=not self.prepared)
+        self.prepared = True
 
 
 @dataclass
@@ -222,12 +230,12 @@ class Model:
     ) -> Array:
         self.check_samples(images)
         outputs = np.zeros((len(images), *self.trace.output_shape), np.float32)
-        executor = self._executor(images.dtype, threads, batch, logits)
+        predictor = self._predictor(images.dtype, threads, batch, logits)
         flat_outputs = outputs.reshape(len(images), -1)
         for begin in range(0, len(images), batch):
             count = min(batch, len(images) - begin)
             index = np.arange(begin, begin + count)
-            executor.run(
+            predictor.run(
                 count,
                 {
                     Base.PARAMETERS: self.flat.ctypes.data,
@@ -238,9 +246,9 @@ class Model:
             )
         return outputs
 
-    def _executor(
+    def _predictor(
         self, dtype: np.dtype[np.generic], threads: int, batch: int, logits: bool
-    ) -> Executor:
+    ) -> _Predictor:
         floats = dtype == np.float32
         key = (floats, threads, batch, logits)
         if key not in self._predictors:
@@ -250,7 +258,7 @@ class Model:
             executor.numbers(program.scaling)[:] = self.scaling
             self._predictors[key] = _Predictor(program, executor)
         self._predictors[key].refresh(self)
-        return self._predictors[key].executor
+        return self._predictors[key]
 
 
 def _arrays_by_layer(model: Model) -> dict[str, dict[str, Array]]:

@@ -100,8 +100,11 @@ class Executor:
         numbers: Array = self.shared[offset : offset + address.buffer.size]
         return numbers
 
-    def run(self, count: int, bases: dict[Base, int]) -> None:
-        """Run the program on a batch of `count` samples; `bases` are addresses and integers."""
+    def run(self, count: int, bases: dict[Base, int], *, prepare: bool = True) -> None:
+        """Run the program on a batch of `count` samples; `bases` are addresses and integers.
+
+        Without `prepare` what it prepares from parameters is as the batch before left it.
+        """
         common = np.zeros(BASES, np.int64)
         for base, number in bases.items():
             common[base] = number
@@ -117,7 +120,8 @@ class Executor:
             own[Base.KEPT] = self.memory[thread % len(self.memory)].ctypes.data
             own[Base.SCRATCH] = self.scratch[thread].ctypes.data
             per_thread.append(own)
-        self._once(self.prepare, per_thread[0])
+        if prepare:
+            self._once(self.prepare, per_thread[0])
         for number, code in enumerate(self.phases):
             self._phase(code, per_thread, count, first=number == 0)
             self._once(self.after[number], per_thread[0])

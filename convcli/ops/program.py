@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -394,6 +395,25 @@ class ProgramBuilder(Program):
         for step in trace.steps:
             for source in step.sources:
                 self._readers.setdefault(source, []).append(step)
+
+    @cached_property
+    def read_once(self) -> list[slice]:
+        """The parts of the parameters that are read before a batch alone, to prepare others."""
+        names = self.folding.sources(self.slots)
+        parts = [(self.slots[name].offset, self.slots[name].size) for name in names]
+        parts += [
+            (part.buffer.offset, part.buffer.size)
+            for instruction in self.prepare
+            for part in instruction.operands
+            if isinstance(part, Address) and part.buffer.base is Base.PARAMETERS
+        ]
+        found: list[slice] = []
+        for offset, size in sorted(set(parts)):
+            if found and offset - found[-1].stop < LINE:
+                found[-1] = slice(found[-1].start, offset + size)
+            else:
+                found.append(slice(offset, offset + size))
+        return found
 
     def fold(self, folding: Folding) -> None:
         """Read folded arrays instead of the network's own."""
