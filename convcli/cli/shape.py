@@ -187,6 +187,8 @@ SHAPE_EXAMPLES = """Examples:
 
   convcli shape resnet50 --batch 64 --memory-limit 8GiB
 
+  convcli shape unet --diagram unet.svg
+
   convcli shape mnist --assert "params < 1e5 and receptive_field >= 10"
 
   convcli shape --solve "28 -> 14, kernel 3"
@@ -225,7 +227,7 @@ def shape(
         "Exit with 5 unless this holds for the totals.", "--assert", metavar="EXPRESSION", **TABLE
     ),
     diagram: Path | None = option(
-        "Draw the graph and the growing field into this file.", metavar="SVG", **TABLE
+        "Draw the graph and the growing field: .svg .png .pdf .dot .mmd.", metavar="FILE", **TABLE
     ),
     threads: ThreadsOption = 0,
     out: FileOutput,
@@ -275,7 +277,10 @@ def shape(
     report = _answer(question, at, traced) if asked else None
     report = report or _figures(traced, opened.notes, table, threads, out.messages)
     if diagram is not None:
-        _write_diagram(diagram, traced, source, out)
+        from convcli.present.network_diagram import write_diagram
+
+        write_diagram(traced, diagram, force=out.force, inputs=[Path(source)])
+        out.messages.say(f"Wrote {diagram}")
     out.emit(report)
     if verdict is not None:
         _tell(verdict, out.messages)
@@ -403,17 +408,6 @@ def _timed(traced: Trace, threads: int, messages: Messages) -> Timing:
     with messages.progress() as progress:
         task = progress.add_task("layers", total=len(traced.steps))
         return time_network(traced, threads=threads, after_each=lambda: progress.advance(task))
-
-
-def _write_diagram(path: Path, traced: Trace, source: str, out: FileOutput) -> None:
-    """Draw the network into a new file."""
-    from convcli.files import write_text
-    from convcli.present.network_diagram import diagram
-
-    if path.suffix.lower() != ".svg":
-        raise UsageError(f"The diagram is an SVG file; name it {path.with_suffix('.svg')}.")
-    write_text(path, diagram(traced), force=out.force, inputs=[Path(source)])
-    out.messages.say(f"Wrote {path}")
 
 
 COMPARE_EXAMPLES = """Examples:

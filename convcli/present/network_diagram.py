@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import log2
+from pathlib import Path
+from typing import Any
 
+from convcli.errors import UsageError
+from convcli.files import write_text
+from convcli.layers.base import shape_text
 from convcli.net import Step, Trace
 from convcli.present.network_table import layer_words, sizes_text
-from convcli.report.diagram import Box, FieldMark, draw
+from convcli.report.diagram import Box, FieldMark, as_dot, as_mermaid, draw
 from convcli.report.numbers import with_prefix
 
 FOLLOWERS = {"norm", "activation", "dropout"}
@@ -21,20 +27,91 @@ MARKS = 7
 """Fields drawn into one another at the head, at most."""
 
 
+FORMATS = (".svg", ".png", ".pdf", ".dot", ".gv", ".mmd")
+"""Endings that a diagram is written with: pictures, Graphviz' language and Mermaid's."""
+
+
 def diagram(trace: Trace) -> str:
     """Return the network as the text of an SVG file."""
+    boxes, marks = drawn_boxes(trace), _marks(trace)
+    return draw(_title(trace), _subtitle(trace), boxes, marks, _aspect(trace.network.input_shape))
+
+
+def write_diagram(trace: Trace, path: Path, *, force: bool = False, inputs: Sequence[Path]) -> None:
+    """Write the network as its ending says.
+
+    Raises:
+        UsageError: none of `FORMATS`.
+        OutputExistsError, InputError: as `convcli.files.write_text`.
+    """
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise UsageError(f"{path}: a diagram is written as {', '.join(FORMATS)}.")
+    if ending in {".png", ".pdf"}:
+        from convcli.files import check_target
+
+        check_target(path, force=force, inputs=inputs)
+        return _write_picture(diagram(trace), path, force=force)
+    if ending == ".svg":
+        text = diagram(trace)
+    else:
+        spell = as_mermaid if ending == ".mmd" else as_dot
+        text = spell(f"{_title(trace)}: {_subtitle(trace)}", drawn_boxes(trace))
+    return write_text(path, text, force=force, inputs=inputs)
+
+
+def _write_picture(svg: str, path: Path, *, force: bool) -> None:
+    """Write an SVG of ours with its rectangles, lines and letters drawn by matplotlib."""
+    from xml.etree import ElementTree
+
+    from convcli.present.figures import INCH, save_drawing
+
+    root = ElementTree.fromstring(svg)  # noqa: S314  (our own text)
+    width, height = float(root.attrib["width"]), float(root.attrib["height"])
+
+    def onto(whole: Any) -> None:
+        whole.set_layout_engine("none")  # the drawing has its places already
+        axes = whole.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, width), ylim=(height, 0))
+        axes.axis("off")
+        for element in root.iter():
+            _draw_element(axes, element, 72 / INCH)
+
+    texts = [element.text or "" for element in root.iter()]
+    save_drawing(onto, path, size=(round(width), round(height)), texts=texts, force=force)
+
+
+def _draw_element(axes: Any, element: Any, points: float) -> None:
+    """Draw a rectangle, a line, a polygon or a text of SVG; `points` are those of a pixel."""
+    from matplotlib.patches import Polygon, Rectangle
+
+    given, kind = element.attrib, element.tag.rpartition("}")[2]
+    colors = {"fill": given.get("fill", "none") != "none", "fc": given.get("fill", "none"),
+              "ec": given.get("stroke", "none"),
+              "lw": float(given.get("stroke-width", 1)) * points}  # fmt: skip
+    if kind == "rect" and "x" in given:
+        x, y, wide, high = (float(given[name]) for name in ("x", "y", "width", "height"))
+        if opacity := float(given.get("fill-opacity", 0)):
+            colors["fc"] = (given["fill"], opacity)
+        axes.add_patch(Rectangle((x, y), wide, high, **colors))
+    elif kind in {"polyline", "polygon"}:
+        corners = [tuple(map(float, pair.split(","))) for pair in given["points"].split()]
+        axes.add_patch(Polygon(corners, closed=kind == "polygon", **colors))
+    elif kind == "text":
+        size = float(given["font-size"]) * points * 0.84  # DejaVu is wider than Helvetica
+        place = float(given["x"]), float(given["y"])
+        axes.text(*place, element.text, size=size, weight=given["font-weight"], color=given["fill"])
+
+
+def _title(trace: Trace) -> str:
+    return f"{trace.network.name} on {shape_text(trace.network.input_shape)}"
+
+
+def _subtitle(trace: Trace) -> str:
     totals = trace.totals
-    size = "x".join(map(str, trace.network.input_shape))
-    subtitle = (
+    return (
         f"{totals.params:,} parameters, {with_prefix(totals.macs)} MACs, "
         f"receptive field {sizes_text(totals.receptive_field)}"
-    )
-    return draw(
-        f"{trace.network.name} on {size}",
-        subtitle,
-        drawn_boxes(trace),
-        _marks(trace),
-        _aspect(trace.network.input_shape),
     )
 
 
@@ -43,7 +120,7 @@ def drawn_boxes(trace: Trace) -> list[Box]:
     groups = _groups(trace.steps)
     box_of = {0: 0}
     size = "x".join(map(str, trace.network.input_shape))
-    boxes = [Box("input", (size,), "input")]
+    boxes = [Box("input", (size,), "input", level=0)]
     for group in groups:
         head, last = group[0], group[-1]
         words = [layer_words(head), *(step.op for step in group[1:])]
@@ -54,10 +131,15 @@ def drawn_boxes(trace: Trace) -> list[Box]:
         sources = tuple(box_of[source] for source in head.sources)
         box_of |= dict.fromkeys((step.index for step in group), len(boxes))
         field = _fractions(trace, last) if family != "join" and last.stride is not None else None
-        boxes.append(
-            Box(head.name, (" + ".join(words), figures, f"field {seen}"), family, sources, field)
-        )
+        lines = (" + ".join(words), figures, f"field {seen}")
+        boxes.append(Box(head.name, lines, family, sources, field, _level(last)))
     return boxes
+
+
+def _level(step: Step) -> int | None:
+    """Return how often the input was halved where a step stands, None where places are lost."""
+    steps = [one for one in step.stride or () if one]
+    return round(log2(max(steps))) if steps else None
 
 
 def _groups(steps: Sequence[Step]) -> list[list[Step]]:

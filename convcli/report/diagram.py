@@ -1,7 +1,8 @@
-"""A network as an SVG picture: its graph with figures in boxes, and the growing field."""
+"""A network as a picture: its graph with figures in boxes, and the growing field; SVG or text."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from colorsys import hls_to_rgb
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Box:
         sources: indices of the boxes that it reads; they stand before it.
         field: the receptive field as fractions (height, width) of the input, above 1 when it
             reaches past the border; None where it is the whole input or there is none.
+        level: how often its map was halved; None where it has no places.
     """
 
     title: str
@@ -48,6 +50,7 @@ class Box:
     family: str
     sources: tuple[int, ...] = ()
     field: tuple[float, float] | None = None
+    level: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ def draw(
 ) -> str:
     """Return the diagram as the text of an SVG file.
 
+    A network that goes down in steps and up again, with connections across, is drawn as a U.
+
     Args:
         title: the heading.
         subtitle: one line of totals under it.
@@ -74,8 +79,14 @@ def draw(
         marks: fields to be drawn into one another at the head, small to large.
         aspect: width / height of the input picture.
     """
-    plan = _Plan(place([box.sources for box in boxes]), head=_head_height(marks))
-    body = [plan.edge(edge) for edge in plan.layout.edges]
+    head_high = _head_height(marks)
+    turn = _turn(boxes)
+    plan: _Plan | _UPlan = (
+        _UPlan(boxes, turn, head_high)
+        if turn
+        else _Plan(place([box.sources for box in boxes]), head=head_high)
+    )
+    body = plan.edges()
     for index, box in enumerate(boxes):
         body.append(_box(box, *plan.corner(index), aspect))
     head = _head(title, subtitle, marks, aspect)
@@ -145,7 +156,11 @@ class _Plan:
         y = self._head + (row - self.layout.column_starts[column]) * (BOX_H + GAP)
         return self._lane_x[column][self.layout.lane[node]], y
 
-    def edge(self, edge: Edge) -> str:
+    def edges(self) -> list[str]:
+        """Return all connections."""
+        return [self._edge(edge) for edge in self.layout.edges]
+
+    def _edge(self, edge: Edge) -> str:
         """Return one connection as a path with an arrow head at its target."""
         x0, y0 = self.corner(edge.source)
         x1, y1 = self.corner(edge.target)
@@ -164,12 +179,134 @@ class _Plan:
             points = [(x0, y0), (x0, join), (x1, join), (x1, y1)]
         else:
             points = [(x0, y0), (x0, fork), (x1, fork), (x1, y1)]
-        line = " ".join(f"{x},{y}" for x, y in points)
-        head = f"{x1},{y1} {x1 - 4},{y1 - 7} {x1 + 4},{y1 - 7}"
-        return (
-            f'<polyline points="{line}" fill="none" stroke="#555555" stroke-width="1.3" '
-            f'stroke-linejoin="round"/><polygon points="{head}" fill="#555555"/>'
-        )
+        return _arrow(points)
+
+
+def _arrow(points: Sequence[tuple[int, int]]) -> str:
+    """Return a line with a head at its end, which points as its last part runs."""
+    (x0, y0), (x, y) = points[-2:]
+    along, up = (x > x0) - (x < x0), (y > y0) - (y < y0)
+    ends = ((x - 7 * along + 4 * side * up, y - 7 * up + 4 * side * along) for side in (1, -1))
+    line = " ".join(f"{x},{y}" for x, y in points)
+    head = " ".join(f"{x},{y}" for x, y in ((x, y), *ends))
+    return (
+        f'<polyline points="{line}" fill="none" stroke="#555555" stroke-width="1.3" '
+        f'stroke-linejoin="round"/><polygon points="{head}" fill="#555555"/>'
+    )
+
+
+def _turn(boxes: Sequence[Box]) -> int:
+    """Return the first box on the way up of a U, 0 where the network is none.
+
+    Levels fall to the turn and rise behind it, twice at least, and joins reach across.
+    """
+    levels = [box.level for box in boxes]
+    known = [level for level in levels if level is not None]
+    if len(known) < len(levels) or not known:
+        return 0
+    deepest = max(known)
+    turn = next(
+        (n for n in range(len(known) - 1, 0, -1) if known[n - 1] == deepest and known[n] < deepest),
+        0,
+    )
+    down, up = known[:turn], known[turn:]
+    across = {min(box.sources) for box in boxes[turn:] if len(box.sources) > 1}
+    falls = turn and sorted(down) == down and sorted(up, reverse=True) == up
+    return turn if falls and len({*up}) > 1 and sum(one < turn for one in across) > 1 else 0
+
+
+class _UPlan:
+    """Pixels for a U: down on the left, up on the right, equal levels side by side."""
+
+    def __init__(self, boxes: Sequence[Box], turn: int, head: int) -> None:
+        self._boxes, self._turn, self._head = boxes, turn, head
+        sides = range(turn), range(turn, len(boxes))
+        row, self._rows = 0, [0] * len(boxes)
+        for level in sorted({box.level or 0 for box in boxes}):
+            left, right = ([n for n in side if boxes[n].level == level] for side in sides)
+            high = max(len(left), len(right))
+            for step, node in enumerate(left):
+                self._rows[node] = row + high - len(left) + step
+            for step, node in enumerate(right):
+                self._rows[node] = row + high - 1 - step
+            row += high
+        self.width = 2 * (MARGIN + BOX_W) + 3 * GUTTER
+        self.height = head + row * (BOX_H + GAP) - GAP + MARGIN
+
+    def corner(self, node: int) -> tuple[int, int]:
+        """Return the upper left corner of a box."""
+        x = MARGIN if node < self._turn else MARGIN + BOX_W + 3 * GUTTER
+        return x, self._head + self._rows[node] * (BOX_H + GAP)
+
+    def edges(self) -> list[str]:
+        """Return all connections."""
+        return [
+            _arrow(self._path(source, target))
+            for target, box in enumerate(self._boxes)
+            for source in box.sources
+        ]
+
+    def _path(self, source: int, target: int) -> list[tuple[int, int]]:
+        (x0, y0), (x1, y1) = self.corner(source), self.corner(target)
+        middle, half = BOX_H // 2, BOX_W // 2
+        if source < self._turn <= target:
+            bend = x1 - GUTTER // 2 - 8 * (self._rows[target] % 5)
+            return [(x0 + BOX_W, y0 + middle), (bend, y0 + middle), (bend, y1 + middle),
+                    (x1, y1 + middle)]  # fmt: skip
+        if abs(self._rows[source] - self._rows[target]) == 1:
+            down = y1 > y0
+            return [(x0 + half, y0 + BOX_H * down), (x1 + half, y1 + BOX_H * (not down))]
+        side = x0 - 12 if source < self._turn else x0 + BOX_W + 12
+        edge = x0 if source < self._turn else x0 + BOX_W
+        return [(edge, y0 + middle), (side, y0 + middle), (side, y1 + middle), (edge, y1 + middle)]
+
+
+def as_dot(title: str, boxes: Sequence[Box]) -> str:
+    r"""Return the graph in the language of Graphviz.
+
+    >>> print(as_dot("net", [Box("input", ("8x8x1",), "input"), Box("conv1", (), "conv", (0,))]))
+    digraph {
+      label="net"; labelloc=t; node [shape=box, style="rounded,filled", fontname="Helvetica"];
+      n0 [label="input\n8x8x1", fillcolor="#ffffff", color="#444444"];
+      n1 [label="conv1", fillcolor="#e3eeff", color="#2563c9"];
+      n0 -> n1;
+    }
+    <BLANKLINE>
+    """
+    quoted = title.replace("\\", "\\\\").replace('"', '\\"')
+    lines = [f'  label="{quoted}"; labelloc=t; '
+             'node [shape=box, style="rounded,filled", fontname="Helvetica"];']  # fmt: skip
+    for number, box in enumerate(boxes):
+        fill, ink = FAMILIES[box.family]
+        label = "\\n".join((box.title, *box.lines)).replace('"', '\\"')
+        lines.append(f'  n{number} [label="{label}", fillcolor="{fill}", color="{ink}"];')
+    lines += [f"  n{source} -> n{n};" for n, box in enumerate(boxes) for source in box.sources]
+    return "\n".join(["digraph {", *lines, "}", ""])
+
+
+def as_mermaid(title: str, boxes: Sequence[Box]) -> str:
+    """Return the graph in the language of Mermaid, which Markdown pages draw.
+
+    >>> print(as_mermaid("net", [Box("input", (), "input"), Box("conv1", ("3x3",), "conv", (0,))]))
+    ---
+    title: "net"
+    ---
+    flowchart TD
+      n0["input"]
+      style n0 fill:#ffffff,stroke:#444444
+      n1["conv1<br>3x3"]
+      style n1 fill:#e3eeff,stroke:#2563c9
+      n0 --> n1
+    <BLANKLINE>
+    """
+    lines = ["---", f"title: {json.dumps(title)}", "---", "flowchart TD"]
+    for number, box in enumerate(boxes):
+        fill, ink = FAMILIES[box.family]
+        label = "<br>".join((box.title, *box.lines)).replace('"', "#quot;")
+        lines.append(f'  n{number}["{label}"]')
+        lines.append(f"  style n{number} fill:{fill},stroke:{ink}")
+    lines += [f"  n{source} --> n{n}" for n, box in enumerate(boxes) for source in box.sources]
+    return "\n".join([*lines, ""])
 
 
 def _box(box: Box, x: int, y: int, aspect: float) -> str:

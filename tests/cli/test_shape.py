@@ -332,8 +332,23 @@ def test_a_diagram_is_written_and_never_over_another_file(shape: Program, tmp_pa
     assert f"{place} exists" in shape.refuses("mnist", "--diagram", str(place), code=4)
     shape.says("mnist", "--diagram", str(place), "--force", "--quiet")
     assert shape.told.err == ""
-    png = str(tmp_path / "net.png")
-    assert f"name it {place}" in shape.refuses("mnist", "--diagram", png, code=2)
+    text = str(tmp_path / "net.txt")
+    said = shape.refuses("mnist", "--diagram", text, code=2)
+    assert "a diagram is written as .svg, .png, .pdf, .dot, .gv, .mmd." in said
+
+
+def test_a_diagram_is_written_in_other_languages(shape: Program, tmp_path: Path) -> None:
+    starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".dot": b"digraph", ".mmd": b"---\ntitle"}
+    for suffix, start in starts.items():
+        place = tmp_path / f"net{suffix}"
+        shape.says("input 8x8x1, residual(conv 4 3 p1 | conv 4 1), gap", "--diagram", str(place))
+        assert place.read_bytes().startswith(start)
+        assert f"{place} exists" in shape.refuses("mnist", "--diagram", str(place), code=4)
+    for suffix, arrow in ((".dot", " -> "), (".mmd", " --> ")):
+        lines = (tmp_path / f"net{suffix}").read_text().splitlines()
+        arrows = {line.strip(" ;") for line in lines if arrow in line}
+        pairs = ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4))
+        assert arrows == {f"n{source}{arrow}n{target}" for source, target in pairs}
 
 
 def test_what_ships_is_checked_on_the_spot(shape: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,3 +52,34 @@ def test_fields_are_parts_of_the_input(text: str, ref: tuple[float, float] | Non
     *_, last = drawn_boxes(parse_notation(text).trace())
     assert last.field == (ref and pytest.approx(ref))
     ElementTree.fromstring(diagram(parse_notation(text).trace()))  # noqa: S314  (our own text)
+
+
+def corners(name: str) -> dict[str, tuple[float, float]]:
+    """Return title -> upper left corner of every box."""
+    root = ElementTree.fromstring(diagram(network(name).trace()))  # noqa: S314  (our own text)
+    found = {}
+    for group in root.iter("{http://www.w3.org/2000/svg}g"):
+        title, rect, *_ = group
+        name = str(title.text).partition(" | ")[0]
+        found[name] = (float(rect.attrib["x"]), float(rect.attrib["y"]))
+    return found
+
+
+def test_a_u_net_is_drawn_as_a_u() -> None:
+    places = corners("unet")
+    left, right = sorted({x for x, _ in places.values()})
+    down = [places[name] for name in ("conv1", "concat1.conv1", "concat1.concat1.conv1")]
+    up = [places[name] for name in ("concat1.concat1.conv3", "concat1.conv3", "conv3")]
+    assert {x for x, _ in down} == {left}
+    assert {x for x, _ in up} == {right}
+    assert down == sorted(down)
+    assert up == sorted(up, reverse=True)
+    deepest = max(y for _, y in places.values())
+    assert places["concat1.concat1.concat1.concat1.conv2"] == (left, deepest)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "fcn-8s", "mnist"])
+def test_what_is_no_u_is_drawn_downwards(name: str) -> None:
+    order = list(corners(name).values())
+    assert order[0][1] == min(y for _, y in order)
+    assert len({x for x, _ in order}) == 1 or name != "mnist"
