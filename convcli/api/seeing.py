@@ -439,8 +439,10 @@ def explain_conv(
     at: Cell = (0, 0),
     *,
     stride: int = 1,
-    padding: int = 0,
+    padding: int | Literal["same", "valid", "full"] = 0,
     dilation: int = 1,
+    convolve: bool = False,
+    as_layer: bool = False,
 ) -> Report:
     """Spell out one output cell of a convolution, the whole output, and the matrix product.
 
@@ -449,8 +451,10 @@ def explain_conv(
         kernel: rows of numbers, a kernel, or its name.
         at: row and column of the output, from 0.
         stride: of the kernel in cells.
-        padding: zeros on every side.
+        padding: zeros on every side; or same, valid, full.
         dilation: distance of the taps in cells.
+        convolve: turn the kernel by 180 degrees first.
+        as_layer: also the dense layer that does the same.
 
     >>> explain_conv([[3, 0, 1], [1, 5, 8], [2, 7, 2]], "1 0 -1; 1 0 -1; 1 0 -1").document["sum"]
     -5.0
@@ -469,8 +473,9 @@ def explain_conv(
         weights = tuple(tuple(n / named.divisor for n in line) for line in named.rows)
     else:
         weights = _rows(named, "The kernel")
-    slide = Sliding(_rows(matrix, "The matrix"), weights, stride, padding, dilation, offset)
-    return sums.conv_report(slide, _cell(at), {})
+    rows = _rows(matrix, "The matrix")
+    slide = Sliding(rows, weights, stride, padding, dilation, offset, convolve)
+    return sums.conv_report(slide, _cell(at), {}, as_layer=as_layer)
 
 
 def explain_pool(
@@ -492,11 +497,12 @@ def explain_pool(
         stride: its step; the size when left out.
         gradient: of the loss with respect to that output.
     """
-    from convcli.inspect.arithmetic import pooling_window
+    from convcli.inspect.arithmetic import pooled, pooling_window
 
     rows, cell = _rows(matrix, "The matrix"), _cell(at)
     window = pooling_window(rows, size, stride or size, *cell, kind)
-    return sums.pool_report(window, cell, kind, gradient)
+    whole = pooled(rows, size, stride or size, kind)
+    return sums.pool_report(window, cell, kind, gradient, whole)
 
 
 def explain_dense(

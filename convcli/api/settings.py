@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Any, TypedDict, TypeVar, get_type_hints
 
 from convcli.errors import WrongTypeError, did_you_mean
@@ -85,6 +86,10 @@ class RecipeSettings(TypedDict, total=False):
     layer_rate: str | Collection[str]
 
 
+_hints = cache(get_type_hints)
+"""A class's types: reading them takes longer than filtering a small picture."""
+
+
 def completes(group: type, settings: type) -> Callable[[F], F]:
     """Show the fields of `group` that `settings` names in the signature of a function.
 
@@ -127,9 +132,9 @@ def settings_of(group: type, settings: type, given: Mapping[str, Any], call: str
         UsageError: a malformed value.
         WrongTypeError: a name that is none, or a value of another type.
     """
-    known = get_type_hints(settings)
+    known = _hints(settings)
     fields = {field.name: field for field in dataclasses.fields(group)}
-    kinds = get_type_hints(group)
+    kinds = _hints(group)
     found = {}
     for name, value in given.items():
         if name not in known:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import textwrap
 
-from convcli.kernels.algebra import Number, Rows, Taps
-from convcli.kernels.value import Kernel, Magnitude
+from convcli.kernels.value import Kernel, Magnitude, Number, Rows, Taps
 
 LARGEST_SHOWN = 15
 """Matrices with a longer side are given by their factors, or not at all."""

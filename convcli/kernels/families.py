@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
 from convcli.errors import UsageError
-from convcli.kernels.algebra import Number, Rows, Taps
 from convcli.kernels.formulas import (
     difference_of_gaussians,
     gaussian_derivative,
@@ -19,8 +18,8 @@ from convcli.kernels.formulas import (
 )
 from convcli.kernels.parse import MAX_SIDE
 from convcli.kernels.table import KERNELS
-from convcli.kernels.table.compass import DIRECTIONS
-from convcli.kernels.value import Kernel, Magnitude
+from convcli.kernels.table.gradient import DIRECTIONS
+from convcli.kernels.value import Kernel, Magnitude, Number, Rows, Taps
 from convcli.option import parse_settings
 
 Value = float | int | str

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from convcli.kernels.algebra import Number, Rows
+from convcli.kernels.value import Number, Rows
 
 
 def gaussian_taps(sigma: float, radius: int) -> tuple[float, ...]:

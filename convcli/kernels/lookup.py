@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from functools import cache
 
 from convcli.errors import UsageError, did_you_mean
-from convcli.kernels.algebra import convolved
 from convcli.kernels.families import FAMILIES
 from convcli.kernels.operations import OPERATIONS, Operation, refuse_elsewhere
 from convcli.kernels.parse import parse_rows
 from convcli.kernels.table import KERNELS, MAGNITUDES
-from convcli.kernels.value import Kernel, Magnitude
+from convcli.kernels.value import Kernel, Magnitude, convolved
 
 AnyKernel = Kernel | Magnitude
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from convcli.errors import UsageError
 from convcli.kernels.families import Family, Parameter, Value
-
-_NONE: Mapping[str, Value] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Operation:
     """
 
     name: str
-    values: Mapping[str, Value] = field(default_factory=lambda: _NONE)
+    values: Mapping[str, Value] = field(default_factory=dict)
     keeps_signs: bool = False
     is_linear: bool = False
     changes_size: bool = False

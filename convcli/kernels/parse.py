@@ -7,8 +7,7 @@ import re
 from fractions import Fraction
 
 from convcli.errors import UsageError
-from convcli.kernels.algebra import Number, Rows
-from convcli.kernels.value import Kernel
+from convcli.kernels.value import Kernel, Number, Rows
 
 MAX_SIDE = 1023
 """Cells along one side; a direct sum beyond it would take minutes even for a small picture."""

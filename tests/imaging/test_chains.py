@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,34 @@ def test_the_command_names_outputs_and_explains_only_sums(
     assert run([*words, "--explain", "1,1"]) == 2
     assert "what is no kernel at the end (threshold:level=50%)" in capsys.readouterr().err
     assert run(["filter", str(path), "-k", "box", "--linear", "--explain", "1,1"]) == 2
+
+
+def test_a_chain_travels_to_other_machines() -> None:
+    from convcli.imaging.chain import make_steps
+    from convcli.imaging.filtering import filter_frame
+    from convcli.imaging.options import FilterOptions
+    from convcli.imaging.picture import Frame
+
+    options = FilterOptions(blend="screen")
+    steps = make_steps(["gaussian:2", "canny", "invert"], options)
+    near, far = (
+        filter_frame(Frame(GRAY), one, options).frame.pixels
+        for one in (steps, pickle.loads(pickle.dumps(steps)))  # noqa: S301  (our own)
+    )
+    assert np.array_equal(near, far)
+
+
+def test_every_frame_of_an_animation_goes_through_the_chain(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((9, 12), level, np.uint8)) for level in (10, 200)]
+    path = tmp_path / "two.png"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    words = ["filter", str(path), "-k", "invert", "--compare", "side", "-o"]
+    assert run([*words, str(tmp_path / "out.png"), "--quiet"]) == 0
+    with Image.open(tmp_path / "out.png") as image:
+        for number, (before, after) in enumerate(((10, 245), (200, 55))):
+            image.seek(number)
+            pixels = np.asarray(image.convert("L"))
+            assert (pixels[0, 0], pixels[0, -1]) == (before, after)
 
 
 def test_kernels_lists_the_steps_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:

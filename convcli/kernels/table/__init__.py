@@ -15,12 +15,10 @@ A new kernel is one `entry` in the file of its group. Sources in short:
 - lecture: printed in university lectures on convolutional networks.
 """
 
-from convcli.kernels.table.compass import COMPASS
-from convcli.kernels.table.gradient import FREI_CHEN, GRADIENT, MAGNITUDES
+from convcli.kernels.table.gradient import COMPASS, FREI_CHEN, GRADIENT, LINE, MAGNITUDES
 from convcli.kernels.table.laplacian import LAPLACIAN, LOG
 from convcli.kernels.table.sharpen import EMBOSS, SHARPEN
-from convcli.kernels.table.simple import BASIC, LINE
-from convcli.kernels.table.smooth import SMOOTH
+from convcli.kernels.table.smooth import BASIC, SMOOTH
 
 KERNELS = (
     *BASIC,

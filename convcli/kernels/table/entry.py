@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from convcli.kernels.algebra import Number, Rows, Taps
-from convcli.kernels.value import Kernel
+from convcli.kernels.value import Kernel, Number, Rows, Taps
 
 SQUARE_ROOT_OF_2 = "√2"
 

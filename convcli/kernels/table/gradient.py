@@ -1,9 +1,10 @@
-"""First and second derivatives, the Frei-Chen basis, and which pairs make a magnitude."""
+"""Answers to one direction: first derivatives, compass and line masks, and pairs for magnitudes."""
 
 import math
 
+from convcli.kernels.formulas import ring_matrix
 from convcli.kernels.table.entry import entry, group
-from convcli.kernels.value import Magnitude
+from convcli.kernels.value import Kernel, Magnitude, Rows
 
 FARID_SMOOTH = (0.0376593171958126, 0.249153396177344, 0.426374573253687)
 FARID_SLOPE = (0.109603762960254, 0.276690988455557)
@@ -320,3 +321,94 @@ MAGNITUDES = tuple(
     for name, (x, y, source) in _PAIRS.items()
 )
 """The operators whose bare name means both components together."""
+
+
+DIRECTIONS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
+"""Clockwise; `n` is positive where the top is brighter."""
+
+
+def _compass(
+    name: str, ring: tuple[int, ...], center: int, source: str, notes: str = ""
+) -> tuple[Kernel, ...]:
+    """Return the eight masks of one operator; `ring` is that of `n`, clockwise from upper left."""
+
+    def turned(eighths: int) -> Rows:
+        return ring_matrix((*ring[8 - eighths :], *ring[: 8 - eighths]), center)
+
+    return tuple(
+        entry(
+            f"{name}-{direction}",
+            turned(eighths),
+            aliases=name if direction == "n" and name in {"kirsch", "robinson"} else "",
+            source=source,
+            notes=notes,
+        )
+        for eighths, direction in enumerate(DIRECTIONS)
+    )
+
+
+COMPASS = group(
+    "compass",
+    *_compass(
+        "kirsch",
+        (5, 5, 5, -3, -3, -3, -3, -3),
+        0,
+        "Kirsch (1971), as in Wikipedia, Kirsch operator; HALCON kirsch_dir; ImageMagick Kirsch",
+        "Positive where the named side is brighter; the operator is the largest of the eight.",
+    ),
+    *_compass(
+        "robinson",
+        (1, 2, 1, 0, -1, -2, -1, 0),
+        0,
+        "Robinson (1977), as in Wikipedia, Robinson compass mask",
+        "Wikipedia names the masks by their line of zeros: its West is this n.",
+    ),
+    *_compass(
+        "robinson3",
+        (1, 1, 1, 0, -1, -1, -1, 0),
+        0,
+        "Robinson (1977), three-level masks; Prewitt's gradient turned",
+    ),
+    *_compass(
+        "prewitt-compass",
+        (1, 1, 1, 1, -1, -1, -1, 1),
+        -2,
+        "Prewitt (1970); ImageMagick Compass",
+    ),
+)
+
+
+LINE = group(
+    "line",
+    entry(
+        "line-horizontal",
+        column="-1 2 -1",
+        row="1 1 1",
+        aliases="line line-h line-0",
+        source="Gonzalez & Woods; lecture",
+        notes="Answers to a bright horizontal line, one pixel wide.",
+    ),
+    entry(
+        "line-vertical",
+        column="1 1 1",
+        row="-1 2 -1",
+        aliases="line-v line-90",
+        source="Gonzalez & Woods; lecture",
+        notes="Answers to a bright vertical line, one pixel wide.",
+    ),
+    entry(
+        "line-slash",
+        "-1 -1 2; -1 2 -1; 2 -1 -1",
+        aliases="line-45 line-diag-up",
+        source="Gonzalez & Woods; lecture",
+        notes="Answers to a bright line that rises to the right (/). Books that count angles "
+        "with y pointing down call this one -45 or 135.",
+    ),
+    entry(
+        "line-backslash",
+        "2 -1 -1; -1 2 -1; -1 -1 2",
+        aliases="line-135 line-diag-down",
+        source="Gonzalez & Woods; lecture",
+        notes="Answers to a bright line that falls to the right (\\).",
+    ),
+)

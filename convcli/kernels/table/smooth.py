@@ -1,7 +1,34 @@
-"""Weighted means: boxes, Gaussians, motion blur."""
+"""Identity and shifts; weighted means: boxes, Gaussians, motion blur."""
 
 from convcli.kernels.formulas import gaussian_taps
 from convcli.kernels.table.entry import entry, group
+
+BASIC = group(
+    "basic",
+    entry(
+        "identity",
+        column="0 1 0",
+        row="0 1 0",
+        aliases="none unity original",
+        source="Wikipedia; ImageMagick Unity (1x1)",
+    ),
+    entry(
+        "shift-right",
+        column="0 1 0",
+        row="1 0 0",
+        aliases="test-shift-right",
+        source="definition: output(x) = input(x - 1)",
+        notes="Orientation test: with --convolve the same matrix moves the picture left.",
+    ),
+    entry(
+        "shift-down",
+        column="1 0 0",
+        row="0 1 0",
+        aliases="test-shift-down",
+        source="definition: output(y) = input(y - 1); the kernel of Pillow issue 3678",
+        notes="Pillow's ImageFilter.Kernel moves the picture up with this matrix.",
+    ),
+)
 
 SMOOTH = group(
     "smooth",
