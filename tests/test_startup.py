@@ -35,6 +35,7 @@ BANNED: dict[tuple[str, ...], set[str]] = {
     ("compare", "resnet18", "resnet34"): HEAVY | {"rich"},
     ("presets",): HEAVY | {"rich"},
     ("kernels",): HEAVY | {"rich"},
+    ("lesson",): HEAVY | {"rich"},
     ("data",): {"matplotlib", "numba", "llvmlite", "PIL", "scipy", "torch", "rich"},
     ("kernels", "sobel-x"): HEAVY | {"rich"},
     ("export", "--help"): HEAVY | {"onnx", "h5py", "keras"},

@@ -31,7 +31,13 @@ PANELS: dict[str, dict[str, str]] = {
         "data": "data",
         "gradcheck": "train",
     },
-    "Seeing": {"show": "show", "explain": "explain", "report": "runs", "page": "runs"},
+    "Seeing": {
+        "show": "show",
+        "explain": "explain",
+        "lesson": "lesson",
+        "report": "runs",
+        "page": "runs",
+    },
     "Exchange": {
         "export": "models",
         "import": "models",

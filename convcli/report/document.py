@@ -56,7 +56,23 @@ class Gallery:
     pictures: tuple[Picture, ...]
 
 
-Block = Report | Figure | Gallery | str
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Lines in letters of one width: what was typed or is in a file, and what came of it."""
+
+    head: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question whose answer is shown on demand."""
+
+    text: str
+    answer: str
+
+
+Block = Report | Figure | Gallery | Listing | Question | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,14 @@ def in_cell(html: str) -> str:
     return f'<div class="convcli"><style>{style}</style>{html}</div>'
 
 
+def _marked(text: str) -> Any:
+    """Return text whose words between backticks are code."""
+    from markupsafe import Markup
+
+    parts = (escape(part) for part in text.split("`"))
+    return Markup("".join(f"<code>{p}</code>" if n % 2 else p for n, p in enumerate(parts)))  # noqa: S704  (escaped)
+
+
 def _macros() -> Any:
     return _templates().get_template("blocks.html").module
 
@@ -137,6 +161,9 @@ def _templates() -> Environment:
     found.tests |= {
         "figure": lambda block: isinstance(block, Figure),
         "gallery": lambda block: isinstance(block, Gallery),
+        "listing": lambda block: isinstance(block, Listing),
+        "question": lambda block: isinstance(block, Question),
     }
+    found.filters["marked"] = _marked
     found.filters["base64"] = lambda png: base64.b64encode(png).decode("ascii")
     return found
