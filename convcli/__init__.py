@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
         explain_forward as explain_forward,
         explain_pool as explain_pool,
         explain_softmax as explain_softmax,
+        lesson as lesson,
         show_activations as show_activations,
         show_cam as show_cam,
         show_confusion as show_confusion,
@@ -79,7 +80,7 @@ _NAMES = {
     "api.pictures": "filter_image filter_result kernel list_kernels pool",
     "api.seeing": (
         "Drawn explain_adam explain_backward explain_conv explain_dense explain_forward "
-        "explain_pool explain_softmax show_activations show_cam show_confusion show_curves "
+        "explain_pool explain_softmax lesson show_activations show_cam show_confusion show_curves "
         "show_errors show_filters show_heatmap show_maximize show_occlusion show_receptive "
         "show_saliency write_page write_report"
     ),

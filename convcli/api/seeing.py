@@ -620,21 +620,48 @@ def write_report(
 
 
 def write_page(
-    model: Model, path: Place = "page.html", *, title: str | None = None, force: bool = False
+    model: Model,
+    path: Place = "page.html",
+    *,
+    data: str | None = None,
+    title: str | None = None,
+    force: bool = False,
 ) -> Path:
     """Write a page where one draws and watches every layer answer, and return where.
 
     Args:
         model: a model, its file or its run.
         path: the page.
+        data: names the samples that are put on the page; none when left out.
         title: its heading; the network's name when left out.
         force: an existing file may be replaced.
     """
+    from convcli.data.source import Source
     from convcli.files import write_text
+    from convcli.learn.evaluation import labeled
     from convcli.present.live_page import live_page
 
-    write_text(Path(path), live_page(model_of(model), title, None), force=force)
+    trained = model_of(model)
+    chosen = None if data is None else labeled(trained, Source(name=data))
+    write_text(Path(path), live_page(trained, title, chosen), force=force)
     return Path(path)
+
+
+def lesson(topic: str | None = None) -> Report:
+    """Return a short lesson, its commands run on this machine; without a topic all there are.
+
+    >>> [line for line in lesson("pooling").notes if line.startswith("= ")]
+    ['= Nothing: it is still in the same window. That is what pooling is for.', '= None.']
+
+    Args:
+        topic: such as `padding`.
+
+    Raises:
+        UsageError: there is no such topic; names the nearest.
+    """
+    from convcli.present.lesson import find_lesson, lesson_report, topics_report
+
+    return topics_report() if topic is None else lesson_report(find_lesson(topic))
 
 
 def _asked(model: Model, image: Any) -> tuple[Probe, Any]:

@@ -63,6 +63,7 @@ CALLS = {
     "lr-find": "lr_find",
     "data": "load_dataset",
     "gradcheck": "gradcheck",
+    "lesson": "lesson",
     "report": "write_report",
     "page": "write_page",
     "export": "export_model",
