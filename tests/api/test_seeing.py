@@ -136,3 +136,15 @@ def test_reports_and_pages_are_written(place: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError):
         convcli.write_report(place / "run", page)
     assert convcli.write_page(place / "run", tmp_path / "live.html").stat().st_size > 10_000
+    bare, filled = (
+        convcli.write_page(place / "run", tmp_path / f"{name}.html", data=data).stat().st_size
+        for name, data in (("bare", None), ("filled", str(place / "quadrants.npz")))
+    )
+    assert filled > bare + 5_000  # samples of 8x8
+
+
+def test_a_lesson_shows_itself() -> None:
+    assert convcli.lesson().records()[0]["topic"] == "numbers"
+    assert "7 9" in convcli.lesson("pooling").notes
+    with pytest.raises(UsageError, match="Did you mean pooling"):
+        convcli.lesson("poling")
