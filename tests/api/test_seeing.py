@@ -140,7 +140,7 @@ def test_reports_and_pages_are_written(place: Path, tmp_path: Path) -> None:
         convcli.write_page(place / "run", tmp_path / f"{name}.html", data=data).stat().st_size
         for name, data in (("bare", None), ("filled", str(place / "quadrants.npz")))
     )
-    assert filled > bare + 5_000  # samples of 8x8
+    assert filled > bare + 1_000  # samples of 8x8
 
 
 def test_a_lesson_shows_itself() -> None:
