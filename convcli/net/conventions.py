@@ -72,10 +72,33 @@ def count(trace: Trace, name: str) -> Counted:
     return Counted(convention, sum(by_step), params, by_step, tuple(sorted(silent)))
 
 
+CONVENTIONS: dict[str, Convention] = {}
+"""Conventions by name."""
+
+
+def _convention(
+    name: str, unit: str, source: str, *, buffers_are_params: bool = False
+) -> Callable[[StepCount], StepCount]:
+    """Enter a function that counts one step's work under the name of its tool."""
+
+    def enter(of_step: StepCount) -> StepCount:
+        CONVENTIONS[name] = Convention(name, unit, source, of_step, buffers_are_params)
+        return of_step
+
+    return enter
+
+
+@_convention(
+    "paper", "MACs", "multiply-accumulates of convolutions and dense layers, as most papers print"
+)
 def _paper(step: Step) -> int:
     return step.macs
 
 
+@_convention(
+    "torchinfo", "MACs",
+    "torchinfo 1.8.0, LayerInfo.calculate_macs: weights and biases times output positions",
+)  # fmt: skip
 def _torchinfo(step: Step) -> int:
     """Every weight and bias once for each output position of a convolution, else once."""
     params = step.params
@@ -86,6 +109,10 @@ def _torchinfo(step: Step) -> int:
     return params
 
 
+@_convention(
+    "fvcore", "MACs",
+    "fvcore 0.1.5, FlopCountAnalysis: one per fused multiply-add; batch norm 2 per element",
+)  # fmt: skip
 def _fvcore(step: Step) -> int:
     """One for a fused multiply-add; normalization, adaptive pooling and upsampling have rules."""
     inputs = elements(step.input_shapes[0])
@@ -110,6 +137,10 @@ def _ptflops_activation(op: str | None, cells: int) -> int:
     return cells * ((op in _PTFLOPS_TWICE) * 2 + (op in _PTFLOPS_ONCE))
 
 
+@_convention(
+    "ptflops", "MACs",
+    "ptflops 0.7.5, PyTorch back end: hooks and patched functions, some work twice",
+)  # fmt: skip
 def _ptflops(step: Step) -> int:
     """Multiply-accumulates and biases; modules that call a patched function count twice."""
     inputs, outputs = elements(step.input_shapes[0]), elements(step.output_shape)
@@ -139,6 +170,11 @@ def _lrn(step: Step) -> int:
     return prod(cells) * (4 * channels + window - 1)
 
 
+@_convention(
+    "keras", "FLOPs",
+    "Keras 3: running statistics count as parameters; two FLOPs per multiply-accumulate",
+    buffers_are_params=True,
+)  # fmt: skip
 def _two_per_mac(step: Step) -> int:
     return 2 * step.macs
 
@@ -147,6 +183,10 @@ _PROFILED = {"relu", "prelu", "elu", "gelu", "silu", "leakyrelu", "softmax"}
 """Activations whose functions DeepSpeed and calflops patch; ReLU6 runs another one."""
 
 
+@_convention(
+    "deepspeed", "FLOPs",
+    "DeepSpeed 0.19.8, flops profiler: two per multiply-accumulate, one per element",
+)  # fmt: skip
 def _deepspeed(step: Step) -> int:
     """Two for each multiply-accumulate; bias, normalization, activations and pools by element."""
     inputs, outputs = elements(step.input_shapes[0]), elements(step.output_shape)
@@ -167,6 +207,10 @@ def _deepspeed(step: Step) -> int:
     return inputs if step.layer.role == "pool" or step.op in _PROFILED else 0
 
 
+@_convention(
+    "calflops", "FLOPs",
+    "calflops 0.3.2: DeepSpeed's rules, but enlargements and transposed convolutions",
+)  # fmt: skip
 def _calflops(step: Step) -> int:
     """DeepSpeed's rules before their mends: enlargements, and transposed groups and bias."""
     if step.op == "upsample":
@@ -189,57 +233,6 @@ def _calflops_transposed(step: Step) -> int:
     bias = layer.filters // layer.groups * prod(slid) * layer.bias
     activation = elements(step.output_shape) * (step.activation in _PROFILED)
     return 2 * (step.macs // layer.groups) + bias + activation
-
-
-CONVENTIONS = {
-    convention.name: convention
-    for convention in (
-        Convention(
-            "paper",
-            "MACs",
-            "multiply-accumulates of convolutions and dense layers, as most papers print",
-            _paper,
-        ),
-        Convention(
-            "torchinfo",
-            "MACs",
-            "torchinfo 1.8.0, LayerInfo.calculate_macs: weights and biases times output positions",
-            _torchinfo,
-        ),
-        Convention(
-            "fvcore",
-            "MACs",
-            "fvcore 0.1.5, FlopCountAnalysis: one per fused multiply-add; batch norm 2 per element",
-            _fvcore,
-        ),
-        Convention(
-            "ptflops",
-            "MACs",
-            "ptflops 0.7.5, PyTorch back end: hooks and patched functions, some work twice",
-            _ptflops,
-        ),
-        Convention(
-            "keras",
-            "FLOPs",
-            "Keras 3: running statistics count as parameters; two FLOPs per multiply-accumulate",
-            _two_per_mac,
-            buffers_are_params=True,
-        ),
-        Convention(
-            "deepspeed",
-            "FLOPs",
-            "DeepSpeed 0.19.8, flops profiler: two per multiply-accumulate, one per element",
-            _deepspeed,
-        ),
-        Convention(
-            "calflops",
-            "FLOPs",
-            "calflops 0.3.2: DeepSpeed's rules, but enlargements and transposed convolutions",
-            _calflops,
-        ),
-    )
-}
-"""Conventions by name."""
 
 
 class FlopsRule(NamedTuple):

@@ -22,7 +22,7 @@ from convcli.layers.base import (
     shape_text,
 )
 from convcli.layers.join import MAX_DEPTH, Block, Branch, From, Multiply, Repeat
-from convcli.net.field import POINT, AxisField, union
+from convcli.net.field import POINT, AxisField, effective_fields, union
 from convcli.net.words import layer_text
 from convcli.values import NotebookRepr
 
@@ -142,6 +142,11 @@ class Trace(NotebookRepr):
             f"There is no layer {which!r}; they are 1 to {len(names)}, or by name."
             f"{did_you_mean(str(which), names)}"
         )
+
+    @cached_property
+    def effective_fields(self) -> tuple[tuple[float, ...] | None, ...]:
+        """How many input cells each step mostly depends on; see `effective_fields`."""
+        return effective_fields(self)
 
     @cached_property
     def totals(self) -> Totals:

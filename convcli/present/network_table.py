@@ -31,6 +31,14 @@ def _figure(value: Any) -> str:
     return f"{value:,}" if value else "-"
 
 
+def _effective(cells: Any) -> str:
+    """Return sizes per axis with one decimal, once where all axes agree."""
+    if cells is None:
+        return "all"
+    parts = [f"{one:.1f}" for one in cells]
+    return parts[0] if len(set(parts)) == 1 else "x".join(parts)
+
+
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
@@ -120,6 +128,10 @@ COLUMNS: dict[str, _Cells] = {
         Column("receptive_field_min", "Smallest field", "right", sizes_text),
         lambda step, trace: step.receptive_field_min,
         lambda trace: trace.totals.receptive_field_min,
+    ),
+    "effective_field": _Cells(
+        Column("effective_field", "Effective", "right", _effective),
+        lambda step, trace: trace.effective_fields[step.index - 1],
     ),
     "stride": _Cells(
         Column("stride", "Stride", "right", lambda cell: "-" if cell is None else sizes_text(cell)),
@@ -433,7 +445,10 @@ def _document(
         "input": trace.network.input_shape,
         "batch": trace.batch,
         "dtype": trace.dtype,
-        "layers": [_layer_document(step) for step in trace.steps],
+        "layers": [
+            _layer_document(step) | {"effective_field": effective}
+            for step, effective in zip(trace.steps, trace.effective_fields, strict=True)
+        ],
         "totals": {
             "params": totals.params,
             "trainable": totals.trainable,

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import cache
 from math import ceil, floor
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from convcli.errors import InputError, UsageError
 from convcli.layers import Layer
-from convcli.net import parse_notation
+from convcli.net import network, parse_notation
 from convcli.net.field import input_rectangle
 from convcli.net.trace import Step, Trace
 
@@ -286,3 +287,34 @@ def test_a_vector_sees_everything() -> None:
 def test_huge_axes_stay_cheap() -> None:
     trace = parse_notation("input 1000000000x1, conv 1 100000000, maxpool 100000").trace()
     assert input_rectangle(trace, 2, (5,)) == ((500_000, 500_000 + 99_999 + 99_999_999),)
+
+
+@pytest.mark.parametrize(
+    ("words", "windows"),
+    [
+        ("conv 1 3, conv 1 5", [(3, 1), (5, 1)]),
+        ("conv 1 3 s2, maxpool 2, conv 1 3 d2", [(3, 1), (2, 2), (3, 8)]),
+        ("avgpool 4, upconv 1 4 s4", [(4, 1), (1, 4)]),
+    ],
+)
+def test_the_effective_field_is_the_spread_of_equal_weights(
+    words: str, windows: list[tuple[int, int]]
+) -> None:
+    """Against the shares themselves: windows with gaps, laid over one another."""
+    shares = np.ones(1)
+    for kernel, step in windows:
+        window = np.zeros((kernel - 1) * step + 1)
+        window[::step] = 1 / kernel
+        shares = np.convolve(shares, window)
+    places = np.arange(len(shares))
+    variance = (shares * places**2).sum() - (shares * places).sum() ** 2
+    trace = parse_notation(f"input 99x1, {words}").trace()
+    assert trace.effective_fields[-1] == pytest.approx((4 * variance**0.5,))
+
+
+def test_effective_fields_of_joins_and_of_what_sees_all() -> None:
+    trace = parse_notation("input 99x99x1, residual(conv 1 3 p1, conv 1 3 p1), gap").trace()
+    *_, add, gap = trace.effective_fields
+    assert add == pytest.approx((4 * (2 * 8 / 12 / 2) ** 0.5,) * 2)
+    assert gap is None
+    assert network("resnet50").trace().effective_fields[-3][0] < 483  # type: ignore[index]
