@@ -11,7 +11,13 @@ import numpy as np
 from convcli.engine import filter_kernels, filter_vectors, transform
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import FilterPlan, is_power_of_two, small_factors, transform_size
-from convcli.engine.filter_vectors import PARAMETERS, SMALL_LINES, small_width, tile_vectors
+from convcli.engine.filter_vectors import (
+    FACTORED_LINES,
+    PARAMETERS,
+    SMALL_LINES,
+    small_width,
+    tile_vectors,
+)
 from convcli.engine.llvm import lanes_of
 from convcli.engine.threads import each_part
 from convcli.environment import thread_count
@@ -33,6 +39,9 @@ SHORT_COLUMN = 15
 
 TRANSFORMED = 96 * 1024
 """Numbers of a block that is transformed: its two planes fill most of a second-level cache."""
+
+SMALL_ROWS, SMALL_COLUMNS = 24, 1024
+"""Of a block of a small kernel: its samples stay in a second-level cache."""
 
 LEAST_BAND = 32
 """Rows; below that the rows around a band cost more than they bring."""
@@ -63,7 +72,7 @@ class Job(NamedTuple):
             between its rows sees every dilation-th, which are filtered as pictures of their own.
         source_rows, source_columns: where each place of the extended picture is read, -1 for none.
         inner_begin, inner_end, shift: extended columns that lie in the picture, and what is added.
-        outside, outside_pixel: the value behind a constant border, as a sum and as an integer.
+        outside: the value behind a constant border, in the numbers of a block of samples.
         offsets, reach: of each tap of a row, and of the last.
         taps_h, taps_w: rows and columns of the kernel.
         parameters, flags: of the conversion.
@@ -81,7 +90,6 @@ class Job(NamedTuple):
     inner_end: int
     shift: int
     outside: Any
-    outside_pixel: Any
     offsets: Any
     reach: int
     taps_h: int
@@ -130,8 +138,11 @@ class Tile(NamedTuple):
     lines: tuple[int, ...]
 
 
-class SmallWork(NamedTuple):
-    """A small kernel: its taps, its own conversion, and scratch memory for the picture's edges."""
+class SmallKernel(NamedTuple):
+    """A small kernel: its taps, its own conversion, and a vector of pixels.
+
+    What is compiled for it stands in lengths of tuples and in switches.
+    """
 
     weights: Any
     offsets: Any
@@ -141,8 +152,9 @@ class SmallWork(NamedTuple):
     lines: tuple[int, ...]
     down: tuple[int, ...]
     across: tuple[int, ...]
+    lanes: tuple[int, ...]
     width: int
-    lanes: int
+    last: Any
     length: Switch = None
     taxicab: Switch = None
     factored: Switch = None
@@ -150,11 +162,15 @@ class SmallWork(NamedTuple):
     no_middle_row: Switch = None
     no_middle_column: Switch = None
     cross: Switch = None
-    starts: Any = None
-    edge: Any = None
-    edge_step: int = 0
-    edge_starts: Any = None
-    edge_out: Any = None
+
+
+class SmallWork(NamedTuple):
+    """The size of a block, and scratch memory for it."""
+
+    rows: int
+    columns: int
+    samples: Any
+    step: int
 
 
 class DenseWork(NamedTuple):
@@ -185,13 +201,12 @@ class SeparableWork(NamedTuple):
     columns: int
     tile: Tile
     row_tile: Tile
-    edge: Any
+    samples: Any
     middle: Any
     step: int
     sums: Any
     sums_step: int
     result: Any
-    starts: Any
 
 
 class BoxWork(NamedTuple):
@@ -245,14 +260,16 @@ class Runner:
 
     Attributes:
         unit: what the sums are counted in.
+        samples: in which numbers pixels are added up, if not in the plan's.
     """
 
     unit = 1.0
+    samples: str | None = None
 
     def __init__(self, plan: FilterPlan, planes: Any, out: Any):
         self.plan = plan
         self.channels = plan.shape_hwc[2]
-        self.number = np.dtype("float32" if plan.accumulator == "int16" else plan.accumulator)
+        self.number = np.dtype(self.samples or plan.accumulator)
         self.finish = np.dtype(plan.numbers.finish)
         self.lanes = lanes_of(self.number.itemsize)
         self.parameters, self.flags = self.conversion()
@@ -263,15 +280,14 @@ class Runner:
         channels, gap = self.channels, plan.rows.dilation
         width, before = plan.shape_hwc[1] * channels, plan.columns.before * channels
         offsets = np.arange(plan.columns.taps) * (plan.columns.dilation * channels)
-        cval = plan.settings.cval
-        pixel = pixels.dtype.type if pixels.dtype.kind == "f" else int
+        outside = self.number.type(plan.settings.cval if plan.reads_outside else 0)
         return [
             Job(
                 pixels, width, out, plan.columns.size * channels, residue, gap,
                 np.ascontiguousarray(plan.rows.source[residue::gap]),
                 _in_channels(plan.columns, channels), before, before + width, -before,
-                self.number.type(cval), pixel(cval), offsets, int(offsets[-1]), plan.rows.taps,
-                plan.columns.taps, self.parameters, self.flags,
+                outside, offsets, int(offsets[-1]), plan.rows.taps, plan.columns.taps,
+                self.parameters, self.flags,
             )
             for residue in range(min(gap, plan.rows.size))
         ]  # fmt: skip
@@ -305,7 +321,7 @@ class Runner:
         for job in self.jobs:
             rows = self.rows_of(job)
             height = max(LEAST_BAND, -(-rows // pieces))
-            height = -(-height // SMALL_LINES) * SMALL_LINES
+            height = _rounded(height, FACTORED_LINES)
             for first in range(0, rows, height):
                 yield job, Part(first, min(first + height, rows), 0, job.out_width)
 
@@ -357,56 +373,61 @@ class Runner:
 class Small(Runner):
     """Few taps, from pixels to pixels in registers."""
 
-    def __init__(self, plan: FilterPlan, planes: Any, out: Any):
-        self.weight_number = np.dtype(plan.accumulator)
-        super().__init__(plan, planes, out)
-
     def conversion(self) -> tuple[Any, Flags]:
         """Return the conversion in 16-bit integers where that is exact, else in floating point."""
         return whole_conversion(self.plan) or super().conversion()
 
     def statistics(self) -> Statistics:
         """Return the statistics of no values, in vectors of as many lanes as weights."""
-        lanes = lanes_of(self.weight_number.itemsize)
-        return Statistics.empty(self.parameters.dtype, lanes)
+        return Statistics.empty(self.parameters.dtype, self.lanes)
 
     def prepare(self) -> Call:
         """Return the call that filters a part."""
-        kernels, job, norm = self.plan.kernels, self.jobs[0], self.plan.settings.norm
-        lanes = lanes_of(self.weight_number.itemsize)
-        step, pixel = job.reach + lanes, job.pixels.dtype
+        small = self.small_kernel(self.plan.kernels)
+        pixel = self.jobs[0].pixels.dtype
+        direct = self.number in {pixel, np.dtype(np.int16)}
+        rows = len(small.lines) if direct else SMALL_ROWS
+        columns = _rounded(min(self.jobs[0].out_width, SMALL_COLUMNS), small.width)
+        step = _rounded(columns + self.jobs[0].reach + small.width, self.lanes)
+        size = (rows + self.plan.rows.taps + len(small.lines)) * step
+        work = SmallWork(rows, columns, _aligned(size, self.number), step)
+        band = filter_kernels.direct_band if direct else filter_kernels.small_band
+        return lambda job, part, statistics: band(job, part, statistics, work, small)
+
+    def small_kernel(self, kernels: Any) -> SmallKernel:
+        """Return the kernels as compiled code takes them."""
+        job, norm = self.jobs[0], self.plan.settings.norm
         taken = np.any(np.stack(kernels) != 0, axis=0)
         height, width = taken.shape
         row, column = height // 2, width // 2
         corners = np.delete(np.delete(taken, row, axis=0), column, axis=1)
         odd = height % 2 == width % 2 == 1 and bool(taken.any())
-        factors = small_factors(kernels) if self.weight_number == np.int16 else None
+        factors = small_factors(kernels)
         weights = np.concatenate([np.ravel(part) for part in factors or kernels])
-        work = SmallWork(
-            weights=weights.astype(self.weight_number),
+        weights = weights.astype(self.number)
+        lines = FACTORED_LINES if factors and height > 3 else SMALL_LINES
+        return SmallKernel(
+            weights=weights,
             offsets=job.offsets,
             parameters=self.parameters,
             flags=self.flags,
             kernels=(0,) * len(kernels),
-            lines=(0,) * SMALL_LINES,
+            lines=(0,) * lines,
             down=(0,) * height,
             across=(0,) * width,
-            width=small_width(len(kernels), self.weight_number.itemsize),
-            lanes=lanes,
+            lanes=(0,) * self.lanes,
+            width=small_width(len(kernels), self.number.itemsize),
+            last=_aligned(lines * self.lanes, job.out.dtype),
             length=_on(norm == "l2"),
             taxicab=_on(norm == "l1"),
             factored=_on(factors is not None),
-            ones=_on(factors is not None and bool((weights == 1).all())),
+            ones=_on(
+                self.number.kind in "iu" and factors is not None and bool((weights == 1).all())
+            ),
             no_middle_row=_on(odd and not taken[row].any()),
             no_middle_column=_on(odd and not taken[:, column].any()),
             cross=_on(odd and not corners.any()),
-            starts=np.zeros(SMALL_LINES + height, np.int64),
-            edge=np.zeros(height * step, pixel),
-            edge_step=step,
-            edge_starts=np.arange(height) * step,
-            edge_out=np.zeros(lanes, job.out.dtype),
         )
-        return lambda job, part, statistics: filter_kernels.small_band(job, part, statistics, work)
 
 
 def whole_conversion(plan: FilterPlan) -> tuple[Any, Flags] | None:
@@ -484,10 +505,9 @@ class Separable(Runner):
         column_factors, row_factors, terms = self._factors()
         work = SeparableWork(
             column_factors.ravel(), row_factors.ravel(), len(plan.kernels), terms, how,
-            rows, columns, tile, row_tile,
-            _aligned(step + self.jobs[0].reach + row_tile.width, self.number),
+            rows, columns, tile, row_tile, _aligned(step + row_tile.width, self.number),
             _aligned((rows + taps_h + len(tile.lines)) * step, self.number), step, sums,
-            sums_step, sums if total is None else total, np.zeros(SMALL_LINES + taps_h, np.int64),
+            sums_step, sums if total is None else total,
         )  # fmt: skip
         column = self._short_column(column_factors)
         products = None if terms == 1 else _aligned(sums.size, self.number)
@@ -499,13 +519,13 @@ class Separable(Runner):
 
         return call
 
-    def _short_column(self, factors: Any) -> SmallWork | None:
+    def _short_column(self, factors: Any) -> SmallKernel | None:
         """Return the only column as a small kernel, if it is short."""
         if factors.shape[0] * factors.shape[1] > 1 or factors.shape[2] > SHORT_COLUMN:
             return None
         if not self.number == self.finish == np.float32:
             return None
-        return SmallWork(
+        return SmallKernel(
             weights=factors.ravel(),
             offsets=np.zeros(1, np.int64),
             parameters=self.parameters,
@@ -514,8 +534,9 @@ class Separable(Runner):
             lines=(0,) * SMALL_LINES,
             down=(0,) * factors.shape[2],
             across=(0,),
+            lanes=(0,) * self.lanes,
             width=small_width(1, 4),
-            lanes=self.lanes,
+            last=_aligned(SMALL_LINES * self.lanes, self.jobs[0].out.dtype),
         )
 
     def _factors(self) -> tuple[Any, Any, int]:
@@ -533,6 +554,8 @@ class Separable(Runner):
 class Box(Runner):
     """Means by running sums of integers; the time hardly grows with the size of the box."""
 
+    samples = "int32"
+
     def __init__(self, plan: FilterPlan, planes: Any, out: Any):
         self.unit = float(plan.kernels[0][0, 0])  # the sums are those of a kernel of ones
         super().__init__(plan, planes, out)
@@ -540,9 +563,9 @@ class Box(Runner):
     def prepare(self) -> Call:
         """Return the call that filters a part."""
         job, channels = self.jobs[0], self.channels
-        columns = np.zeros(job.width, np.int32)
-        totals = np.zeros(job.out_width + job.reach + channels, np.int32)
-        work = BoxWork(columns, channels, totals, _aligned(job.out_width, self.finish))
+        columns = np.zeros(job.width, self.number)
+        totals = np.zeros(job.out_width + job.reach + channels, self.number)
+        work = BoxWork(columns, channels, totals, _aligned(job.out_width + self.lanes, self.finish))
         return lambda job, part, statistics: filter_kernels.box_band(job, part, statistics, work)
 
 

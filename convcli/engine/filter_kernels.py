@@ -14,9 +14,10 @@ from convcli.engine.compilation import compiled_band, compiled_part
 from convcli.engine.filter_vectors import (
     add_up_tile,
     convert_row,
+    copy_row,
     slide_row,
+    small_part,
     small_tiles,
-    small_vector,
     subtract_rows,
     widen_row,
 )
@@ -24,9 +25,6 @@ from convcli.engine.llvm import pointer
 
 SUM, SQUARES, MAGNITUDES, LARGEST = range(4)
 """How the sums of several kernels become one value."""
-
-TILES_AT_ONCE = 2048
-"""Tiles of a small kernel whose 16-bit counts cannot run over."""
 
 
 @compiled_part
@@ -122,51 +120,100 @@ def dense_band(job, part, statistics, work, total, root):
 
 @compiled_part
 def rows_of_taps(job, work, top, rows, left, columns, weights):
-    """Run a row of taps over `rows` extended lines, from column `left` on, `columns` of each.
-
-    Inside the picture tiles read its pixels; at the edges a widened copy in `work.edge`.
-    """
-    width = work.row_tile.width
-    begin = min(max(job.inner_begin, left), left + columns)
-    inner = max(min(job.inner_end - job.reach, left + columns) - begin, 0)
-    end = begin + inner // width * width
+    """Run a row of taps over `rows` extended lines, from column `left` on, `columns` of each."""
     for line in range(rows):
-        base = line * work.step - left
-        row = job.source_rows[top + line]
-        for side in range(2):
-            start = left if side == 0 else end
-            count = begin - left if side == 0 else left + columns - end
-            if row < 0:
-                start, count = left, columns
-            if count > 0:
-                widen_block(work.edge, 0, job, top + line, 1, start, count + job.reach)
-                for place in range(0, count, width):
-                    add_up_tile(
-                        pointer(work.middle, base + start + place), 0, pointer(work.edge, place), 0,
-                        pointer(weights, 0), pointer(job.offsets, 0), 1, job.taps_w,
-                        work.row_tile.lines,
-                    )  # fmt: skip
-            if side == 0 and row >= 0:
-                for column in range(begin, end, width):
-                    add_up_tile(
-                        pointer(work.middle, base + column), 0,
-                        pointer(job.pixels, row * job.width + column + job.shift), 0,
-                        pointer(weights, 0), pointer(job.offsets, 0), 1, job.taps_w,
-                        work.row_tile.lines,
-                    )  # fmt: skip
+        widen_block(work.samples, 0, job, top + line, 1, left, columns + job.reach)
+        add_up(
+            work.row_tile, work.middle[line * work.step :], 0, work.samples, 0, 1, columns,
+            weights, job.offsets, 1, job.taps_w,
+        )  # fmt: skip
 
 
 @compiled_part
-def columns_to_pixels(job, statistics, work, column, top, left, rows, tiles):
-    """Run a short column of taps over whole tiles of `work.middle`, from there to pixels."""
-    for line in range(0, rows, len(column.lines)):
-        for sample in range(len(column.lines) + len(column.down) - 1):
-            work.starts[sample] = (line + sample) * work.step
+def small_tiles_of(job, statistics, work, samples, at, step, top, left, rows, tiles):
+    """Run a small kernel over `tiles` tiles of samples from `at` on, straight to pixels.
+
+    Only whole tiles: lines of the last few rows are left.
+    """
+    lines = len(work.lines)
+    for line in range(0, rows - lines + 1, lines):
         row = job.residue + (top + line) * job.step
         small_tiles(
             pointer(job.out, row * job.out_width + left), job.step * job.out_width,
-            pointer(work.middle, 0), pointer(work.starts, 0), tiles, statistics, column,
+            pointer(samples, at + line * step), step, tiles, statistics, work,
         )  # fmt: skip
+
+
+@compiled_part
+def small_rest_of(job, statistics, work, samples, step, top, left, rows, columns, done):
+    """Run a small kernel over what tiles left: all but `done` columns, and the last few rows.
+
+    Tiles of one vector, through memory, of which the rows and columns that exist are copied.
+    """
+    lines, lanes = len(work.lines), len(work.lanes)
+    for line in range(0, rows, lines):
+        some = min(lines, rows - line)
+        for column in range(done if some == lines else 0, columns, lanes):
+            count = min(lanes, columns - column)
+            small_part(
+                pointer(work.last, 0), pointer(samples, line * step + column), step, some, count,
+                statistics, work,
+            )  # fmt: skip
+            for m in range(some):
+                row = job.residue + (top + line + m) * job.step
+                copy_row(
+                    pointer(job.out, row * job.out_width + left + column),
+                    pointer(work.last, m * lanes), count,
+                )  # fmt: skip
+
+
+@compiled_band
+def small_band(job, part, statistics, work, small):
+    """Filter whole lines of `part` with one small kernel, or the norm of two."""
+    for top in range(part.first, part.last, work.rows):
+        rows = min(work.rows, part.last - top)
+        for left in range(part.begin, part.end, work.columns):
+            columns = min(work.columns, part.end - left)
+            lines, count = rows + job.taps_h - 1, columns + job.reach
+            widen_block(work.samples, work.step, job, top, lines, left, count)
+            tiles = columns // small.width
+            small_tiles_of(
+                job, statistics, small, work.samples, 0, work.step, top, left, rows, tiles
+            )
+            small_rest_of(
+                job, statistics, small, work.samples, work.step, top, left, rows, columns,
+                tiles * small.width,
+            )  # fmt: skip
+
+
+@compiled_band
+def direct_band(job, part, statistics, work, small):
+    """Filter as `small_band` does, but where all taps lie inside tiles read the picture itself."""
+    lanes = len(small.lanes)
+    for top in range(part.first, part.last, work.rows):
+        rows = min(work.rows, part.last - top)
+        first, last = job.source_rows[top], job.source_rows[top + rows + job.taps_h - 2]
+        begin = (max(job.inner_begin, 0) + lanes - 1) // lanes * lanes
+        tiles = (min(job.out_width, job.inner_end - job.reach) - begin) // small.width
+        if tiles < 0 or rows < work.rows or first < 0 or last - first != rows + job.taps_h - 2:
+            begin, tiles = job.out_width, 0
+        small_tiles_of(
+            job, statistics, small, job.pixels, first * job.width + begin + job.shift, job.width,
+            top, begin, rows, tiles,
+        )  # fmt: skip
+        end = begin + tiles * small.width
+        left = 0 if begin > 0 else end
+        while left < job.out_width:
+            stop = begin if left < begin else job.out_width
+            columns = min(work.columns, stop - left)
+            lines, count = rows + job.taps_h - 1, columns + job.reach
+            widen_block(work.samples, work.step, job, top, lines, left, count)
+            small_rest_of(
+                job, statistics, small, work.samples, work.step, top, left, rows, columns, 0
+            )
+            left += columns
+            if left == begin:
+                left = end
 
 
 @compiled_band
@@ -174,24 +221,29 @@ def separable_band(job, part, statistics, work, column, products, total, root):
     """Filter `part` with `work.terms` pairs of a column and a row for each kernel.
 
     The row runs first, over the block and the lines around it, then the column over that. `column`
-    is None, or the only column as a small kernel: then whole tiles of it go straight to pixels.
+    is None, or the only column as a small kernel, which goes straight to pixels.
     """
     for top in range(part.first, part.last, work.rows):
         rows = min(work.rows, part.last - top)
         for left in range(part.begin, part.end, work.columns):
             columns = min(work.columns, part.end - left)
-            begin = 0
             for pair in range(work.kernels * work.terms):
                 factors = work.row_factors[pair * job.taps_w :]
                 rows_of_taps(job, work, top, rows + job.taps_h - 1, left, columns, factors)
-                if column is not None and rows % len(column.lines) == 0:
+                if column is not None:
                     tiles = columns // column.width
-                    begin = tiles * column.width
-                    columns_to_pixels(job, statistics, work, column, top, left, rows, tiles)
+                    small_tiles_of(
+                        job, statistics, column, work.middle, 0, work.step, top, left, rows, tiles
+                    )
+                    small_rest_of(
+                        job, statistics, column, work.middle, work.step, top, left, rows, columns,
+                        tiles * column.width,
+                    )  # fmt: skip
+                    continue
                 add_up(
-                    work.tile, work.sums if products is None else products,
-                    work.sums_step, work.middle[begin:], work.step, rows, columns - begin,
-                    work.column_factors[pair * job.taps_h :], job.offsets, job.taps_h, 1,
+                    work.tile, work.sums if products is None else products, work.sums_step,
+                    work.middle, work.step, rows, columns, work.column_factors[pair * job.taps_h :],
+                    job.offsets, job.taps_h, 1,
                 )  # fmt: skip
                 if products is not None:
                     first = pair % work.terms == 0
@@ -199,83 +251,10 @@ def separable_band(job, part, statistics, work, column, products, total, root):
                 if total is not None and pair % work.terms == work.terms - 1:
                     first = pair < work.terms
                     join(total, work.sums, work.sums_step, rows, columns, work.how, first)
-            convert_block(
-                job, statistics, top, left + begin, work.result, work.sums_step, rows,
-                columns - begin, root,
-            )  # fmt: skip
-
-
-@compiled_part
-def copy_edge(job, work, row, column, count):
-    """Copy the samples of `count` places of one line, extended beyond the picture."""
-    for tap in range(job.taps_h):
-        line = job.source_rows[row + tap]
-        for place in range(count + job.reach):
-            source = job.source_columns[column + place]
-            inside = line >= 0 and source >= 0
-            work.edge[tap * work.edge_step + place] = (
-                job.pixels[line * job.width + source] if inside else job.outside_pixel
-            )
-
-
-@compiled_part
-def small_line(job, statistics, work, row, starts, left, begin, right):
-    """Write what tiles left of one line, `begin` to `right` and the ends, in single vectors.
-
-    From `left` to `right` all taps lie inside the picture, and the last vector overlaps the one
-    before it; at the ends of a line samples are copied first.
-    """
-    base = (job.residue + row * job.step) * job.out_width
-    for section in range(3):
-        first = 0 if section == 0 else (begin if section == 1 else right)
-        end = left if section == 0 else (right if section == 1 else job.out_width)
-        for column in range(first, end, work.lanes):
-            count = min(work.lanes, end - column)
-            if section == 1:
-                at = min(column, end - work.lanes)
-                out, samples, rows = pointer(job.out, base + at), pointer(job.pixels, at), starts
-                skipped, stop = column - at, work.lanes
-            else:
-                copy_edge(job, work, row, column, count)
-                out, samples = pointer(work.edge_out, 0), pointer(work.edge, 0)
-                rows, skipped, stop = pointer(work.edge_starts, 0), 0, count
-            small_vector(out, samples, rows, skipped, stop, statistics, work)
-            if section != 1:
-                for place in range(count):
-                    job.out[base + column + place] = work.edge_out[place]
-
-
-@compiled_band
-def small_band(job, part, statistics, work):
-    """Filter whole lines of `part` straight from pixels to pixels.
-
-    Tiles where all taps lie inside the picture, single vectors for the rest.
-    """
-    lines = len(work.lines)
-    left = min(max(job.inner_begin, 0), job.out_width)
-    right = max(min(job.out_width, job.inner_end - job.reach), left)
-    for top in range(part.first, part.last, lines):
-        count = min(lines, part.last - top)
-        inside = right - left >= work.lanes
-        for row in range(count + job.taps_h - 1):
-            inside = inside and job.source_rows[top + row] >= 0
-            work.starts[row] = job.source_rows[top + row] * job.width + job.shift
-        begin = left
-        tiles = (right - left) // work.width if inside and count == lines else 0
-        base = (job.residue + top * job.step) * job.out_width
-        for tile in range(0, tiles, TILES_AT_ONCE):
-            some = min(TILES_AT_ONCE, tiles - tile)
-            small_tiles(
-                pointer(job.out, base + begin), job.step * job.out_width,
-                pointer(job.pixels, begin), pointer(work.starts, 0), some, statistics, work,
-            )  # fmt: skip
-            begin += some * work.width
-        first, second, third = (
-            (left, begin, right) if inside else (job.out_width, job.out_width, job.out_width)
-        )
-        for line in range(count):
-            starts = pointer(work.starts, line)
-            small_line(job, statistics, work, top + line, starts, first, second, third)
+            if column is None:
+                convert_block(
+                    job, statistics, top, left, work.result, work.sums_step, rows, columns, root
+                )
 
 
 @compiled_part
@@ -283,7 +262,7 @@ def add_line(columns, job, row, sign):
     """Add line `row` of the picture to the column sums, or take it away."""
     if row < 0:
         for place in range(job.width):
-            columns[place] += sign * job.outside_pixel
+            columns[place] += sign * job.outside
         return
     line = job.pixels[row * job.width : (row + 1) * job.width]
     for place in range(job.width):
@@ -309,7 +288,7 @@ def running_totals(totals, columns, job, channels):
     extended = job.out_width + job.reach
     begin = min(max(job.inner_begin, 0), extended)
     end = max(min(job.inner_end, extended), begin)
-    outside = job.taps_h * job.outside_pixel
+    outside = job.taps_h * job.outside
     totals[:channels] = 0
     for place in range(begin):
         column = job.source_columns[place]

@@ -171,6 +171,11 @@ class FilterPlan:
         return divisor if self.settings.norm == "none" else abs(divisor)
 
     @property
+    def reads_outside(self) -> bool:
+        """Whether the value behind a constant border is read."""
+        return reads_outside(self.rows, self.columns)
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """The lowest and highest value that weights and pixels allow, before conversion."""
         if self.dtype.kind == "f":
@@ -349,8 +354,7 @@ class _Case:
     @property
     def outside(self) -> float:
         """The value behind the border, if it is read."""
-        read = (self.rows.source < 0).any() or (self.columns.source < 0).any()
-        return self.settings.cval if read else 0.0
+        return self.settings.cval if reads_outside(self.rows, self.columns) else 0.0
 
     @property
     def outside_is_a_pixel(self) -> bool:
@@ -465,13 +469,29 @@ PATHS = (
 
 
 def small_factors(kernels: tuple[Any, ...]) -> list[Any] | None:
-    """Return columns and rows of integers, one pair after the other, or None above rank 1.
+    """Return columns and rows, of integers if the kernels are, one pair after the other.
+
+    None if a kernel has a rank above 1.
 
     >>> small_factors((np.array([[2.0, 4.0], [1.0, 2.0]]),))
     [array([2., 1.]), array([1., 2.])]
     """
-    pairs = [integer_factors(kernel) for kernel in kernels]
-    return [part for pair in pairs if pair for part in pair] if None not in pairs else None
+    parts: list[Any] = []
+    for kernel in kernels:
+        pair = (
+            integer_factors(kernel)
+            if integer_kernel(kernel)
+            else (low_rank(kernel, 1) or [None])[0]
+        )
+        if pair is None:
+            return None
+        parts += pair
+    return parts
+
+
+def reads_outside(*axes: Axis) -> bool:
+    """Return whether the value behind a constant border is read."""
+    return any(bool((axis.source < 0).any()) for axis in axes)
 
 
 def _exact_case(case: _Case) -> _Case:

@@ -10,7 +10,7 @@ registers, and each vector of samples that is loaded serves all of these lines.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from llvmlite import ir
@@ -18,7 +18,17 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from convcli.engine.llvm import WORD, Fields, Vectors, bits_of, host, is_set, lanes_of, registers
+from convcli.engine.llvm import (
+    I32,
+    WORD,
+    Fields,
+    Vectors,
+    bits_of,
+    host,
+    is_set,
+    lanes_of,
+    registers,
+)
 
 SUMS = 24 if host().lanes == 16 else 12
 """Vectors of sums of one tile; with the samples and weights they fill the register file."""
@@ -29,11 +39,11 @@ MOST_ROWS = 6 if host().lanes == 16 else 4
 RECIPROCAL, DIVISOR, BIAS, OFFSET, BELOW, ABOVE, LOW, HIGH, HALF, SHIFT = range(10)
 PARAMETERS = 10
 
-SMALL_LINES = 4
-"""Lines of one tile of a small kernel."""
+SMALL_LINES, FACTORED_LINES = 4, 8
+"""Lines of one tile of a small kernel, and of a tall one whose rows of sums serve many lines."""
 
-SMALL_SUMS = 256 if host().lanes == 16 else 64
-"""Sums of one tile of a small kernel; they and a sample and its weights fit the registers."""
+SMALL_WIDTH = 64 if host().lanes == 16 else 16
+"""Numbers of one line of it; they and a sample and its weights fit the registers."""
 
 
 def tile_vectors(rows: int) -> int:
@@ -43,7 +53,7 @@ def tile_vectors(rows: int) -> int:
 
 def small_width(kernels: int, itemsize: int) -> int:
     """Return how many numbers wide a tile of small kernels is whose weights have `itemsize`."""
-    return max(SMALL_SUMS // (SMALL_LINES * kernels), lanes_of(itemsize))
+    return max(SMALL_WIDTH // kernels, lanes_of(itemsize))
 
 
 @intrinsic
@@ -65,6 +75,19 @@ def widen_row(typingctx: Any, wide: Any, narrow: Any, count: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(wide, narrow, types.intp), emit
+
+
+@intrinsic
+def copy_row(typingctx: Any, target: Any, source: Any, count: Any) -> Any:
+    """Copy `count` numbers."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, source, total = arguments
+        size = context.get_abi_sizeof(context.get_value_type(signature.args[0].dtype))
+        cgutils.raw_memcpy(builder, target, source, total, size)
+        return context.get_dummy_value()
+
+    return types.void(target, source, types.intp), emit
 
 
 def _in_vectors_and_singles(builder: Any, total: Any, lanes: int, piece: Any) -> None:
@@ -195,52 +218,41 @@ def add_up_tile(
 class Running:
     """Four running vectors: lowest, highest, how many below, how many above.
 
-    They live in registers while whole vectors pass, and in memory (a record of `extremes` and
-    `counts`) between rows; single numbers use the first lane in memory. Sums of 16 bits are counted
-    in 16 bits in registers, so at most 2**15 vectors may pass at once.
+    They live in registers while vectors pass, and in memory (a record of `extremes` and `counts`)
+    between rows. Sums of 16 bits are counted in 16 bits in registers, so at most 2**15 vectors may
+    pass at once.
     """
 
-    def __init__(self, builder: Any, statistics: Fields, number: Any, lanes: int):
-        self.builder, self.lanes = builder, lanes
-        self.bases = [statistics.extremes] * 2 + [statistics.counts] * 2
-        kept = ir.IntType(max(32, bits_of(number)))
-        here = ir.IntType(bits_of(number))
-        self.stored = (number, number, kept, kept)
-        self.numbers = (number, number, here, here)
-        self.registers = [
-            cgutils.alloca_once(builder, ir.VectorType(kind, lanes)) for kind in self.numbers
-        ]
-
-    def _in_memory(self, which: int, lanes: int) -> Any:
-        start = WORD(which % 2 * self.lanes)
-        place = self.builder.gep(self.bases[which], [start])
-        return self.builder.bitcast(place, ir.VectorType(self.stored[which], lanes).as_pointer())
+    def __init__(self, builder: Any, statistics: Fields, vectors: Vectors):
+        number, lanes = vectors.number, vectors.lanes
+        self.builder, self.kept = builder, ir.IntType(max(32, bits_of(number)))
+        self.counts = Vectors(builder, ir.IntType(bits_of(number)), lanes)
+        self.kinds = [vectors, vectors, self.counts, self.counts]
+        self.registers = [cgutils.alloca_once(builder, kind.type) for kind in self.kinds]
+        bases = [statistics.extremes] * 2 + [statistics.counts] * 2
+        places = [WORD(which % 2 * lanes) for which in range(4)]
+        self.memory = [builder.gep(base, [at]) for base, at in zip(bases, places, strict=True)]
 
     def to_registers(self) -> None:
-        """Take the running vectors out of memory; narrow counts begin at zero."""
-        for which, register in enumerate(self.registers):
-            if self.numbers[which] == self.stored[which]:
-                value = self.builder.load(self._in_memory(which, self.lanes), align=1)
-            else:
-                value = Vectors(self.builder, self.numbers[which], self.lanes).constant(0)
-            self.builder.store(value, register)
+        """Take the extremes out of memory; counts begin at zero."""
+        for kind, register, place in zip(self.kinds, self.registers, self.memory, strict=True):
+            first = kind.constant(0) if kind is self.counts else kind.load(place, WORD(0))
+            self.builder.store(first, register)
 
     def to_memory(self) -> None:
-        """Put the running vectors back."""
-        for which, register in enumerate(self.registers):
-            value, place = self.builder.load(register), self._in_memory(which, self.lanes)
-            if self.numbers[which] != self.stored[which]:
-                wide = ir.VectorType(self.stored[which], self.lanes)
-                before = self.builder.load(place, align=1)
-                value = self.builder.add(before, self.builder.sext(value, wide))
-            self.builder.store(value, place, align=1)
+        """Put the extremes back, and add the counts to those of before."""
+        for kind, register, place in zip(self.kinds, self.registers, self.memory, strict=True):
+            value = self.builder.load(register)
+            if kind is self.counts:
+                before = kind.load(place, WORD(0), self.kept)
+                if before.type != value.type:
+                    value = self.builder.sext(value, before.type)
+                value = self.builder.add(before, value)
+            kind.store(value, place, WORD(0))
 
-    def update(self, which: int, lanes: int, change: Any) -> None:
+    def update(self, which: int, change: Any) -> None:
         """Replace one running vector by `change` of it."""
-        alone = lanes != self.lanes
-        place = self._in_memory(which, 1) if alone else self.registers[which]
-        options = {"align": 1} if alone else {}
-        self.builder.store(change(self.builder.load(place, **options)), place, **options)
+        self.builder.store(change(self.builder.load(self.registers[which])), self.registers[which])
 
 
 class Conversion:
@@ -264,14 +276,12 @@ class Conversion:
         scalars = [builder.load(builder.gep(parameters, [WORD(n)])) for n in range(PARAMETERS)]
         self.given = [vectors.splat(scalar) for scalar in scalars]
 
-    def emit(self, value: Any, context: Any, pixel: Any, mask: Any = None) -> Any:
-        """Return vectors of `pixel` for the sums `value`; statistics of the lanes of `mask`."""
+    def emit(self, value: Any, mask: Any = None) -> Any:
+        """Return the values of the sums `value`; statistics of the lanes of `mask`."""
         vectors, given, running = self.vectors, self.given, self.running
         both = vectors.builder.and_ if mask is not None else lambda one, _: one
         for which, comparison in enumerate("<>"):
-            running.update(
-                which, vectors.lanes, partial(self._extreme, comparison, value, both, mask)
-            )
+            running.update(which, partial(self._extreme, comparison, value, both, mask))
         value = self._biased(value)
         if self.flags["magnitudes"]:
             value = vectors.magnitude(value)
@@ -280,10 +290,10 @@ class Conversion:
                 if which == 2 and self.flags["magnitudes"] and vectors.whole:
                     continue
                 outside = both(vectors.compared(comparison, value, given[limit]), mask)
-                running.update(which, vectors.lanes, partial(vectors.one_more, outside))
+                running.update(which, partial(vectors.one_more, outside))
             value = vectors.chosen(">", given[LOW], value)
             value = vectors.chosen("<", given[HIGH], value)
-        return self._as_pixels(context, self._whole_quotient(value), pixel)
+        return self._whole_quotient(value)
 
     def _extreme(self, comparison: str, value: Any, both: Any, mask: Any, before: Any) -> Any:
         better = both(self.vectors.compared(comparison, value, before), mask)
@@ -323,86 +333,90 @@ class Conversion:
         even = builder.and_(quotient, self.vectors.constant(-2))
         return builder.select(tie, even, quotient)
 
-    def _as_pixels(self, context: Any, value: Any, pixel: Any) -> Any:
-        """Return `value` as vectors of `pixel`; integers are rounded half to even.
+    def store(self, values: list[Any], context: Any, pixel: Any, out: Any, index: Any) -> None:
+        """Write `values` as `pixel`s from `out[index]` on; integers are rounded half to even.
 
         Adding 1.5 * 2**23 (2**52 in double precision) leaves the rounded integer in the low bits.
+        All vectors are narrowed at once, which takes fewer steps than one after the other.
         """
         vectors, builder = self.vectors, self.vectors.builder
         stored = context.get_value_type(pixel)
-        target = ir.VectorType(stored, vectors.lanes)
-        if vectors.whole:
-            return builder.trunc(value, target)
-        if isinstance(pixel, types.Integer):
+        if isinstance(pixel, types.Integer) and not vectors.whole:
             bits = bits_of(vectors.number)
             magic = vectors.constant(1.5 * 2.0 ** (23 if bits == 32 else 52))
             whole = ir.VectorType(ir.IntType(bits), vectors.lanes)
-            return builder.trunc(builder.bitcast(builder.fadd(value, magic), whole), target)
-        if stored == vectors.number:
-            return value
-        if isinstance(stored, ir.FloatType):
-            return builder.fptrunc(value, target)
-        return builder.fpext(value, target)
+            values = [builder.bitcast(builder.fadd(value, magic), whole) for value in values]
+        value = _beside(builder, values)
+        target = ir.VectorType(stored, value.type.count)
+        if isinstance(pixel, types.Integer):
+            value = builder.trunc(value, target)
+        elif bits_of(stored) != bits_of(vectors.number):
+            narrower = bits_of(stored) < bits_of(vectors.number)
+            value = (builder.fptrunc if narrower else builder.fpext)(value, target)
+        Vectors(builder, stored, value.type.count).store(value, out, index)
+
+
+def _beside(builder: Any, values: list[Any]) -> Any:
+    """Return vectors, as many as a power of two, as one."""
+    while len(values) > 1:
+        count = 2 * values[0].type.count
+        order = ir.Constant(ir.VectorType(I32, count), list(range(count)))
+        pairs = zip(values[::2], values[1::2], strict=True)
+        values = [builder.shuffle_vector(one, other, order) for one, other in pairs]
+    return values[0]
 
 
 @intrinsic
 def convert_row(typingctx, out, sums, count, job, statistics):
-    """Convert `count` sums to pixels by the job's parameters and flags, and take statistics."""
+    """Convert `count` sums to pixels by the job's parameters and flags, and take statistics.
+
+    Behind the sums more numbers are read, up to a vector.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         out, sums, total, job_value, statistics_value = arguments
-        number = context.get_value_type(signature.args[1].dtype)
-        pixel = signature.args[0].dtype
         fields = Fields(context, builder, job, job_value)
-        lanes = lanes_of(bits_of(number) // 8)
-        running = Running(
-            builder, Fields(context, builder, statistics, statistics_value), number, lanes
-        )
-        whole, single = (
-            Conversion(
-                Vectors(builder, number, width), fields.parameters, fields.kinds["flags"], running
-            )
-            for width in (lanes, 1)
-        )
+        vectors = Vectors.of(context, builder, signature.args[1].dtype)
+        running = Running(builder, Fields(context, builder, statistics, statistics_value), vectors)
+        conversion = Conversion(vectors, fields.parameters, fields.kinds["flags"], running)
+        pixel = signature.args[0].dtype
 
-        def piece(conversion: Conversion, index: Any) -> None:
-            value = conversion.vectors.load(sums, index)
-            conversion.vectors.store(conversion.emit(value, context, pixel), out, index)
+        def piece(index: Any, to: Any, at: Any, mask: Any = None) -> None:
+            value = conversion.emit(vectors.load(sums, index), mask)
+            conversion.store([value], context, pixel, to, at)
 
         running.to_registers()
-        done = _in_vectors(builder, total, lanes, partial(piece, whole))
+        done = _in_vectors(builder, total, vectors.lanes, lambda index: piece(index, out, index))
+        rest = builder.sub(total, done)
+        with builder.if_then(builder.icmp_signed(">", rest, WORD(0))):
+            last = cgutils.alloca_once(builder, context.get_value_type(pixel), WORD(vectors.lanes))
+            piece(done, last, WORD(0), vectors.places(WORD(0), rest))
+            with cgutils.for_range(builder, rest) as loop:
+                value = builder.load(builder.gep(last, [loop.index]))
+                builder.store(value, builder.gep(out, [builder.add(done, loop.index)]))
         running.to_memory()
-        with cgutils.for_range(builder, builder.sub(total, done)) as loop:
-            piece(single, builder.add(done, loop.index))
         return context.get_dummy_value()
 
     return types.void(out, sums, types.intp, job, statistics), emit
 
 
 @intrinsic
-def small_tiles(typingctx, out, out_step, samples, starts, count, statistics, work):
+def small_tiles(typingctx, out, out_step, samples, step, count, statistics, work):
     """Write `count` tiles of a small kernel beside each other, `len(work.lines)` lines each.
 
-    Row r of the samples begins at `samples[starts[r]]`. What is between stays in registers: pixels
-    are read, taps added up, sums converted and their statistics taken.
+    Lines of samples are `step` apart. What is between stays in registers: samples are read, taps
+    added up, sums converted and their statistics taken.
     """
-    signature = types.void(
-        out, types.intp, samples, types.CPointer(types.int64), types.intp, statistics, work
-    )
+    word = types.intp
+    signature = types.void(out, word, samples, word, word, statistics, work)
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, out_step, samples, starts, count, *_ = arguments
+        out, out_step, samples, step, count, *_ = arguments
         small = _SmallKernel(context, builder, signature, arguments)
-        lines = len(small.work.kinds["lines"])
         small.running.to_registers()
         with cgutils.for_range(builder, count) as loop:
             column = builder.mul(loop.index, WORD(small.width))
-            vectors = range(small.width // small.vectors.lanes)
-            sums = small.sums(samples, starts, column, lines, vectors)
-            for (m, v), values in sums.items():
-                line = builder.gep(out, [builder.mul(out_step, WORD(m))])
-                place = builder.add(column, WORD(v * small.vectors.lanes))
-                small.vectors.store(small.pixels(values), line, place)
+            small.tile(builder.gep(out, [column]), out_step, builder.gep(samples, [column]), step)
         small.running.to_memory()
         return context.get_dummy_value()
 
@@ -410,19 +424,16 @@ def small_tiles(typingctx, out, out_step, samples, starts, count, statistics, wo
 
 
 @intrinsic
-def small_vector(typingctx, out, samples, starts, begin, end, statistics, work):
-    """Write one vector of a small kernel's pixels; statistics of lanes `begin` to `end` alone."""
+def small_part(typingctx, out, samples, step, rows, columns, statistics, work):
+    """Write a tile of one vector, with statistics of its first `rows` x `columns` places alone."""
     word = types.intp
-    rows = types.CPointer(types.int64)
-    signature = types.void(out, samples, rows, word, word, statistics, work)
+    signature = types.void(out, samples, word, word, word, statistics, work)
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, samples, starts, begin, end, *_ = arguments
+        out, samples, step, rows, columns, *_ = arguments
         small = _SmallKernel(context, builder, signature, arguments)
         small.running.to_registers()
-        (values,) = small.sums(samples, starts, WORD(0), 1, range(1)).values()
-        mask = small.vectors.places(begin, end)
-        small.vectors.store(small.pixels(values, mask), out, WORD(0))
+        small.tile(out, WORD(small.vectors.lanes), samples, step, (rows, columns))
         small.running.to_memory()
         return context.get_dummy_value()
 
@@ -434,25 +445,20 @@ class _SmallKernel:
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any):
         self.context, self.builder = context, builder
-        records = (
+        statistics, self.work = (
             Fields(context, builder, kind, value)
             for kind, value in zip(signature.args[-2:], arguments[-2:], strict=True)
         )
-        statistics, self.work = records
-        self.pixel = next(
-            kind.dtype for kind in signature.args[1:] if isinstance(kind, types.CPointer)
-        )
-        self.out_pixel = signature.args[0].dtype
+        pointers = [kind for kind in signature.args if isinstance(kind, types.CPointer)]
+        self.out_pixel, self.pixel = (kind.dtype for kind in pointers)
         kinds = self.work.kinds
         self.taps_h, self.taps_w = len(kinds["down"]), len(kinds["across"])
         self.kernels = len(kinds["kernels"])
-        number = context.get_value_type(kinds["weights"].dtype)
-        lanes = lanes_of(bits_of(number) // 8)
-        self.vectors = Vectors(builder, number, lanes)
-        self.width = small_width(self.kernels, bits_of(number) // 8)
-        finish = context.get_value_type(kinds["parameters"].dtype)
-        self.finish = Vectors(builder, finish, lanes)
-        self.running = Running(builder, statistics, finish, lanes)
+        self.vectors = Vectors.of(context, builder, kinds["weights"].dtype)
+        self.width = small_width(self.kernels, kinds["weights"].dtype.bitwidth // 8)
+        lanes = self.vectors.lanes
+        self.finish = Vectors.of(context, builder, kinds["parameters"].dtype, lanes)
+        self.running = Running(builder, statistics, self.finish)
         flags = kinds["flags"]
         self.conversion = Conversion(self.finish, self.work.parameters, flags, self.running)
         self.factored, self.ones = is_set(kinds["factored"]), is_set(kinds["ones"])
@@ -478,72 +484,93 @@ class _SmallKernel:
             or (is_set(self.work.kinds["cross"]) and not (row_is_middle or tap_is_middle))
         )
 
-    def sums(self, samples: Any, starts: Any, column: Any, lines: int, vectors: range) -> Any:
-        """Return the sums of every kernel by (line, vector), from `column` on."""
-        sums: dict[tuple[int, int, int], Any] = {}
-        for row in range(lines + self.taps_h - 1):
-            start = self.builder.load(self.builder.gep(starts, [WORD(row)]))
-            start = self.builder.add(start, column)
-            active = [(m, row - m) for m in range(lines) if 0 <= row - m < self.taps_h]
-            for v in vectors:
-                if self.factored:
-                    self._add_row_of_factors(sums, samples, start, active, v)
-                else:
-                    self._add_row(sums, samples, start, active, v)
-        return {
-            (m, v): [sums[kernel, m, v] for kernel in range(self.kernels)]
-            for m in range(lines)
-            for v in vectors
-        }
+    def tile(
+        self, out: Any, out_step: Any, samples: Any, step: Any, ends: tuple[Any, Any] | None = None
+    ) -> None:
+        """Write the pixels of one tile; of one vector, with statistics of places before `ends`."""
+        builder, lines = self.builder, len(self.work.kinds["lines"])
+        vectors = range(1 if ends else self.width // self.vectors.lanes)
+        sums = [self._sums(samples, step, lines, vector) for vector in vectors]
+        for m in range(lines):
+            mask = None
+            if ends is not None:
+                taken = builder.icmp_signed("<", WORD(m), ends[0])
+                columns = builder.select(taken, ends[1], WORD(0))
+                mask = self.vectors.places(WORD(0), columns)
+            values = [
+                self.conversion.emit(self._joined(*map(self._finishing, sums[v][m])), mask)
+                for v in vectors
+            ]
+            line = builder.gep(out, [builder.mul(out_step, WORD(m))])
+            self.conversion.store(values, self.context, self.out_pixel, line, WORD(0))
 
-    def _sample(self, samples: Any, start: Any, tap: int, v: int) -> Any:
-        """Return one vector of samples, shifted by a tap."""
-        shifted = self.builder.add(start, self.offsets[tap])
-        place = self.builder.add(shifted, WORD(v * self.vectors.lanes))
-        stored = self.context.get_value_type(self.pixel)
-        return self.vectors.widened(self.vectors.load(samples, place, stored), self.pixel)
-
-    def _add_row(self, sums: Any, samples: Any, start: Any, active: Any, v: int) -> None:
-        """Add one row of samples to the sums of all (lines, rows of the kernel) it serves."""
-        for tap in range(self.taps_w):
-            rows = [(m, row) for m, row in active if not self._is_empty(row, tap)]
-            sample = self._sample(samples, start, tap, v) if rows else None
-            for kernel in range(self.kernels):
-                for m, row in rows:
-                    weight = self.weights[kernel][row * self.taps_w + tap]
-                    self._add(sums, (kernel, m, v), weight, sample)
-
-    def _add_row_of_factors(self, sums: Any, samples: Any, start: Any, active: Any, v: int) -> None:
-        """Add up one row of samples by the row factors, and that to each line by column factors."""
-        rows: dict[int, Any] = {}
-        empty = "no_middle_column", "no_middle_row"
-        for tap in range(self.taps_w):
-            if not self._is_middle(empty[0], tap, self.taps_w):
-                sample = self._sample(samples, start, tap, v)
-                for kernel in range(self.kernels):
-                    self._add(rows, kernel, self.weights[kernel][self.taps_h + tap], sample)
+    def _sums(self, samples: Any, step: Any, lines: int, vector: int) -> list[list[Any]]:
+        """Return the sums of every kernel by line, of one vector of the tile at `samples`."""
+        rows = [
+            self._row(self.builder.gep(samples, [self.builder.mul(step, WORD(row))]), vector)
+            for row in range(lines + self.taps_h - 1)
+        ]
+        by_kernel = []
         for kernel in range(self.kernels):
-            for m, row in active:
-                if not self._is_middle(empty[1], row, self.taps_h):
-                    self._add(sums, (kernel, m, v), self.weights[kernel][row], rows[kernel])
+            own = [row[kernel] for row in rows]
+            by_kernel.append(self._slide(own) if self.ones else self._add_up(own, kernel))
+        return [list(sums) for sums in zip(*by_kernel, strict=True)]
+
+    def _row(self, start: Any, vector: int) -> list[Any]:
+        """Return what a row of samples gives: shifted by each tap, or added up by row factors."""
+        builder, lanes = self.builder, self.vectors.lanes
+        shifts = [builder.add(offset, WORD(vector * lanes)) for offset in self.offsets]
+        stored = self.context.get_value_type(self.pixel)
+        loaded = [self.vectors.load(start, shift, stored) for shift in shifts]
+        samples = [self.vectors.widened(value, self.pixel) for value in loaded]
+        if not self.factored:
+            return [samples] * self.kernels
+        across = [weights[self.taps_h :] for weights in self.weights]
+        return [self._weighted(kernel, samples, "no_middle_column") for kernel in across]
+
+    def _weighted(self, weights: Any, values: Any, middle: str) -> Any:
+        """Return the sum of products, without the middle one if it is known to be zero."""
+        total = None
+        for place, (weight, value) in enumerate(zip(weights, values, strict=True)):
+            if not self._is_middle(middle, place, len(weights)):
+                total = self._plus(total, weight, value)
+        return total
+
+    def _add_up(self, rows: list[Any], kernel: int) -> list[Any]:
+        """Return the sums of each line."""
+        weights, width = self.weights[kernel], self.taps_w
+        if self.factored:
+            down = weights[: self.taps_h]
+            ends = range(self.taps_h, len(rows) + 1)
+            return [
+                self._weighted(down, rows[end - self.taps_h : end], "no_middle_row") for end in ends
+            ]
+        sums: list[Any] = [None] * (len(rows) - self.taps_h + 1)
+        for number, samples in enumerate(rows):
+            for m in range(len(sums)):
+                row = number - m
+                for tap in range(width if 0 <= row < self.taps_h else 0):
+                    if not self._is_empty(row, tap):
+                        sums[m] = self._plus(sums[m], weights[row * width + tap], samples[tap])
+        return sums
+
+    def _slide(self, rows: list[Any]) -> list[Any]:
+        """Return sums of as many rows as there are taps: each line adds one and takes one away."""
+        builder = self.builder
+        sums = [reduce(builder.add, rows[: self.taps_h])]
+        for entering, leaving in zip(rows[self.taps_h :], rows, strict=False):
+            sums.append(builder.add(sums[-1], builder.sub(entering, leaving)))
+        return sums
+
+    def _plus(self, total: Any, weight: Any, value: Any) -> Any:
+        if self.ones:
+            return value if total is None else self.builder.add(total, value)
+        if total is None:
+            return (self.builder.mul if self.vectors.whole else self.builder.fmul)(weight, value)
+        return self.vectors.fused(weight, value, total)
 
     def _is_middle(self, name: str, place: int, taps: int) -> bool:
         return is_set(self.work.kinds[name]) and 2 * place == taps - 1
-
-    def _add(self, sums: Any, place: Any, weight: Any, sample: Any) -> None:
-        builder = self.builder
-        if self.ones:
-            sums[place] = builder.add(sums[place], sample) if place in sums else sample
-        elif place not in sums:
-            multiply = builder.mul if self.vectors.whole else builder.fmul
-            sums[place] = multiply(weight, sample)
-        else:
-            sums[place] = self.vectors.fused(weight, sample, sums[place])
-
-    def pixels(self, sums: Any, mask: Any = None) -> Any:
-        """Return pixels for the sums of one place of every kernel."""
-        value = self._joined(*(self._finishing(part) for part in sums))
-        return self.conversion.emit(value, self.context, self.out_pixel, mask)
 
     def _finishing(self, value: Any) -> Any:
         if self.vectors.whole and not self.finish.whole:

@@ -131,10 +131,17 @@ class Fields:
 class Vectors:
     """Emits operations on vectors of one number type and one length."""
 
-    def __init__(self, builder: Any, number: Any, lanes: int):
-        self.builder, self.number, self.lanes = builder, number, lanes
+    def __init__(self, builder: Any, number: Any, lanes: int, signed: bool = True):
+        self.builder, self.number, self.lanes, self.signed = builder, number, lanes, signed
         self.type = ir.VectorType(number, lanes)
         self.whole = isinstance(number, ir.IntType)
+
+    @classmethod
+    def of(cls, context: Any, builder: Any, dtype: Any, lanes: int = 0) -> Vectors:
+        """Return vectors of a Numba type's numbers; as many as a register holds if not told."""
+        signed = not isinstance(dtype, types.Integer) or bool(dtype.signed)
+        lanes = lanes or lanes_of(dtype.bitwidth // 8)
+        return cls(builder, context.get_value_type(dtype), lanes, signed)
 
     def splat(self, scalar: Any) -> Any:
         """Return a vector whose numbers are all `scalar`."""
@@ -198,11 +205,14 @@ class Vectors:
     def compared(self, comparison: str, one: Any, other: Any) -> Any:
         """Return the mask of lanes where `one` compares so with `other`; NaN never does."""
         if self.whole:
-            return self.builder.icmp_signed(comparison, one, other)
+            compare = self.builder.icmp_signed if self.signed else self.builder.icmp_unsigned
+            return compare(comparison, one, other)
         return self.builder.fcmp_ordered(comparison, one, other)
 
     def magnitude(self, value: Any) -> Any:
         """Return `value` without signs."""
+        if not self.signed:
+            return value
         negative = self.builder.neg(value) if self.whole else self.builder.fneg(value)
         return self.chosen(">", value, negative)
 

@@ -29,7 +29,7 @@ from tests.bench._regress_worker import JOBS
 HERE = Path(__file__).parent
 WORKER = HERE / "_regress_worker.py"
 SLOWER = 0.95
-FIRST_USES = "dense 3 uint8", "gaussian 7 uint8", "mean 15 uint8", "dense 15 uint8", "train mnist"
+FIRST_USES = "dense 3 uint8", "sobel-x uint8", "gaussian 7 uint8", "dense 15 uint8", "train mnist"
 
 COLUMNS = (
     Column("job", "job"),
