@@ -1,8 +1,8 @@
 """Runs single jobs of one checkout on request; started by `tests.bench.regress`, once in each.
 
 It uses only calls that older checkouts have, too. A line on stdin names a job, the answer is its
-seconds (with one thread the processor's, which others on the machine disturb less); with a job as argument it runs that once, and the answer is the processor's time for all
-that the process did.
+seconds: with one thread the processor's, which others on the machine disturb less. With a job as
+argument it runs that once, and the answer is the processor's time for all that the process did.
 """
 
 from __future__ import annotations
