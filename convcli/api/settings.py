@@ -78,6 +78,7 @@ class RecipeSettings(TypedDict, total=False):
     monitor: str | None
     label_smoothing: float
     class_weights: str
+    accumulate: int
     clip: float | None
     ema: float | None
     val: float

@@ -36,6 +36,8 @@ EXAMPLES = """Examples:
   convcli data digits --count 500 --seed 7 -o digits.npz
 
   convcli data walks.csv --window 128 --overlap 0.5 --label activity
+
+  convcli data hands --samples 60 --sheet -o hands.png
 """
 
 SHEET_SAMPLES = 12

@@ -23,7 +23,7 @@ from convcli.cli.options import (
 )
 from convcli.data.source import Source
 from convcli.learn.lr_find import LrRange
-from convcli.learn.recipes import Recipe
+from convcli.learn.recipes import BESIDE, Recipe
 from convcli.learn.request import Assignment, TrainRequest
 from convcli.option import option
 from convcli.present.look import SUFFIXES, Look
@@ -38,6 +38,10 @@ HELP = """Train a network and write a model file; without any words: MNIST's dig
 
 A share of the training samples is held out to choose the best epoch; the test samples are read
 once, at the end. Ctrl-C stops after a step and says how to go on.
+
+What is learned follows from the data: one class (dense N softmax last), several labels (dense N
+sigmoid), values (dense N), or masks (conv N 1 softmax). The presets har, occupancy and rps take
+data that are made on the spot.
 """
 
 EXAMPLES = """Examples:
@@ -55,6 +59,14 @@ EXAMPLES = """Examples:
   convcli train --resume runs/fashion
 
   convcli train --resume runs/fashion --epochs 20
+
+  convcli train occupancy --samples 600 --monitor loss --patience 3
+
+  convcli train input 32x1, flatten, dense 4 --data waves --loss huber --schedule restarts
+
+  convcli train 'input 32x32x1, conv 8 5 same relu, conv 3 1 softmax' --data shapes --samples 100
+
+  convcli train input 20x9, flatten, dense 18 --data walks.csv --window 20 --forecast 2
 """
 
 LR_FIND_HELP = """Find a learning rate: raise it from step to step and watch the loss fall, then
@@ -173,7 +185,7 @@ def train(
     if series.what:
         report = looks.series_report(series, results)
     else:
-        report = looks.result_report(run, results[0])
+        report = looks.result_report(run, results[0], BESIDE.get(request.recipe or "", ""))
         if output.drawn:
             sys.stdout.write(looks.fit_curves(run.training.history))
     output.emit_summary(report)

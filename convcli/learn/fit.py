@@ -195,7 +195,7 @@ class Training(NotebookRepr):
         self.trainer = Trainer(
             model,
             self.goal.loss,
-            batch=min(recipe.batch, len(data.train)),
+            batch=math.ceil(min(recipe.batch, len(data.train)) / recipe.accumulate),
             threads=threads,
             seed=seed,
             frozen=sorted(frozen_steps(model, recipe.freeze)),
@@ -368,11 +368,25 @@ class Training(NotebookRepr):
 
     def _gradients(self, chosen: npt.NDArray[np.int64]) -> tuple[float, float, Vector]:
         """Return loss sum, right answers and mean gradient of the chosen samples."""
+        parts = self.recipe.accumulate
+        if parts == 1:
+            return self._part(chosen, self.progress.step)
+        loss_sum = correct = weight = 0.0
+        gradient = np.zeros_like(self.model.flat)
+        for number, some in enumerate(np.array_split(chosen, parts)):
+            if len(some):
+                loss, right, slope = self._part(some, parts * self.progress.step + number)
+                gradient += np.float32(self.trainer.weight) * slope
+                weight += self.trainer.weight
+                loss_sum, correct = loss_sum + loss, correct + right
+        gradient /= np.float32(weight or 1.0)
+        return loss_sum, correct, gradient
+
+    def _part(self, chosen: npt.NDArray[np.int64], step: int) -> tuple[float, float, Vector]:
+        """Return the same of samples that are computed at once; `step` is that of chance."""
         targets = self.goal.targets(self.data.train.labels[chosen])
         if not self.augmentation:
-            return self.trainer.gradients(
-                self.samples, targets, indices=chosen, step=self.progress.step
-            )
+            return self.trainer.gradients(self.samples, targets, indices=chosen, step=step)
         epoch = len(self.history)
         changed = self.augmentation.apply(
             self.samples, chosen, seed=self.seed, epoch=epoch, threads=self.threads
@@ -387,7 +401,7 @@ class Training(NotebookRepr):
                 threads=self.threads,
             )
             targets = self.goal.targets(masks)
-        return self.trainer.gradients(changed, targets, step=self.progress.step)
+        return self.trainer.gradients(changed, targets, step=step)
 
     def next_lr(self) -> float:
         """Return the learning rate of the next step."""

@@ -90,7 +90,8 @@ class Recipe:
     momentum: float | None = option("Of the optimizer.")
     weight_decay: float | None = option("Weight decay (L2).")
     schedule: str = option(
-        "one-cycle, cosine, step, plateau, constant; with settings: step:every=3,by=0.5.",
+        "one-cycle, cosine, restarts, polynomial, exponential, step, plateau, constant; with "
+        "settings: step:every=3,by=0.5.",
         default="one-cycle",
     )
     augment: str = option(
@@ -105,7 +106,14 @@ class Recipe:
         metavar="NAME",
     )
     label_smoothing: float = option("Share of each label spread over all classes.", default=0.0)
-    class_weights: str = option("balanced: rare classes count as much.", default="none")
+    class_weights: str = option(
+        "balanced: rare classes count as much; or weights by name, such as cat=2,dog=0.5.",
+        default="none",
+        metavar="WEIGHTS",
+    )
+    accumulate: int = option(
+        "Compute each step in so many parts, which takes less memory.", default=1
+    )
     clip: float | None = option("Clip the gradient's norm to this.")
     ema: float | None = option("Keep a moving average of the weights, such as 0.99, and save it.")
     val: float = option(
@@ -141,7 +149,8 @@ class Recipe:
             _one_of("monitor", self.monitor, tuple(METRICS))
             if self.val == 0:
                 raise UsageError("--monitor needs validation samples; leave --val 0 out.")
-        _one_of("class-weights", self.class_weights, CLASS_WEIGHTS)
+        _at_least("accumulate", self.accumulate, 1)
+        self.read_class_weights()
         self.read_optimizer()
         self.read_schedule()
         self.read_layer_rates()
@@ -159,6 +168,30 @@ class Recipe:
     def read_layer_rates(self) -> tuple[tuple[str, float], ...]:
         """Return each pattern of layer names, and what their learning rate is multiplied by."""
         return tuple(map(_layer_rate, self.layer_rate))
+
+    def read_class_weights(self) -> dict[str, float]:
+        """Return the weights that are given by name; none for `none` and `balanced`.
+
+        >>> Recipe(class_weights="cat=2, dog=0.5").read_class_weights()
+        {'cat': 2.0, 'dog': 0.5}
+        """
+        if self.class_weights in CLASS_WEIGHTS:
+            return {}
+        if "=" not in self.class_weights:
+            _one_of("class-weights", self.class_weights, CLASS_WEIGHTS)
+        weights = {}
+        for part in self.class_weights.split(","):
+            name, _, word = (one.strip() for one in part.rpartition("="))
+            try:
+                weights[name] = float(word)
+            except ValueError:
+                weights[name] = math.nan
+            if not name or not 0 < weights[name] < math.inf:
+                raise UsageError(
+                    f"--class-weights {part.strip()}: write NAME=WEIGHT with a weight above 0, as "
+                    "in cat=2,dog=0.5."
+                )
+        return weights
 
     @property
     def full_lr(self) -> float:
@@ -207,7 +240,7 @@ def _pairs(first: int, second: int, third: int) -> str:
 
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(lr=0.005),
-    "lecture": Recipe(lr=0.005),
+    "lecture": Recipe(lr=0.001, schedule="constant", val=0.0),
     "fast": Recipe(epochs=5, batch=48, lr=0.005),
     "tiny": Recipe(
         network=_pairs(8, 16, 24),
@@ -225,7 +258,18 @@ RECIPES: dict[str, Recipe] = {
         augment="shift=2,rotate=12,scale=0.12,shear=8,elastic=0.7",
     ),
 }
-"""Whole recipes by name, tuned on MNIST's training samples with a validation split of them."""
+"""Whole recipes by name, tuned on MNIST's training samples with a validation split of them.
+
+`lecture` is the run of the lecture that this program follows: Adam at 0.001, batches of 128, 10
+epochs on all samples, nothing held out.
+"""
+
+
+BESIDE = {
+    "lecture": "The lecture reports 99.48% on training and 98.92% on test data of MNIST; the mean "
+    "of three seeds here is 99.36% and 98.71%."
+}
+"""What is known of a recipe from elsewhere, to be told beside a result."""
 
 
 def find_recipe(name: str) -> Recipe:

@@ -31,7 +31,7 @@ class Assignment:
     words: str = ""
     source: Source = field(default_factory=Source)
     settings: dict[str, Any] = field(default_factory=dict)
-    recipe: str | None = option("All settings at once: lecture, fast, tiny, accurate.")
+    recipe: str | None = option("All settings at once: default, lecture, fast, tiny, accurate.")
     seed: int = option("Same seed, same bits, on any number of threads.", default=0, min=0)
     threads: int = option("Processor threads; 0 means all there are.", default=0, min=0)
 

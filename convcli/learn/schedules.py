@@ -162,12 +162,75 @@ class Plateau:
         return float(self.by**falls)
 
 
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """The rate is multiplied by `by` after every epoch.
+
+    >>> [Exponential(by=0.5).factor(Position(step, 30, 10)) for step in (0, 9, 10, 20)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    by: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check(0 < self.by <= 1, "by must lie above 0 and be at most 1")
+
+    def factor(self, at: Position) -> float:
+        return float(self.by**at.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial:
+    """The rate falls to nothing as a power of the share of the training that is left.
+
+    >>> [Polynomial(power=2).factor(Position(step, 5, 5)) for step in (0, 2, 4)]
+    [1.0, 0.25, 0.0]
+    """
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.power > 0, "power must be above 0")
+
+    def factor(self, at: Position) -> float:
+        return float((1 - at.progress) ** self.power)
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """Half a cosine from 1 to `floor` again and again; each period is `longer` times the last.
+
+    Source: Loshchilov and Hutter 2017, SGDR, section 3.
+
+    >>> [round(Restarts(every=2).factor(Position(step, 60, 10)), 3) for step in (0, 10, 20, 35)]
+    [1.0, 0.5, 1.0, 0.146]
+    """
+
+    every: int = 5
+    longer: int = 1
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.every >= 1, "every must be at least 1 epoch")
+        _check(self.longer >= 1, "longer must be at least 1")
+        _check(0 <= self.floor <= 1, "floor is a share of the rate, from 0 to 1")
+
+    def factor(self, at: Position) -> float:
+        period, into = self.every, at.step / at.steps_per_epoch
+        while into >= period:
+            into, period = into - period, period * self.longer
+        return _half_cosine(1.0, self.floor, into / period)
+
+
 SCHEDULES: dict[str, type[Schedule]] = {
     "one-cycle": OneCycle,
     "constant": Constant,
     "step": Step,
     "cosine": Cosine,
     "plateau": Plateau,
+    "exponential": Exponential,
+    "polynomial": Polynomial,
+    "restarts": Restarts,
 }
 """The schedules by name."""
 

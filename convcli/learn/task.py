@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from convcli.data import Dataset
 from convcli.data.augmentation import Augmentation, read_augmentation
 from convcli.data.dataset import IGNORED
-from convcli.errors import InputError, UsageError
+from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.layers import Conv, Dense
 from convcli.layers.base import shape_text
 from convcli.learn.metrics import loss_values, measure, softmax
@@ -177,9 +177,24 @@ def loss_name(recipe: Recipe, data: Dataset, shape: tuple[int, ...]) -> str:
 
 
 def _class_weights(recipe: Recipe, data: Dataset, loss: str) -> tuple[float, ...] | None:
-    """Return weights that make every present class count alike, if they are wanted."""
-    if recipe.class_weights != "balanced" or loss not in {"cross-entropy", "focal"}:
+    """Return what each class weighs, None for all alike; balanced, every present one counts alike.
+
+    Raises:
+        UsageError: weights of classes that there are not, or for a loss that has none.
+    """
+    if recipe.class_weights == "none":
         return None
+    if loss not in {"cross-entropy", "focal"}:
+        raise UsageError(f"--class-weights weighs cross-entropy and focal, not --loss {loss}.")
+    if named := recipe.read_class_weights():
+        strangers = [name for name in named if name not in data.class_names]
+        if strangers:
+            hint = did_you_mean(strangers[0], data.class_names)
+            raise UsageError(
+                f"--class-weights: there is no class {strangers[0]!r}.{hint} {data.name} has "
+                f"{', '.join(data.class_names[:12])}."
+            )
+        return tuple(named.get(name, 1.0) for name in data.class_names)
     labels = data.train.labels[data.train.labels != IGNORED] if data.task == "mask" else (
         data.train.labels
     )  # fmt: skip

@@ -132,7 +132,7 @@ def estimate(
         InputError: the network does not fit the data.
     """
     batch = min(recipe.batch, len(data.train))
-    totals = network.trace(batch=batch).totals
+    totals = network.trace(batch=math.ceil(batch / recipe.accumulate)).totals
     steps_per_epoch = math.ceil(len(data.train) / recipe.batch)
     steps = recipe.epochs * steps_per_epoch
     training = Training(network, data, recipe, seed=seed, threads=threads)

@@ -56,6 +56,9 @@ class Trainer:
         frozen: names of steps whose parameters and statistics stay.
         reader: the operation that puts a sample of uint8 into the program, for augmentation.
         through_input: go on to the gradient of the input, to time a layer alone.
+
+    Attributes:
+        weight: of the last batch, by which its gradient's mean was taken.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Trainer:
         self.gradient = aligned(model.flat.size)
         self._byte_reader = reader or read_bytes
         self._executors: dict[bool, Executor] = {}
+        self.weight = 0.0
         self._index = np.arange(batch, dtype=np.int64)
 
     def compile(self, dtype: type = np.uint8) -> None:
@@ -147,6 +151,7 @@ class Trainer:
             targets = np.ascontiguousarray(targets, np.float32)
         overlaps = self.loss.name == "dice"  # a mean over samples, each with all of its cells
         total = float(count) if overlaps else float(weights.sum(dtype=np.float64))
+        self.weight = total
         self._constants[:] = 1 / total if total else 0.0, self.loss.smoothing, self.loss.figure
         self._load_statistics(executor)
         executor.run(

@@ -95,8 +95,11 @@ def fit_curves(history: Sequence[Epoch]) -> str:
     return drawn_curves([asdict(epoch) for epoch in history])
 
 
-def result_report(run: Run, result: RunResult) -> Report:
-    """Return the figures of a finished run, per class where test samples were read."""
+def result_report(run: Run, result: RunResult, beside: str = "") -> Report:
+    """Return the figures of a finished run, per class where test samples were read.
+
+    `beside` is a sentence on what others reached.
+    """
     data = run.training.data
     table = figures_report(result.test_figures) if result.task != "classes" else Report("", (), ())
     if run.outputs is not None and data.test is not None and result.task == "classes":
@@ -110,7 +113,7 @@ def result_report(run: Run, result: RunResult) -> Report:
     return replace(
         table,
         title=_headline(result),
-        notes=tuple(_closing_notes(run, result)),
+        notes=tuple(_closing_notes(run, result, beside)),
         document=asdict(result),
     )
 
@@ -130,7 +133,7 @@ def _headline(result: RunResult) -> str:
     return "Trained; without validation and test samples no accuracy is known"
 
 
-def _closing_notes(run: Run, result: RunResult) -> list[str]:
+def _closing_notes(run: Run, result: RunResult, beside: str) -> list[str]:
     """Return where the weights come from, how long it took, and what to try next."""
     best = f"Best epoch {result.best_epoch} of {result.epochs}"
     if result.val_accuracy is not None:
@@ -144,6 +147,7 @@ def _closing_notes(run: Run, result: RunResult) -> list[str]:
     return [
         "",
         *baseline,
+        *([beside] if beside else []),
         f"{best}: its weights are the model's. {result.params:,} parameters.",
         f"Trained for {as_seconds(result.train_seconds)}, "
         f"{result.samples_per_second:,.0f} samples a second.",

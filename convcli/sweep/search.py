@@ -124,8 +124,11 @@ def _rounds(study: Any, axes: Sequence[Axis], trials: int) -> Search:
         summaries = yield Round(drawn)
         told = {summary.trial.number: summary for summary in summaries}
         for trial, one in zip(drawn, asked, strict=True):
-            accuracy = told[trial.number].spread("val_accuracy").mean
-            study.tell(one, 0.0 if accuracy is None else accuracy)
+            accuracy, loss = (
+                told[trial.number].spread(name).mean for name in ("val_accuracy", "val_loss")
+            )
+            values = -loss if loss is not None else 0.0  # have no accuracy
+            study.tell(one, values if accuracy is None else accuracy)
 
 
 def _distribution(axis: Axis) -> Any:

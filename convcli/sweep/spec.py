@@ -49,7 +49,7 @@ class SweepSpec:
     factor: int = option("Halving: one in so many goes on to a rung.", default=3, min=2)
     seeds: int = option("Train each trial with so many seeds.", default=1, min=1)
     seed: int = option("Same seed, same bits, on any number of threads.", default=0, min=0)
-    recipe: str | None = option("All settings at once: lecture, fast, tiny, accurate.")
+    recipe: str | None = option("All settings at once: default, lecture, fast, tiny, accurate.")
 
     def read_axes(self) -> tuple[Axis, ...]:
         """Return the axes as values.

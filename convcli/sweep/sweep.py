@@ -123,7 +123,7 @@ class Sweep:
         if self.rounds and self.rounds[-1].epochs is not None:
             found = [self.summaries[trial.number] for trial in self.rounds[-1].trials]
         first = next(iter(ranked(found)), None)
-        return None if first is None or first.spread("val_accuracy").mean is None else first
+        return None if first is None or first.spread("val_loss").mean is None else first
 
     def _prepare(self, found: Round) -> tuple[Round, list[list[Job]]]:
         """Return a round with the jobs of each of its trials."""

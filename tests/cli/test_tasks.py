@@ -267,3 +267,70 @@ def test_the_epoch_is_chosen_by_what_is_monitored(
     else:
         best = max(rows, key=lambda row: (row[f"val_{monitor}"], -row["val_loss"]))
         assert told["best_epoch"] == best["number"]
+
+
+def write_two(folder: Path) -> Path:
+    """Write samples of a common and a rare class that overlap."""
+    random = np.random.default_rng(0)
+    y = (random.random(600) < 0.1).astype(int)
+    x = (random.standard_normal((600, 3)) + y[:, np.newaxis]).astype(np.float32)
+    place = folder / "two.npz"
+    np.savez(place, x=x, y=y, class_names=["common", "rare"])
+    return place
+
+
+def test_classes_weigh_what_is_said(tmp_path: Path, capfd: Captured) -> None:
+    data, recalls = write_two(tmp_path), {}
+    for weights in ("none", "rare=1,common=1", "rare=9", "balanced"):
+        out = tmp_path / weights
+        words = ["--class-weights", weights, "--epochs", 20, "--lr", 0.05, "-o", out, *QUICK]
+        got(capfd, "train", "input 3, dense 2 softmax", "--data", data, *words)
+        judged = got(capfd, "evaluate", out, "--split", "train", "--format", "json")
+        recalls[weights] = judged["classes"][1]["recall"]
+    assert recalls["none"] == recalls["rare=1,common=1"] < 0.5
+    assert recalls["rare=9"] == pytest.approx(recalls["balanced"], abs=0.1)
+    assert recalls["rare=9"] > 0.6
+    for weights, says in (
+        ("rar=2", "there is no class 'rar'. Did you mean rare"),
+        ("rare=0", "a weight above 0"),
+        ("heavy", "use one of none, balanced"),
+    ):
+        words = ["--class-weights", weights, "--data", data, "-o", tmp_path / "x"]
+        assert run(["train", "input 3, dense 2 softmax", *map(str, words)]) == 2
+        assert says in capfd.readouterr().err
+    words = ["--class-weights", "rare=2", "--loss", "mse", "--data", str(data)]
+    assert run(["train", "input 3, dense 2 softmax", *words]) == 2
+
+
+@pytest.mark.parametrize("weights", ["none", "rare=5"])
+def test_steps_in_parts_are_the_same_steps(weights: str, tmp_path: Path, capfd: Captured) -> None:
+    data, flat = write_two(tmp_path), []
+    for parts in (1, 3):
+        out = tmp_path / str(parts)
+        words = ["--accumulate", parts, "--batch", 50, "--epochs", 2, "--class-weights", weights]
+        words += ["--optimizer", "sgd", "-o", out, *QUICK]
+        got(capfd, "train", "input 3, dense 8 tanh, dense 2 softmax", "--data", data, *words)
+        flat.append(convcli.load(out).model.flat)
+    np.testing.assert_allclose(flat[0], flat[1], rtol=1e-3, atol=1e-5)
+    assert (flat[0] != flat[1]).any(), "sums are taken in another order"
+
+
+def test_a_sweep_of_values_has_a_best_trial(tmp_path: Path, capfd: Captured) -> None:
+    words = ["--epochs", 3, "--jobs", 1, "-o", tmp_path / "s", *QUICK]
+    told = got(
+        capfd, "sweep", "input 6, dense 2", "lr=1e-5,0.05", "--data", write_values(tmp_path), *words
+    )
+    assert told["best"] == 2
+
+
+def test_the_lectures_run_holds_nothing_out(tmp_path: Path, capfd: Captured) -> None:
+    out = tmp_path / "run"
+    words = ["--recipe", "lecture", "--data", "digits", "--samples", 300, "--epochs", 2, "-o", out]
+    assert run(["train", *map(str, words)]) == 0
+    recipe = convcli.load(out).training["recipe"]
+    assert (recipe["lr"], recipe["schedule"], recipe["val"], recipe["batch"]) == (
+        0.001, "constant", 0.0, 128,
+    )  # fmt: skip
+    assert (
+        "The lecture reports 99.48% on training and 98.92% on test data" in capfd.readouterr().out
+    )

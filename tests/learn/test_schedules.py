@@ -48,6 +48,35 @@ def test_cosine() -> None:
     assert got == pytest.approx(ref, abs=1e-9)
 
 
+def test_polynomial() -> None:
+    ref = theirs(
+        lambda kinds, optimizer: kinds.PolynomialLR(optimizer, STEPS - 1, power=1.5), STEPS
+    )
+    schedule = read_schedule("polynomial:power=1.5")
+    got = [schedule.factor(Position(step, STEPS, STEPS_PER_EPOCH)) for step in range(STEPS)]
+    assert got == pytest.approx(ref, abs=1e-9)
+
+
+@pytest.mark.parametrize("longer", [1, 2])
+def test_restarts(longer: int) -> None:
+    ref = theirs(
+        lambda kinds, optimizer: kinds.CosineAnnealingWarmRestarts(
+            optimizer, 2 * STEPS_PER_EPOCH, T_mult=longer, eta_min=0.1
+        ),
+        4 * STEPS,
+    )
+    schedule = read_schedule(f"restarts:every=2,longer={longer},floor=0.1")
+    got = [schedule.factor(Position(step, 4 * STEPS, STEPS_PER_EPOCH)) for step in range(4 * STEPS)]
+    assert got == pytest.approx(ref, abs=1e-9)
+
+
+def test_exponential() -> None:
+    ref = theirs(lambda kinds, optimizer: kinds.ExponentialLR(optimizer, 0.7), 4)
+    schedule = read_schedule("exponential:by=0.7")
+    got = [schedule.factor(Position(10 * epoch + 3, STEPS, STEPS_PER_EPOCH)) for epoch in range(4)]
+    assert got == pytest.approx(ref, abs=1e-9)
+
+
 def test_cosine_warms_up_in_a_line() -> None:
     schedule = read_schedule("cosine:warmup=0.1")
     got = [schedule.factor(Position(step, STEPS, STEPS_PER_EPOCH)) for step in range(5)]
