@@ -111,7 +111,7 @@ def test_a_full_disk_gets_a_sentence_and_keeps_the_checkpoint(tmp_path: Path) ->
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert got.returncode == 3, got.stderr
-    assert "Cannot write" in got.stderr
+    assert "cannot write" in got.stderr
     assert "Traceback" not in got.stderr
     assert json.loads(read_model_header(tmp_path / "run" / "last.safetensors").texts["checkpoint"])
     assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]

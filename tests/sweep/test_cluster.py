@@ -61,7 +61,7 @@ def test_nobody_answers(
     words = ["sweep", NETWORK, "lr=0.1", "--data", str(write_quadrants(tmp_path)), "-o"]
     address = f"tcp://127.0.0.1:{free_port()}"
     assert run([*words, str(tmp_path / "a"), "--cluster", address]) == 3
-    assert f"No scheduler answers at {address}" in capfd.readouterr().err
+    assert f"no scheduler answers at {address}" in capfd.readouterr().err
     assert run([*words, str(tmp_path / "b"), "--cluster", "nonsense"]) in {2, 3}
     said = capfd.readouterr().err
     assert "nonsense" in said
