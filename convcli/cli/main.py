@@ -88,7 +88,8 @@ def program(command: str | None = None) -> typer.Typer:
         name="convcli",
         help="Filter pictures with kernels, calculate convolutional layers, train and explain "
         "CNNs.",
-        epilog="`convcli help COMMAND` or `convcli COMMAND --help` says more, with examples.",
+        epilog="`convcli help COMMAND` says more, with examples; `convcli help json [WORD]` says "
+        "what the fields of --format json mean.",
         invoke_without_command=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -177,6 +178,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
     try:
+        if words[:2] == ["help", "json"]:
+            return _explain_fields(words[2:])
         if words[:1] == ["help"]:
             words = [*words[1:], "--help"]
         called = program(words[0] if words and not words[0].startswith("-") else None)
@@ -195,6 +198,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if code == ExitCode.INTERRUPTED:  # the parser turns Ctrl-C into an exit code of its own
         return _fail("Interrupted.", ExitCode.INTERRUPTED)
     return code
+
+
+def _explain_fields(words: Sequence[str]) -> int:
+    """Print what the fields of `--format json` mean: all, or those that mention a word."""
+    from convcli.cli.options import Output
+    from convcli.present.json_fields import fields_report
+
+    Output().emit(fields_report(" ".join(words) or None))
+    return ExitCode.DONE
 
 
 def _sentence(problem: BaseException) -> tuple[str, ExitCode] | None:
