@@ -447,13 +447,13 @@ def explain_conv(
     """Spell out one output cell of a convolution, the whole output, and the matrix product.
 
     Args:
-        matrix: rows of numbers.
-        kernel: rows of numbers, a kernel, or its name.
+        matrix: rows of numbers, or C x H x W for several channels.
+        kernel: rows of numbers, C x H x W, a kernel, or its name.
         at: row and column of the output, from 0.
         stride: of the kernel in cells.
-        padding: zeros on every side; or same, valid, full.
+        padding: zeros on every side, or same, valid, full.
         dilation: distance of the taps in cells.
-        convolve: turn the kernel by 180 degrees first.
+        convolve: turn the kernel by 180 degrees first, as mathematics does.
         as_layer: also the dense layer that does the same.
 
     >>> explain_conv([[3, 0, 1], [1, 5, 8], [2, 7, 2]], "1 0 -1; 1 0 -1; 1 0 -1").document["sum"]
@@ -465,16 +465,16 @@ def explain_conv(
     """
     from convcli.inspect.arithmetic import Sliding
 
-    named = find(kernel) if isinstance(kernel, str) else kernel
-    offset = float(getattr(named, "offset", 0.0))
+    named = find(kernel) if isinstance(kernel, str) and "|" not in kernel else kernel
     if isinstance(named, Magnitude):
         raise UsageError(f"{named.name} is made of several kernels; explain one of them.")
+    offset = 0.0
     if isinstance(named, Kernel):
-        weights = tuple(tuple(n / named.divisor for n in line) for line in named.rows)
-    else:
-        weights = _rows(named, "The kernel")
-    rows = _rows(matrix, "The matrix")
-    slide = Sliding(rows, weights, stride, padding, dilation, offset, convolve)
+        offset = float(named.offset)
+        named = [[number / named.divisor for number in line] for line in named.rows]
+    weights = _planes(named, "The kernel")
+    image = _planes(matrix, "The matrix")
+    slide = Sliding(image, weights, stride, padding, dilation, offset, convolve)
     return sums.conv_report(slide, _cell(at), {}, as_layer=as_layer)
 
 
@@ -690,6 +690,14 @@ def _rows(rows: Rows, what: str) -> tuple[tuple[float, ...], ...]:
     if array.ndim != 2 or not array.size:
         raise InputError(f"{what} has the shape {array.shape}; rows of numbers are needed.")
     return tuple(map(tuple, array.tolist()))
+
+
+def _planes(rows: Rows, what: str) -> list[tuple[tuple[float, ...], ...]]:
+    """Return the channels of a volume: text with | between them, C x H x W, or a single H x W."""
+    if isinstance(rows, str):
+        return [_rows(part, what) for part in rows.split("|")]
+    array = np.asarray(rows, float)
+    return [_rows(plane, what) for plane in (array if array.ndim == 3 else [array])]
 
 
 def _numbers(numbers: Numbers, what: str) -> tuple[float, ...]:

@@ -103,6 +103,16 @@ def program(command: str | None = None) -> typer.Typer:
     return app
 
 
+def _dress_help() -> None:
+    """Set the library's help: no ranges, which break the column of values; examples in color."""
+    from typer import rich_utils
+
+    rich_utils.RANGE_STRING = "{:.0}"
+    example = r"(?m)^ *(?P<types>(?:convcli|cat) .*)$"
+    if example not in rich_utils.highlighter.highlights:
+        rich_utils.highlighter.highlights.append(example)
+
+
 def _describe(app: typer.Typer, panels: dict[str, str]) -> None:
     """Put the commands into their panels, in order, with the first sentences of their helps.
 
@@ -182,6 +192,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return _explain_fields(words[2:])
         if words[:1] == ["help"]:
             words = [*words[1:], "--help"]
+        if not words or {"-h", "--help"} & {*words}:
+            _dress_help()
         called = program(words[0] if words and not words[0].startswith("-") else None)
         outcome = called(args=words, prog_name="convcli", standalone_mode=False)
         sys.stdout.flush()

@@ -207,6 +207,9 @@ def refuse_without_effect(given: Mapping[str, object], where: str) -> None:
 METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 """How the help names values that no field names; longer ones leave no room for the sentences."""
 
+CHOICES_WIDTH = 18
+"""Words to choose from stand in the sentence where they are longer together."""
+
 
 class Given:
     """Asks `takes` for a dictionary of the options that were given, instead of a value.
@@ -295,14 +298,20 @@ def _parameter(
     """Return a field as the parameter that the command line's library reads."""
     flags, more = field.metadata["option"]
     flags = flags or (f"--{name.rpartition('__')[2].strip('_').replace('_', '-')}",)
-    kind = next((one for one in get_args(hint) if one in METAVARS), hint)
+    parts = get_args(hint)
+    kind = next((one for one in parts if one in METAVARS or get_origin(one) is Literal), hint)
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
     unsaid = isinstance(group, Given) or any(field.default is one for one in (None, False, ()))
     told = {"metavar": METAVARS.get(kind), **more, "show_default": False}
+    choices = [str(one) for one in get_args(kind)] if get_origin(kind) is Literal else []
+    if choices and len("|".join(choices)) > CHOICES_WIDTH and more.get("metavar") is None:
+        told["metavar"] = "WORD"
+        if not all(choice in more["help"] for choice in choices):
+            told["help"] = f"{more['help']} One of {', '.join(choices)}."
     default = more.get("show_default") or ("" if unsaid else str(field.default))
     if default:  # the library would put it into brackets in brackets
-        told["help"] = f"{more['help']} Default: {default}."
+        told["help"] = f"{told['help']} Default: {default}."
     annotation = Annotated[Union[hint, None], typer.Option(*flags, **told)]  # noqa: UP007
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation

@@ -58,14 +58,12 @@ compile_seconds: spent compiling before the first step
 components: kernels whose results are combined
 confidence: mean probability of the answers in a bin
 confusion: counts; rows are true classes, columns the answers
-conv: work of convolutions
 convcli: version of convcli
 convention: the work as another tool counts it
 counts: as `confusion`
 data: where the samples come from
 default: what holds where nothing is written
 delta: gradient of the loss with respect to the sum
-dense: work of dense layers
 deviation: standard deviation
 differences: layers that frameworks build differently
 dilation: distance of the taps in cells
@@ -73,7 +71,6 @@ directory: where all is kept
 divisor: the kernel's numbers are divided by it
 dropped: cells at the end of each axis that no window reads: layer -> cells
 dtype: type of the numbers
-elementwise: work of sums and other steps cell by cell
 elsewhere: its name in frameworks
 engine: numba or numpy, as used
 environment: what it ran on
@@ -82,7 +79,6 @@ epochs_done: finished so far
 error: largest relative error
 exact: whether the answers are those of the classifier on each window
 example: of how it is written
-extras: optional packages -> version, null where missing
 f1: harmonic mean of precision and recall
 failed: those that do not hold
 features: numbers of each sample
@@ -145,7 +141,6 @@ name: what it is called
 network: in the notation
 next: the command that goes on from here
 non_trainable: frozen parameters and buffers
-normalization: work of normalizations
 notes: sentences on what was changed, left out or decided
 number: of the epoch, from 1
 of: the figure that the mean is of
@@ -170,7 +165,6 @@ place: cell of the layer's output
 places: how many were compared
 points: learning rates tried
 pooled: whether maps were averaged over their cells
-pooling: work of pooling
 precision: share of the answers of a class that are right
 preprocessing: inside the file, or outside
 probabilities: of all classes
@@ -241,7 +235,6 @@ test_accuracy: accuracy on the test samples
 test_figures: further figures of the test samples
 test_loss: loss on the test samples
 text: the whole text
-threads: that were used
 timing: of the whole network
 to_input: gradient passed on to an input
 to_weight: gradient of a weight

@@ -86,22 +86,25 @@ def test_shown_is_what_the_command_shows(
 
 
 EXPLAINED: dict[str, Any] = {
-    "conv|1 2 3; 4 5 6; 7 8 9|-k|1 0; 0 -1|--at|1,0": lambda p: convcli.explain_conv(
+    "conv~1 2 3; 4 5 6; 7 8 9~-k~1 0; 0 -1~--at~1,0": lambda p: convcli.explain_conv(
         np.arange(1, 10).reshape(3, 3), [[1, 0], [0, -1]], (1, 0)
     ),
-    "conv|1 2 3; 4 5 6; 7 8 9|-k|sobel-x|--padding|1": lambda p: convcli.explain_conv(
+    "conv~1 2 3; 4 5 6; 7 8 9~-k~sobel-x~--padding~1": lambda p: convcli.explain_conv(
         "1 2 3; 4 5 6; 7 8 9", convcli.kernel("sobel-x"), padding=1
     ),
-    "pool|1 2; 3 4|--kind|avg": lambda p: convcli.explain_pool([[1, 2], [3, 4]], kind="avg"),
-    "dense|1 2 3|--weights|0.5 -1 2|--bias|0.1|--activation|tanh": lambda p: convcli.explain_dense(
+    "conv~1 2; 3 4 | 5 6; 7 8~-k~1 0; 0 1 | 2 0; 0 1~--convolve": lambda p: convcli.explain_conv(
+        [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], "1 0; 0 1 | 2 0; 0 1", convolve=True
+    ),
+    "pool~1 2; 3 4~--kind~avg": lambda p: convcli.explain_pool([[1, 2], [3, 4]], kind="avg"),
+    "dense~1 2 3~--weights~0.5 -1 2~--bias~0.1~--activation~tanh": lambda p: convcli.explain_dense(
         [1, 2, 3], "0.5 -1 2", bias=0.1, activation="tanh"
     ),
-    "softmax|2 1 0.1|--target|1": lambda p: convcli.explain_softmax([2, 1, 0.1], target=1),
-    "adam|0.5 0.4|--lr|0.1": lambda p: convcli.explain_adam([0.5, 0.4], lr=0.1),
-    "forward|run|a.png|--at|conv1:2,3|--channel|1": lambda p: convcli.explain_forward(
+    "softmax~2 1 0.1~--target~1": lambda p: convcli.explain_softmax([2, 1, 0.1], target=1),
+    "adam~0.5 0.4~--lr~0.1": lambda p: convcli.explain_adam([0.5, 0.4], lr=0.1),
+    "forward~run~a.png~--at~conv1:2,3~--channel~1": lambda p: convcli.explain_forward(
         p / "run", p / "a.png", "conv1:2,3", channel=1
     ),
-    "backward|run|a.png|--at|conv1:2,3|--class|2": lambda p: convcli.explain_backward(
+    "backward~run~a.png~--at~conv1:2,3~--class~2": lambda p: convcli.explain_backward(
         p / "run", p / "a.png", "conv1:2,3", class_="2"
     ),
 }
@@ -113,7 +116,7 @@ def test_explained_is_what_the_command_explains(
 ) -> None:
     monkeypatch.chdir(place)
     capfd.readouterr()
-    assert run(["explain", *words.split("|"), "--format", "json"]) == 0
+    assert run(["explain", *words.split("~"), "--format", "json"]) == 0
     ref = json.loads(capfd.readouterr().out)
     report = EXPLAINED[words](place)
     got = report.records() if report.document is None else report.document

@@ -43,3 +43,22 @@ def test_no_help_is_taken_for_markup(name: str) -> None:
     for parameter in COMMANDS[name].params:
         text = getattr(parameter, "help", None) or ""
         assert markup.render(text).plain == text, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_value_is_broken_and_no_range_takes_its_room(
+    name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*name.split(), "--help"]) == 0
+    said = capfd.readouterr().out
+    assert not re.search(r"\[(?:[\d.]+<=)?x[<>]", said)
+    assert not re.search(r"<[\w-]+(?:\|[\w-]*)+[ │]*$", said, re.MULTILINE)
+
+
+def test_examples_stand_out(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run(["pool", "--help"]) == 0
+    assert "\x1b[1;33mconvcli pool matrix.csv" in capfd.readouterr().out
