@@ -62,6 +62,8 @@ WORDS = [
     "features|run|quadrants.npz|-o|f.npz",
     "convolutionalize|run|-o|fcn.safetensors",
     "doctor",
+    "lesson",
+    "lesson|window",
     "show|filters|run|-o|1.png",
     "show|maximize|run|--steps|2|--limit|1|-o|2.png",
     "show|activations|run|a.png|-o|3.png",

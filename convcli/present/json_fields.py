@@ -71,6 +71,7 @@ directory: where all is kept
 divisor: the kernel's numbers are divided by it
 dropped: cells at the end of each axis that no window reads: layer -> cells
 dtype: type of the numbers
+effective_field: the part of the receptive field that counts, by axis, with random weights
 elsewhere: its name in frameworks
 engine: numba or numpy, as used
 environment: what it ran on
@@ -136,6 +137,7 @@ method: how it was found
 milliseconds: of one run
 min: smallest value
 model: the model file
+more: what stands behind a step, or follows
 n: how many samples
 name: what it is called
 network: in the notation
@@ -154,6 +156,7 @@ output_padding: cells added behind a transposed window's output
 outputs: classes or values
 padding: cells before each axis, of all layers so far; null where places end
 params: learnable numbers
+parts: of the lesson: words, commands with their output, questions
 patches: what each output cell reads, row by row
 peak_bytes: most bytes held at once
 peak_index: layer where that is
@@ -236,9 +239,11 @@ test_figures: further figures of the test samples
 test_loss: loss on the test samples
 text: the whole text
 timing: of the whole network
+title: heading
 to_input: gradient passed on to an input
 to_weight: gradient of a weight
 top: the likeliest classes
+topic: of the lesson
 torch: what PyTorch makes of it
 totals: over all layers
 train: how many training samples
