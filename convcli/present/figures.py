@@ -17,7 +17,7 @@ import numpy as np
 
 from convcli.files import new_file
 from convcli.present.look import Look
-from convcli.present.panels import Panel, Scale, rows_of
+from convcli.present.panels import Panel, Pixels, Scale, rows_of
 from convcli.report.chart import PALETTE, STOPS, Chart, Line, Matrix
 from convcli.report.printable import printable
 
@@ -37,6 +37,9 @@ BARS_HIGH, BAR_HIGH, LINES_HIGH = 120, 18, 160
 NAMED_BARS_WIDE, WIDE = 460, 760
 BAR_WIDE, BAR_THICK = 220, 10
 """Extent of a color bar."""
+EDGE = 200
+"""Gray of the line around each picture."""
+VECTORS = {".svg", ".pdf"}
 SETTINGS: dict[str, Any] = {
     "text.parse_math": False,  # a dollar in a name is a dollar
     "svg.fonttype": "none",  # letters stay letters, so that a figure can be searched
@@ -99,7 +102,9 @@ def save_panels(
     with _drawing([title, look.title, *(t for p in panels for t in _texts(p))]) as fonts:
         sheet = _Sheet(fonts, round(panel_width * look.zoom), columns)
         sheet.place(panels, title if look.title is None else look.title)
-        return _write(sheet.figure(), path, look, fonts, force=force, inputs=inputs)
+        factor = max(1, round(look.dpi / INCH))
+        whole = sheet.figure(factor if path.suffix.lower() not in VECTORS else max(2, factor))
+        return _write(whole, path, look, fonts, force=force, inputs=inputs)
 
 
 def _texts(panel: Panel) -> list[str]:
@@ -201,19 +206,28 @@ class _Sheet:
         if scales:
             self.top += 3 * BAR_THICK + 24
 
-    def figure(self) -> Any:
-        """Return the whole as matplotlib's figure."""
+    def figure(self, factor: int) -> Any:
+        """Return the whole as matplotlib's figure.
+
+        All pictures are one, `factor` pixels to each of the layout: hundreds would take seconds.
+        """
         width, height = self.width, self.top + GAP // 2
         whole = _figure(width, height)
         ground = whole.add_axes((0, 0, 1, 1))
         ground.set_axis_off()
         ground.autoscale(False)
+        paper = np.full((height * factor, width * factor, 3), 255, np.uint8)
         for panel, x, y, wide, high in self.panels:
             if panel.form == "picture" and not panel.ticks:
-                _draw_picture(ground, panel, x, y, wide, high)
+                left, top, right, bottom = (n * factor for n in (x, y, x + wide, y + high))
+                paper[top - 1 : bottom + 1, left - 1 : right + 1] = EDGE
+                paper[top:bottom, left:right] = _sized(panel.pixels, bottom - top, right - left)
+                _draw_window(ground, panel, x, y, wide, high)
                 continue
             axes = whole.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
             _DRAW[panel.form](axes, panel)
+        extent = (0, width, height, 0)
+        ground.imshow(paper, extent=extent, aspect="auto", interpolation="nearest", zorder=0)
         ground.set_xlim(0, width)
         ground.set_ylim(height, 0)
         for x, y, text, size in self.texts:
@@ -235,37 +249,40 @@ def _margins(panel: Panel) -> tuple[int, int]:
     return 56, 4
 
 
-def _draw_picture(ground: Any, panel: Panel, x: int, y: int, width: int, height: int) -> None:
+def _sized(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Return RGB of a size: enlarged by whole factors, single cells sharp, or averaged down."""
+    pixels = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    down, across = height // pixels.shape[0], width // pixels.shape[1]
+    if min(down, across) >= 1:
+        return pixels.repeat(down, axis=0).repeat(across, axis=1)
+    from convcli.imaging.picture import Frame, as_sample
+
+    return as_sample(Frame(pixels), (height, width))
+
+
+def _draw_window(axes: Any, panel: Panel, x: int, y: int, width: int, height: int) -> None:
+    """Draw the frame of a panel's window, clipped to the panel."""
     from matplotlib.patches import Rectangle
 
-    extent = (x, x + width, y + height, y)
-    pixels = panel.pixels
-    pixels = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    if panel.box is None:
+        return
+    top, left, tall, wide = panel.box
     rows, columns = panel.values.shape[:2]
-    nearest = width >= columns and height >= rows
-    ground.imshow(
-        pixels,
-        extent=extent,
-        aspect="auto",
-        interpolation="nearest" if nearest else "hanning",
-        zorder=1.5,
-    )
-    if not panel.ticks:  # an edge of one pixel, under the picture
-        ground.add_patch(Rectangle((x - 1, y - 1), width + 2, height + 2, fc="#c8c8c8", lw=0))
-    if panel.box is not None:
-        top, left, tall, wide = panel.box
-        corner = (x + left * width / columns, y + top * height / rows)
-        window = corner, wide * width / columns, tall * height / rows
-        clip = Rectangle((x, y), width, height, transform=ground.transData)
-        for line, color in ((3.2, "white"), (1.6, "#00a046")):
-            edge = ground.add_patch(Rectangle(*window, fill=False, lw=line, ec=color, zorder=2))
-            edge.set_clip_path(clip)
+    corner = (x + left * width / columns, y + top * height / rows)
+    window = corner, wide * width / columns, tall * height / rows
+    clip = Rectangle((x, y), width, height, transform=axes.transData)
+    for line, color in ((3.2, "white"), (1.6, "#00a046")):
+        edge = axes.add_patch(Rectangle(*window, fill=False, lw=line, ec=color, zorder=2))
+        edge.set_clip_path(clip)
 
 
 def _draw_numbered(axes: Any, panel: Panel) -> None:
     """Draw a picture whose rows and columns are numbered, from 0 at the upper left."""
     rows, columns = panel.values.shape[:2]
-    _draw_picture(axes, panel, 0, 0, columns, rows)
+    extent = (0, columns, rows, 0)
+    axes.imshow(_sized(panel.pixels, rows, columns), extent=extent, interpolation="nearest")
+    axes.set_aspect("auto")
+    _draw_window(axes, panel, 0, 0, columns, rows)
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     marked: list[list[int]] = [_indices(columns), _indices(rows)]
