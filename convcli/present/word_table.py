@@ -62,7 +62,7 @@ def takes(word: Word) -> str:
     """Return what stands behind a word, options in brackets.
 
     >>> takes(WORDS["maxpool"])
-    'KERNEL [sN] [pN|valid|same|causal] [ceil]'
+    'KERNEL [sN] [pN|valid|same|causal] [ceil] [dN]'
     """
     options = [f"[{written(word, field)}]" for field in word.options]
     return " ".join([*(written(word, field) for field in word.positional), *options])

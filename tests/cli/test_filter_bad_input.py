@@ -82,7 +82,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("good.png -k sobel --normalize", 2, "--normalize is for one"),
         ("good.png -k box --gradient both", 2, "needs a gradient as the last kernel, such as sob"),
         ("good.png -k box --magnitude l1", 2, "joins the two components of a gradient"),
-        ("good.png -k box --explain 1,1 -o x.png", 2, "--explain prints one pixel: leave out -o"),
+        (
+            "good.png -k box --explain 1,1 -o x.png",
+            2,
+            "--explain shows one input and writes no result: leave out -o",
+        ),
         ("good.png two.npy -k box", 2, "matrices are printed and pictures written"),
         ("good.png clear.png -k box -o words.png", 3, "words.png is none. Name another: -o words"),
         ("good.png -k box -o - --show", 2, "--show draws on stdout, where the result goes"),
