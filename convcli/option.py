@@ -5,14 +5,16 @@ Here too is the text of the values that several options share: sizes in bytes, p
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from convcli.errors import UsageError, did_you_mean
 
 Choice = TypeVar("Choice")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002
@@ -28,6 +30,32 @@ def option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # 
         more: what the command line's library knows besides: `min`, `max`, `metavar`, `parser`.
     """
     return field(default=default, metadata={"option": (flags, {"help": help, **more})})
+
+
+def completes(group: type, settings: type) -> Callable[[F], F]:
+    """Show the fields of `group` that `settings` names in the signature of a function.
+
+    Args:
+        group: the dataclass whose defaults hold.
+        settings: the dictionary that its `**settings` are.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        *own, _ = signature.parameters.values()
+        hints = get_type_hints(settings)
+        named = [
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
+                annotation=hints[field.name],
+            )
+            for field in fields(group)
+            if field.name in hints
+        ]  # fmt: skip
+        function.__signature__ = signature.replace(parameters=[*own, *named])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 UNITS = {

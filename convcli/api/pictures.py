@@ -8,11 +8,12 @@ from typing import Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.api.settings import FilterSettings, completes, settings_of
+from convcli.api.settings import FilterSettings, settings_of
 from convcli.errors import UsageError
 from convcli.imaging.apply import FilteredPicture, filter_source, read_any
 from convcli.imaging.options import FilterOptions
 from convcli.kernels import AnyKernel, choose, find
+from convcli.option import completes
 
 Source = str | os.PathLike[str] | NDArray[Any] | Any
 """A file, an array, a Pillow picture, a torch tensor on the processor, or rows of numbers."""

@@ -1,18 +1,17 @@
 """Arguments that a call shares with the options of a command, as names that editors complete.
 
 A command's options are the fields of a dataclass. The dictionaries here name the same fields with
-the same types for type checkers, `completes` puts them into a function's signature for `help` and
-notebooks, and `settings_of` checks what was given as the command line does.
+the same types for type checkers, `convcli.option.completes` puts them into a function's signature
+for `help` and notebooks, and `settings_of` checks what was given as the command line does.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Any, TypedDict, TypeVar, get_type_hints
+from typing import Any, TypedDict, get_type_hints
 
 from convcli.errors import WrongTypeError, did_you_mean
 from convcli.imaging.options import (
@@ -26,8 +25,6 @@ from convcli.imaging.options import (
     RangeName,
 )
 from convcli.records import fits
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class FilterSettings(TypedDict, total=False):
@@ -89,32 +86,6 @@ class RecipeSettings(TypedDict, total=False):
 
 _hints = cache(get_type_hints)
 """A class's types: reading them takes longer than filtering a small picture."""
-
-
-def completes(group: type, settings: type) -> Callable[[F], F]:
-    """Show the fields of `group` that `settings` names in the signature of a function.
-
-    Args:
-        group: the dataclass whose defaults hold.
-        settings: the dictionary that its `**settings` are.
-    """
-
-    def decorate(function: F) -> F:
-        signature = inspect.signature(function)
-        *own, _ = signature.parameters.values()
-        hints = get_type_hints(settings)
-        named = [
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
-                annotation=hints[field.name],
-            )
-            for field in dataclasses.fields(group)
-            if field.name in hints
-        ]  # fmt: skip
-        function.__signature__ = signature.replace(parameters=[*own, *named])  # type: ignore[attr-defined]
-        return function
-
-    return decorate
 
 
 def settings_of(group: type, settings: type, given: Mapping[str, Any], call: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
-from convcli.api.settings import RecipeSettings, completes, settings_of
+from convcli.api.settings import RecipeSettings, settings_of
 from convcli.data import Dataset, Split
 from convcli.data.sources import as_dataset
 from convcli.errors import InputError, WrongTypeError
@@ -20,6 +20,7 @@ from convcli.learn.split import SplitSpec, split_data
 from convcli.learn.task import adapted
 from convcli.learn.training import DIGIT_SOURCES
 from convcli.net import Network, network as find_network
+from convcli.option import completes
 from convcli.report import Report
 
 if TYPE_CHECKING:

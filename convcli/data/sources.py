@@ -30,6 +30,7 @@ from convcli.data.published import PUBLISHED, load_published
 from convcli.data.series import is_series_folder, series_dataset
 from convcli.data.source import MADE, LabelRule, Source, Task
 from convcli.errors import InputError, MissingFileError, UsageError, WrongTypeError, did_you_mean
+from convcli.option import completes
 
 NAMES = (*PUBLISHED, *MADE)
 """The names that need no path."""
@@ -50,6 +51,7 @@ class Columns(TypedDict, total=False):
     group: str | None
 
 
+@completes(Source, Columns)
 def load_dataset(
     source: str | Path,
     *,
