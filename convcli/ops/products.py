@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from convcli.engine.calls import Operands, each_sample, operand, operation
 from convcli.engine.llvm import advance
-from convcli.engine.tile import Extent, Left, Right, Rows, tile
+from convcli.engine.tile import TILE_ROWS, Extent, Left, Right, Rows, tile
 from convcli.ops import winograd
 from convcli.ops.program import Address, Map, Program, Three
 
@@ -193,7 +194,7 @@ def convolve(
 ) -> None:
     """Write the valid convolution of `x` (already padded); kernel [tap][input][group, output]."""
     if _is_tiled(taps, y):
-        winograd.append(program, y, x, kernel, bias, relu=relu)
+        _convolve_tiles(program, y, x, kernel, bias, relu=relu)
         return
     kernel_d, kernel_h, kernel_w = taps.kernel
     stride_d, stride_h, stride_w = taps.stride
@@ -232,7 +233,10 @@ LEAST_CHANNELS, MOST_WEIGHTS, LEAST_TILES = 16, 256 * 256, 4
 map. The kernel's 36 points for each pair of channels must come from a cache."""
 
 
-ENOUGH_TILES = 16
+NEAR_WEIGHTS, ENOUGH_TILES = 128 * 128, 16
+"""Inputs times outputs up to which their points lie in a near cache; tiles that pay for them."""
+NEAR_FLOATS = 2**17
+"""Numbers of a block of tiles that lie in a near cache."""
 
 
 def _is_tiled(taps: Taps, y: Map) -> bool:
@@ -247,9 +251,76 @@ def _is_tiled(taps: Taps, y: Map) -> bool:
     )
 
 
+def _convolve_tiles(
+    program: Program, y: Map, x: Map, kernel: Address, bias: Address, *, relu: bool
+) -> None:
+    """Write the valid convolution of `x` by tiles, in blocks of them; see `winograd`."""
+    inputs, outputs, lines = x.channels, y.channels, program.buffer(winograd.LINES)
+    points = program.shared_buffer(winograd.POINTS * inputs * outputs)
+    program.once(
+        winograd.transform_kernel, kernel=kernel, points=points, inputs=inputs, outputs=outputs
+    )
+    none = program.zeros(outputs)
+    most = TILE_ROWS * (1 if inputs * outputs <= NEAR_WEIGHTS else 2)
+    for block in _blocks(y, most):
+        count = block["count"]
+        gathered = program.buffer(winograd.POINTS * count * inputs)
+        products = program.buffer(winograd.POINTS * count * outputs)
+        program.sample(
+            winograd.gather_tiles, x=x.address, gathered=gathered, lines=lines, channels=inputs,
+            x_line=x.line, rows=x.height, columns=x.width, **block,
+        )  # fmt: skip
+        each = Loop(winograd.POINTS, count * outputs, 0, count * inputs, inputs * outputs)
+        Product(
+            rows=count, columns=outputs, steps=inputs, c_row=outputs, a_row=inputs,
+            b_step=outputs, loops=(each,),
+        ).append(program.sample, c=products, start=none, a=gathered, b=points)  # fmt: skip
+        program.sample(
+            winograd.scatter_tiles, y=y.address, products=products, bias=bias, lines=lines,
+            outputs=outputs, y_line=y.line, height=y.height, width=y.width, relu=int(relu), **block,
+        )  # fmt: skip
+
+
+def _sum_tiles(program: Program, gradient: Address, x: Map, dy: Map) -> None:
+    """Add the kernel's gradient by tiles: sums at the points, merged when all shards have them."""
+    inputs, outputs, lines = x.channels, dy.channels, program.buffer(winograd.LINES)
+    sums = program.shard_buffer(winograd.POINTS * inputs * outputs)
+    for block in _blocks(dy, max(1, NEAR_FLOATS // (winograd.POINTS * (inputs + outputs)))):
+        count = block["count"]
+        gathered = program.buffer(winograd.POINTS * count * inputs)
+        slopes = program.buffer(winograd.POINTS * count * outputs)
+        program.sample(
+            winograd.gather_tiles, x=x.address, gathered=gathered, lines=lines, channels=inputs,
+            x_line=x.line, rows=x.height, columns=x.width, **block,
+        )  # fmt: skip
+        program.sample(
+            winograd.gather_slopes, dy=dy.address, slopes=slopes, lines=lines, outputs=outputs,
+            dy_line=dy.line, height=dy.height, width=dy.width, **block,
+        )  # fmt: skip
+        size = inputs * outputs
+        each = Loop(winograd.POINTS, size, size, count * inputs, count * outputs)
+        Product(
+            rows=inputs, columns=outputs, steps=count, c_row=outputs, start_row=outputs, a_row=1,
+            a_step=inputs, b_step=outputs, loops=(each,),
+        ).append(program.sample, c=sums, start=sums, a=gathered, b=slopes)  # fmt: skip
+    program.finish(
+        winograd.merge_kernel_points, sums=sums, gradient=gradient, inputs=inputs, outputs=outputs
+    )
+
+
+def _blocks(y: Map, most: int) -> Iterator[dict[str, int]]:
+    """Yield runs of about equally many tiles of 4x4 cells of a map, at most `most`."""
+    tiles_x = -(-y.width // 4)
+    tiles = -(-y.height // 4) * tiles_x
+    blocks = -(-tiles // most)
+    ends = [number * tiles // blocks for number in range(blocks + 1)]
+    for first, end in pairwise(ends):
+        yield {"first": first, "count": end - first, "tiles_x": tiles_x}
+
+
 def _sums_in_tiles(taps: Taps, dy: Map) -> bool:
     """Tell whether a map has enough tiles to pay for the kernel's points, read and written."""
-    near = taps.inputs * taps.outputs <= winograd.NEAR
+    near = taps.inputs * taps.outputs <= NEAR_WEIGHTS
     return near and -(-dy.height // 4) * -(-dy.width // 4) >= ENOUGH_TILES
 
 
@@ -261,7 +332,7 @@ def _is_pointwise(taps: Taps, x: Map, y: Map) -> bool:
 def weight_grad(program: Program, gradient: Address, x: Map, dy: Map, taps: Taps) -> None:
     """Add the kernel's gradient; `x` is padded as for `convolve`."""
     if _is_tiled(taps, dy) and _sums_in_tiles(taps, dy):
-        winograd.append_kernel_grad(program, gradient, x, dy)
+        _sum_tiles(program, gradient, x, dy)
         return
     kernel_d, kernel_h, kernel_w = taps.kernel
     stride_d, stride_h, stride_w = taps.stride

@@ -17,14 +17,10 @@ from numba.extending import register_jitable
 
 from convcli.engine.calls import AT, Operands, each_sample
 from convcli.engine.llvm import LANES, add, advance, fused, load, splat, store, times, where_greater
-from convcli.engine.tile import TILE_ROWS, Extent, Left, Right, Rows, tile
-from convcli.ops.program import Address, Map, Program
 
 OUT, IN, POINTS = 4, 6, 36
-NEAR = 128 * 128
-"""Inputs times outputs up to which the kernel's points are read from a near cache."""
-NEAR_FLOATS = 2**17
-"""Numbers of a block's tiles that stay in a core's second-level cache."""
+LINES = POINTS * LANES
+"""Numbers of scratch memory for the lines of one tile."""
 P, Q = np.float32(3 / 4), np.float32(5 / 4)
 PP, QQ, PPP, QQQ = P * P, Q * Q, P * P * P, Q * Q * Q
 PPQQ, PP_QQ = PP * QQ, PP + QQ
@@ -133,6 +129,10 @@ def transform_kernel(o):
                     store(advance(to, (row * IN + column) * size), across[column], rest)
 
 
+TILES = "first count tiles_x"
+"""Which tiles of a map, of so many in a row of them; their numbers stand [point][tile][channel]."""
+
+
 @inlined
 def _gather(o, to, tile_y, tile_x, jump):
     """Write B^T d B of one tile for all channels; cells beyond the map are zeros."""
@@ -185,35 +185,22 @@ def _scatter(o, source, tile_y, tile_x, jump):
                 store(advance(y, column * o.outputs), value, rest)
 
 
-@each_sample(
-    Operands(
-        "x y points bias zeros gathered products lines",
-        "channels outputs x_line y_line rows columns height width block relu",
-    )
-)
-def convolve_tiles(o):
-    """Convolve a padded map of rows x columns cells, `block` tiles at a time."""
-    tiles_x = (o.width + OUT - 1) // OUT
-    tiles = (o.height + OUT - 1) // OUT * tiles_x
-    for first in range(0, tiles, o.block):
-        count = min(o.block, tiles - first)
-        for at in range(count):
-            there = advance(o.gathered, at * o.channels)
-            number = first + at
-            _gather(o, there, number // tiles_x, number % tiles_x, count * o.channels)
-        for point in range(POINTS):
-            tile(
-                Rows(advance(o.products, point * count * o.outputs), o.outputs),
-                Rows(o.zeros, 0),
-                Left(advance(o.gathered, point * count * o.channels), o.channels, 0, 1),
-                Right(advance(o.points, point * o.channels * o.outputs), 0, o.outputs),
-                Extent(count, o.outputs, 1, o.channels),
-                NO_BOUND,
-            )
-        for at in range(count):
-            source = advance(o.products, at * o.outputs)
-            number = first + at
-            _scatter(o, source, number // tiles_x, number % tiles_x, count * o.outputs)
+@each_sample(Operands("x gathered lines", f"channels x_line rows columns {TILES}"))
+def gather_tiles(o):
+    """Write what a padded map of rows x columns cells is at the points."""
+    for at in range(o.count):
+        number = o.first + at
+        to = advance(o.gathered, at * o.channels)
+        _gather(o, to, number // o.tiles_x, number % o.tiles_x, o.count * o.channels)
+
+
+@each_sample(Operands("y products bias lines", f"outputs y_line height width relu {TILES}"))
+def scatter_tiles(o):
+    """Write the output cells of products at the points, plus the bias."""
+    for at in range(o.count):
+        number = o.first + at
+        source = advance(o.products, at * o.outputs)
+        _scatter(o, source, number // o.tiles_x, number % o.tiles_x, o.count * o.outputs)
 
 
 @inlined
@@ -247,32 +234,13 @@ def _gather_slopes(o, to, tile_y, tile_x, jump):
                 store(advance(to, (row * IN + column) * jump + k), across[column], rest)
 
 
-@each_sample(
-    Operands(
-        "x dy sums gathered slopes lines",
-        "channels outputs x_line dy_line rows columns height width block",
-    )
-)
-def sum_kernel_points(o):
-    """Add the kernel's gradient at the 36 points, [point][input][output]."""
-    tiles_x = (o.width + OUT - 1) // OUT
-    tiles = (o.height + OUT - 1) // OUT * tiles_x
-    for first in range(0, tiles, o.block):
-        count = min(o.block, tiles - first)
-        for at in range(count):
-            y, x = (first + at) // tiles_x, (first + at) % tiles_x
-            _gather(o, advance(o.gathered, at * o.channels), y, x, count * o.channels)
-            _gather_slopes(o, advance(o.slopes, at * o.outputs), y, x, count * o.outputs)
-        for point in range(POINTS):
-            sums = advance(o.sums, point * o.channels * o.outputs)
-            tile(
-                Rows(sums, o.outputs),
-                Rows(sums, o.outputs),
-                Left(advance(o.gathered, point * count * o.channels), 1, 0, o.channels),
-                Right(advance(o.slopes, point * count * o.outputs), 0, o.outputs),
-                Extent(o.channels, o.outputs, 1, count),
-                NO_BOUND,
-            )
+@each_sample(Operands("dy slopes lines", f"outputs dy_line height width {TILES}"))
+def gather_slopes(o):
+    """Write what the gradients of the output cells are at the points."""
+    for at in range(o.count):
+        number = o.first + at
+        to = advance(o.slopes, at * o.outputs)
+        _gather_slopes(o, to, number // o.tiles_x, number % o.tiles_x, o.count * o.outputs)
 
 
 @each_sample(Operands("sums gradient", "inputs outputs"))
@@ -296,40 +264,3 @@ def merge_kernel_points(o):
                 for column in range(3):
                     place = advance(to, (row * 3 + column) * size)
                     store(place, add(across[column], load(place, rest)), rest)
-
-
-def append_kernel_grad(program: Program, gradient: Address, x: Map, dy: Map) -> None:
-    """Append the kernel's gradient; `x` is padded as for `append`."""
-    inputs, outputs = x.channels, dy.channels
-    sums = program.shard_buffer(POINTS * inputs * outputs)
-    tiles = -(-dy.height // OUT) * -(-dy.width // OUT)
-    blocks = -(-tiles * POINTS * (inputs + outputs) // NEAR_FLOATS)
-    block = -(-tiles // blocks)
-    program.sample(
-        sum_kernel_points, x=x.address, dy=dy.address, sums=sums,
-        gathered=program.buffer(POINTS * block * inputs),
-        slopes=program.buffer(POINTS * block * outputs), lines=program.buffer(POINTS * LANES),
-        channels=inputs, outputs=outputs, x_line=x.line, dy_line=dy.line, rows=x.height,
-        columns=x.width, height=dy.height, width=dy.width, block=block,
-    )  # fmt: skip
-    program.finish(
-        merge_kernel_points, sums=sums, gradient=gradient, inputs=inputs, outputs=outputs
-    )
-
-
-def append(program: Program, y: Map, x: Map, kernel: Address, bias: Address, *, relu: bool) -> None:
-    """Append the valid convolution of `x` (already padded); kernel [tap][input][output]."""
-    inputs, outputs = x.channels, y.channels
-    points = program.shared_buffer(POINTS * inputs * outputs)
-    program.once(transform_kernel, kernel=kernel, points=points, inputs=inputs, outputs=outputs)
-    tiles = -(-y.height // OUT) * -(-y.width // OUT)
-    blocks = -(-tiles // (2 * TILE_ROWS if inputs * outputs > NEAR else TILE_ROWS))
-    block = -(-tiles // blocks)
-    program.sample(
-        convolve_tiles, x=x.address, y=y.address, points=points, bias=bias,
-        zeros=program.zeros(outputs), gathered=program.buffer(POINTS * block * inputs),
-        products=program.buffer(POINTS * block * outputs),
-        lines=program.buffer(POINTS * LANES), channels=inputs, outputs=outputs, x_line=x.line,
-        y_line=y.line, rows=x.height, columns=x.width, height=y.height, width=y.width,
-        block=block, relu=int(relu),
-    )  # fmt: skip

@@ -10,7 +10,7 @@ from convcli.learn.trainer import Loss, Trainer
 from convcli.net import parse_notation
 from convcli.ops import reference
 from convcli.ops.lowering import compile_inference, read_floats
-from convcli.ops.winograd import convolve_tiles
+from convcli.ops.winograd import transform_kernel
 
 CASES = [
     "16x16x32, conv 32 3 p1",
@@ -23,7 +23,7 @@ CASES = [
 def tiled(model: Model) -> int:
     """How many convolutions run in tiles."""
     program = compile_inference(model.trace, model.slots, read_floats)
-    return sum(one.operation is convolve_tiles for phase in program.phases for one in phase.body)
+    return sum(one.operation is transform_kernel for one in program.prepare)
 
 
 def model_of(notation: str) -> tuple[Model, np.ndarray]:
