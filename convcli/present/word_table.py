@@ -8,7 +8,7 @@ from convcli.errors import UsageError, did_you_mean
 from convcli.layers import WORDS, Activation
 from convcli.layers.base import padding_text, shape_text
 from convcli.layers.elsewhere import Elsewhere
-from convcli.layers.join import BLOCKS, OTHER_NAMES
+from convcli.layers.join import BLOCKS, OTHER_NAMES, From
 from convcli.layers.registry import Word, word_for
 from convcli.net.words import written
 from convcli.report import Column, Report
@@ -26,9 +26,9 @@ def words_report(name: str | None = None) -> Report:
     if name is None:
         return _all_words()
     text = OTHER_NAMES.get(name.lower(), name.lower())
-    if text in BLOCKS:
+    if text in BLOCKS or text == From.op:
         columns = (Column("word", "Word"), Column("example", "Example"))
-        return Report("", columns, ((text, BLOCKS[text].example),))
+        return Report("", columns, ((text, BLOCKS.get(text, From).example),))
     word = word_for(name)
     if word is None:
         known = [*WORDS, *BLOCKS]
@@ -54,6 +54,8 @@ def _all_words() -> Report:
         notes=(
             "A network begins with its input: input HxWxC. ACTIVATION is one of the activations; "
             "every layer may end in name=NAME. One word in full: --layers WORD.",
+            "a: conv 16 3 names a point, and from a goes on from it; let block(c, s) = (conv {c} 3 "
+            "s{s}, bn) makes a word with arguments; repeat i=1..3 (conv {16*i} 3) counts.",
         ),
     )
 

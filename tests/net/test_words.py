@@ -86,3 +86,13 @@ def test_presets_by_the_names_people_type(name: str) -> None:
 def test_a_missing_comma_before_a_name_from_elsewhere() -> None:
     with pytest.raises(UsageError, match=r"takes no MaxPool2d behind it\. Put a comma"):
         parse_notation("input 28x28x1, conv 16 3 MaxPool2d 2")
+
+
+def test_points_and_blocks_with_arguments_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["shape", "--layers", "--format", "plain"]) == 0
+    told = capfd.readouterr().out
+    assert "from a goes on" in told
+    assert "let block(c, s) =" in told
+    ((word, example),) = (row.values() for row in shown(capfd, "from"))
+    assert word == "from"
+    assert parse_notation(f"input 8x8x3, {example}").trace().output_shape == (8, 8, 32)
