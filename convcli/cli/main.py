@@ -183,10 +183,29 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os._exit(code)  # taking the interpreter and the engine apart would last another 0.1 s
 
 
+class _NoLinearAlgebra:
+    """Keeps Numba from loading SciPy's linear algebra, which takes 0.14 s.
+
+    Numba's array functions ask for it only to learn whether it is there, and nothing that a command
+    compiles calls it. Whoever else imports it gets it.
+    """
+
+    ASKS = "numba.np.arraymath"
+
+    @classmethod
+    def find_spec(cls, name: str, *_: object) -> None:
+        """Refuse SciPy's linear algebra to Numba's array functions while they are being loaded."""
+        spec = getattr(sys.modules.get(cls.ASKS), "__spec__", None)
+        if name == "scipy.linalg" and getattr(spec, "_initializing", False):
+            raise ModuleNotFoundError(f"{cls.ASKS} does without {name}", name=name)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; only a bug leaves as an exception."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
+    if _NoLinearAlgebra not in sys.meta_path:
+        sys.meta_path.insert(0, _NoLinearAlgebra)
     try:
         if words[:2] == ["help", "json"]:
             return _explain_fields(words[2:])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numba
@@ -15,24 +13,6 @@ from numba.core import event
 
 from convcli.engine.numba_cache import cache_folder, cache_root, damaged_files, install
 
-
-def _load_array_functions() -> None:
-    """Load Numba's array functions without SciPy's linear algebra, which takes 0.14 s to import.
-
-    Numba imports it only to learn whether it is there; nothing compiled here calls it. Code that
-    does, imports it itself.
-    """
-    if "scipy.linalg" in sys.modules or find_spec("scipy") is None:
-        return
-    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # an import of it now fails
-    try:
-        from numba.np import arraymath
-    finally:
-        del sys.modules["scipy.linalg"]
-    arraymath._HAVE_BLAS = True
-
-
-_load_array_functions()
 install()
 cfunc, njit = numba.cfunc, numba.njit  # cached functions come through here, behind install()
 

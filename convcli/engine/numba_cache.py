@@ -52,7 +52,7 @@ def sources_stamp(*folders: Path) -> str:
 
 @cache
 def cache_folder() -> Path:
-    """Return the folder of the code that these sources give; older ones' goes when it is made.
+    """Return the folder of the code that these sources give.
 
     Where it cannot be made, a private one that goes at exit: code that other users could have
     put there is never loaded.
@@ -68,12 +68,18 @@ def cache_folder() -> Path:
         private = Path(tempfile.mkdtemp(prefix="convcli-compiled-"))
         atexit.register(shutil.rmtree, private, ignore_errors=True)
         return private
-    _remove_outdated(folder)
     return folder
 
 
-def _remove_outdated(folder: Path) -> None:
-    """Remove the code of this installation's older sources, and of installations that are gone."""
+@cache
+def _remove_outdated() -> None:
+    """Remove the code of this installation's older sources, and of installations that are gone.
+
+    Once in a process that compiles: to import the package removes nothing.
+    """
+    folder = cache_folder()
+    if not folder.is_relative_to(cache_root()):
+        return
     with suppress(OSError):
         for other in folder.parent.iterdir():
             if other.is_dir() and other != folder:
@@ -185,6 +191,7 @@ class EngineCache(caching.FunctionCache):  # type: ignore[misc]
         """Keep the code, where the folder can be written and the disk is not full."""
         with suppress(OSError):
             super().save_overload(sig, data)
+        _remove_outdated()
 
 
 def _cache_of(function: Any) -> Any:

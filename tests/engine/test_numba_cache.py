@@ -132,31 +132,70 @@ def test_places_are_asked_in_order(tmp_path: Path) -> None:
 
 
 def test_code_of_other_sources_and_of_installations_that_are_gone_goes(tmp_path: Path) -> None:
-    script = "from convcli.engine.numba_cache import cache_folder; print(cache_folder())"
-    environment = os.environ | {"CONVCLI_CACHE": str(tmp_path)}
-
-    def folder() -> Path:
-        got = subprocess.run(
-            [sys.executable, "-c", script],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return Path(got.stdout.strip())
-
-    current = folder()
-    older, gone, strange = current.with_name("older"), tmp_path / "gone", tmp_path / "not-ours"
+    """When something is compiled; to import the package removes nothing."""
+    doctor = command(["doctor", "--format", "json"], tmp_path)
+    current = Path(json.loads(doctor.stdout)["compiled code"])
+    older, gone = current.with_name("older"), tmp_path / "cache" / "gone"
+    strange = tmp_path / "cache" / "not-ours"
     for other in (older, gone, strange):
         other.mkdir()
     (gone / "compiled-from").write_text(str(tmp_path / "removed" / "convcli"))
-    assert folder() == current
-    assert older.exists(), "nothing is removed while the code is current"
-    current.rmdir()
-    assert folder() == current
+    subprocess.run(
+        [sys.executable, "-c", "import convcli.engine.compilation, convcli.engine.filter_job"],
+        env=os.environ | {"CONVCLI_CACHE": str(tmp_path / "cache")}, check=True,
+    )  # fmt: skip
+    assert older.exists()
+    assert gone.exists()
+    said = command(FILTER, tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert current.exists()
     assert not older.exists()
     assert not gone.exists()
     assert strange.exists()
+
+
+SCIPY_STAYS = """
+import sys, threading
+import numpy as np
+from convcli.engine.filter import apply
+before = dict(sys.modules), sys.getswitchinterval()
+assert all(module is not None for module in before[0].values())
+seen = []
+sys.meta_path.insert(0, type("Watch", (), {"find_spec": staticmethod(
+    lambda name, *_: seen.append(sys.modules.get("scipy.linalg", "absent")))}))
+apply(np.zeros((64, 64), np.uint8), np.ones((3, 3)), engine="numba", threads=1)
+assert None not in seen, "hidden for a moment"
+assert sys.getswitchinterval() == before[1]
+import scipy.linalg
+assert scipy.linalg.det(np.eye(2)) == 1.0
+"""
+
+
+def test_the_library_leaves_the_state_of_others_alone() -> None:
+    """Nothing is hidden from an import, not for a moment."""
+    pytest.importorskip("scipy", reason="what was hidden is scipy.linalg")
+    got = subprocess.run(
+        [sys.executable, "-c", SCIPY_STAYS], capture_output=True, text=True, check=False
+    )
+    assert got.returncode == 0, got.stderr
+
+
+def test_the_command_does_without_linear_algebra(tmp_path: Path) -> None:
+    """SciPy takes 0.14 s to load, and Numba asks for it only to learn whether it is there."""
+    pytest.importorskip("scipy", reason="what is not loaded is scipy.linalg")
+    (tmp_path / "matrix.csv").write_text("1,2,3\n4,5,6\n7,8,9\n")
+    script = (
+        "import sys\n"
+        "from convcli.cli.main import run\n"
+        f"code = run({[*FILTER, '--quiet']!r})\n"
+        "print('numba' in sys.modules, 'scipy.linalg' in sys.modules)\n"
+        "import scipy.linalg\n"
+    )
+    got = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert got.stdout.splitlines()[-1:] == ["True False"], got.stdout + got.stderr
+    assert got.returncode == 0, got.stderr
 
 
 def test_other_packages_keep_numbas_own_cache(tmp_path: Path) -> None:
