@@ -219,23 +219,26 @@ class ArrayStore:
         """Return our own notes in an old file."""
         return _json_attribute(self.file, NOTES)
 
-    def arrays(self, leaf: Leaf, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    def arrays(
+        self, leaf: Leaf, shapes: Sequence[tuple[int, ...]], further: int = 0
+    ) -> list[Array]:
         """Return the arrays of one layer, in Keras' order, as float32.
 
         Args:
             leaf: the layer.
             shapes: what they must have, checked before they are read.
+            further: how many more the file has there, which are not read.
 
         Raises:
             InputError: another number of arrays, other shapes, or arrays that lie elsewhere.
         """
         found = self._by_name(leaf) if self.old else self._by_number(leaf)
-        if len(found) != len(shapes):
+        if len(found) != len(shapes) + further:
             raise InputError(
                 f"{self.where}: Keras layer {leaf.name!r} ({leaf.kind}) has {len(found)} arrays "
                 f"in the file and needs {len(shapes)}."
             )
-        return [self._read(leaf, *pair) for pair in zip(found, shapes, strict=True)]
+        return [self._read(leaf, *pair) for pair in zip(found, shapes, strict=False)]
 
     def _by_number(self, leaf: Leaf) -> list[Any]:
         tail = "/cell/vars" if leaf.kind in IN_CELL else "/vars"

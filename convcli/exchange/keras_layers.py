@@ -16,6 +16,7 @@ from convcli.layers import (
     GlobalAveragePool,
     GlobalMaxPool,
     Layer,
+    Permute,
     PReLU,
     TransposedConv,
 )
@@ -27,7 +28,9 @@ from convcli.layers.registry import WORDS, Word
 Config = Mapping[str, Any]
 
 ACTIVATIONS = {
-    row.elsewhere.keras.kind: kind for kind, row in KINDS.items() if row.elsewhere.keras
+    row.elsewhere.keras.kind: kind
+    for kind, row in KINDS.items()
+    if row.elsewhere.keras and row.elsewhere.keras.kind
 } | {"swish": "silu", "hard_swish": "hardswish"}
 """Keras' name -> ours; `linear` is none at all."""
 
@@ -42,7 +45,6 @@ class KerasLayer:
         config: its settings.
         input_shape: without the batch, None where Keras leaves it open or does not say.
         notes: where reading it changed something that no figure depends on.
-        inexact: whether its outputs are then other than Keras'.
     """
 
     name: str
@@ -50,7 +52,6 @@ class KerasLayer:
     config: Config
     input_shape: tuple[int | None, ...] = ()
     notes: list[str] = field(default_factory=list)
-    inexact: bool = False
 
     def problem(self, fact: str) -> InputError:
         """Return the error that names this layer."""
@@ -106,18 +107,7 @@ class KerasLayer:
             raise self.problem(
                 f"the activation {named!r} has no word here. Known: {', '.join(ACTIVATIONS)}."
             )
-        if value == "leaky_relu":
-            self._slope(0.2)
         return ACTIVATIONS[value]
-
-    def slope(self) -> None:
-        """Note a leaky slope other than the notation's."""
-        self._slope(self.config.get("negative_slope", self.config.get("alpha", 0.3)))
-
-    def _slope(self, slope: object) -> None:
-        if slope != 0.01:
-            self.inexact = True
-            self.notes.append(f"{self.name}: slope {slope} is read as 0.01; no figure changes.")
 
     def last_axis(self) -> None:
         """Refuse a normalization or a join over anything but the channels."""
@@ -168,6 +158,8 @@ READ: dict[str, Callable[[KerasLayer, str], Any]] = {
     "momentum": lambda layer, key: round(1 - layer.figure(key), 12),  # Keras weighs the old value
     "interpolation": lambda layer, key: layer.choice(key, "nearest", "bilinear") == "bilinear",
     "activation": lambda layer, _: layer.activation(),
+    "output_size": KerasLayer.axes,
+    "init_values": lambda layer, key: float(layer.config.get(key, 1e-6)),
     "target_shape": lambda layer, _: layer.target_shape(),
 }
 """Keras' setting -> what our field of it is."""
@@ -233,27 +225,29 @@ def _global_max(layer: KerasLayer) -> Layer:
 
 
 def _activation(layer: KerasLayer) -> Layer | None:
+    if layer.config.get("activation") == "leaky_relu":
+        return Activation("leakyrelu", (0.2,))
     kind = layer.activation()
     return Activation(kind) if kind else None
 
 
 def _relu(layer: KerasLayer) -> Layer:
     layer.choice("threshold", 0.0)
-    layer.choice("max_value", None, 6.0)
+    high = layer.config.get("max_value")
     if layer.config.get("negative_slope"):
         layer.choice("max_value", None)
         return _leaky_relu(layer)
-    return Activation("relu6" if layer.config.get("max_value") else "relu")
+    known = {None: Activation("relu"), 6: Activation("relu6")}
+    return known.get(high) or Activation("clip", (0.0, float(high or 0)))
 
 
 def _leaky_relu(layer: KerasLayer) -> Layer:
-    layer.slope()
-    return Activation("leakyrelu")
+    slope = layer.config.get("negative_slope", layer.config.get("alpha", 0.3))
+    return Activation("leakyrelu", (float(slope),))
 
 
 def _elu(layer: KerasLayer) -> Layer:
-    layer.choice("alpha", 1.0)
-    return Activation("elu")
+    return Activation("elu", (float(layer.config.get("alpha", 1.0)),))
 
 
 def _prelu(layer: KerasLayer) -> Layer:
@@ -271,6 +265,17 @@ def _nothing(layer: KerasLayer) -> None:
     layer.notes.append(f"{layer.name} ({layer.kind}) prepares the data; it is left out.")
 
 
+PREPARING = (
+    "Rescaling", "Normalization", "RandomFlip", "RandomRotation", "RandomTranslation",
+    "RandomZoom", "RandomContrast", "RandomBrightness", "RandomHue", "RandomSaturation",
+    "RandomSharpness", "RandomGrayscale", "RandomColorJitter", "RandomColorDegeneration",
+    "RandomErasing", "RandomPerspective", "RandomShear", "RandomGaussianBlur", "RandomInvert",
+    "RandomPosterization", "RandAugment", "AugMix", "MixUp", "CutMix", "GaussianNoise",
+    "ActivityRegularization",
+)  # fmt: skip
+"""Keras classes that change no shape and whose work is done before a network here, or not at all
+where it is used."""
+
 Rule = Callable[[KerasLayer], Layer | None]
 
 RULES: dict[str, Rule] = {
@@ -283,22 +288,11 @@ RULES: dict[str, Rule] = {
     "LeakyReLU": _leaky_relu,
     "ELU": _elu,
     "PReLU": _prelu,
+    "Permute": lambda layer: Permute(tuple(axis - 1 for axis in layer.axes("dims"))),
     "Softmax": lambda layer: Activation("softmax"),
     "Flatten": lambda layer: Flatten(),
-    **dict.fromkeys(
-        (
-            "Rescaling",
-            "RandomFlip",
-            "RandomRotation",
-            "RandomTranslation",
-            "RandomZoom",
-            "RandomContrast",
-            "RandomBrightness",
-            "GaussianNoise",
-            "ActivityRegularization",
-        ),
-        _nothing,
-    ),
+    **dict.fromkeys(PREPARING, _nothing),
+    **dict.fromkeys(("GaussianDropout", "AlphaDropout", "StochasticDepth"), _nothing),
 }
 """Keras class -> what stands for it; classes without a row are refused by name."""
 

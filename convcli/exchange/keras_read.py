@@ -26,7 +26,7 @@ from convcli.exchange.keras_files import (
     notes_in_archive,
     open_arrays,
 )
-from convcli.exchange.keras_layers import KerasLayer, layer_of
+from convcli.exchange.keras_layers import PREPARING, KerasLayer, layer_of
 from convcli.exchange.layouts import AS_OURS, Array, ours, theirs
 from convcli.layers import Layer
 from convcli.net import Network, Step
@@ -36,6 +36,9 @@ MAX_NESTING = 8
 """Models within models."""
 
 MODELS = {"Sequential", "Functional", "Model"}
+
+SCALINGS = {"Rescaling", "Normalization"}
+"""Keras classes that scale the input."""
 
 JOINS = {"Add": "add", "Multiply": "scale", "Concatenate": "concat"}
 """Keras classes that read several tensors -> our joins."""
@@ -103,18 +106,19 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
         graph = KerasGraph(document)
         found, leaves = graph.content(input_shape, path.stem)
         steps = found.network.trace().steps
-        scaling = graph.rescaling()
-        graph.refuse_inexact()
+        front = graph.front()
     except InputError as problem:
         raise InputError(f"{path}: {problem}") from problem
     arrays: dict[str, Array] = {}
     with open_arrays(path) as store:
+        scaling = _scaling(front, found.network.input_shape[-1], store)
         for step, leaf in zip(steps, leaves, strict=True):
             if step.weights:
                 arrays |= _arrays_of(step, leaf, store)
         texts = notes_in_archive(path) if path.suffix.lower() == ".keras" else store.texts()
     kept = texts if isinstance(texts, dict) else {}
-    notes = [note for note in found.notes if scaling is None or "(Rescaling)" not in note]
+    said = {note for node in front for note in node.layer.notes if node.layer.kind in SCALINGS}
+    notes = [note for note in found.notes if note not in said]
     return replace(
         found,
         arrays=arrays,
@@ -122,6 +126,32 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
         texts={key: text for key, text in kept.items() if isinstance(text, str)},
         scaling=scaling,
     )
+
+
+def _scaling(front: list[KerasNode], channels: int, store: ArrayStore) -> Scaling | None:
+    """Return what the layers before all others do to the input, one after the other."""
+    scale, offset = np.ones(1), np.zeros(1)
+    found = [node for node in front if node.layer.kind in SCALINGS]
+    for node in found:
+        if node.layer.kind == "Rescaling":
+            factor, summand = (np.asarray(_figures(node.layer, key)) for key in ("scale", "offset"))
+        else:
+            mean, variance = _statistics(node, channels, store)
+            factor = 1 / np.maximum(np.sqrt(variance), 1e-7)
+            summand = -mean * factor
+        scale, offset = scale * factor, offset * factor + summand
+    if not found:
+        return None
+    return Scaling(*(tuple(map(float, figures)) for figures in (scale, offset + 0 * scale)))
+
+
+def _statistics(node: KerasNode, channels: int, store: ArrayStore) -> list[Array]:
+    """Return the mean and the variance of a Normalization, as written or as it adapted to data."""
+    node.layer.last_axis()
+    node.layer.choice("invert", False)
+    if node.layer.config.get("mean") is not None:
+        return [np.ravel(_figures(node.layer, key)) for key in ("mean", "variance")]
+    return store.arrays(node.leaf, [(channels,), (channels,)], further=1)
 
 
 def _arrays_of(step: Step, leaf: Leaf, store: ArrayStore) -> dict[str, Array]:
@@ -159,6 +189,7 @@ class KerasGraph:
         end = self._spread(kind, config, "", None, "", ())
         for name, node in self._found.items():
             self._found[name] = replace(node, sources=tuple(map(self._resolve, node.sources)))
+        self._spelled()
         self.nodes = self._in_order()
         self.end = self._resolve(end)
         starts = [name for name, node in self.nodes.items() if node.layer.kind == "InputLayer"]
@@ -187,25 +218,49 @@ class KerasGraph:
         leaves = (self.nodes[key].leaf for key in nodes_along(way, parts))
         return Content(network, notes=notes, frozen=frozen), leaves
 
-    def refuse_inexact(self) -> None:
-        """Refuse what would answer otherwise."""
-        for node in self.nodes.values():
-            if node.layer.inexact:
-                raise node.layer.problem(
-                    "its slope is not the 0.01 that is known here, so the outputs would differ."
-                )
+    def front(self) -> list[KerasNode]:
+        """Return the layers that prepare the input, one behind the other.
 
-    def rescaling(self) -> Scaling | None:
-        """Return the figures of the Rescaling layer that alone reads the input, if there is one."""
-        found = [node for node in self.nodes.values() if node.layer.kind == "Rescaling"]
-        if not found:
-            return None
-        readers = [node for node in self.nodes.values() if self.start in node.sources]
-        if len(found) > 1 or readers != found:
-            raise found[-1].layer.problem(
-                "it stands behind other layers; only the first can be read."
-            )
-        return Scaling(*(_figures(found[0].layer, key) for key in ("scale", "offset")))
+        Raises:
+            InputError: one that scales stands behind others.
+        """
+        found, here = list[KerasNode](), self.start
+        while True:
+            readers = [key for key, node in self.nodes.items() if here in node.sources]
+            if len(readers) != 1 or self.nodes[readers[0]].layer.kind not in PREPARING:
+                break
+            here = readers[0]
+            found.append(self.nodes[here])
+        for node in self.nodes.values():
+            if node.layer.kind in SCALINGS and node not in found:
+                raise node.layer.problem(
+                    "it stands behind other layers; only the first can be read."
+                )
+        return found
+
+    def _spelled(self) -> None:
+        """Write as one layer what Keras spells in several: hard sigmoids, leaky suffixes."""
+        for name, node in list(self._found.items()):
+            config = node.layer.config
+            if config.get("activation") == "leaky_relu" and node.layer.kind != "Activation":
+                inner, layer = f"{name}_linear", node.layer
+                bare = replace(layer, name=inner, config={**config, "activation": "linear"})
+                self._found[inner] = replace(node, layer=bare)
+                slope = KerasLayer(name, "LeakyReLU", {"negative_slope": 0.2})
+                self._found[name] = KerasNode(slope, (inner,), node.leaf)
+            cut = self._found.get(node.sources[0]) if len(node.sources) == 1 else None
+            moved = self._found.get(cut.sources[0]) if cut and len(cut.sources) == 1 else None
+            sixth = abs(config.get("constant", 0) - 1 / 6) < 1e-6 and node.layer.kind == "Multiply"
+            if (
+                sixth
+                and cut
+                and moved
+                and cut.layer.config.get("max_value")
+                == 6
+                == 2 * (moved.layer.config.get("constant", 0) if moved.layer.kind == "Add" else 0)
+            ):
+                layer = KerasLayer(name, "Activation", {"activation": "hard_sigmoid"})
+                self._found[name] = KerasNode(layer, moved.sources, node.leaf)
 
     def _fill_ranks(self) -> None:
         """Give layers whose input shape is not said (Keras 2) one with the right number of axes."""
@@ -260,6 +315,8 @@ class KerasGraph:
             if chain and last is None and inner != "InputLayer":
                 last = self._add_input(config, settings)
             reads = _reads(entry, local)
+            if (number := _constant(entry)) is not None:
+                settings = {**settings, "constant": number}
             sources = ((last,) if last else ()) if chain else tuple(prefix + read for read in reads)
             if inner == "InputLayer" and source is not None:
                 self._stands_for[name] = source
@@ -373,6 +430,14 @@ def _reads(entry: Mapping[str, Any], name: str) -> list[str]:
             "weights cannot be said here."
         )
     return list(_layer_names(calls))
+
+
+def _constant(entry: Mapping[str, Any]) -> float | None:
+    """Return the number that an operation joins to its tensor, None where there is none."""
+    match entry.get("inbound_nodes"):
+        case [{"args": [dict(), int(number) | float(number)]}]:
+            return number
+    return None
 
 
 def _layer_names(value: object) -> Iterator[str]:

@@ -269,6 +269,10 @@ class KerasWriter(Writer):
         turned = self.add(f"{step.name}_turn", "Permute", {"dims": order}, parted)
         return self.add(step.name, "Reshape", {"target_shape": step.output_shape}, turned)
 
+    def write_layerscale(self, step: Step, _: layers.Layer, __: str) -> str:
+        """Refuse what only a class inside Keras' own networks does."""
+        raise self.formless(step)
+
     def write_permute(self, step: Step, layer: layers.Permute, source: str) -> str:
         """Write a turn of axes, which Keras counts from 1."""
         dims = [axis + 1 for axis in layer.order]

@@ -231,7 +231,9 @@ class LayerScale(Layer):
     start: float = 1e-6
 
     role = "activation"
-    elsewhere = Elsewhere(Torch("", {"scale": ""}))
+    elsewhere = Elsewhere(
+        Torch("", {"scale": ""}), keras=Keras("LayerScale", {"init_values": "start"})
+    )
     keeps = "input"
     bare_fields = ("start",)
 

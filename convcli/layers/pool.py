@@ -243,7 +243,7 @@ class AdaptiveAveragePool(AdaptivePool):
     page = ()
     elsewhere = Elsewhere(
         Torch("AdaptiveAvgPool{rank}d"),
-        keras=Keras("AdaptiveAveragePooling{rank}D"),
+        keras=Keras("AdaptiveAveragePooling{rank}D", {"output_size": "size"}),
         also=("adaptivepool",),
     )
 
@@ -262,7 +262,10 @@ class AdaptiveMaxPool(AdaptivePool):
 
     size: KeptSizes
 
-    elsewhere = Elsewhere(Torch("AdaptiveMaxPool{rank}d"), keras=Keras("AdaptiveMaxPooling{rank}D"))
+    elsewhere = Elsewhere(
+        Torch("AdaptiveMaxPool{rank}d"),
+        keras=Keras("AdaptiveMaxPooling{rank}D", {"output_size": "size"}),
+    )
 
     def flops(self, input_shape: Shape) -> Work:
         """Return one comparison for each cell of each window but its first."""
