@@ -326,6 +326,9 @@ def import_(
     *,
     output: OutputOption = None,
     network: str | None = option("For arrays: a preset, a file, or words."),
+    renamed: list[str] | None = option(
+        "For arrays: which layer of the file goes where; repeat.", "--map", metavar="FILE=LAYER"
+    ),
     classes: str | None = option("Names of the outputs: a,b,c."),
     scale: str | None = option("Samples are multiplied by it: 1/255, or one a channel."),
     offset: str | None = option("Then this is added."),
@@ -340,7 +343,8 @@ def import_(
     """Import a model from ONNX, Keras (.keras, .h5) or arrays (.safetensors, .npz).
 
     What comes out is a model file for evaluate, predict, show and train --init. Arrays alone need
-    --network; its layers are matched by name, ours (conv1.kernel) or PyTorch's (conv1.weight).
+    --network; its layers are matched by name, ours (conv1.kernel) or PyTorch's (conv1.weight), or
+    else those of equal shapes by the order of the numbers in their names: see the table arrays.
     """
     factors, summands = figures("--scale", scale), figures("--offset", offset)
     from convcli.exchange.importing import import_model
@@ -359,6 +363,7 @@ def import_(
         offset=summands,
         pictures=pictures,
         outputs=outputs,
+        renamed=_renamed(renamed or []),
     )
     imported.model.save(place, force=out.force)
     for note in imported.notes:
@@ -368,7 +373,23 @@ def import_(
     rule = imported.model.preprocessing
     if set(rule.scale) == {1.0} and set(rule.offset) == {0.0}:
         out.messages.say("Samples are taken as they are; --scale 1/255 brings bytes to 0..1.")
-    out.emit_summary(import_report(imported.model, place))
+    out.emit_summary(import_report(imported.model, place, imported.whence))
+
+
+def _renamed(pairs: list[str]) -> dict[str, str]:
+    """Return the file's name of a layer -> ours.
+
+    >>> _renamed(["features.0=conv1"])
+    {'features.0': 'conv1'}
+
+    Raises:
+        UsageError: something else.
+    """
+    parted = [pair.partition("=") for pair in pairs]
+    for (name, equals, layer), pair in zip(parted, pairs, strict=True):
+        if not (name and equals and layer):
+            raise UsageError(f"--map {pair[:60]!r}: write FILE=LAYER, such as features.0=conv1.")
+    return {name: layer for name, _, layer in parted}
 
 
 def figures(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -29,6 +29,7 @@ class Content:
         scaling: what the network does to its input first, if anything.
         notes: sentences on what was read in another way.
         frozen: names of layers that the file marks as not trained.
+        whence: the file's name of a layer -> ours, where a given network got its arrays.
     """
 
     network: Network
@@ -37,6 +38,7 @@ class Content:
     scaling: Scaling | None = None
     notes: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    whence: Mapping[str, str] = field(default_factory=dict)
 
     def on_paper(self) -> OpenedNetwork:
         """Return the network without its numbers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,13 @@ class Imported:
         model: ready to predict and to save.
         notes: sentences.
         outputs_guessed: whether the network's end alone says what its outputs are.
+        whence: the file's name of each layer -> ours, where arrays alone were read.
     """
 
     model: TrainedModel
     notes: tuple[str, ...] = ()
     outputs_guessed: bool = False
+    whence: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_model(
@@ -53,6 +55,7 @@ def import_model(
     offset: tuple[float, ...] | None = None,
     pictures: str | None = None,
     outputs: str | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> Imported:
     """Return the model in another program's file.
 
@@ -68,6 +71,8 @@ def import_model(
         pictures: how pictures of another size are prepared, see `Preprocessing`.
         outputs: `classes`, which get a softmax where the network has none, or `values`; guessed
             from the network's end.
+        renamed: the file's name of a layer -> ours, for arrays alone; the others are found by name,
+            or by shape and order.
 
     Raises:
         UsageError: an unknown suffix, or a network for a file that has its own.
@@ -75,7 +80,7 @@ def import_model(
             do not fit.
     """
     path = Path(path)
-    read = _read(path, network)
+    read = _read(path, network, renamed or {})
     trace = read.network.trace()
     count = trace.output_shape[-1]
     names = classes or _class_names(read.texts, count)
@@ -100,7 +105,7 @@ def import_model(
         raise InputError(f"{path}: {problem}") from problem
     training = {"data": f"imported from {path.name}"}
     trained = TrainedModel(model, names, preprocessing, {}, training, kind)
-    return Imported(trained, read.notes, guessed)
+    return Imported(trained, read.notes, guessed, read.whence)
 
 
 def _outputs(trace: Trace) -> str:
@@ -119,7 +124,7 @@ def _outputs(trace: Trace) -> str:
     return "classes" if sums or "softmax" in {last.op, last.activation} else "values"
 
 
-def _read(path: Path, network: str | None) -> Content:
+def _read(path: Path, network: str | None, renamed: Mapping[str, str]) -> Content:
     suffix = path.suffix.lower()
     if suffix not in {*WHOLE, *BARE}:
         hint = did_you_mean(suffix, (*WHOLE, *BARE))
@@ -128,6 +133,8 @@ def _read(path: Path, network: str | None) -> Content:
         raise UsageError(f"{path}: import reads {', '.join((*WHOLE, *BARE))}.{hint}")
     if suffix in WHOLE and network is not None:
         raise UsageError(f"{path} holds its own network; leave --network out.")
+    if suffix in WHOLE and renamed:
+        raise UsageError(f"{path} holds its own network; leave --map out.")
     if suffix == ".onnx":
         from convcli.exchange.onnx_import import read_onnx
 
@@ -136,10 +143,10 @@ def _read(path: Path, network: str | None) -> Content:
         from convcli.exchange.keras_read import read_keras_trained
 
         return read_keras_trained(path)
-    return _read_arrays(path, network)
+    return _read_arrays(path, network, renamed)
 
 
-def _read_arrays(path: Path, network: str | None) -> Content:
+def _read_arrays(path: Path, network: str | None, renamed: Mapping[str, str]) -> Content:
     from convcli.exchange.named_arrays import arrays_by_name
 
     if path.suffix.lower() == ".npz":
@@ -156,10 +163,13 @@ def _read_arrays(path: Path, network: str | None) -> Content:
         )
     try:  # a note in a file is notation and never names another file
         built = open_network(network).network if network else parse_notation(texts["network"])
-        arrays = arrays_by_name(built.trace(), given, rows_channels_last="network" in texts)[0]
+        last = "network" in texts
+        arrays, whence = arrays_by_name(
+            built.trace(), given, rows_channels_last=last, renamed=renamed
+        )
     except InputError as problem:
         raise InputError(f"{path}: {problem}") from problem
-    return Content(built, arrays, texts)
+    return Content(built, arrays, texts, whence=whence)
 
 
 def _fitting(name: str, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:

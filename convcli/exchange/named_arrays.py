@@ -73,6 +73,7 @@ def arrays_by_name(
     """
     steps = [step for step in trace.steps if step.weights]
     needed = {f"{s.name}.{name}": shape for s in steps for name, shape in _needed(s).items()}
+    units, places = list[Unit](), list[str]()
     if needed.keys() <= given.keys():
         found, used = {name: given[name] for name in needed}, set(needed)
         whence: dict[str, str] = {}
@@ -86,6 +87,9 @@ def arrays_by_name(
                 found[f"{unit.step.name}.{name}"] = array
         whence = {place: unit.step.name for unit, place in zip(units, places, strict=True)}
     spare = [name for name in given if name not in used and not name.endswith(BATCHES)]
+    if whence and any(place != unit.name for unit, place in zip(units, places, strict=True)):
+        parts = {place.partition(".")[0] for place in whence}  # others are side branches
+        spare = [name for name in spare if name.partition(".")[0] in parts]
     if spare:
         raise InputError(f"the network has no place for the array {spare[0]}.")
     for name, shape in needed.items():
@@ -143,14 +147,13 @@ def _places(units: list[Unit], given: Arrays, renamed: Mapping[str, str]) -> lis
 def _in_order(units: list[Unit], groups: Mapping[str, Mapping[str, Shape]]) -> dict[str, str]:
     """Return unit -> the file's name, those of equal shapes in order; {} where no order is safe.
 
-    The file's own order is tried, then that of the numbers in its names.
+    The order is that of the numbers in the names; files keep none of their own.
     """
-    places = list(groups)
-    for order in (places, sorted(places, key=_by_numbers)):
-        for kept in (order, _without_side_branches(order, units, groups)):
-            found = _paired(units, {place: groups[place] for place in kept})
-            if found:
-                return found
+    order = sorted(groups, key=_by_numbers)
+    for kept in (order, _without_side_branches(order, units, groups)):
+        found = _paired(units, {place: groups[place] for place in kept})
+        if found:
+            return found
     return {}
 
 
@@ -183,11 +186,16 @@ def _neighbors(first: str, second: str) -> bool:
     return a[: max(len(a), len(b)) - 2] == b[: max(len(a), len(b)) - 2]
 
 
-def _by_numbers(place: str) -> list[tuple[float, list[int], str]]:
-    """Order names by the numbers in each part: denseblock1, transition1, denseblock2, ..., head."""
+HEADS = ("classifier", "fc", "head", "logits", "output")
+"""How names of a network's last layers begin, which have no number to stand behind the others."""
+
+
+def _by_numbers(place: str) -> list[tuple[int, list[int], str]]:
+    """Order names by the numbers in each part: denseblock1, transition1, denseblock2, ..., fc."""
+    parts = [(part, [*map(int, re.findall(r"\d{1,9}", part))]) for part in place.split(".")]
     return [
-        (0 if (numbers := [*map(int, re.findall(r"\d{1,9}", part))]) else 1, numbers, part)
-        for part in place.split(".")
+        (0 if numbers else 2 if part.startswith(HEADS) else 1, numbers, part)
+        for part, numbers in parts
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +34,8 @@ def export_report(exported: Exported) -> Report:
     return tabulate(records, columns, document=document)
 
 
-def import_report(model: TrainedModel, place: Path) -> Report:
-    """Return what was made of the file, in one row."""
+def import_report(model: TrainedModel, place: Path, whence: Mapping[str, str]) -> Report:
+    """Return what was made of the file, in one row, and which of its layers went where."""
     trace, notation = model.network.trace(), to_notation(model.network)
     record = {
         "model": str(place),
@@ -51,7 +53,14 @@ def import_report(model: TrainedModel, place: Path) -> Report:
         "scale": model.preprocessing.scale,
         "offset": model.preprocessing.offset,
     }
-    return tabulate([record], columns, title=notation, document=document)
+    if whence:
+        document["arrays"] = whence
+    report = tabulate([record], columns, title=notation, document=document)
+    if all(name == layer for name, layer in whence.items()):
+        return report
+    rows = [{"file": name, "layer": layer} for name, layer in whence.items()]
+    headers = {"file": "In the file", "layer": "Layer"}
+    return replace(report, parts=(replace(tabulate(rows, headers), name="arrays"),))
 
 
 def features_report(extractor: FeatureExtractor, data: Dataset, place: Path, what: str) -> Report:

@@ -1,0 +1,110 @@
+"""Checkpoints whose layers have other names: torchvision's into presets of the same networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convcli.cli.main import run
+from convcli.errors import InputError
+from convcli.exchange.importing import import_model
+from tests.vision import models
+
+PAIRS = {
+    "resnet18": "resnet18",
+    "squeezenet1_1": "squeezenet",
+    "densenet121": "densenet121",
+    "mobilenet_v3_small": "mobilenet-v3-small",
+}
+"""These too: resnet50, resnext50, alexnet, vgg11, mobilenet_v2, mobilenet_v3_large, shufflenet_v2,
+efficientnet_b0, regnet_y_400mf, convnext_tiny."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_state_dict_goes_into_the_preset(name: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is the other program; extra [bench]")
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    module = getattr(models(), name)(weights=None).eval()
+    with torch.no_grad():
+        for key, array in [*module.named_buffers(), *module.named_parameters()]:
+            if key.endswith("running_var"):
+                array.uniform_(0.5, 1.5)
+            elif array.ndim == 1 and array.is_floating_point():
+                array.add_(torch.randn_like(array) * 0.1)
+    save_file(module.state_dict(), tmp_path / "w.safetensors")
+    imported = import_model(tmp_path / "w.safetensors", network=PAIRS[name], outputs="values")
+    model = imported.model.model
+    samples = torch.randn(1, 3, *model.network.input_shape[:2])
+    with torch.no_grad():
+        ref = module(samples).numpy()
+    ready = np.ascontiguousarray(np.moveaxis(samples.numpy(), 1, -1))
+    got = model.logits(ready) if imported.model.ends_in_softmax else model.predict(ready)
+    assert np.abs(got - ref).max() < 1e-5 * np.abs(ref).max()
+
+
+WORDS = "input 6x5x2, conv 3 3, bn, relu, conv 3 3 p1, flatten, dense 4, dense 4"
+
+
+def arrays(**names: str) -> dict[str, Any]:
+    """Return PyTorch's arrays for `WORDS`, its layers under other names."""
+    random = np.random.default_rng(1)
+    shapes = {
+        "a": {"weight": (3, 2, 3, 3), "bias": (3,)},
+        "n": dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (3,)),
+        "b": {"weight": (3, 3, 3, 3), "bias": (3,)},
+        "c": {"weight": (4, 36), "bias": (4,)},
+        "d": {"weight": (4, 4), "bias": (4,)},
+    }
+    return {
+        f"{names[part]}.{leaf}": np.abs(random.normal(size=shape)).astype(np.float32)
+        for part, leaves in shapes.items()
+        for leaf, shape in leaves.items()
+    }
+
+
+def test_the_table_says_what_went_where(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    given = arrays(a="body.0", n="body.1", b="body.3", c="body.10", d="head")
+    given["aux.weight"] = np.zeros((9, 9), np.float32)  # of a branch that nothing here stands for
+    np.savez(tmp_path / "w.npz", **dict(sorted(given.items())))
+    words = ["import", str(tmp_path / "w.npz"), "--network", WORDS, "--force"]
+    assert run([*words, "--format", "json"]) == 0
+    whence = {
+        "body.0": "conv1", "body.1": "bn1", "body.3": "conv2", "body.10": "dense1",
+        "head": "dense2",
+    }  # fmt: skip
+    assert json.loads(capfd.readouterr().out)["arrays"] == whence
+    assert run([*words, "--table", "arrays", "--format", "csv"]) == 0
+    assert "body.10,dense1" in capfd.readouterr().out
+    model = import_model(tmp_path / "w.npz", network=WORDS).model.model
+    np.testing.assert_array_equal(model.parameters["dense2.kernel"], given["head.weight"].T)
+
+
+def test_a_map_decides_where_shapes_do_not(tmp_path: Path) -> None:
+    words = "input 4, dense 4, dense 4"
+    layer = {"weight": np.zeros((4, 4), np.float32), "bias": np.zeros(4, np.float32)}
+    names = {f"{name}.{leaf}": array + (name == "second") for name in ("first", "second")
+             for leaf, array in layer.items()}  # fmt: skip
+    np.savez(tmp_path / "w.npz", **names)
+    for turned in (False, True):
+        pairs = {"first": "dense2", "second": "dense1"} if turned else {}
+        got = import_model(tmp_path / "w.npz", network=words, renamed=pairs).model.model
+        assert got.parameters["dense1.kernel"].max() == turned
+    with pytest.raises(InputError, match=r"--map third=dense1: there is no such layer in the file"):
+        import_model(tmp_path / "w.npz", network=words, renamed={"third": "dense1"})
+    with pytest.raises(InputError, match=r"no such layer in the network\. In the file are first"):
+        import_model(tmp_path / "w.npz", network=words, renamed={"first": "dense9"})
+
+
+def test_a_map_is_for_arrays_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"")
+    assert run(["import", str(tmp_path / "net.onnx"), "--map", "a=b"]) == 2
+    assert "leave --map out" in capfd.readouterr().err
+    assert run(["import", "w.npz", "--map", "a"]) == 2
+    assert "--map 'a': write FILE=LAYER" in capfd.readouterr().err
