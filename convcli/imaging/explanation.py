@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.borders import OUTSIDE, Axis, correlation_axis
+from convcli.engine.borders import OUTSIDE, correlation_axis
 from convcli.errors import UsageError
 from convcli.imaging.chain import Chain, Step
-from convcli.imaging.filtering import FilteredFrame, before_last, filter_frame, offset_scale
+from convcli.imaging.filtering import before_last, filter_frame, offset_scale
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
 from convcli.imaging.picture import Frame, to_gray
@@ -69,27 +69,86 @@ def explain_frame(
         )
     if options.linear:
         raise UsageError("--explain shows the file's own numbers; leave out --linear.")
+    if options.gradient != "magnitude":
+        raise UsageError("--explain shows sums; leave out --gradient direction and both.")
     if options.gray:
         frame = to_gray(frame)
-    pixels = frame.pixels[..., :-1] if frame.has_alpha else frame.pixels
-    opaque = Frame(np.ascontiguousarray(pixels))
-    done = filter_frame(opaque, steps, options)
+    opaque = Frame(
+        np.ascontiguousarray(frame.pixels[..., :-1]) if frame.has_alpha else frame.pixels
+    )
     values = before_last(opaque.pixels, steps, options)
     stack = values if values.ndim == 3 else values[..., None]
-    place = _Place.of(stack.shape, opaque.pixels.dtype, last, options, row, column)
+    reads, outside = _reads(stack.shape, last, options, (row, column))
+    done = filter_frame(opaque, steps, options)
+    offset = last.offset * offset_scale(opaque.pixels.dtype)
     several = last.channels is None and stack.shape[2] > 1
-    groups = _groups(stack, last, options)
-    return tuple(
-        _explained(
-            channel if several else None,
-            tuple(place.component(*part) for part in parts),
-            last,
-            options,
-            done,
-            place,
+    explained = []
+    for channel, parts in enumerate(_groups(stack, last, options)):
+        sums = tuple(_component(*part, reads, outside) for part in parts)
+        value, rule = _joined(sums, last, options.magnitude, offset)
+        pixel = done.frame.pixels[row, column]
+        explained.append(
+            Explanation(
+                row,
+                column,
+                channel if several else None,
+                sums,
+                rule,
+                value,
+                float(pixel[channel] if several else pixel),
+                options.border,
+                done.value_range,
+            )
         )
-        for channel, parts in enumerate(groups)
-    )
+    return tuple(explained)
+
+
+Reads = list[tuple[int, bool]]
+"""For each tap along an axis the index it reads, and whether the tap lies beyond the edge."""
+
+
+def _reads(
+    shape: tuple[int, ...], step: Step, options: FilterOptions, place: tuple[int, int]
+) -> tuple[tuple[Reads, Reads], float]:
+    """Return what the taps of an output pixel read along both axes, and what lies outside."""
+    mode, outside = parse_border(options.border)
+    axes = [
+        correlation_axis(
+            shape[axis],
+            step.weights[0].shape[axis],
+            mode=mode,
+            padding=options.padding,
+            stride=options.stride,
+            dilation=options.dilation,
+            turned=options.convolve,
+        )
+        for axis in (0, 1)
+    ]
+    if not all(0 <= at < axis.size for at, axis in zip(place, axes, strict=True)):
+        height, width = (axis.size for axis in axes)
+        raise UsageError(
+            f"--explain {place[0]},{place[1]} lies outside the output of {height} x {width}: rows "
+            f"go from 0 to {height - 1}, columns from 0 to {width - 1}."
+        )
+    found = []
+    for at, axis, length in zip(place, axes, shape, strict=False):
+        places = at * axis.stride + np.arange(axis.taps) * axis.dilation
+        beyond = (places < axis.before) | (places >= axis.before + length)
+        found.append(list(zip(axis.source[places].tolist(), beyond.tolist(), strict=True)))
+    return (found[0], found[1]), outside
+
+
+def _component(
+    name: str, plane: Any, weights: Any, reads: tuple[Reads, Reads], outside: float
+) -> Sum:
+    """Return the products of one kernel on one plane, row by row."""
+    terms = []
+    for (y, y_beyond), cells in zip(reads[0], weights.tolist(), strict=True):
+        for (x, x_beyond), weight in zip(reads[1], cells, strict=True):
+            known = OUTSIDE not in (y, x)
+            value = float(plane[y, x]) if known else outside
+            terms.append(Term(value, weight, (y, x) if known else None, y_beyond or x_beyond))
+    return Sum(name, tuple(terms))
 
 
 def _groups(stack: Any, step: Step, options: FilterOptions) -> list[list[tuple[str, Any, Any]]]:
@@ -109,95 +168,6 @@ def _groups(stack: Any, step: Step, options: FilterOptions) -> list[list[tuple[s
         ]
         for c in range(count)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """An output pixel, and where each kernel cell reads for it."""
-
-    row: int
-    column: int
-    rows: Axis
-    columns: Axis
-    shape_hw: tuple[int, int]
-    outside: float
-    dtype: Any
-
-    @classmethod
-    def of(
-        cls,
-        shape: tuple[int, ...],
-        dtype: Any,
-        step: Step,
-        options: FilterOptions,
-        row: int,
-        column: int,
-    ) -> _Place:
-        mode, outside = parse_border(options.border)
-        taps = step.weights[0].shape
-        rows, columns = (
-            correlation_axis(
-                shape[axis],
-                taps[axis],
-                mode=mode,
-                padding=options.padding,
-                stride=options.stride,
-                dilation=options.dilation,
-                turned=options.convolve,
-            )
-            for axis in (0, 1)
-        )
-        if not (0 <= row < rows.size and 0 <= column < columns.size):
-            raise UsageError(
-                f"--explain {row},{column} lies outside the output of {rows.size} x "
-                f"{columns.size}: rows go from 0 to {rows.size - 1}, columns from 0 to "
-                f"{columns.size - 1}."
-            )
-        return cls(row, column, rows, columns, (shape[0], shape[1]), outside, dtype)
-
-    def component(self, name: str, plane: Any, weights: Any) -> Sum:
-        """Return the products of one kernel on one plane, row by row."""
-        down = _reads(self.rows, self.row, self.shape_hw[0])
-        across = _reads(self.columns, self.column, self.shape_hw[1])
-        terms = []
-        for (y, y_beyond), cells in zip(down, weights.tolist(), strict=True):
-            for (x, x_beyond), weight in zip(across, cells, strict=True):
-                known = OUTSIDE not in (y, x)
-                value = float(plane[y, x]) if known else self.outside
-                terms.append(Term(value, weight, (y, x) if known else None, y_beyond or x_beyond))
-        return Sum(name, tuple(terms))
-
-
-def _reads(axis: Axis, output: int, length: int) -> list[tuple[int, bool]]:
-    """Return for each tap the index it reads, and whether the tap lies beyond the edge."""
-    places = output * axis.stride + np.arange(axis.taps) * axis.dilation
-    beyond = (places < axis.before) | (places >= axis.before + length)
-    return list(zip(axis.source[places].tolist(), beyond.tolist(), strict=True))
-
-
-def _explained(
-    channel: int | None,
-    parts: tuple[Sum, ...],
-    step: Step,
-    options: FilterOptions,
-    done: FilteredFrame,
-    place: _Place,
-) -> Explanation:
-    pixels = done.frame.pixels
-    offset = step.offset * offset_scale(place.dtype)
-    value, rule = _joined(parts, step, options.magnitude, offset)
-    pixel = pixels[place.row, place.column]
-    return Explanation(
-        place.row,
-        place.column,
-        channel,
-        parts,
-        rule,
-        value,
-        float(pixel if channel is None else pixel[channel]),
-        options.border,
-        done.value_range,
-    )
 
 
 def _joined(parts: tuple[Sum, ...], step: Step, magnitude: str, offset: float) -> tuple[float, str]:
