@@ -19,7 +19,7 @@ MOST_NUMBERED = 14
 """Cells along a side whose numbers are written; finer grids are shown as pictures."""
 MARGIN, GAP = 40, 36
 TITLE, HEADING, TEXT = 24, 32, 30
-LARGEST_CELL = 76
+LARGEST_CELL, LARGEST_BESIDE_FINE = 76, 46
 
 PAPER, INK, SOFT, LINE = (255, 255, 255), (20, 20, 20), (140, 140, 140), (150, 150, 150)
 PADDING, READ, UNKNOWN = (236, 236, 236), (253, 226, 196), (250, 250, 250)
@@ -45,6 +45,11 @@ class Grid:
     window: Cells = frozenset()
     chosen: Cells = frozenset()
     rim: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def is_fine(self) -> bool:
+        """It has so many cells that it is shown as a picture."""
+        return max(len(self.rows), len(self.rows[0])) > MOST_NUMBERED
 
     def is_padding(self, row: int, column: int) -> bool:
         """Tell whether a cell is a zero of padding."""
@@ -77,24 +82,39 @@ def draw_scene(scene: Scene) -> NDArray[np.uint8]:
         _centered(draw, line, foot + number * (TEXT + 8), TEXT)
     top, bottom = HEADING + 26, foot - 8
     high = (bottom - top) // len(scene.grids)
-    across = max(sum(len(grid.rows[0]) for grid in row) for row in scene.grids)
-    most = max(map(len, scene.grids))
-    room = WIDTH - 2 * MARGIN - GAP * (most - 1)
-    tallest = max(len(grid.rows) for row in scene.grids for grid in row)
-    cell = min(LARGEST_CELL, room / across, (high - TITLE - 16) / tallest)
+    sizes = cell_sizes(scene, high - TITLE - 16)
+    first = scene.grids[0]
+    width = sum(sizes[grid.is_fine] * len(grid.rows[0]) for grid in first) + GAP * (len(first) - 1)
     for number, row in enumerate(scene.grids):
-        width = cell * sum(len(grid.rows[0]) for grid in row)
-        spare = WIDTH - width - GAP * (len(row) - 1)
-        left = spare / 2 if number == 0 or len(row) == most else _first_left(scene, cell)
+        left = (WIDTH - width) / 2
         for grid in row:
-            _draw_grid(image, draw, grid, (left, top + number * high), cell)
-            left += cell * len(grid.rows[0]) + GAP
+            _draw_grid(image, draw, grid, (left, top + number * high), sizes[grid.is_fine])
+            left += sizes[grid.is_fine] * len(grid.rows[0]) + GAP
     return np.asarray(image)
 
 
-def _first_left(scene: Scene, cell: float) -> float:
-    row = scene.grids[0]
-    return (WIDTH - cell * sum(len(grid.rows[0]) for grid in row) - GAP * (len(row) - 1)) / 2
+def cell_sizes(scene: Scene, high: float) -> tuple[float, float]:
+    """Return the pixels of a cell with a number, and of one in a fine grid.
+
+    Args:
+        scene: whose rows of grids are to fit.
+        high: pixels down that a row of grids has.
+    """
+    room = WIDTH - 2 * MARGIN - GAP * (max(map(len, scene.grids)) - 1)
+    across = [
+        max(sum(len(grid.rows[0]) for grid in row if grid.is_fine == fine) for row in scene.grids)
+        for fine in (False, True)
+    ]
+    down = [
+        max(
+            (len(grid.rows) for row in scene.grids for grid in row if grid.is_fine == fine),
+            default=1,
+        )
+        for fine in (False, True)
+    ]
+    largest = LARGEST_BESIDE_FINE if across[1] else LARGEST_CELL
+    cell = min(largest, room / max(across[0], 1), high / down[0])
+    return cell, min((room - cell * across[0]) / max(across[1], 1), high / down[1])
 
 
 def _centered(draw: ImageDraw.ImageDraw, text: str, top: float, size: int) -> None:
@@ -136,7 +156,7 @@ def _draw_grid(
             round(top + (y + 1) * cell),
         )
 
-    if max(height, width) > MOST_NUMBERED:
+    if grid.is_fine:
         levels = Image.fromarray(_colors(grid.rows))
         size = round(width * cell), round(height * cell)
         image.paste(levels.resize(size, Image.Resampling.NEAREST), (round(left), round(top)))

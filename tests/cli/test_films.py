@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from convcli.cli.main import run
-from convcli.imaging.scenes import HEIGHT, WIDTH, WINDOW, Grid, Scene, draw_scene
+from convcli.imaging.scenes import HEIGHT, WIDTH, WINDOW, Grid, Scene, cell_sizes, draw_scene
 from convcli.inspect.arithmetic import Sliding
 from convcli.inspect.films import both_scenes, conv_scenes, pool_scenes, transposed_scenes
 from convcli.present import film
@@ -98,6 +98,16 @@ def test_a_scene_is_drawn_with_its_window_in_color() -> None:
     fine = Grid("Fine", (np.indices((40, 40)).sum(0) - 30).tolist(), frozenset({(3, 4), (5, 9)}))
     pixels = draw_scene(Scene("", ((fine,),), ""))
     assert (pixels == np.array(WINDOW)).all(axis=2).sum() > 100
+
+
+def test_numbers_beside_a_picture_stay_legible_and_all_of_it_fits() -> None:
+    slide = Sliding(np.zeros((48, 60)).tolist(), [[1, 0, -1]] * 3)
+    scene = next(conv_scenes(slide))
+    cell, fine = cell_sizes(scene, 500)
+    assert cell >= 40
+    assert 6 * cell + (60 + 58) * fine + 3 * 36 <= WIDTH
+    small = next(conv_scenes(Sliding([[1, 2, 3]], [[1, -1]])))
+    assert cell_sizes(small, 500)[0] > cell
 
 
 @pytest.mark.parametrize("ending", ["gif", "webp", "png"])
