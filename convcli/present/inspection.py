@@ -38,6 +38,7 @@ def filter_panels(filters: Sequence[Filter]) -> list[Panel]:
     """Return one panel for each kernel, all on one scale; a row for each that has several parts.
 
     >>> from convcli.inspect.filters import Filter
+    >>> from convcli.inspect.filters import Filter
     >>> grid = Filter("conv1", 0, 0, np.array([[-1.0, 0.0, 0.5]]))
     >>> [(panel.caption, panel.scale.high) for panel in filter_panels([grid])]
     [('0: -1 to 0.5', 1.0)]

@@ -80,7 +80,7 @@ def test_people_see_curves_classes_and_what_to_try_next(
     assert train(data, tmp_path / "run", "--epochs", "3") == 0
     said = capfd.readouterr()
     assert "Loss by epoch  o training  * validation" in said.out
-    assert "accuracy by epoch" in said.out
+    assert "Accuracy by epoch" in said.out
     assert len(re.findall(r"^  convcli (evaluate|predict|show)", said.out, re.M)) == 3
     assert max(map(len, said.out.splitlines()[:26])) <= 80
     assert len(re.findall(r"^ *\d/3 ", said.err, re.M)) == 3
