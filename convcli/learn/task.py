@@ -145,7 +145,7 @@ class Goal:
 
 
 def goal_for(network: Network, data: Dataset, recipe: Recipe) -> Goal:
-    """Return what a network is to learn of data, with balanced class weights if they are wanted.
+    """Return what a network is to learn of data, as a recipe has it.
 
     >>> from convcli.data import Split
     >>> from convcli.net import parse_notation
@@ -195,9 +195,9 @@ def _class_weights(recipe: Recipe, data: Dataset, loss: str) -> tuple[float, ...
                 f"{', '.join(data.class_names[:12])}."
             )
         return tuple(named.get(name, 1.0) for name in data.class_names)
-    labels = data.train.labels[data.train.labels != IGNORED] if data.task == "mask" else (
-        data.train.labels
-    )  # fmt: skip
+    labels = data.train.labels
+    if data.task == "mask":
+        labels = labels[labels != IGNORED]
     counts = np.bincount(labels.ravel(), minlength=data.classes)
     present = np.maximum(counts, 1)
     return tuple((labels.size / ((counts > 0).sum() * present)).tolist())

@@ -155,6 +155,10 @@ def plan_series(request: TrainRequest, say: Say, progress: ProgressCallback | No
     if request.resume is not None:
         return _single(_resumed(request, request.resume, say, progress))
     data = load_data(request, say, progress)
+    by_accuracy = {"--overfit": request.overfit, "--fail-under": request.fail_under}
+    asked = [name for name, value in by_accuracy.items() if value is not None]
+    if asked and data.task == "values":
+        raise UsageError(f"{asked[0]} goes by accuracy, and values have none; leave it out.")
     if request.folds is not None:
         return _folds(request, request.folds, data, say)
     if request.seeds is not None:
@@ -170,8 +174,13 @@ def plan_series(request: TrainRequest, say: Say, progress: ProgressCallback | No
 
 
 def _single(run: Run, overfit: int | None = None) -> Series:
-    key = "val_accuracy" if run.training.data.test is None else "test_accuracy"
-    return Series("", (1,), lambda _: run, key=key, overfit=overfit)
+    return Series("", (1,), lambda _: run, key=_key(run.training.data), overfit=overfit)
+
+
+def _key(data: Dataset, split: str | None = None) -> str:
+    """Return the figure that counts: accuracy, or the loss of values."""
+    split = split or ("val" if data.test is None else "test")
+    return f"{split}_loss" if data.task == "values" else f"{split}_accuracy"
 
 
 def _folds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series:
@@ -183,7 +192,7 @@ def _folds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series
         fold = SplitSpec(request.seed, fold=number, folds=count)
         return begin(request, recipe, data, place.path / f"fold{number}", fold, say)
 
-    return Series("fold", range(1, count + 1), one, place)
+    return Series("fold", range(1, count + 1), one, place, _key(data, "val"))
 
 
 def _seeds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series:
@@ -194,8 +203,8 @@ def _seeds(request: TrainRequest, count: int, data: Dataset, say: Say) -> Series
         seeded, where = dataclasses.replace(request, seed=seed), place.path / f"seed{seed}"
         return begin(seeded, recipe, data, where, SplitSpec(request.seed), say)
 
-    key = "val_accuracy" if data.test is None else "test_accuracy"
-    return Series("seed", range(request.seed, request.seed + count), one, place, key)
+    seeds = range(request.seed, request.seed + count)
+    return Series("seed", seeds, one, place, _key(data))
 
 
 def _parent(request: TrainRequest, what: str) -> RunDirectory:

@@ -164,26 +164,30 @@ def series_report(series: Series, results: Sequence[RunResult]) -> Report:
     known = series.accuracies(results)
     mean = series.measured(results)
     deviation = statistics.stdev(known) if len(known) > 1 else None
+    figure = series.key.partition("_")[2]
+
+    def text(value: float | None) -> str:
+        return figure_text(figure, value)
+
     columns = (
         Column(what, what.capitalize(), "right"),
-        Column("val_accuracy", "Validation", "right", percent),
-        Column("test_accuracy", "Test", "right", percent),
+        Column(f"val_{figure}", "Validation", "right", text),
+        Column(f"test_{figure}", "Test", "right", text),
         Column("best_epoch", "Best epoch", "right"),
         Column("train_seconds", "Trained", "right", as_seconds),
         Column("model", "Model"),
     )
     numbered = list(zip(series.numbers, results, strict=True))
     rows: tuple[tuple[Any, ...], ...] = tuple(
-        (number, r.val_accuracy, r.test_accuracy, r.best_epoch, r.train_seconds, r.model)
-        for number, r in numbered
+        (number, *(getattr(r, column.key) for column in columns[1:])) for number, r in numbered
     )
-    spread = "" if deviation is None else f", standard deviation {deviation:.2%}"
+    spread = "" if deviation is None else f", standard deviation {text(deviation)}"
     counted = f"({len(known)} trainings)"
     return Report(
         title=f"{len(results)} {what}s",
         columns=columns,
         rows=rows,
-        notes=(f"Mean of {series.key.replace('_', ' ')}: {percent(mean)}{spread} {counted}",),
+        notes=(f"Mean of {series.key.replace('_', ' ')}: {text(mean)}{spread} {counted}",),
         document={
             f"{what}s": [{what: number, **asdict(result)} for number, result in numbered],
             "mean": mean,

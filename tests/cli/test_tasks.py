@@ -334,3 +334,32 @@ def test_the_lectures_run_holds_nothing_out(tmp_path: Path, capfd: Captured) -> 
     assert (
         "The lecture reports 99.48% on training and 98.92% on test data" in capfd.readouterr().out
     )
+
+
+def test_seeds_and_folds_of_values_go_by_the_loss(tmp_path: Path, capfd: Captured) -> None:
+    data = write_values(tmp_path)
+    for words, of in ((["--seeds", 2], "test_loss"), (["--folds", 2], "val_loss")):
+        out = tmp_path / of
+        told = got(capfd, "train", "input 6, dense 2", "--data", data, *words,
+                   "--epochs", 1, "-o", out, *QUICK)  # fmt: skip
+        runs = told["seeds" if "--seeds" in words else "folds"]
+        assert told["of"] == of
+        assert told["mean"] == pytest.approx(np.mean([one[of] for one in runs]))
+    for option in (["--fail-under", "0.5"], ["--overfit", "8"]):
+        words = ["--data", str(data), "-o", str(tmp_path / "x"), *option]
+        assert run(["train", "input 6, dense 2", *words]) == 2
+        assert f"{option[0]} goes by accuracy, and values have none" in capfd.readouterr().err
+
+
+def test_what_shows_classes_says_why_not(tmp_path: Path, capfd: Captured) -> None:
+    data, out = write_masks(tmp_path), tmp_path / "run"
+    network = "input 16x16x1, conv 4 3 same relu, conv 3 1 softmax"
+    got(capfd, "train", network, "--data", data, "--epochs", 1, "-o", out, *QUICK)
+    assert run(["page", str(out), "-o", str(tmp_path / "page.html")]) == 3
+    assert "this model gives a class for every cell" in capfd.readouterr().err
+    words = ["features", str(out), str(data), "--layer", "conv1", "--pool"]
+    assert run([*words, "-o", str(tmp_path / "f.csv")]) == 3
+    assert "write these as .npz" in capfd.readouterr().err
+    assert run([*words, "-o", str(tmp_path / "f.npz")]) == 0
+    assert run(["show", "confusion", str(out), "-o", str(tmp_path / "c.png")]) == 0
+    assert run(["show", "errors", str(out), "-o", str(tmp_path / "e.png")]) == 3

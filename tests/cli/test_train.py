@@ -461,20 +461,15 @@ def test_pictures_too_small_for_the_default_network_get_one_in_words(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["train", "har"], "UCI HAR Dataset"),
-        (["train", "har-lstm"], "UCI HAR Dataset"),
-        (["train", "rps"], "rock, paper and scissors"),
-        (["train", "rps:n=1", "--dry-run"], "rock, paper and scissors"),
-        (["train", "occupancy"], "UCI occupancy"),
-        (["train", "occupancy-lstm", "--folds", "2"], "UCI occupancy"),
         (["train", "vgg16"], "takes 224x224x3"),
-        (["lr-find", "har"], "UCI HAR Dataset"),
-        (["sweep", "rps", "n=1,2"], "rock, paper and scissors"),
-        (["sweep", "network=har,har-lstm"], "UCI HAR Dataset"),
+        (["train", "resnet18", "--dry-run"], "takes 224x224x3"),
+        (["train", "resnet18", "--folds", "2"], "takes 224x224x3"),
+        (["lr-find", "vgg16"], "takes 224x224x3"),
+        (["sweep", "network=resnet18,vgg16"], "takes 224x224x3"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_preset_names_the_data_that_it_wants(
+def test_a_preset_without_data_of_its_own_says_what_it_takes(
     words: list[str],
     says: str,
     tmp_path: Path,
