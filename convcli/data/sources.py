@@ -28,7 +28,7 @@ from convcli.data.listed import file_column, is_folder_of_pairs, listed_dataset,
 from convcli.data.npz import dataset_from_npz
 from convcli.data.published import PUBLISHED, load_published
 from convcli.data.series import is_series_folder, series_dataset
-from convcli.data.source import MADE, LabelRule, Source, Task
+from convcli.data.source import MADE, LabelRule, Source, Task, read_size
 from convcli.errors import InputError, MissingFileError, UsageError, WrongTypeError, did_you_mean
 from convcli.option import completes
 
@@ -153,6 +153,7 @@ def _with_split(data: Dataset, name: str, other: Dataset) -> Dataset:
 
 
 def _read(source: Source, seed: int, progress: ProgressCallback | None) -> Dataset:
+    read_size(source.size)  # a malformed one is told before it is found useless
     kind = KINDS[_kind_of(str(source.name))]
     everywhere = {"samples", "memory_limit", "val_data", "test_data"}
     useless = [name for name in source.given() if name not in {*kind.uses, *everywhere}]
