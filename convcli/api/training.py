@@ -72,7 +72,7 @@ def fit(
     >>> training = fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=2)
     >>> [epoch.number for epoch in training]
     [1, 2]
-    >>> training.bestmodel_of().predict(training.data.test.samples).shape
+    >>> training.best_model().predict(training.data.test.samples).shape
     (20, 10)
     """
     chosen = _recipe(recipe, settings_of(Recipe, RecipeSettings, settings, "fit"))
@@ -123,7 +123,7 @@ def evaluate(
 
     >>> import numpy as np
     >>> samples, names = np.eye(4, dtype=np.float32), ["a", "b", "a", "b"]
-    >>> model = fit("input 4, dense 2 softmax", samples, names, val=0).bestmodel_of()
+    >>> model = fit("input 4, dense 2 softmax", samples, names, val=0).best_model()
     >>> evaluate(model, samples, names).confusion.shape
     (2, 2)
     """
@@ -154,7 +154,7 @@ def predict(
         InputError: samples that do not fit the network, or files that cannot be read.
 
     >>> training = fit("input 2, dense 2 softmax", [[0.0, 1.0], [1.0, 0.0]], ["a", "b"], val=0)
-    >>> predict(training.bestmodel_of(), [[0.0, 1.0]], top=1)[0].values is None
+    >>> predict(training.best_model(), [[0.0, 1.0]], top=1)[0].values is None
     True
     """
     trained = model_of(model)
