@@ -190,13 +190,18 @@ HEADS = ("classifier", "fc", "head", "logits", "output")
 """How names of a network's last layers begin, which have no number to stand behind the others."""
 
 
-def _by_numbers(place: str) -> list[tuple[int, list[int], str]]:
-    """Order names by the numbers in each part: denseblock1, transition1, denseblock2, ..., fc."""
-    parts = [(part, [*map(int, re.findall(r"\d{1,9}", part))]) for part in place.split(".")]
-    return [
-        (0 if numbers else 2 if part.startswith(HEADS) else 1, numbers, part)
-        for part, numbers in parts
-    ]
+def _by_numbers(place: str) -> list[tuple[int, int, list[tuple[str, int]]]]:
+    """Order names by the first number in each part, then as people count: branch7_3, branch7b_1.
+
+    So stand denseblock1, transition1, denseblock2, and at the end what has none, heads last.
+    """
+    order = []
+    for part in place.split("."):
+        words = [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d{0,9})", part)]
+        first = next((int(digits) for digits in re.findall(r"\d{1,9}", part)), None)
+        kind = 0 if first is not None else 2 if part.startswith(HEADS) else 1
+        order.append((kind, first or 0, words))
+    return order
 
 
 def _without_side_branches(

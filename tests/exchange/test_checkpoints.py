@@ -86,6 +86,20 @@ def test_the_table_says_what_went_where(tmp_path: Path, capfd: pytest.CaptureFix
     np.testing.assert_array_equal(model.parameters["dense2.kernel"], given["head.weight"].T)
 
 
+def test_names_are_ordered_as_people_count(tmp_path: Path) -> None:
+    """As in Inception v3: all of one branch, then all of the next, whose numbers begin again."""
+    words = "input 3, concat(dense 3, dense 3 | dense 3, dense 3), dense 2"
+    names = ["branch7x7_1", "branch7x7_2", "branch7x7dbl_1", "branch7x7dbl_2"]
+    given = {f"{name}.weight": np.full((3, 3), number, np.float32)
+             for number, name in enumerate(names)}  # fmt: skip
+    given |= {f"{name}.bias": np.zeros(3, np.float32) for name in names}
+    given |= {"fc.weight": np.zeros((2, 6), np.float32), "fc.bias": np.zeros(2, np.float32)}
+    np.savez(tmp_path / "w.npz", **given)
+    arrays = import_model(tmp_path / "w.npz", network=words).model.model.parameters
+    kernels = [array for key, array in arrays.items() if key.endswith("kernel")][:4]
+    assert [array[0, 0] for array in kernels] == [0, 1, 2, 3]
+
+
 def test_a_map_decides_where_shapes_do_not(tmp_path: Path) -> None:
     words = "input 4, dense 4, dense 4"
     layer = {"weight": np.zeros((4, 4), np.float32), "bias": np.zeros(4, np.float32)}
