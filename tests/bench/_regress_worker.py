@@ -64,8 +64,8 @@ def call_of(job: str, threads: int) -> Callable[[], Any]:
 
 
 def training(network: str, threads: int) -> Callable[[], Any]:
+    from convcli import fit
     from convcli.data import load_dataset
-    from convcli.learn.fit import fit
 
     data = load_dataset("digits", count=3000)
     return lambda: list(fit(network, data, epochs=1, threads=threads))
