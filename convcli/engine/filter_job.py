@@ -40,6 +40,9 @@ SHORT_COLUMN = 15
 TRANSFORMED = 96 * 1024
 """Numbers of a block that is transformed: its two planes fill most of a second-level cache."""
 
+CONVERTED_TAPS = 9
+"""Samples of so few taps are converted at each tap: a block of converted ones gains nothing."""
+
 SMALL_ROWS, SMALL_COLUMNS = 24, 1024
 """Of a block of a small kernel: its samples stay in a second-level cache."""
 
@@ -385,7 +388,8 @@ class Small(Runner):
         """Return the call that filters a part."""
         small = self.small_kernel(self.plan.kernels)
         pixel = self.jobs[0].pixels.dtype
-        direct = self.number in {pixel, np.dtype(np.int16)}
+        few = self.plan.kernels[0].size <= CONVERTED_TAPS
+        direct = few or self.number in {pixel, np.dtype(np.int16)}
         rows = len(small.lines) if direct else SMALL_ROWS
         columns = _rounded(min(self.jobs[0].out_width, SMALL_COLUMNS), small.width)
         step = _rounded(columns + self.jobs[0].reach + small.width, self.lanes)
