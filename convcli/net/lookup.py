@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 
 from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
@@ -154,6 +156,18 @@ def preset_text(name: str) -> str:
         UsageError: there is no such preset; names the nearest.
     """
     return (PRESETS / f"{preset_name(name)}.net").read_text(encoding="utf-8")
+
+
+def preset_about(name: str) -> str:
+    """Return what a preset is: the first sentence of its text, without the parameters.
+
+    >>> preset_about("vgg16"), preset_about("c3d")[:28]
+    ('VGG-16.', 'C3D: 16 frames as a volume, ')
+    """
+    lines = takewhile(lambda line: line.startswith("# "), preset_text(name).splitlines())
+    text = " ".join(line[2:] for line in lines if not line.startswith((_DATA, _MADE)))
+    sentence = re.split(r"(?<=[a-z0-9)][.?]) (?=[A-Z(])", text, maxsplit=1)[0]
+    return re.sub(r"[,;:] [\d,+= ]+ parameters( \([^)]*\))?", "", sentence)
 
 
 def preset_name(text: str) -> str:

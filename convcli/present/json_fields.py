@@ -17,7 +17,7 @@ FREE = (
 
 _TEXT = """
 a: the first network of a comparison: its figures, or its layer
-about: what a word of the notation stands for
+about: what a word of the notation stands for, or a preset
 above: values that saturated at the high end
 accuracy: share of right answers
 activation: the activation applied to the output

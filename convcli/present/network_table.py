@@ -10,6 +10,7 @@ from convcli.errors import UsageError, did_you_mean
 from convcli.layers.base import Layer
 from convcli.net import Step, Trace, network, preset_names
 from convcli.net.conventions import Counted
+from convcli.net.lookup import preset_about
 from convcli.net.memory import Memory, largest_batch, memory, memory_advice
 from convcli.net.words import layer_text
 from convcli.report import Column, Report, tabulate
@@ -299,6 +300,7 @@ def presets_report() -> Report:
                 "params": totals.params,
                 "macs": totals.macs,
                 "receptive_field": totals.receptive_field,
+                "about": preset_about(name),
             }
         )
     return tabulate(
@@ -308,7 +310,8 @@ def presets_report() -> Report:
             "input": Column("input", "Input"),
             "params": "Params",
             "macs": "MACs|k",
-            "receptive_field": Column("receptive_field", "Field", "right", sizes_text),
+            "receptive_field": Column("receptive_field", "Receptive field", "right", sizes_text),
+            "about": "About",
         },
         notes=["convcli shape NAME gives every layer, convcli presets NAME the text."],
     )

@@ -19,6 +19,8 @@ def test_the_list_has_every_preset_with_its_totals(capfd: pytest.CaptureFixture[
     assert rows["resnet50"]["input"] == [224, 224, 3]
     assert {"unet", "inception-v3", "densenet121", "har", "occupancy", "rps"} < rows.keys()
     assert all(row["macs"] > 0 for row in rows.values())
+    assert rows["vgg16-bn"]["about"] == "VGG-16 with batch normalization."
+    assert all(row["about"] and "parameters:" not in row["about"] for row in rows.values())
 
 
 def test_a_preset_s_text_is_a_file_for_every_command(
