@@ -49,8 +49,40 @@ def equivalent_calls(kernel: Kernel | Magnitude) -> dict[str, str]:
         "OpenCV": _opencv(kernel),
         "ImageMagick": _imagemagick(kernel),
         "Pillow": _pillow(kernel),
+        **_by_function(kernel),
     }
     return {program: text for program, text in made.items() if text}
+
+
+def _gaussian(kernel: Kernel, sigma: str) -> dict[str, str]:
+    height, width = kernel.size_hw
+    usual = int(4 * float(sigma) + 0.5)  # scipy's radius where none is given
+    radius = "" if height // 2 == usual else f", radius={height // 2}"
+    scipy = f"result = ndimage.gaussian_filter(image.astype(float), {sigma}{radius})"
+    opencv = f"cv2.GaussianBlur(image.astype(float), ({width}, {height}), {sigma},"
+    return {"scipy": scipy, "OpenCV": f"result = {opencv}\n    borderType=cv2.BORDER_REFLECT)"}
+
+
+def _box(_: Kernel, size: str) -> dict[str, str]:
+    opencv = f"cv2.blur(image.astype(float), ({size}, {size}), borderType=cv2.BORDER_REFLECT)"
+    return {
+        "scipy": f"result = ndimage.uniform_filter(image.astype(float), {size})",
+        "OpenCV": _folded(f"result = {opencv}"),
+    }
+
+
+_IMPORTS = {"scipy": "from scipy import ndimage", "OpenCV": "import cv2"}
+_OWN = {"gaussian:sigma": _gaussian, "box:size": _box}
+"""Families that a program has a function for, rather than for their numbers."""
+
+
+def _by_function(kernel: Kernel) -> dict[str, str]:
+    """Return the calls of the functions that make the kernel themselves."""
+    family, _, value = kernel.name.partition(",")[0].partition("=")
+    if family not in _OWN or max(kernel.size_hw) > LONGEST_SHOWN:
+        return {}
+    called = _OWN[family](kernel, value)
+    return {program: f"{_IMPORTS[program]}\n{call}" for program, call in called.items()}
 
 
 def _is_shown_whole(kernel: Kernel) -> bool:

@@ -17,6 +17,8 @@ from convcli.kernels.calls import equivalent_calls
 FAMILY_EXAMPLES = (
     "gaussian:sigma=3",
     "gaussian:sigma=1.3",
+    "gaussian:sigma=2,radius=5",
+    "box:size=7",
     "box:size=4",
     "motion:length=7,angle=30",
     "gabor:sigma=1.5",
