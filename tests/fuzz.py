@@ -14,6 +14,7 @@ import random
 import shutil
 import signal
 import struct
+import sys
 import tempfile
 import traceback
 import warnings
@@ -22,7 +23,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -356,19 +356,25 @@ def silence() -> Iterator[tuple[io.StringIO, io.StringIO]]:
 def limited(seconds: float = 2.0) -> Iterator[None]:
     """Press Ctrl-C after a while: a damaged file may well ask for a million epochs."""
 
-    def stop(_number: int, frame: FrameType | None) -> None:
-        if frame and frame.f_code.co_name == "gc_callback":
-            return  # what is raised inside hypothesis' callback is lost: the next tick raises
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        """Press again where a finalizer or a callback of the collector swallowed it."""
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        else:
+            hook(unraisable)
+
+    hook, sys.unraisablehook = sys.unraisablehook, lost
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.01)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        sys.unraisablehook = hook
 
 
 def crashes(kind: Kind, count: int, random: random.Random) -> Iterator[Crash]:

@@ -210,7 +210,7 @@ def formula(step: Step, figure: str) -> str:
     >>> from convcli.net import parse_notation
     >>> trace = parse_notation("input 8x8x4, conv 6 3 g2, upconv 4 2").trace()
     >>> formula(trace.steps[0], "params"), formula(trace.steps[1], "macs")
-    ('f x f x c/g x k + k', 'n-cells x c x f x f x k/g')
+    ('f x f x c/g x k + k', 'n-cells x c x f x f x k')
     """
     params, macs = FORMULAS.get(step.op, ("", ""))
     found = params if figure == "params" else macs
