@@ -11,6 +11,7 @@ from PIL import Image
 
 from convcli.engine.correlation import correlate
 from convcli.errors import InputError, UsageError
+from convcli.imaging.options import DEFAULT_MAX_PIXELS
 from convcli.imaging.picture import LUMA
 from convcli.kernels import Operation
 from convcli.kernels.families import Value
@@ -145,6 +146,11 @@ def size_of(written: Value, height: int, width: int) -> tuple[int, int]:
         size = max(1, round(height * factor)), max(1, round(width * factor))
     if min(size) < 1 or max(size) > 1 << 16:
         raise UsageError(f"resize:size={text}: a side has 1 to 65,536 pixels.")
+    if size[0] * size[1] > DEFAULT_MAX_PIXELS:
+        raise UsageError(
+            f"resize:size={text} makes {size[1]} x {size[0]} = {size[0] * size[1]:,} pixels, more "
+            f"than {DEFAULT_MAX_PIXELS:,}. Take a smaller size."
+        )
     return size
 
 

@@ -190,6 +190,7 @@ def test_a_region_is_the_whole_filtered_there_whatever_the_steps() -> None:
         ("threshold:otso", r"threshold: level=otso is not a number or one of otsu"),
         ("resize:0", "outside 0.001 to 64"),
         ("resize:0x9", "a side has 1 to 65,536"),
+        ("resize:65536x65536", "= 4,294,967,296 pixels, more than 200,000,000"),
         ("levels:50,20", "low=50 must be below high=20"),
     ],
 )
