@@ -76,6 +76,10 @@ def test_digits_are_made_kept_and_drawn(tmp_path: Path, capfd: pytest.CaptureFix
     np.testing.assert_array_equal(ref, load_dataset(kept).train.samples)
     with Image.open(sheet) as picture:
         assert picture.width > 6 * 84
+    wide = tmp_path / "wide.png"
+    assert run([*words, "--sheet", "-o", str(wide), "--zoom", "2", "--quiet"]) == 0
+    with Image.open(sheet) as picture, Image.open(wide) as larger:
+        assert larger.width > 1.2 * picture.width
     assert run([*words, "--sheet", "-o", str(sheet)]) == 4
     assert run([*words, "--sheet", "-o", str(sheet), "--force"]) == 0
     assert run([*words, "--sheet"]) == 2

@@ -9,6 +9,7 @@ import pytest
 
 from convcli.cli.main import run
 from tests.cli.learning import NETWORK, write_quadrants
+from tests.present.test_figures import svg_texts
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,10 @@ def test_a_learning_rate_is_found(place: Path, capfd: pytest.CaptureFixture[str]
     said = capfd.readouterr().out
     assert "Suggestion: --lr" in said
     assert max(map(len, said.splitlines())) <= 80
+    assert run([*words, "-o", str(place / "losses.svg")]) == 0
+    drawn = " ".join(svg_texts(place / "losses.svg").split())
+    assert "learning rate" in drawn.lower()
+    assert "loss" in drawn.lower()
 
 
 def test_rates_in_the_wrong_order(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
