@@ -6,8 +6,11 @@ Each Python snippet reads `image`, a gray uint8 array (a Pillow picture for Pill
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Mapping
 
+from convcli.kernels.families import FAMILIES, shown
 from convcli.kernels.value import Kernel, Magnitude, Number, Rows, Taps
 
 LARGEST_SHOWN = 15
@@ -15,6 +18,12 @@ LARGEST_SHOWN = 15
 
 LONGEST_SHOWN = 33
 """Factors with more taps than this are not written out."""
+
+CLASSIC = 9
+"""Cells of a matrix that is itself what people know, function or not."""
+
+MOST_NUMBERS = 25
+"""Cells of a family's matrix that is written out."""
 
 LINE_WIDTH = 74
 """Characters of a line, so that it fits 80 columns indented."""
@@ -54,35 +63,78 @@ def equivalent_calls(kernel: Kernel | Magnitude) -> dict[str, str]:
     return {program: text for program, text in made.items() if text}
 
 
-def _gaussian(kernel: Kernel, sigma: str) -> dict[str, str]:
+def _blur(sigma: str, kernel: Kernel, program: str) -> str:
+    """Return the call that blurs `image` as far as the kernel reaches."""
     height, width = kernel.size_hw
+    if program == "OpenCV":
+        return f"cv2.GaussianBlur({_IMAGE}, ({width}, {height}), {sigma}, {_REFLECT}"
     usual = int(4 * float(sigma) + 0.5)  # scipy's radius where none is given
     radius = "" if height // 2 == usual else f", radius={height // 2}"
-    scipy = f"result = ndimage.gaussian_filter(image.astype(float), {sigma}{radius})"
-    opencv = f"cv2.GaussianBlur(image.astype(float), ({width}, {height}), {sigma},"
-    return {"scipy": scipy, "OpenCV": f"result = {opencv}\n    borderType=cv2.BORDER_REFLECT)"}
+    return f"ndimage.gaussian_filter({_IMAGE}, {sigma}{radius})"
 
 
-def _box(_: Kernel, size: str) -> dict[str, str]:
-    opencv = f"cv2.blur(image.astype(float), ({size}, {size}), borderType=cv2.BORDER_REFLECT)"
-    return {
-        "scipy": f"result = ndimage.uniform_filter(image.astype(float), {size})",
-        "OpenCV": _folded(f"result = {opencv}"),
-    }
+def _function(family: str, known: Mapping[str, str], kernel: Kernel, program: str) -> list[str]:
+    """Return the statements in which a program makes a family itself, if it can."""
+    match family, program:
+        case "gaussian", _:
+            return [f"result = {_blur(known['sigma'], kernel, program)}"]
+        case "dog", _:
+            wider = number(float(known["sigma"]) * float(known["ratio"]))
+            fine, wide = _blur(known["sigma"], kernel, program), _blur(wider, kernel, program)
+            return [f"fine = {fine}", f"wide = {wide}", "result = fine - wide"]
+        case "unsharp", _:
+            blurred = _blur(known["sigma"], kernel, program)
+            added = f"{known['amount']} * ({_IMAGE} - blurred)"
+            return [f"blurred = {blurred}", f"result = {_IMAGE} + {added}"]
+        case "box", "scipy":
+            return [f"result = ndimage.uniform_filter({_IMAGE}, {known['size']})"]
+        case "box", _:
+            size = f"({known['size']}, {known['size']})"
+            return [f"result = cv2.blur({_IMAGE}, {size}, {_REFLECT}"]
+        case "derivative", "scipy":
+            order = f"order=({known['y']}, {known['x']})"
+            return [f"result = ndimage.gaussian_filter({_IMAGE}, {known['sigma']}, {order})"]
+        case "sobel-x" | "sobel-y", "OpenCV":
+            order = "1, 0" if family == "sobel-x" else "0, 1"
+            size = f"ksize={known['size']}"
+            return [f"result = cv2.Sobel({_IMAGE}, cv2.CV_64F, {order}, {size}, {_REFLECT}"]
+    return []
 
 
 _IMPORTS = {"scipy": "from scipy import ndimage", "OpenCV": "import cv2"}
-_OWN = {"gaussian:sigma": _gaussian, "box:size": _box}
-"""Families that a program has a function for, rather than for their numbers."""
+_IMAGE = "image.astype(float)"
+_REFLECT = "borderType=cv2.BORDER_REFLECT)"
+_SIZED = re.compile(r"(box)-(\d+)|(sobel)-(\d)x\d(-[xy])")
+"""Tables that are a family's member of that size."""
+
+
+def _member(kernel: Kernel) -> tuple[str, str]:
+    """Return the family and the settings that make a kernel; a table has none."""
+    family, _, words = _SIZED.sub(r"\1\3\5:size=\2\4", kernel.name).partition(":")
+    height, width = kernel.size_hw
+    is_classic = not words and height * width <= CLASSIC
+    return (family, words) if family in FAMILIES and not is_classic else ("", "")
 
 
 def _by_function(kernel: Kernel) -> dict[str, str]:
-    """Return the calls of the functions that make the kernel themselves."""
-    family, _, value = kernel.name.partition(",")[0].partition("=")
-    if family not in _OWN or max(kernel.size_hw) > LONGEST_SHOWN:
+    """Return the calls that make a family's kernel themselves, rather than of its numbers."""
+    family, words = _member(kernel)
+    if not family:
         return {}
-    called = _OWN[family](kernel, value)
-    return {program: f"{_IMPORTS[program]}\n{call}" for program, call in called.items()}
+    usual = {name: one.default for name, one in FAMILIES[family].parameters.items()}
+    known = {name: shown(value) for name, value in usual.items() if value is not None}
+    known |= dict(word.split("=") for word in words.split(",") if word)
+    made = {}
+    for program, imports in _IMPORTS.items():
+        if statements := _function(family, known, kernel, program):
+            made[program] = "\n".join([imports, *map(_folded, statements)])
+    return made
+
+
+def _is_made(kernel: Kernel) -> bool:
+    """Tell whether a formula makes the kernel, and of so many numbers that nobody reads them."""
+    height, width = kernel.size_hw
+    return bool(_member(kernel)[0]) and height * width > MOST_NUMBERS
 
 
 def _is_shown_whole(kernel: Kernel) -> bool:
@@ -121,9 +173,18 @@ def _assigned(name: str, cells: Rows | Taps, divisor: Number = 1) -> list[str]:
     return made if divisor == 1 else [*made, f"{name} /= {number(divisor)}"]
 
 
+def _made_here(kernel: Kernel) -> str:
+    return f'import convcli\nkernel = np.array(convcli.kernel("{kernel.name}").weights)'
+
+
 def _scipy(kernel: Kernel) -> str:
     made = ["import numpy as np", "from scipy import ndimage"]
-    if _is_shown_whole(kernel):
+    if _is_made(kernel):
+        made += [
+            _made_here(kernel),
+            "result = ndimage.correlate(image.astype(float), kernel)",
+        ]
+    elif _is_shown_whole(kernel):
         made += [
             *_assigned("kernel", kernel.rows, kernel.divisor),
             "result = ndimage.correlate(image.astype(float), kernel)",
@@ -144,7 +205,12 @@ def _opencv(kernel: Kernel) -> str:
     made = ["import cv2", "import numpy as np"]
     delta = f"delta={number(kernel.offset)}, " if kernel.offset else ""
     rest = f"{delta}borderType=cv2.BORDER_REFLECT)"
-    if _is_shown_whole(kernel):
+    if _is_made(kernel):
+        made += [
+            _made_here(kernel),
+            _folded(f"result = cv2.filter2D(image, cv2.CV_64F, kernel, {rest}"),
+        ]
+    elif _is_shown_whole(kernel):
         made += [
             *_assigned("kernel", kernel.rows, kernel.divisor),
             _folded(f"result = cv2.filter2D(image, cv2.CV_64F, kernel, {rest}"),
@@ -165,7 +231,7 @@ def _imagemagick(kernel: Kernel) -> str:
 
     Seven digits are more than its 16-bit levels can show.
     """
-    if not _is_shown_whole(kernel):
+    if _is_made(kernel) or not _is_shown_whole(kernel):
         return ""
     (height, width), (y, x) = kernel.size_hw, kernel.center
     cells = ", ".join(f"{cell + 0.0:.7g}" for line in kernel.weights for cell in line)
@@ -224,5 +290,7 @@ def _of_magnitude(magnitude: Magnitude) -> dict[str, str]:
             )
             imports = {line for line in first.splitlines() if line.startswith(("import", "from"))}
             rest = [line for line in second.splitlines() if line not in imports]
-            made[program] = "\n".join([first, *rest, f"result = {combined}"])
+            needs = ["import numpy as np"] if program == "scipy" else []
+            needs = [line for line in needs if line not in imports]
+            made[program] = "\n".join([*needs, first, *rest, f"result = {combined}"])
     return made

@@ -24,7 +24,7 @@ CELL_STYLES = frozenset({"csv", "markdown", "latex"})
 
 
 def catalog_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
-    """Return the list of kernels, grouped; `families` adds the table of families."""
+    """Return the list of kernels, grouped; `families` puts the table of families before it."""
     columns = (
         Column("group", "Group"),
         Column("name", "Kernel"),
@@ -39,21 +39,25 @@ def catalog_report(kernels: Sequence[AnyKernel], *, families: bool) -> Report:
             ),
         ),
     )
-    rows = tuple(_catalog_row(kernel) for kernel in kernels)
-    return Report(
+    groups = [kernel.group for kernel in kernels]
+    listed = Report(
         f"{len(kernels)} kernels" if len(kernels) != 1 else "1 kernel",
         columns,
-        rows,
+        tuple(_catalog_row(kernel) for kernel in kernels),
         notes=("", "One in full: convcli kernels NAME"),
         document=[_document(kernel, calls=False) for kernel in kernels],
-        parts=(
-            _families_report("Families, with parameters", "families", FAMILIES),
-            _families_report("Steps of a chain that are no kernels", "operations", OPERATIONS),
-        )
-        if families
-        else (),
+        sections=frozenset(n for n in range(1, len(groups)) if groups[n] != groups[n - 1]),
         name="kernels",
     )
+    if not families:
+        return listed
+    parts = (
+        _families_report("Families, with parameters", "families", FAMILIES),
+        _families_report("Steps of a chain that are no kernels", "operations", OPERATIONS),
+        listed,
+    )
+    title = f"{len(FAMILIES)} families, and {len(kernels)} kernels by name"
+    return Report(title, (), (), document=listed.document, parts=parts, name="kernels")
 
 
 def kernel_report(kernel: AnyKernel, style: str | None = None) -> Report:

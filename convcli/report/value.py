@@ -82,9 +82,10 @@ class Report(NotebookRepr):
         return [own, *(table for part in self.parts for table in part.tables())]
 
     def main(self) -> Report:
-        """Return the one table that stands for all: the first that has columns."""
+        """Return the one table that stands for all: that of its own name, or else the first."""
         tables = self.tables()
-        return next((table for table in tables if table.columns), tables[0])
+        filled = [table for table in tables if table.columns]
+        return next((table for table in filled if table.name == self.name), [*filled, *tables][0])
 
     def table(self, name: str) -> Report:
         """Return the table of that name.
