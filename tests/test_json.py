@@ -64,6 +64,8 @@ WORDS = [
     "doctor",
     "lesson",
     "lesson|window",
+    "lesson|window|-o|window.html",
+    "page|run|-o|page.html",
     "show|filters|run|-o|1.png",
     "show|maximize|run|--steps|2|--limit|1|-o|2.png",
     "show|activations|run|a.png|-o|3.png",

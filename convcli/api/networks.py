@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from convcli.errors import UsageError, WrongTypeError
+from convcli.errors import UsageError
 from convcli.net import Network, network as find_network, preset_names
 from convcli.present.network_comparison import comparison
 from convcli.report import Report
@@ -37,12 +37,7 @@ def compare(
     """
     if len(networks) < 2:
         raise UsageError("compare takes two networks or more.")
-    found = []
-    for one in networks:
-        if not isinstance(one, Network | str | os.PathLike):
-            raise WrongTypeError(f"{type(one).__name__}: a network is a Network, words or a path.")
-        value = one if isinstance(one, Network) else find_network(os.fspath(one))
-        found.append(value.trace(batch=batch, dtype=dtype, dialect=dialect))
+    found = [find_network(one).trace(batch=batch, dtype=dtype, dialect=dialect) for one in networks]
     return comparison(found, as_numbers=False)
 
 

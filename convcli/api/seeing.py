@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from convcli.api.training import Data, Place, SplitName, model_of, network_of
+from convcli.api.training import Data, Place, SplitName
 from convcli.errors import InputError, UsageError
 from convcli.inspect.probe import Probe
 from convcli.kernels import Kernel, Magnitude, find, parse_numbers
-from convcli.learn.modelfile import TrainedModel
-from convcli.net import Network
+from convcli.learn.modelfile import TrainedModel, model_of
+from convcli.net import Network, network as find_network
 from convcli.option import parse_place
 from convcli.present import inspection, sums
 from convcli.present.figures import Saved, save_charts, save_matrix, save_panels
@@ -315,7 +315,7 @@ def show_receptive(network: Network | Model, at: str, *, image: Any = None) -> D
 
     if isinstance(network, str | os.PathLike) and os.fspath(network).endswith(".safetensors"):
         network = model_of(network)
-    value = network.network if isinstance(network, TrainedModel) else network_of(network)
+    value = network.network if isinstance(network, TrainedModel) else find_network(network)
     trace = value.trace()
     layer, cell = parse_place(at, "at")
     step = trace.step(layer or last_map(trace))

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 from convcli.api.settings import RecipeSettings, settings_of
 from convcli.data import Dataset, Split
 from convcli.data.sources import as_dataset
-from convcli.errors import InputError, WrongTypeError
+from convcli.errors import InputError
 from convcli.learn import evaluation, gradcheck as checker, lr_find as finder
 from convcli.learn.fit import Training
-from convcli.learn.modelfile import TrainedModel, load
+from convcli.learn.modelfile import TrainedModel, model_of
 from convcli.learn.recipes import Recipe, find_recipe
 from convcli.learn.split import SplitSpec, split_data
 from convcli.learn.task import adapted
@@ -30,6 +30,7 @@ Place: TypeAlias = str | os.PathLike[str]
 Data: TypeAlias = Dataset | Place | tuple[Any, Any] | Any
 """A data set, the words that name one, `(samples, labels)`, or samples with labels beside them."""
 SplitName = Literal["train", "validation", "test"]
+SortName = Literal["started", "val_accuracy", "test_accuracy", "train_seconds", "params"]
 
 
 @completes(Recipe, RecipeSettings)
@@ -68,7 +69,7 @@ def fit(
         InputError: data that are not to be had, or a network that does not fit them.
 
     >>> from convcli import load_dataset
-    >>> data = load_dataset("digits", count=120)
+    >>> data = load_dataset("digits", samples=120)
     >>> training = fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=2)
     >>> [epoch.number for epoch in training]
     [1, 2]
@@ -79,7 +80,7 @@ def fit(
     initial = None if init is None else model_of(init)
     if network is None and initial is not None:
         network = initial.network
-    value = network_of(chosen.network if network is None else network)
+    value = find_network(chosen.network if network is None else network)
     found = _dataset(data, labels, value, seed)
     value, _ = adapted(value, found)
     if validation is not None:
@@ -103,7 +104,7 @@ def evaluate(
     labels: Any = None,
     *,
     split: SplitName | None = None,
-    worst: int = 10,
+    worst: int = 5,
     threads: int = 0,
 ) -> evaluation.Evaluation:
     """Return how a model does on labeled samples: accuracy, loss, confusion, calibration, mistakes.
@@ -216,7 +217,7 @@ def gradcheck(
     Raises:
         UsageError, InputError: the network cannot be had.
     """
-    return checker.gradcheck(network_of(network), seed=seed, samples=samples)
+    return checker.gradcheck(find_network(network), seed=seed, samples=samples)
 
 
 @completes(Recipe, RecipeSettings)
@@ -272,7 +273,7 @@ def run_sweep(
     plan = make_search(
         search, parsed, trials=trials, epochs=chosen.epochs, factor=factor, seed=seed
     )
-    found = _dataset(data, labels, network_of(words), seed)
+    found = _dataset(data, labels, find_network(words), seed)
     whole = split_data(found, chosen.val, SplitSpec(seed))
     sweep = Sweep(chosen, whole, plan, range(seed, seed + seeds), LocalEngine(jobs))
     for _ in sweep.events():
@@ -299,24 +300,6 @@ def list_runs(
     if not found:
         raise InputError(f"There are no runs in {folder}. Train first: convcli train")
     return list_report(found, sort)
-
-
-def model_of(model: TrainedModel | Place) -> TrainedModel:
-    """Return a model, or the one in a file or a run's directory."""
-    if isinstance(model, TrainedModel):
-        return model
-    if isinstance(model, str | os.PathLike):
-        return load(os.fspath(model))
-    raise WrongTypeError(f"{type(model).__name__}: a model is a TrainedModel, or a path to one.")
-
-
-def network_of(network: Network | Place) -> Network:
-    """Return a network, or the one that words or a file name."""
-    if isinstance(network, Network):
-        return network
-    if isinstance(network, str | os.PathLike):
-        return find_network(os.fspath(network))
-    raise WrongTypeError(f"{type(network).__name__}: a network is a Network, words or a path.")
 
 
 def _recipe(recipe: str | Recipe | None, settings: dict[str, Any]) -> Recipe:

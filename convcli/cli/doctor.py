@@ -53,7 +53,7 @@ def _warm(messages: Messages) -> None:
         for name in warm_filters():
             progress.update(task, description=f"filter: {name}")
         progress.update(task, description="made digits")
-        data = load_dataset("digits", count=200)
+        data = load_dataset("digits", samples=200)
         progress.update(task, description="training and prediction")
         augment = "shift=2,rotate=10,scale=0.1,elastic=1"
         training = fit("mnist", data, epochs=1, augment=augment)

@@ -57,13 +57,11 @@ def lesson(
     if output is not None:
         from convcli.files import write_text
         from convcli.report.document import render_document
-        from convcli.report.numbers import as_bytes
 
         out.place(output, "", "", suffixes=SUFFIXES)
         document = lesson_page(list(lessons().values()) if chosen is None else [chosen])
         write_text(output, render_document(document), force=out.force)
-        size = as_bytes(output.stat().st_size)
-        out.messages.say(f"{output}: {size}; open it in a browser.")
+        out.tell_page(output)
     elif chosen is None:
         out.emit(topics_report())
     elif out.format is None and sys.stdout.isatty() and sys.stdin.isatty():

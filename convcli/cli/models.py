@@ -358,12 +358,12 @@ def import_(
     imported = import_model(
         source,
         network=network,
-        classes=tuple(classes.split(",")) if classes else None,
+        classes=classes,
         scale=factors,
         offset=summands,
         pictures=pictures,
         outputs=outputs,
-        renamed=_renamed(renamed or []),
+        map=_renamed(renamed or []),
     )
     imported.model.save(place, force=out.force)
     for note in imported.notes:

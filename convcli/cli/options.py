@@ -37,24 +37,6 @@ Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
 STANDARD_STREAM = "-"
 """What stands for stdin where a file is expected."""
 
-FormatOption = Annotated[
-    Style | None,
-    typer.Option(
-        "--format",
-        help="How to print: a table on a terminal, plain when piped, unless you say.",
-        show_default=False,
-    ),
-]
-QuietOption = Annotated[
-    bool,
-    typer.Option(
-        "--quiet",
-        help="No messages, no progress, no report on files written unless --format asks for it.",
-    ),
-]
-ForceOption = Annotated[
-    bool, typer.Option("--force", help="Replace an existing output file (never an input).")
-]
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", help="Where the result goes.", show_default=False)
 ]
@@ -158,6 +140,17 @@ class FileOutput(Output):
             raise UsageError(f"{path}: this is written as {' or '.join(suffixes)}.")
         check_target(path, force=self.force, inputs=files_of(inputs))
         return path
+
+    def tell_page(self, path: Path, advice: str = "open it in a browser") -> None:
+        """Say that a page was written, and as a report where a format asks for one."""
+        from convcli.report import tabulate
+        from convcli.report.numbers import as_bytes
+
+        size = path.stat().st_size
+        self.messages.say(f"{path}: {as_bytes(size)}; {advice}.")
+        if self.format is not None or self.table is not None:
+            written = {"file": str(path), "bytes": size}
+            self.emit(tabulate([written], {"file": "File", "bytes": "Size|B"}, document=written))
 
 
 def files_of(inputs: Sequence[Path | str]) -> list[Path]:

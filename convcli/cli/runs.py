@@ -10,10 +10,8 @@ import typer
 
 from convcli.cli.options import (
     FileOutput,
-    ForceOption,
     ModelArgument,
     Output,
-    QuietOption,
     Style,
     ThreadsOption,
     load_labeled,
@@ -201,36 +199,32 @@ PAGE_EXAMPLES = """Examples:
 """
 
 
-@takes(source=Source)
+@takes(source=Source, out=FileOutput)
 def page(
     model: ModelArgument,
     *,
     output: Path = option("Where the page goes.", "-o", "--output", default=Path("page.html")),
     title: str | None = option("Heading of the page.", show_default="the network's name"),
     source: Source,
-    quiet: QuietOption = False,
-    force: ForceOption = False,
+    out: FileOutput,
 ) -> None:
     """Write a page where one draws and watches every layer answer; it works without a network.
 
     Ten samples of the data that the model was trained on, or of --data, are on it to begin with.
     """
-    from convcli.cli.console import Messages
     from convcli.files import check_target, write_text
     from convcli.learn.modelfile import load
     from convcli.present.live_page import live_page
-    from convcli.report.numbers import as_bytes
 
-    path, messages = model_path(model), Messages(quiet=quiet)
-    check_target(output, force=force, inputs=[path])
+    path = model_path(model)
+    check_target(output, force=out.force, inputs=[path])
     trained = load(path)
     try:
-        chosen = load_labeled(trained, source, None, messages)
+        chosen = load_labeled(trained, source, None, out.messages)
     except ConvcliError as problem:
         if source.name is not None:
             raise
-        messages.say(f"Without samples to choose from: {problem}")
+        out.messages.say(f"Without samples to choose from: {problem}")
         chosen = None
-    write_text(output, live_page(trained, title, chosen), force=force, inputs=[path])
-    size = as_bytes(output.stat().st_size)
-    messages.say(f"{output}: {size}; open it in a browser and draw.")
+    write_text(output, live_page(trained, title, chosen), force=out.force, inputs=[path])
+    out.tell_page(output, "open it in a browser and draw")

@@ -59,7 +59,7 @@ def load_dataset(
     val_data: str | Path | None = None,
     test_data: str | Path | None = None,
     seed: int = 0,
-    count: int | None = None,
+    samples: int | None = None,
     memory_limit: int | None = None,
     progress: ProgressCallback | None = None,
     **columns: Unpack[Columns],
@@ -75,7 +75,7 @@ def load_dataset(
         val_data: other data that choose the epoch.
         test_data: other data to judge by, in place of those of the source.
         seed: of data made on the spot.
-        count: training samples, all when left out; those that are made come with some for testing.
+        samples: for training, all when left out; those that are made come with some for testing.
         memory_limit: bytes that the samples of one file or split may take, 8 GiB when left out;
             more are refused before they are read.
         progress: called while something takes long.
@@ -93,7 +93,7 @@ def load_dataset(
         InputError: unknown name, missing place, or contents that cannot be used.
         UsageError: a figure that makes no sense, or that this source has no use for.
 
-    >>> data = load_dataset("digits", count=60)
+    >>> data = load_dataset("digits", samples=60)
     >>> data.train.samples.shape, data.train.samples.dtype, len(data.test)
     ((60, 28, 28, 1), dtype('uint8'), 10)
     """
@@ -103,7 +103,7 @@ def load_dataset(
             raise WrongTypeError(f"load_dataset takes no {name!r}.{hint}")
     asked = Source(
         name=os.fspath(source),
-        samples=count,
+        samples=samples,
         size=None if size is None else f"{size[0]}x{size[1]}",
         val_data=None if val_data is None else os.fspath(val_data),
         test_data=None if test_data is None else os.fspath(test_data),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,13 +16,21 @@ from convcli.errors import UsageError, did_you_mean
 from convcli.exchange.content import Scaling
 from convcli.files import check_target, new_file
 from convcli.layers.base import shape_text
-from convcli.learn.modelfile import TrainedModel, write_tensors
+from convcli.learn.modelfile import TrainedModel, model_of, write_tensors
 from convcli.net import to_notation
 
-SUFFIXES = {"onnx": ".onnx", "torch": ".py", "keras": ".keras", "h5": ".h5", "npz": ".npz"}
+FormatName = Literal["onnx", "torch", "keras", "h5", "npz"]
+
+SUFFIXES: dict[FormatName, str] = {
+    "onnx": ".onnx",
+    "torch": ".py",
+    "keras": ".keras",
+    "h5": ".h5",
+    "npz": ".npz",
+}
 """Format -> the suffix that its files have."""
 
-ALSO = {".hdf5": "h5"}
+ALSO: dict[str, FormatName] = {".hdf5": "h5"}
 """Further suffixes -> format."""
 
 
@@ -43,7 +53,7 @@ class Exported:
     preprocessing: str
 
 
-def format_for(path: Path | None, wanted: str | None) -> str:
+def format_for(path: Path | None, wanted: FormatName | None) -> FormatName:
     """Return the format that a file's suffix or `--to` names.
 
     >>> format_for(Path("digits.onnx"), None), format_for(None, "keras")
@@ -53,9 +63,10 @@ def format_for(path: Path | None, wanted: str | None) -> str:
         UsageError: neither says it, or they disagree.
     """
     suffix = path.suffix.lower() if path else ""
-    known = {end: name for name, end in SUFFIXES.items()} | ALSO
+    known: dict[str, FormatName] = {end: name for name, end in SUFFIXES.items()} | ALSO
     found = known.get(suffix)
-    if wanted is None and found is None:
+    kind = wanted or found
+    if kind is None:
         hint = did_you_mean(suffix, known)
         if suffix in {".pt", ".pth"}:
             hint = " PyTorch's own files are pickles; write its source and tensors: .py."
@@ -64,14 +75,14 @@ def format_for(path: Path | None, wanted: str | None) -> str:
         raise UsageError(
             f"--to {wanted} writes {SUFFIXES[wanted]} files, and {path} has another suffix."
         )
-    return wanted or found or ""
+    return kind
 
 
 def export_model(
-    model: TrainedModel,
-    path: Path | str,
+    model: TrainedModel | str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
-    to: str | None = None,
+    to: FormatName | None = None,
     with_preprocessing: bool = False,
     force: bool = False,
     inputs: Iterable[Path] = (),
@@ -82,7 +93,7 @@ def export_model(
     inside take channels last.
 
     Args:
-        model: what to write.
+        model: what to write: a model, its file, or its run's directory.
         path: where; PyTorch's tensors go to `NAME_weights.safetensors` beside it.
         to: one of `SUFFIXES`; by the suffix of `path` when left out.
         with_preprocessing: put scale and offset into the file, so that it takes raw levels.
@@ -94,7 +105,7 @@ def export_model(
         InputError: a layer that the other program does not have, or a missing extra.
         OutputExistsError: a file exists and `force` is off.
     """
-    path, inputs = Path(path), tuple(inputs)
+    path, inputs, model = Path(path), tuple(inputs), model_of(model)
     kind = format_for(path, to)
     places = [path]
     if kind == "torch":

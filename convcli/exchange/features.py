@@ -6,6 +6,7 @@ The idea is from Donahue et al. 2014, "DeCAF: a deep convolutional activation fe
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from convcli.files import new_file
 from convcli.layers import Dropout
 from convcli.layers.base import shape_text
 from convcli.learn.model import Model
-from convcli.learn.modelfile import TrainedModel
+from convcli.learn.modelfile import TrainedModel, model_of
 from convcli.net import Step
 
 BATCH = 1024
@@ -91,13 +92,17 @@ class FeatureExtractor:
 
 
 def features(
-    model: TrainedModel, samples: npt.NDArray[Any], layer: str | None = None, *, pool: bool = False
+    model: TrainedModel | str | os.PathLike[str],
+    samples: Any,
+    layer: str | None = None,
+    *,
+    pool: bool = False,
 ) -> Features:
     """Return (N, features) float32: what a layer makes of each sample, maps in one row.
 
     Args:
-        model: trained.
-        samples: (N, *input shape) as the training data were.
+        model: a model, its file, or its run's directory.
+        samples: (N, *input shape) as the training data were, or pictures as `predict` takes them.
         layer: name or number; the one before the output's weights when left out.
         pool: average maps over their cells.
 
@@ -105,8 +110,9 @@ def features(
         UsageError: no such layer, or nothing to average.
         InputError: samples that do not fit.
     """
-    extractor = FeatureExtractor(model, layer, pool=pool)
-    rows = list(extractor.batches(samples))
+    trained = model_of(model)
+    extractor = FeatureExtractor(trained, layer, pool=pool)
+    rows = list(extractor.batches(trained.samples_of(samples)))
     return np.concatenate(rows) if rows else np.zeros((0, extractor.length), np.float32)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,10 @@ from convcli.exchange.content import Content, Scaling
 from convcli.learn.model import Model
 from convcli.learn.modelfile import OUTPUTS, TrainedModel, read_tensors
 from convcli.learn.prepare import Preprocessing
-from convcli.net import Trace, parse_notation
-from convcli.net.lookup import open_network
+from convcli.net import Network, Trace, network as find_network, parse_notation
 
 Array = npt.NDArray[Any]
+Named: TypeAlias = Network | str | os.PathLike[str] | None
 
 WHOLE = (".onnx", ".keras", ".h5", ".hdf5")
 """Files that hold their network."""
@@ -47,15 +48,15 @@ class Imported:
 
 
 def import_model(
-    path: Path | str,
+    path: str | os.PathLike[str],
     *,
-    network: str | None = None,
-    classes: tuple[str, ...] | None = None,
-    scale: tuple[float, ...] | None = None,
-    offset: tuple[float, ...] | None = None,
-    pictures: str | None = None,
-    outputs: str | None = None,
-    renamed: Mapping[str, str] | None = None,
+    network: Network | str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
+    scale: float | Sequence[float] | None = None,
+    offset: float | Sequence[float] | None = None,
+    pictures: Literal["digit", "resize"] | None = None,
+    outputs: Literal["classes", "values"] | None = None,
+    map: Mapping[str, str] | None = None,  # noqa: A002  (the option's name)
 ) -> Imported:
     """Return the model in another program's file.
 
@@ -64,14 +65,14 @@ def import_model(
 
     Args:
         path: ONNX, Keras (.keras, .h5), or arrays (.safetensors, .npz).
-        network: notation, preset or file; for arrays alone.
-        classes: the name of each output.
+        network: a value, notation, a preset or a file; for arrays alone.
+        classes: the name of each output, a list or with commas between them.
         scale: samples are multiplied by it, one figure or one a channel,
         offset: and then this is added.
         pictures: how pictures of another size are prepared, see `Preprocessing`.
         outputs: `classes`, which get a softmax where the network has none, or `values`; guessed
             from the network's end.
-        renamed: the file's name of a layer -> ours, for arrays alone; the others are found by name,
+        map: the file's name of a layer -> ours, for arrays alone; the others are found by name,
             or by shape and order.
 
     Raises:
@@ -80,10 +81,11 @@ def import_model(
             do not fit.
     """
     path = Path(path)
-    read = _read(path, network, renamed or {})
+    read = _read(path, network, map or {})
     trace = read.network.trace()
     count = trace.output_shape[-1]
-    names = classes or _class_names(read.texts, count)
+    given = classes.split(",") if isinstance(classes, str) else classes
+    names = tuple(given or _class_names(read.texts, count))
     if len(names) != count:
         raise UsageError(
             f"--classes has {len(names)} names, and the network in {path} has {count} outputs."
@@ -92,7 +94,7 @@ def import_model(
     guessed = said not in OUTPUTS
     kind = _outputs(trace) if said is None or guessed else said
     try:
-        preprocessing = _preprocessing(read, scale, offset, pictures)
+        preprocessing = _preprocessing(read, _figures(scale), _figures(offset), pictures)
         arrays = {  # all are checked before memory for the network is taken
             f"{step.name}.{name}": _fitting(f"{step.name}.{name}", read.arrays, shape)
             for step in trace.steps
@@ -106,6 +108,13 @@ def import_model(
     training = {"data": f"imported from {path.name}"}
     trained = TrainedModel(model, names, preprocessing, {}, training, kind)
     return Imported(trained, read.notes, guessed, read.whence)
+
+
+def _figures(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    """Return one figure for all channels, or one a channel."""
+    if given is None or isinstance(given, int | float):
+        return None if given is None else (float(given),)
+    return tuple(given)
 
 
 def _outputs(trace: Trace) -> str:
@@ -124,7 +133,7 @@ def _outputs(trace: Trace) -> str:
     return "classes" if sums or "softmax" in {last.op, last.activation} else "values"
 
 
-def _read(path: Path, network: str | None, renamed: Mapping[str, str]) -> Content:
+def _read(path: Path, network: Named, renamed: Mapping[str, str]) -> Content:
     suffix = path.suffix.lower()
     if suffix not in {*WHOLE, *BARE}:
         hint = did_you_mean(suffix, (*WHOLE, *BARE))
@@ -146,7 +155,7 @@ def _read(path: Path, network: str | None, renamed: Mapping[str, str]) -> Conten
     return _read_arrays(path, network, renamed)
 
 
-def _read_arrays(path: Path, network: str | None, renamed: Mapping[str, str]) -> Content:
+def _read_arrays(path: Path, network: Named, renamed: Mapping[str, str]) -> Content:
     from convcli.exchange.named_arrays import arrays_by_name
 
     if path.suffix.lower() == ".npz":
@@ -162,7 +171,7 @@ def _read_arrays(path: Path, network: str | None, renamed: Mapping[str, str]) ->
             "'input 28x28x1, conv 16 3 relu, ...'"
         )
     try:  # a note in a file is notation and never names another file
-        built = open_network(network).network if network else parse_notation(texts["network"])
+        built = find_network(network) if network else parse_notation(texts["network"])
         last = "network" in texts
         arrays, whence = arrays_by_name(
             built.trace(), given, rows_channels_last=last, renamed=renamed

@@ -6,6 +6,7 @@ Displacement Neural Network); Long, Shelhamer and Darrell 2015 call it fully con
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -158,19 +159,28 @@ def _refuse_global_views(block: Block, before: Shape) -> None:
             )
 
 
-def convolutionalize(trained: TrainedModel) -> TrainedModel:
-    """Return the fully convolutional model with the same numbers; errors as `convolutionalized`."""
-    from convcli.learn.model import Model
+def convolutionalize(model: TrainedModel | str | os.PathLike[str]) -> TrainedModel:
+    """Return the fully convolutional model with the same numbers: it slides over any picture.
 
+    Args:
+        model: a classifier, its file, or its run's directory.
+
+    Raises:
+        InputError: a network that takes a vector, or ends otherwise than a classifier.
+    """
+    from convcli.learn.model import Model
+    from convcli.learn.modelfile import model_of
+
+    trained = model_of(model)
     network = convolutionalized(trained.network)
-    model = Model.initialize(network, scaling=trained.model.scaling)
+    made = Model.initialize(network, scaling=trained.model.scaling)
     for mine, theirs in (
-        (model.parameters, trained.model.parameters),
-        (model.buffers, trained.model.buffers),
+        (made.parameters, trained.model.parameters),
+        (made.buffers, trained.model.buffers),
     ):
         for new, old in zip(mine.values(), theirs.values(), strict=True):
             new[...] = old.reshape(new.shape)
-    return replace(trained, model=model)
+    return replace(trained, model=made)
 
 
 @dataclass(frozen=True, slots=True)

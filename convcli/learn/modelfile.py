@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes, save as tensors_to_bytes
 
-from convcli.errors import ConvcliError, InputError
+from convcli.errors import ConvcliError, InputError, WrongTypeError
 from convcli.files import new_file
 from convcli.layers.base import shape_text
 from convcli.learn.metrics import loss_values, softmax
@@ -128,7 +129,7 @@ class TrainedModel(NotebookRepr):
         labels: Any = None,
         *,
         split: str | None = None,
-        worst: int = 10,
+        worst: int = 5,
         threads: int = 0,
     ) -> Evaluation:
         """Return how the model does on labeled samples; arguments as `convcli.evaluate`."""
@@ -187,7 +188,16 @@ class TrainedModel(NotebookRepr):
         )
 
 
-def load(path: Path | str) -> TrainedModel:
+def model_of(model: TrainedModel | str | os.PathLike[str]) -> TrainedModel:
+    """Return a model, or the one in a file or a run's directory, see `load`."""
+    if isinstance(model, TrainedModel):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return load(model)
+    raise WrongTypeError(f"{type(model).__name__}: a model is a TrainedModel, or a path to one.")
+
+
+def load(path: str | os.PathLike[str]) -> TrainedModel:
     """Return the model in the safetensors file at `path`, or in the run's directory there.
 
     Raises:

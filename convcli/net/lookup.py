@@ -5,12 +5,12 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 
-from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
+from convcli.errors import InputError, UsageError, WrongTypeError, cannot_read, did_you_mean
 from convcli.layers.base import Shape
 from convcli.net.notation import notation_variables, parse_notation
 from convcli.net.value import Network
@@ -50,7 +50,7 @@ class OpenedNetwork:
 
 
 def network(
-    source: str,
+    source: Network | str | os.PathLike[str],
     *,
     input_shape: Shape | None = None,
     variables: Mapping[str, int] | None = None,
@@ -62,7 +62,7 @@ def network(
     models of ours (.safetensors), ONNX, and what Keras writes (.keras, .h5, .json).
 
     Args:
-        source: what the user wrote.
+        source: what the user wrote, a path, or a network, which is returned as it is.
         input_shape: replaces the input's shape.
         variables: values for its `let` lines, before those in `source`.
 
@@ -74,8 +74,13 @@ def network(
     Raises:
         UsageError: malformed notation, an unknown preset or variable.
         InputError: a file that cannot be read, or is no network.
+        WrongTypeError: something else than words, a path or a network.
     """
-    return open_network(source, input_shape, variables).network
+    if isinstance(source, Network):
+        return source if input_shape is None else replace(source, input_shape=input_shape)
+    if not isinstance(source, str | os.PathLike):
+        raise WrongTypeError(f"{type(source).__name__}: a network is a Network, words or a path.")
+    return open_network(os.fspath(source), input_shape, variables).network
 
 
 def open_network(

@@ -38,7 +38,7 @@ bias: added once
 buffer_bytes: bytes of running statistics
 buffers: running statistics, which are not learned
 by_layer: the work of each layer, in order
-bytes: of the samples in memory
+bytes: of the file that was written, or of the samples in memory
 c: the third network of a comparison, and so on
 calibration: bins of the reliability diagram
 calibration_error: expected calibration error over the bins

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 import typer
 
@@ -63,3 +65,45 @@ def test_readme_has_the_table_of_verbs_and_calls() -> None:
 
 
 TABLE = re.compile(r"^\| Command \| What it does \| In Python \|\n(?:\|.*\n)+", re.MULTILINE)
+
+
+def test_a_model_is_a_value_a_file_or_a_run_and_a_network_any_form(tmp_path: Path) -> None:
+    """One rule for every call, as the command line has it."""
+    model = convcli.fit("input 4x4x1, flatten, dense 2 softmax", *squares(), epochs=1).best_model()
+    (tmp_path / "run").mkdir()
+    model.save(tmp_path / "run" / "model.safetensors")
+    pictures = squares()[0]
+    told = [
+        convcli.features(one, pictures, "flatten1")
+        for one in (model, tmp_path / "run", str(tmp_path / "run" / "model.safetensors"))
+    ]
+    assert np.array_equal(told[0], told[1])
+    assert np.array_equal(told[0], told[2])
+    assert convcli.convolutionalize(tmp_path / "run").network.layers
+    written = convcli.export_model(tmp_path / "run", tmp_path / "m.npz", to="npz").files
+    named = {"network": model.network, "classes": "a,b", "scale": 0.5}
+    back = convcli.import_model(written[0], **named).model
+    assert (back.class_names, back.preprocessing.scale) == (("a", "b"), (0.5,))
+    with pytest.raises(TypeError, match="a model is a TrainedModel, or a path"):
+        convcli.features(3, pictures)  # type: ignore[arg-type]
+    (tmp_path / "own.net").write_text("input 4, dense 2")
+    named_path = convcli.network(tmp_path / "own.net")
+    assert convcli.network(named_path) is named_path
+    with pytest.raises(TypeError, match="a network is a Network, words or a path"):
+        convcli.network(3)  # type: ignore[arg-type]
+
+
+def squares() -> tuple[np.ndarray, np.ndarray]:
+    """Return eight bright and dark pictures, and which they are."""
+    pictures = np.zeros((8, 4, 4, 1), np.uint8)
+    pictures[::2] = 200
+    return pictures, np.arange(8) % 2
+
+
+WORDS = {("export_model", "to"), ("import_model", "outputs"), ("import_model", "pictures")}
+
+
+@pytest.mark.parametrize(("call", "argument"), sorted(WORDS))
+def test_a_choice_of_words_is_a_literal_that_editors_complete(call: str, argument: str) -> None:
+    kind = get_type_hints(getattr(convcli, call))[argument]
+    assert any(get_origin(one) is Literal for one in get_args(kind))

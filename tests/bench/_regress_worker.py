@@ -67,7 +67,7 @@ def training(network: str, threads: int) -> Callable[[], Any]:
     from convcli import fit
     from convcli.data import load_dataset
 
-    data = load_dataset("digits", count=3000)
+    data = load_dataset("digits", samples=3000)
     return lambda: list(fit(network, data, epochs=1, threads=threads))
 
 

@@ -72,7 +72,7 @@ def test_digits_are_made_kept_and_drawn(tmp_path: Path, capfd: pytest.CaptureFix
     assert run([*words, "-o", str(kept)]) == 0
     assert run([*words, "--sheet", "-o", str(sheet), "--quiet"]) == 0
     assert "compiles once" in capfd.readouterr().err
-    ref = load_dataset("digits", count=60, seed=3).train.samples
+    ref = load_dataset("digits", samples=60, seed=3).train.samples
     np.testing.assert_array_equal(ref, load_dataset(kept).train.samples)
     with Image.open(sheet) as picture:
         assert picture.width > 6 * 84

@@ -108,7 +108,7 @@ def test_mistakes(
 def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits 0-4, of which there are many, digits 5-9, of which there are 60, and a model."""
     place = tmp_path_factory.mktemp("transfer")
-    data = convcli.load_dataset("digits", count=6000)
+    data = convcli.load_dataset("digits", samples=6000)
     for name, first, count in (("low", 0, 3000), ("high", 5, 60)):
         arrays: dict[str, Any] = {}
         for key, split in (("train", data.train), ("test", data.test)):

@@ -41,6 +41,8 @@ WRITES = {
     "activations": "show activations run sample.npy -o activations.png",
     "confusion": "show confusion run --data quadrants.npz -o confusion.png",
     "curves": "show curves run -o curves.svg",
+    "page": "page run -o page.html",
+    "lesson": "lesson window -o window.html",
     "receptive": "show receptive run --at 2,2 -o receptive.png",
 }
 ANSWERS = {

@@ -79,19 +79,19 @@ def test_a_nearest_neighbor_knows_most_digits_of_other_hands() -> None:
 
 def test_the_data_set_has_both_splits_and_says_how_it_was_made() -> None:
     calls = []
-    data = load_dataset("digits", seed=5, count=60, progress=lambda *call: calls.append(call))
+    data = load_dataset("digits", seed=5, samples=60, progress=lambda *call: calls.append(call))
     assert data.test is not None
     assert (len(data.train), len(data.test), data.sample_shape) == (60, 10, (28, 28, 1))
     assert "60 + 10 digits made from stroke models with seed 5" in data.provenance
     assert calls == [("digits made", 60, 60), ("digits made", 10, 10)]
     with pytest.raises(UsageError, match="5 digits cannot be made; ask for 10 to 10,000,000"):
-        load_dataset("digits", count=5)
+        load_dataset("digits", samples=5)
     with pytest.raises(UsageError, match=r"--seed 9223372036854775808 is outside"):
         load_dataset("digits", seed=2**63)
 
 
 def test_training_and_test_samples_are_not_the_same_hands() -> None:
-    data = load_dataset("digits", count=300)
+    data = load_dataset("digits", samples=300)
     assert data.test is not None
     assert np.bincount(data.test.labels).tolist() == [5] * 10
     train = {sample.tobytes() for sample in data.train.samples}

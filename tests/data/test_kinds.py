@@ -252,15 +252,15 @@ def test_what_is_made_can_be_learned(name: str, tmp_path: Path, capfd: Captured)
 
 @pytest.mark.parametrize("name", [*MADE, "digits"])
 def test_what_is_made_depends_on_its_number_and_seed_alone(name: str) -> None:
-    few, more = (convcli.load_dataset(name, count=count) for count in (20, 40))
+    few, more = (convcli.load_dataset(name, samples=count) for count in (20, 40))
     np.testing.assert_array_equal(few.train.samples, more.train.samples[:20])
     np.testing.assert_array_equal(few.test.labels, more.test.labels[: len(few.test)])
-    other = convcli.load_dataset(name, count=20, seed=1)
+    other = convcli.load_dataset(name, samples=20, seed=1)
     assert (other.train.samples != few.train.samples).any()
     assert not any((few.train.samples == one).all(axis=(1, 2)).any() for one in few.test.samples
                    if few.train.samples.ndim == 3)  # fmt: skip
     with pytest.raises(UsageError, match="cannot be made"):
-        convcli.load_dataset(name, count=3)
+        convcli.load_dataset(name, samples=3)
 
 
 def test_presets_take_the_data_that_are_made_for_them(tmp_path: Path, capfd: Captured) -> None:

@@ -108,12 +108,12 @@ def test_a_map_decides_where_shapes_do_not(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", **names)
     for turned in (False, True):
         pairs = {"first": "dense2", "second": "dense1"} if turned else {}
-        got = import_model(tmp_path / "w.npz", network=words, renamed=pairs).model.model
+        got = import_model(tmp_path / "w.npz", network=words, map=pairs).model.model
         assert got.parameters["dense1.kernel"].max() == turned
     with pytest.raises(InputError, match=r"--map third=dense1: there is no such layer in the file"):
-        import_model(tmp_path / "w.npz", network=words, renamed={"third": "dense1"})
+        import_model(tmp_path / "w.npz", network=words, map={"third": "dense1"})
     with pytest.raises(InputError, match=r"no such layer in the network\. In the file are first"):
-        import_model(tmp_path / "w.npz", network=words, renamed={"first": "dense9"})
+        import_model(tmp_path / "w.npz", network=words, map={"first": "dense9"})
 
 
 def test_a_map_is_for_arrays_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

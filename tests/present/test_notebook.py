@@ -33,7 +33,7 @@ def shown() -> Any:
 
 @pytest.fixture(scope="module")
 def training() -> Any:
-    data = convcli.load_dataset("digits", count=120)
+    data = convcli.load_dataset("digits", samples=120)
     made = convcli.fit("input 28x28x1, conv 2 5, gap, dense 10 softmax", data, epochs=2)
     list(made)
     return made
