@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,23 +22,31 @@ QUIET = (Flatten, Reshape, Dropout)
 
 
 def page_network(model: TrainedModel) -> dict[str, Any]:
-    """Return the description that the live page's engine runs."""
+    """Return the description that the live page's engine runs.
+
+    A series is a picture one row high. A layer that the page has no function for is there, too,
+    with `missing`: what it is.
+
+    Raises:
+        InputError: the network reads neither gray or color pictures nor series.
+    """
     shape = model.network.input_shape
-    if len(shape) != 3 or shape[2] not in {1, 3}:
+    if len(shape) != 2 and (len(shape) != 3 or shape[2] not in {1, 3}):
         raise InputError(
-            f"The live page needs a network that classifies gray or color pictures; this one "
-            f"takes {'x'.join(map(str, shape))}."
+            f"The live page needs a network that classifies gray or color pictures, or series; "
+            f"this one takes {'x'.join(map(str, shape))}."
         )
     weights = _Weights({**model.model.parameters, **model.model.buffers})
     steps = [_step(step, weights) for step in model.network.trace().steps]
     preparation = model.preprocessing
     of_bytes = tuple(figure * (preparation.white / 255) for figure in preparation.scale)
     return {
-        "input": list(shape),
+        "input": _maps(shape),
+        "series": len(shape) == 2,
         "classes": list(model.class_names),
         "preprocessing": {
-            "scale": _per_channel(of_bytes, shape[2]),
-            "offset": _per_channel(preparation.offset, shape[2]),
+            "scale": _per_channel(of_bytes, shape[-1]),
+            "offset": _per_channel(preparation.offset, shape[-1]),
             "centered": preparation.pictures == "digit",
         },
         "steps": steps,
@@ -67,37 +75,49 @@ class _Weights:
 
 
 def _step(step: Step, weights: _Weights) -> dict[str, Any]:
-    names = [*step.weights, *step.buffer_shapes]
+    settings = _settings(step.op, step.layer)
+    names = [] if "missing" in settings else [*step.weights, *step.buffer_shapes]
     spatial = step.stride is not None
     return {
         "index": step.index,
         "name": step.name,
         "words": layer_text(step.layer),
         "sources": list(step.sources),
-        "input": list(step.input_shapes[0]),
-        "output": list(step.output_shape),
+        "input": _maps(step.input_shapes[0]),
+        "output": _maps(step.output_shape),
         "activation": step.activation,
-        "receptive_field": list(step.receptive_field) if spatial else None,
-        "field_stride": list(step.stride or ()),
-        "field_padding": list(step.padding or ()),
+        "role": step.layer.role,
+        "receptive_field": _axes(step.receptive_field, 1) if spatial else None,
+        "field_stride": _axes(step.stride or (), 1),
+        "field_padding": _axes(step.padding or (), 0),
         "shown": not isinstance(step.layer, QUIET),
         "weights": {name: weights.place(f"{step.name}.{name}") for name in names},
         **_windows(step),
-        **_settings(step.name, step.op, step.layer),
+        **settings,
     }
+
+
+def _maps(shape: tuple[int, ...]) -> list[int]:
+    """Return a shape as rows, columns, channels; the places of a series are one row."""
+    return [1, *shape] if len(shape) == 2 else list(shape)
+
+
+def _axes(numbers: Sequence[Any], of_rows: int) -> list[Any]:
+    """Return a number for rows and one for columns."""
+    return [of_rows, *numbers] if len(numbers) == 1 else list(numbers)
 
 
 def _windows(step: Step) -> dict[str, Any]:
     """Return kernel, stride, dilation and padding before, per axis, where the layer slides."""
     axes = [axis for axis in step.reads or () if isinstance(axis, Window)]
     return {
-        key: [getattr(axis, key) for axis in axes]
+        key: _axes([getattr(axis, key) for axis in axes], 0 if key == "before" else 1)
         for key in ("kernel", "stride", "dilation", "before")
         if axes
     }
 
 
-def _settings(name: str, op: str, layer: Layer) -> dict[str, Any]:
+def _settings(op: str, layer: Layer) -> dict[str, Any]:
     """Return the page's word for the row and what it must know beyond shapes and windows."""
     if isinstance(layer, QUIET):
         return {"op": "same"}
@@ -106,7 +126,7 @@ def _settings(name: str, op: str, layer: Layer) -> dict[str, Any]:
     if isinstance(layer, AveragePool):
         fits = not (layer.ceil and layer.count_padding)
     if layer.page is None or not fits:
-        raise InputError(f"The live page cannot run layer {name} `{layer_text(layer)}`.")
+        return {"op": "missing", "missing": layer_text(layer)}
     if isinstance(layer, Activation):
         return {"op": "activation", "activation": layer.kind}
     return {"op": op, **{field: getattr(layer, field) for field in layer.page}}

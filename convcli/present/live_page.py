@@ -10,7 +10,8 @@ import numpy as np
 from convcli.data.dataset import TASKS
 from convcli.errors import InputError
 from convcli.inspect.live import page_network
-from convcli.report.chart import STOPS
+from convcli.report.chart import PALETTE, STOPS
+from convcli.report.lanes import place
 from convcli.report.live import build_page
 
 if TYPE_CHECKING:
@@ -43,12 +44,28 @@ def live_page(trained: TrainedModel, title: str | None, chosen: Labeled | None =
     measured = f", test accuracy {accuracy:.2%}" if isinstance(accuracy, float) else ""
     params = trained.network.trace().totals.params
     summary = f"{len(trained.class_names)} classes, {params:,} parameters{measured}."
-    network = page_network(trained) | {"colors": STOPS, "samples": _samples(trained, chosen)}
+    network = page_network(trained) | {
+        "colors": STOPS,
+        "palette": PALETTE,
+        "samples": _samples(trained, chosen),
+        "graph": _graph(trained),
+    }
     return build_page(title or f"{trained.network.name}, live", summary, network)
 
 
+def _graph(trained: TrainedModel) -> dict[str, Any]:
+    """Return where the input and the rows of the network stand when they are drawn as a graph."""
+    steps = trained.network.trace().steps
+    layout = place([(), *(step.sources for step in steps)])
+    edges = [[edge.source, edge.target, edge.lane] for edge in layout.edges]
+    return {"row": layout.row, "lane": layout.lane, "edges": edges}
+
+
 def _samples(trained: TrainedModel, chosen: Labeled | None) -> dict[str, Any]:
-    """Return the first sample of each class, then the second, as levels from 0 to 255."""
+    """Return the first sample of each class, then the second.
+
+    Pictures are bytes from 0 to 255, series little-endian float32.
+    """
     if chosen is None:
         return {"labels": [], "levels": ""}
     split = chosen.samples
@@ -56,11 +73,14 @@ def _samples(trained: TrainedModel, chosen: Labeled | None) -> dict[str, Any]:
     for label in np.unique(split.labels):
         of_class = np.flatnonzero(split.labels == label)
         turn[of_class] = np.arange(len(of_class))
-    count = min(SAMPLES, max(1, SAMPLE_BYTES // int(np.prod(trained.network.input_shape))))
+    shape = trained.network.input_shape
+    is_series = len(shape) == 2
+    count = min(SAMPLES, max(1, SAMPLE_BYTES // (int(np.prod(shape)) * (4 if is_series else 1))))
     picked = np.lexsort((split.labels, turn))[:count]
     rule = trained.preprocessing
     levels = rule.stack(split.samples[picked]) * (255 / rule.white)
-    content = np.rint(np.clip(levels, 0, 255)).astype(np.uint8).tobytes()
+    stored = levels.astype("<f4") if is_series else np.rint(np.clip(levels, 0, 255))
+    content = (stored if is_series else stored.astype(np.uint8)).tobytes()
     return {
         "labels": split.labels[picked].tolist(),
         "levels": base64.b64encode(content).decode("ascii"),

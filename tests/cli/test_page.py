@@ -60,6 +60,9 @@ NETWORKS = {
     "dwconv 3 same, conv 8 1 gelu), scale(gap, dense 4 hardswish, dense 8 sigmoid), "
     "concat(conv 4 3 p1 g2 elu | maxpool 3 s1 p1 | ), "
     "dropout 0.2, sepconv 6 3 d2 leakyrelu, prelu, adaptavg 3, gmp, dense 5 softmax",
+    "series": "input 40x3, conv 6 5 s2 same relu, maxpool 3 s2 p1, bn, dwconv 3 same, "
+    "residual(conv 6 3 d2 same), concat(conv 2 1 | avgpool 3 s1 p1), flatten, dense 7 tanh, "
+    "dense 4 softmax",
     "averages": "input 9x9x1, pad 1, avgpool 3 s2 p1, avgpool 2 s1 p1 countpad, relu6, gap, "
     "dense 3 softmax",
 }
@@ -117,6 +120,12 @@ def draw(page: Any, points: list[tuple[int, int]]) -> None:
     )
 
 
+def stored(levels: list[float], model: TrainedModel) -> Any:
+    """Return what the page read of a drawing as `predict` takes it: bytes, or a series."""
+    shape = model.network.input_shape
+    return np.array(levels, np.float32 if len(shape) == 2 else np.uint8).reshape(shape)
+
+
 SEVEN = [(80, 70), (120, 65), (185, 70), (190, 85), (150, 140), (125, 220)]
 
 
@@ -130,8 +139,8 @@ def test_the_page_answers_as_predict_does(notation: str, browser: Any, tmp_path:
     draw(page, SEVEN)
     said = page.evaluate(LAST_FRAME)
     assert page.complaints == []
-    levels = np.array(said["levels"], np.uint8).reshape(model.network.input_shape)
-    assert levels.max() > 100, "the stroke arrived"
+    levels = stored(said["levels"], model)
+    assert np.ptp(levels) > 100, "the stroke arrived"
     model = load(tmp_path / "model.safetensors")
     ref = model.predict(levels[np.newaxis])[0]
     np.testing.assert_allclose(ref, said["values"][-1], atol=1e-5)
@@ -151,7 +160,7 @@ def test_the_way_back_gives_our_gradients(notation: str, browser: Any, tmp_path:
     said = page.evaluate(GRADIENTS)
     assert page.complaints == []
     probe = Probe(load(tmp_path / "model.safetensors"))
-    levels = np.array(said["levels"], np.uint8).reshape(probe.input_shape)
+    levels = stored(said["levels"], probe.trained)
     sample = probe.prepared(levels[np.newaxis]).astype(np.float64)
     parameters = {name: array.astype(np.float64) for name, array in probe.parameters.items()}
     buffers = {name: array.astype(np.float64) for name, array in probe.buffers.items()}
@@ -211,6 +220,14 @@ def test_an_opened_picture_gets_predicts_answer(
         assert page.inner_text("#answer") == answer
         page.locator("#clear").click()
     assert page.complaints == []
+
+
+def made_page(folder: Path, notation: str, *words: str) -> Path:
+    """Return the page of an untrained network."""
+    trained(notation).save(folder / "model.safetensors")
+    call = ["page", str(folder / "model.safetensors"), "-o", str(folder / "p.html"), "--quiet"]
+    assert run([*call, *words]) == 0
+    return folder / "p.html"
 
 
 @pytest.fixture
@@ -441,6 +458,162 @@ def test_a_small_network_learns_in_the_page(
     assert page.complaints == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["scratch", "given"])
+def test_the_page_s_own_network_learns(start: str, browser: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.integers(0, 60, (20, 12, 12, 1), np.uint8)
+    x[::2, :, :6] += 180
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(20) % 2)
+    words = "input 12x12x1, conv 4 3 relu, residual(conv 4 3 same relu), bn, gap, dense 2 softmax"
+    path = made_page(tmp_path, words, "--data", str(tmp_path / "data.npz"))
+    page = opened(browser, path)
+    before = page.evaluate("Array.from(convcli.network.weights)")
+    page.locator("#learn").click()
+    page.select_option("#learner", start)
+    assert page.locator("#filters").is_disabled()
+    now = page.evaluate("Array.from(convcli.network.weights)")
+    assert (now == before) == (start == "given")
+    page.locator("#train").click()
+    page.wait_for_function("convcli.state.training.history.length >= 20")
+    page.locator("#train").click()
+    history = page.evaluate("convcli.state.training.history")
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    settle(page)
+    answer = page.evaluate("convcli.state.training.answers(convcli.state.levels)")
+    np.testing.assert_allclose(answer, page.evaluate(LAST_FRAME)["values"][-1])  # it is the page's
+    page.select_option("#learner", "small")
+    assert page.evaluate("Array.from(convcli.network.weights)") == before
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_a_series_is_drawn_as_lines(browser: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    series = random.normal(size=(12, 40, 3)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=series, y=np.arange(12) % 4)
+    path = made_page(tmp_path, NETWORKS["series"], "--data", str(tmp_path / "data.npz"))
+    page = opened(browser, path)
+    levels = np.array(page.evaluate(LAST_FRAME)["levels"]).reshape(40, 3)
+    np.testing.assert_array_equal(series[0], levels)
+    page.select_option("#channel", "1")
+    draw(page, [(70, 20), (210, 20)])
+    drawn = np.array(page.evaluate(LAST_FRAME)["levels"]).reshape(40, 3)
+    changed = drawn != levels
+    assert changed[11:29, 1].all()
+    assert not changed[:, [0, 2]].any()
+    assert not changed[:8].any()
+    page.locator("canvas[aria-label^=conv1]").focus()
+    page.keyboard.press("Enter")
+    assert page.inner_text("#cell h2").startswith("conv1, channel 0, time 10 =")
+    assert page.locator("#cell table.heat").first.locator("td").count() == 5
+    page.select_option("#over", "cam")
+    settle(page)
+    assert page.locator("#openLabel").is_hidden()
+    page.locator("#learn").click()
+    page.locator("#train").click()
+    page.wait_for_function("convcli.state.training.history.length >= 2")
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_the_network_is_a_graph_and_a_cell_tells_what_feeds_it(
+    browser: Any, tmp_path: Path
+) -> None:
+    page = opened(browser, made_page(tmp_path, NETWORKS["blocks"]))
+    model = load(tmp_path / "model.safetensors")
+    steps = model.network.trace().steps
+    assert page.locator("#graph .box").count() == len(steps) + 1
+    assert page.locator("#graph .edge").count() == sum(len(step.sources) for step in steps)
+    draw(page, SEVEN)
+    values = page.evaluate(LAST_FRAME)["values"]
+
+    def pinned(name: str) -> tuple[str, list[str]]:
+        page.locator(f"canvas[aria-label^='{name}:']").focus()
+        page.keyboard.press("Enter")
+        sources = page.locator("#graph .source title").all_text_contents()
+        return page.inner_text("#cell .total"), [title.split(":")[0] for title in sources]
+
+    (add,) = (step for step in steps if step.op == "add")
+    told, sources = pinned(add.name)
+    at = (4 * 7 + 3) * 8  # row 4, column 3 of 8x7x8, map 0
+    parts = [f"{values[index][at]:.3f}" for index in (*add.sources, add.index)]
+    assert told == f"{parts[0]} + {parts[1]} = {parts[2]}"
+    assert sources == [steps[source - 1].name for source in sorted(add.sources)]
+    grouped = next(step for step in steps if step.name.endswith("concat1.conv1"))
+    pinned(grouped.name)
+    maps = "Cell.reads(convcli.network, convcli.state.pinned)[0].maps"
+    assert page.evaluate(maps) == [0, 1, 2, 3]  # the first of two groups
+    told, _ = pinned("bn1")
+    assert told.startswith("(")
+    assert "mean" in told
+    for step in steps:
+        if page.locator(f"canvas[aria-label^='{step.name}:']").count():
+            pinned(step.name)
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_one_layer_at_a_time_for_a_projector(digits_page: Path, browser: Any) -> None:
+    page = opened(browser, digits_page)
+    conv1 = page.locator("canvas[aria-label^=conv1]")
+    usual = conv1.bounding_box()["width"] * conv1.bounding_box()["height"]
+    page.locator("#present").click()
+    assert page.locator(".layer:visible").count() == 1
+    large = conv1.bounding_box()
+    assert large["width"] * large["height"] > 2.2 * usual
+    page.keyboard.press("PageDown")
+    assert page.inner_text("#which") == "2 of 6"
+    assert page.locator("canvas[aria-label^=maxpool1]").is_visible()
+    page.locator("canvas[aria-label^=maxpool1]").click(position={"x": 40, "y": 40})
+    assert page.inner_text("#cell h2").startswith("maxpool1, map 0")
+    page.locator("#graph [aria-label='Show dense2']").click()
+    assert page.inner_text("#which") == "6 of 6"
+    page.keyboard.press("Escape")
+    assert page.locator(".layer:visible").count() == 6
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1920])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("notation", ["mnist", "series"])
+def test_nothing_stands_in_anyone_s_way(
+    notation: str, scheme: str, width: int, browser: Any, tmp_path: Path
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="extra [browser]")
+    path = made_page(tmp_path, NETWORKS[notation])
+    page = browser.new_page(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, device_scale_factor=2
+    )
+    page.goto(path.as_uri())
+    page.locator("canvas[aria-label^=conv1]").focus()
+    page.keyboard.press("Enter")
+    page.locator("#learn").click()
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    settle(page)
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    sharp = page.locator(".layer > canvas").first.evaluate("c => c.width / c.clientWidth")
+    assert sharp == pytest.approx(2, rel=0.02)
+    page.close()
+
+
+@pytest.mark.slow
+def test_fingers_draw_and_pin(digits_page: Path, browser: Any) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(digits_page.as_uri())
+    page.locator("#clear").tap()
+    page.locator("#pad").tap()
+    settle(page)
+    assert page.evaluate("Math.max(...convcli.state.levels)") > 100
+    page.locator("#samples button").nth(4).tap()
+    page.locator("canvas[aria-label^=conv1]").tap(position={"x": 30, "y": 30})
+    assert page.inner_text("#cell h2").startswith("conv1, map 0")
+    context.close()
+
+
 def test_the_page_stands_alone_and_replaces_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -472,11 +645,29 @@ def test_the_directory_of_a_run_stands_for_its_model(tmp_path: Path) -> None:
     assert run(["page", str(tmp_path), "-o", str(tmp_path / "p.html"), "--quiet"]) == 0
 
 
-def test_what_the_page_cannot_run_is_named() -> None:
-    with pytest.raises(InputError, match=r"cannot run layer upconv1 `upconv 2 2 s2`"):
-        page_network(trained("input 8x8x1, upconv 2 2 s2, gap, dense 2 softmax"))
-    with pytest.raises(InputError, match="gray or color pictures; this one takes 20x3"):
-        page_network(trained("input 20x3, conv 4 3, gap, dense 2 softmax"))
+@pytest.mark.slow
+def test_what_the_page_cannot_run_is_shown_and_named(browser: Any, tmp_path: Path) -> None:
+    words = "input 12x12x1, conv 3 3 relu, upconv 2 2 s2, conv 2 3, gap, dense 2 softmax"
+    page = opened(browser, made_page(tmp_path, words))
+    draw(page, SEVEN)
+    assert page.inner_text("#answer").startswith("No answer here: the page has no function for up")
+    told = page.locator(".unknown").all_inner_texts()
+    assert (
+        told[0] == "This page has no function for upconv 2 2 s2; convcli show activations draws it."
+    )
+    assert told[1:] == ["Not calculated: it reads what upconv1 gives."] * 3
+    assert page.locator(".layer > canvas").count() == 1  # the convolution before it answers
+    assert page.locator("#graph .missing").count() == 1
+    assert page.locator("#over").is_disabled()
+    page.locator("#graph [aria-label='Show conv2']").click()
+    page.locator("#learn").click()
+    assert page.locator("#learner option:disabled").count() == 2
+    assert page.complaints == []
+
+
+def test_what_is_neither_picture_nor_series_has_no_page() -> None:
+    with pytest.raises(InputError, match="pictures, or series; this one takes 6x6x6x1"):
+        page_network(trained("input 6x6x6x1, conv 4 3, gap, dense 2 softmax"))
 
 
 def test_no_model_no_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("engine", "gradients", "picture", "maps", "cell", "learn", "view")
+SCRIPTS = ("engine", "gradients", "picture", "maps", "cell", "pad", "graph", "learn", "view")
 """In the order in which they build on each other."""
 
 
@@ -18,8 +18,9 @@ def build_page(title: str, summary: str, network: dict[str, Any]) -> str:
         title: heading of the page.
         summary: one sentence under it.
         network: what the page reads: `input`, `classes`, `preprocessing`, `steps` with resolved
-            windows, `weights` as base64 of little-endian float32, `colors` by kind as stops, and
-            `samples` to choose from: `labels`, and `levels` as base64 of bytes.
+            windows, `weights` as base64 of little-endian float32, `colors` by kind as stops,
+            `palette` of lines, `graph` (the `row` and `lane` of the input and each step, `edges`),
+            and `samples` to choose from: `labels`, and `levels` as base64 of bytes or float32.
     """
     folder = files(__name__)
 

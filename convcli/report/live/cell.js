@@ -82,9 +82,59 @@ const Cell = (() => {
     return [heat("input", patch, colors), element("span", "×"), heat("kernel", kernel, colors, true), element("span", "="), heat("product", product, colors, true)];
   };
 
+  // Which maps feed a cell, and which part of them: for each source its maps, first row and column, rows, columns.
+  const reads = (network, { step, row, column, channel }) => step.sources.map((index, number) => {
+    const shape = index ? network.steps[index - 1].output : network.description.input, { rows, columns, maps, flat } = Maps.gridOf(shape);
+    const every = (count, first = 0) => Array.from({ length: count }, (_, map) => first + map), whole = [0, 0, rows, columns];
+    const found = (list, [top, left, high, wide]) => ({ index, maps: list, top, left, high, wide });
+    if (flat) return step.op === "dense" ? found([0], whole) : found([0], [0, channel, 1, 1]);
+    if (step.op === "concat") {
+      const first = step.sources.slice(0, number).reduce((sum, other) => { const of = other ? network.steps[other - 1].output : network.description.input; return sum + of[of.length - 1]; }, 0);
+      return found(channel >= first && channel < first + maps ? [channel - first] : [], [row, column, 1, 1]);
+    }
+    if (step.op === "conv" || step.op === "sepconv" || step.op === "dwconv" || step.op === "maxpool" || step.op === "avgpool") {
+      const group = step.op === "conv" ? maps / step.groups : maps, outs = step.output[2];
+      const own = step.op === "dwconv" ? [Math.floor(channel / step.multiplier)] : step.op === "conv" ? every(group, Math.floor((channel * step.groups) / outs) * group) : step.op === "sepconv" ? every(maps) : [channel];
+      const reach = step.kernel.map((size, axis) => (size - 1) * step.dilation[axis] + 1);
+      return found(own, [row * step.stride[0] - step.before[0], column * step.stride[1] - step.before[1], ...reach]);
+    }
+    if (step.op === "dense" && step.output.length === 3) return found(every(maps), [row, column, 1, 1]);
+    if (step.op === "dense") return found(every(maps), whole);
+    if (step.op === "gap" || step.op === "gmp" || step.op === "instancenorm") return found([channel], whole);
+    if (step.op === "adaptavg") {
+      const [outHigh, outWide] = step.output, top = Math.floor((row * rows) / outHigh), left = Math.floor((column * columns) / outWide);
+      return found([channel], [top, left, Math.ceil(((row + 1) * rows) / outHigh) - top, Math.ceil(((column + 1) * columns) / outWide) - left]);
+    }
+    if (step.op === "pad") return found([channel], [row - step.before[0], column - step.before[1], 1, 1]);
+    return found([channel], [row, column, 1, 1]);
+  });
+
   const sumLine = (step, sum, value) => {
     const activation = step.activation && step.activation !== "softmax" ? ` → ${step.activation} ${number(value)}` : "";
     return element("p", `products ${number(sum.sum - sum.bias)} + bias ${number(sum.bias)} = ${number(sum.sum)}${activation}`, { className: "total" });
+  };
+
+  // One number of a step without products, as a sum, a rule or where it comes from.
+  const inWords = (network, run, pinned, value) => {
+    const { step, channel } = pinned, name = (index) => (index ? network.steps[index - 1].name : "the input");
+    const found = reads(network, pinned).filter(({ maps }) => maps.length), [{ index, maps: [map], top, left, high, wide }] = found;
+    const numberAt = (one) => {
+      const shape = one.index ? network.steps[one.index - 1].output : network.description.input, grid = Maps.gridOf(shape);
+      return run.values[one.index][grid.flat ? one.left : (one.top * grid.columns + one.left) * grid.maps + one.maps[0]];
+    };
+    const x = number(numberAt(found[0])), result = number(value);
+    if (step.op === "add") return `${found.map((one) => number(numberAt(one))).join(" + ")}${step.activation ? `, then ${step.activation}` : ""} = ${result}`;
+    if (step.op === "scale") return `${found.map((one) => number(numberAt(one))).join(" × ")} = ${result}`;
+    if (step.op === "concat") return `map ${map} of ${name(index)}, as it is: ${result}`;
+    if (step.op === "bn") {
+      const [scale, shift, mean, variance] = ["scale", "shift", "mean", "variance"].map((one) => { const own = network.weight(step, one); return own ? number(own[channel]) : null; });
+      return `(${x} − mean ${mean}) / √(variance ${variance} + ${step.eps})${scale ? ` × scale ${scale}` : ""}${shift ? ` + shift ${shift}` : ""} = ${result}`;
+    }
+    if (step.op === "activation" || step.op === "prelu") return `${step.activation || "prelu"}(${x}) = ${result}`;
+    if (step.op === "instancenorm") return `${x} less the mean of its map, divided by its deviation, scaled and shifted = ${result}`;
+    if (step.op === "gmp") return `the largest of ${high} x ${wide} = ${result}`;
+    if (step.op === "gap" || step.op === "adaptavg") return `the mean of ${high} x ${wide} cells of map ${map}, from row ${top}, column ${left} = ${result}`;
+    return `${x}, unchanged`;
   };
 
   // Parts of the explanation of one cell, to be put into the page.
@@ -120,7 +170,8 @@ const Cell = (() => {
       parts.push(element("div", [heat("window", window, colors)], { className: "grids" }));
       if (step.op === "maxpool") {
         const cell = Math.floor(run.chosen[step.index][at] / channels);
-        total = element("p", `chosen: row ${Math.floor(cell / width)}, column ${cell % width}, ${number(value)}; it alone gets the gradient`, { className: "total" });
+        const place = grid.lines ? `time ${cell}` : `row ${Math.floor(cell / width)}, column ${cell % width}`;
+        total = element("p", `chosen: ${place}, ${number(value)}; it alone gets the gradient`, { className: "total" });
       } else total = element("p", `the mean is ${number(value)}`, { className: "total" });
     } else {
       const rows = step.sources.map((index) => {
@@ -128,11 +179,11 @@ const Cell = (() => {
         return { name, value: values.length === run.values[step.index].length ? values[at] : NaN };
       }).filter((one) => !Number.isNaN(one.value));
       if (rows.length) parts.push(bars([...rows, { name: step.name, value }]));
+      total = element("p", inWords(network, run, pinned, value), { className: "total" });
     }
     const before = run.before[step.index];
     if (step.activation === "softmax" && before) parts.push(softmax(network, before, run.values[step.index], column, row, grid));
-    const where = grid.flat ? `unit ${channel}` : `map ${channel}, row ${row}, column ${column}`;
-    return [element("h2", `${step.name}, ${where} = ${number(value)}`), total, element("div", parts, { className: "grids" })];
+    return [element("h2", `${step.name}, ${Maps.placeOf(grid, pinned)} = ${number(value)}`), total, element("div", parts, { className: "grids" })];
   };
 
   const softmax = (network, logits, shares, column, row, grid) => {
@@ -147,5 +198,5 @@ const Cell = (() => {
     return element("div", sets.map(([title, table]) => element("figure", [element("figcaption", title), table])), { className: "grids" });
   };
 
-  return { bars, element, explain, heat, number };
+  return { bars, element, explain, heat, number, reads };
 })();

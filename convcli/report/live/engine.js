@@ -302,11 +302,16 @@ const Engine = (() => {
     }
 
     // Runs one picture of raw levels; returns every step's values, the input first, the cells that
-    // max pooling chose, and what went into activations where that is needed on the way back.
+    // max pooling chose, and what went into activations where that is needed on the way back. A step
+    // that the page has no function for, and all that read it, have null.
     run(levels) {
       const values = [this.prepared(levels)], chosen = [null], before = [null];
       for (const step of this.steps) {
         const sources = step.sources.map((index) => values[index]);
+        if (step.missing || sources.includes(null)) {
+          for (const list of [values, chosen, before]) list.push(null);
+          continue;
+        }
         const { out, chosen: cells = null } = step.op === "maxpool"
           ? pool(step, sources[0], true)
           : { out: operations[step.op](step, sources, (name) => this.weight(step, name)) };

@@ -1,4 +1,4 @@
-// A small network of one's own that learns in the page, on the samples that came with it and on what is drawn.
+// What learns in the page, on the samples that came with it and on what is drawn: a small network of one's own, or the page's.
 "use strict";
 
 const Learn = (() => {
@@ -13,39 +13,62 @@ const Learn = (() => {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 
+  const bellCurve = (seed) => {
+    const next = random(seed);
+    return () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+  };
+
   // floor((size + 2 padding - kernel) / stride) + 1
   const outputSize = (size, kernel, stride, padding) => Math.floor((size + 2 * padding - kernel) / stride) + 1;
 
   // input, conv FILTERS KERNEL sSTRIDE pPADDING relu, maxpool 2, flatten, dense CLASSES softmax; null where a window does not fit.
-  const describe = ({ input, classes, preprocessing }, { filters, kernel, stride, padding }, seed) => {
-    const [height, width, channels] = input;
-    const conv = [height, width].map((size) => outputSize(size, kernel, stride, padding));
-    const pool = conv.map((size) => outputSize(size, 2, 2, 0));
+  const describe = ({ input, classes, preprocessing, series }, { filters, kernel, stride, padding }, seed) => {
+    const [height, width, channels] = input, both = (size, of_rows = 1) => [series ? of_rows : size, size];
+    const [kernels, strides, before, pools] = [both(kernel), both(stride), both(padding, 0), both(2)];
+    const conv = [height, width].map((size, axis) => outputSize(size, kernels[axis], strides[axis], before[axis]));
+    const pool = conv.map((size, axis) => outputSize(size, pools[axis], pools[axis], 0));
     if (Math.min(...conv, ...pool) < 1) return null;
     const flat = pool[0] * pool[1] * filters, weights = [];
-    const next = random(seed), normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+    const normal = bellCurve(seed);
     const place = (count, deviation) => {
       const first = weights.length;
       for (let i = 0; i < count; i++) weights.push(deviation ? deviation * normal() : 0);
       return [first, count];
     };
-    const inputs = kernel * kernel * channels; // He et al. 2015 before a ReLU, Glorot and Bengio 2010 before a softmax
-    const both = (size) => [size, size], window = { dilation: [1, 1], groups: 1 };
+    const inputs = kernels[0] * kernel * channels; // He et al. 2015 before a ReLU, Glorot and Bengio 2010 before a softmax
+    const window = { dilation: [1, 1], groups: 1 };
     const steps = [
-      { ...window, op: "conv", name: "conv1", input, output: [...conv, filters], activation: "relu", kernel: both(kernel), stride: both(stride), before: both(padding), weights: { kernel: place(inputs * filters, Math.sqrt(2 / inputs)), bias: place(filters, 0) } },
-      { ...window, op: "maxpool", name: "maxpool1", input: [...conv, filters], output: [...pool, filters], kernel: [2, 2], stride: [2, 2], before: [0, 0], weights: {} },
+      { ...window, op: "conv", name: "conv1", input, output: [...conv, filters], activation: "relu", kernel: kernels, stride: strides, before, weights: { kernel: place(inputs * filters, Math.sqrt(2 / inputs)), bias: place(filters, 0) } },
+      { ...window, op: "maxpool", name: "maxpool1", input: [...conv, filters], output: [...pool, filters], kernel: pools, stride: pools, before: [0, 0], weights: {} },
       { op: "same", name: "flatten1", input: [...pool, filters], output: [flat], weights: {} },
       { op: "dense", name: "dense1", input: [flat], output: [classes.length], activation: "softmax", weights: { kernel: place(flat * classes.length, Math.sqrt(2 / (flat + classes.length))), bias: place(classes.length, 0) } },
     ].map((step, i) => ({ index: i + 1, sources: [i], activation: null, ...step }));
     return { input, classes, preprocessing, steps, weights: Float32Array.from(weights) };
   };
 
+  // Gives a network first weights (He et al. 2015); a norm begins as one that changes nothing.
+  const startOver = (network, seed) => {
+    const normal = bellCurve(seed);
+    for (const step of network.steps) {
+      for (const name of Object.keys(step.weights)) {
+        const own = network.weight(step, name), inputs = own.length / step.output[step.output.length - 1];
+        const constant = { scale: 1, variance: 1, slope: 0.25 }[name] || 0, drawn = ["kernel", "depthwise", "pointwise"].includes(name);
+        for (let i = 0; i < own.length; i++) own[i] = drawn ? Math.sqrt(2 / inputs) * normal() : constant;
+      }
+    }
+  };
+
+  // Whether the last layer gives a probability for each class, which is what is learned from.
+  const canLearn = ({ steps }) => {
+    const last = steps[steps.length - 1];
+    return last.activation === "softmax" && last.output.length === 1 && !steps.some((step) => step.missing);
+  };
+
   class Training {
-    constructor(page, settings, samples) {
+    constructor(network, settings, samples) {
       this.settings = settings;
-      const description = describe(page, settings, settings.seed);
-      if (!description) throw new Error("The window does not fit the input.");
-      this.network = new Engine.Network(description);
+      this.network = network;
+      this.conv = network.steps.find((step) => step.op === "conv");
       this.next = random(settings.seed + 1);
       const mixed = this.shuffled(samples); // they come class by class
       this.samples = mixed.filter((_, i) => i % VALIDATION !== VALIDATION - 1);
@@ -119,30 +142,36 @@ const Learn = (() => {
       return values[values.length - 1];
     }
 
-    // The kernel of one output map, from the first input map: rows of its weights, or of their gradient.
+    // The kernel of one output map of the first convolution, from its first input map: rows of its weights, or of their gradient.
     kernelRows(map, weights = this.network.weights) {
-      const { kernel, filters } = this.settings, [first] = this.network.steps[0].weights.kernel, channels = this.network.steps[0].input[2];
-      return Array.from({ length: kernel }, (_, row) => Array.from({ length: kernel }, (_, column) => weights[first + (row * kernel + column) * channels * filters + map]));
+      const { kernel: [height, width], weights: { kernel: [first] }, output, input, groups } = this.conv, filters = output[2];
+      return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => weights[first + ((row * width + column) * input[2] * filters) / groups + map]));
     }
   }
 
   // Lines over epochs on a canvas: training full, validation in dashes, from 0 to the largest.
-  const drawCurves = (canvas, history, keys, ink) => {
+  const drawCurves = (canvas, history, keys, [...inks]) => {
     const brush = canvas.getContext("2d"), { width, height } = canvas;
     brush.clearRect(0, 0, width, height);
     const largest = Math.max(...history.flatMap((row) => keys.map((key) => row[key])), 1e-9);
-    brush.strokeStyle = brush.fillStyle = ink;
+    const floor = height - 14, right = width - 4;
+    brush.fillStyle = brush.strokeStyle = inks.pop();
     brush.font = "11px system-ui";
     brush.fillText(largest.toPrecision(3), 2, 10);
-    brush.fillText("0", 2, height - 2);
+    brush.fillText("0", 2, floor);
+    brush.fillText("1", 34, height - 2);
+    if (history.length > 1) brush.fillText(`epoch ${history.length}`, right - brush.measureText(`epoch ${history.length}`).width, height - 2);
+    brush.strokeRect(34, floor, right - 34, 0);
+    brush.lineWidth = 1.8;
     keys.forEach((key, dashed) => {
+      brush.strokeStyle = inks[dashed];
       brush.setLineDash(dashed ? [4, 3] : []);
       brush.beginPath();
-      history.forEach((row, i) => brush.lineTo(34 + ((width - 38) * i) / Math.max(1, history.length - 1), height - 3 - ((height - 6) * row[key]) / largest));
+      history.forEach((row, i) => brush.lineTo(34 + ((right - 34) * i) / Math.max(1, history.length - 1), floor - ((floor - 4) * row[key]) / largest));
       brush.stroke();
     });
     brush.setLineDash([]);
   };
 
-  return { Training, describe, drawCurves };
+  return { Training, canLearn, describe, drawCurves, startOver };
 })();

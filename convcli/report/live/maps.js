@@ -3,7 +3,8 @@
 
 const Maps = (() => {
   const GAP = 6, ACCENT = "#00c46a";
-  const SIDES = { many: 64, few: 84, least: 40, unit: 22 };
+  const SIDES = { many: 64, few: 84, least: 40, unit: 22, largest: 48 };
+  const LINE = { wide: 200, high: 44 }; // of a map that is one row: a series
 
   // 256 colors between evenly spaced stops, as the words of an ImageData.
   const lookUp = (stops) => Uint32Array.from({ length: 256 }, (_, i) => {
@@ -28,22 +29,46 @@ const Maps = (() => {
 
   const gridOf = (shape) => {
     const [rows, columns, maps] = shape.length === 3 ? shape : [1, shape[shape.length - 1], 1];
-    return { rows, columns, maps, flat: shape.length !== 3 };
+    return { rows, columns, maps, flat: shape.length !== 3, lines: shape.length === 3 && rows === 1 && columns > 1 };
   };
 
-  // Where the maps of a layer go on a canvas `room` pixels wide.
-  const layout = (grid, room) => {
-    if (grid.flat) {
-      const cell = Math.max(6, Math.min(SIDES.unit, Math.floor(room / Math.min(grid.columns, 64))));
-      const perLine = Math.max(1, Math.min(grid.columns, Math.floor(room / cell)));
-      return { ...grid, cell, perLine, width: perLine * cell, height: Math.ceil(grid.columns / perLine) * cell };
+  // As the network's words have it: a series has no rows.
+  const shapeText = (shape, series) => (series && shape.length > 1 ? shape.slice(1) : shape).join("x");
+
+  // What a person is told of a place.
+  const placeOf = ({ flat, lines }, { row, column, channel }) => (flat ? `unit ${channel}` : lines ? `channel ${channel}, time ${column}` : `map ${channel}, row ${row}, column ${column}`);
+
+  // How wide and high a cell is, on a canvas `room` pixels wide; where `tall` is given, the largest with which all maps fit into it.
+  const cellOf = (grid, room, tall) => {
+    const { rows, columns, maps } = grid;
+    const fits = ([wide, high]) => {
+      const across = Math.floor((room + GAP) / (columns * wide + GAP));
+      return across >= 1 && Math.ceil(maps / across) * (rows * high + GAP) <= tall;
+    };
+    const usual = () => {
+      const wanted = grid.lines ? Math.min(LINE.wide, room) : Math.max(SIDES.least, Math.min(maps > 16 ? SIDES.many : SIDES.few, room / 4 - GAP));
+      const cell = grid.lines ? wanted / columns : Math.max(1, Math.round(wanted / Math.max(rows, columns)));
+      return [cell, grid.lines ? LINE.high : cell];
+    };
+    if (!tall) return usual();
+    for (let size = SIDES.largest; size > 1; size--) {
+      const large = grid.lines ? [(size * LINE.wide) / columns / 10, (size * LINE.high) / 10] : [size, size];
+      if (fits(large)) return large;
     }
-    const wanted = Math.max(SIDES.least, Math.min(grid.maps > 16 ? SIDES.many : SIDES.few, room / 4 - GAP));
-    const cell = Math.max(1, Math.round(wanted / Math.max(grid.rows, grid.columns)));
-    const mapWidth = grid.columns * cell, mapHeight = grid.rows * cell;
+    return usual();
+  };
+
+  // Where the maps of a layer go.
+  const layout = (grid, room, tall) => {
+    if (grid.flat) {
+      const most = tall ? SIDES.largest : SIDES.unit, cell = Math.max(6, Math.min(most, Math.floor(room / Math.min(grid.columns, 64))));
+      const perLine = Math.max(1, Math.min(grid.columns, Math.floor(room / cell)));
+      return { ...grid, cell, cellHigh: cell, perLine, width: perLine * cell, height: Math.ceil(grid.columns / perLine) * cell };
+    }
+    const [cell, cellHigh] = cellOf(grid, room, tall), mapWidth = grid.columns * cell, mapHeight = grid.rows * cellHigh;
     const perLine = Math.max(1, Math.min(grid.maps, Math.floor((room + GAP) / (mapWidth + GAP))));
     const lines = Math.ceil(grid.maps / perLine);
-    return { ...grid, cell, perLine, mapWidth, mapHeight, width: perLine * (mapWidth + GAP) - GAP, height: lines * (mapHeight + GAP) - GAP };
+    return { ...grid, cell, cellHigh, perLine, mapWidth, mapHeight, width: perLine * (mapWidth + GAP) - GAP, height: lines * (mapHeight + GAP) - GAP };
   };
 
   class Panel {
@@ -53,7 +78,7 @@ const Maps = (() => {
       this.grid = gridOf(step.output);
       this.canvas = document.createElement("canvas");
       this.canvas.tabIndex = 0;
-      const told = this.grid.flat ? `${this.grid.columns} values` : `${this.grid.maps} maps of ${this.grid.rows}x${this.grid.columns}`;
+      const told = this.grid.flat ? `${this.grid.columns} values` : this.grid.lines ? `${this.grid.maps} lines of ${this.grid.columns} times` : `${this.grid.maps} maps of ${this.grid.rows}x${this.grid.columns}`;
       this.canvas.setAttribute("role", "application");
       this.canvas.setAttribute("aria-label", `${step.name}: ${told}. Enter pins a cell, arrows move it, comma and point change the map.`);
       this.store = document.createElement("canvas"); // all maps below each other, a pixel a cell
@@ -63,8 +88,8 @@ const Maps = (() => {
       this.words = new Uint32Array(this.image.data.buffer);
     }
 
-    fit(room) {
-      Object.assign(this, layout(this.grid, room));
+    fit(room, tall) {
+      Object.assign(this, layout(this.grid, room, tall));
       const sharp = window.devicePixelRatio || 1;
       this.canvas.width = Math.round(this.width * sharp);
       this.canvas.height = Math.round(this.height * sharp);
@@ -78,6 +103,8 @@ const Maps = (() => {
     show(values, signed = false) {
       const { rows, columns, maps } = this.grid, cells = rows * columns, scale = scaleOf(values, this.colors, signed);
       this.scale = scale;
+      this.values = values;
+      if (this.grid.lines) return;
       for (let map = 0; map < maps; map++) {
         for (let cell = 0; cell < cells; cell++) this.words[map * cells + cell] = scale.color(values[cell * maps + map]);
       }
@@ -99,8 +126,24 @@ const Maps = (() => {
       }
       for (let map = 0; map < this.grid.maps; map++) {
         const [x, y] = this.origin(map);
-        this.brush.drawImage(this.store, 0, map * this.grid.rows, this.grid.columns, this.grid.rows, x, y, this.mapWidth, this.mapHeight);
+        if (this.grid.lines) this.drawLine(map, x, y);
+        else this.brush.drawImage(this.store, 0, map * this.grid.rows, this.grid.columns, this.grid.rows, x, y, this.mapWidth, this.mapHeight);
       }
+    }
+
+    // One channel over time, about its zero line, on the scale of the layer.
+    drawLine(map, left, top) {
+      const { brush, grid, scale, mapWidth, mapHeight } = this, ink = getComputedStyle(this.canvas);
+      const zero = top + (scale.negative ? mapHeight / 2 : mapHeight - 2), high = (scale.negative ? mapHeight / 2 : mapHeight) - 3;
+      brush.fillStyle = ink.getPropertyValue("--card");
+      brush.fillRect(left, top, mapWidth, mapHeight);
+      brush.fillStyle = ink.getPropertyValue("--line");
+      brush.fillRect(left, zero, mapWidth, 1);
+      brush.strokeStyle = ink.getPropertyValue("--bar");
+      brush.lineWidth = 1.5;
+      brush.beginPath();
+      for (let time = 0; time < grid.columns; time++) brush.lineTo(left + (time + 0.5) * this.cell, zero - (high * this.values[time * grid.maps + map]) / (scale.largest || 1));
+      brush.stroke();
     }
 
     // Frames rows and columns of some maps, or single units.
@@ -110,19 +153,19 @@ const Maps = (() => {
       if (bottom <= top || right <= left) return;
       for (const map of maps) {
         const [x, y] = this.grid.flat ? [(left % this.perLine) * this.cell, Math.floor(left / this.perLine) * this.cell] : this.origin(map);
-        const [dx, dy] = this.grid.flat ? [0, 0] : [left * this.cell, top * this.cell];
+        const [dx, dy] = this.grid.flat ? [0, 0] : [left * this.cell, top * this.cellHigh];
         for (const [line, color] of [[4, "#ffffff"], [2, ACCENT]]) {
           this.brush.lineWidth = line;
           this.brush.strokeStyle = color;
-          this.brush.strokeRect(x + dx, y + dy, (right - left) * this.cell, (bottom - top) * this.cell);
+          this.brush.strokeRect(x + dx, y + dy, (right - left) * this.cell, (bottom - top) * this.cellHigh);
         }
       }
     }
 
     dot(row, column, map) {
-      const [x, y] = this.origin(map), size = Math.max(1, this.cell / 3);
+      const [x, y] = this.origin(map), size = Math.max(1, Math.min(this.cell, this.cellHigh) / 3);
       this.brush.fillStyle = ACCENT;
-      this.brush.fillRect(x + (column + 0.5) * this.cell - size / 2, y + (row + 0.5) * this.cell - size / 2, size, size);
+      this.brush.fillRect(x + (column + 0.5) * this.cell - size / 2, y + (row + 0.5) * this.cellHigh - size / 2, size, size);
     }
 
     // The cell under a pointer; null between maps.
@@ -134,11 +177,11 @@ const Maps = (() => {
         return channel >= 0 && channel < this.grid.columns ? { step: this.step, row: 0, column: 0, channel } : null;
       }
       const across = Math.floor(x / (this.mapWidth + GAP)), map = Math.floor(y / (this.mapHeight + GAP)) * this.perLine + across;
-      const row = Math.floor((y % (this.mapHeight + GAP)) / this.cell), column = Math.floor((x % (this.mapWidth + GAP)) / this.cell);
+      const row = Math.floor((y % (this.mapHeight + GAP)) / this.cellHigh), column = Math.floor((x % (this.mapWidth + GAP)) / this.cell);
       const inside = across < this.perLine && map < this.grid.maps && row >= 0 && row < this.grid.rows && column >= 0 && column < this.grid.columns;
       return inside ? { step: this.step, row, column, channel: map } : null;
     }
   }
 
-  return { Panel, css, gridOf, lookUp, scaleOf };
+  return { Panel, css, gridOf, lookUp, placeOf, scaleOf, shapeText };
 })();

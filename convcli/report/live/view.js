@@ -8,72 +8,32 @@
   const { element, number } = Cell;
   const colors = Object.fromEntries(Object.entries(description.colors).map(([kind, stops]) => [kind, Maps.lookUp(stops)]));
   const byId = (id) => document.getElementById(id);
-  const pad = byId("pad"), pen = pad.getContext("2d", { willReadFrequently: true });
-  const seen = byId("seen"), sumBox = byId("sum"), dock = byId("cell");
-  const GALLERY = 10;
+  const seen = byId("seen"), sumBox = byId("sum"), dock = byId("cell"), samples = [];
+  const GALLERY = 10, FILTERS_SHOWN = 64;
   const state = { run: null, levels: null, opened: null, pointed: null, pinned: null, drawn: false, gradients: null };
+  const missing = network.steps.find((step) => step.missing);
 
-  // ---- drawing ----------------------------------------------------------------------------
-  const clearPad = () => {
-    pen.fillStyle = "#000";
-    pen.fillRect(0, 0, pad.width, pad.height);
-    state.opened = null;
-    state.drawn = false;
-  };
+  // ---- drawing and opening ----------------------------------------------------------------------
+  const pad = description.series
+    ? Pads.series(description, byId("pad"), { samples: readSamples(), channel: () => Number(byId("channel").value) })
+    : Pads.picture(description, byId("pad"), { ink: () => byId("ink").value, isCentered: () => byId("center").checked });
+  const [magnify, magnifyHigh] = pad.unit;
 
-  const strokeTo = (from, to) => {
-    pen.strokeStyle = byId("ink").value;
-    pen.lineWidth = pad.width / 13;
-    pen.lineCap = pen.lineJoin = "round";
-    pen.beginPath();
-    pen.moveTo(from.x, from.y);
-    pen.lineTo(to.x, to.y);
-    pen.stroke();
-    state.opened = null;
-    state.drawn = true;
-  };
+  function readSamples() {
+    const { levels, labels } = description.samples, size = height * width * channels;
+    const bytes = Uint8Array.from(atob(levels), (letter) => letter.charCodeAt(0));
+    const numbers = description.series ? new Float32Array(bytes.buffer) : bytes;
+    labels.forEach((label, i) => samples.push({ levels: numbers.subarray(i * size, (i + 1) * size), label }));
+    return samples;
+  }
+  if (!description.series) readSamples();
 
-  const padPoint = (event) => {
-    const box = pad.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) * pad.width) / box.width, y: ((event.clientY - box.top) * pad.height) / box.height };
-  };
-
-  let last = null;
-  pad.addEventListener("pointerdown", (event) => {
-    pad.setPointerCapture(event.pointerId);
-    last = padPoint(event);
-    strokeTo(last, last);
-    schedule();
-  });
-  pad.addEventListener("pointermove", (event) => {
-    if (!last) return;
-    const point = padPoint(event);
-    strokeTo(last, point);
-    last = point;
-    schedule();
-  });
-  for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, () => { last = null; });
-
-  // The keyboard draws too: arrows move a pen, which is down while space was pressed.
-  const keyPen = { x: pad.width / 2, y: pad.height / 2, down: false };
-  const clear = () => { clearPad(); schedule(); };
-  pad.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const clears = event.key === "Delete" || event.key === "Backspace";
-    if (clears) { keyPen.down = false; clear(); }
-    else if (event.key === " ") keyPen.down = !keyPen.down;
-    else if (!steps) return;
-    event.preventDefault();
-    if (clears) return;
-    const to = { x: keyPen.x + 10 * (steps || [0, 0])[0], y: keyPen.y + 10 * (steps || [0, 0])[1] };
-    if (keyPen.down) strokeTo(keyPen, to);
-    Object.assign(keyPen, { x: Math.max(0, Math.min(pad.width, to.x)), y: Math.max(0, Math.min(pad.height, to.y)) });
-    byId("penState").textContent = `Pen ${keyPen.down ? "down" : "up"} at ${Math.round((100 * keyPen.x) / pad.width)} %, ${Math.round((100 * keyPen.y) / pad.height)} %.`;
-    schedule();
-  });
+  const clear = () => { pad.clear(); schedule(); };
+  Pads.listen(byId("pad"), byId("penState"), { ...pad, clear, changed: () => schedule() });
+  const showLevels = (levels) => { pad.show(levels); schedule(); };
   byId("clear").addEventListener("click", clear);
-  byId("center").addEventListener("change", () => schedule());
-  for (const id of ["dots", "shown", "label", "over"]) byId(id).addEventListener("change", () => schedule());
+  byId("channel").addEventListener("change", () => { pad.repaint(); schedule(); });
+  for (const id of ["center", "dots", "shown", "label", "over"]) byId(id).addEventListener("change", () => schedule());
   byId("open").addEventListener("change", async (event) => {
     const [file] = event.target.files;
     if (!file) return;
@@ -96,107 +56,46 @@
     return brush.getImageData(0, 0, picture.width, picture.height);
   };
 
-  const imageOf = (levels) => {
-    const image = new ImageData(width, height);
-    for (let i = 0; i < height * width; i++) {
-      for (let c = 0; c < 4; c++) image.data[4 * i + c] = c === 3 ? 255 : levels[i * channels + Math.min(c, channels - 1)];
-    }
-    return image;
-  };
-
-  // What the network takes of a picture goes to the pad too, so that one can draw on in it.
-  const showLevels = (levels) => {
-    smallPen.putImageData(imageOf(levels), 0, 0);
-    pen.drawImage(small, 0, 0, pad.width, pad.height);
-    state.opened = levels;
-    state.drawn = true;
-    schedule();
-  };
-
   // ---- samples to choose from -----------------------------------------------------------------
   const buildGallery = () => {
-    const { levels, labels } = description.samples, size = height * width * channels;
-    const bytes = Uint8Array.from(atob(levels), (letter) => letter.charCodeAt(0));
-    labels.forEach((label, i) => {
-      const own = bytes.subarray(i * size, (i + 1) * size), name = description.classes[label];
-      samples.push({ levels: own, label });
-      if (i >= GALLERY) return;
-      const canvas = element("canvas");
-      canvas.width = width;
-      canvas.height = height;
-      canvas.getContext("2d").putImageData(imageOf(own), 0, 0);
+    samples.slice(0, GALLERY).forEach(({ levels, label }) => {
+      const canvas = Pads.canvasOf(...pad.thumb), name = description.classes[label];
+      pad.paint(canvas.getContext("2d"), levels, canvas.width, canvas.height);
       const button = element("button", [canvas, element("span", name)], { type: "button", title: `A test sample of ${name}` });
-      button.addEventListener("click", () => showLevels(own.slice()));
+      button.addEventListener("click", () => showLevels(levels.slice()));
       byId("samples").append(button);
     });
-    byId("gallery").hidden = labels.length === 0;
-    if (labels.length) showLevels(bytes.slice(0, size));
-  };
-
-  const samples = [];
-
-  // ---- pad -> network input -----------------------------------------------------------------
-  const small = document.createElement("canvas");
-  small.width = width;
-  small.height = height;
-  const smallPen = small.getContext("2d", { willReadFrequently: true });
-
-  // The ink's box scaled to 20/28 of the input and its center of mass put in the middle, as in MNIST.
-  const inkPlacement = () => {
-    const pixels = pen.getImageData(0, 0, pad.width, pad.height).data;
-    let left = pad.width, right = -1, top = pad.height, bottom = -1, mass = 0, sumX = 0, sumY = 0;
-    for (let y = 0; y < pad.height; y++) {
-      for (let x = 0; x < pad.width; x++) {
-        const at = 4 * (y * pad.width + x), level = pixels[at] + pixels[at + 1] + pixels[at + 2];
-        if (level < 60) continue;
-        left = Math.min(left, x); right = Math.max(right, x);
-        top = Math.min(top, y); bottom = Math.max(bottom, y);
-        mass += level; sumX += level * (x + 0.5); sumY += level * (y + 0.5);
-      }
-    }
-    if (mass === 0) return null;
-    const scale = ((20 / 28) * Math.min(width, height)) / Math.max(right - left + 1, bottom - top + 1);
-    return { scale, x: width / 2 - (sumX / mass) * scale, y: height / 2 - (sumY / mass) * scale };
-  };
-
-  const readLevels = () => {
-    if (state.opened) return state.opened;
-    smallPen.fillStyle = "#000";
-    smallPen.fillRect(0, 0, width, height);
-    smallPen.imageSmoothingEnabled = true;
-    smallPen.imageSmoothingQuality = "high";
-    const place = byId("center").checked ? inkPlacement() : null;
-    if (place) smallPen.drawImage(pad, place.x, place.y, pad.width * place.scale, pad.height * place.scale);
-    else smallPen.drawImage(pad, 0, 0, width, height);
-    const pixels = smallPen.getImageData(0, 0, width, height).data;
-    const levels = new Uint8Array(height * width * channels);
-    for (let i = 0; i < height * width; i++) {
-      const red = pixels[4 * i], green = pixels[4 * i + 1], blue = pixels[4 * i + 2];
-      if (channels === 1) levels[i] = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
-      else levels.set([red, green, blue], 3 * i);
-    }
-    return levels;
+    byId("gallery").hidden = samples.length === 0;
+    if (samples.length) showLevels(samples[0].levels.slice());
   };
 
   const inGradients = () => byId("shown").value === "gradients";
 
   // ---- layers ---------------------------------------------------------------------------------
-  const panels = [], panelOf = new Map();
+  const panels = [], panelOf = new Map(), unknown = new Set();
 
   const buildPanel = (step) => {
     const panel = new Maps.Panel(step, colors), box = element("div", "", { className: "layer" });
-    const field = step.receptive_field ? `each cell sees ${step.receptive_field.join("x")}` : "each cell sees the whole input";
-    const title = element("h3", [`${step.name} `, element("span", `${step.words} → ${step.output.join("x")}, ${field}`)]);
+    const told = (shape) => Maps.shapeText(shape, description.series);
+    const field = step.receptive_field ? `each cell sees ${told(step.receptive_field)}` : "each cell sees the whole input";
+    const title = element("h3", [`${step.name} `, element("span", `${step.words} → ${told(step.output)}, ${field}`)]);
     panel.range = element("p", "", { className: "small" });
-    box.append(title, panel.canvas, panel.range);
-    if (step.weights.kernel) box.append(kernelsOf(step));
+    panel.box = box;
+    box.append(title);
     byId("layers").append(box);
+    panels.push(panel);
+    panelOf.set(step.index, panel);
+    if (step.missing || network.steps.some((other) => step.sources.includes(other.index) && unknown.has(other.index))) unknown.add(step.index);
+    if (unknown.has(step.index)) {
+      box.append(element("p", step.missing ? `This page has no function for ${step.missing}; convcli show activations draws it.` : `Not calculated: it reads what ${missing.name} gives.`, { className: "unknown" }));
+      return;
+    }
+    box.append(panel.canvas, panel.range);
+    if (step.weights.kernel) box.append(kernelsOf(step));
     panel.canvas.addEventListener("pointermove", (event) => { state.pointed = panel.locate(event); showPointed(event); });
     panel.canvas.addEventListener("pointerleave", () => { state.pointed = null; sumBox.hidden = true; drawSeen(); });
     panel.canvas.addEventListener("click", (event) => pin(panel.locate(event)));
     panel.canvas.addEventListener("keydown", (event) => moveBy(panel, event));
-    panels.push(panel);
-    panelOf.set(step.index, panel);
   };
 
   // All kernels of a layer on one canvas: a column for each output map, a row for each input map; of
@@ -233,9 +132,8 @@
     return state.gradients.weights.subarray(first, first + count);
   };
 
-  // The nearest step before it that has a panel: rows that change no number are passed over.
-  const shownSource = (step) => {
-    let index = step.sources[0];
+  // A step, or the nearest one before it that has a panel: rows that change no number are passed over.
+  const shownAt = (index) => {
     while (index && !panelOf.has(index)) index = network.steps[index - 1].sources[0];
     return panelOf.get(index);
   };
@@ -243,22 +141,22 @@
   const mark = () => {
     if (byId("dots").checked && !inGradients()) panels.forEach(markChosen);
     const { pinned } = state;
+    markBox(pinned ? pinned.step.index : presented ? presented.step.index : -1, pinned ? pinned.step.sources : []);
     if (!pinned) return;
     const { step, row, column, channel } = pinned, own = panelOf.get(step.index);
     if (own.grid.flat) own.frame([0], 0, channel, 1, 1);
     else own.frame([channel], row, column, 1, 1);
-    const source = shownSource(step);
-    if (!source) return;
-    const { rows, columns, maps } = source.grid, all = Array.from({ length: maps }, (_, map) => map);
-    if (source.grid.flat) { source.frame([0], 0, 0, 1, columns); return; }
-    if (!step.kernel || step.op === "dense") { source.frame(all, 0, 0, rows, columns); return; }
-    const single = ["maxpool", "avgpool"].includes(step.op) ? [channel] : step.op === "dwconv" ? [Math.floor(channel / step.multiplier)] : all;
-    const reach = step.kernel.map((size, axis) => (size - 1) * step.dilation[axis] + 1);
-    source.frame(single, row * step.stride[0] - step.before[0], column * step.stride[1] - step.before[1], ...reach);
+    for (const { index, maps, top, left, high, wide } of Cell.reads(network, pinned)) {
+      const source = shownAt(index);
+      if (!source || unknown.has(source.step.index)) continue;
+      const { rows, columns, flat } = source.grid;
+      if (source.step.index === index) source.frame(maps, top, left, high, wide);
+      else source.frame(Array.from({ length: flat ? 1 : source.grid.maps }, (_, map) => map), 0, 0, rows, columns); // a flattened map
+    }
   };
 
   const markChosen = ({ step }) => {
-    const chosen = state.run.chosen[step.index], source = shownSource(step);
+    const chosen = state.run.chosen[step.index], source = shownAt(step.sources[0]);
     if (!chosen || !source || source.grid.flat || source.cell < 3) return;
     const values = state.run.values[step.sources[0]], { columns, maps } = source.grid;
     for (const at of chosen) if (values[at] !== 0) source.dot(Math.floor(at / maps / columns), Math.floor(at / maps) % columns, at % maps);
@@ -275,7 +173,7 @@
   const moveBy = (panel, event) => {
     const { rows, columns, maps, flat } = panel.grid, own = state.pinned && state.pinned.step === panel.step ? state.pinned : null;
     const limit = (value, most) => Math.max(0, Math.min(most - 1, value));
-    if (event.key === "Escape") pin(null);
+    if (event.key === "Escape" && state.pinned) pin(null);
     else if (event.key === "Enter" || (event.key === " " && !own)) pin({ step: panel.step, row: rows >> 1, column: flat ? 0 : columns >> 1, channel: flat ? columns >> 1 : 0 });
     else if (own && event.key.startsWith("Arrow")) {
       const [down, across] = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
@@ -313,8 +211,7 @@
     const { step, row, column, channel } = state.pointed, grid = Maps.gridOf(step.output);
     const at = grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel;
     const values = inGradients() ? state.gradients.values[step.index] : state.run.values[step.index];
-    const where = grid.flat ? `unit ${channel}` : `map ${channel}, row ${row}, column ${column}`;
-    sumBox.replaceChildren(`${step.name}, ${where} = `, element("b", values ? number(values[at]) : "no gradient"));
+    sumBox.replaceChildren(`${step.name}, ${Maps.placeOf(grid, state.pointed)} = `, element("b", values ? number(values[at]) : "no gradient"));
     sumBox.hidden = false;
     const right = event.clientX + 18 + sumBox.offsetWidth < window.innerWidth;
     sumBox.style.left = `${right ? event.clientX + 18 : event.clientX - 18 - sumBox.offsetWidth}px`;
@@ -322,13 +219,13 @@
   };
 
   // ---- what the network sees ----------------------------------------------------------------------
-  const magnify = Math.max(1, Math.floor(336 / Math.max(height, width)));
   seen.width = width * magnify;
-  seen.height = height * magnify;
+  seen.height = height * magnifyHigh;
   const overlay = document.createElement("canvas");
 
   const last_map = [...network.steps].reverse().find((step) => ["conv", "dwconv", "sepconv", "add", "concat"].includes(step.op) && step.receptive_field && step.output[0] * step.output[1] > 1);
   if (!last_map) byId("over").querySelector("[value=cam]").disabled = true;
+  if (missing) for (const id of ["over", "shown"]) byId(id).disabled = true;
 
   const classShown = () => {
     const chosen = byId("label").value, answers = state.run.values[state.run.values.length - 1];
@@ -345,18 +242,17 @@
     overlay.width = columns;
     overlay.height = rows;
     overlay.getContext("2d").putImageData(image, 0, 0);
-    brush.drawImage(overlay, ...box.map((part) => part * magnify));
+    brush.drawImage(overlay, ...box.map((part, axis) => part * (axis % 2 ? magnifyHigh : magnify)));
   };
 
   const drawSeen = () => {
     const brush = seen.getContext("2d"), way = byId("over").value;
-    smallPen.putImageData(imageOf(state.levels), 0, 0);
     brush.imageSmoothingEnabled = false;
     brush.globalAlpha = 1;
-    brush.drawImage(small, 0, 0, seen.width, seen.height);
+    pad.paint(brush, state.levels, seen.width, seen.height);
     if (way !== "none") {
       brush.fillStyle = "#0008";
-      brush.fillRect(0, 0, seen.width, seen.height);
+      if (!description.series) brush.fillRect(0, 0, seen.width, seen.height);
       const { values } = state.gradients;
       if (way === "gradient") {
         const joined = Float64Array.from({ length: height * width }, (_, at) => {
@@ -380,7 +276,7 @@
     for (const [line, color] of [[4, "#ffffff"], [2, "#00c46a"]]) {
       brush.strokeStyle = color;
       brush.lineWidth = line;
-      brush.strokeRect(left * magnify + 1, top * magnify + 1, wide * magnify - 2, tall * magnify - 2);
+      brush.strokeRect(left * magnify + 1, top * magnifyHigh + 1, wide * magnify - 2, tall * magnifyHigh - 2);
     }
   };
 
@@ -393,7 +289,14 @@
     return { item, fill, value };
   });
 
-  const showAnswer = (probabilities) => {
+  const showAnswer = (answers) => {
+    state.drawn = !pad.isEmpty();
+    byId("classes").hidden = !answers;
+    if (!answers) {
+      byId("answer").textContent = `No answer here: the page has no function for ${missing.name}, ${missing.missing}. convcli predict has.`;
+      return;
+    }
+    const probabilities = Array.from(answers);
     const best = probabilities.indexOf(Math.max(...probabilities));
     rows.forEach(({ item, fill, value }, i) => {
       item.className = i === best && state.drawn ? "best" : "";
@@ -404,47 +307,72 @@
   };
 
   // ---- a small network that learns -------------------------------------------------------------
+  const OWN = ["filters", "kernel", "stride", "padding"];
   const settingsNow = () => ({
-    ...Object.fromEntries(["filters", "kernel", "stride", "padding", "lr", "batch"].map((id) => [id, Number(byId(id).value)])),
+    ...Object.fromEntries([...OWN, "lr", "batch"].map((id) => [id, Number(byId(id).value)])),
     optimizer: byId("optimizer").value,
     seed: 1,
   });
+  const given = network.weights.slice();
   let chosenFilter = 0, training = null;
+  if (!Learn.canLearn(network)) byId("learner").querySelectorAll("option:not([value=small])").forEach((option) => { option.disabled = true; });
+
+  // Sizes and parameters of the small network, by the formula.
+  const sizesOf = ({ steps: [conv, pool, flat, dense] }, { filters, kernel, stride, padding }, params) => {
+    const inputs = conv.kernel[0] * kernel * conv.input[2], axis = description.series ? 1 : 0;
+    return `conv ${filters} ${kernel} s${stride} p${padding}: floor((${conv.input[axis]} + 2·${padding} − ${kernel})/${stride}) + 1 = ${conv.output[axis]}, so ${conv.output.slice(axis).join("x")} and ${filters}·(${inputs} + 1) = ${conv.weights.kernel[1] + filters} parameters; maxpool 2: ${pool.output.slice(axis).join("x")}; flatten: ${flat.output[0]}; dense ${dense.output[0]}: ${dense.weights.kernel[1] + dense.output[0]} parameters; ${params} in all.`;
+  };
+
+  const learnerNow = (settings) => {
+    if (byId("learner").value === "small") {
+      if (!(byId("filters").value >= 1 && byId("filters").value <= 32)) throw new Error("Use 1 to 32 filters.");
+      const small = Learn.describe(description, settings, settings.seed);
+      if (!small) throw new Error("The window does not fit the input.");
+      return new Engine.Network(small);
+    }
+    if (byId("learner").value === "scratch") Learn.startOver(network, settings.seed);
+    return network;
+  };
 
   const startAfresh = () => {
     training = null;
     setTraining(false);
+    network.weights.set(given);
+    const settings = settingsNow();
     try {
-      if (!(byId("filters").value >= 1 && byId("filters").value <= 32)) throw new Error("Use 1 to 32 filters.");
-      training = new Learn.Training(description, settingsNow(), samples);
-      const [conv, pool, flat, dense] = training.network.steps, { filters, kernel, stride, padding } = training.settings;
-      const inputs = kernel * kernel * conv.input[2];
-      byId("sizes").textContent = `conv ${filters} ${kernel} s${stride} p${padding}: floor((${conv.input[0]} + 2·${padding} − ${kernel})/${stride}) + 1 = ${conv.output[0]}, so ${conv.output.join("x")} and ${filters}·(${inputs} + 1) = ${conv.weights.kernel[1] + filters} parameters; maxpool 2: ${pool.output.join("x")}; flatten: ${flat.output[0]}; dense ${dense.output[0]}: ${dense.weights.kernel[1] + dense.output[0]} parameters; ${training.params} in all.`;
+      training = new Learn.Training(learnerNow(settings), settings, samples);
+      byId("sizes").textContent = training.network === network
+        ? `${network.steps.map((step) => step.words).join(", ")}: ${training.params} numbers. Every layer above shows it as it learns${network.steps.some((step) => step.op === "bn") ? "; the statistics of its norms stay" : ""}.`
+        : sizesOf(training.network, settings, training.params);
     } catch (problem) {
       byId("sizes").textContent = problem.message;
     }
+    for (const id of OWN) byId(id).disabled = byId("learner").value !== "small";
     byId("train").disabled = !training || samples.length < 2;
+    if (state.run) schedule();
     showTraining();
   };
 
   const showTraining = () => {
     state.training = training;
     if (!training || !byId("learning").open) return;
-    const { history, steps } = training, last = history[history.length - 1], ink = getComputedStyle(document.body).color;
+    const { history, steps } = training, last = history[history.length - 1], looks = getComputedStyle(document.body), inks = ["--bar", "--accent", "--soft"].map((name) => looks.getPropertyValue(name));
     const percent = (share) => `${(100 * share).toFixed(1)} %`;
     byId("progress").textContent = last
       ? `Epoch ${history.length}, ${steps} steps: loss ${number(last.loss)}, accuracy ${percent(last.accuracy)}; validation ${number(last.valLoss)}, ${percent(last.valAccuracy)}`
       : `${training.samples.length} samples to learn from, ${training.kept.length} for validation.${samples.length < 2 ? " Draw some and add them." : ""}`;
-    Learn.drawCurves(byId("lossCurve"), history, ["loss", "valLoss"], ink);
-    Learn.drawCurves(byId("accuracyCurve"), history, ["accuracy", "valAccuracy"], ink);
+    Learn.drawCurves(byId("lossCurve"), history, ["loss", "valLoss"], inks);
+    Learn.drawCurves(byId("accuracyCurve"), history, ["accuracy", "valAccuracy"], inks);
     const answers = training.answers(state.levels);
     byId("small").replaceChildren(Cell.bars(description.classes.map((name, i) => ({ name, value: answers[i], text: percent(answers[i]) }))));
-    chosenFilter = Math.min(chosenFilter, training.settings.filters - 1);
-    byId("learned").replaceChildren(...Array.from({ length: training.settings.filters }, (_, map) => {
-      const rows = training.kernelRows(map), canvas = element("canvas"), image = new ImageData(rows.length, rows.length);
+    if (!training.conv) return;
+    const filters = Math.min(training.conv.output[2], FILTERS_SHOWN);
+    chosenFilter = Math.min(chosenFilter, filters - 1);
+    byId("learned").replaceChildren(...Array.from({ length: filters }, (_, map) => {
+      const rows = training.kernelRows(map), canvas = element("canvas"), image = new ImageData(rows[0].length, rows.length);
       const scale = Maps.scaleOf(rows.flat(), colors, true), words = new Uint32Array(image.data.buffer);
       rows.flat().forEach((weight, at) => { words[at] = scale.color(weight); });
-      canvas.width = canvas.height = rows.length;
+      [canvas.width, canvas.height] = [rows[0].length, rows.length];
       canvas.getContext("2d").putImageData(image, 0, 0);
       const button = element("button", [canvas], { type: "button", ariaLabel: `Filter ${map}` });
       button.addEventListener("click", () => { chosenFilter = map; showTraining(); });
@@ -464,15 +392,16 @@
     if (!isTraining || !training) return;
     const until = performance.now() + 30;
     do training.advance(); while (performance.now() < until);
+    if (training.network === network) frame();
     showTraining();
     requestAnimationFrame(learnOn);
   };
   byId("train").addEventListener("click", () => { setTraining(!isTraining); learnOn(); });
   byId("fresh").addEventListener("click", startAfresh);
-  for (const id of ["filters", "kernel", "stride", "padding", "optimizer", "batch", "lr"]) byId(id).addEventListener("change", startAfresh);
+  for (const id of ["learner", ...OWN, "optimizer", "batch", "lr"]) byId(id).addEventListener("change", startAfresh);
   byId("learning").addEventListener("toggle", () => (training ? showTraining() : startAfresh()));
   byId("add").addEventListener("click", () => {
-    samples.push({ levels: Uint8Array.from(state.levels), label: Number(byId("truth").value) });
+    samples.push({ levels: state.levels.slice(), label: Number(byId("truth").value) });
     startAfresh();
   });
 
@@ -480,7 +409,7 @@
   const backward = () => Gradients.backward(network, state.run, Gradients.ofClass(network, classShown()));
 
   const paintPanels = () => {
-    panels.forEach((panel) => panel.paint());
+    panels.forEach((panel) => panel.values && panel.paint());
     mark();
   };
 
@@ -492,18 +421,21 @@
   };
 
   const frame = () => {
-    state.levels = readLevels();
+    state.levels = pad.read();
+    state.opened = pad.given();
     const start = performance.now();
     state.run = network.run(state.levels);
     const forward = performance.now() - start;
-    state.gradients = inGradients() || byId("over").value !== "none" ? backward() : null;
-    showAnswer(Array.from(state.run.values[state.run.values.length - 1]));
+    state.gradients = !missing && (inGradients() || byId("over").value !== "none") ? backward() : null;
+    showAnswer(state.run.values[state.run.values.length - 1]);
     for (const panel of panels) {
       const { index, output } = panel.step;
+      if (unknown.has(index)) continue;
       if (inGradients()) panel.show(state.gradients.values[index] || new Float64Array(Engine.volume(output)), true);
       else panel.show(state.run.values[index]);
       const { largest, negative } = panel.scale;
-      panel.range.textContent = negative ? `blue ${number(-largest)}, white 0, red ${number(largest)}` : `black 0, pale yellow ${number(largest)}`;
+      if (panel.grid.lines) panel.range.textContent = `from ${number(negative ? -largest : 0)} to ${number(largest)}`;
+      else panel.range.textContent = negative ? `blue ${number(-largest)}, white 0, red ${number(largest)}` : `black 0, pale yellow ${number(largest)}`;
     }
     paintPanels();
     drawSeen();
@@ -515,16 +447,55 @@
   };
 
   const fit = () => {
-    for (const panel of panels) panel.fit(byId("layers").clientWidth || 900);
+    const room = byId("layers").clientWidth || 900;
+    for (const panel of panels) panel.fit(room, panel === presented ? Math.max(240, window.innerHeight - byId("layers").getBoundingClientRect().top - window.scrollY - 150) : 0);
     if (state.run) { paintPanels(); document.querySelectorAll("details").forEach((fold) => fold.draw && fold.draw()); }
   };
 
+  // ---- one layer at a time, large -----------------------------------------------------------------
+  let presented = null;
+  const present = (panel) => {
+    presented = panel;
+    document.body.classList.toggle("presenting", Boolean(panel));
+    for (const one of panels) one.box.hidden = Boolean(panel) && one !== panel;
+    byId("present").textContent = panel ? "All layers" : "One layer at a time";
+    byId("which").textContent = panel ? `${panels.indexOf(panel) + 1} of ${panels.length}` : "";
+    if (panel && state.pinned && state.pinned.step !== panel.step) state.pinned = null;
+    fit();
+    drawDock();
+    if (panel) window.scrollTo(0, 0);
+  };
+  const presentNext = (by) => present(panels[Math.max(0, Math.min(panels.length - 1, panels.indexOf(presented) + by))]);
+  byId("present").addEventListener("click", () => present(presented ? null : shownAt(state.pinned ? state.pinned.step.index : panels[0].step.index)));
+  byId("before").addEventListener("click", () => presentNext(-1));
+  byId("next").addEventListener("click", () => presentNext(1));
+  document.addEventListener("keydown", (event) => { // PageUp and PageDown are what a presenter's remote control sends
+    if (!presented || !["PageUp", "PageDown", "Escape"].includes(event.key) || event.defaultPrevented) return;
+    event.preventDefault();
+    if (event.key === "Escape") present(null); else presentNext(event.key === "PageDown" ? 1 : -1);
+  });
+
+  byId("learn").addEventListener("click", () => {
+    if (presented) present(null);
+    byId("learning").open = true;
+    byId("learning").scrollIntoView({ behavior: "smooth" });
+  });
+
   for (const step of description.steps) if (step.shown) buildPanel(step);
+  const markBox = Graph.draw(byId("graph"), description, (step) => {
+    const panel = panelOf.get(step.index);
+    if (presented) present(panel); else panel.box.scrollIntoView({ behavior: "smooth", block: "start" });
+  });
+  for (let c = 0; description.series && c < channels; c++) byId("channel").append(element("option", `channel ${c}`, { value: String(c) }));
+  for (const id of ["openLabel", "centerLabel"]) byId(id).hidden = description.series;
+  byId("channelLabel").hidden = !description.series;
+  byId("pad").classList.toggle("series", description.series);
+  if (description.series) byId("pad").height = 140;
   fit();
   new ResizeObserver(fit).observe(byId("layers"));
   byId("center").checked = description.preprocessing.centered;
-  byId("inkLabel").hidden = channels === 1;
-  clearPad();
+  byId("inkLabel").hidden = channels === 1 || description.series;
+  pad.clear();
   buildGallery();
   frame();
   // For tests and the curious: the network, and the levels and values of the last frame.
