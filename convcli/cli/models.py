@@ -235,10 +235,10 @@ def _computed(extractor: FeatureExtractor, data: Dataset, messages: Messages) ->
     with messages.counted() as progress:
         for name, split in data.splits().items():
             rows = []
-            for batch in extractor.batches(split.samples):
+            for batch in extractor.batches(split):
                 rows.append(batch)
                 progress(name, sum(map(len, rows)), len(split))
-            parts[name] = replace(split, samples=np.concatenate(rows))
+            parts[name] = replace(split, stored=np.concatenate(rows), rows=None)
     return replace(data, **parts)
 
 

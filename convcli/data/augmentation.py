@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,20 @@ from numpy.typing import NDArray
 from convcli.data.dataset import IGNORED
 from convcli.errors import UsageError
 from convcli.option import parse_settings
+
+
+class Key(NamedTuple):
+    """What decides what chance makes of samples.
+
+    Attributes:
+        seed: of the training.
+        epoch: counted from 0.
+        numbers: N integers, the samples' places in the data set.
+    """
+
+    seed: int
+    epoch: int
+    numbers: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +110,19 @@ class Augmentation:
     def apply(
         self,
         samples: NDArray[np.generic],
-        indices: NDArray[np.int64],
+        key: Key,
         *,
-        seed: int,
-        epoch: int,
         threads: int = 1,
-        numbers: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
-        """Return the samples at `indices` as epoch `epoch` of `seed` sees them.
+        """Return samples as an epoch sees them.
 
         Args:
             samples: N x H x W x C or N x L x C, uint8 or float32.
-            indices: positions in `samples`.
-            seed: of the training.
-            epoch: counted from 0.
+            key: what chance goes by.
             threads: that share the work, 0 for all there are; the result is always the same.
-            numbers: that chance goes by, the positions when left out.
 
         Returns:
-            float32, len(indices) samples in the units of `samples`.
+            float32, N samples in the units of `samples`.
 
         Raises:
             UsageError: as `figures`.
@@ -122,46 +131,35 @@ class Augmentation:
         from convcli.engine.threads import each_part
         from convcli.environment import thread_count
 
-        numbers = indices if numbers is None else numbers
         shape = samples.shape[1:]
         figures = self.figures(shape, samples.dtype)
         pictures = samples if len(shape) == 3 else samples[:, np.newaxis]
-        out = np.empty((len(indices), *pictures.shape[1:]), np.float32)
+        out = np.empty(pictures.shape, np.float32)
 
         def work(parts: Iterable[slice]) -> None:
             for part in parts:
                 augment_batch(
-                    pictures, indices[part], numbers[part], seed, epoch, figures, out[part]
+                    pictures[part], key.numbers[part], key.seed, key.epoch, figures, out[part]
                 )
 
-        parts = [slice(at, at + _PART) for at in range(0, len(indices), _PART)]
+        parts = [slice(at, at + _PART) for at in range(0, len(samples), _PART)]
         each_part(work, parts, thread_count(threads))
-        return out.reshape(len(indices), *shape)
+        return out.reshape(samples.shape)
 
     def apply_to_masks(
         self,
         masks: NDArray[np.uint8],
-        indices: NDArray[np.int64],
         classes: int,
+        key: Key,
         *,
-        seed: int,
-        epoch: int,
         threads: int = 1,
     ) -> NDArray[np.uint8]:
-        """Return the masks at `indices`, moved as `apply` moves their samples.
+        """Return masks moved as `apply` moves their samples.
 
         What comes from outside of a mask, and what nobody knows, is `IGNORED`.
         """
-        chosen = masks[indices]
-        shares = (chosen[..., np.newaxis] == np.arange(classes)).astype(np.float32)
-        moved = replace(self, cutout=0.0, noise=0.0).apply(
-            shares,
-            np.arange(len(indices)),
-            seed=seed,
-            epoch=epoch,
-            threads=threads,
-            numbers=indices,
-        )
+        shares = (masks[..., np.newaxis] == np.arange(classes)).astype(np.float32)
+        moved = replace(self, cutout=0.0, noise=0.0).apply(shares, key, threads=threads)
         labels: NDArray[np.uint8] = moved.argmax(axis=-1).astype(np.uint8)
         labels[moved.sum(axis=-1) < 1 / 2] = IGNORED
         return labels

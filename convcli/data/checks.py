@@ -53,7 +53,7 @@ def summarize(data: Dataset) -> tuple[SplitSummary, ...]:
     """
     found = []
     for name, split in data.splits().items():
-        means, deviations = _moments(split.samples)
+        means, deviations = _moments(split)
         counts = tuple(label_counts(data, split).tolist())
         found.append(SplitSummary(name, len(split), counts, means, deviations))
     return tuple(found)
@@ -79,22 +79,13 @@ def check_dataset(data: Dataset) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: not finding.failed))
 
 
-def _moments(samples: NDArray[np.generic]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation of each channel, summed in float64 a thousand samples at a time."""
-    rows = samples.reshape(len(samples), -1, samples.shape[-1])
-    count = rows.shape[0] * rows.shape[1]
-    means = sum(_block(rows, at).sum(axis=(0, 1)) for at in range(0, len(rows), 1000)) / count
-    squares = sum(
-        ((_block(rows, at) - means) ** 2).sum(axis=(0, 1)) for at in range(0, len(rows), 1000)
-    )
-    if samples.ndim == 2:  # a vector has no channels: one figure for all
-        spread = np.sqrt(np.mean(squares / count + (means - means.mean()) ** 2))
+def _moments(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each channel."""
+    means, deviations = split.moments()
+    if len(split.sample_shape) == 1:  # a vector has no channels: one figure for all
+        spread = np.sqrt(np.mean(deviations**2 + (means - means.mean()) ** 2))
         return (float(means.mean()),), (float(spread),)
-    return tuple(means.tolist()), tuple(np.sqrt(squares / count).tolist())
-
-
-def _block(rows: NDArray[np.generic], at: int) -> NDArray[np.float64]:
-    return rows[at : at + 1000].astype(np.float64)
+    return tuple(means.tolist()), tuple(deviations.tolist())
 
 
 def _missing_classes(data: Dataset) -> list[Finding]:
@@ -113,7 +104,8 @@ def _repeated(data: Dataset) -> list[Finding]:
     places: dict[bytes, list[tuple[str, bytes]]] = defaultdict(list)
     for name, split in data.splits().items():
         labels = map(np.ndarray.tobytes, map(np.asarray, split.labels))
-        for sample, label in zip(split.samples, labels, strict=True):
+        samples = (sample for block in split.blocks() for sample in block)
+        for sample, label in zip(samples, labels, strict=True):
             places[hashlib.blake2b(sample.tobytes(), digest_size=16).digest()].append((name, label))
     leaks: dict[tuple[str, str], int] = defaultdict(int)
     named_twice = twice = 0
@@ -141,8 +133,9 @@ def _repeated(data: Dataset) -> list[Finding]:
 def _flat(data: Dataset) -> list[Finding]:
     found = []
     for name, split in data.splits().items():
-        rows = split.samples.reshape(len(split), -1)
-        flat = int((rows.min(axis=1) == rows.max(axis=1)).sum()) if rows.shape[1] > 1 else 0
+        blocks = (block.reshape(len(block), -1) for block in split.blocks())
+        alike = sum(int((rows.min(axis=1) == rows.max(axis=1)).sum()) for rows in blocks)
+        flat = alike if np.prod(split.sample_shape) > 1 else 0
         if flat:
             text = f"{flat:,} samples of {name} have one value everywhere."
             found.append(Finding("flat samples", False, flat, text))

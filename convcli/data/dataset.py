@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import mmap
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ TASKS = {
 """What is to be learned of a sample."""
 IGNORED = 255
 """The class of a cell of a mask that nobody knows."""
+BLOCK_BYTES = 2**25
+"""Samples are looked at in blocks of so many bytes, so that no figure needs all of them at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +42,9 @@ class Split:
     """Samples that serve one purpose, with their labels.
 
     Attributes:
-        samples: N x H x W x C uint8 or float32, N x L x C float32, or N x D; channels last.
+        stored: M x H x W x C uint8 or float32, M x L x C float32, or M x D; channels last. The
+            samples are all of them, or the `rows`; parts of one data set share them, and large ones
+            are mapped from a file.
         labels: what is to be learned: N integers, 0-based positions in the data set's
             `class_names`; N x L of 0 and 1 for labels; N x ... float32 for values; N x H x W uint8
             for masks, where `IGNORED` is no class.
@@ -47,20 +52,66 @@ class Split:
             and must stay on one side of any split.
         indices: N integers or None; where these samples stood before a split was made.
         files: the file each sample came from, where there is one.
+        rows: N integers, which rows of `stored` the samples are; None for all of them.
     """
 
-    samples: Samples
+    stored: Samples
     labels: NDArray[Any]
     groups: NDArray[np.int64] | None = None
     indices: NDArray[np.int64] | None = None
     files: tuple[str, ...] = ()
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        samples = self.samples
-        return f"Split({len(self)} samples of {axes(samples.shape[1:])} {samples.dtype})"
+        return f"Split({len(self)} samples of {axes(self.sample_shape)} {self.stored.dtype})"
+
+    @property
+    def samples(self) -> Samples:
+        """All samples as one array, copied together where they are `rows` of a larger one."""
+        return self.stored if self.rows is None else self.stored[self.rows]
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample, channels last."""
+        return tuple(self.stored.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the samples take."""
+        return len(self) * self.stored[:1].nbytes
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the samples are mapped from a file."""
+        return isinstance(self.stored, np.memmap)
+
+    def some(self, at: ArrayLike) -> Samples:
+        """Return copies of the samples at these places, in that order."""
+        places = np.asarray(at, dtype=np.int64)
+        found = self.stored[places if self.rows is None else self.rows[places]]
+        release(self.stored)
+        return found
+
+    def blocks(self, multiple: int = 1) -> Iterator[Samples]:
+        """Yield all samples in order, some `BLOCK_BYTES` at a time: a multiple of so many."""
+        each = max(1, self.stored[:1].nbytes)
+        count = max(1, BLOCK_BYTES // (each * multiple)) * multiple
+        for first in range(0, len(self), count):
+            part = slice(first, first + count)
+            yield self.stored[part] if self.rows is None else self.stored[self.rows[part]]
+            release(self.stored)
+
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and deviation along the last axis of the samples, summed in float64."""
+        count = len(self) * int(np.prod(self.sample_shape[:-1]))
+        rows = (block.reshape(-1, block.shape[-1]) for block in self.blocks())
+        means = sum(block.sum(axis=0, dtype=np.float64) for block in rows) / count
+        rows = (block.reshape(-1, block.shape[-1]) for block in self.blocks())
+        squares = sum(((block - means) ** 2).sum(axis=0) for block in rows)
+        return means, np.sqrt(squares / count)
 
     def take(self, indices: ArrayLike) -> Split:
         """Return the samples at `indices`, in that order, remembering where they stood.
@@ -73,12 +124,19 @@ class Split:
         at = np.asarray(indices, dtype=np.int64)
         before = np.arange(len(self)) if self.indices is None else self.indices
         return Split(
-            samples=self.samples[at],
+            self.stored,
             labels=self.labels[at],
             groups=None if self.groups is None else self.groups[at],
             indices=before[at],
             files=tuple(self.files[i] for i in at.tolist()) if self.files else (),
+            rows=at if self.rows is None else self.rows[at],
         )
+
+
+def release(stored: NDArray[Any]) -> None:
+    """Give the memory of a mapped file's pages back; they are read again when they are needed."""
+    if isinstance(stored, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+        stored._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,13 +185,13 @@ class Dataset(NotebookRepr):
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {len(split)}" for name, split in self.splits().items())
-        shape = f"{axes(self.sample_shape)} {self.train.samples.dtype}"
+        shape = f"{axes(self.sample_shape)} {self.train.stored.dtype}"
         return f"Dataset({self.name!r}, {shape}, {self.classes} classes, {counts})"
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample, channels last: (28, 28, 1) for MNIST."""
-        return tuple(self.train.samples.shape[1:])
+        return self.train.sample_shape
 
     @property
     def classes(self) -> int:
@@ -202,10 +260,10 @@ def make_dataset(
         class_names = tuple(str(label) for label in range(classes))
     for split_name, split in splits.items():
         _CHECKS[task](f"{name} ({split_name})", split, len(class_names))
-        if split.samples.shape[1:] != train.samples.shape[1:]:
+        if split.sample_shape != train.sample_shape:
             raise InputError(
-                f"{name}: samples of {split_name} are {axes(split.samples.shape[1:])}, those of "
-                f"train {axes(train.samples.shape[1:])}. All splits need one size."
+                f"{name}: samples of {split_name} are {axes(split.sample_shape)}, those of "
+                f"train {axes(train.sample_shape)}. All splits need one size."
             )
     present = np.unique(train.labels) if task == "classes" else np.arange(2)
     if len(present) < 2:
@@ -358,18 +416,20 @@ def _is_whole(values: NDArray[np.generic]) -> bool:
 
 
 def _check_split(place: str, split: Split) -> None:
-    samples, labels = split.samples, split.labels
-    if len(samples) != len(labels):
-        raise InputError(f"{place}: {len(samples):,} samples but {len(labels):,} labels.")
+    count, labels = len(split.stored if split.rows is None else split.rows), split.labels
+    if count != len(labels):
+        raise InputError(f"{place}: {count:,} samples but {len(labels):,} labels.")
     if not len(labels):
         raise InputError(f"{place}: there are no samples.")
-    if not samples.size:
-        raise InputError(f"{place}: samples of {axes(samples.shape[1:])} hold no values.")
-    if samples.dtype != np.uint8:
-        finite = np.isfinite(samples.reshape(len(samples), -1)).all(axis=1)
+    if not split.nbytes:
+        raise InputError(f"{place}: samples of {axes(split.sample_shape)} hold no values.")
+    if split.stored.dtype != np.uint8:
+        finite = np.concatenate(
+            [np.isfinite(block.reshape(len(block), -1)).all(axis=1) for block in split.blocks()]
+        )
         if not finite.all():
             raise InputError(
-                f"{place}: {int((~finite).sum()):,} of {len(samples):,} samples hold NaN or "
+                f"{place}: {int((~finite).sum()):,} of {count:,} samples hold NaN or "
                 f"infinity, first sample {int(np.flatnonzero(~finite)[0])}."
             )
 
@@ -414,10 +474,10 @@ def _check_values(place: str, split: Split, classes: int) -> None:
 
 
 def _check_masks(place: str, split: Split, classes: int) -> None:
-    if split.labels.shape[1:] != split.samples.shape[1:-1]:
+    if split.labels.shape[1:] != split.sample_shape[:-1]:
         raise InputError(
             f"{place}: masks are {axes(split.labels.shape[1:])}, the samples "
-            f"{axes(split.samples.shape[1:])}. A mask has a class for every cell of its sample."
+            f"{axes(split.sample_shape)}. A mask has a class for every cell of its sample."
         )
     known = split.labels[split.labels != IGNORED]
     if not known.size:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrayfiles import check_bytes
-from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
+from convcli.data.dataset import Dataset, ProgressCallback, Split, make_dataset
+from convcli.data.picture_store import Pictures, read_pictures
 from convcli.data.source import Source, read_size
 from convcli.errors import InputError
-from convcli.imaging.options import Limits
 
 _SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -37,18 +38,16 @@ def folders_dataset(source: Source, progress: ProgressCallback | None = None) ->
     classes = _class_folders(trees["train"])
     listed = {split: _list_tree(tree, classes) for split, tree in trees.items()}
     paths = [path for files in listed.values() for path, _ in files]
-    pictures, skipped = read_pictures(root, paths, size, progress, source.max_bytes)
-    color = any(picture.shape[2] == 3 for picture in pictures.values())
+    pictures = read_pictures(root, paths, size, progress, source.max_bytes)
     splits = {
-        split: _stack(root, split, files, pictures, skipped, classes, color=color)
-        for split, files in listed.items()
+        split: _chosen(root, split, files, pictures, classes) for split, files in listed.items()
     }
     return make_dataset(
         root.resolve().name,
         splits,
         class_names=classes,
         provenance=f"pictures read from {root}",
-        notes=reading_notes(skipped, size),
+        notes=reading_notes(pictures, size),
     )
 
 
@@ -102,97 +101,47 @@ def _list_tree(tree: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     ]
 
 
-def _read(path: Path, size: tuple[int, int] | None, limits: Limits) -> NDArray[np.uint8]:
-    """Return one picture, H x W x 1 (gray) or H x W x 3 (RGB) uint8."""
-    from convcli.imaging.formats import read_picture
-    from convcli.imaging.picture import as_sample
-
-    return as_sample(read_picture(path, limits=limits).frames[0], size)
-
-
-def read_pictures(
-    root: Path,
-    paths: list[Path],
-    size: tuple[int, int] | None,
-    progress: ProgressCallback | None,
-    max_bytes: int,
-) -> tuple[dict[Path, NDArray[np.uint8]], list[str]]:
-    """Return the pictures that could be read, all of one size, and what was said of the others."""
-    pictures: dict[Path, NDArray[np.uint8]] = {}
-    skipped: list[str] = []
-    sizes: Counter[tuple[int, ...]] = Counter()
-    limits, channels = Limits(memory=max_bytes), 1
-    for number, path in enumerate(paths, 1):
-        try:
-            picture = _read(path, size, limits)
-        except InputError as problem:
-            skipped.append(str(problem))
-        else:
-            sizes[picture.shape[:2]] += 1
-            if len(sizes) == 1:  # of mixed sizes only the sizes are wanted
-                pictures[path] = picture
-            height, width = picture.shape[:2]
-            channels = max(channels, picture.shape[2])
-            check_bytes(
-                f"{root}: {len(paths):,} pictures of {height}x{width} take",
-                len(paths) * height * width * channels,
-                max_bytes,
-                f"Reduce them with --size, such as --size 64x64. {ALLOW}",
-            )
-        if progress:
-            progress("pictures read", number, len(paths))
-    _check_sizes(root, sizes)
-    return pictures, skipped
-
-
-def _check_sizes(root: Path, sizes: Counter[tuple[int, ...]]) -> None:
-    if len(sizes) > 1:
-        (height, width), _ = sizes.most_common(1)[0]
-        named = [f"{h}x{w} ({count:,})" for (h, w), count in sizes.most_common(4)]
-        rest = f" and {len(sizes) - 4:,} more" if len(sizes) > 4 else ""
-        raise InputError(
-            f"{root}: the pictures have {len(sizes):,} sizes, height x width: {', '.join(named)}"
-            f"{rest}. Bring them to one with --size, such as --size {height}x{width}."
-        )
-
-
-def _stack(
+def _chosen(
     root: Path,
     split: str,
     files: list[tuple[Path, int]],
-    pictures: dict[Path, NDArray[np.uint8]],
-    skipped: list[str],
+    pictures: Pictures,
     classes: tuple[str, ...],
-    *,
-    color: bool,
 ) -> Split:
     """Return one split of the pictures that could be read."""
-    read = [(path, label) for path, label in files if path in pictures]
+    read = [(path, label) for path, label in files if path in pictures.rows]
     counts = Counter(label for _, label in read)
     empty = [name for label, name in enumerate(classes) if not counts[label]]
     if not read or (empty and split == "train"):
         what = f"in {split} " if split != "train" else ""
         raise InputError(
             f"{root}: no readable picture {what}of {', '.join(empty[:5])} "
-            f"({len(files):,} files seen). Fill or remove the folder.{_first(skipped)}"
+            f"({len(files):,} files seen). Fill or remove the folder.{_first(pictures.skipped)}"
         )
-    channels = 3 if color else 1
-    samples = [
-        np.broadcast_to(pictures[path], (*pictures[path].shape[:2], channels)) for path, _ in read
-    ]
-    return Split(
-        np.stack(samples),
-        np.array([label for _, label in read], np.int64),
-        files=tuple(str(path) for path, _ in read),
+    return picture_split(
+        pictures, [path for path, _ in read], np.array([label for _, label in read], np.int64)
     )
+
+
+def picture_split(
+    pictures: Pictures,
+    files: Sequence[Path],
+    labels: NDArray[Any],
+    groups: NDArray[np.int64] | None = None,
+) -> Split:
+    """Return the pictures of these files with their labels."""
+    rows = np.array([pictures.rows[path] for path in files], np.int64)
+    every = len(rows) == len(pictures.stored) and bool((rows == np.arange(len(rows))).all())
+    names = tuple(map(str, files))
+    return Split(pictures.stored, labels, groups, files=names, rows=None if every else rows)
 
 
 def _first(skipped: list[str]) -> str:
     return f" Skipped {len(skipped):,}, the first because: {skipped[0]}" if skipped else ""
 
 
-def reading_notes(skipped: list[str], size: tuple[int, int] | None) -> tuple[str, ...]:
-    notes = []
+def reading_notes(pictures: Pictures, size: tuple[int, int] | None) -> tuple[str, ...]:
+    notes, skipped = list(pictures.note), pictures.skipped
     if skipped:
         rest = f" And {len(skipped) - _LISTED:,} more." if len(skipped) > _LISTED else ""
         notes.append(f"Skipped {len(skipped):,}: {' '.join(skipped[:_LISTED])}{rest}")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.data.dataset import IGNORED, Dataset, ProgressCallback, Split, as_targets, make_dataset
-from convcli.data.folders import read_pictures, reading_notes, split_folders
+from convcli.data.folders import picture_split, reading_notes, split_folders
+from convcli.data.picture_store import read_pictures
 from convcli.data.source import Source, read_size
 from convcli.data.table import GROUP_NAMES, LABEL_NAMES, named_column, number_in
 from convcli.errors import InputError, UsageError, cannot_read
@@ -44,24 +45,21 @@ def pairs_dataset(source: Source, progress: ProgressCallback | None = None) -> D
     """
     root, size = source.place, read_size(source.size)
     splits: dict[str, Split] = {}
-    skipped: list[str] = []
-    for split, tree in (split_folders(root) or {"train": root}).items():
-        pairs = _pairs(tree)
-        paths = [picture for picture, _ in pairs]
-        pictures, unread = read_pictures(root, paths, size, progress, source.max_bytes)
-        skipped += unread
-        masks = [_read_mask(mask, pictures[one].shape[:2], resized=size is not None)
-                 for one, mask in pairs if one in pictures]  # fmt: skip
-        files = [one for one in paths if one in pictures]
-        if not files:
-            raise InputError(f"{tree}: no readable picture with a mask.")
-        splits[split] = Split(
-            _stacked([pictures[one] for one in files]),
-            np.stack(masks),
-            files=tuple(map(str, files)),
-        )
+    trees = split_folders(root) or {"train": root}
+    listed = {split: _pairs(tree) for split, tree in trees.items()}
+    paths = [picture for pairs in listed.values() for picture, _ in pairs]
+    pictures = read_pictures(root, paths, size, progress, source.max_bytes)
+    shape = pictures.stored.shape[1:3]
+    for split, pairs in listed.items():
+        known = [pair for pair in pairs if pair[0] in pictures.rows]
+        if not known:
+            raise InputError(f"{trees[split]}: no readable picture with a mask.")
+        masks = np.empty((len(known), *shape), np.uint8)
+        for at, (_, mask) in enumerate(known):
+            masks[at] = _read_mask(mask, shape, resized=size is not None)
+        splits[split] = picture_split(pictures, [picture for picture, _ in known], masks)
     levels = set(np.unique(np.concatenate([np.unique(one.labels) for one in splits.values()])))
-    notes = list(reading_notes(skipped, size))
+    notes = list(reading_notes(pictures, size))
     if levels <= {0, IGNORED}:
         for part in splits.values():
             part.labels[part.labels == IGNORED] = 1
@@ -110,11 +108,6 @@ def _read_mask(path: Path, shape: Sequence[int], *, resized: bool) -> NDArray[np
             "a mask has the size of its picture."
         )
     return levels
-
-
-def _stacked(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    channels = max(picture.shape[2] for picture in pictures)
-    return np.stack([np.broadcast_to(one, (*one.shape[:2], channels)) for one in pictures])
 
 
 def file_column(path: Path) -> int | None:
@@ -179,13 +172,12 @@ def listed_dataset(source: Source, progress: ProgressCallback | None = None) -> 
     found = {row[column]: _find(path, row[column]) for row in rows}
     missing = [name for name, one in found.items() if one is None]
     paths = [one for one in found.values() if one is not None]
-    pictures, skipped = read_pictures(path, paths, size, progress, source.max_bytes)
-    skipped += [f"{path.parent / name} is not there." for name in missing]
-    kept = [row for row in rows if found[row[column]] in pictures]
+    pictures = read_pictures(path, paths, size, progress, source.max_bytes)
+    pictures.skipped.extend(f"{path.parent / name} is not there." for name in missing)
+    kept = [row for row in rows if found[row[column]] in pictures.rows]
     if not kept:
         raise InputError(f"{path}: none of its {len(rows):,} pictures can be read.")
     files = [one for row in kept if (one := found[row[column]]) is not None]
-    samples = _stacked([pictures[one] for one in files])
     texts = [[row[at] for at in labels] for row in kept]
     numbers = [[number_in(cell) for cell in row] for row in texts]
     whole_table = all(cell is not None for row in numbers for cell in row)
@@ -194,7 +186,7 @@ def listed_dataset(source: Source, progress: ProgressCallback | None = None) -> 
         array = array[:, 0]
     elif not whole_table:
         raise InputError(f"{path}: several columns of labels hold numbers, and these hold texts.")
-    targets, task, names = as_targets(str(path), array, samples.shape[1:], source.task)
+    targets, task, names = as_targets(str(path), array, pictures.stored.shape[1:], source.task)
     if task in {"labels", "values"}:
         names = tuple(header[at] for at in labels)
     groups = None
@@ -202,12 +194,12 @@ def listed_dataset(source: Source, progress: ProgressCallback | None = None) -> 
         groups = np.unique([row[group] for row in kept], return_inverse=True)[1].astype(np.int64)
     return make_dataset(
         path.stem,
-        {"train": Split(samples, targets, groups, files=tuple(map(str, files)))},
+        {"train": picture_split(pictures, files, targets, groups)},
         class_names=names,
         provenance=f"pictures named in {path}",
         notes=(
             f"{path.name}: labels are in {', '.join(repr(header[at]) for at in labels)}.",
-            *reading_notes(skipped, size),
+            *reading_notes(pictures, size),
         ),
         task=task,
     )

@@ -146,7 +146,7 @@ def _described(
     if shape is None:
         return f"{ROW_NOTE}; --window {WINDOW} cuts a series instead.", splits
     splits = {
-        name: replace(split, samples=split.samples.reshape(-1, *shape).astype(np.uint8))
+        name: replace(split, stored=split.stored.reshape(-1, *shape).astype(np.uint8))
         for name, split in splits.items()
     }
     columns = "by the names of its columns"

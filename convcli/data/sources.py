@@ -77,7 +77,7 @@ def load_dataset(
         seed: of data made on the spot.
         samples: for training, all when left out; those that are made come with some for testing.
         memory_limit: bytes that the samples of one file or split may take, 8 GiB when left out;
-            more are refused before they are read.
+            more are refused before they are read. Pictures in files are kept on disk instead.
         progress: called while something takes long.
         columns: of tables: `window` (rows of a window of a series, 0 for one sample a row) and
             `overlap` (share of it that the next one shares, 0.5 when left out); `label` (the column

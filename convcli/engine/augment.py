@@ -81,13 +81,13 @@ def augment_sample(source, key, figures, out):
 
 
 @compiled
-def augment_batch(samples, indices, numbers, seed, epoch, figures, out):
-    """Write `out[i]` from `samples[indices[i]]` (N x height x width x channels) for every i.
+def augment_batch(samples, numbers, seed, epoch, figures, out):
+    """Write `out[i]` from `samples[i]` (N x height x width x channels) for every i.
 
     Chance goes by seed, epoch and `numbers[i]`.
     """
-    for i in range(indices.size):
-        augment_sample(samples[indices[i]], derive_key(seed, epoch, numbers[i]), figures, out[i])
+    for i in range(numbers.size):
+        augment_sample(samples[i], derive_key(seed, epoch, numbers[i]), figures, out[i])
 
 
 @compiled

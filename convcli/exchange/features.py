@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convcli.data import Split
 from convcli.errors import InputError, UsageError
 from convcli.files import new_file
 from convcli.layers import Dropout
@@ -65,21 +66,22 @@ class FeatureExtractor:
         self._model = model
         self._part = _beginning(model.model, self.step)
 
-    def batches(self, samples: npt.NDArray[Any]) -> Iterator[Features]:
+    def batches(self, split: Split) -> Iterator[Features]:
         """Yield (up to BATCH, length) rows for samples as the training data were.
 
         Raises:
             InputError: the samples do not fit the network, or the rows would not fit memory.
         """
-        size = len(samples) * self.length * 4
+        size = len(split) * self.length * 4
         if size > MAX_BYTES:
             raise InputError(
-                f"{len(samples):,} rows of {self.length:,} features are {size / 2**30:.1f} GiB, "
+                f"{len(split):,} rows of {self.length:,} features are {size / 2**30:.1f} GiB, "
                 f"over {MAX_BYTES / 2**30:.0f}. Use --pool, or a later --layer."
             )
         prepare = self._model.preprocessing
-        for begin in range(0, len(samples), BATCH):
-            part = prepare.engine_samples(prepare.stack(samples[begin : begin + BATCH]))
+        for begin in range(0, len(split), BATCH):
+            some = split.some(range(begin, min(begin + BATCH, len(split))))
+            part = prepare.engine_samples(prepare.stack(some))
             values = self._values(part)
             if self.pool:
                 values = values.mean(axis=tuple(range(1, values.ndim - 1)))
@@ -112,7 +114,8 @@ def features(
     """
     trained = model_of(model)
     extractor = FeatureExtractor(trained, layer, pool=pool)
-    rows = list(extractor.batches(trained.samples_of(samples)))
+    found = trained.samples_of(samples)
+    rows = list(extractor.batches(Split(found, np.zeros(len(found)))))
     return np.concatenate(rows) if rows else np.zeros((0, extractor.length), np.float32)
 
 

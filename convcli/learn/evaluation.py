@@ -17,7 +17,7 @@ from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.learn import metrics
 from convcli.learn.metrics import confusion_matrix
-from convcli.learn.model import predict_samples
+from convcli.learn.model import predict_split
 from convcli.learn.runspec import noted_spec
 from convcli.learn.task import centered
 from convcli.values import NotebookRepr
@@ -174,8 +174,8 @@ def evaluate(
         InputError: the data have other classes or another shape than the model.
     """
     check_same(model, data)
-    model.warn_of(split.samples)
-    outputs = predict_samples(model.model, model.preprocessing, split.samples, threads)
+    model.warn_of(next(split.blocks()))
+    outputs = predict_split(model.model, model.preprocessing, split, threads)
     told, finished = model.measure(outputs, split.labels), model.finished(outputs)
     labels = split.labels
     whole = Evaluation(told.pop("accuracy", None), told.pop("loss"), len(split), task=data.task)

@@ -16,7 +16,8 @@ from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimize
 from convcli.errors import InputError
 from convcli.learn.descent import Span, Vector, apply_step, frozen_steps, trainable_spans
-from convcli.learn.model import Model, predict_samples
+from convcli.learn.feed import Batch, Feed
+from convcli.learn.model import Model, predict_split
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import METRICS, Recipe
@@ -166,7 +167,7 @@ class Training(NotebookRepr):
             target_accuracy: of the validation samples, at which it stops.
         """
         check_fit(network, data, recipe)
-        self.preprocessing = preprocessing_for(data.train.samples, pictures=pictures)
+        self.preprocessing = preprocessing_for(data.train, pictures=pictures)
         self.model = model = Model.initialize(network, seed, self.preprocessing.engine_scaling)
         self.goal = goal_for(network, data, recipe)
         if initial is not None and model.trace.steps[-1].name in model.copy_layers(initial):
@@ -177,7 +178,6 @@ class Training(NotebookRepr):
         self.stopped_because: str | None = None
         self.time_limit = time_limit
         self.target_accuracy = target_accuracy
-        self.augmentation = read_augmentation(recipe.augment)
         self.optimizer = recipe.read_optimizer()
         self.schedule = recipe.read_schedule()
         self.spans = trainable_spans(
@@ -190,7 +190,9 @@ class Training(NotebookRepr):
             memory=np.zeros((self.optimizer.slots_per_weight, model.flat.size), np.float32),
             ema=None if recipe.ema is None else model.flat.copy(),
         )
-        self.samples = self.preprocessing.engine_samples(data.train.samples)
+        self.feed = Feed(
+            data, self.preprocessing, self.goal, read_augmentation(recipe.augment), seed, threads
+        )
         self.threads = threads
         self.trainer = Trainer(
             model,
@@ -212,7 +214,8 @@ class Training(NotebookRepr):
         """
         began = time.perf_counter()
         buffers = {name: array.copy() for name, array in self.model.buffers.items()}
-        self._gradients(np.arange(min(self.recipe.batch, len(self.data.train))))
+        some = np.arange(min(self.recipe.batch, len(self.data.train)))
+        self._gradients(self.feed.batch(some, 0))
         for name, array in buffers.items():
             self.model.buffers[name][...] = array
         nothing = self.model.flat[:0]
@@ -228,7 +231,8 @@ class Training(NotebookRepr):
             clip=1.0,
         )
         optimize.ema_update(nothing, nothing, np.float32(0))
-        self.model.predict(self.samples[:1], threads=self.threads)
+        sample = self.preprocessing.engine_samples(self.data.train.some([0]))
+        self.model.predict(sample, threads=self.threads)
         return time.perf_counter() - began
 
     @property
@@ -282,9 +286,16 @@ class Training(NotebookRepr):
         """Train, and yield each step and each epoch when it is done."""
         while not self.finished:
             order = batch_order(len(self.data.train), self.seed, len(self.history))
-            while self.progress.step_in_epoch < self.steps_per_epoch and not self._time_is_up():
-                batch, begin = self.recipe.batch, self.progress.step_in_epoch
-                yield self.step(order[begin * batch : (begin + 1) * batch])
+            batch, epoch = self.recipe.batch, len(self.history)
+            places = range(self.progress.step_in_epoch, self.steps_per_epoch)
+            parts = [(order[place * batch : (place + 1) * batch], epoch) for place in places]
+            began = time.perf_counter()
+            for chosen, made in () if self._time_is_up() else self.feed.ahead(parts):
+                self.progress.epoch_seconds += time.perf_counter() - began
+                yield self.step(chosen, made)
+                if self._time_is_up():
+                    break
+                began = time.perf_counter()
             yield self._end_epoch()
 
     def best_model(self) -> TrainedModel:
@@ -315,16 +326,23 @@ class Training(NotebookRepr):
         raw = self.model.flat.copy()
         self.model.flat[...] = self._weights_to_save()
         try:
-            outputs = predict_samples(self.model, self.preprocessing, split.samples, self.threads)
+            outputs = predict_split(self.model, self.preprocessing, split, self.threads)
         finally:
             self.model.flat[...] = raw
         return self.goal.measure(outputs, split.labels)
 
-    def step(self, chosen: npt.NDArray[np.int64], *, lr: float | None = None) -> StepDone:
+    def step(
+        self,
+        chosen: npt.NDArray[np.int64],
+        batch: Batch | None = None,
+        *,
+        lr: float | None = None,
+    ) -> StepDone:
         """Take one optimizer step on the chosen training samples.
 
         Args:
             chosen: their positions, at most a batch of them.
+            batch: made of them, where that is done.
             lr: learning rate, the schedule's when left out.
 
         Raises:
@@ -332,7 +350,8 @@ class Training(NotebookRepr):
         """
         began = time.perf_counter()
         now = self.progress
-        loss_sum, correct, gradient = self._gradients(chosen)
+        batch = batch or self.feed.batch(chosen, len(self.history))
+        loss_sum, correct, gradient = self._gradients(batch)
         if not math.isfinite(loss_sum):
             raise self._diverged("The loss is no longer a number")
         lr = self.next_lr() if lr is None else lr
@@ -366,42 +385,26 @@ class Training(NotebookRepr):
             seen=now.seen,
         )
 
-    def _gradients(self, chosen: npt.NDArray[np.int64]) -> tuple[float, float, Vector]:
-        """Return loss sum, right answers and mean gradient of the chosen samples."""
+    def _gradients(self, batch: Batch) -> tuple[float, float, Vector]:
+        """Return loss sum, right answers and mean gradient of a batch."""
         parts = self.recipe.accumulate
         if parts == 1:
-            return self._part(chosen, self.progress.step)
+            return self._part(batch, self.progress.step)
         loss_sum = correct = weight = 0.0
         gradient = np.zeros_like(self.model.flat)
-        for number, some in enumerate(np.array_split(chosen, parts)):
+        for number, some in enumerate(np.array_split(np.arange(len(batch.targets)), parts)):
             if len(some):
-                loss, right, slope = self._part(some, parts * self.progress.step + number)
+                step = parts * self.progress.step + number
+                loss, right, slope = self._part(batch.part(some), step)
                 gradient += np.float32(self.trainer.weight) * slope
                 weight += self.trainer.weight
                 loss_sum, correct = loss_sum + loss, correct + right
         gradient /= np.float32(weight or 1.0)
         return loss_sum, correct, gradient
 
-    def _part(self, chosen: npt.NDArray[np.int64], step: int) -> tuple[float, float, Vector]:
+    def _part(self, batch: Batch, step: int) -> tuple[float, float, Vector]:
         """Return the same of samples that are computed at once; `step` is that of chance."""
-        targets = self.goal.targets(self.data.train.labels[chosen])
-        if not self.augmentation:
-            return self.trainer.gradients(self.samples, targets, indices=chosen, step=step)
-        epoch = len(self.history)
-        changed = self.augmentation.apply(
-            self.samples, chosen, seed=self.seed, epoch=epoch, threads=self.threads
-        )
-        if self.data.task == "mask":
-            masks = self.augmentation.apply_to_masks(
-                self.data.train.labels,
-                chosen,
-                self.data.classes,
-                seed=self.seed,
-                epoch=epoch,
-                threads=self.threads,
-            )
-            targets = self.goal.targets(masks)
-        return self.trainer.gradients(changed, targets, step=step)
+        return self.trainer.gradients(batch.images, batch.targets, indices=batch.indices, step=step)
 
     def next_lr(self) -> float:
         """Return the learning rate of the next step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +22,10 @@ from convcli.ops.program import ProgramBuilder, Slot, parameter_shapes, slots, v
 from convcli.ops.rule import Array
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
+    from convcli.data import Split
     from convcli.learn.prepare import Preprocessing
 
 PREDICTION_BATCH = 128
-EVALUATION_BATCH = 2048
-"""Samples prepared at a time for an evaluation; bounds its memory."""
 
 
 @dataclass
@@ -269,17 +265,13 @@ def _arrays_by_layer(model: Model) -> dict[str, dict[str, Array]]:
     return found
 
 
-def predict_samples(
-    model: Model, preprocessing: Preprocessing, samples: npt.NDArray[Any], threads: int = 0
+def predict_split(
+    model: Model, preprocessing: Preprocessing, split: Split, threads: int = 0
 ) -> npt.NDArray[np.float32]:
-    """Return the network's outputs for (N, *shape) samples; those to be scaled, piece by piece."""
-    if preprocessing.engine_scaling != (1.0, 0.0):
-        return model.predict(samples, threads=threads)
-    pieces = [
-        model.predict(
-            preprocessing.engine_samples(samples[start : start + EVALUATION_BATCH]),
-            threads=threads,
-        )
-        for start in range(0, len(samples), EVALUATION_BATCH)
-    ]
-    return np.concatenate(pieces)
+    """Return the network's outputs for all samples of a split."""
+    if split.rows is None and not (split.on_disk or preprocessing.rescales(split.stored.dtype)):
+        return model.predict(np.ascontiguousarray(split.stored), threads=threads)
+    blocks = split.blocks(PREDICTION_BATCH)
+    return np.concatenate(
+        [model.predict(preprocessing.engine_samples(one), threads=threads) for one in blocks]
+    )

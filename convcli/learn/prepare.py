@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convcli.data import Split
 from convcli.errors import InputError
 
 BYTE, HALF = 255, 128
@@ -96,6 +97,11 @@ class Preprocessing:
             return self.scale[0], self.offset[0]
         return 1.0, 0.0
 
+    def rescales(self, dtype: np.dtype[Any]) -> bool:
+        """Tell whether `engine_samples` changes samples of a type, which takes memory for them."""
+        known = dtype in {np.dtype(np.uint8), np.dtype(np.float32)}
+        return not known or self.engine_scaling == (1.0, 0.0)
+
     def engine_samples(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return samples as the engine takes them, with `engine_scaling` still to be applied.
 
@@ -104,7 +110,7 @@ class Preprocessing:
         if samples.dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
             samples = samples.astype(np.float32)
         if self.engine_scaling == (1.0, 0.0):
-            samples = samples.astype(np.float32) * np.asarray(self.scale, np.float32)
+            samples = samples * np.asarray(self.scale, np.float32)
             samples += np.asarray(self.offset, np.float32)
         return np.ascontiguousarray(samples)
 
@@ -145,29 +151,28 @@ class Preprocessing:
         return cls(shape, scale, offset, pictures, white)
 
 
-def preprocessing_for(samples: npt.NDArray[Any], *, pictures: str = "resize") -> Preprocessing:
+def preprocessing_for(split: Split, *, pictures: str = "resize") -> Preprocessing:
     """Return how training samples are prepared: bytes by 1/255, others to mean 0 and deviation 1.
 
     Bytes that reach less than half of their range, such as scikit-learn's digits of 0 to 16, are
     divided by their largest value.
 
     Args:
-        samples: (N, ...) training samples, channels last; their statistics are taken per channel.
+        split: training samples; their statistics are taken per channel.
         pictures: one of `PICTURE_RULES`.
 
-    >>> preprocessing_for(np.array([[[1.0], [3.0]]], np.float32))
+    >>> preprocessing_for(Split(np.array([[[1.0], [3.0]]], np.float32), np.array([0])))
     Preprocessing(shape=(2, 1), scale=(1.0,), offset=(-2.0,), pictures='resize', white=255)
-    >>> preprocessing_for(np.array([[[0], [16]]], np.uint8)).scale
+    >>> preprocessing_for(Split(np.array([[[0], [16]]], np.uint8), np.array([0]))).scale
     (0.0625,)
     """
-    shape = samples.shape[1:]
-    if samples.dtype == np.uint8:
-        largest = int(samples.max(initial=0))
+    shape = split.sample_shape
+    if split.stored.dtype == np.uint8:
+        largest = max(int(block.max(initial=0)) for block in split.blocks())
         white = largest if 0 < largest < HALF else BYTE
         return Preprocessing(shape, (1 / white,), (0.0,), pictures, white)
-    flat = samples.reshape(-1, shape[-1])
-    mean = flat.mean(axis=0, dtype=np.float64)
-    deviation = np.maximum(flat.std(axis=0, dtype=np.float64), 1e-6)
+    mean, deviation = split.moments()
+    deviation = np.maximum(deviation, 1e-6)
     scale, offset = 1 / deviation, -mean / deviation
     return Preprocessing(shape, tuple(scale.tolist()), tuple(offset.tolist()), pictures)
 

@@ -21,7 +21,7 @@ from convcli.errors import InputError, UsageError
 from convcli.learn.checkpoint import read_spec, restore, save_checkpoint
 from convcli.learn.fit import Diverged, Epoch, StepDone, Training
 from convcli.learn.metrics import baseline
-from convcli.learn.model import Model, predict_samples
+from convcli.learn.model import Model, predict_split
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.run_directory import HELD_OUT, LAST, RunDirectory, this_process
 from convcli.learn.runspec import RunSpec, fingerprint
@@ -140,9 +140,7 @@ class Run:
         told: dict[str, float] = {}
         if training.data.test is not None:
             test = training.data.test
-            outputs = predict_samples(
-                best.model, best.preprocessing, test.samples, training.threads
-            )
+            outputs = predict_split(best.model, best.preprocessing, test, training.threads)
             told, self.outputs = best.measure(outputs, test.labels), best.finished(outputs)
             figures = {f"test_{name}": told[name] for name in ("accuracy", "loss") if name in told}
             best = dataclasses.replace(best, metrics=best.metrics | figures)

@@ -99,7 +99,10 @@ def noted_spec(model: TrainedModel) -> RunSpec | None:
 def fingerprint(data: Dataset) -> str:
     """Return a SHA-256 over the training samples and labels, so that others are noticed."""
     digest = hashlib.sha256()
-    for array in (data.train.samples, data.train.labels):
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).data)
+    split = data.train
+    digest.update(repr(((len(split), *split.sample_shape), split.stored.dtype.str)).encode())
+    for block in split.blocks():
+        digest.update(np.ascontiguousarray(block).data)
+    digest.update(repr((split.labels.shape, split.labels.dtype.str)).encode())
+    digest.update(np.ascontiguousarray(split.labels).data)
     return digest.hexdigest()

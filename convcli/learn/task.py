@@ -260,7 +260,7 @@ def check_augmentation(augmentation: Augmentation, data: Dataset) -> None:
     """
     if not augmentation:
         return
-    augmentation.figures(data.sample_shape, data.train.samples.dtype)
+    augmentation.figures(data.sample_shape, data.train.stored.dtype)
     if data.task == "values" and len(data.output_shape) > 1:
         raise UsageError(
             "--augment moves samples, and values for every place of one would stay. Leave it out."

@@ -151,7 +151,7 @@ def estimate(
         samples=len(data.train),
         steps_per_epoch=steps_per_epoch,
         steps=steps,
-        sample_bytes=sum(split.samples.nbytes for split in data.splits().values()),
+        sample_bytes=sum(split.nbytes for split in data.splits().values()),
         weight_bytes=vectors * totals.weight_bytes,
         activation_bytes=2 * totals.activation_bytes,
         step_seconds=step_seconds,

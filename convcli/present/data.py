@@ -57,8 +57,8 @@ def description(data: Dataset, findings: tuple[Finding, ...] | None) -> Report:
         }
         for label, name in enumerate(data.class_names)
     ]
-    kind = str(data.train.samples.dtype)
-    size = sum(split.samples.nbytes for split in data.splits().values())
+    kind = str(data.train.stored.dtype)
+    size = sum(split.nbytes for split in data.splits().values())
     document: dict[str, Any] = {
         "name": data.name,
         "provenance": data.provenance,
@@ -132,7 +132,7 @@ def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:
     from convcli.present.panels import Panel
 
     split = data.train
-    if split.samples.ndim != 4 or split.samples.shape[3] not in {1, 3}:
+    if len(split.sample_shape) != 3 or split.sample_shape[2] not in {1, 3}:
         shape = "x".join(map(str, data.sample_shape))
         raise UsageError(f"--sheet draws pictures; samples of {data.name} are {shape}.")
     if data.task != "classes":
@@ -143,7 +143,7 @@ def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:
     for label, name in enumerate(data.class_names):
         heading = f"{name} ({int((split.labels == label).sum()):,})"
         for at in np.flatnonzero(split.labels == label)[:per_class].tolist():
-            sample = split.samples[at]
+            sample = split.some([at])[0]
             pixels = sample if sample.dtype == np.uint8 else gray_levels(sample)
             yield Panel("", pixels[..., 0] if pixels.shape[2] == 1 else pixels, heading)
             heading = ""

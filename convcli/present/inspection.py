@@ -362,7 +362,7 @@ def heatmap_report(
 def mistake_panels(probe: Probe, found: Evaluation, split: Split) -> list[Panel]:
     """Return the worst mistakes as pictures, with what they are and what was predicted."""
     names = probe.trained.class_names
-    inputs = probe.prepared(split.samples[[mistake.index for mistake in found.worst]])
+    inputs = probe.prepared(split.some([mistake.index for mistake in found.worst]))
     return [
         sample_panel(
             probe,

@@ -78,7 +78,7 @@ def _samples(trained: TrainedModel, chosen: Labeled | None) -> dict[str, Any]:
     count = min(SAMPLES, max(1, SAMPLE_BYTES // (int(np.prod(shape)) * (4 if is_series else 1))))
     picked = np.lexsort((split.labels, turn))[:count]
     rule = trained.preprocessing
-    levels = rule.stack(split.samples[picked]) * (255 / rule.white)
+    levels = rule.stack(split.some(picked)) * (255 / rule.white)
     stored = levels.astype("<f4") if is_series else np.rint(np.clip(levels, 0, 255))
     content = (stored if is_series else stored.astype(np.uint8)).tobytes()
     return {

@@ -175,7 +175,7 @@ def _activations(
     other = np.flatnonzero(split.labels != split.labels[0])[:1].tolist()
     chosen = list(dict.fromkeys([0, *other, *(one.index for one in found.worst[:1])]))
     probe = Probe(trained)
-    inputs = probe.prepared(split.samples[chosen])
+    inputs = probe.prepared(split.some(chosen))
     values = probe.all_values(inputs)
     words = (
         "All maps of a layer share one scale: black is zero, pale yellow its largest value; where "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from convcli.data import Dataset
 from convcli.learn.fit import Diverged, Training
-from convcli.learn.model import Model, predict_samples
+from convcli.learn.model import Model, predict_split
 from convcli.learn.recipes import Recipe
 from convcli.net import parse_notation
 from convcli.sweep.space import Trial
@@ -88,7 +88,7 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
         seconds = time.perf_counter() - began
         return Outcome(None, None, None, None, epochs, 0, seconds, "", str(problem))
     best = training.best_model()
-    outputs = predict_samples(best.model, best.preprocessing, data.train.samples, threads)
+    outputs = predict_split(best.model, best.preprocessing, data.train, threads)
     told = best.measure(outputs, data.train.labels)
     epoch = training.best_epoch
     return Outcome(

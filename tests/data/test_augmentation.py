@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from convcli.data.augmentation import Augmentation, read_augmentation
+from convcli.data.augmentation import Augmentation, Key, read_augmentation
 from convcli.engine import rng
 from convcli.errors import UsageError
 from tests.data import augment_reference
@@ -55,7 +55,7 @@ def test_the_compiled_loop_is_its_twin(pictures: np.ndarray, only: dict[str, flo
     augmentation = Augmentation(**only)
     figures = augmentation.figures(pictures.shape[1:], pictures.dtype)
     indices = np.array([4, 0, 5])
-    got = augmentation.apply(pictures, indices, seed=11, epoch=2)
+    got = augmentation.apply(pictures[indices], Key(11, 2, indices))
     for place, index in enumerate(indices):
         key = augment_reference.derive_key(11, 2, int(index))
         ref = augment_reference.augment_sample(pictures[index], key, figures)
@@ -63,14 +63,14 @@ def test_the_compiled_loop_is_its_twin(pictures: np.ndarray, only: dict[str, flo
 
 
 def test_nothing_changes_nothing(pictures: np.ndarray) -> None:
-    got = Augmentation().apply(pictures, np.arange(6), seed=0, epoch=0)
+    got = Augmentation().apply(pictures[np.arange(6)], Key(0, 0, np.arange(6)))
     np.testing.assert_array_equal(pictures.astype(np.float32), got)
 
 
 def test_a_turn_is_the_turn_of_scipy(pictures: np.ndarray) -> None:
     ndimage = pytest.importorskip("scipy.ndimage", reason="the oracle for turning pictures")
     square = pictures[:1, :9]
-    got = Augmentation(rotate=30).apply(square, np.array([0]), seed=3, epoch=0)[0]
+    got = Augmentation(rotate=30).apply(square[np.array([0])], Key(3, 0, np.array([0])))[0]
     degrees = 30 * (2 * augment_reference.uniform(augment_reference.derive_key(3, 0, 0), 2) - 1)
     ref = ndimage.rotate(
         square[0].astype(np.float64), -degrees, reshape=False, order=1, mode="nearest"
@@ -80,38 +80,40 @@ def test_a_turn_is_the_turn_of_scipy(pictures: np.ndarray) -> None:
 
 def test_a_flip_mirrors_every_sample_when_its_share_is_one(pictures: np.ndarray) -> None:
     every = np.arange(6)
-    got = Augmentation(hflip=1).apply(pictures, every, seed=0, epoch=0)
+    got = Augmentation(hflip=1).apply(pictures[every], Key(0, 0, every))
     np.testing.assert_allclose(pictures[:, :, ::-1], got, atol=1e-3)
-    got = Augmentation(vflip=1).apply(pictures, every, seed=0, epoch=0)
+    got = Augmentation(vflip=1).apply(pictures[every], Key(0, 0, every))
     np.testing.assert_allclose(pictures[:, ::-1], got, atol=1e-3)
 
 
 def test_a_sample_does_not_depend_on_its_batch_but_on_seed_and_epoch(pictures: np.ndarray) -> None:
-    whole = EVERYTHING.apply(pictures, np.arange(6), seed=1, epoch=1)
-    part = EVERYTHING.apply(pictures, np.array([5, 2]), seed=1, epoch=1)
+    whole = EVERYTHING.apply(pictures[np.arange(6)], Key(1, 1, np.arange(6)))
+    part = EVERYTHING.apply(pictures[np.array([5, 2])], Key(1, 1, np.array([5, 2])))
     np.testing.assert_array_equal(whole[[5, 2]], part)
     many = np.arange(200) % 6
-    one = EVERYTHING.apply(pictures, many, seed=1, epoch=1)
-    np.testing.assert_array_equal(one, EVERYTHING.apply(pictures, many, seed=1, epoch=1, threads=3))
+    one = EVERYTHING.apply(pictures[many], Key(1, 1, many))
+    np.testing.assert_array_equal(one, EVERYTHING.apply(pictures[many], Key(1, 1, many), threads=3))
     for other in ({"seed": 2, "epoch": 1}, {"seed": 1, "epoch": 2}):
         assert (
-            (EVERYTHING.apply(pictures, np.arange(6), **other) != whole).any(axis=(1, 2, 3)).all()
+            (EVERYTHING.apply(pictures[np.arange(6)], Key(**other, numbers=np.arange(6))) != whole)
+            .any(axis=(1, 2, 3))
+            .all()
         )
 
 
 def test_a_series_moves_along_its_length_only() -> None:
     series = np.zeros((40, 32, 2), np.float32)
     series[:, 16] = 1
-    got = Augmentation(shift=4).apply(series, np.arange(40), seed=0, epoch=0)
+    got = Augmentation(shift=4).apply(series[np.arange(40)], Key(0, 0, np.arange(40)))
     middles = (got[..., 0] * np.arange(32)).sum(axis=1)
     assert np.allclose(got.sum(axis=1), 1, atol=1e-5)
     assert middles.min() < 14
     assert middles.max() > 18
     assert np.abs(middles - 16).max() <= 4
     with pytest.raises(UsageError, match="rotate needs pictures; a series takes shift"):
-        Augmentation(rotate=1).apply(series, np.arange(2), seed=0, epoch=0)
+        Augmentation(rotate=1).apply(series[np.arange(2)], Key(0, 0, np.arange(2)))
     with pytest.raises(UsageError, match="samples of 32 cannot be moved"):
-        Augmentation(shift=1).apply(series[..., 0], np.arange(2), seed=0, epoch=0)
+        Augmentation(shift=1).apply(series[..., 0], Key(0, 0, np.arange(2)))
 
 
 def test_words_and_values_are_the_same_thing() -> None:

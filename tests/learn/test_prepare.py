@@ -113,10 +113,10 @@ def test_commands_say_so_too(dim: Path, capfd: Captured) -> None:
 def test_only_half_empty_ranges_are_stretched() -> None:
     for largest, white in ((1, 1), (16, 16), (127, 127), (128, 255), (255, 255)):
         samples = np.array([[[0], [largest]]], np.uint8)
-        got = preprocessing_for(samples)
+        got = preprocessing_for(Split(samples, np.zeros(1)))
         assert (got.white, got.scale) == (white, (1 / white,))
         assert Preprocessing.from_record(got.record(), (2, 1)) == got
-    assert preprocessing_for(np.zeros((1, 2, 1), np.uint8)).white == 255
+    assert preprocessing_for(Split(np.zeros((1, 2, 1), np.uint8), np.zeros(1))).white == 255
 
 
 def test_scikit_learns_digits_are_learned(tmp_path: Path) -> None:

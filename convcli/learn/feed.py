@@ -1,0 +1,101 @@
+"""Batches for the training loop; those of samples on disk are made ready ahead of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.data import Augmentation, Dataset
+from convcli.data.augmentation import Key
+from convcli.environment import thread_count
+from convcli.learn.prepare import Preprocessing
+from convcli.learn.task import Goal
+
+
+class Batch(NamedTuple):
+    """What `Trainer.gradients` takes for one batch.
+
+    Attributes:
+        images: those of the batch, or all there are where `indices` choose from them.
+        targets: of the batch.
+        indices: of the batch in `images`; None for all of them.
+    """
+
+    images: NDArray[Any]
+    targets: NDArray[Any]
+    indices: NDArray[np.int64] | None
+
+    def part(self, at: NDArray[np.int64]) -> Batch:
+        """Return the samples at these places of the batch."""
+        if self.indices is None:
+            return Batch(self.images[at], self.targets[at], None)
+        return Batch(self.images, self.targets[at], self.indices[at])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feed:
+    """Makes batches of the training samples; places and epoch decide a batch, whoever makes it.
+
+    Attributes:
+        data: whose training samples they are.
+        preprocessing: how samples become inputs.
+        goal: how labels become targets.
+        augmentation: what may be done to samples.
+        seed: of the augmentation.
+        threads: 0 for all there are; they do not change the result.
+    """
+
+    data: Dataset
+    preprocessing: Preprocessing
+    goal: Goal
+    augmentation: Augmentation
+    seed: int
+    threads: int
+
+    def batch(self, chosen: NDArray[np.int64], epoch: int, threads: int | None = None) -> Batch:
+        """Return the batch of the training samples at these places."""
+        split, chance = self.data.train, self.augmentation
+        if not (chance or split.on_disk or self.preprocessing.rescales(split.stored.dtype)):
+            rows = chosen if split.rows is None else split.rows[chosen]
+            stored = np.ascontiguousarray(split.stored)
+            return Batch(stored, self.goal.targets(split.labels[chosen]), rows)
+        images, labels = self.preprocessing.engine_samples(split.some(chosen)), split.labels[chosen]
+        if chance:
+            threads = self.threads if threads is None else threads
+            key = Key(self.seed, epoch, chosen)
+            images = chance.apply(images, key, threads=threads)
+            if self.data.task == "mask":
+                labels = chance.apply_to_masks(labels, self.data.classes, key, threads=threads)
+        return Batch(images, self.goal.targets(labels), None)
+
+    def ahead(
+        self, parts: Sequence[tuple[NDArray[np.int64], int]]
+    ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+        """Yield the batches of places and epochs in order, with their places.
+
+        Samples on disk are read and augmented by workers meanwhile.
+        """
+        if not self.data.train.on_disk:
+            for chosen, epoch in parts:
+                yield chosen, self.batch(chosen, epoch)
+            return
+        workers = thread_count(self.threads)
+        waiting: deque[tuple[NDArray[np.int64], Future[Batch]]] = deque()
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="convcli-feed")
+        try:
+            for chosen, epoch in parts:
+                waiting.append((chosen, pool.submit(self.batch, chosen, epoch, 1)))
+                if len(waiting) > workers:
+                    first, made = waiting.popleft()
+                    yield first, made.result()
+            while waiting:
+                first, made = waiting.popleft()
+                yield first, made.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
