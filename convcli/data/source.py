@@ -60,8 +60,8 @@ class Shaping:
     val_data: str | None = option("Other data that choose the epoch.", metavar="SOURCE")
     test_data: str | None = option("Other data that are read once, at the end.", metavar="SOURCE")
     memory_limit: str | None = option(
-        "Refuse samples that would take more; 8GiB when left out. Pictures in files are kept on disk "
-        "instead, from 256MiB on.",
+        "Refuse samples that would take more; 8GiB when left out. Pictures in files are kept on "
+        "disk instead, from 256MiB on.",
         metavar="SIZE",
     )
 
