@@ -235,7 +235,7 @@ def _computed(extractor: FeatureExtractor, data: Dataset, messages: Messages) ->
     with messages.counted() as progress:
         for name, split in data.splits().items():
             rows = []
-            for batch in extractor.batches(split):
+            for batch in extractor.batches(len(split), split.some):
                 rows.append(batch)
                 progress(name, sum(map(len, rows)), len(split))
             parts[name] = replace(split, stored=np.concatenate(rows), rows=None)

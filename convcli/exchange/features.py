@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convcli.data import Split
 from convcli.errors import InputError, UsageError
 from convcli.files import new_file
 from convcli.layers import Dropout
@@ -66,22 +65,26 @@ class FeatureExtractor:
         self._model = model
         self._part = _beginning(model.model, self.step)
 
-    def batches(self, split: Split) -> Iterator[Features]:
+    def batches(self, count: int, some: Callable[[range], npt.NDArray[Any]]) -> Iterator[Features]:
         """Yield (up to BATCH, length) rows for samples as the training data were.
+
+        Args:
+            count: how many there are.
+            some: gives those at a few places.
 
         Raises:
             InputError: the samples do not fit the network, or the rows would not fit memory.
         """
-        size = len(split) * self.length * 4
+        size = count * self.length * 4
         if size > MAX_BYTES:
             raise InputError(
-                f"{len(split):,} rows of {self.length:,} features are {size / 2**30:.1f} GiB, "
+                f"{count:,} rows of {self.length:,} features are {size / 2**30:.1f} GiB, "
                 f"over {MAX_BYTES / 2**30:.0f}. Use --pool, or a later --layer."
             )
         prepare = self._model.preprocessing
-        for begin in range(0, len(split), BATCH):
-            some = split.some(range(begin, min(begin + BATCH, len(split))))
-            part = prepare.engine_samples(prepare.stack(some))
+        for begin in range(0, count, BATCH):
+            at = range(begin, min(begin + BATCH, count))
+            part = prepare.engine_samples(prepare.stack(some(at)))
             values = self._values(part)
             if self.pool:
                 values = values.mean(axis=tuple(range(1, values.ndim - 1)))
@@ -115,7 +118,7 @@ def features(
     trained = model_of(model)
     extractor = FeatureExtractor(trained, layer, pool=pool)
     found = trained.samples_of(samples)
-    rows = list(extractor.batches(Split(found, np.zeros(len(found)))))
+    rows = list(extractor.batches(len(found), lambda at: found[at.start : at.stop]))
     return np.concatenate(rows) if rows else np.zeros((0, extractor.length), np.float32)
 
 
