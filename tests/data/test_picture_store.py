@@ -128,7 +128,7 @@ def test_a_disk_without_room_is_told(
 
 
 def test_parts_of_a_data_set_share_its_samples() -> None:
-    whole = load_dataset("digits", count=60).train
+    whole = load_dataset("digits", samples=60).train
     part = whole.take([5, 3]).take([1])
     assert part.stored is whole.stored
     np.testing.assert_array_equal(part.samples, whole.samples[[3]])
