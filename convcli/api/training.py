@@ -17,7 +17,7 @@ from convcli.learn.fit import Training
 from convcli.learn.modelfile import TrainedModel, model_of
 from convcli.learn.recipes import Recipe, find_recipe
 from convcli.learn.split import SplitSpec, split_data
-from convcli.learn.task import adapted
+from convcli.learn.task import adapted, with_new_head, with_softmax
 from convcli.learn.training import DIGIT_SOURCES
 from convcli.net import Network, network as find_network
 from convcli.option import completes
@@ -42,6 +42,7 @@ def fit(
     validation: Data | None = None,
     recipe: str | Recipe | None = None,
     init: TrainedModel | Place | None = None,
+    head: int | None = None,
     seed: int = 0,
     threads: int = 0,
     **settings: Unpack[RecipeSettings],
@@ -59,6 +60,7 @@ def fit(
         validation: samples with labels to choose the epoch by, as `data`.
         recipe: all settings at once, by name: lecture, fast, tiny, accurate; or a `Recipe`.
         init: a model, or its file, whose weights it begins with.
+        head: with `init`, so many classes get a last layer of their own, which begins afresh.
         seed: of weights, order, dropout and augmentation.
         threads: 0 for all there are; they do not change the result.
         settings: the options of `convcli train`: epochs, batch, lr, optimizer, schedule, ...
@@ -82,7 +84,10 @@ def fit(
         network = initial.network
     value = find_network(chosen.network if network is None else network)
     found = _dataset(data, labels, value, seed)
+    if head is not None:
+        value = with_new_head(value, head)
     value, _ = adapted(value, found)
+    value = with_softmax(value, found, chosen) if init is not None else value
     if validation is not None:
         held = _dataset(validation, None, value, seed, found.class_names)
         found = replace(found, validation=held.train)
@@ -94,6 +99,7 @@ def fit(
         seed=seed,
         threads=threads,
         pictures=pictures,
+        scaling=None if initial is None else initial.kept_scaling(found.sample_shape[-1]),
         initial=None if initial is None else initial.model,
     )
 

@@ -19,12 +19,10 @@ from convcli.learn.model import Model
 from convcli.learn.modelfile import OUTPUTS, TrainedModel, read_tensors
 from convcli.learn.prepare import Preprocessing
 from convcli.net import Network, Trace, network as find_network, parse_notation
+from convcli.net.lookup import FOREIGN as WHOLE, refuse_pickle
 
 Array = npt.NDArray[Any]
 Named: TypeAlias = Network | str | os.PathLike[str] | None
-
-WHOLE = (".onnx", ".keras", ".h5", ".hdf5")
-"""Files that hold their network."""
 
 BARE = (".safetensors", ".npz")
 """Files of arrays, which may hold the notation of their network as a note."""
@@ -117,6 +115,11 @@ def _figures(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
     return tuple(given)
 
 
+def model_in(path: Path) -> TrainedModel:
+    """Return the model in another program's file, as the file says it."""
+    return import_model(path).model
+
+
 def _outputs(trace: Trace) -> str:
     """Return what the outputs are by the network's end: a softmax or bare sums are classes.
 
@@ -135,10 +138,9 @@ def _outputs(trace: Trace) -> str:
 
 def _read(path: Path, network: Named, renamed: Mapping[str, str]) -> Content:
     suffix = path.suffix.lower()
+    refuse_pickle(path)
     if suffix not in {*WHOLE, *BARE}:
         hint = did_you_mean(suffix, (*WHOLE, *BARE))
-        if suffix in {".pt", ".pth", ".pkl"}:
-            hint = " A pickle may run any code; in PyTorch use safetensors.torch.save_file."
         raise UsageError(f"{path}: import reads {', '.join((*WHOLE, *BARE))}.{hint}")
     if suffix in WHOLE and network is not None:
         raise UsageError(f"{path} holds its own network; leave --network out.")

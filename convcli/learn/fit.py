@@ -137,6 +137,7 @@ class Training(NotebookRepr):
         model: with the weights as they are now.
         progress: where it stands.
         recipe: what decides it.
+        taken: names of the layers whose first weights are those of another model.
         stopped_because: a sentence when it ended before its last epoch, else None.
     """
 
@@ -149,6 +150,7 @@ class Training(NotebookRepr):
         seed: int = 0,
         threads: int = 0,
         pictures: str = "resize",
+        scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
         initial: Model | None = None,
         time_limit: float | None = None,
         target_accuracy: float | None = None,
@@ -162,15 +164,20 @@ class Training(NotebookRepr):
             seed: of weights, order, dropout and augmentation.
             threads: 0 for all there are; they do not change the result.
             pictures: how pictures are prepared for the model, see `Preprocessing`.
+            scaling: factors and summands of samples, in place of those that suit them.
             initial: a model whose layers of the same name and shape give the first weights.
             time_limit: seconds of training after which it stops.
             target_accuracy: of the validation samples, at which it stops.
         """
         check_fit(network, data, recipe)
         self.preprocessing = preprocessing_for(data.train, pictures=pictures)
+        if scaling is not None:
+            scale, offset = scaling
+            self.preprocessing = replace(self.preprocessing, scale=scale, offset=offset)
         self.model = model = Model.initialize(network, seed, self.preprocessing.engine_scaling)
         self.goal = goal_for(network, data, recipe)
-        if initial is not None and model.trace.steps[-1].name in model.copy_layers(initial):
+        self.taken = [] if initial is None else model.copy_layers(initial)
+        if model.trace.steps[-1].name in self.taken:
             self.goal.unfold(model)
         self.data = data
         self.recipe = recipe

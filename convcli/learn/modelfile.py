@@ -23,7 +23,7 @@ from convcli.learn.prepare import Preprocessing
 from convcli.learn.task import FIGURES, TASKS, Goal
 from convcli.learn.trainer import Loss
 from convcli.net import Network, parse_notation, to_notation
-from convcli.net.lookup import model_path
+from convcli.net.lookup import FOREIGN, FOREIGN_READER, loaded, model_path
 from convcli.net.modelheader import ModelHeader, read_model_header
 from convcli.ops.losses import LOSSES
 from convcli.values import NotebookRepr
@@ -82,6 +82,18 @@ class TrainedModel(NotebookRepr):
             return str(noted)
         one_sigmoid = self.outputs == "classes" and self.model.trace.output_shape == (1,)
         return "bce" if one_sigmoid else TASKS[self.outputs].losses[0]
+
+    @property
+    def scaling_unknown(self) -> bool:
+        """Whether it comes from another program's file that scales no samples and does not say."""
+        scaling = {*self.preprocessing.scale}, {*self.preprocessing.offset}
+        return "source" not in self.training and scaling == ({1.0}, {0.0})
+
+    def kept_scaling(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Return factors and summands that a training from here goes on with, None for its own."""
+        scale, offset = self.preprocessing.scale, self.preprocessing.offset
+        fits = {len(scale), len(offset)} <= {1, channels}
+        return None if self.scaling_unknown or not fits else (scale, offset)
 
     @property
     def ends_in_softmax(self) -> bool:
@@ -161,8 +173,14 @@ class TrainedModel(NotebookRepr):
         return self.finished(self.model.predict(samples))
 
     def warn_of(self, samples: npt.NDArray[Any]) -> None:
-        """Warn the caller's caller where samples seem to be scaled already."""
-        if doubt := self.preprocessing.doubt(samples):
+        """Warn the caller's caller where samples seem to be scaled already, or not at all."""
+        doubt = self.preprocessing.doubt(samples)
+        if self.scaling_unknown and samples.dtype == np.uint8 and samples.max(initial=0) > 1:
+            doubt = (
+                "The model's file does not say how samples are scaled: they are taken as they are, "
+                "0 to 255. If it was trained on 0 to 1, write convcli import FILE --scale 1/255"
+            )
+        if doubt:
             warnings.warn(doubt, UserWarning, stacklevel=3)
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
@@ -198,12 +216,17 @@ def model_of(model: TrainedModel | str | os.PathLike[str]) -> TrainedModel:
 
 
 def load(path: str | os.PathLike[str]) -> TrainedModel:
-    """Return the model in the safetensors file at `path`, or in the run's directory there.
+    """Return the model in the file at `path`, or in the run's directory there.
+
+    Files of other programs (.onnx, .keras, .h5) are read as `import_model` reads them.
 
     Raises:
         InputError: no such file, a damaged or hostile one, or one without a network.
     """
     path = model_path(Path(path))
+    if path.suffix.lower() in FOREIGN:
+        foreign: TrainedModel = loaded(FOREIGN_READER)(path)
+        return foreign
     header, tensors = read_tensors(path)
     if "checkpoint" in header.texts:
         raise InputError(

@@ -61,6 +61,11 @@ class TrainRequest(Assignment):
 
     force: bool = False
     init: Path | None = option("Begin with this model's weights.", metavar="MODEL")
+    head: int | None = option(
+        "With --init: a new last layer for so many classes; all others keep their weights.",
+        metavar="CLASSES",
+        min=1,
+    )
     resume: Path | None = option(
         "Go on with a run, to the same bits; with --epochs N until that epoch.", metavar="RUN"
     )
@@ -104,3 +109,5 @@ class TrainRequest(Assignment):
             raise UsageError(f"{chosen[0]} and {chosen[1]} cannot go together; use one of them.")
         if self.folds is not None and "val" in self.settings:
             raise UsageError("--folds holds samples out by itself; leave --val out.")
+        if self.head is not None and self.init is None:
+            raise UsageError("--head replaces the last layer of a model: name it with --init.")

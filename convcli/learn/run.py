@@ -290,6 +290,7 @@ def _training(
         seed=spec.seed,
         threads=threads,
         pictures=spec.pictures,
+        scaling=spec.scaling,
         initial=initial,
         time_limit=time_limit,
         target_accuracy=None if spec.split.overfit is None else 1.0,

@@ -32,6 +32,7 @@ class RunSpec:
         seed: of weights, order, dropout and augmentation.
         split: which samples train, and which validate.
         pictures: how pictures are prepared for the model, see `Preprocessing`.
+        scaling: factors and summands of the model it begins with; None for the samples' own.
         fingerprint: SHA-256 of the training samples and labels.
     """
 
@@ -41,6 +42,7 @@ class RunSpec:
     seed: int = 0
     split: SplitSpec = field(default_factory=SplitSpec)
     pictures: str = "resize"
+    scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     fingerprint: str = ""
 
     def record(self) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from convcli.data import Dataset
 from convcli.data.augmentation import Augmentation, read_augmentation
 from convcli.data.dataset import IGNORED
 from convcli.errors import InputError, UsageError, did_you_mean
-from convcli.layers import Conv, Dense
+from convcli.layers import Activation, Conv, Dense, Layer
 from convcli.layers.base import shape_text
+from convcli.layers.join import Block, Branch
 from convcli.learn.metrics import loss_values, measure, softmax
 from convcli.learn.model import Model
 from convcli.learn.recipes import METRICS, Recipe
@@ -342,32 +343,85 @@ def adapted(network: Network, data: Dataset) -> tuple[Network, str]:
     return network, f"For {data.name} the network was changed: {' and '.join(changes)}."
 
 
+def with_new_head(network: Network, outputs: int) -> Network:
+    """Return the network with another last layer, under a name that no layer had.
+
+    >>> from convcli.net import parse_notation, to_notation
+    >>> to_notation(with_new_head(parse_notation("input 9, dense 4 relu, dense 10 softmax"), 3))
+    'input 9, dense 4 relu, dense 3 softmax name=head'
+
+    Raises:
+        InputError: the network ends with no layer that decides the number of outputs.
+    """
+    taken = {step.name for step in network.trace().steps}
+    names = ("head", *(f"head{number}" for number in range(2, len(taken) + 3)))
+    place = _deciding_layer(network)
+    if place is None:
+        raise InputError(
+            f"{network.name} ends with no dense layer or convolution that --head could replace."
+        )
+    layer = network.layers[place]
+    size = {"units": outputs} if isinstance(layer, Dense) else {"filters": outputs}
+    changed = replace(layer, name=next(n for n in names if n not in taken), **size)
+    return replace(network, layers=_put(network.layers, place, changed))
+
+
+def _deciding_layer(network: Network) -> int | None:
+    """Return the place of the layer that decides the number of outputs, None where none does."""
+    for place in reversed(range(len(network.layers))):
+        layer = network.layers[place]
+        if isinstance(layer, Dense | Conv):
+            return place
+        if getattr(layer, "row_op", layer.op) not in PASSED_OVER:
+            break
+    return None
+
+
+def _put(layers: Branch, place: int, layer: Layer | Block) -> Branch:
+    return (*layers[:place], layer, *layers[place + 1 :])
+
+
 def _with_outputs(network: Network, data: Dataset) -> Network:
     """Return the network with the task's outputs and end in the last layer that has any.
 
     One sigmoid for two classes stays; another softmax behind the layer stays too.
     """
     outputs, end = data.output_shape[-1], TASKS[data.task].end
-    for place in reversed(range(len(network.layers))):
-        layer = network.layers[place]
-        changed: Dense | Conv
-        if isinstance(layer, Dense):
-            if fits((layer.units,), data) and layer.units == 1 and layer.activation == "sigmoid":
-                return network
-            changed = replace(layer, units=outputs)
-        elif isinstance(layer, Conv):
-            changed = replace(layer, filters=outputs)
-        elif getattr(layer, "row_op", layer.op) in PASSED_OVER:
-            continue
-        else:
-            break
-        behind = {getattr(one, "row_op", one.op) for one in network.layers[place + 1 :]}
-        wrong_end = data.task != "classes" or layer.activation == "sigmoid"
-        if wrong_end and not behind & {"softmax", "sigmoid"}:
-            changed = replace(changed, activation=end)
-        layers = (*network.layers[:place], changed, *network.layers[place + 1 :])
-        return replace(network, layers=layers)
-    return network
+    place = _deciding_layer(network)
+    layer = None if place is None else network.layers[place]
+    changed: Dense | Conv
+    if isinstance(layer, Dense):
+        if fits((layer.units,), data) and layer.units == 1 and layer.activation == "sigmoid":
+            return network
+        changed = replace(layer, units=outputs)
+    elif isinstance(layer, Conv):
+        changed = replace(layer, filters=outputs)
+    else:
+        return network
+    behind = {getattr(one, "row_op", one.op) for one in network.layers[(place or 0) + 1 :]}
+    wrong_end = data.task != "classes" or layer.activation == "sigmoid"
+    if wrong_end and not behind & {"softmax", "sigmoid"}:
+        changed = replace(changed, activation=end)
+    return replace(network, layers=_put(network.layers, place or 0, changed))
+
+
+def with_softmax(network: Network, data: Dataset, recipe: Recipe) -> Network:
+    """Return a network of raw sums, as other programs save it, with the softmax its loss needs.
+
+    >>> from convcli.data import Split
+    >>> from convcli.net import parse_notation, to_notation
+    >>> data = Dataset("d", ("a", "b"), Split(np.zeros((4, 9)), np.array([0, 0, 0, 1])))
+    >>> to_notation(with_softmax(parse_notation("input 9, dense 2"), data, Recipe()))
+    'input 9, dense 2, softmax'
+    """
+    place, loss = _deciding_layer(network), loss_name(recipe, data, data.output_shape)
+    if place is None or data.task != "classes" or Loss(loss).rule.fused != "softmax":
+        return network
+    layer, *behind = network.layers[place:]
+    ends = {getattr(one, "row_op", one.op) for one in behind} & {"softmax", "sigmoid"}
+    if ends or getattr(layer, "activation", None):
+        return network
+    return replace(network, layers=(*network.layers, Activation("softmax")))
 
 
 def _foldable(network: Network) -> bool:

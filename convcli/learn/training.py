@@ -21,7 +21,7 @@ from convcli.learn.run import Run, RunResult, checkpoint_of, resume, start
 from convcli.learn.run_directory import RunDirectory, create_run_directory
 from convcli.learn.runspec import RunSpec
 from convcli.learn.split import SplitSpec, folds, split_data
-from convcli.learn.task import adapted
+from convcli.learn.task import adapted, with_new_head, with_softmax
 from convcli.learn.timing import Estimate, estimate
 from convcli.net import Network, network as find_network, preset_data, to_notation
 
@@ -95,16 +95,19 @@ def network_for(assignment: Assignment, data: Dataset, say: Say) -> Network:
     Raises:
         InputError: it cannot be made to fit.
     """
-    network = find_network(assignment.full_recipe().network)
-    if is_notation(assignment.words):
+    recipe = assignment.full_recipe()
+    network, head = find_network(recipe.network), getattr(assignment, "head", None)
+    if is_notation(assignment.words) and head is None:
         return network
     try:
-        network, change = adapted(network, data)
+        network, change = adapted(network if head is None else with_new_head(network, head), data)
     except InputError as problem:
         raise _misfit(assignment, network, data, problem) from None
+    if head not in {None, network.trace().output_shape[-1]}:
+        raise UsageError(f"--head {head}: {data.name} has {data.classes} classes.")
     if change:
         say(change)
-    return network
+    return network if is_notation(assignment.words) else with_softmax(network, data, recipe)
 
 
 def _misfit(
@@ -261,6 +264,7 @@ def begin(
     data = split_data(data, recipe.val, split)
     network = network_for(request, data, say)
     source = dataclasses.replace(request.source, name=request.data_source)
+    initial = None if request.init is None else load(request.init)
     name = f"{network.name}-{Path(request.data_source).stem}"
     run = start(
         RunSpec(
@@ -270,17 +274,34 @@ def begin(
             seed=request.seed,
             split=split,
             pictures="digit" if source.name in DIGIT_SOURCES else "resize",
+            scaling=None if initial is None else initial.kept_scaling(data.sample_shape[-1]),
         ),
         network,
         data,
         lambda: create_run_directory(place, name, force=request.force),
         threads=request.threads,
-        initial=None if request.init is None else load(request.init).model,
+        initial=None if initial is None else initial.model,
         time_limit=request.time_limit,
     )
     if note := run.training.preprocessing.note:
         say(note)
+    if initial is not None:
+        say(_taken(run.training, str(request.init)))
     return run
+
+
+def _taken(training: Training, source: str) -> str:
+    """Return which layers begin with another model's numbers, and which begin afresh."""
+    layers = [step.name for step in training.model.trace.steps if step.weights]
+    afresh = [name for name in layers if name not in training.taken]
+    counts = "1 layer" if len(training.taken) == 1 else f"{len(training.taken)} layers"
+    return f"{counts} from {source}: {_listed(training.taken)}. Afresh: {_listed(afresh)}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names, those in the middle of many left out."""
+    shown = names if len(names) <= 8 else [*names[:5], "...", *names[-2:]]
+    return ", ".join(shown) or "none"
 
 
 def check_results(request: TrainRequest, series: Series, results: Sequence[RunResult]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from convcli.errors import InputError, UsageError, WrongTypeError, cannot_read, did_you_mean
 from convcli.layers.base import Shape
@@ -32,6 +33,15 @@ READERS = {
     ".hdf5": "convcli.exchange.keras_read:read_keras",
 }
 """What reads a file of a suffix: module and function, loaded when such a file is opened."""
+
+FOREIGN = (".onnx", ".keras", ".h5", ".hdf5")
+"""Suffixes of other programs' files that hold a network and its numbers."""
+
+FOREIGN_READER = "convcli.exchange.importing:model_in"
+"""What reads these with their numbers."""
+
+PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
+"""Suffixes of PyTorch's own files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +122,33 @@ def model_path(place: Path) -> Path:
         InputError: the directory has none.
     """
     if not place.is_dir():
+        refuse_pickle(place)
         return place
     if not (place / RUN_MODEL).is_file():
         raise InputError(f"{place} is no run with a model: it has no {RUN_MODEL}.")
     return place / RUN_MODEL
+
+
+def loaded(name: str) -> Any:
+    """Return what a `module:function` names, loaded on use."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+def refuse_pickle(path: Path) -> None:
+    """Say how weights leave PyTorch's own files.
+
+    Raises:
+        UsageError: it is one of them.
+    """
+    if path.suffix.lower() in PICKLES:
+        there = path.with_suffix(".safetensors")
+        raise UsageError(
+            f"{path} is a pickle, which may run any code; only PyTorch reads it. In Python: "
+            "import torch, safetensors.torch; safetensors.torch.save_file(torch.load("
+            f"{str(path)!r}, weights_only=True), {str(there)!r})  Then: convcli import {there} "
+            "--network NETWORK"
+        )
 
 
 def network_variables(source: str) -> dict[str, int]:
@@ -253,13 +286,13 @@ def _from_file(
         text = _read_text(path)
         found = parse_notation(text, name=path.stem, input_shape=input_shape, variables=variables)
         return OpenedNetwork(found)
+    refuse_pickle(path)
     if suffix not in READERS:
         readable = ", ".join([".net", *READERS])
         raise UsageError(f"{path} is no network file; convcli reads {readable}.")
     if variables:
         raise UsageError(f"{path} has no variables; {', '.join(variables)} cannot be set.")
-    module, _, name = READERS[suffix].partition(":")
-    opened: OpenedNetwork = getattr(import_module(module), name)(path, input_shape)
+    opened: OpenedNetwork = loaded(READERS[suffix])(path, input_shape)
     return opened
 
 
