@@ -47,7 +47,7 @@ SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="Same seed, same bits, on any number of threads.")
 ]
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model file, or the directory of a run.")
+    Path, typer.Argument(metavar="MODEL", help="A run's directory, or a model: .safetensors .onnx .keras .h5.")
 ]
 
 ImageArgument = Annotated[

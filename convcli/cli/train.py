@@ -56,6 +56,8 @@ EXAMPLES = """Examples:
 
   convcli train rps:n=16 --data photos --val 0.2 --patience 5 --augment shift=2
 
+  convcli train --init runs/fashion --head 10 --data digits --samples 600 --freeze 'conv*'
+
   convcli train --resume runs/fashion
 
   convcli train --resume runs/fashion --epochs 20
