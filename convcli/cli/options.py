@@ -47,7 +47,10 @@ SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="Same seed, same bits, on any number of threads.")
 ]
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A run's directory, or a model: .safetensors .onnx .keras .h5.")
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A run's directory, or a model: .safetensors .onnx .keras .h5."
+    ),
 ]
 
 ImageArgument = Annotated[
