@@ -5,13 +5,13 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputError, UsageError, WrongTypeError, cannot_read, did_you_mean
+from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
 from convcli.layers.base import Shape
 from convcli.net.notation import notation_variables, parse_notation
 from convcli.net.value import Network
@@ -40,6 +40,9 @@ FOREIGN = (".onnx", ".keras", ".h5", ".hdf5")
 FOREIGN_READER = "convcli.exchange.importing:model_in"
 """What reads these with their numbers."""
 
+LIVE, CODE = "convcli.exchange.live:opened_live", "convcli.exchange.live:read_code"
+"""What reads models in memory, and `file.py:NAME`, whose code is run."""
+
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
 """Suffixes of PyTorch's own files."""
 
@@ -60,7 +63,7 @@ class OpenedNetwork:
 
 
 def network(
-    source: Network | str | os.PathLike[str],
+    source: Network | str | os.PathLike[str] | Any,
     *,
     input_shape: Shape | None = None,
     variables: Mapping[str, int] | None = None,
@@ -69,10 +72,12 @@ def network(
 
     Text that begins with `input` or `let` is notation; with a slash or a suffix it is a file or the
     directory of a run; else a preset, with variables as in `rps:n=16`. Files are notation (.net),
-    models of ours (.safetensors), ONNX, and what Keras writes (.keras, .h5, .json).
+    models of ours (.safetensors), ONNX, and what Keras writes (.keras, .h5, .json); `net.py:Net`
+    runs a file and takes what it makes.
 
     Args:
-        source: what the user wrote, a path, or a network, which is returned as it is.
+        source: what the user wrote, a path, a network, which is returned as it is, or a model that
+            lives in Keras or PyTorch; a torch.nn.Module needs `input_shape`.
         input_shape: replaces the input's shape.
         variables: values for its `let` lines, before those in `source`.
 
@@ -84,12 +89,13 @@ def network(
     Raises:
         UsageError: malformed notation, an unknown preset or variable.
         InputError: a file that cannot be read, or is no network.
-        WrongTypeError: something else than words, a path or a network.
+        WrongTypeError: something else.
     """
     if isinstance(source, Network):
-        return source if input_shape is None else replace(source, input_shape=input_shape)
+        return source if input_shape is None else source.with_input(input_shape)
     if not isinstance(source, str | os.PathLike):
-        raise WrongTypeError(f"{type(source).__name__}: a network is a Network, words or a path.")
+        opened: OpenedNetwork = loaded(LIVE)(source, input_shape)
+        return opened.network
     return open_network(os.fspath(source), input_shape, variables).network
 
 
@@ -279,6 +285,10 @@ def _from_file(
     path: Path, input_shape: Shape | None, variables: Mapping[str, int] | None
 ) -> OpenedNetwork:
     suffix = path.suffix.lower()
+    opened: OpenedNetwork
+    if suffix.startswith(".py:"):
+        opened = loaded(CODE)(str(path), input_shape)
+        return opened
     if path.is_dir() and suffix not in {".net", *READERS}:
         path = model_path(path)
         suffix = path.suffix
@@ -292,7 +302,7 @@ def _from_file(
         raise UsageError(f"{path} is no network file; convcli reads {readable}.")
     if variables:
         raise UsageError(f"{path} has no variables; {', '.join(variables)} cannot be set.")
-    opened: OpenedNetwork = loaded(READERS[suffix])(path, input_shape)
+    opened = loaded(READERS[suffix])(path, input_shape)
     return opened
 
 

@@ -52,9 +52,7 @@ def test_a_new_head_begins_afresh(first: Path, capfd: pytest.CaptureFixture[str]
         assert not close
 
 
-def test_a_head_has_the_classes_of_the_data(
-    first: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_head_has_the_classes_of_the_data(first: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["train", "--init", str(first), "--data", str(halves(first.parent)), "--head", "3"]
     assert run(words) == 2
     assert "--head 3: halves has 2 classes." in capfd.readouterr().err
