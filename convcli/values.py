@@ -8,11 +8,14 @@ would take a sixth of the time that a whole command may. `Value` does what the s
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, fields
 from importlib import import_module
 
 RENDERER = "convcli.present.notebook"
-"""The module whose `html_of` and `text_of` render a value, loaded when one shows itself."""
+"""The module that renders values (`html_of`, `text_of`, `live`), loaded when one shows itself."""
 
 _NAMES: dict[tuple[type, bool], tuple[str, ...]] = {}
 """Field names of each class met so far, all or those that equality looks at."""
@@ -85,3 +88,16 @@ class NotebookRepr:
     def _repr_html_(self) -> str | None:
         text: str | None = import_module(RENDERER).html_of(self)
         return text
+
+
+@contextmanager
+def shown_live(value: NotebookRepr) -> Iterator[Callable[[], None]]:
+    """Show a value in a notebook's cell while it changes; elsewhere do nothing.
+
+    The block calls what it is given after every change, however often: drawing takes its time.
+    """
+    if "ipykernel" not in sys.modules:
+        yield lambda: None
+        return
+    with import_module(RENDERER).live(value) as redraw:
+        yield redraw

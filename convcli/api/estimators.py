@@ -137,7 +137,9 @@ class _Estimator:
         settings = self.get_params()
         network = settings.pop("network")
         training = fit(default if network is None else network, data, **settings, **more)
-        self.history_ = list(training)
+        for _ in training.events():
+            pass
+        self.history_ = training.history
         self.model_: TrainedModel = training.best_model()
         self.n_features_in_ = int(shape[-1])
         return self

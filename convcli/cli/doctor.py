@@ -57,6 +57,6 @@ def _warm(messages: Messages) -> None:
         progress.update(task, description="training and prediction")
         augment = "shift=2,rotate=10,scale=0.1,elastic=1"
         training = fit("mnist", data, epochs=1, augment=augment)
-        for _ in training:
+        for _ in training.events():
             pass
         training.best_model().predict(data.train.samples)

@@ -25,7 +25,7 @@ from convcli.learn.schedules import Position
 from convcli.learn.task import TASKS, check_fit, goal_for
 from convcli.learn.trainer import Trainer
 from convcli.net import Network
-from convcli.values import NotebookRepr
+from convcli.values import NotebookRepr, shown_live
 
 BLOWN_UP = 1000.0
 """An epoch whose mean loss is so many times that of guessing has diverged, though it is finite."""
@@ -284,10 +284,12 @@ class Training(NotebookRepr):
         return self.stopped_because is not None or len(self.history) >= self.recipe.epochs
 
     def __iter__(self) -> Iterator[Epoch]:
-        """Train, and yield each epoch when it is done."""
-        for event in self.events():
-            if isinstance(event, Epoch):
-                yield event
+        """Train, and yield each epoch when it is done; a notebook shows the curves grow."""
+        with shown_live(self) as redraw:
+            for event in self.events():
+                redraw()
+                if isinstance(event, Epoch):
+                    yield event
 
     def events(self) -> Iterator[StepDone | Epoch]:
         """Train, and yield each step and each epoch when it is done."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 LARGEST_MATRIX = 15
 """Cells across and down of a kernel that is shown in full."""
+
+PAUSE = 0.25
+"""Seconds between two drawings of a value that changes."""
 
 
 def html_of(value: object) -> str | None:
@@ -55,6 +60,30 @@ def text_of(value: object) -> str:
         if isinstance(block, Report | str)
     ]
     return "\n".join(parts).rstrip("\n") or repr(value)
+
+
+@contextmanager
+def live(value: object) -> Iterator[Callable[[], None]]:
+    """Show a value in the cell that runs, and draw it anew where it stands, now and in the end."""
+    from IPython import display, get_ipython
+
+    if getattr(get_ipython(), "kernel", None) is None:  # a terminal, where nothing can be redrawn
+        yield lambda: None
+        return
+    show: Any = display.display
+    cell = show(value, display_id=True)
+    drawn = time.monotonic()
+
+    def redraw() -> None:
+        nonlocal drawn
+        if time.monotonic() - drawn >= PAUSE:
+            cell.update(value)
+            drawn = time.monotonic()
+
+    try:
+        yield redraw
+    finally:
+        cell.update(value)
 
 
 def _blocks(value: object) -> Sequence[Block] | None:
@@ -114,8 +143,14 @@ def _training(training: Training) -> Sequence[Block]:
 
     history = [asdict(epoch) for epoch in training.history]
     stands = f"{len(history)} of {training.recipe.epochs} epochs."
+    now = training.progress
+    if now.step_in_epoch:
+        stands += (
+            f" Epoch {len(history) + 1}: step {now.step_in_epoch} of {training.steps_per_epoch}, "
+            f"loss {now.loss_sum / now.seen:.4f}."
+        )
     facts = RunFacts(RunDirectory(Path()), "", {}, history)
-    return (stands, *curve_blocks(facts))
+    return (stands, *(curve_blocks(facts) if history else ()))
 
 
 def _model(model: TrainedModel) -> Sequence[Block]:

@@ -81,7 +81,7 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
     training.warm_up()
     began = time.perf_counter()
     try:
-        for _ in training:
+        for _ in training.events():
             pass
     except Diverged as problem:
         epochs = len(training.history)

@@ -200,3 +200,49 @@ def test_a_repr_is_one_line(training: Any) -> None:
     for value in (model, model.evaluate(data), training.history[0]):
         assert "\n" not in repr(value)
         assert len(repr(value)) < 250
+
+
+LIVE = """
+import convcli
+data = convcli.load_dataset("digits", samples=300)
+training = convcli.fit("input 28x28x1, conv 2 5, gap, dense 10 softmax", data, epochs=3, batch=4)
+for epoch in training:
+    pass
+"""
+
+
+def test_a_training_shows_its_curves_while_it_runs() -> None:
+    """A real kernel runs the cell; what it sent to the notebook is looked at."""
+    pytest.importorskip("ipykernel", reason="the kernel of notebooks")
+    client = pytest.importorskip("jupyter_client", reason="what a notebook talks to it with")
+    sent = []
+    manager, kernel = client.manager.start_new_kernel(kernel_name="python3")
+    try:
+        told = kernel.execute_interactive(LIVE, timeout=120, output_hook=sent.append)
+    finally:
+        kernel.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert told["content"]["status"] == "ok"
+    shown = [one for one in sent if one["header"]["msg_type"] == "display_data"]
+    drawn = [one for one in sent if one["header"]["msg_type"] == "update_display_data"]
+    assert len(shown) == 1, "one display for the whole run"
+    assert len(drawn) >= 2
+    assert "0 of 3 epochs." in Page(shown[0]["content"]["data"]["text/html"]).words
+    last = Page(drawn[-1]["content"]["data"]["text/html"])
+    assert "3 of 3 epochs." in last.words
+    assert len(last.charts) >= 2
+
+
+def test_inside_an_epoch_a_training_says_where_it_stands() -> None:
+    data = convcli.load_dataset("digits", samples=60)
+    training = convcli.fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=2, batch=9)
+    events = training.events()
+    first, second = next(events), next(events)
+    assert f"Epoch 1: step 2 of 6, loss {second.loss:.4f}." in str(training)
+    assert first.loss != second.loss
+
+
+def test_outside_of_a_notebook_a_training_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    data = convcli.load_dataset("digits", samples=60)
+    list(convcli.fit("input 28x28x1, flatten, dense 10 softmax", data, epochs=1))
+    assert capfd.readouterr() == ("", "")
