@@ -61,6 +61,7 @@ def write_whole() -> None:
         encoding = stream.encoding
         buffered = io.BufferedWriter(stream.detach())
         sys.stdout = io.TextIOWrapper(buffered, encoding=encoding, line_buffering=True)
+        vars(sys)["__stdout__"] = sys.stdout  # which the size of the terminal is asked of
 
 
 def spelled(problem: UnicodeError) -> tuple[str, int]:

@@ -16,6 +16,7 @@ import typer
 
 from convcli import __version__
 from convcli.cli.console import prepare_streams, tell_error, write_whole
+from convcli.cli.help import Command, Group
 from convcli.errors import ConvcliError, ExitCode
 
 PANELS: dict[str, dict[str, str]] = {
@@ -75,6 +76,14 @@ CALLS = {
 """Command -> the public Python names for it; those of `show` begin with `show_`, and so on."""
 
 
+class _Program(Group):
+    """The commands in the order of their panels."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """Return the names."""
+        return [name for panel in PANELS.values() for name in panel if name in self.commands]
+
+
 def program(command: str | None = None) -> typer.Typer:
     """Return the program with one of its commands, or with all.
 
@@ -86,6 +95,7 @@ def program(command: str | None = None) -> typer.Typer:
     """
     app = typer.Typer(
         name="convcli",
+        cls=_Program,
         help="Filter pictures with kernels, calculate convolutional layers, train and explain "
         "CNNs.",
         epilog="`convcli help COMMAND` says more, with examples; `convcli help json [WORD]` says "
@@ -103,24 +113,14 @@ def program(command: str | None = None) -> typer.Typer:
     return app
 
 
-def _dress_help() -> None:
-    """Set the library's help: no ranges, which break the column of values; examples in color."""
-    from typer import rich_utils
-
-    rich_utils.RANGE_STRING = "{:.0}"
-    example = r"(?m)^ *(?P<types>(?:convcli|cat) .*)$"
-    if example not in rich_utils.highlighter.highlights:
-        rich_utils.highlighter.highlights.append(example)
-
-
 def _describe(app: typer.Typer, panels: dict[str, str]) -> None:
-    """Put the commands into their panels, in order, with the first sentences of their helps.
+    """Put the commands into their panels, with the first sentences of their helps.
 
     Lines of a paragraph join.
     """
-    order = list(panels)
-    app.registered_commands.sort(key=lambda command: order.index(str(command.name)))
     for command in app.registered_commands:
+        if command.cls is None or not issubclass(command.cls, Command):
+            command.cls = Command
         text = command.help or inspect.getdoc(command.callback) or ""
         command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip())
         command.short_help = _first_sentence(command.help)
@@ -128,8 +128,10 @@ def _describe(app: typer.Typer, panels: dict[str, str]) -> None:
         command.rich_help_panel = panels[str(command.name)]
     for group in app.registered_groups:
         if group.typer_instance is not None:
+            group.typer_instance.info.cls = Group
             group.short_help = _first_sentence(str(group.typer_instance.info.help))
             for command in group.typer_instance.registered_commands:
+                command.cls = Command
                 command.epilog = _with_calls(command.epilog, [f"{group.name}_{command.name}"])
             group.rich_help_panel = panels[str(group.name)]
 
@@ -211,8 +213,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return _explain_fields(words[2:])
         if words[:1] == ["help"]:
             words = [*words[1:], "--help"]
-        if not words or {"-h", "--help"} & {*words}:
-            _dress_help()
         called = program(words[0] if words and not words[0].startswith("-") else None)
         outcome = called(args=words, prog_name="convcli", standalone_mode=False)
         sys.stdout.flush()

@@ -62,6 +62,8 @@ ImageArgument = Annotated[
 class Output:
     """How a command tells its results."""
 
+    PANEL = "Output"
+
     format: Style | None = option(
         "How to print: table (on a terminal), plain (piped), json, csv (one table), markdown, "
         "latex.",
@@ -200,9 +202,6 @@ def refuse_without_effect(given: Mapping[str, object], where: str) -> None:
             raise UsageError(f"{name} only means something {where}.")
 
 
-METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
-"""How the help names values that no field names; longer ones leave no room for the sentences."""
-
 CHOICES_WIDTH = 18
 """Words to choose from stand in the sentence where they are longer together."""
 
@@ -229,7 +228,7 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
     of those that were. A field `tuple[T, ...]` may be given several times.
     """
     fields = [
-        (group, field, get_type_hints(cls)[field.name])
+        (group, field, get_type_hints(cls)[field.name], _panel_of(cls, field.name))
         for group, asked in groups.items()
         for cls, without in [_options_of(asked)]
         for field in dataclasses.fields(cls)
@@ -248,8 +247,8 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
                 named = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name])
                 parameters.append(named)
             parameters += [
-                _parameter(f"{group}__{field.name}", field, hint, groups[group])
-                for group, field, hint in fields
+                _parameter(f"{group}__{field.name}", field, hint, groups[group], panel)
+                for group, field, hint, panel in fields
                 if group == name
             ]
 
@@ -258,7 +257,7 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
             for name, field in own.items():
                 words[name] = field.default if _is_left_out(words[name]) else _plain(words[name])
             given: dict[str, dict[str, Any]] = {group: {} for group in groups}
-            for group, field, _ in fields:
+            for group, field, _, _ in fields:
                 value = words.pop(f"{group}__{field.name}")
                 if not _is_left_out(value):
                     given[group][field.name] = _plain(value)
@@ -288,18 +287,28 @@ def _options_of(asked: type | Given) -> tuple[type, Collection[str]]:
     return (asked.group, asked.without) if isinstance(asked, Given) else (asked, ())
 
 
+def _panel_of(group: type, name: str) -> str | None:
+    """Return the panel of the help in which the class that has a field wants it."""
+    owner = next(cls for cls in group.__mro__ if name in vars(cls).get("__annotations__", ()))
+    return getattr(owner, "PANEL", None) or None
+
+
 def _parameter(
-    name: str, field: dataclasses.Field[Any], hint: Any, group: type | Given | None = None
+    name: str,
+    field: dataclasses.Field[Any],
+    hint: Any,
+    group: type | Given | None = None,
+    panel: str | None = None,
 ) -> inspect.Parameter:
     """Return a field as the parameter that the command line's library reads."""
     flags, more = field.metadata["option"]
     flags = flags or (f"--{name.rpartition('__')[2].strip('_').replace('_', '-')}",)
     parts = get_args(hint)
-    kind = next((one for one in parts if one in METAVARS or get_origin(one) is Literal), hint)
+    kind = next((one for one in parts if get_origin(one) is Literal), hint)
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
     unsaid = isinstance(group, Given) or any(field.default is one for one in (None, False, ()))
-    told = {"metavar": METAVARS.get(kind), **more, "show_default": False}
+    told = {"rich_help_panel": panel, **more, "show_default": False}
     choices = [str(one) for one in get_args(kind)] if get_origin(kind) is Literal else []
     if choices and len("|".join(choices)) > CHOICES_WIDTH and more.get("metavar") is None:
         told["metavar"] = "WORD"

@@ -42,11 +42,11 @@ POOL_EXAMPLES = """Examples:\n
 convcli pool matrix.csv --max 2\n
 convcli pool photo.png --avg 3 --stride 2 -o small.png"""
 
-KERNELS_HELP = """List the named kernels, or show one in full: matrix, divisor, offset, sum, rank,
-symmetry, source, and the same call in scipy, OpenCV, ImageMagick and Pillow.
+KERNELS_HELP = """List the kernels, or show one in full: numbers, source, the same call elsewhere.
 
-A kernel is laid on the picture as printed (correlation). Families take parameters:
-gaussian:sigma=2, emboss:angle=45.
+In full: matrix, divisor, offset, sum, rank, symmetry, source, and the same call in scipy, OpenCV,
+ImageMagick and Pillow. A kernel is laid on the picture as printed (correlation). Families take
+parameters: gaussian:sigma=2, emboss:angle=45.
 """
 
 KERNELS_EXAMPLES = """Examples:

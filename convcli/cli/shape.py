@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
 
-from convcli.cli.options import FileOutput, Output, ThreadsOption, refuse_without_effect, takes
+from convcli.cli.help import Command
+from convcli.cli.options import FileOutput, Output, refuse_without_effect, takes
 from convcli.errors import CheckError, UsageError, did_you_mean
 from convcli.option import byte_count, option
 
@@ -27,26 +27,24 @@ Dtype = Literal["float64", "float32", "float16", "bfloat16", "int8"]
 Dialect = Literal["torch", "keras", "onnx"]
 Convention = Literal["paper", "torchinfo", "fvcore", "ptflops", "keras", "deepspeed", "calflops"]
 
-NETWORK = {"rich_help_panel": "The network"}
-QUESTION = {"rich_help_panel": "Other questions"}
-TABLE = {"rich_help_panel": "The table"}
+QUESTION = "Other questions"
+TABLE = "The table"
 
 
 @dataclass(frozen=True)
 class OnPaper:
     """How a network is followed on paper."""
 
-    input: str | None = option("Another input shape.", metavar="HxWxC", **NETWORK)
-    batch: int = option(
-        "Samples at a time; only memory grows with it.", min=1, default=1, **NETWORK
-    )
-    dtype: Dtype = option("Type of weights and activations.", default="float32", **NETWORK)
-    dialect: Dialect | None = option("Shapes as this framework builds them.", **NETWORK)
+    PANEL = "The network"
+
+    input: str | None = option("Another input shape.", metavar="HxWxC")
+    batch: int = option("Samples at a time; only memory grows with it.", min=1, default=1)
+    dtype: Dtype = option("Type of weights and activations.", default="float32")
+    dialect: Dialect | None = option("Shapes as this framework builds them.")
     freeze: tuple[str, ...] = option(
         "Layers that are not trained, such as 'conv*'; may be given again.",
         metavar="PATTERN",
         default=(),
-        **NETWORK,
     )
 
     def opened(self, source: str, variables: Mapping[str, int] | None = None) -> OpenedNetwork:
@@ -69,39 +67,33 @@ class OnPaper:
 class Question:
     """What else one may ask than the table of figures; one thing at a time."""
 
+    PANEL = QUESTION
+
     explain: str | None = option(
         "Each figure with its formula and the numbers put in, of one layer or of all.",
         metavar="[LAYER]",
-        **QUESTION,
     )
     solve: str | None = option(
         "The settings that do this: '28 -> 14, kernel 3', 'same size, kernel 5', "
         "'? -> 7, kernel 3'; or with --vary a condition.",
         metavar="QUESTION",
-        **QUESTION,
     )
     sizes: bool = option(
-        "The smallest input, those that lose no cell, and in_features.", default=False, **QUESTION
+        "The smallest input, those that lose no cell, and in_features.", default=False
     )
     selftest: bool = option(
-        "Check what ships against figures that others computed; needs no network.",
-        default=False,
-        **QUESTION,
+        "Check what ships against figures that others computed; needs no network.", default=False
     )
     flops_table: bool = option(
-        "What counts as how many floating-point operations; needs no network.",
-        default=False,
-        **QUESTION,
+        "What counts as how many floating-point operations; needs no network.", default=False
     )
     layers: bool = option(
-        "The words of the notation; behind it WORD for one in full.", default=False, **QUESTION
+        "The words of the notation; behind it WORD for one in full.", default=False
     )
     trace: str | None = option(
-        "The part of the input that this output cell sees.", metavar="[LAYER:]ROW,COL", **QUESTION
+        "The part of the input that this output cell sees.", metavar="[LAYER:]ROW,COL"
     )
-    compare_dialects: bool = option(
-        "The layers on which frameworks differ.", default=False, **QUESTION
-    )
+    compare_dialects: bool = option("The layers on which frameworks differ.", default=False)
 
     @property
     def asked(self) -> str:
@@ -121,21 +113,19 @@ class Question:
 class Table:
     """What stands in the table of figures and beside it."""
 
-    columns: str | None = option("Columns by name, with commas between, or all.", **TABLE)
-    convention: Convention | None = option("Count the work as this tool does.", **TABLE)
+    PANEL = TABLE
+
+    columns: str | None = option("Columns by name, with commas between, or all.")
+    convention: Convention | None = option("Count the work as this tool does.")
     memory_limit: str | None = option(
-        "Say what to do where training needs more, such as 8GiB.", metavar="SIZE", **TABLE
+        "Say what to do where training needs more, such as 8GiB.", metavar="SIZE"
     )
     depth: int | None = option(
-        "Blocks that lie deeper become one row each, with sums and shares.", min=1, **TABLE
+        "Blocks that lie deeper become one row each, with sums and shares.", min=1
     )
-    sort: str | None = option(
-        "Order the rows by this column, the largest first.", metavar="COLUMN", **TABLE
-    )
+    sort: str | None = option("Order the rows by this column, the largest first.", metavar="COLUMN")
     time: bool = option(
-        "Run the layers on the engine: milliseconds and GFLOP/s beside the MACs.",
-        default=False,
-        **TABLE,
+        "Run the layers on the engine: milliseconds and GFLOP/s beside the MACs.", default=False
     )
 
 
@@ -146,7 +136,7 @@ def register(app: typer.Typer) -> None:
     app.command("presets", epilog=PRESETS_EXAMPLES)(presets)
 
 
-class ShapeCommand(TyperCommand):
+class ShapeCommand(Command):
     """Lets `--explain` stand alone: it takes the next word only behind a network."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -217,27 +207,39 @@ def shape(
     vary: str | None = option(
         "The variable of NETWORK for which --solve 'params < 1M' is answered.",
         metavar="NAME",
-        **QUESTION,
+        rich_help_panel=QUESTION,
     ),
     at: str | None = option(
-        "The layer for --trace, by name or number; else the last map.", metavar="LAYER", **QUESTION
+        "The layer for --trace, by name or number; else the last map.",
+        metavar="LAYER",
+        rich_help_panel=QUESTION,
     ),
     table: Table,
     assertion: str | None = option(
-        "Exit with 5 unless this holds for the totals.", "--assert", metavar="EXPRESSION", **TABLE
+        "Exit with 5 unless this holds for the totals.",
+        "--assert",
+        metavar="EXPRESSION",
+        rich_help_panel=TABLE,
     ),
     diagram: Path | None = option(
-        "Draw the graph and the growing field: .svg .png .pdf .dot .mmd.", metavar="FILE", **TABLE
+        "Draw the graph and the growing field: .svg .png .pdf .dot .mmd.",
+        metavar="FILE",
+        rich_help_panel=TABLE,
     ),
-    threads: ThreadsOption = 0,
+    threads: int = option(
+        "Processor threads of --time; 0 means all there are.",
+        min=0,
+        default=0,
+        rich_help_panel=TABLE,
+    ),
     out: FileOutput,
 ) -> None:
-    """Calculate a network on paper: output sizes, parameters, MACs, FLOPs, memory
-    and receptive field of every layer, without a framework.
+    """Calculate a network on paper: sizes, parameters, work, memory, receptive fields.
 
-    NETWORK is a preset (see convcli presets), a .net, Keras or model file, or
+    Of every layer: output, parameters, MACs, FLOPs, memory and receptive field, without a
+    framework. NETWORK is a preset (see convcli presets), a .net, Keras or model file, or
     words: input HxWxC, then layers with commas between. Quote brackets and #.
-    """  # noqa: D205  (the sentence is one)
+    """
     asked = question.asked
     if at is not None and question.trace is None:
         raise UsageError("--at names the layer for --trace; give --trace ROW,COL too.")

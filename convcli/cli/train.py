@@ -137,8 +137,8 @@ def train(
     context: typer.Context,
     words: NetworkWords = None,
     *,
-    source: Source,
     settings: dict[str, Any],
+    source: Source,
     request: TrainRequest,
     output: FileOutput,
 ) -> None:

@@ -8,14 +8,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.option import byte_count, option
 from convcli.records import from_record
-
-if TYPE_CHECKING:
-    pass
 
 LARGEST_SIDE = 4096
 """Pictures are not brought to more than this; a data set would not fit any memory."""
@@ -33,6 +30,8 @@ LabelRule = Literal["majority", "last"]
 @dataclass(frozen=True)
 class Shaping:
     """How samples are read from their source; None is what the source itself suggests."""
+
+    PANEL = "Data"
 
     samples: int | None = option("Take this many training samples.", min=2)
     size: str | None = option("Resize pictures to HxW, such as 64x64.")
@@ -78,6 +77,8 @@ class Shaping:
 @dataclass(frozen=True)
 class Named:
     """Where samples come from; None is what the command takes then."""
+
+    PANEL = ""
 
     name: str | None = option(
         f"The samples: {SOURCES}. Left out: mnist to learn from, the training's own to judge by.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.option import byte_count, option
@@ -93,10 +93,6 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
-def _file_option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002
-    return option(help, *flags, default=default, rich_help_panel="Files and limits", **more)
-
-
 @dataclass(frozen=True, slots=True)
 class FileOptions:
     """What to do with files, whatever is done to the pictures in them.
@@ -105,49 +101,52 @@ class FileOptions:
         threads: None or 0 for all processors.
     """
 
-    output: str | None = _file_option(
+    PANEL = "Files and limits"
+
+    output: str | None = option(
         "Where the result goes: a file, a folder (made with a / behind it), - for stdout, or a "
         "pattern such as 'out/{stem}-{kernel}.{ext}' ({folder}: the input's).",
         "-o",
         "--output",
         metavar="PLACE",
+        rich_help_panel=None,
     )
-    recursive: bool = _file_option(
+    recursive: bool = option(
         "Take the pictures in directories, at any depth.", "--recursive", default=False
     )
-    in_place: bool = _file_option(
+    in_place: bool = option(
         "Replace the inputs themselves; needs --force.", "--in-place", default=False
     )
-    skip_existing: bool = _file_option(
+    skip_existing: bool = option(
         "Leave out inputs whose result exists already.", "--skip-existing", default=False
     )
-    force: bool = _file_option(
+    force: bool = option(
         "Replace an existing output file (never an input).", "--force", default=False
     )
-    compress: bool = _file_option(
+    compress: bool = option(
         "The smallest file instead of the fastest to write.", "--compress", default=False
     )
-    quality: int | None = _file_option(
+    quality: int | None = option(
         "Of JPEG, WebP and AVIF files.",
         min=1,
         max=100,
         show_default="95 for JPEG, else lossless",
     )
-    max_pixels: int = _file_option(
+    max_pixels: int = option(
         "Refuse inputs with more pixels than this.", default=DEFAULT_MAX_PIXELS, min=1
     )
-    memory_limit: int = _file_option(
+    memory_limit: int = option(
         "Refuse inputs that would need more, such as 8GiB.",
         default=DEFAULT_MEMORY_LIMIT,
         metavar="SIZE",
         parser=byte_count,
         show_default="4GiB",
     )
-    format_out: str | None = _file_option(
+    format_out: str | None = option(
         "Format of results that -o does not name: png, jpg, tif, webp, avif, jp2, tga, npy, ...",
         metavar="EXT",
     )
-    threads: int | None = _file_option("Processor threads; 0 means all there are.", min=0)
+    threads: int | None = option("Processor threads; 0 means all there are.", min=0)
 
     @property
     def limits(self) -> Limits:
@@ -189,6 +188,8 @@ class FilterOptions(FileOptions):
     Raises:
         UsageError: a word that is not one of those, or a number out of range.
     """
+
+    PANEL = ""
 
     convolve: bool = option(
         "Turn the kernel by 180 degrees, or lay it on as it is.",

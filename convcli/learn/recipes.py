@@ -80,6 +80,8 @@ class Recipe:
     `momentum`, `weight_decay`), or not at all (`clip`, `ema`, `patience`).
     """
 
+    PANEL = "Training"
+
     network: str = "mnist"
     epochs: int = option("Passes over the samples.", default=10)
     batch: int = option("Samples of one step.", default=128)

@@ -14,6 +14,8 @@ SUFFIXES = (".png", ".svg", ".pdf", ".webp", ".tif", ".tiff", ".bmp")
 class Look:
     """How a figure is drawn."""
 
+    PANEL = "Figure"
+
     dpi: int = option(
         "Pixels an inch of the figure; 200 doubles its sides.", min=20, max=1200, default=100
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import islice
+from shutil import get_terminal_size
 from typing import Any, TextIO
 
 from rich.box import HORIZONTALS, Box
@@ -43,7 +45,13 @@ GAP = 2
 
 
 def terminal(stream: TextIO | None = None, **settings: Any) -> Console:
-    """Return a Rich console with the theme of all tables; NO_COLOR, FORCE_COLOR and TERM count."""
+    """Return a Rich console with the theme of all tables; NO_COLOR, FORCE_COLOR and TERM count.
+
+    Rich takes every dumb terminal for one of 80 columns.
+    """
+    if os.environ.get("TERM") in {"dumb", "unknown"}:
+        columns, lines = get_terminal_size()
+        settings = {"width": columns, "height": lines, **settings}
     return Console(
         file=stream,
         theme=THEME,

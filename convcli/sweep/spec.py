@@ -45,7 +45,7 @@ class SweepSpec:
         default="grid",
         metavar="KIND",
     )
-    trials: int | None = option("How many, if not a grid [20].", min=1)
+    trials: int | None = option("How many, if not a grid; 20 when left out.", min=1)
     factor: int = option("Halving: one in so many goes on to a rung.", default=3, min=2)
     seeds: int = option("Train each trial with so many seeds.", default=1, min=1)
     seed: int = option("Same seed, same bits, on any number of threads.", default=0, min=0)

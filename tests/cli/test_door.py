@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
 import sys
 
@@ -127,9 +128,10 @@ def test_commands_stand_in_panels_with_a_sentence_each(
     lines = capfd.readouterr().out.splitlines()
     for panel, commands in door.PANELS.items():
         (start,) = (number for number, line in enumerate(lines) if f" {panel} " in line)
-        rows = [line.strip("│ ") for line in lines[start + 1 : start + 1 + len(commands)]]
-        assert {row.split()[0] for row in rows} == set(commands)
-        assert all(row.endswith(".") for row in rows)
+        end = lines.index("╰" + "─" * 98 + "╯", start)
+        rows = [re.match(r"│ ([a-z-]*) +(.*?) *│$", line) for line in lines[start + 1 : end]]
+        assert [row[1] for row in rows if row and row[1]] == list(commands)
+        assert all(row and row[2][-1] != " " for row in rows)
 
 
 def test_an_unexpected_end_of_file_is_no_ctrl_c(

@@ -61,4 +61,37 @@ def test_examples_stand_out(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert run(["pool", "--help"]) == 0
-    assert "\x1b[1;33mconvcli pool matrix.csv" in capfd.readouterr().out
+    assert "\x1b[1;33m  convcli pool matrix.csv" in capfd.readouterr().out
+
+
+def test_options_stand_as_they_are_typed_whatever_the_width(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 50 columns too: a name and its value are never broken, sentences go below them."""
+    monkeypatch.setenv("COLUMNS", "50")
+    for words, spelled in (
+        (["shape"], ["--compare-dialects", "--trace [LAYER:]ROW,COL", "--threads N"]),
+        (["sweep"], ["--layer-rate PATTERN=FACTOR", "-o, --out DIR", "[NETWORK] NAME=VALUES..."]),
+        (["explain", "conv"], ["-k, --kernel TEXT"]),
+    ):
+        assert run([*words, "--help"]) == 0
+        said = capfd.readouterr().out
+        assert max(map(len, said.splitlines())) <= 50
+        for name in spelled:
+            assert re.search(rf"^│ {re.escape(name)}(?=  )", said, re.MULTILINE), name
+
+
+def test_what_matters_comes_first(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def panels(*words: str) -> list[str]:
+        assert run([*words, "--help"]) == 0
+        return re.findall(r"^╭─ (.*?) ─+╮$", capfd.readouterr().out, re.MULTILINE)
+
+    assert panels("train") == ["Arguments", "Options", "Training", "Data", "Output"]
+    assert panels("shape")[1] == "The network"
+    assert panels("show", "cam")[-2:] == ["Figure", "Output"]
+    assert panels()[0] == "Pictures"
+    assert panels()[-1] == "Options"
