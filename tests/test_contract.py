@@ -85,7 +85,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "sums",
             "sweep",
         },
-        {"numpy", "matplotlib"},
+        {"numpy", "matplotlib", "IPython"},
     ),  # joins what is known with how it looks, so that neither side knows the other
     "__main__": ({"cli"}, set()),
 }
