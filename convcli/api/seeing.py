@@ -112,10 +112,12 @@ class Drawn(NotebookRepr):
     def __repr__(self) -> str:
         return f"Drawn({self.title or self.report.title!r})"
 
-    def _repr_png_(self) -> bytes:
-        """Return the figure for a notebook."""
+    def png(self) -> bytes:
+        """Return the figure as the bytes of a PNG file."""
         with TemporaryDirectory() as folder:
             return self.write(Path(folder) / "shown.png", Look(), force=True).path.read_bytes()
+
+    _repr_png_ = png  # a notebook asks for it
 
 
 def show_filters(

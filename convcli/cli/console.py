@@ -231,6 +231,30 @@ def has_color(stream: TextIO | None = None) -> bool:
     return (stream or sys.stdout).isatty() and (os.name != "nt" or "WT_SESSION" in os.environ)
 
 
+def draw_pixels(png: Callable[[], bytes]) -> bool:
+    """Draw a picture in true pixels where the terminal has them (Kitty's or Sixel); else False.
+
+    The terminal is asked, by textual-image (extra `pixels`), which waits 0.1 s for its answer.
+    """
+    if not (has_color() and sys.stdout.isatty() and sys.stdin is not None and sys.stdin.isatty()):
+        return False
+    if not all(os.get_terminal_size(sys.stdout.fileno())):  # a serial line, whose size nobody knows
+        return False
+    try:
+        from textual_image import renderable
+    except ModuleNotFoundError:
+        return False
+    if renderable.Image not in {renderable.SixelImage, renderable.TGPImage}:
+        return False
+    import logging
+
+    from convcli.report.table import terminal
+
+    logging.getLogger("textual_image").setLevel(logging.ERROR)  # it tells of sizes that it assumes
+    terminal().print(renderable.Image(io.BytesIO(png())))
+    return True
+
+
 def tell_error(text: str) -> None:
     """Write `error:` and what is wrong to stderr; on a terminal in color and wrapped at words."""
     wide = None

@@ -436,7 +436,7 @@ def _draw_sheet(
     with tell.messages.progress() as progress:
         panels = progress.track(
             sheet_panels(small, chosen, grouped=grouped),
-            total=len(chosen) + 1,
+            total=1 + sum(len(kernel.components) for kernel in chosen),  # a gradient has two
             description="kernels",
         )
         inputs = [picture]

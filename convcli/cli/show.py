@@ -92,14 +92,29 @@ class Drawing(Look, FileOutput):
 
     def show(self, drawn: Drawn, path: Path) -> None:
         """Write a figure to where `target` said, draw it where a table is printed, and tell it."""
+        from convcli.cli.console import draw_pixels
+
+        saved = drawn.write(path, self, force=self.force)
+        is_png = path.suffix.lower() == ".png"
+        png = path.read_bytes if is_png else drawn.png
+        if not (self.on_terminal and draw_pixels(png)):
+            self._draw_text(drawn)
+        self.emit_summary(drawn.report)
+        self.say_saved(saved)
+
+    def _draw_text(self, drawn: Drawn) -> None:
+        """Draw panels in half blocks on a terminal, curves in letters wherever people read."""
         from shutil import get_terminal_size
 
         from convcli.cli.console import has_color
         from convcli.present.panels import draw_panels
+        from convcli.report.curves import draw_chart
 
-        saved = drawn.write(path, self, force=self.force)
-        if self.on_terminal and drawn.panels:
-            size = get_terminal_size()
+        size = get_terminal_size()
+        is_read = self.format in {"table", "plain"} or (self.format is None and not self.quiet)
+        for chart in drawn.charts if is_read else ():
+            sys.stdout.write(draw_chart(chart, min(size.columns, 100)) + "\n\n")
+        if drawn.panels and self.on_terminal:
             text = draw_panels(
                 drawn.panels,
                 columns=size.columns,
@@ -108,8 +123,6 @@ class Drawing(Look, FileOutput):
                 title=drawn.title,
             )
             sys.stdout.write(text + "\n")
-        self.emit_summary(drawn.report)
-        self.say_saved(saved)
 
     def say_saved(self, saved: Saved) -> None:
         """Say what was written, and what could not be."""
@@ -435,14 +448,12 @@ def show_confusion(
 ) -> None:
     """Draw which class is taken for which: counts, and their share of the true class."""
     path = out.target("confusion", model_path(model))
+    from convcli.api.seeing import Drawn
     from convcli.present.evaluation import confusion_matrix, confusion_report
-    from convcli.present.figures import save_matrix
 
     found, chosen, _ = _evaluated(model, source, split, threads, out, worst=0)
     matrix = confusion_matrix(found, chosen)
-    saved = save_matrix(matrix, path, out, force=out.force)
-    out.emit_summary(confusion_report(found, matrix.title))
-    out.say_saved(saved)
+    out.show(Drawn(confusion_report(found, matrix.title), matrix=matrix), path)
 
 
 ERRORS_EXAMPLES = """Examples:
@@ -527,15 +538,9 @@ def show_curves(
             f"{directory.path} has no {HISTORY}. Curves need a run's directory, such as runs/NAME."
         )
     path = out.target("curves", directory.path / "training.svg", usual=".svg")
-    from shutil import get_terminal_size
-
-    from convcli.present.curves import EPOCHS_SHOWN, curve_charts, drawn_curves, epochs_report
-    from convcli.present.figures import save_charts
+    from convcli.api.seeing import Drawn
+    from convcli.present.curves import EPOCHS_SHOWN, curve_charts, epochs_report
 
     history = directory.read_history()
-    saved = save_charts(curve_charts(history), path, out, force=out.force)
-    if out.format in {"table", "plain"} or (out.format is None and not out.quiet):
-        sys.stdout.write(drawn_curves(history, min(get_terminal_size().columns, 100)))
     shown = len(history) if out.format == "csv" else EPOCHS_SHOWN
-    out.emit_summary(epochs_report(history, shown))
-    out.say_saved(saved)
+    out.show(Drawn(epochs_report(history, shown), charts=curve_charts(history)), path)

@@ -76,6 +76,24 @@ def signed_share(picture: Pixels, kernel: Kernel | Magnitude) -> NDArray[Any]:
     return filtered(picture, kernel)
 
 
+def rise(picture: Pixels, gradient: Magnitude) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return which way a gray picture grows brighter, in degrees, and how strongly, as a share.
+
+    0 is to the right, 90 up. The strongest is one value in 200, as in `filtered`.
+
+    >>> from convcli.kernels import find
+    >>> ramp = np.tile(np.arange(0, 60, 10, dtype=np.uint8), (6, 1))
+    >>> degrees, share = rise(ramp, find("sobel"))
+    >>> float(degrees[3, 3]), float(share[3, 3])
+    (0.0, 1.0)
+    """
+    sums = np.stack([_response(picture, part) for part in gradient.components], axis=-1)
+    right, down = np.moveaxis(sums @ [part.direction_xy for part in gradient.components], -1, 0)
+    length = np.hypot(right, down)
+    most = float(np.percentile(length, STRETCHED_TO_WHITE)) or 1.0
+    return np.degrees(np.arctan2(-down, right)) % 360, (length / most).clip(0, 1)
+
+
 def _response(picture: Pixels, kernel: Kernel) -> NDArray[np.float64]:
     rows = np.array(kernel.rows, np.float64)
     if picture.ndim == 3:

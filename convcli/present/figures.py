@@ -35,8 +35,8 @@ TALLEST = 2
 BARS_HIGH, BAR_HIGH, LINES_HIGH = 120, 18, 160
 """Heights of bars from left to right, of one bar with a name, and of lines."""
 NAMED_BARS_WIDE, WIDE = 460, 760
-BAR_WIDE, BAR_THICK = 220, 10
-"""Extent of a color bar."""
+BAR_WIDE, BAR_THICK, WHEEL = 220, 10, 64
+"""Extent of a color bar, and of the wheel of directions."""
 EDGE = 200
 """Gray of the line around each picture."""
 VECTORS = {".svg", ".pdf"}
@@ -142,12 +142,8 @@ class _Sheet:
             self._row(row)
             scales = [panel.scale for panel in row if panel.scale]
             after = rows[number + 1] if number + 1 < len(rows) else None
-            ends = (
-                after is None
-                or after[0].heading
-                or [p.scale for p in after if p.scale]
-                != (scales[:1] * len([p for p in after if p.scale]))
-            )
+            others = {panel.scale for panel in after or () if panel.scale}
+            ends = after is None or after[0].heading or others != set(scales)
             if ends and row[0].form == "picture":
                 self._color_bars(list(dict.fromkeys(scales)))
 
@@ -198,13 +194,16 @@ class _Sheet:
 
     def _color_bars(self, scales: Sequence[Scale]) -> None:
         start = x = 2 * GAP  # the first number stands to both sides of the bar's end
+        high = 3 * BAR_THICK + 20
+        if any(scale.kind == "direction" for scale in scales):
+            high = WHEEL + 4 * CAPTION
         for scale in scales:
             if x > start and x + BAR_WIDE > self.width:
-                x, self.top = start, self.top + 3 * BAR_THICK + 20
-            self.bars.append((x, self.top, scale))
+                x, self.top = start, self.top + high
+            self.bars.append((x, self.top + CAPTION * (scale.kind == "direction"), scale))
             x += BAR_WIDE + 3 * GAP
         if scales:
-            self.top += 3 * BAR_THICK + 24
+            self.top += high + 4
 
     def figure(self, factor: int) -> Any:
         """Return the whole as matplotlib's figure.
@@ -235,8 +234,11 @@ class _Sheet:
             points = size * 72 / INCH
             ground.text(x, y, text, size=points, va="top", weight=weight)
         for x, y, scale in self.bars:
-            box = (x / width, 1 - (y + BAR_THICK) / height, BAR_WIDE / width, BAR_THICK / height)
-            _draw_color_bar(whole, whole.add_axes(box), scale)
+            is_wheel = scale.kind == "direction"
+            thick = WHEEL if is_wheel else BAR_THICK
+            box = (x / width, 1 - (y + thick) / height, BAR_WIDE / width, thick / height)
+            draw = _draw_wheel if is_wheel else _draw_color_bar
+            draw(whole, whole.add_axes(box), scale)
         return whole
 
 
@@ -356,13 +358,39 @@ def _draw_lines(axes: Any, panel: Panel) -> None:
 _DRAW = {"picture": _draw_numbered, "bars": _draw_bars, "lines": _draw_lines}
 
 
+def color_map(kind: str) -> Any:
+    """Return the colors of a kind of scale as matplotlib has them."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    stops = [tuple(level / 255 for level in stop) for stop in STOPS[kind]]
+    return LinearSegmentedColormap.from_list(kind, stops)
+
+
+def _draw_wheel(whole: Any, axes: Any, scale: Scale) -> None:
+    """Draw the colors of directions where they point to, darker towards the middle."""
+    places = np.linspace(-1, 1, 4 * WHEEL)
+    x, y = np.meshgrid(places, -places)
+    share = np.hypot(x, y)[..., None]
+    hues = scale.colors(np.degrees(np.arctan2(y, x)) % 360)
+    disk = np.where(share <= 1, hues * share**0.5, 255)
+    axes.imshow(disk.round().astype(np.uint8))
+    middle, end = 2 * WHEEL, 4 * WHEEL
+    for degrees, place, sides in (
+        (0, (end + 12, middle), {"ha": "left", "va": "center"}),
+        (90, (middle, -6), {"ha": "center", "va": "bottom"}),
+        (180, (-12, middle), {"ha": "right", "va": "center"}),
+        (270, (middle, end + 6), {"ha": "center", "va": "top"}),
+    ):
+        axes.text(*place, f"{degrees}°", size=7, **sides)
+    axes.set_axis_off()
+    axes.text(middle, end + 60, scale.label, size=8, ha="center", va="top")
+
+
 def _draw_color_bar(whole: Any, axes: Any, scale: Scale) -> None:
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
+    from matplotlib.colors import Normalize
 
-    stops = [tuple(level / 255 for level in stop) for stop in STOPS[scale.kind]]
-    colors = LinearSegmentedColormap.from_list(scale.kind, stops)
-    numbers = Normalize(scale.low, scale.high)
+    numbers, colors = Normalize(scale.low, scale.high), color_map(scale.kind)
     bar = whole.colorbar(ScalarMappable(numbers, colors), cax=axes, orientation="horizontal")
     middle = (scale.low + scale.high) / 2
     bar.set_ticks([scale.low, middle, scale.high])

@@ -93,13 +93,15 @@ def sheet_panels(
 ) -> Iterator[Panel]:
     """Yield the original and then what each kernel makes of it, under headings if `grouped`.
 
-    Edges keep their signs: red where the sum is positive, blue where it is negative.
+    Edges keep their signs: red where the sum is positive, blue where it is negative. Behind the
+    magnitude of a gradient stands its direction.
     """
-    from convcli.imaging.sheet import signed_share
+    from convcli.imaging.sheet import rise, signed_share
     from convcli.present.panels import Panel, Scale
 
     signed = Scale("signed", -1.0, 1.0, "sum, as a share of the strongest")
     strength = Scale("magnitude", 0.0, 1.0, "magnitude, as a share of the strongest")
+    ways = Scale("direction", 0.0, 360.0, "where it grows brighter; black where it does not")
 
     yield Panel("original", picture)
     group = ""
@@ -112,6 +114,10 @@ def sheet_panels(
             scale = strength
         yield Panel(name + _one_line(kernel), values, heading, scale)
         group = kernel.group
+        if isinstance(kernel, Magnitude):
+            degrees, share = rise(picture, kernel)
+            hues = ways.colors(degrees) * share[..., None] ** 0.5  # the root keeps faint edges
+            yield Panel(f"{name}its direction", hues.round().astype("uint8"), scale=ways)
 
 
 def _one_line(kernel: AnyKernel) -> str:

@@ -26,11 +26,12 @@ class Scale:
     """How numbers become colors, and what the numbers are.
 
     Attributes:
-        low, high: numbers at the ends of the colors; of a signed scale -high and high.
+        low, high: numbers at the ends of the colors; of a signed scale -high and high, of
+            directions 0 and 360 degrees, counterclockwise from the right.
         label: the quantity with its unit, written at the color bar.
     """
 
-    kind: Literal["magnitude", "signed"]
+    kind: Literal["magnitude", "signed", "direction"]
     low: float
     high: float
     label: str = ""

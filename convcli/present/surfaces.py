@@ -9,8 +9,10 @@ import numpy as np
 
 from convcli.imaging.picture import Frame, to_gray
 from convcli.kernels import AnyKernel, Kernel
-from convcli.present.figures import LOOK, Saved, save_drawing
+from convcli.present.figures import LOOK, Saved, color_map, save_drawing
 from convcli.present.look import Look
+from convcli.present.panels import Scale
+from convcli.report.chart import ink_on
 
 GRID = 129
 """Frequencies along each axis at which a response is calculated, zero in the middle."""
@@ -83,15 +85,14 @@ def _averaged(plane: Any, step: int) -> Any:
 
 def _draw_matrix(axes: Any, kernel: Kernel) -> None:
     rows = np.array(kernel.rows, float)
-    largest = float(np.abs(rows).max())
-    axes.imshow(rows, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    colors = Scale.of(rows, signed=True).colors(rows)
+    axes.imshow(colors)
     height, width = rows.shape
     if max(height, width) <= MOST_NUMBERS:
         size = min(11.0, 90 / max(height, width))
         for y, x in np.ndindex(height, width):
-            color = "white" if abs(rows[y, x]) > 0.6 * largest else "black"
-            text = f"{rows[y, x]:.3g}"
-            axes.text(x, y, text, ha="center", va="center", color=color, size=size)
+            ink = ink_on("#" + bytes(colors[y, x]).hex())
+            axes.text(x, y, f"{rows[y, x]:.3g}", ha="center", va="center", color=ink, size=size)
     y, x = kernel.center
     axes.add_patch(_square(x, y))
     divided = "" if kernel.divisor == 1 else f", to be divided by {kernel.divisor:.6g}"
@@ -122,9 +123,9 @@ def _draw_surface(axes: Any, plane: Any, what: str, step: int) -> None:
     x, y = np.meshgrid(first + np.arange(width) * step, first + np.arange(height) * step)
     largest = float(np.abs(plane).max()) or 1.0
     low = float(plane.min())
-    cmap, ends = ("RdBu_r", (-largest, largest)) if low < 0 else ("viridis", (low, largest))
+    kind, ends = ("signed", (-largest, largest)) if low < 0 else ("magnitude", (0.0, largest))
     axes.plot_surface(
-        x, y, plane, cmap=cmap, vmin=ends[0], vmax=ends[1], rstride=1, cstride=1,
+        x, y, plane, cmap=color_map(kind), vmin=ends[0], vmax=ends[1], rstride=1, cstride=1,
         linewidth=0.2 if max(plane.shape) <= 25 else 0, edgecolor="#404040", antialiased=False,
     )  # fmt: skip
     axes.invert_yaxis()
@@ -138,7 +139,9 @@ def _draw_surface(axes: Any, plane: Any, what: str, step: int) -> None:
 
 
 def _draw_response(whole: Any, axes: Any, kernel: Kernel) -> None:
-    shown = axes.imshow(response(kernel), extent=(-0.5, 0.5, 0.5, -0.5), cmap="inferno", vmin=0)
+    shown = axes.imshow(
+        response(kernel), extent=(-0.5, 0.5, 0.5, -0.5), cmap=color_map("magnitude"), vmin=0
+    )
     whole.colorbar(shown, ax=axes, shrink=0.7, label="gain")
     axes.set_title("frequency response", loc="left", size=9)
     axes.set_xlabel("cycles a pixel, across")

@@ -29,11 +29,19 @@ RED_BLUE: tuple[tuple[int, int, int], ...] = (
     *((194, 221, 236), (224, 236, 243), (255, 255, 255), (251, 229, 216), (251, 204, 180)),
     *((245, 170, 137), (228, 128, 102), (208, 85, 72), (186, 40, 50), (147, 14, 38), (103, 0, 31)),
 )
-STOPS = {"magnitude": INFERNO, "signed": RED_BLUE}
-"""Evenly spaced colors: as light as the number is large, or blue, white for zero, and red.
+HUES: tuple[tuple[int, int, int], ...] = (
+    *((230, 133, 126), (225, 140, 96), (212, 150, 72), (191, 162, 65), (162, 173, 79)),
+    *((127, 182, 106), (87, 188, 138), (42, 189, 171), (23, 186, 200), (62, 179, 223)),
+    *((103, 170, 237), (139, 159, 240), (170, 149, 232), (195, 140, 214), (214, 134, 188)),
+    *((226, 131, 158), (230, 133, 126)),
+)
+STOPS = {"magnitude": INFERNO, "signed": RED_BLUE, "direction": HUES}
+"""Evenly spaced colors: as light as the number is large; blue, white for zero, and red; or all hues
+of one lightness, in a circle.
 
-Both are matplotlib's (inferno; RdBu turned round, its middle pure white); kept here because pages
-and terminals are colored without loading it."""
+The first two are matplotlib's (inferno; RdBu turned round, its middle pure white); kept here
+because pages and terminals are colored without loading it. The circle has lightness 0.72 and chroma
+0.12 in OKLCH (Ottosson 2020), so that equal turns look equally large."""
 
 RIGHT, WRONG = (47, 111, 176), (179, 38, 30)
 """Shades of a matrix' diagonal, and of the mistakes."""

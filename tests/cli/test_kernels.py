@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from convcli.cli.main import run
-from convcli.imaging.sheet import filtered, read_small
+from convcli.imaging.sheet import filtered, read_small, rise
 from convcli.kernels import Magnitude, all_kernels, find
+from convcli.present.kernels import sheet_panels
 
 Capture = pytest.CaptureFixture[str]
 
@@ -147,6 +148,18 @@ def test_a_sheet_shows_every_kernel_of_a_group(photo: Path, tmp_path: Path, capf
     assert "--force" in capfd.readouterr().err
     assert run([*words, "--force", "--quiet"]) == 0
     assert capfd.readouterr().err == ""
+
+
+def test_behind_a_magnitude_stands_its_direction() -> None:
+    x, y = np.meshgrid(np.arange(40), np.arange(40))
+    hill = (250 - 6 * np.hypot(x - 20, y - 20)).astype(np.uint8)
+    original, strength, direction = sheet_panels(hill, [find("scharr")])
+    assert original.values.shape == strength.values.shape == direction.values.shape[:2]
+    degrees, _ = rise(hill, find("scharr"))
+    for (row, column), way in {(20, 8): 0, (32, 20): 90, (20, 32): 180, (8, 20): 270}.items():
+        assert abs((degrees[row, column] - way + 180) % 360 - 180) < 3  # uphill
+    turned, _ = rise(hill, find("roberts"))  # its components run along the diagonals
+    assert np.median(np.abs((turned - degrees + 180) % 360 - 180)[5:-5, 5:-5]) < 6
 
 
 def test_a_sheet_of_one_kernel_shows_what_the_kernel_does(photo: Path, tmp_path: Path) -> None:

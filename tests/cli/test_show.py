@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -263,6 +267,56 @@ def test_without_a_mistake_nothing_is_drawn(place: Path, capfd: Capture) -> None
     assert run(words) == 0
     assert "no mistake" in capfd.readouterr().err
     assert not (place / "model_errors.png").exists()
+
+
+def seen_in(terminal: dict[str, str], words: list[str], place: Path) -> str:
+    """Return what a command writes to a terminal that answers certain questions."""
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are of POSIX systems")
+    pytest.importorskip("textual_image._geometry", reason="extra [pixels]")
+    reader, writer = pty.openpty()
+    pytest.importorskip("termios", reason="their sizes too").tcsetwinsize(writer, (24, 80))
+    clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    done = subprocess.Popen(
+        [sys.executable, "-m", "convcli", *words],
+        cwd=place,
+        env=clean | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+        **dict.fromkeys(("stdin", "stdout", "stderr"), writer),
+    )
+    os.close(writer)
+    seen = ""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(reader, 1 << 16):
+            seen += part.decode("utf-8", "replace")
+            for question, answer in terminal.items():
+                if re.search(question, part.decode("utf-8", "replace")):
+                    os.write(reader, answer.encode())
+    os.close(reader)
+    assert done.wait() == 0, seen
+    return seen
+
+
+DEVICE, GRAPHICS = r"\x1b\[c", r"\x1b_Gi=\d+,.*a=q"
+NO_GRAPHICS = {DEVICE: "\x1b[?62;22c"}
+
+
+@pytest.mark.parametrize(
+    ("terminal", "begins"),
+    [
+        ({DEVICE: "\x1b[?62;4;22c"}, r"\x1bP[\d;]*q"),  # Sixel: a device control string
+        (NO_GRAPHICS | {GRAPHICS: "\x1b_Gi=1;OK\x1b\\"}, "\U0010eeee"),
+        (NO_GRAPHICS, "\N{UPPER HALF BLOCK}"),
+    ],
+    ids=["sixel", "kitty", "neither"],
+)
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_figures_have_true_pixels_where_the_terminal_does(
+    terminal: dict[str, str], begins: str, ending: str, place: Path
+) -> None:
+    words = ["show", "filters", "model.safetensors", "-o", f"f.{ending}", "--force"]
+    seen = seen_in(terminal, words, place)
+    assert re.search(begins, seen)
+    assert "Failed" not in seen
+    assert ("\N{UPPER HALF BLOCK}" in seen) == (begins == "\N{UPPER HALF BLOCK}")
 
 
 HISTORY = """\

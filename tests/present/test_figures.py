@@ -137,3 +137,21 @@ def test_a_matrix_has_every_count_and_share(tmp_path: Path) -> None:
     assert {"3", "75.0%", "1", "25.0%", "4", "100%", "cat", "long name of a dog"} <= told
     saved = save_matrix(matrix, tmp_path / "a.png")
     assert pixels(tmp_path / "a.png").shape[:2] == (saved.height, saved.width)
+
+
+def test_directions_have_a_wheel_and_hues_of_one_lightness(tmp_path: Path) -> None:
+    scale = Scale("direction", 0.0, 360.0, "where it points")
+    hues = scale.colors(np.arange(0.0, 361.0, 22.5))
+    assert hues[0].tolist() == hues[-1].tolist()
+    lab = pytest.importorskip("skimage.color", reason="an oracle for lightness").rgb2lab(hues / 255)
+    assert np.ptp(lab[:, 0]) < 6  # of 100
+    turns = np.linalg.norm(np.diff(lab, axis=0), axis=1)
+    assert turns.max() < 2.2 * turns.min()
+    save_panels([Panel("east", hues[:1, None], scale=scale)], tmp_path / "a.svg", panel_width=40)
+    told = svg_texts(tmp_path / "a.svg")
+    for text in ("0°", "90°", "180°", "270°", "where it points"):
+        assert text in told
+    save_panels([Panel("east", hues[:1, None], scale=scale)], tmp_path / "a.png", panel_width=40)
+    drawn = pixels(tmp_path / "a.png")
+    for hue in hues[[4, 8, 12]].astype(int):  # up, left and down stand on the wheel
+        assert np.abs(drawn - hue).sum(axis=-1).min() < 16
