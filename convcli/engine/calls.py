@@ -25,7 +25,7 @@ from numba.core.imputils import lower_constant, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, register_jitable, register_model, typeof_impl
 
-from convcli.engine.compilation import cfunc, njit
+from convcli.engine.compilation import OperationCompiler, cfunc, njit
 from convcli.engine.llvm import BYTES, FLOATS, WORD, advance
 
 WORDS = types.CPointer(types.int64)
@@ -200,9 +200,8 @@ class Operation:
     @cached_property
     def compiled(self) -> Any:
         """The compiled operation."""
-        return cfunc(OPERATION, cache=True, error_model="numpy", fastmath=self.fastmath)(
-            self.function
-        )
+        options = {"fastmath": self.fastmath, "pipeline_class": OperationCompiler}
+        return cfunc(OPERATION, cache=True, error_model="numpy", **options)(self.function)
 
     @property
     def address(self) -> int:
@@ -244,7 +243,7 @@ def each_sample(
             globals()
             | {
                 "__name__": function.__module__,
-                "BODY": register_jitable(forceinline=True)(function),
+                "BODY": njit(inline="always")(function),
                 "PLACES": places,
             },
         )

@@ -29,6 +29,10 @@ TILE_ROWS = host().tile_rows
 SUMS_IN_FLIGHT = 8
 """Independent sums that hide a multiply-add's latency: 4 cycles x 2 units on current cores."""
 
+MOST_ODD = 7
+ROW_COUNTS = [rows for rows in range(1, TILE_ROWS + 1) if rows <= MOST_ODD or rows % 2 == 0]
+"""Rows that a tile can have: all of them would take a third longer to compile."""
+
 NO_BOUND = np.float32(-np.inf)
 """`lowest` for results that are not cut off below."""
 
@@ -75,6 +79,7 @@ class _Tile:
         self.wide = Vectors(builder, FLOAT, LANES)
         self.mask = self.wide.places(WORD(0), columns) if masked else None
         self.copies = max(1, SUMS_IN_FLIGHT // (rows * vectors))
+        self.a_rows = [self._times(self.a.row, row) for row in range(rows)]
 
     def emit(self) -> None:
         first = [
@@ -158,7 +163,7 @@ class _Tile:
             b_here = builder.gep(b, [self._times(self.b.step, copy)])
             loaded = [self._load(b_here, WORD(0), vector) for vector in range(self.vectors)]
             for row in range(self.rows):
-                number = builder.load(builder.gep(a_here, [self._times(self.a.row, row)]))
+                number = builder.load(builder.gep(a_here, [self.a_rows[row]]))
                 splat = self.wide.splat(number)
                 for vector in range(self.vectors):
                     place = copy * size + row * self.vectors + vector
@@ -190,7 +195,7 @@ def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:
             *numbers, count = arguments[5:]
             end = builder.append_basic_block("end")
             choice = builder.switch(count, end)
-            for number in range(1, most_rows + 1):
+            for number in (rows for rows in ROW_COUNTS if rows <= most_rows):
                 block = builder.append_basic_block(f"rows{number}")
                 choice.add_case(WORD(number), block)
                 builder.position_at_end(block)
@@ -217,13 +222,15 @@ def tile(c, start, a, b, size, lowest):
     `start` may be `c` itself (accumulate), a bias row with `row` 0, or zeros; `lowest` is 0 for a
     fused ReLU, else `NO_BOUND`.
     """
-    groups = (size.rows + TILE_ROWS - 1) // TILE_ROWS
     left = 0
     while left < size.columns:
         wide = size.columns - left >= 2 * LANES
         row = 0
-        for group in range(groups):
-            count = (size.rows - row) // (groups - group)
+        while row < size.rows:
+            missing = size.rows - row
+            count = missing // ((missing + TILE_ROWS - 1) // TILE_ROWS)
+            if count > MOST_ODD and count % 2:
+                count = count // 2 if count == missing else count - 1
             c_here = Rows(advance(c.at, row * c.row + left), c.row)
             start_here = Rows(advance(start.at, row * start.row + left), start.row)
             a_here = Left(advance(a.at, row * a.row), a.row, a.block, a.step)

@@ -267,8 +267,8 @@ def _convolve_tiles(
         gathered = program.buffer(winograd.POINTS * count * inputs)
         products = program.buffer(winograd.POINTS * count * outputs)
         program.sample(
-            winograd.gather_tiles, x=x.address, gathered=gathered, lines=lines, channels=inputs,
-            x_line=x.line, rows=x.height, columns=x.width, **block,
+            winograd.gather_tiles, x=x.address, points=gathered, lines=lines, channels=inputs,
+            line=x.line, height=x.height, width=x.width, **block,
         )  # fmt: skip
         each = Loop(winograd.POINTS, count * outputs, 0, count * inputs, inputs * outputs)
         Product(
@@ -276,8 +276,8 @@ def _convolve_tiles(
             b_step=outputs, loops=(each,),
         ).append(program.sample, c=products, start=none, a=gathered, b=points)  # fmt: skip
         program.sample(
-            winograd.scatter_tiles, y=y.address, products=products, bias=bias, lines=lines,
-            outputs=outputs, y_line=y.line, height=y.height, width=y.width, relu=int(relu), **block,
+            winograd.scatter_tiles, y=y.address, points=products, bias=bias, lines=lines,
+            channels=outputs, line=y.line, height=y.height, width=y.width, relu=int(relu), **block,
         )  # fmt: skip
 
 
@@ -288,21 +288,21 @@ def _sum_tiles(program: Program, gradient: Address, x: Map, dy: Map) -> None:
     for block in _blocks(dy, max(1, NEAR_FLOATS // (winograd.POINTS * (inputs + outputs)))):
         count = block["count"]
         gathered = program.buffer(winograd.POINTS * count * inputs)
-        slopes = program.buffer(winograd.POINTS * count * outputs)
+        grads = program.buffer(winograd.POINTS * count * outputs)
         program.sample(
-            winograd.gather_tiles, x=x.address, gathered=gathered, lines=lines, channels=inputs,
-            x_line=x.line, rows=x.height, columns=x.width, **block,
+            winograd.gather_tiles, x=x.address, points=gathered, lines=lines, channels=inputs,
+            line=x.line, height=x.height, width=x.width, **block,
         )  # fmt: skip
         program.sample(
-            winograd.gather_slopes, dy=dy.address, slopes=slopes, lines=lines, outputs=outputs,
-            dy_line=dy.line, height=dy.height, width=dy.width, **block,
+            winograd.gather_grads, x=dy.address, points=grads, lines=lines, channels=outputs,
+            line=dy.line, height=dy.height, width=dy.width, **block,
         )  # fmt: skip
         size = inputs * outputs
         each = Loop(winograd.POINTS, size, size, count * inputs, count * outputs)
         Product(
             rows=inputs, columns=outputs, steps=count, c_row=outputs, start_row=outputs, a_row=1,
             a_step=inputs, b_step=outputs, loops=(each,),
-        ).append(program.sample, c=sums, start=sums, a=gathered, b=slopes)  # fmt: skip
+        ).append(program.sample, c=sums, start=sums, a=gathered, b=grads)  # fmt: skip
     program.finish(
         winograd.merge_kernel_points, sums=sums, gradient=gradient, inputs=inputs, outputs=outputs
     )

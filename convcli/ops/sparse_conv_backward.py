@@ -33,9 +33,9 @@ from convcli.ops import products
 from convcli.ops.products import Taps, matrix
 from convcli.ops.program import Address, Map, MaxPooled, ProgramBuilder, Tensor, Three, three
 
-MOST_SUMS = 12
-"""Registers for sums: more than latency times units, and 16 registers are enough."""
-ROW_COUNTS = (5, 3, 2, 1)
+MOST_SUMS, MOST_VECTORS = 12, 6
+"""Registers for sums: more than latency times units, and 16 registers are enough. Of one row."""
+ROW_COUNTS = (5, 3, 1)
 INTEGERS = types.CPointer(types.int32)
 
 
@@ -97,7 +97,7 @@ def _sums(typingctx, c, c_row, slopes, offsets, count, v, v_row, width, rows, ve
         end = builder.append_basic_block("end")
         choice = builder.switch(builder.add(builder.mul(rows, WORD(64)), vectors), end)
         for row_count in ROW_COUNTS:
-            for vector_count in range(1, MOST_SUMS // row_count + 1):
+            for vector_count in range(1, min(MOST_VECTORS, MOST_SUMS // row_count) + 1):
                 block = builder.append_basic_block("sums")
                 choice.add_case(WORD(64 * row_count + vector_count), block)
                 builder.position_at_end(block)
@@ -124,7 +124,7 @@ def _sum_rows(c, c_row, slopes, offsets, count, v, v_row, width, rows):
     """Add the weighted rows of the list, in blocks whose sums stay in registers."""
     at = 0
     while at < width and count > 0:
-        block = min(width - at, MOST_SUMS * LANES)
+        block = min(width - at, MOST_VECTORS * LANES)
         vectors = (block + LANES - 1) // LANES
         row = 0
         while row < rows:
@@ -133,8 +133,6 @@ def _sum_rows(c, c_row, slopes, offsets, count, v, v_row, width, rows):
                 group = 5
             elif rows - row >= 3 and 3 * vectors <= MOST_SUMS:
                 group = 3
-            elif rows - row >= 2 and 2 * vectors <= MOST_SUMS:
-                group = 2
             _sums(
                 advance(c, row * c_row + at), c_row, slopes, offsets, count,
                 advance(v, row * v_row + at), v_row, block, group, vectors,

@@ -12,94 +12,139 @@ exact in float32, and the largest error stays at 2e-6 of the largest output, a q
 
 from __future__ import annotations
 
-import numpy as np
-from numba.extending import register_jitable
+from collections.abc import Sequence
+from typing import Any
 
-from convcli.engine.calls import AT, Operands, each_sample
-from convcli.engine.llvm import LANES, add, advance, fused, load, splat, store, times, where_greater
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from convcli.engine.calls import AT, Operands, Operation, each_sample
+from convcli.engine.llvm import (
+    FLOAT,
+    FLOATS,
+    LANES,
+    WORD,
+    Vectors,
+    add,
+    advance,
+    load,
+    splat,
+    store,
+    where_greater,
+)  # fmt: skip
 
 OUT, IN, POINTS = 4, 6, 36
 LINES = POINTS * LANES
 """Numbers of scratch memory for the lines of one tile."""
-P, Q = np.float32(3 / 4), np.float32(5 / 4)
-PP, QQ, PPP, QQQ = P * P, Q * Q, P * P * P, Q * Q * Q
-PPQQ, PP_QQ = PP * QQ, PP + QQ
-AT_ZERO, AT_P, AT_Q = np.float32(1 / PPQQ), np.float32(-1 / 1.125), np.float32(1 / 3.125)
+P, Q = 3 / 4, 5 / 4
+PP, QQ = P * P, Q * Q
+NO_BOUND = np.float32(-np.inf)
+
+Matrix = Sequence[Sequence[float]]
+"""A row for each point, in the order 0, P, -P, Q, -Q, infinity; a column for each cell of a line.
+
+The rows of a pair differ in the signs of every second column."""
+
+
+def _powers(cells: int, scales: Sequence[float]) -> Matrix:
+    """Return the powers of the points, each row times its scale."""
+    rows = [[scale * point**k for k in range(cells)] for scale, point in
+            zip(scales, (0.0, P, -P, Q, -Q), strict=True)]  # fmt: skip
+    return [*rows, [0.0] * (cells - 1) + [1.0]]
+
+
+AT_P, AT_Q = -1 / 1.125, 1 / 3.125
 """1 over the product of a point's distances from the others."""
-ONE, MINUS, NO_BOUND = np.float32(1.0), np.float32(-1.0), np.float32(-np.inf)
-
-inlined = register_jitable(forceinline=True)
-
-
-@inlined
-def _scaled_sum(a, x, b, y):
-    return fused(splat(a), x, times(splat(b), y))
-
-
-@inlined
-def _six(first, jump, count):
-    """Load six vectors."""
-    return (
-        load(first, count),
-        load(advance(first, jump), count),
-        load(advance(first, 2 * jump), count),
-        load(advance(first, 3 * jump), count),
-        load(advance(first, 4 * jump), count),
-        load(advance(first, 5 * jump), count),
-    )
+OUTPUT = _powers(OUT, (1.0,) * 5)
+KERNEL = _powers(3, (1 / (PP * QQ), AT_P, AT_P, AT_Q, AT_Q))
+INPUT = [
+    [PP * QQ, 0, -PP - QQ, 0, 1, 0],
+    *([0, sign * P * QQ, -QQ, -sign * P, 1, 0] for sign in (-1, 1)),
+    *([0, sign * Q * PP, -PP, -sign * Q, 1, 0] for sign in (-1, 1)),
+    [0, PP * QQ, 0, -PP - QQ, 0, 1],
+]
+PAIRS = (1, 2), (3, 4)
 
 
-@inlined
-def _input(d0, d1, d2, d3, d4, d5):
-    """B^T d: six cells of a line at the six points."""
-    first = fused(splat(PPQQ), d0, fused(splat(-PP_QQ), d2, d4))
-    even, odd = fused(splat(-QQ), d2, d4), fused(splat(-QQ), d1, d3)
-    p, minus_p = fused(splat(P), odd, even), fused(splat(-P), odd, even)
-    even, odd = fused(splat(-PP), d2, d4), fused(splat(-PP), d1, d3)
-    q, minus_q = fused(splat(Q), odd, even), fused(splat(-Q), odd, even)
-    last = fused(splat(PPQQ), d1, fused(splat(-PP_QQ), d3, d5))
-    return first, p, minus_p, q, minus_q, last
+class _Line:
+    """Emits a line of cells, each a vector of channels, to the points or back from them."""
+
+    def __init__(self, builder: Any, matrix: Matrix):
+        self.wide, self.builder, self.matrix = Vectors(builder, FLOAT, LANES), builder, matrix
+        self.cells = range(len(matrix[0]))
+
+    def to_points(self, line: Sequence[Any]) -> list[Any]:
+        """Return matrix @ line; a pair of points shares the sums of even and of odd cells."""
+        points = [self._sum(self.matrix[0], line, self.cells)] + [None] * 4
+        for one, other in PAIRS:
+            row = self.matrix[one]
+            even = self._sum(row, line, self.cells[::2])
+            odd = self._sum(row, line, self.cells[1::2])
+            points[one], points[other] = self.builder.fadd(even, odd), self.builder.fsub(even, odd)
+        return [*points, self._sum(self.matrix[-1], line, self.cells)]
+
+    def from_points(self, points: Sequence[Any]) -> list[Any]:
+        """Return matrix.T @ points; a cell reads the sums or the differences of the pairs."""
+        joined = [
+            [join(points[one], points[other]) for one, other in PAIRS]
+            for join in (self.builder.fadd, self.builder.fsub)
+        ]
+        return [
+            self._sum(
+                [self.matrix[at][cell] for at in (0, 1, 3, 5)],
+                [points[0], *joined[cell % 2], points[5]],
+                range(4),
+            )
+            for cell in self.cells
+        ]
+
+    def _sum(self, factors: Sequence[float], line: Sequence[Any], cells: range) -> Any:
+        total = None
+        for cell in cells:
+            factor, value = factors[cell], line[cell]
+            if total is not None and factor:
+                total = self.wide.fused(self.wide.constant(factor), value, total)
+            elif factor:
+                times = self.wide.constant(factor)
+                total = value if factor == 1 else self.builder.fmul(times, value)
+        return total
 
 
-@inlined
-def _kernel(g0, g1, g2):
-    """G g: three taps of a line at the six points."""
-    even, odd = _scaled_sum(AT_P, g0, AT_P * PP, g2), times(splat(AT_P * P), g1)
-    p, minus_p = add(even, odd), fused(splat(MINUS), odd, even)
-    even, odd = _scaled_sum(AT_Q, g0, AT_Q * QQ, g2), times(splat(AT_Q * Q), g1)
-    q, minus_q = add(even, odd), fused(splat(MINUS), odd, even)
-    return times(splat(AT_ZERO), g0), p, minus_p, q, minus_q, g2
+def _line_intrinsic(matrix: Matrix, *, back: bool = False) -> Any:
+    """Return what transforms a line of `count` channels, from places `jump` apart to others.
+
+    `lines` of it, from the first, are inside the map; the others count as zeros.
+    """
+
+    @intrinsic
+    def line(typingctx, source, jump, lines, count, to, to_jump, to_count):
+        word = types.int64
+        signature = types.void(FLOATS, word, word, word, FLOATS, word, word)
+
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            source, jump, lines, count, to, to_jump, to_count = arguments
+            emitter = _Line(builder, matrix)
+            wide, given = emitter.wide, []
+            for place in range(len(matrix) if back else len(matrix[0])):
+                inside = builder.icmp_signed(">", lines, WORD(place))
+                mask = wide.places(WORD(0), builder.select(inside, count, WORD(0)))
+                given.append(wide.load(source, builder.mul(jump, WORD(place)), mask=mask))
+            made = (emitter.from_points if back else emitter.to_points)(given)
+            mask = wide.places(WORD(0), to_count)
+            for place, value in enumerate(made):
+                wide.store(value, to, builder.mul(to_jump, WORD(place)), mask)
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return line
 
 
-@inlined
-def _output(m0, m1, m2, m3, m4, m5):
-    """A^T m: from the six points to four cells of a line."""
-    even_p, odd_p = add(m1, m2), fused(splat(MINUS), m2, m1)
-    even_q, odd_q = add(m3, m4), fused(splat(MINUS), m4, m3)
-    y0 = add(m0, add(even_p, even_q))
-    y1 = _scaled_sum(P, odd_p, Q, odd_q)
-    y2 = _scaled_sum(PP, even_p, QQ, even_q)
-    return y0, y1, y2, fused(splat(PPP), odd_p, fused(splat(QQQ), odd_q, m5))
-
-
-@inlined
-def _kernel_back(u0, u1, u2, u3, u4, u5):
-    """G^T u: from the six points to three taps of a line."""
-    even_p, odd_p = add(u1, u2), fused(splat(MINUS), u2, u1)
-    even_q, odd_q = add(u3, u4), fused(splat(MINUS), u4, u3)
-    g0 = fused(splat(AT_ZERO), u0, _scaled_sum(AT_P, even_p, AT_Q, even_q))
-    g1 = _scaled_sum(AT_P * P, odd_p, AT_Q * Q, odd_q)
-    g2 = fused(splat(AT_P * PP), even_p, fused(splat(AT_Q * QQ), even_q, u5))
-    return g0, g1, g2
-
-
-@inlined
-def _output_back(y0, y1, y2, y3):
-    """A y: four cells of a line at the six points."""
-    even, odd = fused(splat(PP), y2, y0), _scaled_sum(P, y1, PPP, y3)
-    p, minus_p = add(even, odd), fused(splat(MINUS), odd, even)
-    even, odd = fused(splat(QQ), y2, y0), _scaled_sum(Q, y1, QQQ, y3)
-    return y0, p, minus_p, add(even, odd), fused(splat(MINUS), odd, even), y3
+_input_line, _kernel_line = _line_intrinsic(INPUT), _line_intrinsic(KERNEL)
+_gradient_line = _line_intrinsic(OUTPUT)
+_output_line = _line_intrinsic(OUTPUT, back=True)
+_kernel_gradient_line = _line_intrinsic(KERNEL, back=True)
 
 
 @each_sample(Operands("kernel points", "inputs outputs"))
@@ -111,136 +156,77 @@ def transform_kernel(o):
             rest = o.outputs - k
             here, to = advance(o.kernel, c * o.outputs + k), advance(o.points, c * o.outputs + k)
             for column in range(3):  # lines downwards first; the last three rows hold them
-                column_of = (
-                    load(advance(here, column * size), rest),
-                    load(advance(here, (column + 3) * size), rest),
-                    load(advance(here, (column + 6) * size), rest),
-                )
-                line = _kernel(*column_of)
-                for row in range(IN):
-                    store(advance(to, (row * IN + column) * size), line[row], rest)
+                down = advance(to, column * size)
+                _kernel_line(advance(here, column * size), 3 * size, 3, rest, down, IN * size, rest)
             for row in range(IN):
-                across = _kernel(
-                    load(advance(to, row * IN * size), rest),
-                    load(advance(to, (row * IN + 1) * size), rest),
-                    load(advance(to, (row * IN + 2) * size), rest),
-                )
-                for column in range(IN):
-                    store(advance(to, (row * IN + column) * size), across[column], rest)
+                line = advance(to, row * IN * size)
+                _kernel_line(line, size, 3, rest, line, size, rest)
 
 
 TILES = "first count tiles_x"
 """Which tiles of a map, of so many in a row of them; their numbers stand [point][tile][channel]."""
 
 
-@inlined
-def _gather(o, to, tile_y, tile_x, jump):
-    """Write B^T d B of one tile for all channels; cells beyond the map are zeros."""
-    wide = LANES
-    for c in range(0, o.channels, LANES):
-        rest = o.channels - c
-        for column in range(IN):
-            x = OUT * tile_x + column
-            here = advance(o.x, OUT * tile_y * o.x_line + x * o.channels + c)
-            inside = rest if x < o.columns else 0
-            rows = o.rows - OUT * tile_y
-            line = _input(
-                load(here, inside),
-                load(advance(here, o.x_line), inside if rows > 1 else 0),
-                load(advance(here, 2 * o.x_line), inside if rows > 2 else 0),
-                load(advance(here, 3 * o.x_line), inside if rows > 3 else 0),
-                load(advance(here, 4 * o.x_line), inside if rows > 4 else 0),
-                load(advance(here, 5 * o.x_line), inside if rows > 5 else 0),
-            )
-            for row in range(IN):
-                store(advance(o.lines, (row * IN + column) * wide), line[row], wide)
-        for row in range(IN):
-            line = advance(o.lines, row * IN * wide)
-            across = _input(*_six(line, wide, wide))
-            for column in range(IN):
-                store(advance(to, (row * IN + column) * jump + c), across[column], rest)
+def _gather(name: str, transform: Any, cells: int) -> Operation:
+    """Return the operation that writes lines of `cells` cells, both ways, of all tiles at the points.
+
+    The map has height x width cells; those beyond are zeros.
+    """
+
+    def gather(o):
+        for at in range(o.count):
+            number, jump = o.first + at, o.count * o.channels
+            tile_y, tile_x = OUT * (number // o.tiles_x), OUT * (number % o.tiles_x)
+            for c in range(0, o.channels, LANES):
+                rest, to = o.channels - c, advance(o.points, at * o.channels + c)
+                for column in range(cells):
+                    x = tile_x + column
+                    transform(
+                        advance(o.x, tile_y * o.line + x * o.channels + c), o.line,
+                        o.height - tile_y if x < o.width else 0, rest,
+                        advance(o.lines, column * LANES), IN * LANES, LANES,
+                    )  # fmt: skip
+                for row in range(IN):
+                    transform(
+                        advance(o.lines, row * IN * LANES), LANES, cells, LANES,
+                        advance(to, row * IN * jump), jump, rest,
+                    )  # fmt: skip
+
+    return each_sample(
+        Operands("x points lines", f"channels line height width {TILES}"), name=name
+    )(gather)
 
 
-@inlined
-def _scatter(o, source, tile_y, tile_x, jump):
-    """Write A^T m A of one tile, plus the bias, for all output channels."""
-    wide = LANES
-    low = splat(np.float32(0.0) if o.relu else NO_BOUND)
-    rows, columns = min(OUT, o.height - OUT * tile_y), min(OUT, o.width - OUT * tile_x)
-    for k in range(0, o.outputs, LANES):
-        rest = o.outputs - k
-        for column in range(IN):
-            here = advance(source, column * jump + k)
-            line = _output(*_six(here, IN * jump, rest))
-            for row in range(OUT):
-                store(advance(o.lines, (row * IN + column) * wide), line[row], wide)
-        bias = load(advance(o.bias, k), rest)
-        for row in range(rows):
-            line = advance(o.lines, row * IN * wide)
-            across = _output(*_six(line, wide, wide))
-            y = advance(o.y, (OUT * tile_y + row) * o.y_line + OUT * tile_x * o.outputs + k)
-            for column in range(columns):
-                value = add(across[column], bias)
-                value = where_greater(low, value, low, value)
-                store(advance(y, column * o.outputs), value, rest)
+gather_tiles = _gather("gather_tiles", _input_line, IN)
+"""B^T d B of the padded input's tiles."""
+gather_grads = _gather("gather_grads", _gradient_line, OUT)
+"""A dy A^T of the output's gradient."""
 
 
-@each_sample(Operands("x gathered lines", f"channels x_line rows columns {TILES}"))
-def gather_tiles(o):
-    """Write what a padded map of rows x columns cells is at the points."""
-    for at in range(o.count):
-        number = o.first + at
-        to = advance(o.gathered, at * o.channels)
-        _gather(o, to, number // o.tiles_x, number % o.tiles_x, o.count * o.channels)
-
-
-@each_sample(Operands("y products bias lines", f"outputs y_line height width relu {TILES}"))
+@each_sample(Operands("y points bias lines", f"channels line height width relu {TILES}"))
 def scatter_tiles(o):
-    """Write the output cells of products at the points, plus the bias."""
+    """Write A^T m A, the output cells of products at the points, plus the bias."""
+    low = splat(np.float32(0.0) if o.relu else NO_BOUND)
     for at in range(o.count):
-        number = o.first + at
-        source = advance(o.products, at * o.outputs)
-        _scatter(o, source, number // o.tiles_x, number % o.tiles_x, o.count * o.outputs)
-
-
-@inlined
-def _gather_slopes(o, to, tile_y, tile_x, jump):
-    """Write A dy A^T of one tile for all output channels; cells beyond the map are zeros."""
-    wide = LANES
-    for k in range(0, o.outputs, LANES):
-        rest = o.outputs - k
-        for column in range(OUT):
-            x = OUT * tile_x + column
-            here = advance(o.dy, OUT * tile_y * o.dy_line + x * o.outputs + k)
-            inside = rest if x < o.width else 0
-            rows = o.height - OUT * tile_y
-            line = _output_back(
-                load(here, inside),
-                load(advance(here, o.dy_line), inside if rows > 1 else 0),
-                load(advance(here, 2 * o.dy_line), inside if rows > 2 else 0),
-                load(advance(here, 3 * o.dy_line), inside if rows > 3 else 0),
-            )
-            for row in range(IN):
-                store(advance(o.lines, (row * IN + column) * wide), line[row], wide)
-        for row in range(IN):
-            line = advance(o.lines, row * IN * wide)
-            across = _output_back(
-                load(line, wide),
-                load(advance(line, wide), wide),
-                load(advance(line, 2 * wide), wide),
-                load(advance(line, 3 * wide), wide),
-            )
+        number, jump = o.first + at, o.count * o.channels
+        tile_y, tile_x = OUT * (number // o.tiles_x), OUT * (number % o.tiles_x)
+        rows, columns = min(OUT, o.height - tile_y), min(OUT, o.width - tile_x)
+        for k in range(0, o.channels, LANES):
+            rest, source = o.channels - k, advance(o.points, at * o.channels + k)
             for column in range(IN):
-                store(advance(to, (row * IN + column) * jump + k), across[column], rest)
-
-
-@each_sample(Operands("dy slopes lines", f"outputs dy_line height width {TILES}"))
-def gather_slopes(o):
-    """Write what the gradients of the output cells are at the points."""
-    for at in range(o.count):
-        number = o.first + at
-        to = advance(o.slopes, at * o.outputs)
-        _gather_slopes(o, to, number // o.tiles_x, number % o.tiles_x, o.count * o.outputs)
+                _output_line(
+                    advance(source, column * jump), IN * jump, IN, rest,
+                    advance(o.lines, column * LANES), IN * LANES, LANES,
+                )  # fmt: skip
+            bias = load(advance(o.bias, k), rest)
+            for row in range(rows):
+                line = advance(o.lines, row * IN * LANES)
+                y = advance(o.y, (tile_y + row) * o.line + tile_x * o.channels + k)
+                _output_line(line, LANES, IN, LANES, line, LANES, LANES)
+                for column in range(columns):
+                    value = add(load(advance(line, column * LANES), LANES), bias)
+                    value = where_greater(low, value, low, value)
+                    store(advance(y, column * o.channels), value, rest)
 
 
 @each_sample(Operands("sums gradient", "inputs outputs"))
@@ -256,11 +242,12 @@ def merge_kernel_points(o):
             rest = o.outputs - k
             here, to = advance(o.sums, c * o.outputs + k), advance(o.gradient, c * o.outputs + k)
             for column in range(IN):
-                line = _kernel_back(*_six(advance(here, column * size), IN * size, rest))
-                for row in range(3):
-                    store(advance(here, (row * IN + column) * size), line[row], rest)
+                down = advance(here, column * size)
+                _kernel_gradient_line(down, IN * size, IN, rest, down, IN * size, rest)
             for row in range(3):
-                across = _kernel_back(*_six(advance(here, row * IN * size), size, rest))
+                line = advance(here, row * IN * size)
+                _kernel_gradient_line(line, size, IN, rest, line, size, rest)
                 for column in range(3):
                     place = advance(to, (row * 3 + column) * size)
-                    store(place, add(across[column], load(place, rest)), rest)
+                    value = load(advance(line, column * size), rest)
+                    store(place, add(value, load(place, rest)), rest)
