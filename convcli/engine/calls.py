@@ -11,11 +11,11 @@ needs and nothing else.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, partial
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from llvmlite import ir
@@ -23,10 +23,11 @@ from numba import types
 from numba.core.datamodel.models import OpaqueModel
 from numba.core.imputils import lower_constant, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
-from numba.extending import intrinsic, register_jitable, register_model, typeof_impl
+from numba.extending import intrinsic, register_model, typeof_impl
 
-from convcli.engine.compilation import OperationCompiler, cfunc, njit
+from convcli.engine.compilation import OperationCompiler, cfunc, compile_together, njit
 from convcli.engine.llvm import BYTES, FLOATS, WORD, advance
+from convcli.engine.numba_cache import is_kept
 
 WORDS = types.CPointer(types.int64)
 OPERATION = types.void(WORDS, WORDS, types.int64, types.int64)
@@ -194,19 +195,38 @@ AT = Operands("", " ".join(base.name.lower() for base in Base))
 class Operation:
     """An operation; reading its address compiles it, or loads it from the cache."""
 
-    def __init__(self, function: Callable[..., None], places: Operands, fastmath: set[str]) -> None:
+    known: ClassVar[list[Operation]] = []
+
+    def __init__(
+        self, function: Callable[..., None], places: Operands, fastmath: set[str],
+        signature: Any = OPERATION, work: Callable[..., None] | None = None,
+    ) -> None:  # fmt: skip
         self.function, self.operands, self.fastmath = function, places, fastmath
+        self.signature = signature
+        self.length = len((work or function).__code__.co_code)
+        self.known.append(self)
 
     @cached_property
     def compiled(self) -> Any:
         """The compiled operation."""
         options = {"fastmath": self.fastmath, "pipeline_class": OperationCompiler}
-        return cfunc(OPERATION, cache=True, error_model="numpy", **options)(self.function)
+        return cfunc(self.signature, cache=True, error_model="numpy", **options)(self.function)
 
     @property
     def address(self) -> int:
         """Where a program calls it."""
         return int(self.compiled.address)
+
+
+def compile_operations(operations: Iterable[Operation], processes: int) -> None:
+    """Compile those of the operations that the cache lacks, the longest first."""
+    missing = [
+        each for each in {*operations}
+        if "compiled" not in vars(each) and not is_kept(each.function)
+    ]  # fmt: skip
+    missing.sort(key=lambda each: (-each.length, each.function.__qualname__))
+    if len(missing) > 1:
+        compile_together([partial(getattr, each, "address") for each in missing], processes)
 
 
 def operation(places: Operands) -> Callable[[Callable[..., None]], Operation]:
@@ -248,7 +268,7 @@ def each_sample(
             },
         )
         run.__module__, run.__qualname__ = function.__module__, name or function.__qualname__
-        return Operation(run, places, FAST | ({"reassoc", "nsz"} if sums else set()))
+        return Operation(run, places, FAST | ({"reassoc", "nsz"} if sums else set()), work=function)
 
     return mark
 
@@ -259,49 +279,47 @@ def operand(bases, row, at, sample):
     return floats_at(bases[row[at]] + 4 * (row[at + 1] + sample * row[at + 2]))
 
 
-@njit(
-    types.void(
-        types.int64[::1], types.uint8[::1], types.int64[::1], types.int64[::1], types.int64[::1],
-        types.int64, types.int64, types.int64, types.int64, types.int64, types.boolean,
-        types.boolean,
-    ),
-    cache=True, nogil=True, error_model="numpy",
-)  # fmt: skip
+def _called_from_python(function: Callable[..., None]) -> Operation:
+    """Mark what Python calls with integers and addresses, without its lock: `compiled.ctypes`."""
+    parameters = [types.int64] * function.__code__.co_argcount
+    return Operation(function, Operands(""), FAST, types.void(*parameters))
+
+
+@_called_from_python
 def run(
-    addresses, per_sample, row_starts, rows, bases, batch, shard, shard_step, shard_size, chunk,
-    clear, whole_batch,
+    addresses, per_sample, row_starts, rows, bases, count, batch, shard, shard_step, shard_size,
+    chunk, clear, whole_batch,
 ):  # fmt: skip
     """Run a program on shards `shard`, `shard + shard_step`, ... of a batch, chunk by chunk.
 
-    A shard is a fixed run of samples with its own gradient and sums, so that what is added does not
-    depend on the number of threads. Neighboring operations marked `per_sample` run sample by
-    sample, so that a sample's maps stay in the nearest cache. With `whole_batch` the memory KEPT
-    holds every sample of the batch, else the samples of one chunk.
+    `count` are the operations. A shard is a fixed run of samples with its own gradient and sums, so
+    that what is added does not depend on the number of threads. Neighboring operations marked
+    `per_sample` run sample by sample, so that a sample's maps stay in the nearest cache. With
+    `whole_batch` the memory KEPT holds every sample of the batch, else the samples of one chunk.
     """
-    table = words_at(rows.ctypes.data)
-    memory = words_at(bases.ctypes.data)
-    count = addresses.size
-    gradients, sums = bases[Base.GRADIENT], bases[Base.SHARD]
-    gradient_size, sums_size = bases[Base.GRADIENT_SIZE], bases[Base.SHARD_SUMS]
+    addresses, per_sample, bases = words_at(addresses), bytes_at(per_sample), words_at(bases)
+    row_starts, rows = words_at(row_starts), words_at(rows)
+    gradients, sums = bases[AT.gradient], bases[AT.shard]
+    gradient_size, sums_size = bases[AT.gradient_size], bases[AT.shard_sums]
     while shard * shard_size < batch:
-        bases[Base.GRADIENT] = gradients + 4 * shard * gradient_size
-        bases[Base.SHARD] = sums + 4 * shard * sums_size
+        bases[AT.gradient] = gradients + 4 * shard * gradient_size
+        bases[AT.shard] = sums + 4 * shard * sums_size
         if clear:
-            gradient = floats_at(bases[Base.GRADIENT])
+            gradient = floats_at(bases[AT.gradient])
             for i in range(gradient_size):
                 gradient[i] = 0.0
-            shard_sum = floats_at(bases[Base.SHARD])
+            shard_sum = floats_at(bases[AT.shard])
             for i in range(sums_size):
                 shard_sum[i] = 0.0
         end = min(batch, (shard + 1) * shard_size)
         for begin in range(shard * shard_size, end, chunk):
             size = min(chunk, end - begin)
             local = begin if whole_batch else 0
-            bases[Base.FIRST] = begin - local
+            bases[AT.first] = begin - local
             at = 0
             while at < count:
                 if not per_sample[at]:
-                    call(addresses[at], memory, advance(table, row_starts[at]), local, size)
+                    call(addresses[at], bases, advance(rows, row_starts[at]), local, size)
                     at += 1
                     continue
                 stop = at
@@ -309,23 +327,22 @@ def run(
                     stop += 1
                 for sample in range(local, local + size):
                     for each in range(at, stop):
-                        call(addresses[each], memory, advance(table, row_starts[each]), sample, 1)
+                        call(addresses[each], bases, advance(rows, row_starts[each]), sample, 1)
                 at = stop
         shard += shard_step
-    bases[Base.GRADIENT], bases[Base.SHARD] = gradients, sums
+    bases[AT.gradient], bases[AT.shard] = gradients, sums
 
 
-@njit(
-    types.void(types.float32[:, ::1], types.int64, types.float32[::1]),
-    cache=True, nogil=True, error_model="numpy",
-)  # fmt: skip
-def add_shards(shards, count, total):
-    """Write the sum of the first `count` shards, in their order."""
-    for i in range(total.size):
-        total[i] = shards[0, i]
+@_called_from_python
+def add_shards(shards, apart, count, total, size):
+    """Write the sum of the first `count` shards, which lie `apart`, in their order."""
+    total = floats_at(total)
+    for i in range(size):
+        total[i] = floats_at(shards)[i]
     for shard in range(1, count):
-        for i in range(total.size):
-            total[i] += shards[shard, i]
+        part = floats_at(shards + 4 * shard * apart)
+        for i in range(size):
+            total[i] += part[i]
 
 
 def aligned(count: int) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numba
 from numba.core import codegen, event
 from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 
 from convcli.engine.numba_cache import cache_folder, cache_root, damaged_files, install
 
@@ -65,6 +68,49 @@ class OperationCompiler(Compiler):  # type: ignore[misc]  # numba carries no typ
         if hasattr(codegen.JITCPUCodegen, "_module_pass_manager"):  # not in older ones of Numba
             self.state.library = _OnceOptimized(target.codegen(), "operation")
             self.state.library.enable_object_caching()
+
+
+MOST_TASKS = 256
+
+
+def compile_together(tasks: Sequence[Callable[[], object]], processes: int) -> None:
+    """Run tasks that leave compiled code in the cache, in this process and copies of it.
+
+    Numba compiles one function at a time, however many threads ask for one. Each process takes the
+    next task from a pipe that holds their numbers. Where a process cannot be copied, or nothing is
+    gained, this one runs them all.
+    """
+    processes = min(processes, len(tasks))
+    if processes < 2 or len(tasks) > MOST_TASKS or sys.platform != "linux":
+        for task in tasks:
+            task()
+        return
+    numbers, writing = os.pipe()
+    os.write(writing, bytes(range(len(tasks))))
+    os.close(writing)
+
+    def work() -> None:
+        while number := os.read(numbers, 1):
+            tasks[number[0]]()
+
+    children = []
+    with global_compiler_lock, warnings.catch_warnings():  # no copy waits for another's lock
+        warnings.simplefilter("ignore", DeprecationWarning)  # the copies call no other threads
+        for _ in range(processes - 1):
+            child = os.fork()
+            if child == 0:
+                with suppress(BaseException):  # whatever went wrong goes wrong again in this one
+                    work()
+                os._exit(0)
+            children.append(child)
+    try:
+        work()
+    finally:
+        while os.read(numbers, MOST_TASKS):
+            pass
+        os.close(numbers)
+        for child in children:
+            os.waitpid(child, 0)
 
 
 class _Announcer(event.Listener):  # type: ignore[misc]  # numba carries no types

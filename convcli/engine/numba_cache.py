@@ -194,6 +194,11 @@ class EngineCache(caching.FunctionCache):  # type: ignore[misc]
         _remove_outdated()
 
 
+def is_kept(function: Any) -> bool:
+    """Return whether there is code of a function, for this kind of processor or another."""
+    return Path(EngineCache(function)._cache_file._index_path).exists()
+
+
 def _cache_of(function: Any) -> Any:
     """Return the cache of a function: ours for the engine's, Numba's for everyone else's."""
     ours = Path(function.__code__.co_filename).is_relative_to(PACKAGE)

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 
-from convcli.engine.calls import FAST, Operands, Operation, each_sample
+from convcli.engine.calls import Operands, Operation, each_sample
 from convcli.engine.elementary import (
     error_function,
     exponential,
@@ -59,7 +58,7 @@ def _numpy_below(x: Array) -> Array:
     return 0.5 * (1 + np.asarray(_ERF(x / sqrt(2)), x.dtype))
 
 
-inlined = register_jitable(forceinline=True)
+inlined = njit(inline="always")
 
 
 @inlined
@@ -213,7 +212,7 @@ def _pair(kind: str, row: Element) -> tuple[Operation, Operation]:
     )
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@njit(inline="always")
 def softmax(y, x, size):
     """Write exp(x - max x) over its sum."""
     largest = x[0]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convcli.engine.calls import BASES, Base, add_shards, aligned, run
+from convcli.engine.calls import BASES, Base, add_shards, aligned, compile_operations, run
 from convcli.engine.threads import ThreadPool
 from convcli.environment import thread_count
 from convcli.ops.program import LINE, Address, Buffer, Instruction, Phase, ProgramBuilder, lines
@@ -47,6 +47,8 @@ class _Code:
         self.per_sample = np.array([each.per_sample for each in instructions], np.uint8)
         self.starts = np.array(starts, np.int64)
         self.rows = np.array(numbers, np.int64)
+        arrays = self.addresses, self.per_sample, self.starts, self.rows
+        self.places = [array.ctypes.data for array in arrays]
 
 
 class Executor:
@@ -74,6 +76,8 @@ class Executor:
         fits = max(1, NEAREST_CACHE // (4 * self.kept))
         self.chunk = min(self.shard_size, LARGEST_CHUNK, fits)
         self.whole_batch = layout.whole_batch
+        called = {run, add_shards} if gradient else {run}
+        compile_operations(program.operations | called, thread_count(threads))
         self.phases = [_Code(phase.body, self.kept) for phase in program.phases]
         self.after = [_Code(phase.after, self.kept) for phase in program.phases]
         self.prepare = _Code(program.prepare, self.kept)
@@ -154,14 +158,16 @@ class Executor:
         *,
         clear: bool,
     ) -> None:
-        run(
-            code.addresses, code.per_sample, code.starts, code.rows, bases, count, shard, step,
-            size, self.chunk, clear, self.whole_batch,
+        run.compiled.ctypes(
+            *code.places, bases.ctypes.data, code.addresses.size, count, shard, step, size,
+            self.chunk, clear, self.whole_batch,
         )  # fmt: skip
 
     def add_gradients(self, count: int, total: Array) -> None:
         """Write the sum of the shards' gradients of a batch of `count` samples."""
-        add_shards(self.gradients, self.shards_of(count), total)
+        shards, apart = self.gradients.ctypes.data, self.gradients.shape[1]
+        count = self.shards_of(count)
+        add_shards.compiled.ctypes(shards, apart, count, total.ctypes.data, total.size)
 
     def sums(self, count: int) -> Array:
         """Return loss, correct answers and weight of a batch of `count` samples, in float64."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
+from numba import njit
 
 from convcli.engine.calls import AT, Operands, Operation, each_sample, floats_at, words_at
 from convcli.engine.elementary import logistic
@@ -24,59 +24,65 @@ LABELED = Operands("doutput output probabilities constants", "classes cells")
 VALUED = Operands("doutput output constants", "outputs")
 
 
-@register_jitable(forceinline=True)
+@njit(inline="always")
 def _place(o):
     return o.bases[AT.first] + o.sample
 
 
-@each_sample(LABELED)
-def cross_entropy(o):
-    """Softmax and cross-entropy in one, for every cell.
+def _softmax_entropy(name: str, factors: Callable[..., Any]) -> Operation:
+    """Return the operation of softmax and cross-entropy in one, for every cell.
 
     With smoothing e the target is 1 - e for the label and e / classes for all (Szegedy et al.
-    2016). With a gamma above 0 a cell counts (1 - p)^gamma times, where p is what its label got
-    (Lin et al. 2017, Focal Loss, equation 4).
+    2016).
+
+    Args:
+        name: of the operation.
+        factors: by what a cell's loss and its gradient are multiplied, of what its label got, its
+            loss and the loss's own figure.
     """
-    sums = floats_at(o.bases[AT.shard])
-    share, smoothing, gamma = o.constants[0], o.constants[1], o.constants[2]
-    off = smoothing / np.float32(o.classes)
-    p = o.probabilities
-    for cell in range(o.cells):
-        slope, logits = advance(o.doutput, cell * o.classes), advance(o.output, cell * o.classes)
-        place = _place(o) * o.cells + cell
-        label = words_at(o.bases[AT.target])[place]
-        weight = floats_at(o.bases[AT.sample_weight])[place]
-        if weight == ZERO:
+    factors_of = njit(inline="always")(factors)
+
+    def each_cell(o):
+        sums, p = floats_at(o.bases[AT.shard]), o.probabilities
+        share, smoothing = o.constants[0], o.constants[1]
+        off = smoothing / np.float32(o.classes)
+        for cell in range(o.cells):
+            slope = advance(o.doutput, cell * o.classes)
+            logits = advance(o.output, cell * o.classes)
+            place = _place(o) * o.cells + cell
+            label = words_at(o.bases[AT.target])[place]
+            weight = floats_at(o.bases[AT.sample_weight])[place]
+            if weight == ZERO:
+                for i in range(o.classes):
+                    slope[i] = ZERO
+                continue
+            softmax(p, logits, o.classes)
+            largest, best, mean = logits[0], 0, ZERO
             for i in range(o.classes):
-                slope[i] = ZERO
-            continue
-        softmax(p, logits, o.classes)
-        largest, best = logits[0], 0
-        mean = np.float32(0.0)
-        for i in range(o.classes):
-            mean += logits[i]
-            if logits[i] > largest:
-                largest, best = logits[i], i
-        total = 0.0
-        for i in range(o.classes):
-            total += np.exp(np.float64(logits[i] - largest))
-        level = largest + np.float32(np.log(total))
-        mean /= np.float32(o.classes)
-        wanted = (ONE - smoothing) * logits[label] + smoothing * mean
-        sums[1] += np.float32(1.0 if best == label else 0.0)
-        sums[2] += ONE
-        if gamma > ZERO:
-            missed = max(ONE - p[label], np.float32(1e-7))
-            sums[0] += weight * missed**gamma * (level - wanted)
-            pull = missed**gamma + gamma * missed ** (gamma - ONE) * p[label] * (level - wanted)
+                mean += logits[i]
+                if logits[i] > largest:
+                    largest, best = logits[i], i
+            total = 0.0
             for i in range(o.classes):
-                slope[i] = weight * share * pull * p[i]
-            slope[label] -= weight * share * pull
-            continue
-        sums[0] += weight * (level - wanted)
-        for i in range(o.classes):
-            slope[i] = weight * share * (p[i] - off)
-        slope[label] -= weight * share * (ONE - smoothing)
+                total += np.exp(np.float64(logits[i] - largest))
+            level = largest + np.float32(np.log(total))
+            wanted = (ONE - smoothing) * logits[label] + smoothing * mean / np.float32(o.classes)
+            counted, pull = factors_of(p[label], level - wanted, o.constants[2])
+            sums[0] += weight * counted * (level - wanted)
+            sums[1] += ONE if best == label else ZERO
+            sums[2] += ONE
+            for i in range(o.classes):
+                slope[i] = weight * share * pull * (p[i] - off)
+            slope[label] -= weight * share * pull * (ONE - smoothing)
+
+    return each_sample(LABELED, name=name)(each_cell)
+
+
+def _focal(p, loss, gamma):
+    """(1 - p)^gamma: Lin et al. 2017, Focal Loss, equation 4, and what its slope is of p - 1."""
+    missed = max(ONE - p, np.float32(1e-7))
+    counted = missed**gamma
+    return counted, counted + gamma * missed ** (gamma - ONE) * p * loss
 
 
 @each_sample(LABELED)
@@ -179,7 +185,7 @@ def _by_value(name: str, loss: Callable[..., Any]) -> Operation:
         loss: its value and slope at an output, a target and the loss's own figure. An output
             above 0 is right where the target is above a half.
     """
-    value_and_slope = register_jitable(forceinline=True)(loss)
+    value_and_slope = njit(inline="always")(loss)
 
     def each_output(o):
         sums = floats_at(o.bases[AT.shard])
@@ -230,8 +236,10 @@ class LossRule(NamedTuple):
 
 
 LOSSES = {
-    "cross-entropy": LossRule(cross_entropy, "softmax", labels=True),
-    "focal": LossRule(cross_entropy, "softmax", labels=True),
+    "cross-entropy": LossRule(
+        _softmax_entropy("cross_entropy", lambda p, loss, gamma: (ONE, ONE)), "softmax", labels=True
+    ),
+    "focal": LossRule(_softmax_entropy("focal", _focal), "softmax", labels=True),
     "dice": LossRule(dice, "softmax", labels=True),
     "hinge": LossRule(hinge, None, labels=True),
     "bce": LossRule(_by_value("bce", _binary), "sigmoid", labels=False),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from math import prod
 
 import numpy as np
-from numba.extending import register_jitable
+from numba import njit
 
 from convcli.engine.calls import Operands, Operation, as_bytes, each_sample
 from convcli.engine.llvm import (
@@ -141,7 +141,7 @@ NO_CHOICE, LOWEST = np.float32(0.0), np.float32(-np.inf)
 
 def _each_window(work: Callable[..., None]) -> Operation:
     """Make an operation of `work(o, d, h, w, cell, c)`: a window's spans, its cell, channels."""
-    inlined = register_jitable(forceinline=True)(work)
+    inlined = njit(inline="always")(work)
 
     def run(o):
         cell = 0

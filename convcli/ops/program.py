@@ -270,6 +270,13 @@ class Program:
         self.shard_sums = LINE
         self._frames: dict[tuple[object, ...], Map] = {}
 
+    @property
+    def operations(self) -> set[Operation]:
+        """What its instructions call."""
+        parts = [self.prepare, self.last]
+        parts += [part for phase in self.phases for part in (phase.body, phase.after)]
+        return {instruction.operation for part in parts for instruction in part}
+
     def buffer(self, size: int, *, pinned: bool = False) -> Address:
         """Return a new place for `size` numbers of each sample."""
         return Address(Buffer(size, pinned=pinned))

@@ -119,7 +119,7 @@ def _as_integers(typingctx, base):
     return signature, emit
 
 
-@njit
+@njit(inline="always")
 def _sum_rows(c, c_row, slopes, offsets, count, v, v_row, width, rows):
     """Add the weighted rows of the list, in blocks whose sums stay in registers."""
     at = 0
@@ -141,69 +141,66 @@ def _sum_rows(c, c_row, slopes, offsets, count, v, v_row, width, rows):
         at += block
 
 
-@each_sample(
-    Operands(
-        "dy choice x dx by_channel gradient bias scratch",
-        "channels pitch pooled_h pooled_w window_h window_w kernel_h kernel_row x_line dx_line "
-        "cell kernel_learns bias_learns dx_wanted",
-    )
-)
-def sparse_conv_backward(o):
-    """Add a convolution's gradients from the gradient behind the pooling.
+WINDOWS = "channels pitch pooled_h pooled_w window_h window_w kernel_h kernel_row line cell"
+"""`dy` is the gradient behind the pooling. A row of the kernel has `kernel_row` numbers; `line` and
+`cell` are those of a row and a cell of the padded map."""
 
-    `dy` is that gradient, x is padded, and so is dx, which begins as zeros; `by_channel` is the
-    kernel by output channel, and `gradient` its own, of the shard. `kernel_row` are the numbers of
-    a row of it, `cell` those of a cell of x.
-    """
+
+@each_sample(Operands("dy choice x gradient bias scratch", f"{WINDOWS} bias_learns"))
+def sparse_weight_grad(o):
+    """Add to the gradients of the kernel, by output channel, and of the bias; x is padded."""
     cells, size, taps = o.pooled_h * o.pooled_w, o.kernel_h * o.kernel_row, o.window_h * o.window_w
-    listed_at_most = max(cells, (taps + 1) * o.channels)
+    offsets, choice = _as_integers(advance(o.scratch, cells)), as_bytes(o.choice)
+    for c in range(o.channels):
+        listed, total = 0, np.float32(0.0)
+        cell = 0
+        for i in range(o.pooled_h):
+            corner = i * o.window_h * o.line
+            for _ in range(o.pooled_w):
+                chosen = np.int64(choice[cell * o.pitch + c])
+                slope = o.dy[cell * o.channels + c]
+                o.scratch[listed] = slope
+                down = chosen // o.window_w
+                across = chosen - down * o.window_w
+                offsets[listed] = np.int32(corner + down * o.line + across * o.cell)
+                kept = chosen < taps
+                listed += kept
+                total += slope if kept else np.float32(0.0)
+                corner += o.window_w * o.cell
+                cell += 1
+        _sum_rows(
+            advance(o.gradient, c * size), o.kernel_row, o.scratch, offsets, listed, o.x,
+            o.line, o.kernel_row, o.kernel_h,
+        )  # fmt: skip
+        if o.bias_learns:
+            o.bias[c] += total
+
+
+@each_sample(Operands("dy choice dx by_channel scratch", WINDOWS))
+def sparse_input_grad(o):
+    """Add to the padded gradient dx; `by_channel` is the kernel by output channel."""
+    size, taps = o.kernel_h * o.kernel_row, o.window_h * o.window_w
+    listed_at_most = (taps + 1) * o.channels
     offsets = _as_integers(advance(o.scratch, listed_at_most))
-    counts = _as_integers(advance(o.scratch, 2 * listed_at_most))
-    choice = as_bytes(o.choice)
-    if o.kernel_learns or o.bias_learns:
+    counts, choice = advance(offsets, listed_at_most), as_bytes(o.choice)
+    for cell in range(o.pooled_h * o.pooled_w):
+        i, j = cell // o.pooled_w, cell % o.pooled_w
+        for tap in range(taps + 1):
+            counts[tap] = 0
         for c in range(o.channels):
-            listed, total = 0, np.float32(0.0)
-            cell = 0
-            for i in range(o.pooled_h):
-                corner = i * o.window_h * o.x_line
-                for _ in range(o.pooled_w):
-                    chosen = np.int64(choice[cell * o.pitch + c])
-                    slope = o.dy[cell * o.channels + c]
-                    o.scratch[listed] = slope
-                    down = chosen // o.window_w
-                    across = chosen - down * o.window_w
-                    offsets[listed] = np.int32(corner + down * o.x_line + across * o.cell)
-                    kept = chosen < taps
-                    listed += kept
-                    total += slope if kept else np.float32(0.0)
-                    corner += o.window_w * o.cell
-                    cell += 1
-            if o.kernel_learns:
-                _sum_rows(
-                    advance(o.gradient, c * size), o.kernel_row, o.scratch, offsets, listed, o.x,
-                    o.x_line, o.kernel_row, o.kernel_h,
-                )  # fmt: skip
-            if o.bias_learns:
-                o.bias[c] += total
-    if o.dx_wanted:
-        for cell in range(cells):
-            i, j = cell // o.pooled_w, cell % o.pooled_w
-            for tap in range(taps + 1):
-                counts[tap] = 0
-            for c in range(o.channels):
-                chosen = min(np.int64(choice[cell * o.pitch + c]), taps)
-                at = np.int64(counts[chosen])
-                o.scratch[chosen * o.channels + at] = o.dy[cell * o.channels + c]
-                offsets[chosen * o.channels + at] = np.int32(c * size)
-                counts[chosen] = np.int32(at + 1)
-            for tap in range(taps):
-                down, across = tap // o.window_w, tap % o.window_w
-                corner = (i * o.window_h + down) * o.dx_line + (j * o.window_w + across) * o.cell
-                _sum_rows(
-                    advance(o.dx, corner), o.dx_line, advance(o.scratch, tap * o.channels),
-                    advance(offsets, tap * o.channels), np.int64(counts[tap]), o.by_channel,
-                    o.kernel_row, o.kernel_row, o.kernel_h,
-                )  # fmt: skip
+            chosen = min(np.int64(choice[cell * o.pitch + c]), taps)
+            at = np.int64(counts[chosen])
+            o.scratch[chosen * o.channels + at] = o.dy[cell * o.channels + c]
+            offsets[chosen * o.channels + at] = np.int32(c * size)
+            counts[chosen] = np.int32(at + 1)
+        for tap in range(taps):
+            down, across = tap // o.window_w, tap % o.window_w
+            corner = (i * o.window_h + down) * o.line + (j * o.window_w + across) * o.cell
+            _sum_rows(
+                advance(o.dx, corner), o.line, advance(o.scratch, tap * o.channels),
+                advance(offsets, tap * o.channels), np.int64(counts[tap]), o.by_channel,
+                o.kernel_row, o.kernel_row, o.kernel_h,
+            )  # fmt: skip
 
 
 @each_sample(Operands("sums gradient", "size channels"))
@@ -231,46 +228,38 @@ def lower_sparse_backward(
     channels, kernel_h = taps.outputs, taps.kernel[1]
     _, pooled_h, pooled_w = three(behind.tensor.shape[:-1], 1)
     dy, kernel = program.grad_of(behind.tensor), program.weight(step, "kernel")
-    learns = program.learns(step)
-    bias_learns = learns and "bias" in step.weights
-    size = kernel_h * taps.kernel[2] * taps.inputs
-    by_channel, gradient, bias = kernel, kernel, kernel
-    if x.needs_grad:
-        by_channel = products.flipped(program, kernel, matrix(size, channels), reverse=False)
-    if learns:
-        gradient = program.shard_buffer(size * channels)
-    if bias_learns:
-        bias = program.weight_grad(step, "bias")
     window_h, window_w = behind.window
-    listed_at_most = max(pooled_h * pooled_w, (window_h * window_w + 1) * channels)
-    scratch = program.buffer(2 * listed_at_most + window_h * window_w + 1)
-
-    def append(dx: Map) -> None:
+    kernel_row = taps.kernel[2] * taps.inputs
+    size = kernel_h * kernel_row
+    sizes = {
+        "channels": channels, "pitch": behind.pitch, "pooled_h": pooled_h, "pooled_w": pooled_w,
+        "window_h": window_h, "window_w": window_w, "kernel_h": kernel_h, "kernel_row": kernel_row,
+        "cell": padded.channels,
+    }  # fmt: skip
+    if program.learns(step):
+        sums, gradient = program.shard_buffer(size * channels), program.weight_grad(step, "kernel")
+        bias_learns = "bias" in step.weights
         program.sample(
-            sparse_conv_backward, dy=dy, choice=behind.choice, x=padded.address, dx=dx.address,
-            by_channel=by_channel, gradient=gradient, bias=bias, scratch=scratch,
-            channels=channels, pitch=behind.pitch, pooled_h=pooled_h, pooled_w=pooled_w,
-            window_h=window_h, window_w=window_w, kernel_h=kernel_h,
-            kernel_row=taps.kernel[2] * taps.inputs, x_line=padded.line, dx_line=dx.line,
-            cell=padded.channels, kernel_learns=int(learns), bias_learns=int(bias_learns),
-            dx_wanted=int(x.needs_grad),
+            sparse_weight_grad, dy=dy, choice=behind.choice, x=padded.address, gradient=sums,
+            bias=program.weight_grad(step, "bias") if bias_learns else sums,
+            scratch=program.buffer(2 * pooled_h * pooled_w), line=padded.line,
+            bias_learns=int(bias_learns), **sizes,
         )  # fmt: skip
+        program.finish(merge_by_channel, sums=sums, gradient=gradient, size=size, channels=channels)
 
     def write(to: Address) -> None:
         dx = Map.whole(to, x.shape)
         direct = not any(before) and padded.extent == dx.extent
         wide = dx if direct else program.map(padded.shape)
         program.clear(wide.address, wide.size)
-        append(wide)
+        by_channel = products.flipped(program, kernel, matrix(size, channels), reverse=False)
+        taps_listed = window_h * window_w + 1
+        program.sample(
+            sparse_input_grad, dy=dy, choice=behind.choice, dx=wide.address,
+            by_channel=by_channel, scratch=program.buffer(taps_listed * (2 * channels + 1)),
+            line=wide.line, **sizes,
+        )  # fmt: skip
         if not direct:
             program.copy_map(dx, wide.inside(before, dx.extent))
 
-    if x.needs_grad:
-        program.accumulate_grad(x, write)
-    elif learns:
-        append(padded)
-    if learns:
-        program.finish(
-            merge_by_channel, sums=gradient, gradient=program.weight_grad(step, "kernel"),
-            size=size, channels=channels,
-        )  # fmt: skip
+    program.accumulate_grad(x, write)

@@ -168,7 +168,7 @@ TILES = "first count tiles_x"
 
 
 def _gather(name: str, transform: Any, cells: int) -> Operation:
-    """Return the operation that writes lines of `cells` cells, both ways, of all tiles at the points.
+    """Return the operation that writes what tiles of cells x cells are at the points.
 
     The map has height x width cells; those beyond are zeros.
     """
