@@ -107,3 +107,16 @@ assert run(["filter", "m.csv", "-k", "box", "-o", "out.csv", "--quiet"]) == 0
         [sys.executable, "-c", elsewhere], cwd=tmp_path, check=False, capture_output=True, text=True
     )
     assert got.returncode == 0, got.stderr
+
+
+@pytest.mark.parametrize(
+    ("parts", "worked"), [(None, [0, 1, 2]), (2, [0, 1]), (1, [0]), (7, [0, 1, 2])]
+)
+def test_a_pool_wakes_no_more_threads_than_there_are_parts(
+    parts: int | None, worked: list[int]
+) -> None:
+    from convcli.engine.threads import ThreadPool
+
+    found: list[int] = []
+    ThreadPool(3).run(found.append, parts)
+    assert sorted(found) == worked

@@ -287,12 +287,12 @@ def _called_from_python(function: Callable[..., None]) -> Operation:
 
 @_called_from_python
 def run(
-    addresses, per_sample, row_starts, rows, bases, count, batch, shard, shard_step, shard_size,
-    chunk, clear, whole_batch,
+    addresses, per_sample, row_starts, rows, bases, batch, shard, shard_step, shard_size, chunk,
+    clear, whole_batch,
 ):  # fmt: skip
     """Run a program on shards `shard`, `shard + shard_step`, ... of a batch, chunk by chunk.
 
-    `count` are the operations. A shard is a fixed run of samples with its own gradient and sums, so
+    A zero ends `addresses`. A shard is a fixed run of samples with its own gradient and sums, so
     that what is added does not depend on the number of threads. Neighboring operations marked
     `per_sample` run sample by sample, so that a sample's maps stay in the nearest cache. With
     `whole_batch` the memory KEPT holds every sample of the batch, else the samples of one chunk.
@@ -317,13 +317,13 @@ def run(
             local = begin if whole_batch else 0
             bases[AT.first] = begin - local
             at = 0
-            while at < count:
+            while addresses[at] != 0:
                 if not per_sample[at]:
                     call(addresses[at], bases, advance(rows, row_starts[at]), local, size)
                     at += 1
                     continue
                 stop = at
-                while stop < count and per_sample[stop]:
+                while per_sample[stop]:
                     stop += 1
                 for sample in range(local, local + size):
                     for each in range(at, stop):

@@ -145,14 +145,18 @@ class ThreadPool:
         self._members = [_Member() for _ in range(size - 1)]
         self._end = weakref.finalize(self, _dismiss, self._members)
 
-    def run(self, work: Callable[[int], None]) -> None:
-        """Call `work(0)` here and `work(1)`, ... in the other threads; return when all are done."""
-        for number, member in enumerate(self._members, 1):
+    def run(self, work: Callable[[int], None], parts: int | None = None) -> None:
+        """Call `work(0)` here and `work(1)`, ... in the other threads; return when all are done.
+
+        With fewer `parts` than threads the last threads sleep on.
+        """
+        members = self._members if parts is None else self._members[: max(parts - 1, 0)]
+        for number, member in enumerate(members, 1):
             member.begin(lambda number=number: work(number))  # type: ignore[misc]  # bound now
         try:
             work(0)
         finally:
-            for member in self._members:
+            for member in members:
                 member.join()
 
 

@@ -50,11 +50,10 @@ class _Predictor:
             self.executor.numbers(self.program.folded[name])[:] = array.ravel()
 
     def _has_seen(self, flat: Array) -> bool:
-        seen = self.flat
-        return seen is not None and all(
-            np.array_equal(seen[part].view(np.int32), flat[part].view(np.int32))
-            for part in self.program.read_once
-        )
+        if self.flat is None:
+            return False
+        seen, now = self.flat.view(np.int64), flat.view(np.int64)
+        return all((seen[part] == now[part]).all() for part in self.program.read_once)
 
     def run(self, count: int, bases: dict[Base, int]) -> None:
         """Predict for one batch."""

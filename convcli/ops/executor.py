@@ -43,8 +43,9 @@ class _Code:
                     numbers += part
                 else:
                     numbers.append(int(part))
-        self.addresses = np.array([each.operation.address for each in instructions], np.int64)
-        self.per_sample = np.array([each.per_sample for each in instructions], np.uint8)
+        addresses = [each.operation.address for each in instructions]
+        self.addresses = np.array([*addresses, 0], np.int64)
+        self.per_sample = np.array([*(each.per_sample for each in instructions), False], np.uint8)
         self.starts = np.array(starts, np.int64)
         self.rows = np.array(numbers, np.int64)
         arrays = self.addresses, self.per_sample, self.starts, self.rows
@@ -119,7 +120,7 @@ class Executor:
         common[Base.SHARD_SUMS] = self.shard_sums.shape[1]
         common[Base.GRADIENT_SIZE] = self.gradient_size
         per_thread = []
-        for thread in range(self.threads):
+        for thread in range(min(self.threads, self.shards_of(count))):
             own = common.copy()
             own[Base.KEPT] = self.memory[thread % len(self.memory)].ctypes.data
             own[Base.SCRATCH] = self.scratch[thread].ctypes.data
@@ -136,7 +137,7 @@ class Executor:
         return -(-count // self.shard_size)
 
     def _once(self, code: _Code, bases: Integers) -> None:
-        if code.addresses.size:
+        if code.addresses[0]:
             self._run(code, bases, 1, 0, 1, 1, clear=False)
 
     def _phase(self, code: _Code, per_thread: list[Integers], count: int, *, first: bool) -> None:
@@ -145,7 +146,7 @@ class Executor:
                 code, per_thread[thread], count, thread, self.threads, self.shard_size, clear=first
             )
 
-        self.pool.run(part)
+        self.pool.run(part, self.shards_of(count))
 
     def _run(
         self,
@@ -159,8 +160,8 @@ class Executor:
         clear: bool,
     ) -> None:
         run.compiled.ctypes(
-            *code.places, bases.ctypes.data, code.addresses.size, count, shard, step, size,
-            self.chunk, clear, self.whole_batch,
+            *code.places, bases.ctypes.data, count, shard, step, size, self.chunk, clear,
+            self.whole_batch,
         )  # fmt: skip
 
     def add_gradients(self, count: int, total: Array) -> None:

@@ -405,7 +405,7 @@ class ProgramBuilder(Program):
 
     @cached_property
     def read_once(self) -> list[slice]:
-        """The parts of the parameters that are read before a batch alone, to prepare others."""
+        """The parts of the parameters that are read before a batch alone, in pairs of numbers."""
         names = self.folding.sources(self.slots)
         parts = [(self.slots[name].offset, self.slots[name].size) for name in names]
         parts += [
@@ -420,7 +420,7 @@ class ProgramBuilder(Program):
                 found[-1] = slice(found[-1].start, offset + size)
             else:
                 found.append(slice(offset, offset + size))
-        return found
+        return [slice(part.start // 2, -(-part.stop // 2)) for part in found]
 
     def fold(self, folding: Folding) -> None:
         """Read folded arrays instead of the network's own."""
