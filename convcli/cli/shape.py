@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16", "int8"]
 Dialect = Literal["torch", "keras", "onnx"]
-Convention = Literal["paper", "torchinfo", "fvcore", "ptflops", "keras", "deepspeed", "calflops"]
+Convention = Literal[
+    "paper", "torchinfo", "fvcore", "ptflops", "keras", "deepspeed", "calflops", "alpha-flops"
+]
 
 QUESTION = "Other questions"
 TABLE = "The table"
@@ -117,6 +119,9 @@ class Table:
 
     columns: str | None = option("Columns by name, with commas between, or all.")
     convention: Convention | None = option("Count the work as this tool does.")
+    count: int | None = option(
+        "Samples of a data set: its size in bytes stands under the table.", min=1
+    )
     memory_limit: str | None = option(
         "Say what to do where training needs more, such as 8GiB.", metavar="SIZE"
     )
@@ -394,6 +399,7 @@ def _figures(
         notes=notes,
         counted=counted,
         limit=None if table.memory_limit is None else byte_count(table.memory_limit),
+        count=table.count,
         timing=_timed(traced, threads, messages) if table.time else None,
         depth=table.depth,
         sort=None if table.sort is None else present.chosen_columns(table.sort)[0],

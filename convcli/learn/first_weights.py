@@ -15,6 +15,9 @@ from convcli.ops.rule import Array
 RECTIFIERS = frozenset({"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish", "mish"})
 FIRST_SLOPE = 0.25
 """Of a PReLU (He et al. 2015)."""
+LAST_GAIN = 0.1
+"""Of the kernel that makes the network's output: first answers lean to no class, so that the first
+loss of C classes is about ln C."""
 
 
 def first_weights(trace: Trace, seed: int) -> dict[str, Array]:
@@ -23,13 +26,16 @@ def first_weights(trace: Trace, seed: int) -> dict[str, Array]:
     Kernels in front of a rectifier are uniform with variance 2 / inputs (He et al. 2015), others
     with variance 2 / (inputs + outputs) (Glorot and Bengio 2010). Biases and shifts are zeros,
     scales ones; an LSTM's recurrent kernel is orthogonal and its forget gate begins open
-    (Jozefowicz et al. 2015).
+    (Jozefowicz et al. 2015). The kernel that makes the output is `LAST_GAIN` times as large.
     """
     found = {}
+    last = _last_products(trace)
     for step in trace.steps:
         for number, (name, shape) in enumerate(step.weights.items()):
             random = np.random.Generator(np.random.Philox(key=[seed, 1000 * step.index + number]))
             values = _first(step, name, shape, rectified=_is_rectified(trace, step), random=random)
+            if step.index in last and name == "kernel":
+                values *= LAST_GAIN
             found[f"{step.name}.{name}"] = np.ascontiguousarray(values, np.float32)
     return found
 
@@ -53,6 +59,18 @@ def _is_rectified(trace: Trace, step: Step) -> bool:
     if follower.layer.role == "norm" and follower.weights:
         return _is_rectified(trace, follower)
     return follower.op in RECTIFIERS or follower.op == "prelu"
+
+
+def _last_products(trace: Trace) -> set[int]:
+    """Return the convolutions and dense layers behind which nothing is learned or joined."""
+    found = set()
+    for end in trace.outputs:
+        step = end
+        while not step.weights and len(step.sources) == 1 and step.sources[0]:
+            step = trace.steps[step.sources[0] - 1]
+        if step.layer.role in {"conv", "dense"}:
+            found.add(step.index)
+    return found
 
 
 def _first(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from math import log, prod
 from typing import NamedTuple, cast
 
 from convcli.errors import UsageError, did_you_mean
@@ -233,6 +233,23 @@ def _calflops_transposed(step: Step) -> int:
     bias = layer.filters // layer.groups * prod(slid) * layer.bias
     activation = elements(step.output_shape) * (step.activation in _PROFILED)
     return 2 * (step.macs // layer.groups) + bias + activation
+
+
+@_convention(
+    "alpha-flops", "FLOPs",
+    "Asperti, Evangelista and Marzolla, Dissecting FLOPs along input dimensions for GreenAI cost "
+    "estimations, 2021 (arXiv 2107.11949): MACs that the cells of a map share on a GPU count less",
+)  # fmt: skip
+def _alpha_flops(step: Step) -> int:
+    """MACs times ((S_K + beta (S - S_K)) / S) ** gamma for S cells of the map.
+
+    S_K, beta and gamma are the authors' regression: make_plots.py of their alpha_flops_dataset.
+    """
+    cells = prod((step.input_shapes[0] if step.op == "upconv" else step.output_shape)[:-1])
+    taps = prod(getattr(step.layer, "kernel", ()))
+    beta, gamma = (0.02, 0.99) if taps == 1 else (0.001, 0.56)
+    alone = log(taps) + 1
+    return round(step.macs * ((alone + beta * (cells - alone)) / cells) ** gamma)
 
 
 class FlopsRule(NamedTuple):

@@ -116,9 +116,11 @@ def open_network(
             f"A network begins with its input, and this begins with {first!r}. "
             f"Write: input {'' if sized else '28x28x1, '}{text[:40]}"
         )
-    if _is_file(text):
-        return _from_file(Path(text), input_shape, variables)
-    return OpenedNetwork(_from_preset(text, input_shape, variables))
+    name, settings = _told(text)
+    given = {**(variables or {}), **_settings(name, settings)}
+    if _is_file(name):
+        return _from_file(Path(name), input_shape, given)
+    return OpenedNetwork(_from_preset(name, input_shape, given))
 
 
 def model_path(place: Path) -> Path:
@@ -169,9 +171,10 @@ def network_variables(source: str) -> dict[str, int]:
     text = source.strip()
     if _is_notation(text):
         return notation_variables(source)
-    if not _is_file(text):
-        return notation_variables(preset_text(text.partition(":")[0]))
-    path = Path(source)
+    name, _ = _told(text)
+    if not _is_file(name):
+        return notation_variables(preset_text(name))
+    path = Path(name)
     return notation_variables(_read_text(path)) if path.suffix.lower() == ".net" else {}
 
 
@@ -180,8 +183,20 @@ def _is_notation(text: str) -> bool:
     return first in {"input", "let"} or "\n" in text or text.startswith("#")
 
 
+def _told(text: str) -> tuple[str, list[str]]:
+    """Return the name and the settings of `rps:n=16` or `rps n=16`.
+
+    >>> _told("rps n=1 k=2"), _told("resnet50:classes=10"), _told("some file.net")
+    (('rps', ['n=1', 'k=2']), ('resnet50', ['classes=10']), ('some file.net', []))
+    """
+    if os.path.exists(text):  # noqa: PTH110  (of any length)
+        return text, []
+    name, *settings = re.split(r"(?:\s+|:)(?=\w+=)", text)
+    return name, settings
+
+
 def _is_file(text: str) -> bool:
-    return "/" in text or "\\" in text or bool(Path(text.partition(":")[0]).suffix)
+    return "/" in text or "\\" in text or bool(Path(text).suffix)
 
 
 def preset_names() -> list[str]:
@@ -251,7 +266,7 @@ def preset_data(source: str, *, made: bool = False) -> str | None:
     """
     head = _MADE if made else _DATA
     try:
-        lines = preset_text(source.partition(":")[0]).splitlines()
+        lines = preset_text(_told(source)[0]).splitlines()
     except UsageError:
         return None
     return next((line[len(head) :] for line in lines if line.startswith(head)), None)
@@ -261,13 +276,14 @@ _DATA, _MADE = "# Data: ", "# Made: "
 
 
 def _from_preset(
-    source: str, input_shape: Shape | None, variables: Mapping[str, int] | None
+    source: str, input_shape: Shape | None, variables: Mapping[str, int]
 ) -> Network:
-    name, *settings = source.split(":")
+    name, colon, setting = source.partition(":")
     name = preset_name(name)
+    if colon:
+        raise UsageError(f"{setting!r} is no setting. Write {name}:n=16.")
     text = preset_text(name)
-    given = {**(variables or {}), **_settings(name, settings)}
-    return parse_notation(text, name=name, variables=given, input_shape=input_shape)
+    return parse_notation(text, name=name, variables=variables, input_shape=input_shape)
 
 
 def _settings(name: str, settings: list[str]) -> Mapping[str, int]:

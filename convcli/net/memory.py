@@ -173,6 +173,8 @@ def memory_advice(trace: Trace, limit_bytes: int, optimizer: str = "adam") -> li
 def assertion_values(trace: Trace) -> dict[str, int | Shape]:
     """Return the names an assertion may use; fields per axis count with their smaller axis.
 
+    `memory` is what training needs, as under the table.
+
     >>> from convcli.net import network
     >>> values = assertion_values(network("mnist").trace())
     >>> values["receptive_field"], values["output"], values["training_bytes"]
@@ -186,6 +188,7 @@ def assertion_values(trace: Trace) -> dict[str, int | Shape]:
     for name in ("receptive_field", "receptive_field_min"):
         values[name] = min(figures[name])
     return values | {
+        "memory": figures["training_bytes"],
         "layers": len(trace.steps),
         "input": trace.network.input_shape,
         "output": trace.output_shape,

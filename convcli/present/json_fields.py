@@ -61,6 +61,7 @@ confusion: counts; rows are true classes, columns the answers
 convcli: version of convcli
 convention: the work as another tool counts it
 counts: as `confusion`
+data_bytes: bytes of `--count` samples, one for each number
 data: where the samples come from
 default: what holds where nothing is written
 delta: gradient of the loss with respect to the sum

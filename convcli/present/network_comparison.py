@@ -74,7 +74,8 @@ TOTALS: tuple[tuple[str, str, Callable[[Trace], Any], Callable[[Any], str]], ...
     ("macs", "MACs", lambda one: one.totals.macs, with_prefix),
     ("flops", "FLOPs", lambda one: one.totals.flops, with_prefix),
     ("weight_bytes", "Weights", lambda one: one.totals.weight_bytes, as_bytes),
-    ("peak_bytes", "Peak to run", lambda one: memory(one).peak_bytes, as_bytes),
+    ("peak_bytes", "Activations", lambda one: memory(one).peak_bytes, as_bytes),
+    ("inference_bytes", "To run", lambda one: memory(one).inference_bytes, as_bytes),
     ("training_bytes", "To train", lambda one: memory(one).training_bytes, as_bytes),
     ("receptive_field", "Field", lambda one: one.totals.receptive_field, sizes_text),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageError, did_you_mean
-from convcli.layers.base import Layer
+from convcli.layers.base import Layer, elements
 from convcli.net import Step, Trace, network, preset_names
 from convcli.net.conventions import Counted
 from convcli.net.lookup import preset_about
@@ -191,6 +191,7 @@ def shape_report(
     notes: Sequence[str] = (),
     counted: Counted | None = None,
     limit: int | None = None,
+    count: int | None = None,
     timing: Timing | None = None,
     depth: int | None = None,
     sort: str | None = None,
@@ -203,6 +204,7 @@ def shape_report(
         notes: sentences to stand under the ones that every table has.
         counted: another tool's figures, to stand where the MACs do.
         limit: bytes that training may take; advice follows where it needs more.
+        count: samples of a data set, whose bytes are told.
         timing: measured times, to stand behind the other columns.
         depth: blocks that lie deeper become one row each.
         sort: a column's key; the largest figures come first.
@@ -219,6 +221,8 @@ def shape_report(
     size = "x".join(map(str, trace.network.input_shape))
     batch = f", batch {trace.batch}" if trace.batch > 1 else ""
     told = [*_summary(trace), *memory_notes(need, trace, limit)]
+    if count is not None:
+        told.append(_data_note(elements(trace.network.input_shape), count))
     if counted is not None:
         told.append(convention_note(counted))
     if timing is not None:
@@ -231,6 +235,7 @@ def shape_report(
         notes=(*told, *trace.notes, *notes),
         document=_document(trace, need, counted, timing, (*trace.notes, *notes))
         | ({} if limit is None else {"largest_batch": largest_batch(trace, limit)})
+        | ({} if count is None else {"data_bytes": count * elements(trace.network.input_shape)})
         | ({} if steps is trace.steps else {"rows": [_layer_document(step) for step in steps]}),
         sections=_block_starts(steps) if depth is None and sort is None else frozenset(),
     )
@@ -335,6 +340,9 @@ def _block_starts(steps: Sequence[Step]) -> frozenset[int]:
     )
 
 
+FLOPS_NOTE = " What a lecture calls flops are these MACs."
+
+
 def _summary(trace: Trace) -> list[str]:
     """Return what the totals mean, in sentences."""
     totals = trace.totals
@@ -348,7 +356,7 @@ def _summary(trace: Trace) -> list[str]:
         f"Parameters: {totals.params:,}{kept}{still}; weights take "
         f"{as_bytes(totals.weight_bytes)} as {trace.dtype}.",
         f"One sample: {with_prefix(totals.macs)} MACs; {with_prefix(totals.flops)} FLOPs"
-        f"{f' ({work})' * bool(work)}.",
+        f"{f' ({work})' * bool(work)}.{FLOPS_NOTE * bool(totals.macs)}",
     ]
     if totals.receptive_field_min != totals.receptive_field:
         smallest, largest = map(sizes_text, (totals.receptive_field_min, totals.receptive_field))
@@ -418,6 +426,12 @@ def memory_notes(need: Memory, trace: Trace, limit: int | None) -> list[str]:
         batch = f" The largest batch that fits is {most:,}." if most else ""
         notes += memory_advice(trace, limit) or [f"That is within {as_bytes(limit)}.{batch}"]
     return notes
+
+
+def _data_note(numbers: int, count: int) -> str:
+    """Return what `count` samples take in memory, as pictures are stored and as floats."""
+    stored, floats = as_bytes(numbers * count), as_bytes(4 * numbers * count)
+    return f"{count:,} samples of {numbers:,} numbers: {stored} as uint8, {floats} as float32."
 
 
 def convention_note(counted: Counted) -> str:

@@ -29,6 +29,14 @@ def test_a_perceptron_against_a_convolution(compare: Any) -> None:
     assert got["totals"]["macs"]["b"] == 30 * 30 * 256 * 9
 
 
+def test_to_run_means_what_it_means_in_shape(
+    compare: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    row = next(line for line in compare("mnist", "lenet5").splitlines() if "To run" in line)
+    assert door.run(["shape", "mnist"]) == 0
+    assert f"{' '.join(row.split()[2:4])} to run" in capfd.readouterr().out
+
+
 def marks(a: str, b: str) -> str:
     steps = [parse_notation(f"input 16x16x3, {text}").trace().steps for text in (a, b)]
     return "".join(mark for mark, _, _ in aligned(*steps))

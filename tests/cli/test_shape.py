@@ -90,6 +90,11 @@ def test_a_file_and_a_preset_with_a_setting(shape: Program, tmp_path: Path) -> N
     (tmp_path / "net.net").write_text("input 8x8x1  # a comment\nconv 4 3\n")
     assert shape.json(str(tmp_path / "net.net"))["totals"]["params"] == 40
     assert shape.json("rps:n=1")["totals"]["params"] == 2687
+    assert shape.json("rps", "n=1")["totals"]["params"] == 2687
+    assert "Write rps:n=16" in shape.refuses("rps:one", code=2)
+    (tmp_path / "wide.net").write_text("let n = 4\nlet k = 3\ninput 8x8x1\nconv {n} {k}\n")
+    for words in (["wide.net:n=5:k=1"], ["wide.net", "n=5", "k=1"]):
+        assert shape.json(f"{tmp_path}/{words[0]}", *words[1:])["totals"]["params"] == 10
 
 
 def test_keras_files(shape: Program, tmp_path: Path) -> None:
@@ -213,6 +218,20 @@ def test_conventions_rebuild_the_totals_of_other_tools(shape: Program) -> None:
         "name,layer,output,params,keras,receptive_field",
         "conv1,conv 16 3 relu,26x26x16,160,194688,3x3",
     ]
+
+
+def test_a_lectures_flops_are_the_macs(shape: Program) -> None:
+    """The lecture: a 3x3 convolution of 64 channels on 112x112 cells costs c k f f h w flops."""
+    out = shape.says("input 112x112x64, conv 64 3 same")
+    assert f"{64 * 64 * 9 * 112 * 112 / 1e6:.0f} M MACs" in out
+    assert "What a lecture calls flops are these MACs." in out
+
+
+def test_a_data_sets_size_in_bytes(shape: Program) -> None:
+    out = shape.says("input 256x256x3, conv 4 3", "--count", "25000")
+    samples = np.broadcast_to(np.uint8(0), (25_000, 256, 256, 3))
+    assert f"{samples.nbytes / 2**30:.2f} GiB as uint8" in out
+    assert shape.json("input 9x9x1, gap", "--count", "7")["data_bytes"] == 7 * 81
 
 
 def test_memory_and_advice(shape: Program) -> None:
@@ -417,6 +436,8 @@ def test_assertions_on_sizes_memory_and_units(shape: Program) -> None:
         "The assertion holds. output 10 == 10: yes; input 28x28x1 == 28x28x1: yes; "
         "params 30762 < 1M: yes; training_bytes 596296 < 1MiB: yes\n"
     )
+    shape.says("mnist", "--assert", "memory < 0.6M and 596kB > memory > 0.5MiB", code=5)
+    assert "memory 596296 < 0.6M: yes" in shape.told.err
     shape.says("mnist", "--assert", "output == 7x7x512 or 30k > params", code=5)
     assert "sizes compare with ==" in shape.refuses("mnist", "--assert", "output < 7x7", code=2)
     assert "not calculated with" in shape.refuses("mnist", "--assert", "output + 1 == 3", code=2)

@@ -43,7 +43,7 @@ CASES = [(notation, name, 2 / inputs) for notation, (name, inputs) in (HE | GLOR
 def test_kernels_are_uniform_with_the_variance_of_the_papers(
     notation: str, name: str, variance: float
 ) -> None:
-    kernel = first(notation)[name].astype(np.float64)
+    kernel = first(f"{notation}, dense 3")[name].astype(np.float64)
     assert kernel.size > 1000
     limit = (3 * variance) ** 0.5
     assert 0.99 * limit < np.abs(kernel).max() <= limit * 1.000001
@@ -58,7 +58,7 @@ def test_the_bounds_of_a_dense_layer_are_pytorchs(bound: str) -> None:
     ref = torch.empty(2000, 300)
     fill = torch.nn.init.kaiming_uniform_ if bound == "relu" else torch.nn.init.xavier_uniform_
     fill(ref, **({"nonlinearity": "relu"} if bound == "relu" else {}))
-    got = first(f"input 300, dense 2000 {bound}")["dense1.kernel"]
+    got = first(f"input 300, dense 2000 {bound}, dense 3")["dense1.kernel"]
     assert np.abs(got).max() == pytest.approx(float(ref.abs().max()), rel=1e-3)
 
 
@@ -94,6 +94,23 @@ def test_the_open_gate_is_the_one_that_keeps_the_cell() -> None:
 def test_the_recurrent_kernel_of_an_lstm_is_orthogonal() -> None:
     kernel = first("input 9x3, lstm 20")["lstm1.recurrent"].astype(np.float64)
     np.testing.assert_allclose(kernel @ kernel.T, np.eye(20), atol=1e-6)
+
+
+ENDS = ["dense 10 softmax", "dense 10, softmax", "conv 10 1, gap, softmax",
+        "residual(conv 4 3 same, bn), gap, dropout 0.5, dense 10 softmax"]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_first_loss_is_about_the_logarithm_of_the_classes(end: str) -> None:
+    """Answers that lean to no class are wrong by ln C; a full kernel begins at ln C and a half."""
+    flat = "" if "gap" in end else "flatten, "
+    net = convcli.network(f"input 12x12x4, conv 4 3 same relu, {flat}{end}")
+    model = Model.initialize(net, seed=3)
+    samples = np.random.default_rng(0).standard_normal((500, 12, 12, 4)).astype(np.float32)
+    labels = np.random.default_rng(1).integers(0, 10, 500)
+    shares = model.predict(samples, threads=1)
+    assert -np.log(shares[np.arange(500), labels]).mean() == pytest.approx(np.log(10), abs=0.02)
+    assert np.abs(model.logits(samples, threads=1)).max() > 1e-4 if "softmax" in end else True
 
 
 def test_a_seed_is_a_set_of_weights() -> None:

@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from convcli.net import parse_notation
@@ -82,6 +83,20 @@ def test_a_suffix_counts_as_the_row() -> None:
         for kind in ("relu", "relu6", "elu", "silu", "softmax"):
             suffix = ours(f"conv 8 3 {kind}", MAP, convention)
             assert suffix == ours(f"conv 8 3, {kind}", MAP, convention), kind
+
+
+@pytest.mark.parametrize("words", ["conv 8 3 same", "conv 8 1", "conv 8 5 s2", "dense 7"])
+def test_alpha_flops_as_its_authors_calculate_it(words: str) -> None:
+    """The lines of `mypredict` in make_plots.py, which comes with arXiv 2107.11949."""
+    (step,) = parse_notation(f"input 30x20x4, {words}").trace().steps
+    *sizes, channels = step.output_shape
+    taps = int(np.prod(getattr(step.layer, "kernel", (1,))))
+    beta, gamma = (0.02, 0.99) if taps == 1 else (0.001, 0.56)
+    cells = np.prod(sizes)
+    x = (np.log(taps) + 1 + beta * (cells - np.log(taps) - 1)) / cells
+    ref = np.exp(gamma * np.log(x)) * 4 * channels * taps * cells
+    assert ours(words, (30, 20, 4), "alpha-flops") == round(ref)
+    assert ours("dense 7", (12,), "alpha-flops") == 84  # one cell has nothing to share
 
 
 def modules() -> list[tuple[Any, tuple[int, ...], tuple[int, int, int]]]:

@@ -135,7 +135,7 @@ def test_a_diverging_trial_is_an_outcome(data: Dataset) -> None:
     sweep = Sweep(recipe, data, search, [0], LocalEngine(1))
     (got,) = finished(sweep).values()
     assert got.problem is not None
-    assert "The training blew up" in got.problem
+    assert "The loss is no longer a number" in got.problem
     assert got.val_accuracy is None
     assert sweep.best() is None
 
