@@ -92,6 +92,8 @@ class Layer(Value):
     """What its gradient reads again, as in PyTorch: `input`, `output`, or nothing."""
     is_view: ClassVar[bool] = False
     """Whether the output is the input's memory under another shape."""
+    is_source: ClassVar[bool] = False
+    """Whether it reads no layer: an input."""
 
     def __post_init__(self) -> None:
         for name in self.positive_fields:

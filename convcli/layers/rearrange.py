@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convcli.geometry import AxisMap, Enlarge, Window, output_size
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
@@ -12,6 +12,7 @@ from convcli.layers.registry import word
 __all__ = [
     "ChannelShuffle",
     "Crop",
+    "Input",
     "Pad",
     "Permute",
     "PixelShuffle",
@@ -31,6 +32,33 @@ Order = tuple[int, ...]
 
 ChannelRange = tuple[int, int | None]
 """The first channel, and the one behind the last; None is the end."""
+
+
+@word("input", "input 16x16x3 name=right")
+class Input(Layer):
+    """One more input, with a name and a shape of its own; what follows reads it.
+
+    >>> Input((16, 16, 3)).output_shape((16, 16, 3))
+    (16, 16, 3)
+    """
+
+    shape: Shape
+
+    role = "input"
+    is_source = True
+    axes_fields = ("shape",)
+
+    def at_rank(self, rank: int) -> Input:
+        """Return the layer: it reads nothing."""
+        return self
+
+    def output_rank(self, rank: int) -> int:
+        """Return the number of spatial axes."""
+        return len(self.shape) - 1
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return its shape."""
+        return self.shape
 
 
 @word("reshape", "reshape 7x7x16")
@@ -119,19 +147,40 @@ class Crop(Layer):
     (7, 7, 3)
     """
 
-    cells: tuple[tuple[int, int], ...]
+    cells: tuple[tuple[int, int], ...] = ()
+    """Without any it stands at the end of a block's branch, and fits it to the others."""
 
     role = "rearrange"
     elsewhere = Elsewhere(keras=Keras("Cropping{rank}D", {"cropping": "cells"}))
     needs_map = True
+    bare_fields = ("cells",)
     pads_fields = ("cells",)
 
     def __post_init__(self) -> None:
         if any(cells < 0 for pair in self.cells for cells in pair):
             raise ShapeError("crop has negative cells. Use `pad`.")
 
+    def onto(self, input_shape: Shape, extents: Shape) -> Crop:
+        """Return the crop that leaves the middle `extents`, an odd cell being cut at the end.
+
+        >>> Crop().onto((64, 65, 8), (56, 56))
+        Crop(name=None, cells=((4, 4), (4, 5)))
+        """
+        lost = [size - kept for size, kept in zip(input_shape, extents, strict=False)]
+        if len(extents) != len(input_shape) - 1 or min(lost, default=0) < 0:
+            raise ShapeError(
+                f"crop fits a map to the other branches, and {shape_text(input_shape)} does not "
+                f"hold {shape_text(extents)}. Put `crop` at the end of the larger branch."
+            )
+        return replace(self, cells=tuple((cells // 2, cells - cells // 2) for cells in lost))
+
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shrunk map."""
+        if not self.cells:
+            raise ShapeError(
+                "crop without cells fits a branch of a block to the others, and stands at its end: "
+                "concat( | from a, crop). Here write the cells: crop 1."
+            )
         spatial = tuple(
             size - before - after
             for size, (before, after) in zip(input_shape, self.cells, strict=False)

@@ -34,7 +34,8 @@ class Prediction:
         label: the most probable class, or None where its probability is under the threshold.
         probability: of the most probable class.
         top: (class, probability), the most probable first.
-        values: the outputs of a model that gives values, which has no label; nested for a map.
+        values: the outputs of a model that gives values, which has no label; nested for a map, and
+            by the layer's name where a network has several outputs.
         labels: those that are more probable than not, of a model that gives several.
         mask: the class of every cell, in rows, of a model that gives those.
         logits: the raw outputs of a model of classes, where they were asked for.
@@ -43,7 +44,7 @@ class Prediction:
     label: str | None
     probability: float | None
     top: tuple[tuple[str, float], ...]
-    values: list[Any] | None = None
+    values: list[Any] | dict[str, list[Any]] | None = None
     labels: list[str] | None = None
     mask: list[list[int]] | None = None
     logits: list[Any] | None = None
@@ -143,6 +144,12 @@ def predictions(
         raise UsageError(f"--top {top}: use at least 1.")
     if not 0 <= threshold <= 1:
         raise UsageError(f"--threshold {threshold:g}: use a probability from 0 to 1.")
+    if len(model.model.trace.outputs) > 1:
+        outputs = {name: array.tolist() for name, array in model.predict_all(samples).items()}
+        return [
+            Prediction(None, None, (), values={name: rows[at] for name, rows in outputs.items()})
+            for at in range(len(samples))
+        ]
     found = model.predict(samples)
     if model.outputs == "values":
         return [Prediction(None, None, (), values=row.tolist()) for row in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from convcli.engine.calls import Base, aligned
 from convcli.errors import InputError
+from convcli.layers.base import Shape, shape_text
 from convcli.learn.first_weights import first_buffers, first_weights
 from convcli.net.trace import Trace
 from convcli.net.value import Network
 from convcli.ops import reference
 from convcli.ops.executor import Executor
-from convcli.ops.lowering import compile_inference, read_bytes, read_floats
+from convcli.ops.lowering import check_single, compile_inference, read_bytes, read_floats
 from convcli.ops.program import ProgramBuilder, Slot, parameter_shapes, slots, views
 from convcli.ops.rule import Array
 
@@ -142,13 +144,13 @@ class Model:
                 array[...] = theirs[name][key]
         return shared
 
-    def check_samples(self, images: NDArray[np.generic]) -> None:
-        """Refuse samples of another shape or type.
+    def check_samples(self, images: NDArray[np.generic], shape: Shape | None = None) -> None:
+        """Refuse samples of another shape or type; of the first input unless `shape` is given.
 
         Raises:
             InputError: with both shapes.
         """
-        shape = self.network.input_shape
+        shape = shape or self.network.input_shape
         if images.shape[1:] != shape:
             raise InputError(
                 f"Samples are {'x'.join(map(str, images.shape[1:]))}, and {self.network.name} "
@@ -172,7 +174,62 @@ class Model:
         Raises:
             InputError: samples that do not fit.
         """
-        return self._answer(images, threads, batch, logits=False)
+        return self._single(images, threads, batch, logits=False)
+
+    def outputs(
+        self,
+        inputs: NDArray[np.generic] | Mapping[str, NDArray[np.generic]],
+        *,
+        threads: int = 0,
+        batch: int = PREDICTION_BATCH,
+    ) -> dict[str, Array]:
+        """Return every output of a network by its layer's name, (N, *its shape) float32.
+
+        Args:
+            inputs: (N, *input shape), uint8 or float32; of several inputs one array for each name,
+                all of one type: `input` is the first, the others have names of their own.
+            threads: 0 for all.
+            batch: samples at a time.
+
+        >>> from convcli.net import parse_notation
+        >>> text = "input 4, a: dense 2, b: input 3, dense 2, residual( | from a), c: dense 5"
+        >>> model = Model.initialize(parse_notation(f"{text}, from b, d: dense 1"))
+        >>> samples = {"input": np.ones((9, 4), np.float32), "b": np.ones((9, 3), np.float32)}
+        >>> {name: array.shape for name, array in model.outputs(samples).items()}
+        {'c': (9, 5), 'd': (9, 1)}
+
+        Raises:
+            InputError: samples that do not fit, or inputs that are missing.
+        """
+        found = self._answer(self._rows(inputs), threads, batch, logits=False)
+        shapes = {step.name: step.output_shape for step in self.trace.outputs}
+        ends = np.cumsum([prod(shape) for shape in shapes.values()])[:-1]
+        parts = np.split(found, ends, axis=1)
+        return {
+            name: part.reshape(len(part), *shape)
+            for (name, shape), part in zip(shapes.items(), parts, strict=True)
+        }
+
+    def _rows(
+        self, inputs: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+    ) -> NDArray[np.generic]:
+        """Return the samples with all inputs of one in a row."""
+        given = inputs if isinstance(inputs, Mapping) else {"input": inputs}
+        shapes = self.trace.inputs
+        if given.keys() != shapes.keys():
+            wanted = ", ".join(f"{name} {shape_text(shape)}" for name, shape in shapes.items())
+            raise InputError(
+                f"{self.network.name} reads {wanted}, and got {', '.join(given) or 'nothing'}."
+            )
+        for name, shape in shapes.items():
+            self.check_samples(given[name], shape)
+        if len(shapes) == 1:
+            return given["input"]
+        counts, types = ({fact(array) for array in given.values()} for fact in (len, _type_of))
+        if len(counts) > 1 or len(types) > 1:
+            told = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in given.items())
+            raise InputError(f"All inputs need one type and as many samples: {told}.")
+        return np.concatenate([given[name].reshape(len(given[name]), -1) for name in shapes], 1)
 
     def logits(
         self, images: NDArray[np.generic], *, threads: int = 0, batch: int = PREDICTION_BATCH
@@ -182,7 +239,7 @@ class Model:
         Raises:
             InputError: samples that do not fit, or no softmax at the end.
         """
-        return self._answer(images, threads, batch, logits=True)
+        return self._single(images, threads, batch, logits=True)
 
     def activations(self, images: NDArray[np.generic]) -> dict[str, Array]:
         """Return every step's output by name, (N, *shape) float32, computed layer by layer.
@@ -220,13 +277,20 @@ class Model:
         scaled = images.astype(np.float32) * np.float32(factor) + np.float32(summand)
         return reference.run(self.trace, self.parameters, self.buffers, scaled)
 
+    def _single(
+        self, images: NDArray[np.generic], threads: int, batch: int, *, logits: bool
+    ) -> Array:
+        check_single(self.trace, "this call answers with one. `Model.outputs` takes and gives all.")
+        self.check_samples(images)
+        found = self._answer(images, threads, batch, logits=logits)
+        return found.reshape(len(images), *self.trace.output_shape)
+
     def _answer(
         self, images: NDArray[np.generic], threads: int, batch: int, *, logits: bool
     ) -> Array:
-        self.check_samples(images)
-        outputs = np.zeros((len(images), *self.trace.output_shape), np.float32)
+        ends = [step.output_shape for step in self.trace.outputs] or [self.network.input_shape]
+        outputs = np.zeros((len(images), sum(map(prod, ends))), np.float32)
         predictor = self._predictor(images.dtype, threads, batch, logits)
-        flat_outputs = outputs.reshape(len(images), -1)
         for begin in range(0, len(images), batch):
             count = min(batch, len(images) - begin)
             index = np.arange(begin, begin + count)
@@ -236,7 +300,7 @@ class Model:
                     Base.PARAMETERS: self.flat.ctypes.data,
                     Base.INPUT: images.ctypes.data,
                     Base.INDEX: index.ctypes.data,
-                    Base.OUTPUT: flat_outputs[begin:].ctypes.data,
+                    Base.OUTPUT: outputs[begin:].ctypes.data,
                 },
             )
         return outputs
@@ -254,6 +318,10 @@ class Model:
             self._predictors[key] = _Predictor(program, executor)
         self._predictors[key].refresh(self)
         return self._predictors[key]
+
+
+def _type_of(array: NDArray[np.generic]) -> np.dtype[np.generic]:
+    return array.dtype
 
 
 def _arrays_by_layer(model: Model) -> dict[str, dict[str, Array]]:

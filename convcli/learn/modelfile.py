@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,24 @@ class TrainedModel(NotebookRepr):
             raw = self.model.logits if self.ends_in_softmax else self.model.predict
             return raw(samples)
         return self.finished(self.model.predict(samples))
+
+    def predict_all(self, inputs: Any) -> dict[str, npt.NDArray[np.float32]]:
+        """Return every output by its layer's name, (N, *its shape); of one output that one.
+
+        Args:
+            inputs: samples as `predict` takes them; for a network with several inputs a dictionary
+                of arrays by name, the first of which is `input`.
+
+        Raises:
+            InputError: the samples do not fit the network, or an input is missing.
+        """
+        if not isinstance(inputs, Mapping):
+            inputs = {"input": self.samples_of(inputs)}
+        scaled = {
+            name: self.preprocessing.engine_samples(np.asarray(array))
+            for name, array in inputs.items()
+        }
+        return self.model.outputs(scaled)
 
     def warn_of(self, samples: npt.NDArray[Any]) -> None:
         """Warn the caller's caller where samples seem to be scaled already, or not at all."""

@@ -249,7 +249,8 @@ def _alpha_flops(step: Step) -> int:
     taps = prod(getattr(step.layer, "kernel", ()))
     beta, gamma = (0.02, 0.99) if taps == 1 else (0.001, 0.56)
     alone = log(taps) + 1
-    return round(step.macs * ((alone + beta * (cells - alone)) / cells) ** gamma)
+    share: float = ((alone + beta * (cells - alone)) / cells) ** gamma
+    return round(step.macs * share)
 
 
 class FlopsRule(NamedTuple):

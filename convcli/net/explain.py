@@ -293,7 +293,7 @@ def _field_lines(trace: Trace, step: Step) -> list[str]:
     if step.stride is None:
         return [f"receptive field: the whole input, {shape_text(step.receptive_field)}"]
     lines = []
-    source = step.sources[0]
+    source = step.sources[0] if step.sources else 0
     before = trace.steps[source - 1].fields if source else None
     plain = [reads for reads in step.reads or () if isinstance(reads, Window)]
     names = AXES.get(len(step.receptive_field), ())

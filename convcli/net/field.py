@@ -177,6 +177,9 @@ def effective_fields(trace: Trace) -> tuple[tuple[float, ...] | None, ...]:
     known: dict[int, tuple[float, ...] | None] = {0: (0.0,) * rank if rank else None}
     for step in trace.steps:
         sources = [found for source in step.sources if (found := known[source]) is not None]
+        if not step.sources:
+            known[step.index] = (0.0,) * (len(step.output_shape) - 1) or None
+            continue
         if step.fields is None or not sources:
             known[step.index] = None
             continue
@@ -256,7 +259,7 @@ def _input_cells(trace: Trace, step: Step, axis: int, place: int) -> Cells:
         cells = wanted.pop(current.index, None)
         if not cells:
             continue
-        for source, shape in zip(current.sources, current.input_shapes, strict=True):
+        for source, shape in zip(current.sources, current.input_shapes, strict=False):
             if source and trace.steps[source - 1].fields is None:
                 continue  # a gate, see `GATED`
             read = cells

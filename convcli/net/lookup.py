@@ -275,9 +275,7 @@ def preset_data(source: str, *, made: bool = False) -> str | None:
 _DATA, _MADE = "# Data: ", "# Made: "
 
 
-def _from_preset(
-    source: str, input_shape: Shape | None, variables: Mapping[str, int]
-) -> Network:
+def _from_preset(source: str, input_shape: Shape | None, variables: Mapping[str, int]) -> Network:
     name, colon, setting = source.partition(":")
     name = preset_name(name)
     if colon:

@@ -228,6 +228,12 @@ class _Parser:
                 made = (self._from(words),)
             else:
                 made = (self._layer(words),) if words else ()
+                if made and made[0].is_source and not (label or made[0].name):
+                    raise self._wrong(
+                        words[0],
+                        "input stands at the top, before the layers, and once; one more has a "
+                        "name: right: input 16x16x3",
+                    )
             self.items += len(made) + bool(words)
             if self.items > MAX_STEPS:
                 raise self._wrong(words[0], f"this is more than {MAX_STEPS:,} layers. Repeat less.")
@@ -468,8 +474,8 @@ def _unknown_word(text: str) -> str:
     known = [*WORDS, *BLOCKS]
     if text in BLOCKS:
         return f"{text} needs brackets: {BLOCKS[text].example}"
-    if text in {"let", "input"}:
-        return f"{text} stands at the top, before the layers, and once."
+    if text == "let":
+        return "let stands at the top, before the layers."
     if nearest_names(text, known):
         return f"there is no layer {text!r}.{did_you_mean(text, known)}"
     return f"there is no layer {text!r}. Known: {' '.join(known)}"

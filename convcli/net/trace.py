@@ -22,6 +22,7 @@ from convcli.layers.base import (
     shape_text,
 )
 from convcli.layers.join import MAX_DEPTH, Block, Branch, From, Multiply, Repeat
+from convcli.layers.rearrange import Crop, Input
 from convcli.net.field import POINT, AxisField, effective_fields, union
 from convcli.net.words import layer_text
 from convcli.values import NotebookRepr
@@ -124,6 +125,12 @@ class Trace(NotebookRepr):
         return self.steps[-1].output_shape if self.steps else self.network.input_shape
 
     @property
+    def inputs(self) -> dict[str, Shape]:
+        """The shapes of all inputs by name; the first is called input."""
+        more = {step.name: step.output_shape for step in self.steps if not step.sources}
+        return {"input": self.network.input_shape, **more}
+
+    @property
     def outputs(self) -> tuple[Step, ...]:
         """The steps that no other one reads; a chain of blocks has one, the last."""
         return _unread(self.steps)
@@ -182,6 +189,12 @@ def follow(
     if fold.branch(network.layers, 0, _Scope(""), 0) != len(fold.steps):
         raise InputError("The network ends with a `from`. Write the layers that go on from there.")
     fold.check_patterns()
+    if more := [step for step in fold.steps if not step.sources]:
+        told = ", ".join(f"{step.name} {shape_text(step.output_shape)}" for step in more)
+        fold.notes.append(
+            f"Beside its first input the network has {told}. Receptive fields are those on the "
+            f"first input; layers that come from another one alone show theirs on it."
+        )
     if len(ends := _unread(fold.steps)) > 1:
         told = ", ".join(f"{step.name} {shape_text(step.output_shape)}" for step in ends)
         fold.notes.append(f"The network has {len(ends)} outputs: {told}.")
@@ -227,8 +240,10 @@ class _Fold:
         self.cell_bytes = cell_bytes
         self.steps: list[Step] = []
         self.notes: list[str] = []
-        self.points: dict[str, int] = {}
+        self.points: dict[str, int] = {"input": 0}
         """Names of layers and blocks -> the step that `from` goes on from."""
+        self.beside: set[int] = set()
+        """Steps that depend on other inputs than the first alone."""
         self.accept: Callable[[Step], bool] | None = None
         self.unmatched = dict.fromkeys(freeze)
         self.freeze = freeze
@@ -256,7 +271,7 @@ class _Fold:
             raise InputError(f"Blocks are nested more than {MAX_DEPTH} deep. Use fewer.")
         for layer in branch:
             if isinstance(layer, Layer):
-                source = self.add(layer, (source,), scope)
+                source = self.add(layer, () if layer.is_source else (source,), scope)
             elif isinstance(layer, From):
                 if layer.point not in self.points:
                     hint = did_you_mean(layer.point, self.points)
@@ -275,8 +290,20 @@ class _Fold:
     def block(self, block: Block, source: int, scope: _Scope, depth: int) -> int:
         numbered = scope.name(block.op)
         inner = _Scope(f"{block.name or numbered}.")
-        ends = tuple(self.branch(part, source, inner, depth) for part in block.joined)
-        end = self.add(block.join, ends, inner)
+        crops = [_fitting_crop(part) for part in block.joined]
+        ends = [
+            self.branch(part[:-1] if crop else part, source, inner, depth)
+            for part, crop in zip(block.joined, crops, strict=True)
+        ]
+        shapes = [self.shape_of(end) for end in ends]
+        others = [shape for shape, crop in zip(shapes, crops, strict=True) if not crop] or shapes
+        extents = tuple(map(min, zip(*(shape[:-1] for shape in others), strict=False)))
+        for place, crop in enumerate(crops):
+            if crop:
+                ends[place] = self.add(
+                    self.fitted(crop, shapes[place], extents), (ends[place],), inner
+                )
+        end = self.add(block.join, tuple(ends), inner)
         self.points.setdefault(inner.prefix[:-1], end)
         return end
 
@@ -288,6 +315,8 @@ class _Fold:
         numbered = scope.name(layer.row_op)
         name = layer.name or numbered
         shapes = tuple(self.shape_of(source) for source in sources)
+        if isinstance(layer, Input):
+            shapes = (layer.shape,)
         try:
             figures = self.figures_of(layer, shapes)
             if name in self.points:
@@ -298,6 +327,8 @@ class _Fold:
         except ShapeError as problem:
             raise InputError(f"layer {index} {name} `{layer_text(layer)}`: {problem}") from None
         self.points[name] = index
+        if self.beside.issuperset(sources):
+            self.beside.add(index)
         step = Step(
             index=index,
             name=name,
@@ -314,6 +345,12 @@ class _Fold:
         if self.accept and not self.accept(step):
             raise InputError(f"layer {index} {name} is not accepted.")
         return index
+
+    def fitted(self, crop: Crop, shape: Shape, extents: Shape) -> Crop:
+        try:
+            return crop.onto(shape, extents)
+        except ShapeError as problem:
+            raise InputError(f"behind layer {len(self.steps)}: {problem}") from None
 
     def figures_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> dict[str, Any]:
         """Return the fields of a `Step` that the layer and its inputs decide."""
@@ -359,7 +396,8 @@ class _Fold:
         """Return the receptive fields of the output, and whether joined branches are aligned."""
         reads = figures["reads"]
         if isinstance(layer, Join):
-            branches = [self.fields_of(source) for source in sources]
+            own = [source for source in sources if source not in self.beside]
+            branches = [self.fields_of(source) for source in own or sources]
             known = [fields for fields in branches if fields is not None]
             gated = isinstance(layer, Multiply) and branches[0]  # by whole maps: `remark` says so
             if len(known) < len(branches) and not gated:
@@ -369,6 +407,8 @@ class _Fold:
                 for axis, extent in enumerate(figures["output_shape"][:-1])
             ]
             return _all_known([field for field, _ in merged]), all(fine for _, fine in merged)
+        if not sources:
+            return (POINT,) * (len(figures["output_shape"]) - 1) or None, True
         before = self.fields_of(sources[0])
         if reads is None or before is None:
             return None, True
@@ -406,6 +446,12 @@ class _Fold:
                 f"layer {step.index} {step.name} joins branches whose receptive fields are not "
                 f"centered on the same input cells."
             )
+
+
+def _fitting_crop(part: Branch) -> Crop | None:
+    """Return the crop without cells at the end of a branch."""
+    last = part[-1] if part else None
+    return last if isinstance(last, Crop) and not last.cells else None
 
 
 def _unread(steps: Sequence[Step]) -> tuple[Step, ...]:

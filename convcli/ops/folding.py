@@ -31,10 +31,13 @@ class Folding:
 
     Attributes:
         trace: the steps that are left, numbered anew.
+        outputs: where the network's outputs stand among them, 0 for its input; the last step of a
+            network with one.
         norms: name of a step -> the steps that went into its weights, in order.
     """
 
     trace: Trace
+    outputs: tuple[int, ...] = ()
     norms: dict[str, list[Step]] = field(default_factory=dict)
 
     @property
@@ -74,10 +77,15 @@ def fold(trace: Trace, steps: tuple[Step, ...]) -> Folding:
     for step in steps:
         for source in step.sources:
             readers[source] = readers.get(source, 0) + 1
+    ends = [step.index for step in steps if step.index not in readers] or [0]
     kept: list[Step] = []
     now = {0: 0}
     norms: dict[str, list[Step]] = {}
     for step in steps:
+        if not step.sources:
+            now[step.index] = len(kept) + 1
+            kept.append(replace(step, index=len(kept) + 1))
+            continue
         before = now[step.sources[0]]
         alone = before > 0 and readers[step.sources[0]] == 1
         now[step.index] = before
@@ -95,8 +103,7 @@ def fold(trace: Trace, steps: tuple[Step, ...]) -> Folding:
             sources = tuple(now[source] for source in step.sources)
             now[step.index] = len(kept) + 1
             kept.append(replace(step, index=len(kept) + 1, sources=sources))
-    output = now[steps[-1].index] if steps else 0
-    return Folding(replace(trace, steps=tuple(kept[:output])), norms)
+    return Folding(replace(trace, steps=tuple(kept)), tuple(now[end] for end in ends), norms)
 
 
 def _takes_norm(last: Step, step: Step) -> bool:

@@ -55,44 +55,47 @@ def kind_of(step: Step) -> Kind:
     return kind
 
 
-def check_one_output(trace: Trace) -> None:
-    """Refuse a network with several outputs, which has one last layer and other ends.
+def check_single(trace: Trace, what: str) -> None:
+    """Refuse a network with several inputs or outputs.
+
+    Args:
+        trace: the network.
+        what: what needs one of both, as a sentence's end with the way out.
 
     Raises:
         InputError: names them.
     """
-    if len(trace.outputs) > 1:
-        names = ", ".join(step.name for step in trace.outputs)
-        raise InputError(
-            f"{trace.network.name} has {len(trace.outputs)} outputs ({names}), and one is run or "
-            f"trained. Leave out the layers that lead to the others."
-        )
+    for kind, names in (("inputs", [*trace.inputs]), ("outputs", [s.name for s in trace.outputs])):
+        if len(names) > 1:
+            raise InputError(
+                f"{trace.network.name} has {len(names)} {kind} ({', '.join(names)}), and {what}"
+            )
 
 
-@each_sample(Operands("to factor", "size"))
+@each_sample(Operands("to factor", "size each start"))
 def read_bytes(o):
-    """Read a sample of uint8 and scale it: times factor[0], plus factor[1]."""
+    """Read an input of uint8 from its place in the row: times factor[0], plus factor[1]."""
     index = words_at(o.bases[AT.index])[o.bases[AT.first] + o.sample]
-    source = bytes_at(o.bases[AT.input] + index * o.size)
+    source = bytes_at(o.bases[AT.input] + index * o.each + o.start)
     scale, shift = o.factor[0], o.factor[1]
     for i in range(o.size):
         o.to[i] = np.float32(source[i]) * scale + shift
 
 
-@each_sample(Operands("to factor", "size"))
+@each_sample(Operands("to factor", "size each start"))
 def read_floats(o):
-    """Read a sample of float32 and scale it."""
+    """Read an input of float32 and scale it."""
     index = words_at(o.bases[AT.index])[o.bases[AT.first] + o.sample]
-    source = floats_at(o.bases[AT.input] + 4 * index * o.size)
+    source = floats_at(o.bases[AT.input] + 4 * (index * o.each + o.start))
     scale, shift = o.factor[0], o.factor[1]
     for i in range(o.size):
         o.to[i] = source[i] * scale + shift
 
 
-@each_sample(Operands("source", "size"))
+@each_sample(Operands("source", "size each start"))
 def write_output(o):
-    """Write the sample's last tensor to its place in OUTPUT."""
-    to = floats_at(o.bases[AT.output] + 4 * (o.bases[AT.first] + o.sample) * o.size)
+    """Write an output to its place in the sample's row of OUTPUT."""
+    to = floats_at(o.bases[AT.output] + 4 * ((o.bases[AT.first] + o.sample) * o.each + o.start))
     for i in range(o.size):
         to[i] = o.source[i]
 
@@ -100,15 +103,21 @@ def write_output(o):
 def compile_inference(
     trace: Trace, slots: Mapping[str, Slot], reader: Operation, *, logits: bool = False
 ) -> ProgramBuilder:
-    """Return the program that writes the network's output for each sample, or what softmax gets.
+    """Return the program that writes a row for each sample: all outputs, or what softmax gets.
 
     Its `folded` arrays are the caller's to fill, see `Folding`.
     """
     folding = fold(trace, _without("softmax", trace.steps) if logits else trace.steps)
     program = ProgramBuilder(folding.trace, slots, training=False)
     program.fold(folding)
-    output = _forward(program, reader, folding.trace.steps)
-    program.sample(write_output, source=output.address, size=output.size)
+    tensors = _forward(program, reader, folding.trace.steps)
+    outputs = [tensors[index] for index in folding.outputs]
+    each, start = sum(output.size for output in outputs), 0
+    for output in outputs:
+        program.sample(
+            write_output, source=output.address, size=output.size, each=each, start=start
+        )
+        start += output.size
     return program
 
 
@@ -125,10 +134,14 @@ def compile_training(
 
     A loss that is fused with the last activation needs that one at the network's end.
     `through_input` goes on to the gradient of the input, as when further layers stood before.
+
+    Raises:
+        InputError: the network has several inputs or outputs.
     """
+    check_single(trace, "what is trained has one. Leave out the layers of the others.")
     program = ProgramBuilder(trace, slots, training=True, frozen=frozen)
     steps = _without(loss.fused, trace.steps) if loss.fused else trace.steps
-    output = _forward(program, reader, steps, needs_grad=through_input)
+    output = _forward(program, reader, steps, needs_grad=through_input)[len(steps)]
     output.grad = program.buffer(output.size)
     operands: dict[str, Operand] = {
         "doutput": output.grad, "output": output.address, "constants": program.loss_constants,
@@ -146,18 +159,28 @@ def compile_training(
 
 def _forward(
     program: ProgramBuilder, reader: Operation, steps: tuple[Step, ...], *, needs_grad: bool = False
-) -> Tensor:
-    """Append the reading of a sample and the forward halves; return the last tensor."""
-    check_one_output(program.trace)
-    shape = program.trace.network.input_shape
-    tensor = Tensor(shape, program.buffer(prod(shape)), needs_grad)
-    program.sample(reader, to=tensor.address, factor=program.scaling, size=tensor.size)
-    tensors = {0: tensor}
+) -> dict[int, Tensor]:
+    """Append the reading of a sample and the forward halves; return all tensors by step."""
+    shapes = {0: program.trace.network.input_shape}
+    shapes |= {step.index: step.output_shape for step in steps if not step.sources}
+    each, start = sum(map(prod, shapes.values())), 0
+    tensors: dict[int, Tensor] = {}
+    for index, shape in shapes.items():
+        tensors[index] = tensor = Tensor(shape, program.buffer(prod(shape)), needs_grad)
+        program.sample(
+            reader,
+            to=tensor.address,
+            factor=program.scaling,
+            size=tensor.size,
+            each=each,
+            start=start,
+        )
+        start += tensor.size
     for step in steps:
-        sources = (tensors[source] for source in step.sources)
-        tensor = program.follow(_activated(program, step, *sources))
-        tensors[step.index] = tensor
-    return tensor
+        if step.sources:
+            sources = (tensors[source] for source in step.sources)
+            tensors[step.index] = program.follow(_activated(program, step, *sources))
+    return tensors
 
 
 def _activated(program: ProgramBuilder, step: Step, *sources: Tensor) -> Iterator[Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 from convcli.layers.base import Join
 from convcli.net.trace import Step, Trace
 from convcli.ops.activation import apply
-from convcli.ops.lowering import check_one_output, kind_of
+from convcli.ops.lowering import check_single, kind_of
 from convcli.ops.rule import Array, Context, Weights
 
 
@@ -77,9 +77,9 @@ def run(
     """Run a network on samples `x` (N, *input shape), all steps in the type of `x`.
 
     Raises:
-        InputError: a layer exists on paper only, or there are several outputs.
+        InputError: a layer exists on paper only, or there are several inputs or outputs.
     """
-    check_one_output(trace)
+    check_single(trace, "this looks at a network with one. Leave out the layers of the others.")
     values, halves = {0: x}, {}
     renewed = dict(buffers)
     for step in trace.steps:

@@ -305,8 +305,10 @@ def _prediction(name: str, one: Prediction) -> dict[str, Any]:
     return record | {key: value for key, value in more.items() if value is not None}
 
 
-def _figures(values: list[Any] | None) -> str:
-    """Return numbers in a row; maps are told by their extent."""
+def _figures(values: list[Any] | dict[str, list[Any]] | None) -> str:
+    """Return numbers in a row; maps are told by their extent, several outputs by their names."""
+    if isinstance(values, dict):
+        return "; ".join(f"{name}: {_figures(rows)}" for name, rows in values.items())
     if values and isinstance(values[0], list):
         return f"a map of {len(values)} rows; --format json has them"
     return " ".join(f"{value:.6g}" for value in values or [])

@@ -413,8 +413,8 @@ def test_blocks_in_one_row_with_their_shares(shape: Program) -> None:
     plain = shape.says("resnet18", "--depth", "1", "--format", "csv").splitlines()
     header, first, *_ = (line.split(",") for line in plain)
     assert dict(zip(header, first, strict=True))["params_share"] == str(9408 / 11689512)
-    assert len(shape.json("unet", "--depth", "3")["rows"]) > len(
-        shape.json("unet", "--depth", "2")["rows"]
+    assert len(shape.json("efficientnet-b0", "--depth", "3")["rows"]) > len(
+        shape.json("efficientnet-b0", "--depth", "2")["rows"]
     )
     assert "--time only means something for single" in shape.refuses(
         "mnist", "--depth", "1", "--time", code=2
