@@ -11,7 +11,7 @@ from convcli.report import Report, tabulate
 
 FREE = (
     "calls", "dropped", "elsewhere", "environment", "extras", "figures", "flops_breakdown",
-    "in_features", "process", "recipe", "settings", "test_figures", "val_figures", "values",
+    "in_features", "process", "recipe", "settings", "test_figures", "val_figures",
 )  # fmt: skip
 """Fields whose own fields have the names of other things: layers, settings, packages, figures."""
 

@@ -210,9 +210,9 @@ def _turn(boxes: Sequence[Box]) -> int:
         0,
     )
     down, up = known[:turn], known[turn:]
-    across = {min(box.sources) for box in boxes[turn:] if len(box.sources) > 1}
+    across = {source for box in boxes[turn + 1 :] for source in box.sources if source < turn}
     falls = turn and sorted(down) == down and sorted(up, reverse=True) == up
-    return turn if falls and len({*up}) > 1 and sum(one < turn for one in across) > 1 else 0
+    return turn if falls and len({*up}) > 1 and len(across) > 1 else 0
 
 
 class _UPlan:

@@ -68,14 +68,14 @@ def corners(name: str) -> dict[str, tuple[float, float]]:
 def test_a_u_net_is_drawn_as_a_u() -> None:
     places = corners("unet")
     left, right = sorted({x for x, _ in places.values()})
-    down = [places[name] for name in ("conv1", "concat1.conv1", "concat1.concat1.conv1")]
-    up = [places[name] for name in ("concat1.concat1.conv3", "concat1.conv3", "conv3")]
+    down = [places[name] for name in ("conv1", "conv3", "conv5", "conv7")]
+    up = [places[name] for name in ("conv11", "conv13", "conv15", "conv17")]
     assert {x for x, _ in down} == {left}
     assert {x for x, _ in up} == {right}
     assert down == sorted(down)
     assert up == sorted(up, reverse=True)
     deepest = max(y for _, y in places.values())
-    assert places["concat1.concat1.concat1.concat1.conv2"] == (left, deepest)
+    assert places["conv10"] == (left, deepest)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "fcn-8s", "mnist"])

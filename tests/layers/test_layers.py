@@ -30,7 +30,17 @@ WITHOUT_A_WORD = {
     *("Residual", "Concat", "From", "Mul", "Repeat", "Scale"),  # blocks
     "Unfold",  # on paper alone
 }
-ROLES = {"input", "conv", "pool", "dense", "norm", "activation", "dropout", "rearrange", "recurrent"}
+ROLES = {
+    "input",
+    "conv",
+    "pool",
+    "dense",
+    "norm",
+    "activation",
+    "dropout",
+    "rearrange",
+    "recurrent",
+}
 
 
 def test_every_layer_has_its_word() -> None:
