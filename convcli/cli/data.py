@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
     from convcli.data import Dataset
+    from convcli.present.panels import Panel
 
 HELP = (
     "Fetch a data set if need be and describe it: samples of each class, mean, deviation."
@@ -38,10 +40,12 @@ EXAMPLES = """Examples:
   convcli data walks.csv --window 128 --overlap 0.5 --label activity
 
   convcli data hands --samples 60 --sheet -o hands.png
+
+  convcli data hands --samples 60 --augment rotate=10,crop=0.2,hue=30 -o changed.png
 """
 
-SHEET_SAMPLES = 12
-SHEET_CELL = 84
+SHEET_SAMPLES, SHEET_SERIES = 12, 2
+SHEET_CELL, SERIES_CELL = 84, 150
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +65,13 @@ def data(
         "would mislead.",
         default=False,
     ),
-    sheet: bool = option("Draw samples of each class into the picture -o.", default=False),
+    sheet: bool = option(
+        "Draw samples into the picture -o: of each class, with their masks, series as lines.",
+        default=False,
+    ),
+    augment: str | None = option(
+        "Draw what random augmentation makes of samples into -o, such as rotate=10,hue=20."
+    ),
     output: Path | None = option(
         "Keep the data as this .npz file; with --sheet, the picture.", "-o", "--output"
     ),
@@ -72,14 +82,15 @@ def data(
     out: FileOutput,
 ) -> None:
     """Parse, call, render."""
-    from convcli.present.data import description, names_report
+    from convcli.present.data import augmented_panels, description, names_report, sheet_panels
 
     if source is None:
-        if check or sheet or output is not None:
+        if check or sheet or augment or output is not None:
             raise UsageError("Name a data set, such as: convcli data mnist")
         out.emit(names_report())
         return
-    _check_target(source, output, sheet=sheet, look=look, out=out)
+    drawn = sheet or augment is not None
+    _check_target(source, output, drawn=drawn, look=look, out=out)
     if source == "digits":
         out.messages.say("Making digits (compiles once on first use).")
     if count is not None:
@@ -96,21 +107,27 @@ def data(
         out.emit(report)
     else:
         out.emit_summary(report)
-        _keep(loaded, output, Path(source), Look(**look) if sheet else None, out)
+        panels = None
+        if augment is not None:
+            panels = augmented_panels(loaded, augment, seed=seed)
+        elif sheet:
+            series = len(loaded.sample_shape) < 3
+            panels = sheet_panels(loaded, SHEET_SERIES if series else SHEET_SAMPLES)
+        _keep(loaded, output, Path(source), panels, Look(**look), out)
     failed = [finding for finding in findings or () if finding.failed]
     if failed:
         raise CheckError(f"{source}: {' '.join(finding.text for finding in failed)}")
 
 
 def _check_target(
-    source: str, output: Path | None, *, sheet: bool, look: dict[str, Any], out: FileOutput
+    source: str, output: Path | None, *, drawn: bool, look: dict[str, Any], out: FileOutput
 ) -> None:
     """Refuse a place where nothing can be kept or drawn."""
-    if sheet and output is None:
-        raise UsageError("--sheet needs a place for the picture: -o samples.png")
-    if not sheet:
+    if drawn and output is None:
+        raise UsageError("--sheet and --augment need a place for the picture: -o samples.png")
+    if not drawn:
         refuse_without_effect({f"--{name}": value for name, value in look.items()}, "with --sheet")
-    if output is not None and sheet:
+    if output is not None and drawn:
         out.place(output, source, "", inputs=[source], suffixes=SUFFIXES)
     elif output is not None:
         from convcli.data.npz import check_name
@@ -133,18 +150,25 @@ def _findings(loaded: Dataset, source: str) -> tuple[Any, ...]:
     return (*((Finding("checksum", True, len(differing), text),) if differing else ()), *found)
 
 
-def _keep(loaded: Dataset, output: Path, source: Path, look: Look | None, out: FileOutput) -> None:
-    if look is not None:
-        from convcli.present.data import sheet_panels
+def _keep(
+    loaded: Dataset,
+    output: Path,
+    source: Path,
+    panels: Iterable[Panel] | None,
+    look: Look,
+    out: FileOutput,
+) -> None:
+    if panels is not None:
         from convcli.present.figures import save_panels
 
+        series = len(loaded.sample_shape) < 3
         saved = save_panels(
-            sheet_panels(loaded, SHEET_SAMPLES),
+            panels,
             output,
             look,
             title=loaded.name,
-            panel_width=SHEET_CELL,
-            columns=SHEET_SAMPLES,
+            panel_width=SERIES_CELL if series else SHEET_CELL,
+            columns=None if series else SHEET_SAMPLES,
             force=out.force,
             inputs=[source],
         )

@@ -7,6 +7,8 @@ take the nearest cell's value. A series is a picture one cell high.
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 
 from convcli.engine.compilation import compiled
@@ -23,13 +25,22 @@ from convcli.engine.rng import derive_key, normal, uniform
     NOISE,  # deviation, in units of the sample's values
     HFLIP,  # share of samples mirrored left to right
     VFLIP,  # share of samples mirrored top to bottom
+    CROP,  # share of each side that is cut away
+    BRIGHTNESS,  # share of the values
+    CONTRAST,  # share of the distance from the mean gray
+    SATURATION,  # share of the distance from gray
+    HUE,  # radians
+    TOP,  # the largest value that colors may have
     FIGURES,
-) = range(10)
+) = range(16)
 
 KNOTS = 7
 """Knots of the elastic bend along each axis: four cells of a cubic B-spline and their borders."""
 
-_CUTOUT_AT, _ELASTIC_AT, _NOISE_AT = 16, 32, 1024
+_DEPTH_AT, _CROP_AT, _COLOR_AT, _CUTOUT_AT, _ELASTIC_AT, _NOISE_AT = 7, 8, 11, 16, 32, 1024
+_TO_YIQ = np.array([colorsys.rgb_to_yiq(*color) for color in np.eye(3)]).T
+"""Luma and two axes of color (NTSC 1953)."""
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
 @compiled
@@ -74,6 +85,8 @@ def augment_sample(source, key, figures, out):
                 lower = np.float32(source[bottom, left, channel])
                 lower += part_x * (np.float32(source[bottom, right, channel]) - lower)
                 out[row, col, channel] = upper + part_y * (lower - upper)
+    if figures[BRIGHTNESS] + figures[CONTRAST] + figures[SATURATION] + figures[HUE] > 0.0:
+        _recolor(key, figures, out)
     if figures[CUTOUT] > 0.0:
         _cover(key, int(figures[CUTOUT]), out)
     if figures[NOISE] > 0.0:
@@ -81,13 +94,15 @@ def augment_sample(source, key, figures, out):
 
 
 @compiled
-def augment_batch(samples, numbers, seed, epoch, figures, out):
+def augment_batch(samples, numbers, seed, epoch, figures, out, depths):
     """Write `out[i]` from `samples[i]` (N x height x width x channels) for every i.
 
-    Chance goes by seed, epoch and `numbers[i]`.
+    Chance goes by seed, epoch and `numbers[i]`; `depths[i]` gets a number of it from [0, 1).
     """
     for i in range(numbers.size):
-        augment_sample(samples[i], derive_key(seed, epoch, numbers[i]), figures, out[i])
+        key = derive_key(seed, epoch, numbers[i])
+        augment_sample(samples[i], key, figures, out[i])
+        depths[i] = uniform(key, _DEPTH_AT)
 
 
 @compiled
@@ -114,6 +129,14 @@ def _way_back(key, figures, height, width):
         ay, by = -ay, -by
     cx = middle_x - ax * (middle_x + move_x) - bx * (middle_y + move_y)
     cy = middle_y - ay * (middle_x + move_x) - by * (middle_y + move_y)
+    cut = figures[CROP]
+    if cut > 0.0:  # the window that is left, brought to the whole size
+        part = 1.0 - cut * uniform(key, _CROP_AT)
+        skip_x = (1.0 - part) * uniform(key, _CROP_AT + 1) * (width - 1)
+        skip_y = (1.0 - part) * uniform(key, _CROP_AT + 2) * (height - 1)
+        cx += ax * skip_x + bx * skip_y
+        cy += ay * skip_x + by * skip_y
+        ax, bx, ay, by = ax * part, bx * part, ay * part, by * part
     return ax, bx, cx, ay, by, cy
 
 
@@ -158,6 +181,51 @@ def _spline(at, shares):
     shares[2] = (3.0 * rest * rest * rest - 6.0 * rest * rest + 4.0) / 6.0
     shares[3] = t * t * t / 6.0
     return cell
+
+
+@compiled
+def _recolor(key, figures, out):
+    """Change brightness and contrast, and of three channels saturation and hue.
+
+    Of gray and other channels all take the same factors; nothing leaves 0..TOP where that is
+    finite.
+    """
+    height, width, channels = out.shape
+    factor = 1.0 + figures[BRIGHTNESS] * _both_sides(key, _COLOR_AT)
+    spread = 1.0 + figures[CONTRAST] * _both_sides(key, _COLOR_AT + 1)
+    color = 1.0 + figures[SATURATION] * _both_sides(key, _COLOR_AT + 2)
+    angle = figures[HUE] * _both_sides(key, _COLOR_AT + 3)
+    middle = 0.0
+    for row in range(height):
+        for col in range(width):
+            for channel in range(channels):
+                weight = _TO_YIQ[0, channel] if channels == 3 else 1.0 / channels
+                middle += weight * out[row, col, channel]
+    middle = factor * middle / (height * width)
+    cos, sin = color * np.cos(angle), color * np.sin(angle)
+    turn = np.zeros((3, 3))
+    for i in range(3):
+        for j in range(3):
+            y, q, r = _TO_YIQ[0, j], _TO_YIQ[1, j], _TO_YIQ[2, j]
+            turn[i, j] = _FROM_YIQ[i, 0] * y + _FROM_YIQ[i, 1] * (cos * q - sin * r)
+            turn[i, j] += _FROM_YIQ[i, 2] * (sin * q + cos * r)
+    before = np.empty(3)
+    bounded = figures[TOP] < np.inf
+    for row in range(height):
+        for col in range(width):
+            if channels == 3:
+                for channel in range(3):
+                    before[channel] = out[row, col, channel]
+            for channel in range(channels):
+                if channels == 3:
+                    value = turn[channel, 0] * before[0]
+                    value += turn[channel, 1] * before[1] + turn[channel, 2] * before[2]
+                else:
+                    value = 1.0 * out[row, col, channel]
+                value = middle + spread * (factor * value - middle)
+                if bounded:
+                    value = min(max(value, 0.0), figures[TOP])
+                out[row, col, channel] = np.float32(value)
 
 
 @compiled

@@ -69,10 +69,14 @@ class Feed:
         if chance:
             threads = self.threads if threads is None else threads
             key = Key(self.seed, epoch, chosen)
-            images = chance.apply(images, key, threads=threads)
+            deviation = 1 / abs(self.preprocessing.engine_scaling[0])
+            images = chance.apply(images, key, threads=threads, deviation=deviation)
             if self.data.task == "mask":
                 labels = chance.apply_to_masks(labels, self.data.classes, key, threads=threads)
-        return Batch(images, self.goal.targets(labels), None)
+        targets = self.goal.targets(labels)
+        if chance.mixes:
+            images, targets = chance.mixed(images, self.goal.shares(targets), key)
+        return Batch(images, targets, None)
 
     def ahead(
         self, parts: Sequence[tuple[NDArray[np.int64], int]]

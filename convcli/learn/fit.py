@@ -203,7 +203,7 @@ class Training(NotebookRepr):
         self.threads = threads
         self.trainer = Trainer(
             model,
-            self.goal.loss,
+            self.goal.loss_of_shares if self.feed.augmentation.mixes else self.goal.loss,
             batch=math.ceil(min(recipe.batch, len(data.train)) / recipe.accumulate),
             threads=threads,
             seed=seed,

@@ -274,6 +274,7 @@ def loss_values(loss: Loss, outputs: Array, targets: NDArray[Any]) -> float:
                 error**2 / 2,
                 loss.figure * (np.abs(error) - loss.figure / 2),
             ),
+            "soft cross-entropy": lambda: -(targets * np.log(np.maximum(y, _SMALLEST))).sum(-1),
             "bce": lambda: -np.log(np.maximum(np.where(targets > 1 / 2, y, 1 - y), _SMALLEST)),
         }
         return float(rules[loss.name]().mean(dtype=np.float64))

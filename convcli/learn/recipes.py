@@ -97,7 +97,9 @@ class Recipe:
         default="one-cycle",
     )
     augment: str = option(
-        "Random augmentation, such as shift=2,rotate=10,scale=0.1,elastic=1; or none.", default=""
+        "Random augmentation, such as shift=2,rotate=10,scale=0.1,elastic=1,crop=0.2,hue=20,"
+        "mixup=0.2; or none. `convcli data SOURCE --augment ... -o sheet.png` draws it.",
+        default="",
     )
     loss: str | None = option(
         f"{', '.join(LOSSES[:-1])} or huber; what the task takes when left out.", metavar="NAME"

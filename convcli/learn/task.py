@@ -93,6 +93,20 @@ class Goal:
             labels = scaled
         return labels.astype(np.float32)
 
+    def shares(self, targets: NDArray[Any]) -> NDArray[np.float32]:
+        """Return targets that can be mixed: shares of the classes, or values as they are."""
+        if not self.loss.rule.labels:
+            return targets
+        off = self.loss.smoothing / self.shape[-1]
+        shares = np.full((len(targets), self.shape[-1]), off, np.float32)
+        shares[np.arange(len(targets)), targets] += np.float32(1 - self.loss.smoothing)
+        return shares
+
+    @property
+    def loss_of_shares(self) -> Loss:
+        """The loss that compares with `shares`."""
+        return Loss("soft cross-entropy") if self.loss.rule.labels else self.loss
+
     def finished(self, outputs: Array) -> Array:
         """Return the network's outputs as figures read them: probabilities, or the data's units."""
         if self.mean:
@@ -250,7 +264,14 @@ def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
             "Hinge compares raw outputs, and the network ends with a softmax or sigmoid. Write "
             f"`dense {data.classes}` last."
         )
-    check_augmentation(read_augmentation(recipe.augment), data)
+    augmentation = read_augmentation(recipe.augment)
+    check_augmentation(augmentation, data)
+    plain = not Loss(loss).rule.labels or (loss, recipe.class_weights) == ("cross-entropy", "none")
+    if augmentation.mixes and not plain:
+        raise UsageError(
+            "--augment mixup and cutmix give shares of classes, which cross-entropy without "
+            f"--class-weights, bce and mse can take, not --loss {loss}."
+        )
 
 
 def check_augmentation(augmentation: Augmentation, data: Dataset) -> None:
@@ -261,7 +282,9 @@ def check_augmentation(augmentation: Augmentation, data: Dataset) -> None:
     """
     if not augmentation:
         return
-    augmentation.figures(data.sample_shape, data.train.stored.dtype)
+    augmentation.check(data.sample_shape)
+    if data.task == "mask" and augmentation.mixes:
+        raise UsageError("--augment mixup and cutmix are not for masks. Leave them out.")
     if data.task == "values" and len(data.output_shape) > 1:
         raise UsageError(
             "--augment moves samples, and values for every place of one would stay. Leave it out."

@@ -177,6 +177,29 @@ def squared_error(o):
         sums[1] += ONE
 
 
+@each_sample(VALUED)
+def soft_cross_entropy(o):
+    """Softmax and cross-entropy against shares of classes, as mixed samples have them."""
+    sums, z = floats_at(o.bases[AT.shard]), o.output
+    targets = advance(floats_at(o.bases[AT.target]), _place(o) * o.outputs)
+    weight = floats_at(o.bases[AT.sample_weight])[_place(o)]
+    softmax(o.doutput, z, o.outputs)
+    best, truth = 0, 0
+    for i in range(o.outputs):
+        best = i if z[i] > z[best] else best
+        truth = i if targets[i] > targets[truth] else truth
+    total, whole = 0.0, ZERO
+    for i in range(o.outputs):
+        total += np.exp(np.float64(z[i] - z[best]))
+        whole += targets[i]
+    level, loss = z[best] + np.float32(np.log(total)), ZERO
+    for i in range(o.outputs):
+        loss += targets[i] * (level - z[i])
+        o.doutput[i] = weight * o.constants[0] * (whole * o.doutput[i] - targets[i])
+    sums[0] += weight * loss
+    sums[1] += ONE if best == truth else ZERO
+
+
 def _by_value(name: str, loss: Callable[..., Any]) -> Operation:
     """Return the operation of a loss that is a mean over outputs.
 
@@ -240,6 +263,7 @@ LOSSES = {
         _softmax_entropy("cross_entropy", lambda p, loss, gamma: (ONE, ONE)), "softmax", labels=True
     ),
     "focal": LossRule(_softmax_entropy("focal", _focal), "softmax", labels=True),
+    "soft cross-entropy": LossRule(soft_cross_entropy, "softmax", labels=False),
     "dice": LossRule(dice, "softmax", labels=True),
     "hinge": LossRule(hinge, None, labels=True),
     "bce": LossRule(_by_value("bce", _binary), "sigmoid", labels=False),

@@ -6,15 +6,23 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from convcli.data.dataset import IGNORED
 from convcli.errors import UsageError
+from convcli.imaging.picture import gray_levels
 from convcli.report import Report, tabulate
+from convcli.report.chart import PALETTE
 from convcli.report.value import as_text
 
 if TYPE_CHECKING:
     from convcli.data import Dataset
     from convcli.data.checks import Finding
     from convcli.present.panels import Panel
+
+
+PICTURES_DRAWN, SERIES_DRAWN = (6, 7), (2, 3)
+"""How many samples a sheet of augmentation shows, and how many epochs of each."""
 
 
 def names_report() -> Report:
@@ -122,28 +130,114 @@ def _checks(findings: tuple[Finding, ...]) -> Report:
 
 
 def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:
-    """Yield the first samples of each class, a heading before each class.
+    """Yield the first training samples, of each class where they have one, under headings.
 
-    Raises:
-        UsageError: the samples are no pictures.
+    Masks lie over their pictures.
     """
-    from convcli.data.dataset import TASKS
-    from convcli.imaging.picture import gray_levels
+    split = data.train
+    chosen = [("", np.arange(len(split)))]
+    if data.task in {"classes", "labels"}:
+        ones = data.task == "labels"
+        chosen = [
+            (name, np.flatnonzero(split.labels[:, label] if ones else split.labels == label))
+            for label, name in enumerate(data.class_names)
+        ]
+    for name, places in chosen:
+        heading = f"{name} ({len(places):,})" if name else ""
+        for at in places[:per_class].tolist():
+            label = split.labels[at]
+            yield sample_panel(data, split.some([at])[0], label, _caption(data, label), heading)
+            heading = ""
+
+
+def _caption(data: Dataset, label: Any) -> str:
+    """Return the values to be learned of a sample, where they are few."""
+    if data.task != "values" or label.size > 4:
+        return ""
+    return " ".join(f"{value:.4g}" for value in label.ravel().tolist())
+
+
+def sample_panel(
+    data: Dataset, sample: Any, label: Any, caption: str = "", heading: str = ""
+) -> Panel:
+    """Return one sample as people can see it: a picture, a series' lines, a volume's middle slice.
+
+    A mask lies over its picture; the rows that are learned of a series go on with it.
+    """
     from convcli.present.panels import Panel
 
-    split = data.train
-    if len(split.sample_shape) != 3 or split.sample_shape[2] not in {1, 3}:
-        shape = "x".join(map(str, data.sample_shape))
-        raise UsageError(f"--sheet draws pictures; samples of {data.name} are {shape}.")
-    if data.task != "classes":
-        raise UsageError(
-            f"--sheet draws samples of each class; to be learned of {data.name} is "
-            f"{TASKS[data.task]}."
-        )
-    for label, name in enumerate(data.class_names):
-        heading = f"{name} ({int((split.labels == label).sum()):,})"
-        for at in np.flatnonzero(split.labels == label)[:per_class].tolist():
-            sample = split.some([at])[0]
-            pixels = sample if sample.dtype == np.uint8 else gray_levels(sample)
-            yield Panel("", pixels[..., 0] if pixels.shape[2] == 1 else pixels, heading)
-            heading = ""
+    if sample.ndim == 4:
+        middle = len(sample) // 2
+        sample, label = sample[middle], label[middle] if data.task == "mask" else label
+    if sample.ndim == 3:
+        pixels = sample if sample.dtype == np.uint8 else gray_levels(sample)
+        if pixels.shape[2] not in {1, 3}:
+            pixels = pixels[..., :1]
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+        return Panel(caption, masked(pixels, label) if data.task == "mask" else pixels, heading)
+    if sample.ndim == 2:
+        ahead = np.asarray(label).reshape(-1, sample.shape[1]) if _goes_on(data) else sample[:0]
+        names = data.channel_names or tuple(map(str, range(sample.shape[1])))
+        return Panel(caption, np.concatenate([sample, ahead]), heading, form="lines", names=names)
+    return Panel(caption, sample.astype(float), heading, form="bars")
+
+
+def _goes_on(data: Dataset) -> bool:
+    """Tell whether what is learned of a series is its next rows."""
+    last = data.sample_shape[-1]
+    if data.task != "values" or len(data.output_shape) > 1:
+        return False
+    return data.class_names[0].endswith("+1") and data.output_shape[0] % last == 0
+
+
+def masked(pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture under the colors of its mask; the first class is clear, no class white."""
+    rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., np.newaxis], 3, axis=2)
+    colors = np.array([[int(text[at : at + 2], 16) for at in (1, 3, 5)] for text in PALETTE])
+    rows, cols = ((rgb.shape[axis] - mask.shape[axis]) // 2 for axis in (0, 1))
+    inside = np.zeros(rgb.shape[:2], np.int64)
+    inside[rows : rows + mask.shape[0], cols : cols + mask.shape[1]] = mask
+    laid = np.where(inside[..., np.newaxis] == IGNORED, 255, colors[(inside - 1) % len(colors)])
+    blended = np.where(inside[..., np.newaxis] > 0, (rgb + laid.astype(float)) / 2, rgb)
+    return np.rint(blended).astype(np.uint8)
+
+
+def augmented_panels(data: Dataset, words: str, *, seed: int = 0) -> Iterator[Panel]:
+    """Yield training samples, each as it is and as the first epochs of a training see it.
+
+    Raises:
+        UsageError: the augmentation is none for these samples.
+    """
+    from convcli.data.augmentation import Key, read_augmentation
+    from convcli.learn.prepare import preprocessing_for
+    from convcli.learn.task import check_augmentation
+
+    augmentation = read_augmentation(words)
+    if not augmentation:
+        raise UsageError(f"--augment {words}: that changes nothing to be drawn.")
+    check_augmentation(augmentation, data)
+    samples, epochs = SERIES_DRAWN if len(data.sample_shape) < 3 else PICTURES_DRAWN
+    at = np.linspace(0, len(data.train) - 1, min(samples, len(data.train))).astype(np.int64)
+    plain, labels = data.train.some(at), data.train.labels[at]
+    rule = preprocessing_for(data.train)
+    scaled = rule.rescales(plain.dtype)
+    deviation = 1 / abs(rule.engine_scaling[0])
+    seen = [(plain, labels)]
+    for epoch in range(epochs):
+        key = Key(seed, epoch, at)
+        changed = augmentation.apply(rule.engine_samples(plain), key, deviation=deviation)
+        if scaled:
+            changed = (changed - np.asarray(rule.offset)) / np.asarray(rule.scale)
+        masks = labels
+        if data.task == "mask":
+            masks = augmentation.apply_to_masks(labels, data.classes, key)
+        if augmentation.mixes:
+            changed, _ = augmentation.mixed(changed, np.zeros((len(at), 1), np.float32), key)
+        if plain.dtype == np.uint8:
+            changed = np.rint(np.clip(changed, 0, 255)).astype(np.uint8)
+        seen.append((changed, masks))
+    for number in range(len(at)):
+        for epoch, (some, targets) in enumerate(seen):
+            caption = ("as it is" if epoch == 0 else f"epoch {epoch}") if number == 0 else ""
+            row = " " if epoch == 0 and number else ""
+            yield sample_panel(data, some[number], targets[number], caption, row)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 from numpy.typing import NDArray
 
 from convcli.engine.augment import (
+    BRIGHTNESS,
+    CONTRAST,
+    CROP,
     CUTOUT,
     ELASTIC,
     HFLIP,
+    HUE,
     KNOTS,
     NOISE,
     ROTATE,
+    SATURATION,
     SCALE,
     SHEAR,
     SHIFT,
+    TOP,
     VFLIP,
 )
 
@@ -54,6 +62,8 @@ def augment_sample(
     upper = values[top, left] * (1 - part_x) + values[top, right] * part_x
     lower = values[bottom, left] * (1 - part_x) + values[bottom, right] * part_x
     out = upper * (1 - part_y) + lower * part_y
+    if figures[[BRIGHTNESS, CONTRAST, SATURATION, HUE]].any():
+        out = _recolored(out, key, figures)
     side = int(figures[CUTOUT])
     if side:
         above = int(uniform(key, 16) * height) - side // 2 if height > 1 else 0
@@ -64,6 +74,28 @@ def augment_sample(
         out += figures[NOISE] * np.reshape(noise, out.shape)
     result: NDArray[np.float32] = out.astype(np.float32)
     return result
+
+
+def _recolored(
+    pixels: NDArray[np.float64], key: int, figures: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return pixels with other colors, by way of the standard library's YIQ."""
+    sides = [2 * uniform(key, 11 + n) - 1 for n in range(4)]
+    factor, spread, color = (
+        1 + figures[[BRIGHTNESS, CONTRAST, SATURATION]] * np.array(sides[:3])
+    ).tolist()
+    turn = color * np.exp(1j * figures[HUE] * sides[3])
+    result = np.empty_like(pixels)
+    for place in np.ndindex(pixels.shape[:2]):
+        y, i, q = colorsys.rgb_to_yiq(*pixels[place])
+        chroma = turn * complex(i, q)
+        # without the clipping of the standard library's own way back
+        result[place] = np.linalg.solve(_YIQ, [y, chroma.real, chroma.imag])
+    middle = factor * (pixels @ _YIQ[0]).mean()
+    return np.clip(middle + spread * (factor * result - middle), 0, figures[TOP])
+
+
+_YIQ = np.array([colorsys.rgb_to_yiq(*row) for row in np.eye(3)]).T
 
 
 def _places(
@@ -81,8 +113,11 @@ def _places(
         move[1] = 0
     flips = uniform(key, 5) < figures[HFLIP], uniform(key, 6) < figures[VFLIP]
     back = np.diag(np.where(flips, -1.0, 1.0)) @ back
-    cols, rows = np.meshgrid(np.arange(width), np.arange(height))
-    place = (np.stack([cols, rows], axis=-1) - center - move) @ back.T + center
+    cells = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+    part = 1 - figures[CROP] * uniform(key, 8)
+    skipped = (1 - part) * np.array([uniform(key, 9), uniform(key, 10)])
+    cells = part * cells + skipped * (width - 1, height - 1)
+    place = (cells - center - move) @ back.T + center
     if figures[ELASTIC]:
         knots = [normal(key, 32 + n) for n in range(2 * KNOTS * KNOTS)]
         field = np.reshape(knots, (2, KNOTS, KNOTS)) * figures[ELASTIC]

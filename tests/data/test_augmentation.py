@@ -16,8 +16,9 @@ from tests.data import augment_reference
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 
 EVERYTHING = Augmentation(
-    shift=3, rotate=20, scale=0.2, shear=10, elastic=1, cutout=4, noise=0.05, hflip=0.5, vflip=0.5
-)
+    shift=3, rotate=20, scale=0.2, shear=10, elastic=1, cutout=4, noise=0.05, hflip=0.5, vflip=0.5,
+    crop=0.4, brightness=0.3, contrast=0.4, saturation=0.5, hue=40,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def test_counted_numbers_spread_as_they_should() -> None:
     assert abs(np.corrcoef(even[:-1], even[1:])[0, 1]) < 0.03
 
 
-CASES = [{}, *({name: value} for name, value in asdict(EVERYTHING).items()), asdict(EVERYTHING)]
+USED = {name: value for name, value in asdict(EVERYTHING).items() if value}
+CASES = [{}, *({name: value} for name, value in USED.items()), USED]
 
 
 @pytest.mark.parametrize("only", CASES, ids=lambda only: "+".join(only) or "nothing")
@@ -110,10 +112,8 @@ def test_a_series_moves_along_its_length_only() -> None:
     assert middles.min() < 14
     assert middles.max() > 18
     assert np.abs(middles - 16).max() <= 4
-    with pytest.raises(UsageError, match="rotate needs pictures; a series takes shift"):
+    with pytest.raises(UsageError, match="rotate needs a picture; samples of 32x2 take shift"):
         Augmentation(rotate=1).apply(series[np.arange(2)], Key(0, 0, np.arange(2)))
-    with pytest.raises(UsageError, match="samples of 32 cannot be moved"):
-        Augmentation(shift=1).apply(series[..., 0], Key(0, 0, np.arange(2)))
 
 
 def test_words_and_values_are_the_same_thing() -> None:
@@ -138,3 +138,48 @@ def test_words_and_values_are_the_same_thing() -> None:
 def test_wrong_words_get_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         read_augmentation(text)
+
+
+def test_a_volume_moves_slice_by_slice_alike_and_turns_front_to_back() -> None:
+    volumes = np.random.default_rng(2).integers(0, 256, (3, 4, 6, 5, 1), np.uint8)
+    at = np.arange(3)
+    moving = Augmentation(rotate=30, shift=1)
+    got = moving.apply(volumes, Key(3, 1, at))
+    for depth in range(4):
+        np.testing.assert_array_equal(got[:, depth], moving.apply(volumes[:, depth], Key(3, 1, at)))
+    turned = Augmentation(dflip=1).apply(volumes, Key(0, 0, at))
+    np.testing.assert_allclose(turned, volumes[:, ::-1], atol=1e-3)
+
+
+def test_jitter_and_amplitude_are_told_in_the_series_own_units() -> None:
+    series = np.full((2, 4000, 1), 10, np.float32)
+    noisy = Augmentation(jitter=0.5).apply(series, Key(0, 0, np.arange(2)), deviation=4.0)
+    assert noisy.std() == pytest.approx(2.0, rel=0.05)
+    larger = Augmentation(amplitude=0.3).apply(series, Key(0, 0, np.arange(2)))
+    assert larger.min() >= 7
+    assert larger.max() <= 13
+    assert np.ptp(larger, axis=1).max() == 0
+
+
+@pytest.mark.parametrize("words", ["mixup=0.4", "cutmix=1", "mixup=0.4,cutmix=1"])
+def test_mixed_samples_have_the_targets_of_their_parts(words: str) -> None:
+    """Each sample is one number everywhere, so that the mean of a mixed one tells the share."""
+    numbers = np.arange(16)
+    samples = np.broadcast_to(numbers[:, None, None, None], (16, 20, 20, 1)).astype(np.float32)
+    targets = np.eye(16, dtype=np.float32)
+    changed = 0
+    for epoch in range(4):
+        got, shares = read_augmentation(words).mixed(samples, targets, Key(1, epoch, numbers))
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+        np.testing.assert_allclose(got.mean(axis=(1, 2, 3)), shares @ numbers, atol=1e-4)
+        changed += int((shares.max(axis=1) < 0.99).sum())
+    assert changed > 16
+
+
+def test_what_a_change_is_for_is_told() -> None:
+    with pytest.raises(UsageError, match="hue needs pictures in color; samples of 28x28x1 take"):
+        Augmentation(hue=10).check((28, 28, 1))
+    with pytest.raises(UsageError, match="jitter needs a series"):
+        Augmentation(jitter=1).check((8, 8, 3))
+    with pytest.raises(UsageError, match="shift needs a series; samples of 12 take mixup"):
+        Augmentation(shift=1).check((12,))

@@ -21,6 +21,7 @@ LABELS = np.array([0, 1, 2, 3, 3, 0])
 MASKS = random.integers(0, 3, (N, 3, 4)).astype(np.uint8)
 MASKS[random.random(MASKS.shape) < 0.2] = IGNORED
 VALUES = (2 * random.standard_normal((N, 4))).astype(np.float32)
+SHARES = random.dirichlet(np.ones(4), N).astype(np.float32)
 BITS = (random.random((N, 4)) < 0.5).astype(np.float32)
 
 CASES = {
@@ -32,6 +33,7 @@ CASES = {
     "focal of cells": (Loss("focal", figure=1.5), "softmax", MASKS),
     "dice": (Loss("dice"), "softmax", MASKS),
     "hinge": (Loss("hinge"), "", LABELS),
+    "shares": (Loss("soft cross-entropy"), "softmax", SHARES),
     "bce": (Loss("bce"), "sigmoid", BITS),
     "mse": (Loss("mse"), "", VALUES),
     "mae": (Loss("mae"), "", VALUES),
@@ -50,13 +52,14 @@ def made(end: str, target: np.ndarray) -> tuple[Model, np.ndarray]:
 def theirs(torch, loss: Loss, z, target: np.ndarray):
     """Return PyTorch's loss of what the last layer gives before its activation."""
     F = torch.nn.functional
-    if loss.name in {"mse", "mae", "huber", "bce"}:
+    if loss.name in {"mse", "mae", "huber", "bce", "soft cross-entropy"}:
         t = torch.from_numpy(target).double()
         return {
             "mse": lambda: F.mse_loss(z, t),
             "mae": lambda: F.l1_loss(z, t),
             "huber": lambda: F.huber_loss(z, t, delta=loss.figure),
             "bce": lambda: F.binary_cross_entropy_with_logits(z, t),
+            "soft cross-entropy": lambda: F.cross_entropy(z, t),
         }[loss.name]()
     z, t = z.reshape(N, -1, z.shape[-1]), torch.from_numpy(target.reshape(N, -1).astype(np.int64))
     if loss.name == "hinge":
