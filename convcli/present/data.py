@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from convcli.data.dataset import IGNORED
 from convcli.errors import UsageError
-from convcli.imaging.picture import gray_levels
 from convcli.report import Report, tabulate
 from convcli.report.chart import PALETTE
 from convcli.report.value import as_text
@@ -164,6 +163,7 @@ def sample_panel(
 
     A mask lies over its picture; the rows that are learned of a series go on with it.
     """
+    from convcli.imaging.picture import gray_levels
     from convcli.present.panels import Panel
 
     if sample.ndim == 4:
