@@ -72,6 +72,12 @@ class Leaf:
     route: tuple[str, ...]
 
 
+def keras_word(name: str) -> str:
+    """Return a name that Keras takes: no slashes, and a letter first."""
+    word = "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in name)
+    return word if word[:1].isalpha() else f"layer_{word}"
+
+
 def group_name(kind: str, counts: Counter[str]) -> str:
     """Return the group's name of the next layer of a class; `counts` has those before it.
 

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from convcli.errors import ConvcliError, InputError
-from convcli.exchange.blocks import Joint, as_blocks, layers_along, nodes_along
+from convcli.exchange.blocks import Joint, layer_word, layers_of, without_running_names
 from convcli.exchange.content import Content, Scaling
 from convcli.exchange.keras_files import (
     ArrayStore,
     Leaf,
     config_text,
     group_name,
+    keras_word,
     notes_in_archive,
     open_arrays,
 )
@@ -104,6 +105,7 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
     document = _document(path)
     try:
         graph = KerasGraph(document)
+        told = graph.one_output()
         found, leaves = graph.content(input_shape, path.stem)
         steps = found.network.trace().steps
         front = graph.front()
@@ -118,7 +120,7 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
         texts = notes_in_archive(path) if path.suffix.lower() == ".keras" else store.texts()
     kept = texts if isinstance(texts, dict) else {}
     said = {note for node in front for note in node.layer.notes if node.layer.kind in SCALINGS}
-    notes = [note for note in found.notes if note not in said]
+    notes = [*told, *(note for note in found.notes if note not in said)]
     return replace(
         found,
         arrays=arrays,
@@ -172,12 +174,6 @@ def _arrays_of(step: Step, leaf: Leaf, store: ArrayStore) -> dict[str, Array]:
     }
 
 
-def layer_word(name: str) -> str:
-    """Return another program's name of a layer as a name of the notation."""
-    word = "".join(letter if letter.isalnum() or letter in "_-." else "_" for letter in name)[:70]
-    return word if word[:1].isalpha() else f"k_{word}"
-
-
 class KerasGraph:
     """The layers of a configuration by name in reading order, with nested models spread out."""
 
@@ -186,12 +182,12 @@ class KerasGraph:
         self.name = str(config.get("name") or "")
         self._found: dict[str, KerasNode] = {}
         self._stands_for: dict[str, str] = {}
-        end = self._spread(kind, config, "", None, "", ())
+        ends = self._spread(kind, config, "", None, "", ())
         for name, node in self._found.items():
             self._found[name] = replace(node, sources=tuple(map(self._resolve, node.sources)))
         self._spelled()
         self.nodes = self._in_order()
-        self.end = self._resolve(end)
+        self.ends = [self._resolve(end) for end in ends]
         starts = [name for name, node in self.nodes.items() if node.layer.kind == "InputLayer"]
         if len(starts) != 1:
             raise InputError(f"the Keras network has {len(starts)} inputs; one can be said here.")
@@ -203,9 +199,9 @@ class KerasGraph:
     ) -> tuple[Content, Iterator[Leaf]]:
         """Return the network without its arrays, and the leaf of each of its steps."""
         shape = input_shape or self.input_shape()
-        way = as_blocks({key: n.sources for key, n in self.nodes.items()}, self.start, self.end)
         parts = {key: _part(key, node) for key, node in self.nodes.items()}
-        layers = tuple(layers_along(way, parts))
+        sources = {key: node.sources for key, node in self.nodes.items()}
+        layers, steps = layers_of(sources, self.start, self.ends, parts)
         if not layers:
             raise InputError("the Keras network has no layers.")
         frozen = tuple(
@@ -215,8 +211,15 @@ class KerasGraph:
         )
         notes = tuple(note for node in self.nodes.values() for note in node.layer.notes)
         network = Network(name=self.name or name, input_shape=shape, layers=layers)
-        leaves = (self.nodes[key].leaf for key in nodes_along(way, parts))
+        network = without_running_names(network, keras_word)
+        leaves = (self.nodes[key].leaf for key in steps)
         return Content(network, notes=notes, frozen=frozen), leaves
+
+    def one_output(self) -> list[str]:
+        """Keep the first output, which can be run; return what there is to say of it."""
+        count, (first, *_) = len(self.ends), self.ends
+        self.ends = [first]
+        return [f"Of {count} outputs only the first, {first}, is read."] if count > 1 else []
 
     def front(self) -> list[KerasNode]:
         """Return the layers that prepare the input, one behind the other.
@@ -291,8 +294,8 @@ class KerasGraph:
         source: str | None,
         place: str,
         route: tuple[str, ...],
-    ) -> str:
-        """Note the layers of a model that reads `source`; return the name of its output.
+    ) -> list[str]:
+        """Note the layers of a model that reads `source`; return the names of its outputs.
 
         Args:
             kind: class of the model.
@@ -324,18 +327,23 @@ class KerasGraph:
                 if len(sources) != 1:
                     raise InputError(f"Keras model {name!r} reads {len(sources)} tensors, not 1.")
                 inside = (f"{name}_", sources[0], f"{path}/", (*route, local))
-                self._stands_for[name] = self._spread(inner, settings, *inside)
+                ends = self._spread(inner, settings, *inside)
+                if len(ends) > 1:
+                    raise InputError(
+                        f"Keras model {name!r} within the model has {len(ends)} outputs."
+                    )
+                self._stands_for[name] = ends[0]
             else:
                 layer = KerasLayer(name, inner, settings, _shape_of(entry, settings))
                 leaf = Leaf(name, inner, path, (*route, local))
                 self._found[name] = KerasNode(layer, sources, leaf)
             last = name
         if chain and last is not None:
-            return last
+            return [last]
         outputs = list(_layer_names(config.get("output_layers")))
-        if len(outputs) != 1:
-            raise InputError(f"the Keras network has {len(outputs)} outputs; one can be said here.")
-        return prefix + outputs[0]
+        if not outputs:
+            raise InputError("the Keras network has no output.")
+        return [prefix + output for output in outputs]
 
     def _add_input(self, config: Mapping[str, Any], first: Mapping[str, Any]) -> str:
         """Note the input that a Sequential model leaves unsaid; return its name."""

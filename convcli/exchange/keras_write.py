@@ -14,7 +14,7 @@ import numpy as np
 from convcli import layers
 from convcli.errors import InputError
 from convcli.exchange.content import Scaling
-from convcli.exchange.keras_files import KerasEntry, KerasModel
+from convcli.exchange.keras_files import KerasEntry, KerasModel, keras_word
 from convcli.exchange.layouts import AS_OURS, Array, theirs
 from convcli.exchange.writer import (
     Arrays,
@@ -60,12 +60,6 @@ def keras_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) ->
     last = writer.write(trace, first)
     name = keras_word(trace.network.name or "network")
     return KerasModel(name, in_keras_order(writer.entries, last))
-
-
-def keras_word(name: str) -> str:
-    """Return a name that Keras takes: no slashes, and a letter first."""
-    word = "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in name)
-    return word if word[:1].isalpha() else f"layer_{word}"
 
 
 def _plain(value: Any) -> Any:

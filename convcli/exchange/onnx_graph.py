@@ -53,6 +53,8 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     place: int = 0
     name: str = ""
+    module: str = ""
+    """The layer of the other program that it comes from, as far as the file says."""
 
     @property
     def where(self) -> str:
@@ -73,7 +75,7 @@ class Graph:
     input: str
     sizes: tuple[int | None, ...]
     """Of the input as declared, the batch first; None for an open one."""
-    output: str
+    outputs: list[str]
     opset: int
     texts: dict[str, str]
     notes: list[str] = field(default_factory=list)
@@ -140,19 +142,16 @@ def _plain(model: Any, folder: Path | None, *, weights: bool) -> Graph:
         names = ", ".join(_text(value.name) for value in inputs[:4]) or "none"
         raise InputError(f"the graph has {len(inputs)} inputs ({names}); the notation has one.")
     axes = inputs[0].type.tensor_type.shape.dim
-    output = _text(source.output[0].name)
-    notes = [f"Of {len(source.output)} outputs only the first, {output}, is read."]
     graph = Graph(
         nodes=list(_modern(source.node, constants)),
         constants=constants,
         input=_text(inputs[0].name),
         sizes=tuple(axis.dim_value if axis.dim_value > 0 else None for axis in axes),
-        output=output,
+        outputs=[_text(value.name) for value in source.output],
         opset=max(
             (s.version for s in model.opset_import if s.domain in {"", "ai.onnx"}), default=1
         ),
         texts={_text(entry.key): _text(entry.value) for entry in model.metadata_props},
-        notes=notes if len(source.output) > 1 else [],
     )
     folded = sum(_holds_batch_norm(node, model.producer_name) for node in source.node)
     if folded:
@@ -260,7 +259,23 @@ def _modern(nodes: Iterable[Any], constants: dict[str, Array]) -> Iterator[Node]
             attributes=attributes,
             place=place,
             name=_text(node.name)[:120],
+            module=_module(node),
         )
+
+
+def _module(node: Any) -> str:
+    """Return the layer that a node comes from: by its weights, PyTorch's notes, or its path."""
+    for name in map(_text, node.input):
+        if name.endswith(".weight"):
+            return name.removesuffix(".weight")
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            scopes = re.findall(r"'([^']*)'", _text(entry.value))
+            return scopes[-2] if len(scopes) > 1 else ""
+    found = ""
+    for part in _text(node.name).strip("/").split("/")[:-1]:  # /layer1/layer1.0/conv1/Conv
+        found = part if part.startswith(f"{found}.") or not found else f"{found}.{part}"
+    return found
 
 
 MOVES = (
@@ -333,7 +348,7 @@ def _fold(graph: Graph) -> None:
         else:
             rest.append(node)
     graph.nodes = rest
-    graph.output = renamed.get(graph.output, graph.output)
+    graph.outputs = [renamed.get(name, name) for name in graph.outputs]
 
 
 SPELLINGS = (
@@ -375,7 +390,7 @@ def _fuse(graph: Graph) -> None:
     A growing concatenation reads the shorter one before it, as in DenseNet: blocks then nest.
     """
     made = {output: node for node in graph.nodes for output in node.outputs}
-    needed, kept = {graph.output}, []
+    needed, kept = {*graph.outputs}, []
     for node in reversed(graph.nodes):
         if needed.isdisjoint(node.outputs):
             continue

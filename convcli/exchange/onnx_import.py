@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from convcli.errors import InputError, cannot_read
-from convcli.exchange.blocks import Joint, as_blocks, layers_along, nodes_along
+from convcli.exchange.blocks import Joint, layer_word, layers_of, without_running_names
 from convcli.exchange.content import Content, Scaling
 from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph
 from convcli.exchange.onnx_layout import Arrays, Layers, Made, Value
@@ -70,7 +72,14 @@ def _read(
 ) -> Content:
     try:
         with np.errstate(all="ignore"):  # numbers that are none are refused where weights are used
-            return _network(load_graph(content, folder, weights=weights), name, input_shape)
+            graph = load_graph(content, folder, weights=weights)
+            if weights and len(graph.outputs) > 1:
+                first = graph.outputs[0]
+                graph.notes.append(
+                    f"Of {len(graph.outputs)} outputs only the first, {first}, is read."
+                )
+                graph.outputs = [first]
+            return _network(graph, name, input_shape)
     except InputError:
         raise
     except MALFORMED as problem:
@@ -89,30 +98,44 @@ def _network(graph: Graph, name: str, input_shape: Shape | None) -> Content:
             raise InputError(f"{node.where}: {problem}") from problem
         except MALFORMED as problem:
             raise InputError(f"{node.where}: it is malformed ({problem}).") from problem
-    if graph.output not in values:
-        raise InputError(f"the output {graph.output} is not calculated from the input.")
-    try:
-        end = _ended(layers, values[graph.output])
-    except InputError as problem:
-        raise InputError(f"the output {graph.output}: {problem}") from problem
-    made = _needed(layers.made, end.node)
-    scaling, renamed = _absorbed(made, end.node)
-    end_key = _with_suffixes(made, renamed.get(end.node, end.node))
+    ends = [_ended(layers, values, output).node for output in graph.outputs]
+    made = _needed(layers.made, ends)
+    scaling, ends = _absorbed(made, ends)
+    ends = _with_suffixes(made, ends)
     sources = {INPUT: (), **{k: tuple(v.node for v in m.sources) for k, m in made.items()}}
-    way = as_blocks(sources, INPUT, end_key)
-    parts = {key: _part(one) for key, one in made.items()}
-    network = Network(first.shape, tuple(layers_along(way, parts)), name)
+    names = _names(made)
+    parts = {key: _part(one, names.get(key)) for key, one in made.items()}
+    found, keys = layers_of(sources, INPUT, list(dict.fromkeys(ends)), parts)
+    network = without_running_names(Network(first.shape, found, name))
     arrays: Arrays = {}
-    for step, key in zip(network.trace().steps, nodes_along(way, parts), strict=True):
+    for step, key in zip(network.trace().steps, keys, strict=True):
         given = made[key].arrays
         arrays |= {f"{step.name}.{weight}": array for weight, array in given.items()}
     return Content(network, arrays, graph.texts, scaling, tuple(graph.notes))
 
 
-def _part(one: Made) -> Layer | Joint:
+def _part(one: Made, name: str | None) -> Layer | Joint:
     if not isinstance(one.layer, Join):
-        return one.layer
+        return replace(one.layer, name=name)
     return Joint(one.layer.op, None, lambda fact: InputError(f"{one.where}: {fact}"))
+
+
+def _names(made: dict[str, Made]) -> dict[str, str]:
+    """Return what the file calls layers: each of its layers is one of ours, rather with weights.
+
+    What has layers inside is no layer; of several operators in one the first with weights has its
+    name.
+    """
+    modules = {one.module for one in made.values()}
+    inner = {module[: at.start()] for module in modules for at in re.finditer(r"\.", module)}
+    keys = sorted(made, key=lambda key: not made[key].arrays)
+    found: dict[str, str] = {}
+    for key in keys:
+        name = layer_word(made[key].module)
+        fits = made[key].module and made[key].module not in inner and name not in found.values()
+        if fits and not isinstance(made[key].layer, Join):
+            found[key] = name
+    return found
 
 
 def _input(graph: Graph, input_shape: Shape | None) -> Value:
@@ -148,17 +171,24 @@ def _channels_last(graph: Graph) -> bool:
     return False
 
 
-def _ended(layers: Layers, value: Value) -> Value:
-    """Return the output in our order, so that each number stands where the file has it."""
+def _ended(layers: Layers, values: dict[str, Value], output: str) -> Value:
+    """Return an output in our order, so that each number stands where the file has it."""
+    if output not in values:
+        raise InputError(f"the output {output} is not calculated from the input.")
+    value = values[output]
     last = value.batch == 0 and value.theirs[1:] == value.shape
     if last and np.array_equal(value.cells.ravel(), value.flat):
         return value
-    return layers.as_row(value) if len(value.theirs) == 2 else layers.as_map(value)
+    layers.module = ""
+    try:
+        return layers.as_row(value) if len(value.theirs) == 2 else layers.as_map(value)
+    except InputError as problem:
+        raise InputError(f"the output {output}: {problem}") from problem
 
 
-def _needed(made: dict[str, Made], end: str) -> dict[str, Made]:
-    """Return the layers that the output depends on, in the order of execution."""
-    waiting, found = [end], {INPUT}
+def _needed(made: dict[str, Made], ends: list[str]) -> dict[str, Made]:
+    """Return the layers that the outputs depend on, in the order of execution."""
+    waiting, found = [*ends], {INPUT}
     while waiting:
         key = waiting.pop()
         if key not in found:
@@ -167,14 +197,14 @@ def _needed(made: dict[str, Made], end: str) -> dict[str, Made]:
     return {key: layer for key, layer in made.items() if key in found}
 
 
-def _readers(made: dict[str, Made], end: str) -> Counter[str]:
-    return Counter([end, *(source.node for one in made.values() for source in one.sources)])
+def _readers(made: dict[str, Made], ends: Iterable[str]) -> Counter[str]:
+    return Counter([*ends, *(source.node for one in made.values() for source in one.sources)])
 
 
 LINEAR = (Conv, DepthwiseConv, TransposedConv, Dense)
 
 
-def _absorbed(made: dict[str, Made], end: str) -> tuple[Scaling | None, dict[str, str]]:
+def _absorbed(made: dict[str, Made], ends: list[str]) -> tuple[Scaling | None, list[str]]:
     """Take factors and summands of channels into the layer before them, or into the scaling."""
     scaling, renamed = None, dict[str, str]()
     for key, one in list(made.items()):
@@ -185,7 +215,8 @@ def _absorbed(made: dict[str, Made], end: str) -> tuple[Scaling | None, dict[str
         zeros, summand = np.zeros(one.sources[0].shape[-1], np.float32), one.arrays.get("summand")
         factor = one.arrays.get("factor", zeros + 1).astype(np.float32)
         summand = None if summand is None else summand.astype(np.float32)
-        alone = _readers(made, renamed.get(end, end))[sources[0].node] == 1
+        now = (renamed.get(end, end) for end in ends)
+        alone = _readers(made, now)[sources[0].node] == 1
         before = made.get(sources[0].node)
         if before is None and alone:
             held = scaling or Scaling((1.0,), (0.0,))
@@ -205,7 +236,7 @@ def _absorbed(made: dict[str, Made], end: str) -> tuple[Scaling | None, dict[str
             continue
         renamed[key] = sources[0].node
         del made[key]
-    return scaling, renamed
+    return scaling, [renamed.get(end, end) for end in ends]
 
 
 def _few(figures: np.ndarray) -> tuple[float, ...]:
@@ -242,9 +273,9 @@ def _as_norm(one: Made, factor: np.ndarray, summand: np.ndarray) -> None:
     }  # fmt: skip
 
 
-def _with_suffixes(made: dict[str, Made], end: str) -> str:
-    """Write each activation that alone reads a layer as that layer's suffix; return the end."""
-    readers, renamed = _readers(made, end), dict[str, str]()
+def _with_suffixes(made: dict[str, Made], ends: list[str]) -> list[str]:
+    """Write each activation that alone reads a layer as that layer's suffix; return the ends."""
+    readers, renamed = _readers(made, ends), dict[str, str]()
     for key, one in list(made.items()):
         one.sources = tuple(replace(s, node=renamed.get(s.node, s.node)) for s in one.sources)
         before = made.get(one.sources[0].node)
@@ -256,4 +287,4 @@ def _with_suffixes(made: dict[str, Made], end: str) -> str:
             before.layer = replace(layer, activation=one.layer.kind)
             readers[name], renamed[key] = readers[key], name
             del made[key]
-    return renamed.get(end, end)
+    return [renamed.get(end, end) for end in ends]

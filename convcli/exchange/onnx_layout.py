@@ -92,6 +92,7 @@ class Made:
     sources: tuple[Value, ...]
     arrays: Arrays = field(default_factory=dict)
     where: str = ""
+    module: str = ""
 
 
 @dataclass
@@ -100,7 +101,8 @@ class Layers:
 
     made: dict[str, Made] = field(default_factory=dict)
     where: str = ""
-    """The operator that is being read."""
+    module: str = ""
+    """The operator that is being read, and the layer that the file has it from."""
 
     def add(self, layer: Layer, *sources: Value, arrays: Arrays | None = None) -> Value:
         """Add a layer behind `sources` and return its output in our order."""
@@ -111,7 +113,7 @@ class Layers:
         else:
             shape = layer.output_shape(shapes[0])
         key = str(len(self.made) + 1)
-        self.made[key] = Made(layer, sources, arrays or {}, self.where)
+        self.made[key] = Made(layer, sources, arrays or {}, self.where, self.module)
         return Value(key, shape)
 
     def cellwise(self, layer: Layer, source: Value, arrays: Arrays | None = None) -> Value:

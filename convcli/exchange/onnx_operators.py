@@ -686,7 +686,7 @@ def _recurrent(cls: type[LSTM | GRU]) -> Reader:
             else:
                 arrays |= {f"{way}bias": first + second}
         every, last = (*operator.node.outputs, "", "")[:2]
-        read = {n for node in operator.graph.nodes for n in node.inputs} | {operator.graph.output}
+        read = {n for node in operator.graph.nodes for n in node.inputs} | {*operator.graph.outputs}
         sequence = every in read
         layer = cls(units, sequence=sequence, bidirectional=both)
         out = operator.add(layer, source, arrays=arrays)
@@ -754,7 +754,7 @@ def read(node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> 
         InputError: the notation has no such layer.
     """
     stored = [name for name in node.inputs if name]
-    layers.where = node.where
+    layers.where, layers.module = node.where, node.module
     if node.op == "Shape" and node.inputs[0] in values:
         value = values[node.inputs[0]]
         theirs = [*value.theirs]

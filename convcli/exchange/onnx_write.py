@@ -116,13 +116,22 @@ class OnnxWriter(Writer):
         super().__init__(arrays)
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.layer = ""
+
+    def row(self, step: Step, *sources: str) -> str:
+        """Write one row; its operators have its name, as PyTorch's exporter gives modules'."""
+        self.layer = step.name
+        out = super().row(step, *sources)
+        self.layer = ""
+        return out
 
     def node(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Append a node and return the name of its output."""
         from onnx import helper
 
         output = output or f"{op.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        name = f"{self.layer}/{output}" if self.layer else ""
+        self.nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
         return output
 
     def constant(self, values: Any, dtype: Any = np.float32) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -244,6 +244,8 @@ class _Fold:
         """Names of layers and blocks -> the step that `from` goes on from."""
         self.beside: set[int] = set()
         """Steps that depend on other inputs than the first alone."""
+        self.given = set(_names(network.layers))
+        """Names that are written; running numbers pass them over."""
         self.accept: Callable[[Step], bool] | None = None
         self.unmatched = dict.fromkeys(freeze)
         self.freeze = freeze
@@ -313,6 +315,8 @@ class _Fold:
         if index > MAX_STEPS:
             raise InputError(f"The network has more than {MAX_STEPS:,} layers. Repeat less.")
         numbered = scope.name(layer.row_op)
+        while not layer.name and numbered in self.given:
+            numbered = scope.name(layer.row_op)
         name = layer.name or numbered
         shapes = tuple(self.shape_of(source) for source in sources)
         if isinstance(layer, Input):
@@ -452,6 +456,15 @@ def _fitting_crop(part: Branch) -> Crop | None:
     """Return the crop without cells at the end of a branch."""
     last = part[-1] if part else None
     return last if isinstance(last, Crop) and not last.cells else None
+
+
+def _names(branch: Branch) -> Iterator[str]:
+    for item in branch:
+        if item.name:
+            yield item.name
+        if isinstance(item, Block):
+            for part in item.parts:
+                yield from _names(part)
 
 
 def _unread(steps: Sequence[Step]) -> tuple[Step, ...]:

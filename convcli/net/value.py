@@ -33,7 +33,8 @@ class Network(NotebookRepr, Value):
 
     def __post_init__(self) -> None:
         check_input(self.input_shape)
-        spelled, _ = _Ranks().branch(self.layers, len(self.input_shape) - 1, 0)
+        rank = len(self.input_shape) - 1
+        spelled, _ = _Ranks(rank).branch(self.layers, rank, 0)
         object.__setattr__(self, "layers", spelled)
 
     def trace(
@@ -93,8 +94,8 @@ class _Ranks:
     A layer that does not suit its rank stays as it is; the trace says so with its place.
     """
 
-    def __init__(self) -> None:
-        self.named: dict[str, int] = {}
+    def __init__(self, rank: int) -> None:
+        self.named = {"input": rank}
 
     def branch(self, branch: Branch, rank: int, depth: int) -> tuple[Branch, int]:
         if depth > MAX_DEPTH:

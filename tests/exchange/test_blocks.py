@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from convcli.errors import InputError
-from convcli.exchange.blocks import Branches, as_blocks
+from convcli.exchange.blocks import Branches, Crossed, Joint, as_blocks, layers_of
+from convcli.layers import Dense
+from convcli.net import Network, parse_notation, to_notation
 
 # a nest is a list of items; an item is None (one layer) or a list of at least two nests (a block)
 NESTS = st.recursive(
@@ -45,10 +47,47 @@ def test_a_spread_nest_is_found_again(nest: list) -> None:
     assert as_blocks(graph, "in", end) == ref
 
 
-def test_what_crosses_the_borders_of_blocks_is_refused() -> None:
-    crossing = {"in": (), "a": ("in",), "b": ("in",), "c": ("a", "b"), "d": ("a", "c")}
-    with pytest.raises(InputError, match="'a' feeds both 'd' and 'c'"):
-        as_blocks(crossing, "in", "d")
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.one_of(st.none(), st.integers(0, 20))),
+        min_size=1, max_size=14,
+    ),
+    st.integers(1, 2),
+)  # fmt: skip
+@settings(deadline=None, max_examples=300)
+def test_any_graph_comes_back_with_points_where_it_is_no_nest(
+    nodes: list[tuple[int, int | None]], count: int
+) -> None:
+    """Each step reads what its node reads, whatever crosses whatever."""
+    names, graph = ["in"], {"in": ()}
+    for number, reads in enumerate(nodes):
+        graph[f"n{number}"] = tuple(names[r % len(names)] for r in reads if r is not None)
+        names.append(f"n{number}")
+    ends = names[-1 : -1 - min(count, len(nodes)) : -1]
+    parts = {
+        name: Dense(3) if len(reads) == 1 else Joint("concat", None, InputError)
+        for name, reads in graph.items()
+        if reads
+    }
+    layers, keys = layers_of(graph, "in", ends, parts)
+    trace = Network((3,), layers).trace()
+    assert len(trace.steps) == len(keys) == len(set(keys))
+    for step, key in zip(trace.steps, keys, strict=True):
+        assert sorted(["in", *keys][source] for source in step.sources) == sorted(graph[key])
+    unread = {end for end in ends if not any(end in graph[key] for key in keys)}
+    assert {keys[step.index - 1] for step in trace.outputs} == unread
+    text = to_notation(trace.network)
+    assert parse_notation(text) == trace.network
+
+
+def test_a_crossing_inside_a_block_leaves_the_block() -> None:
+    graph = {
+        "in": (), "a": ("in",), "b": ("in",), "c": ("a", "b"), "d": ("a", "c"), "e": ("d", "in"),
+    }  # fmt: skip
+    (block,) = as_blocks(graph, "in", "e")
+    assert isinstance(block, Branches)
+    ((crossed,), ()) = block.paths
+    assert crossed == Crossed("in", tuple((name, graph[name]) for name in "abcd"))
 
 
 def test_neighbors_with_a_fork_of_their_own_are_joined_first() -> None:

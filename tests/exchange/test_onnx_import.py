@@ -79,7 +79,8 @@ def test_pytorch_s_own_flatten_order_is_turned_to_ours() -> None:
         torch.nn.Flatten(), torch.nn.Linear(3 * 3 * 2, 5), torch.nn.Softmax(dim=1),
     ).eval()  # fmt: skip
     back = network_from_onnx(exported_by_torch(module, (2, 8, 6)))
-    assert to_notation(back.network).endswith("maxpool 2, flatten, dense 5 softmax")
+    words = "maxpool 2 name=layer2, flatten, dense 5 softmax name=layer4"
+    assert to_notation(back.network).endswith(words)
     samples = samples_for(back.network.trace(), count=256)
     with torch.no_grad():
         ref = module(torch.tensor(samples)).numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ pytest.importorskip("onnxruntime", reason="ONNX files are run by it; extra [benc
 from convcli.cli.main import run  # noqa: E402
 from convcli.errors import InputError  # noqa: E402
 from convcli.exchange.importing import import_model  # noqa: E402
-from convcli.net import to_notation  # noqa: E402
+from convcli.learn.modelfile import load  # noqa: E402
+from convcli.net import Network, to_notation  # noqa: E402
 from convcli.net.lookup import open_network  # noqa: E402
 
 nn, F = torch.nn, torch.nn.functional
@@ -73,6 +75,14 @@ def rms(net: Any, x: Any) -> Any:
     y = net.a(x).permute(0, 2, 3, 1)
     y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-4) * net.n
     return net.b(y).permute(0, 3, 1, 2)
+
+
+def crossing(net: Any, x: Any) -> Any:
+    """As in U-Net++: what one join reads feeds others too."""
+    a, b = torch.relu(net.a(x)), torch.relu(net.b(x))
+    c = torch.relu(net.c(torch.cat([a, b], 1)))
+    d = torch.relu(net.d(torch.cat([a, c], 1)))
+    return net.e(torch.cat([a, d, b], 1))
 
 
 MEAN, DEVIATION = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.6, 0.7])
@@ -233,6 +243,12 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
     "a cut map": (
         (3, 9, 9), lambda: Written(lambda s, x: s.a(x)[:, :, 1:-1, 2:], a=Conv(3, 4, 3)),
         "conv 4 3, crop 1x2:0"),
+    "crossing ways": (
+        (3, 8, 8),
+        lambda: Written(crossing, a=Conv(3, 4, 3, padding=1), b=Conv(3, 4, 3, padding=1),
+                        c=Conv(8, 4, 1), d=Conv(8, 4, 1), e=Conv(12, 2, 1)),
+        "conv 4 3 p1 relu, from input, conv 4 3 p1 relu, concat(from a | ), conv 4 1 relu, "
+        "concat(from a | ), conv 4 1 relu, concat(from a |  | from b), conv 2 1"),
     "a volume": (
         (2, 4, 6, 5),
         lambda: stack(nn.Conv3d(2, 3, 3, padding=1), Flatten(), nn.Tanh(), Linear(360, 3)),
@@ -288,13 +304,53 @@ def test_what_torch_writes_is_read(name: str, dynamo: bool, tmp_path: Path) -> N
     path = tmp_path / "net.onnx"
     ref, samples = exported(randomized(build()), shape, path, dynamo=dynamo)
     on_paper = open_network(str(path)).network
-    assert to_notation(on_paper).partition(", ")[2] == words
+    assert bare_words(on_paper) == words
     got = raw_outputs(path, samples)
     if got.ndim > 2 and name != "channels last at the end":
         got = np.moveaxis(got, -1, 1)
     assert got.shape == ref.shape
     np.testing.assert_allclose(got, ref, atol=1e-5)
     assert on_paper.trace().totals.params == import_model(path).model.model.trace.totals.params
+
+
+def bare_words(network: Network) -> str:
+    """Return the layers in words, without the names that the file has for them."""
+    return re.sub(r" name=[^\s,)]+", "", to_notation(network)).partition(", ")[2]
+
+
+def test_all_outputs_are_seen_on_paper_and_the_first_is_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def heads(net: Any, x: Any) -> Any:
+        y = torch.relu(net.a(x))
+        return net.b(y), net.c(y).flatten(2), net.d(y).mean((2, 3))
+
+    net = Written(heads, a=Conv(3, 4, 3), b=Conv(4, 5, 1), c=Conv(4, 6, 3), d=Conv(4, 7, 1))
+    ref, samples = exported(randomized(net), (3, 8, 8), tmp_path / "net.onnx", dynamo=False)
+    trace = open_network(str(tmp_path / "net.onnx")).network.trace()
+    assert [step.output_shape for step in trace.outputs] == [(6, 6, 5), (16, 6), (7,)]
+    assert trace.totals.params == sum(array.numel() for array in net.parameters())
+    assert run(["shape", str(tmp_path / "net.onnx")]) == 0
+    assert "The network has 3 outputs: b 6x6x5, reshape1 16x6, gap1 7" in capfd.readouterr().out
+    got = raw_outputs(tmp_path / "net.onnx", samples)
+    np.testing.assert_allclose(np.moveaxis(got, -1, 1), ref, atol=1e-5)
+    assert run(["import", str(tmp_path / "net.onnx"), "-o", str(tmp_path / "m.safetensors")]) == 0
+    assert re.search(r"Of 3 outputs only the first, \S+, is read", capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("dynamo", [False, True], ids=["classic", "default"])
+def test_layers_keep_the_names_of_the_modules(dynamo: bool, tmp_path: Path) -> None:
+    """They stand in a model of ours too, so that its arrays have the names of the state dict."""
+    part = stack(Conv(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+    net = Written(lambda s, x: s.fc((x + s.body(s.conv2(x))).mean((2, 3))),
+                  conv2=Conv(4, 4, 1), body=stack(part, Conv(4, 4, 1)),
+                  fc=Linear(4, 2))  # fmt: skip
+    exported(randomized(net), (4, 6, 6), tmp_path / "net.onnx", dynamo=dynamo)
+    names = [step.name for step in open_network(str(tmp_path / "net.onnx")).network.trace().steps]
+    assert names == ["conv2", "body.0.0", "body.1", "residual1.add1", "gap1", "fc"]
+    model = import_model(tmp_path / "net.onnx").model
+    model.save(tmp_path / "m.safetensors")
+    assert "body.0.0.kernel" in load(tmp_path / "m.safetensors").model.parameters
 
 
 def test_shapes_need_no_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -314,8 +370,8 @@ def test_parts_of_a_smaller_map_are_read(tmp_path: Path) -> None:
                   a=Conv(3, 4, 3), l=Linear(144, 3))  # fmt: skip
     ref, samples = exported(randomized(net), (3, 5, 3), tmp_path / "net.onnx", dynamo=True)
     np.testing.assert_allclose(raw_outputs(tmp_path / "net.onnx", samples), ref, atol=1e-5)
-    words = to_notation(open_network(str(tmp_path / "net.onnx")).network)
-    assert words.endswith("conv 4 3, adaptavg 6, flatten, dense 3")
+    words = bare_words(open_network(str(tmp_path / "net.onnx")).network)
+    assert words == "conv 4 3, adaptavg 6, flatten, dense 3"
 
 
 @pytest.mark.parametrize(
@@ -361,4 +417,4 @@ def test_a_group_norm_is_read_whichever_factor_stands_first(tmp_path: Path) -> N
     (product,) = (node for node in model.graph.node if node.op_type == "Mul")
     product.input[:] = reversed(product.input)
     onnx.save(model, path)
-    assert to_notation(open_network(str(path)).network).endswith("conv 4 3, gn 2")
+    assert bare_words(open_network(str(path)).network) == "conv 4 3, gn 2"
