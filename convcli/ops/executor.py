@@ -23,7 +23,9 @@ NEAREST_CACHE = 700_000
 LARGEST_CHUNK = 16
 SHARD_MEMORY = 256_000_000
 """Bytes for the shards' gradients; more parameters mean fewer shards."""
-MOST_SHARDS = 8
+SHARDS, SHARD_SAMPLES, PREDICTED_TOGETHER = 8, 16, 4
+"""Shards of a batch that learns, and more where these would hold more samples; samples of a shard
+in a batch that is predicted, so that few of them keep all threads busy."""
 
 
 class _Code:
@@ -96,8 +98,10 @@ class Executor:
 
     @staticmethod
     def _count_shards(batch: int, gradient: int) -> int:
-        affordable = max(2, SHARD_MEMORY // (4 * max(gradient, 1)))
-        return max(1, min(MOST_SHARDS, affordable, batch))
+        if not gradient:
+            return -(-batch // PREDICTED_TOGETHER)
+        affordable = max(2, SHARD_MEMORY // (4 * gradient))
+        return max(1, min(max(SHARDS, -(-batch // SHARD_SAMPLES)), affordable, batch))
 
     def numbers(self, address: Address) -> Array:
         """Return the numbers of a place in the shared memory."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,20 @@ def test_threads_do_not_change_a_bit() -> None:
         trainer = Trainer(model, Loss(), batch=50, threads=threads, seed=5)
         loss, correct, gradient = trainer.gradients(images, labels, step=7)
         found.append((loss, correct, gradient.tobytes()))
+    assert found[0] == found[1]
+
+
+def test_sixteen_threads_give_the_bits_of_one() -> None:
+    images, labels = samples(256)
+    found = []
+    for threads in (1, 16):
+        model = Model.initialize(parse_notation(SMALL.replace("maxpool", "bn, maxpool")), 3)
+        before = threading.active_count()
+        trainer = Trainer(model, Loss(), batch=256, threads=threads, seed=5)
+        loss, correct, gradient = trainer.gradients(images, labels, step=7)
+        answers = model.predict(images[:70], threads=threads)
+        found.append((loss, correct, gradient.tobytes(), answers.tobytes()))
+        assert threading.active_count() - before == 2 * (threads - 1)
     assert found[0] == found[1]
 
 
