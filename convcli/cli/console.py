@@ -128,11 +128,13 @@ class Messages:
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """Yield a Rich progress with time left; it draws only on a terminal and when not quiet."""
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-        console = Console(stderr=True)
-        columns = _description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        from convcli.report.table import terminal
+
+        console = terminal(sys.stderr)
+        bar = BarColumn(max(4, min(40, console.width - 60)))
+        columns = _description(), bar, MofNCompleteColumn(), TimeRemainingColumn()
         hidden = self.quiet or not console.is_terminal
         with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
             yield progress
@@ -151,11 +153,12 @@ class Messages:
         def draw() -> None:
             if ended.wait(after_seconds):
                 return
-            from rich.console import Console
             from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
+            from convcli.report.table import terminal
+
             columns = SpinnerColumn(), _description(), TimeElapsedColumn()
-            with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            with Progress(*columns, console=terminal(sys.stderr), transient=True) as progress:
                 progress.add_task(what)
                 ended.wait()
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -189,7 +190,8 @@ def train(
     else:
         report = looks.result_report(run, results[0], BESIDE.get(request.recipe or "", ""))
         if output.drawn:
-            sys.stdout.write(looks.fit_curves(run.training.history))
+            columns = get_terminal_size().columns
+            sys.stdout.write(looks.fit_curves(run.training.history, columns))
     output.emit_summary(report)
     check_results(request, series, results)
 
@@ -250,10 +252,12 @@ def _progress(run: Run, messages: Messages) -> Iterator[Callable[[StepDone | Epo
     from convcli.learn.fit import Epoch
     from convcli.present.training import EpochTable, step_line
 
-    training, table = run.training, EpochTable(run.training)
+    training = run.training
     drawn = told = time.monotonic()
     headed = False
     with messages.progress() as progress:
+        width = progress.console.width
+        table = EpochTable(training, None if progress.disable else width)
         total = training.recipe.epochs * training.steps_per_epoch
         bar = progress.add_task("training", total=total, completed=training.progress.step)
 
@@ -270,7 +274,7 @@ def _progress(run: Run, messages: Messages) -> Iterator[Callable[[StepDone | Epo
                 messages.say(table.step(event))
                 told = now
             elif not progress.disable and now - drawn >= REDRAW_SECONDS:
-                line = step_line(event, training.progress.epoch_seconds)
+                line = step_line(event, training.progress.epoch_seconds, width)
                 progress.update(bar, completed=training.progress.step, description=line)
                 drawn = now
 

@@ -35,7 +35,7 @@ def curve_charts(history: History) -> list[Chart]:
     ]
 
 
-def drawn_curves(history: History, width: int = 72) -> str:
+def drawn_curves(history: History, width: int) -> str:
     """Return loss and accuracy by epoch as lines of plain characters."""
     return "\n\n".join(draw_chart(chart, width) for chart in curve_charts(history)) + "\n\n"
 

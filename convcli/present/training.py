@@ -23,11 +23,23 @@ if TYPE_CHECKING:
     from convcli.learn.training import Series
 
 
+MOST_WIDE = 72
+"""Curves are not drawn wider, however wide the terminal is."""
+
+LEFT_OUT = ("Samples/s", "lr", "Time", "Accuracy", "Loss")
+"""Columns of epochs that a narrow terminal does without, in this order."""
+
+NARROW, WIDE = 60, 80
+"""Columns from which on a line of progress tells the accuracy, and the speed too."""
+
+
 class EpochTable:
     """The epochs of a training as the lines of one table, each said when it is known."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: Training, width: int | None = None) -> None:
+        """Begin the table; of a terminal's width columns are left out until it fits."""
         self.training = training
+        self.width = width
         self.epochs = training.recipe.epochs
 
     def header(self, epoch: Epoch) -> str:
@@ -77,22 +89,29 @@ class EpochTable:
             ("Time", as_seconds(epoch.seconds)),
         ]
         least = {"": 1, "Epoch": len(self._number(1))}
-        return [(name, max(least.get(name, 7), len(name)), text) for name, text in found]
+        columns = [(name, max(least.get(name, 7), len(name)), text) for name, text in found]
+        for name in LEFT_OUT:
+            if (
+                self.width is not None
+                and sum(2 + width for _, width, _ in columns) - 2 > self.width
+            ):
+                columns = [column for column in columns if column[0] != name]
+        return columns
 
 
-def step_line(step: StepDone, seconds: float) -> str:
+def step_line(step: StepDone, seconds: float, width: int = 80) -> str:
     """Return how the epoch under way goes, after so many seconds of it."""
-    accuracy = "" if step.accuracy is None else f"accuracy {step.accuracy:.2%} "
-    return (
-        f"epoch {step.epoch} loss {step.loss:.4f} {accuracy}{step.seen / max(seconds, 1e-9):,.0f}/s"
-    )
+    told = step.accuracy is not None and width >= NARROW
+    accuracy = f" accuracy {step.accuracy:.2%}" if told else ""
+    speed = f" {step.seen / max(seconds, 1e-9):,.0f}/s" if width >= WIDE else ""
+    return f"epoch {step.epoch} loss {step.loss:.4f}{accuracy}{speed}"
 
 
-def fit_curves(history: Sequence[Epoch]) -> str:
+def fit_curves(history: Sequence[Epoch], width: int) -> str:
     """Return loss and accuracy by epoch as drawings of text; empty for a single epoch."""
     if len(history) < 2:
         return ""
-    return drawn_curves([asdict(epoch) for epoch in history])
+    return drawn_curves([asdict(epoch) for epoch in history], min(width, MOST_WIDE))
 
 
 def result_report(run: Run, result: RunResult, beside: str = "") -> Report:

@@ -30,7 +30,7 @@ def draw_chart(chart: Chart, width: int = 72, height: int = 10) -> str:
     2 │      ⠉⠑o⠤⢄⣀
     1 │            ⠉⠒⠢⠤o
       └─────────────────
-       1               3
+       1     epoch     3
     """
     import plotille
 
@@ -40,7 +40,8 @@ def draw_chart(chart: Chart, width: int = 72, height: int = 10) -> str:
         plotille.color(f"{'──' if color else mark} {printable(line.name)}", fg=fg, mode="names")
         for line, mark, fg in looks
     )
-    heading = "  ".join([printable(chart.title), *names])
+    scale = " (logarithmic)" * chart.log_y
+    heading = "  ".join([printable(chart.title) + scale, *names])
     if not looks:
         return f"{heading}\n(no finite values)"
     low_x, high_x = _ends([x for line, _, _ in looks for x in line.x], chart.log_x)
@@ -72,7 +73,10 @@ def draw_chart(chart: Chart, width: int = 72, height: int = 10) -> str:
     first, last = (f"{10**x if chart.log_x else x:.4g}" for x in (low_x, high_x))
     last = last if low_x < high_x else ""
     lines.append(" " * margin + "└" + "─" * columns)
-    lines.append(" " * (margin + 1) + (first + last.rjust(columns - len(first))).rstrip())
+    axis = printable(chart.x_label) + " (logarithmic)" * chart.log_x
+    room = columns - len(first) - len(last)
+    named = axis.center(room) if len(axis) + 2 <= room else " " * room
+    lines.append(" " * (margin + 1) + (first + named + last).rstrip())
     if chart.mark is not None and low_x <= placed(chart.mark[0], chart.log_x) <= high_x:
         at, words = round(across(chart.mark[0]) / 2), printable(chart.mark[1])
         before = at - len(words) - 1

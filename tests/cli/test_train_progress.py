@@ -120,3 +120,25 @@ def test_a_terminal_sees_one_bar_for_all_epochs(data: Path, tmp_path: Path) -> N
     assert "/27" in seen, "the bar counts the steps of the whole run"
     assert re.search(r"\x1b\[1m *Epoch", seen)
     assert len(re.findall(r" \d/3 ", seen)) >= 3
+
+
+@pytest.mark.parametrize("columns", [50, 60])
+def test_a_narrow_terminal_sees_whole_rows_and_the_time_left(
+    columns: int, data: Path, tmp_path: Path
+) -> None:
+    """Columns go one after the other; nothing is folded or cut short with dots."""
+    command = [sys.executable, "-m", "convcli", *words(data, tmp_path / "run", "--epochs", "3")]
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+    for name in ("FORCE_COLOR", "COLUMNS"):
+        environment.pop(name, None)
+    with Terminal(columns=columns) as terminal:
+        subprocess.run(
+            command, stderr=terminal.writer, stdout=subprocess.DEVNULL, env=environment, check=True
+        )
+        seen = terminal.read()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+    rows = [line for line in re.split(r"[\r\n]+", plain) if re.match(r" *(?:Epoch|\d/3) ", line)]
+    assert len(rows) == 4
+    assert max(map(len, rows)) <= columns
+    assert "Val accuracy" in rows[0]
+    assert "…" not in plain

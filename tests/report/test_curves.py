@@ -69,7 +69,7 @@ def test_a_marked_place_stands_under_its_column(place: float) -> None:
     line = Line("loss", (1e-6, 1e-3, 1.0), (3.0, 2.0, 1.0))
     tried = Chart("t", (line,), "lr", "loss", mark=(place, "here"), log_x=True)
     *_, ends, marked = draw_chart(tried, width=67, height=3).splitlines()
-    assert ends.split() == ["1e-06", "1"]
+    assert ends.split() == ["1e-06", "lr", "(logarithmic)", "1"]
     first, last = ends.index("1e-06"), len(ends) - 1
     share = (math.log10(place) + 6) / 6
     assert marked.index("^") == pytest.approx(first + share * (last - first), abs=1)
@@ -91,3 +91,12 @@ def test_colors_tell_curves_apart_where_they_are_shown(monkeypatch: pytest.Monke
 
 def test_a_name_does_not_steer_the_terminal() -> None:
     assert "\x1b" not in draw_chart(chart("t\x1b[2J", **{"a\x1b[2J": [1, 2]}))
+
+
+def test_the_axes_are_named_and_say_when_they_are_logarithmic() -> None:
+    lines = draw_chart(log("Loss", a=[100, 10, 1]), width=40, height=5).splitlines()
+    assert lines[0] == "Loss (logarithmic)  o a"
+    assert lines[-1].split() == ["1", "x", "3"]
+    assert len(lines[-1]) <= 40
+    both = Chart("Losses", (Line("a", (1.0, 10.0), (1.0, 2.0)),), "lr", "loss", log_x=True)
+    assert "lr (logarithmic)" in draw_chart(both, width=40).splitlines()[-1]
