@@ -103,10 +103,13 @@ def write(folder: Path) -> None:
             out += ["$ ", command, ref if same else got]
         return "".join([*out, "```"])
 
-    from tests.api.test_calls import TABLE, verb_table
+    from tests.api.test_calls import TABLES
 
     text = CONSOLE.sub(renewed, README.read_text(encoding="utf-8"))
-    README.write_text(TABLE.sub(lambda _: verb_table() + "\n", text), encoding="utf-8")
+    for pattern, table in TABLES:
+        made = table().replace("\\", "\\\\")
+        text = pattern.sub(f"{made}\n", text)
+    README.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__" and "--write" in sys.argv:

@@ -308,7 +308,12 @@ def _from_file(
         suffix = path.suffix
     if suffix == ".net":
         text = _read_text(path)
-        found = parse_notation(text, name=path.stem, input_shape=input_shape, variables=variables)
+        try:
+            found = parse_notation(
+                text, name=path.stem, input_shape=input_shape, variables=variables
+            )
+        except UsageError as problem:
+            raise type(problem)(f"{path}: {problem}") from None
         return OpenedNetwork(found)
     refuse_pickle(path)
     if suffix not in READERS:

@@ -207,6 +207,9 @@ class _Parser:
 
     def _input(self, words: list[Token]) -> Shape:
         hint = "Write input 28x28x1: height x width x channels."
+        if len(words) > 2 and (words[2].text in BLOCKS or word_for(words[2].text)):
+            told = f"Put a comma before it: input {words[1].text}, {words[2].text}"
+            raise self._wrong(words[2], f"input takes no {words[2].text} behind it. {told}")
         if len(words) != 2:
             raise self._wrong(words[0], f"input takes one shape. {hint}")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 from convcli.errors import UsageError, did_you_mean
@@ -12,6 +13,9 @@ from convcli.layers.join import BLOCKS, OTHER_NAMES, From
 from convcli.layers.registry import Word, word_for
 from convcli.net.words import written
 from convcli.report import Column, Report
+
+FILES = ("conv", "pool", "dense", "norm", "activation", "rearrange", "recurrent", "join")
+"""The files of layers, in the order of the list."""
 
 
 def words_report(name: str | None = None) -> Report:
@@ -44,7 +48,7 @@ def _all_words() -> Report:
         Column("example", "Example"),
         Column("about", "About"),
     )
-    words = sorted(WORDS.values(), key=lambda word: word.layer is Activation)  # those last
+    words = sorted(WORDS.values(), key=_place)
     rows = [(word.text, takes(word), word.example, word.about) for word in words]
     blocks = [(text, "(...)", block.example, "") for text, block in BLOCKS.items()]
     return Report(
@@ -52,6 +56,7 @@ def _all_words() -> Report:
         columns=columns,
         rows=(*rows, *blocks),
         notes=(
+            "In brackets what may be left out, with its default: [s1] is sN, 1 unless given.",
             "A network begins with its input: input HxWxC. ACTIVATION is one of the activations; "
             "every layer may end in name=NAME. One word in full: --layers WORD.",
             "a: conv 16 3 names a point, and from a goes on from it; let block(c, s) = (conv {c} 3 "
@@ -60,14 +65,28 @@ def _all_words() -> Report:
     )
 
 
-def takes(word: Word) -> str:
-    """Return what stands behind a word, options in brackets.
+def _place(word: Word) -> tuple[bool, int]:
+    """Return where a word stands: what networks are made of first, bare activations last."""
+    return word.layer is Activation, FILES.index(word.layer.__module__.rpartition(".")[2])
 
-    >>> takes(WORDS["maxpool"])
-    'KERNEL [sN] [pN|valid|same|causal] [ceil] [dN]'
+
+def takes(word: Word) -> str:
+    """Return what stands behind a word; in brackets what may be left out, as it is then.
+
+    >>> takes(WORDS["conv"])
+    'FILTERS KERNEL [s1] [valid|same|causal|pN] [d1] [g1] [nobias] [ACTIVATION]'
     """
-    options = [f"[{written(word, field)}]" for field in word.options]
-    return " ".join([*(written(word, field) for field in word.positional), *options])
+    defaults = {field.name: _default(field.default) for field in fields(word.layer)}
+    told = [written(word, field) for field in word.positional]
+    for name in word.options:
+        text, default = written(word, name), defaults[name] or ""
+        first, *others = text.split("|")
+        if default in others:
+            text = "|".join([*others, first])
+        elif default:
+            text = re.sub("(?:N|VALUE)$", default, text)
+        told.append(f"[{text}]")
+    return " ".join(told)
 
 
 def _one_word(word: Word) -> Report:
@@ -91,7 +110,9 @@ def _one_word(word: Word) -> Report:
             Column("name", "Field"),
             Column("written", "Written"),
             Column("default", "Default"),
-        ),
+        )
+        if rows
+        else (),
         rows=tuple(rows),
         notes=(f"Example: {word.example}", *([elsewhere] if elsewhere else [])),
         document=document,

@@ -13,6 +13,7 @@ import typer
 
 import convcli
 from convcli.cli.main import CALLS, PANELS, program, run
+from convcli.present.word_table import words_report
 from tests.options import COMMANDS
 
 README = Path(__file__).parents[2] / "README.md"
@@ -64,7 +65,24 @@ def test_readme_has_the_table_of_verbs_and_calls() -> None:
     assert verb_table() in README.read_text(encoding="utf-8")
 
 
-TABLE = re.compile(r"^\| Command \| What it does \| In Python \|\n(?:\|.*\n)+", re.MULTILINE)
+def word_table() -> str:
+    """Return README's table of the notation: each word, what it takes, and an example."""
+    rows = ["| Word | Takes | Example |", "|:---|:---|:---|"]
+    for row in words_report().records():
+        cells = [f"`{row[key]}`" if row[key] else "" for key in ("word", "takes", "example")]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def test_readme_has_the_words_of_the_notation() -> None:
+    assert word_table() in README.read_text(encoding="utf-8")
+
+
+TABLES = (
+    (re.compile(r"^\| Command \| What it does \|.*\n(?:\|.*\n)+", re.MULTILINE), verb_table),
+    (re.compile(r"^\| Word \| Takes \|.*\n(?:\|.*\n)+", re.MULTILINE), word_table),
+)
+"""What README's generated tables begin with, and what makes them."""
 
 
 def test_a_model_is_a_value_a_file_or_a_run_and_a_network_any_form(tmp_path: Path) -> None:

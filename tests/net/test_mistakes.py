@@ -39,6 +39,7 @@ def complaint(text: str) -> str:
         ("input 28x28x1, conv 16x2 3", "16x2", "filters is one whole number"),
         ("input 28x28x1, conv 99999999999 3", "99999999999", "absurdly large"),
         ("input 28x28x1, maxpool 2 relu", "relu", "Put a comma before it: maxpool ..., relu"),
+        ("input 28x28x1 conv 16 3", "conv", "Put a comma before it: input 28x28x1, conv"),
         ("input 28x28x1, maxpool 2 g2", "g2", "maxpool does not know 'g2'"),
         ("input 28x28x1, maxpool 2 causal", "maxpool", "pooling has no causal padding"),
         ("input 28x28x1, dropout 1.5", "dropout", "rate 1.5 is not in 0 <= rate < 1"),
@@ -281,3 +282,14 @@ def test_values_without_a_word_cannot_be_written() -> None:
     net = Network((8, 8, 4), (Conv(4, (3, 3), padding=((1, 1),), padding_mode="reflect"),))
     with pytest.raises(InputError, match="Conv has no word in the notation"):
         to_notation(net)
+
+
+def test_a_mistake_in_a_file_names_file_and_line(tmp_path: Path) -> None:
+    place = tmp_path / "own.net"
+    place.write_text("input 28x28x1\nconv 16 3\nmaxpol 2\n")
+    with pytest.raises(UsageError) as problem:
+        network(str(place))
+    first, *shown = str(problem.value).splitlines()
+    assert first.startswith(f"{place}: there is no layer 'maxpol'")
+    assert first.endswith("(line 3)")
+    assert shown == ["  maxpol 2", "  ^^^^^^"]
