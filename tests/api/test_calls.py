@@ -107,7 +107,7 @@ def test_a_model_is_a_value_a_file_or_a_run_and_a_network_any_form(tmp_path: Pat
     (tmp_path / "own.net").write_text("input 4, dense 2")
     named_path = convcli.network(tmp_path / "own.net")
     assert convcli.network(named_path) is named_path
-    with pytest.raises(TypeError, match="a network is a Network, words or a path"):
+    with pytest.raises(TypeError, match="a network is a Network, words"):
         convcli.network(3)  # type: ignore[arg-type]
 
 
