@@ -36,7 +36,7 @@ WORDS = [
     "shape|--flops-table",
     "shape|--selftest",
     "shape|mnist|--convention|keras",
-    "shape|mnist|--count|100",
+    "shape|mnist|--count|100|--roofline|--columns|name,intensity,moved_bytes",
     "shape|mnist|--time",
     "compare|lenet5|mnist",
     "compare|lenet5|mnist|rps",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convcli.net import Trace
     from convcli.net.expression import Verdict
     from convcli.net.lookup import OpenedNetwork
+    from convcli.net.memory import Roof
     from convcli.report import Report
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16", "int8"]
@@ -129,6 +130,9 @@ class Table:
         "Blocks that lie deeper become one row each, with sums and shares.", min=1
     )
     sort: str | None = option("Order the rows by this column, the largest first.", metavar="COLUMN")
+    roofline: bool = option(
+        "Measure this machine: the least time of each layer, and what bounds it.", default=False
+    )
     time: bool = option(
         "Run the layers on the engine: milliseconds and GFLOP/s beside the MACs.", default=False
     )
@@ -176,7 +180,7 @@ SHAPE_EXAMPLES = """Examples:
 
   convcli shape unet --trace 0,0 --at conv3
 
-  convcli shape mnist --time --batch 128
+  convcli shape mnist --time --roofline --batch 128
 
   convcli shape resnet50 --depth 1 --sort macs
 
@@ -389,10 +393,12 @@ def _figures(
 
         counted = count(traced, table.convention)
     if table.depth is not None:
-        given = {"--time": table.time, "--convention": table.convention}
+        given = {"--time": table.time, "--roofline": table.roofline,
+                 "--convention": table.convention}  # fmt: skip
         refuse_without_effect(given, "for single layers, without --depth")
+    measured = table.time or table.roofline
     default = present.DEFAULT_COLUMNS if table.depth is None else present.DEPTH_COLUMNS
-    chosen = present.chosen_columns(table.columns, present.TIMED_COLUMNS if table.time else default)
+    chosen = present.chosen_columns(table.columns, present.TIMED_COLUMNS if measured else default)
     return present.shape_report(
         traced,
         chosen,
@@ -400,10 +406,18 @@ def _figures(
         counted=counted,
         limit=None if table.memory_limit is None else byte_count(table.memory_limit),
         count=table.count,
+        roof=_roof(threads) if table.roofline else None,
         timing=_timed(traced, threads, messages) if table.time else None,
         depth=table.depth,
         sort=None if table.sort is None else present.chosen_columns(table.sort)[0],
     )
+
+
+def _roof(threads: int) -> Roof:
+    """Measure what this machine does at most."""
+    from convcli.learn.timing import measure_roof
+
+    return measure_roof(threads=threads)
 
 
 def _timed(traced: Trace, threads: int, messages: Messages) -> Timing:

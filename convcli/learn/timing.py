@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
@@ -11,12 +12,14 @@ from time import perf_counter
 import numpy as np
 
 from convcli.data import Dataset
+from convcli.environment import thread_count
 from convcli.errors import InputError
 from convcli.layers.base import Join, Layer, Shape
 from convcli.learn.fit import Training
 from convcli.learn.model import Model
 from convcli.learn.recipes import Recipe
-from convcli.net import Network, Trace
+from convcli.net import Network, Trace, parse_notation
+from convcli.net.memory import Roof
 
 RUNS = 5
 """A time is the median of at least so many runs."""
@@ -71,6 +74,32 @@ def time_network(
     return Timing(tuple(layers), whole, trace.batch)
 
 
+PRODUCTS = "input 16x16x256, conv 256 1, conv 256 1, conv 256 1, conv 256 1"
+"""What the engine does fastest: products that come again and again from a near cache."""
+COPIED_BYTES = 2**27
+"""Far more than any cache holds."""
+
+
+def measure_roof(*, threads: int = 0) -> Roof:
+    """Measure what this machine does at most: the engine's products, and copies of memory.
+
+    Args:
+        threads: 0 for all.
+    """
+    network, batch, threads = parse_notation(PRODUCTS), 64, thread_count(threads)
+    flops = 2 * batch * network.trace().totals.macs / _time(network, batch, threads, best=min)
+    source = np.ones(COPIED_BYTES // 4, np.float32)
+    target = np.zeros_like(source)
+    parts = [*zip(np.array_split(target, threads), np.array_split(source, threads), strict=True)]
+    times = []
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(RUNS):
+            start = perf_counter()
+            list(pool.map(lambda pair: np.copyto(*pair), parts))
+            times.append(perf_counter() - start)
+    return Roof(flops, 2 * COPIED_BYTES / min(times))
+
+
 def _time_layer(layer: Layer, input_shape: Shape, batch: int, threads: int) -> float | None:
     """Return the seconds of one layer by itself, None if the engine cannot run it so."""
     if isinstance(layer, Join):
@@ -81,7 +110,12 @@ def _time_layer(layer: Layer, input_shape: Shape, batch: int, threads: int) -> f
         return None
 
 
-def _time(network: Network, batch: int, threads: int) -> float:
+def _time(
+    network: Network,
+    batch: int,
+    threads: int,
+    best: Callable[[list[float]], float] = median,
+) -> float:
     """Return the median seconds of one pass; the first, which compiles, does not count."""
     model = Model.initialize(network)
     samples = np.random.default_rng(0).random((batch, *network.input_shape), np.float32)
@@ -91,7 +125,7 @@ def _time(network: Network, batch: int, threads: int) -> float:
         start = perf_counter()
         model.predict(samples, threads=threads, batch=batch)
         times.append(perf_counter() - start)
-    return median(times)
+    return best(times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from convcli.errors import UsageError
 from convcli.layers.activation import ACTIVATIONS
 from convcli.layers.base import Shape, elements
-from convcli.net.trace import BYTES, Trace
+from convcli.net.trace import BYTES, Step, Trace
 
 OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
 """Arrays of the size of the weights that an optimizer keeps for itself."""
@@ -68,6 +68,39 @@ def memory(trace: Trace, optimizer: str = "adam") -> Memory:
         optimizer_bytes=copies,
         training_bytes=totals.weight_bytes + buffer_bytes + kept + gradients + copies,
     )
+
+
+class Roof(NamedTuple):
+    """What a machine can do at most: floating-point operations and bytes, both per second."""
+
+    flops: float
+    bandwidth: float
+
+    def seconds(self, flops: int, moved: int) -> float:
+        """Return the least time for some work: the longer of calculating and of moving numbers.
+
+        >>> Roof(flops=100e9, bandwidth=10e9).seconds(50, moved=10)
+        1e-09
+        """
+        return max(flops / self.flops, moved / self.bandwidth)
+
+    def bound(self, flops: int, moved: int) -> str | None:
+        """Return what that time is spent on, `compute` or `memory`; None for no work at all."""
+        if not (flops or moved):
+            return None
+        return "compute" if flops * self.bandwidth > moved * self.flops else "memory"
+
+
+def moved_bytes(trace: Trace, step: Step) -> int:
+    """Return the bytes a step reads and writes for the batch: its inputs, its weights, its output.
+
+    Its work over them is the arithmetic intensity (Williams, Waterman and Patterson, Roofline: An
+    Insightful Visual Performance Model for Multicore Architectures, 2009). A view moves nothing.
+    """
+    if step.layer.is_view or not step.sources:
+        return 0
+    maps = sum(map(elements, step.input_shapes)) + elements(step.output_shape)
+    return BYTES[trace.dtype] * (maps * trace.batch + step.params + step.buffers)
 
 
 def _kept(trace: Trace) -> dict[int, int]:

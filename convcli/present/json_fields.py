@@ -35,10 +35,12 @@ below: values that saturated at the low end
 best: whether no epoch before it, or no other trial, was better
 best_epoch: number of the epoch whose weights the model has
 bias: added once
+bound: what the least time of a layer is spent on, compute or memory
 buffer_bytes: bytes of running statistics
 buffers: running statistics, which are not learned
 by_layer: the work of each layer, in order
 bytes: of the file that was written, or of the samples in memory
+bytes_per_second: what the machine's memory gives at most
 c: the third network of a comparison, and so on
 calibration: bins of the reliability diagram
 calibration_error: expected calibration error over the bins
@@ -61,8 +63,8 @@ confusion: counts; rows are true classes, columns the answers
 convcli: version of convcli
 convention: the work as another tool counts it
 counts: as `confusion`
-data_bytes: bytes of `--count` samples, one for each number
 data: where the samples come from
+data_bytes: bytes of `--count` samples, one for each number
 default: what holds where nothing is written
 delta: gradient of the loss with respect to the sum
 deviation: standard deviation
@@ -92,6 +94,7 @@ files: that were written
 filter: number of the output channel, from 0
 flops: floating-point operations of one sample
 flops_breakdown: kind of work -> operations
+flops_per_second: what the engine's products reach at most
 fold: number of the fold that validates
 folds: a training for each
 format: of the file
@@ -110,6 +113,7 @@ inference_bytes: bytes needed to run
 input: shape of one sample; of a filter, the file that was read
 input_bytes: bytes of the input
 input_gradient: of one input cell, with its terms
+intensity: floating-point operations for each byte that is moved
 kept_bytes: bytes of activations kept for the way back
 keras: what Keras makes of it
 kernel: as it was named
@@ -119,6 +123,7 @@ label: the class: the true one, or the likeliest; null under the threshold
 layer: as the notation writes it, or its name
 layers: the layers, in order
 layers_c: the layers of the first and the third network, matched
+least_milliseconds: the least time on this machine for a batch
 left_out: work that this tool does not count
 lines: formulas with the numbers put in
 logits: raw outputs before a softmax
@@ -189,12 +194,13 @@ receptive_field_min: the smallest of them, where cells differ
 recipe: the options of the training by name
 result: what it came to
 rmse: root of the mean squared error
+roofline: what this machine does at most, and the least times
 rounds: rungs of the search
 row: row, from 0; of a kernel, its horizontal factor
 rows: rows of numbers; first and last row; of a network, its layers
+run: a run's name; of several, the value of each
 run1: the first run's value
 run2: the second run's value, and so on
-run: a run's name; of several, the value of each
 same: whether both layers are the same words
 sample: number of the sample, from 0
 sample_bytes: bytes of the training samples

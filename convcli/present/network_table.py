@@ -11,7 +11,7 @@ from convcli.layers.base import Layer, elements
 from convcli.net import Step, Trace, network, preset_names
 from convcli.net.conventions import Counted
 from convcli.net.lookup import preset_about
-from convcli.net.memory import Memory, largest_batch, memory, memory_advice
+from convcli.net.memory import Memory, Roof, largest_batch, memory, memory_advice, moved_bytes
 from convcli.net.words import layer_text
 from convcli.report import Column, Report, tabulate
 from convcli.report.numbers import as_bytes, with_prefix
@@ -46,6 +46,12 @@ def _share(part: int, whole: int) -> float | None:
 
 def _percent(share: Any) -> str:
     return f"{share:.1%}" if share else "-"
+
+
+def _three_figures(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _rounded(value: Any) -> str:
@@ -149,6 +155,15 @@ COLUMNS: dict[str, _Cells] = {
         lambda step, trace: step.activation_bytes,
         lambda trace: trace.totals.activation_bytes,
     ),
+    "moved_bytes": _Cells(
+        Column("moved_bytes", "Moved", "right", as_bytes),
+        lambda step, trace: moved_bytes(trace, step),
+        lambda trace: sum(moved_bytes(trace, step) for step in trace.steps),
+    ),
+    "intensity": _Cells(
+        Column("intensity", "FLOPs/byte", "right", _three_figures),
+        lambda step, trace: _share(step.flops * trace.batch, moved_bytes(trace, step)),
+    ),
     "params_share": _Cells(
         Column("params_share", "Params %", "right", _percent),
         lambda step, trace: _share(step.params, trace.totals.params),
@@ -193,6 +208,7 @@ def shape_report(
     limit: int | None = None,
     count: int | None = None,
     timing: Timing | None = None,
+    roof: Roof | None = None,
     depth: int | None = None,
     sort: str | None = None,
 ) -> Report:
@@ -206,12 +222,15 @@ def shape_report(
         limit: bytes that training may take; advice follows where it needs more.
         count: samples of a data set, whose bytes are told.
         timing: measured times, to stand behind the other columns.
+        roof: what a machine does at most, for the least time of each layer.
         depth: blocks that lie deeper become one row each.
         sort: a column's key; the largest figures come first.
     """
     cells = [COLUMNS[name] for name in columns]
     if counted is not None:
         cells = [_as_counted(counted) if cell is COLUMNS["macs"] else cell for cell in cells]
+    if roof is not None:
+        cells += _roof_columns(roof)
     if timing is not None:
         cells += _timed_columns(timing)
     steps = trace.steps if depth is None else folded(trace, depth)
@@ -225,6 +244,8 @@ def shape_report(
         told.append(_data_note(elements(trace.network.input_shape), count))
     if counted is not None:
         told.append(convention_note(counted))
+    if roof is not None:
+        told.append(_roof_note(roof))
     if timing is not None:
         told += _timing_notes(timing)
     return Report(
@@ -235,6 +256,7 @@ def shape_report(
         notes=(*told, *trace.notes, *notes),
         document=_document(trace, need, counted, timing, (*trace.notes, *notes))
         | ({} if limit is None else {"largest_batch": largest_batch(trace, limit)})
+        | ({} if roof is None else {"roofline": _roof_document(roof, trace)})
         | ({} if count is None else {"data_bytes": count * elements(trace.network.input_shape)})
         | ({} if steps is trace.steps else {"rows": [_layer_document(step) for step in steps]}),
         sections=_block_starts(steps) if depth is None and sort is None else frozenset(),
@@ -397,10 +419,44 @@ def _timed_columns(timing: Timing) -> list[_Cells]:
     return [cells("milliseconds", "ms"), cells("gflops", "GFLOP/s")]
 
 
-def _three_figures(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+def _roof_columns(roof: Roof) -> list[_Cells]:
+    """Return the columns of the least times; the totals add them up."""
+
+    def least(step: Step, trace: Trace) -> float:
+        work = step.flops * trace.batch, moved_bytes(trace, step)
+        return 1000 * roof.seconds(*work)
+
+    def bound(step: Step, trace: Trace) -> str | None:
+        return roof.bound(step.flops * trace.batch, moved_bytes(trace, step))
+
+    total = Column("least_milliseconds", "At least, ms", "right", _three_figures)
+    return [
+        COLUMNS["intensity"],
+        _Cells(total, least, lambda trace: sum(least(step, trace) for step in trace.steps)),
+        _Cells(Column("bound", "Bound by", text=lambda cell: cell or "-"), bound),
+    ]
+
+
+def _roof_note(roof: Roof) -> str:
+    balance = roof.flops / roof.bandwidth
+    return (
+        f"This machine: {roof.flops / 1e9:.3g} GFLOP/s in the engine's products, "
+        f"{roof.bandwidth / 1e9:.3g} GB/s from memory. A layer of less than {balance:.3g} FLOPs "
+        f"for each byte waits for memory. A layer whose input lies in a cache, or a 3x3 "
+        f"convolution in fewer products (Winograd), can be faster."
+    )
+
+
+def _roof_document(roof: Roof, trace: Trace) -> dict[str, Any]:
+    columns = _roof_columns(roof)
+    return {
+        "flops_per_second": roof.flops,
+        "bytes_per_second": roof.bandwidth,
+        "by_layer": [
+            {cell.column.key: cell.of_step(step, trace) for cell in columns} for step in trace.steps
+        ],
+        "least_milliseconds": columns[1].of_trace(trace),
+    }
 
 
 def _timing_notes(timing: Timing) -> list[str]:

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from convcli.cli import main as door
+from convcli.learn.timing import measure_roof
 from convcli.net import network, selftest
+from convcli.net.memory import Roof
 from convcli.net.selftest import SelfCheck
 
 MNIST = "input 28x28x1, conv 16 3 relu, maxpool 2, conv 32 3 relu, maxpool 2, flatten, "
@@ -483,3 +485,29 @@ def test_the_width_that_fits_under_a_number_of_parameters(shape: Program) -> Non
         "rps", "--solve", "layers > 99", "--vary", "n", code=3
     )
     assert "--vary needs a condition" in shape.refuses("rps", "--vary", "n", code=2)
+
+
+def test_intensity_and_the_least_time_on_this_machine(
+    shape: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The roofline's own arithmetic, for a machine of round figures."""
+    monkeypatch.setattr("convcli.learn.timing.measure_roof", lambda threads: Roof(1e9, 2e8))
+    words = ["input 10x10x4, conv 8 3 nobias, relu, flatten, dense 5 nobias", "--batch", "3"]
+    got = shape.json(*words, "--roofline")["roofline"]
+    works = [2 * 64 * 8 * 36, 64 * 8, 0, 2 * 512 * 5]
+    moved = [3 * (400 + 512) + 288, 3 * 1024, 0, 3 * (512 + 5) + 2560]
+    for row, work, numbers in zip(got["by_layer"], works, moved, strict=True):
+        seconds = max(3 * work / 1e9, 4 * numbers / 2e8)
+        assert row["least_milliseconds"] == pytest.approx(1000 * seconds)
+        assert row["intensity"] == (pytest.approx(3 * work / 4 / numbers) if numbers else None)
+    assert [row["bound"] for row in got["by_layer"]] == ["compute", "memory", None, "memory"]
+    out = shape.says(*words, "--roofline")
+    assert "This machine: 1 GFLOP/s in the engine's products, 0.2 GB/s from memory" in out
+    assert "for single layers" in shape.refuses("mnist", "--roofline", "--depth", "1", code=2)
+    assert "intensity" in shape.says("mnist", "--columns", "intensity", "--format", "csv")
+
+
+def test_the_machine_itself_is_measured() -> None:
+    found = measure_roof(threads=1)
+    assert 1e8 < found.flops < 1e13
+    assert 1e8 < found.bandwidth < 1e13
