@@ -14,7 +14,8 @@ from math import prod
 
 from convcli.geometry import Adaptive, AxisMap, Enlarge, Spread, Window, effective_kernel
 from convcli.layers.base import Join, Shape, elements, shape_text
-from convcli.net.trace import Step, Trace
+from convcli.net.field import POINT
+from convcli.net.trace import BYTES, Step, Trace
 from convcli.net.words import layer_text
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -42,12 +43,19 @@ FORMULAS = {
 }
 """The formulas of the layers that have parameters; F is one f for each axis of the kernel."""
 
+SAME = "Every number of the output belongs to the one at its place: the shape stays."
+MOVED = "The same numbers at other places."
 _WHOLE_REASON = {
     "gap": "Every output is the mean of one whole channel.",
     "gmp": "Every output is the largest value of one whole channel.",
     "flatten": "All cells stand in one row, channel last: (row * width + column) * channels + c.",
     "reshape": "The same numbers in the same order under another shape.",
     "lstm": "The state carries every earlier step, so that an output can see the whole series.",
+    "gru": "The state carries every earlier step, so that an output can see the whole series.",
+    "attention": "Every cell asks all others, and the heads share the channels: the shape stays.",
+    "classtoken": "One learned cell is put before the others.",
+    "slice": "Some of the channels, all cells.",
+    "input": "Another input, of its own shape.",
     "unfold": "Every row of the output is one window, its cells and channels in a row.",
 }
 
@@ -72,17 +80,31 @@ def explain(trace: Trace, which: int | str) -> tuple[str, ...]:
         f"output: {' and '.join(map(shape_text, step.input_shapes))} -> "
         f"{shape_text(step.output_shape)}, {elements(step.output_shape):,} numbers"
     )
+    lines.append(_memory_line(trace, step))
     lines += _parameter_lines(step)
     lines += _work_lines(step)
     lines += _field_lines(trace, step)
     return tuple(lines)
 
 
+def _memory_line(trace: Trace, step: Step) -> str:
+    """Return the bytes of the output: cells x channels x batch x bytes of a number."""
+    batch = f" x {trace.batch} samples" if trace.batch > 1 else ""
+    return (
+        f"memory: {elements(step.output_shape):,} numbers{batch} x {BYTES[trace.dtype]} bytes = "
+        f"{step.activation_bytes:,} bytes"
+    )
+
+
 def _shape_lines(step: Step) -> list[str]:
     if isinstance(step.layer, Join):
         return _join_lines(step)
-    if step.reads is None:
-        return [_WHOLE_REASON[step.op]] if step.op in _WHOLE_REASON else []
+    if step.op == "dense":
+        values = symbols(step)
+        return [f"k = {values['k']} outputs, each a sum over all c = {values['c']} inputs"]
+    if not step.reads:
+        same = step.output_shape == step.input_shapes[0]
+        return [_WHOLE_REASON.get(step.op) or (SAME if same else MOVED)]
     names = AXES.get(len(step.reads), ())
     lines = []
     for axis, (name, reads) in enumerate(zip(names, step.reads, strict=False)):
@@ -163,8 +185,8 @@ def _window_lines(step: Step, window: Window, size: int, out: int) -> list[str]:
         )
     lost = size + window.before + window.after - ((out - 1) * window.stride + extent)
     if lost > 0:
-        cells = "cell" if lost == 1 else "cells"
-        lines.append(f"the division leaves a rest: the last {lost} {cells} are never read")
+        cells = "cell is" if lost == 1 else f"{lost} cells are"
+        lines.append(f"the division leaves a rest: the last {cells} never read")
     elif lost < 0:
         lines.append(f"the last window hangs {-lost} over the end and counts what is there")
     if window.stride > extent:
@@ -197,6 +219,13 @@ def _parameter_lines(step: Step) -> list[str]:
             f"{_product_text(shape)} ({name})" for name, shape in step.weights.items()
         )
         lines.append(f"parameters: {formula(step, 'params')} = {terms} = {step.params:,}")
+    if step.op in {"conv", "dwconv", "sepconv"}:
+        ends = elements(step.input_shapes[0]), elements(step.output_shape)
+        dense = ends[0] * ends[1] + ends[1]
+        lines.append(
+            f"a dense layer between the same maps: n x k + k = {ends[0]:,} x {ends[1]:,} + "
+            f"{ends[1]:,} = {dense:,} parameters, {dense / step.params:,.0f} times as many"
+        )
     if step.buffers:
         terms = " + ".join(f"{_product_text(shape)}" for shape in step.buffer_shapes.values())
         names = " and ".join(step.buffer_shapes)
@@ -278,7 +307,7 @@ def _rate(step: Step, kind: str, work: int) -> str:
 def _mac_numbers(step: Step) -> str:
     """Return the formula of the multiply-accumulates with the numbers put in."""
     kernel = step.weights.get("kernel")
-    if kernel is None or step.op in {"lstm", "gru", "attention"}:
+    if kernel is None or step.op in {"lstm", "gru", "attention", "dense"}:
         values = symbols(step)
         letters = r"n-cells|cells|\b[a-wyz]\d?\b"
         return re.sub(letters, lambda found: str(values[found[0]]), formula(step, "macs"))
@@ -302,18 +331,31 @@ def _field_lines(trace: Trace, step: Step) -> list[str]:
         if size != smallest:
             lines.append(f"receptive field, {name}: {smallest} to {size}, by position")
             continue
-        numbers = ""
+        numbers = "r = " if step.reads == () else ""
+        if isinstance(step.layer, Join):
+            numbers = _joined_numbers(trace, step, axis)
         if len(plain) == len(names) and (source == 0 or before is not None):
             seen = before[axis].size if before is not None else 1
             jump = before[axis].stride if before is not None else 1
             extent = effective_kernel(plain[axis].kernel, plain[axis].dilation)
             numbers = f"r + (f - 1) * j = {seen} + ({extent} - 1) * {jump} = "
+            stride = plain[axis].stride
+            if stride > 1:
+                lines.append(f"step, {name}: j * s = {jump} * {stride} = {step.stride[axis]}")
         lines.append(f"receptive field, {name}: {numbers}{size}")
     lines.append(
         f"one step here is {_numbers(step.stride)} input cells; the first field begins "
         f"{_numbers(step.padding)} before the input"
     )
     return lines
+
+
+def _joined_numbers(trace: Trace, step: Step, axis: int) -> str:
+    """Return what the field of joined branches is made of."""
+    fields = [trace.steps[source - 1].fields if source else (POINT,) * 3 for source in step.sources]
+    sizes = [str(known[axis].size) for known in fields if known]
+    letters = ", ".join(f"r{number}" for number, _ in enumerate(sizes, 1))
+    return f"union of {letters} = union of {', '.join(sizes)} = " if len(sizes) > 1 else ""
 
 
 def _numbers(values: tuple[int | float | None, ...] | None) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from convcli.errors import UsageError
 from convcli.layers import WORDS
+from convcli.layers.registry import Word
 from convcli.net import network, parse_notation, preset_names
 from convcli.net.explain import explain, formula, symbols
 
@@ -26,15 +27,30 @@ def test_the_lecture_formula_with_its_numbers() -> None:
 
 
 def test_what_floor_threw_away_is_said() -> None:
-    assert "the division leaves a rest: the last 1 cell are never read" in told(
-        "input 224x224x3, conv 8 3 s2"
-    ).replace("is never read", "are never read")
+    rest = "the division leaves a rest: the last"
+    assert f"{rest} cell is never read" in told("input 224x224x3, conv 8 3 s2")
+    assert f"{rest} 3 cells are never read" in told("input 9x9x3, conv 8 3 s4 d2 p1:1x1:2")
 
 
 def test_what_same_padded_where_is_said() -> None:
     assert "max(0, (28 - 1) * 1 + 4 - 28) = 3 cells of padding: 1 before, 2 after" in told(
         "input 28x28x3, conv 8 4 same"
     )
+
+
+def test_joins_say_what_their_fields_are_made_of() -> None:
+    got = told("input 9x9x4, residual(conv 4 3 same | conv 4 1)", "residual1.add1")
+    assert "receptive field, width: union of r1, r2 = union of 3, 1 = 3" in got
+
+
+@pytest.mark.parametrize("row", WORDS.values(), ids=WORDS)
+def test_every_word_says_how_its_shape_comes_about(row: Word) -> None:
+    shape = SHAPES.get(row.text, "8x8x6" if row.text == "shuffle" else "8x8x16")
+    shape = "16x49" if row.text == "reshape" else shape
+    _, *lines = told(f"input {shape}, {row.example}").splitlines()
+    before = next(line for line in lines if line.startswith("output:"))
+    assert lines.index(before) > 0
+    assert lines[lines.index(before) + 1].startswith("memory: ")
 
 
 def test_the_rule_of_ceil_is_said() -> None:
@@ -54,6 +70,13 @@ def test_the_rule_of_ceil_is_said() -> None:
         ("input 4x4x1, upconv 1 2 s3", "kernel 2 is below stride 3: some outputs stay empty"),
         ("input 4x4x1, upconv 1 3 s2 p1 op1", "(4 - 1) * 2 + 3 = 9, less 1 = 8"),
         ("input 13x13x8, adaptavg 7", "7 windows over 13 cells"),
+        ("input 9x9x4, conv 3 3", "n x k + k = 324 x 147 + 147 = 47,775 parameters, 430 times"),
+        ("input 9x9x4, conv 3 3 s2", "step, width: j * s = 1 * 2 = 2"),
+        ("input 9x9x4, conv 3 3", "memory: 147 numbers x 4 bytes = 588 bytes"),
+        ("input 64, dense 3", "multiply-accumulates: c x k = 64 x 3 = 192"),
+        ("input 64, dense 3", "k = 3 outputs, each a sum over all c = 64 inputs"),
+        ("input 16x9, gru 5", "The state carries every earlier step"),
+        ("input 5x5x8, bn", "receptive field, height: r = 1"),
         ("input 5x5x8, upsample 2", "height: n x factor = 5 x 2 = 10"),
         ("input 5x5x8, pad 1:2", "height: n + p + q = 5 + 1 + 2 = 8"),
         ("input 5x5x8, crop 1:2", "height: n - p - q = 5 - 1 - 2 = 2"),

@@ -58,11 +58,9 @@ PUBLISHED_PARAMS = {
 
 TORCHVISION = {
     "alexnet-torchvision": "alexnet",
-    "vgg16": "vgg16",
-    "vgg19-bn": "vgg19_bn",
-    "resnet18": "resnet18",
-    "resnet50": "resnet50",
-    "resnet152": "resnet152",
+    **{f"vgg{depth}": f"vgg{depth}" for depth in (11, 13, 16, 19)},
+    **{f"vgg{depth}-bn": f"vgg{depth}_bn" for depth in (11, 13, 16, 19)},
+    **{f"resnet{depth}": f"resnet{depth}" for depth in (18, 34, 50, 101, 152)},
     "resnext50": "resnext50_32x4d",
     "wide-resnet50-2": "wide_resnet50_2",
     "densenet121": "densenet121",
