@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from convcli.net import network, parse_notation
-from convcli.net.memory import memory
+from convcli.net.memory import largest_batch, memory
+from tests.vision import models
 
 torch = pytest.importorskip("torch", reason="the tensors are PyTorch's")
 nn = torch.nn
@@ -142,3 +143,62 @@ ROWS = {
 def test_a_row_keeps_what_pytorch_keeps(words: str) -> None:
     trace = parse_notation(f"input 12x12x4, {words}").trace(batch=2)
     assert memory(trace).kept_bytes == saved_bytes(nn.Sequential(*ROWS[words]()), 4, 12, 12)
+
+
+def real_peak(module: Any, batch: int) -> int:
+    """Return the most bytes that PyTorch holds in two steps of Adam on pictures of 224x224."""
+    from torch.multiprocessing.reductions import StorageWeakRef
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class Live(TorchDispatchMode):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.peak, self.held = 0, dict[int, tuple[Any, int]]()
+
+        def note(self, tensor: Any) -> None:
+            place = tensor.untyped_storage()
+            self.held.setdefault(place._cdata, (StorageWeakRef(place), place.nbytes()))
+
+        def __torch_dispatch__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            out = function(*args, **(kwargs or {}))
+            for tensor in tree_leaves(out):
+                if isinstance(tensor, torch.Tensor):
+                    self.note(tensor)
+            alive = {key: one for key, one in self.held.items() if not one[0].expired()}
+            self.held = alive
+            self.peak = max(self.peak, sum(size for _, size in alive.values()))
+            return out
+
+    with torch.device("meta"):  # storages without numbers
+        samples, labels = torch.empty(batch, 3, 224, 224), torch.zeros(batch, dtype=torch.long)
+        adam, live = torch.optim.Adam(module.parameters(), foreach=False), Live()
+        for tensor in (*module.parameters(), *module.buffers(), samples):
+            live.note(tensor)
+        with live:
+            for _ in range(2):
+                adam.zero_grad()
+                nn.functional.cross_entropy(module.train()(samples), labels).backward()
+                adam.step()
+    return live.peak
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("resnet50", "resnet50"), ("mobilenet-v2", "mobilenet_v2"), ("vgg11", "vgg11")],
+)
+def test_the_largest_batch_is_that_of_a_real_training_with_adam(name: str, function: str) -> None:
+    """At the batch that is said to fit, PyTorch holds the limit, within a twentieth."""
+    trace = network(name).trace()
+    limit = 8 * 10**9
+    batch = largest_batch(trace, limit)
+    assert batch is not None
+    built = models()
+    with torch.device("meta"):
+        module = getattr(built, function)()
+    assert real_peak(module, batch) == pytest.approx(limit, rel=0.05)
+    figures = memory(trace)
+    arrays = list(module.parameters())
+    assert figures.optimizer_bytes == 2 * sum(p.numel() * p.element_size() for p in arrays)
