@@ -80,6 +80,9 @@ class RecipeSettings(TypedDict, total=False):
     ema: float | None
     val: float
     patience: int | None
+    steps_per_epoch: int | None
+    phases: str
+    calibrate: bool
     freeze: str | Collection[str]
     layer_rate: str | Collection[str]
 

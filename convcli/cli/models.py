@@ -27,6 +27,7 @@ from convcli.option import byte_count, option
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset
+    from convcli.data.series import Recording
     from convcli.exchange.features import FeatureExtractor
     from convcli.imaging.batch import Source as PictureSource
     from convcli.learn.evaluation import Prediction
@@ -104,10 +105,12 @@ PREDICT_EXAMPLES = """Examples:
   convcli predict runs/photos photos --top 2 --threshold 0.8
 
   convcli predict model.safetensors - --format json < digit.png
+
+  convcli predict runs/walks walks.csv -o told.csv
 """
 
 
-@takes(out=Output)
+@takes(out=FileOutput)
 def predict(
     model: ModelArgument,
     inputs: Annotated[
@@ -124,9 +127,17 @@ def predict(
     memory_limit: str = option(
         "Refuse inputs that would need more, such as 8GiB.", metavar="SIZE", default="2GiB"
     ),
-    out: Output,
+    output: Path | None = option(
+        "Of one input: its recording with what is predicted as a column (.csv), or the picture "
+        "under its mask (.png).",
+        "-o",
+        "--output",
+    ),
+    out: FileOutput,
 ) -> None:
     """Ask a model about pictures: files, folders, patterns, - for stdin, or matrices.
+
+    A model of series takes recordings as they came (.csv): a line for each window.
 
     A model of MNIST's digits takes a photo of a digit on paper: it finds the ink, turns it white on
     black, and centers it as MNIST does. --show draws what the network was fed.
@@ -134,11 +145,14 @@ def predict(
     from convcli.imaging.batch import find_sources
     from convcli.learn.evaluation import predictions
     from convcli.learn.modelfile import load
+    from convcli.learn.recordings import recording_of
     from convcli.present.evaluation import predictions_report
 
     limit = byte_count(memory_limit)
     trained = load(model)
     sources = find_sources(inputs, recursive=True)
+    if output is not None:
+        _check_kept(trained, sources, output, out)
     draws = show and sys.stderr.isatty()
     if show and not draws:
         out.messages.say("--show draws on a terminal only; stderr is none.")
@@ -147,13 +161,21 @@ def predict(
     with out.messages.progress() as progress:
         for one in progress.track(sources, description="pictures"):
             try:
-                samples = _samples_of(one, trained, limit)
+                recording = None if one.path is None else recording_of(one.path, trained)
+                samples = (
+                    _samples_of(one, trained, limit) if recording is None else recording.samples
+                )
             except InputError as problem:
                 problems.append(str(problem))
                 continue
             with out.messages.warned(one.name):
                 told = predictions(trained, samples, top=top, threshold=threshold, logits=logits)
             names = [one.name if len(told) == 1 else f"{one.name}[{n}]" for n in range(len(told))]
+            if recording is not None:
+                size = trained.preprocessing.shape[0] if samples.ndim == 3 else 1
+                names = [f"{one.name}[{at}:{at + size}]" for at in recording.firsts]
+            if output is not None:
+                _keep(trained, samples, told, recording, output, force=out.force)
             found += zip(names, told, strict=True)
             for name, sample in zip(names, samples if draws else (), strict=False):
                 sys.stderr.write(f"{name}\n{_drawn(sample)}")
@@ -162,6 +184,48 @@ def predict(
     if problems:
         count = f"{len(problems)} of {len(sources)} inputs could not be used:\n  "
         raise InputError((count if len(sources) > 1 else "") + "\n  ".join(problems))
+
+
+def _check_kept(
+    model: TrainedModel, sources: list[PictureSource], output: Path, out: FileOutput
+) -> None:
+    """Refuse a place where nothing can be kept, before anything is predicted."""
+    inputs = [one.path for one in sources if one.path is not None]
+    if len(sources) != 1:
+        raise UsageError(f"-o {output} is for one input; there are {len(sources)}.")
+    if len(model.preprocessing.shape) > 2 and model.outputs != "mask":
+        raise UsageError("-o keeps recordings of series and masks; this model gives neither.")
+    suffix = ".png" if model.outputs == "mask" else ".csv"
+    out.place(output, "", "", inputs=inputs, suffixes=[suffix])
+
+
+def _keep(
+    model: TrainedModel,
+    samples: Any,
+    told: list[Prediction],
+    recording: Recording | None,
+    output: Path,
+    *,
+    force: bool,
+) -> None:
+    """Write a recording with what is predicted of it, or a picture under its mask."""
+    from convcli.files import new_file, write_text
+
+    if model.outputs == "mask":
+        import numpy as np
+
+        from convcli.imaging.picture import png_bytes
+        from convcli.present.data import masked, seen_pixels
+
+        mask = np.array(told[0].mask, np.uint8)
+        with new_file(output, force=force) as temporary:
+            temporary.write_bytes(png_bytes(masked(seen_pixels(samples[0]), mask)))
+        return
+    from convcli.learn.recordings import predicted_table
+
+    if recording is None:
+        raise InputError("-o takes a recording: a .csv with a header, and a row for each moment.")
+    write_text(output, predicted_table(recording, told, model), force=force)
 
 
 def _samples_of(source: PictureSource, model: TrainedModel, limit: int) -> Any:

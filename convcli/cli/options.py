@@ -307,6 +307,8 @@ def _parameter(
     kind = next((one for one in parts if get_origin(one) is Literal), hint)
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
+    if "parser" in more:  # which gives what the field holds, whatever that is
+        hint = str
     unsaid = isinstance(group, Given) or any(field.default is one for one in (None, False, ()))
     told = {"rich_help_panel": panel, **more, "show_default": False}
     choices = [str(one) for one in get_args(kind)] if get_origin(kind) is Literal else []

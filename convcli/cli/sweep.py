@@ -39,6 +39,8 @@ EXAMPLES = """Examples:
 
   convcli sweep network=har,har-lstm --data activity.csv --window 128 --epochs 2
 
+  convcli sweep mnist n=2,4 --data digits --samples 200 --epochs 2 --monitor loss
+
   convcli sweep --resume runs/sweep
 """
 
@@ -48,7 +50,7 @@ def register(app: typer.Typer) -> None:
     app.command("sweep", help=HELP, epilog=EXAMPLES)(sweep)
 
 
-BESIDE_RESUME = ("jobs", "cluster", "format", "table", "quiet")
+BESIDE_RESUME = ("jobs", "cluster", "tensorboard", "format", "table", "quiet")
 """Fields that mean something where the sweep decides all others."""
 
 
@@ -77,20 +79,27 @@ def sweep(
     else:
         refuse_beside_resume(context, BESIDE_RESUME, "sweep")
         spec = read_spec(where.resume)
-    from convcli.present.sweep import sweep_report, write_pictures
+    from convcli.present.sweep import sweep_charts, sweep_report, write_pictures, write_sweep_page
     from convcli.sweep.sweep import make_sweep
 
     messages = output.messages
+    if where.tensorboard:
+        from convcli.exchange.event_log import check_tensorboard
+
+        check_tensorboard()
     with messages.counted() as progress:
         made = make_sweep(spec, where, messages.say, progress, force=output.force)
-    _train_all(made, messages)
+    _train_all(made, messages, tensorboard=where.tensorboard)
     place = made.kept.path
-    pictures = write_pictures(made, spec.read_axes(), place)
+    charts = sweep_charts(made, spec.read_axes())
+    pictures = write_pictures(made, charts, place)
     split = output.format == "csv"
-    output.emit_summary(sweep_report(made, spec, place, pictures, split=split))
+    report = sweep_report(made, spec, place, pictures, split=split)
+    write_sweep_page(report, charts, place)
+    output.emit_summary(report)
 
 
-def _train_all(sweep: Sweep, messages: Messages) -> None:
+def _train_all(sweep: Sweep, messages: Messages, *, tensorboard: bool) -> None:
     """Train with one bar over all trainings of a round, and a line for each.
 
     Raises:
@@ -98,6 +107,7 @@ def _train_all(sweep: Sweep, messages: Messages) -> None:
     """
     from convcli.cli.console import Messages, handling
     from convcli.present.sweep import finished_line
+    from convcli.present.training_events import note_history
     from convcli.sweep.search import Round
 
     messages.say("Preparing the engine; on a new machine it compiles first, for some seconds.")
@@ -110,6 +120,9 @@ def _train_all(sweep: Sweep, messages: Messages) -> None:
                         messages.say(f"Rung: {len(event.trials)} trials, epochs {event.epochs}.")
                     continue
                 messages.say(finished_line(event, sweep.trial(event.job)))
+                if tensorboard and not event.kept:
+                    folder = sweep.kept.folder(event.job).path
+                    note_history(folder, sweep.histories[event.job.name])
                 progress.advance(bar)
     except KeyboardInterrupt:
         Messages().say(

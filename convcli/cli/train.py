@@ -63,6 +63,10 @@ EXAMPLES = """Examples:
 
   convcli train --resume runs/fashion --epochs 20
 
+  convcli train --init runs/fashion --phases 'head:2, all:2@0.1' --data digits --samples 600
+
+  convcli train mnist --data digits --samples 600 --steps-per-epoch 20 --calibrate
+
   convcli train occupancy --samples 600 --monitor loss --patience 3
 
   convcli train input 32x1, flatten, dense 4 --data waves --loss huber --schedule restarts
@@ -107,7 +111,9 @@ BESIDE_RESUME = (
 )  # fmt: skip
 """Fields that mean something where the run decides all others."""
 
-WITHOUT_EPOCHS = ("epochs", "lr", "schedule", "ema", "val", "patience")
+WITHOUT_EPOCHS = (
+    "epochs", "lr", "schedule", "ema", "val", "patience", "steps_per_epoch", "phases", "calibrate",
+)  # fmt: skip
 """Settings without a meaning for a few steps at learning rates of their own."""
 
 REDRAW_SECONDS = 0.1

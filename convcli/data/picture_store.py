@@ -1,7 +1,8 @@
 """Decoded pictures of one size: in memory, or, where they are many, once on disk and mapped.
 
 What is on disk lies in the user's cache, named by its files (place, size, time) and options, and is
-read again by the next training. What nobody has used for a month is removed.
+read again by the next training. What nobody has used for a month is removed, and what was unused
+longest where all would take more than `MOST_ON_DISK`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from convcli.imaging.options import Limits
 
 IN_MEMORY = 2**28
 """Pictures of more bytes than this are kept on disk."""
+MOST_ON_DISK = 100 * 2**30
 UNUSED_SECONDS = 30 * 24 * 3600
 _VERSION = 1
 _AHEAD = 4
@@ -231,7 +233,7 @@ class _Room:
             return stored
         self.array.flush()
         release(self.array)
-        _remove_unused(self.place.parent)
+        _remove_unused(self.place.parent, self.array.nbytes)
         self.part.replace(self.place)
         text = json.dumps({"shape": stored.shape, **note})
         self.place.with_suffix(".json").write_text(text, encoding="utf-8")
@@ -246,9 +248,18 @@ def _reserve(file: int, size: int) -> None:
         os.truncate(file, size)
 
 
-def _remove_unused(folder: Path) -> None:
+def bytes_on_disk() -> int:
+    """Return what all pictures that were decoded take."""
+    return sum(path.stat().st_size for path in cache_folder("pictures").glob("[!.]*"))
+
+
+def _remove_unused(folder: Path, needed: int) -> None:
+    """Remove what nobody uses, before `needed` bytes come in."""
+    found = []
     for note in folder.glob("*.json"):
         old = note.with_suffix("")
-        if not old.is_file() or old.stat().st_mtime < time.time() - UNUSED_SECONDS:
+        found.append((old.stat().st_mtime if old.is_file() else 0.0, old, note))
+    for used, old, note in sorted(found):
+        if used < time.time() - UNUSED_SECONDS or bytes_on_disk() + needed > MOST_ON_DISK:
             old.unlink(missing_ok=True)
             note.unlink(missing_ok=True)

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from convcli.arrayfiles import check_bytes
 from convcli.data.dataset import ALLOW, Dataset, ProgressCallback, Split, make_dataset
 from convcli.data.source import Source
-from convcli.data.table import Table, read_table
+from convcli.data.table import (
+    GROUP_NAMES,
+    LABEL_NAMES,
+    TIME_NAMES,
+    Table,
+    number_in,
+    read_channels,
+    read_rows,
+    read_table,
+)
 from convcli.errors import InputError, UsageError, cannot_read
 
 WINDOW = 128
@@ -107,6 +116,8 @@ def _cut(source: Source, tables: list[Table]) -> tuple[_Cut, str]:
     size, share, rule = source.window, source.overlap, source.label_rule or LABEL_RULES[0]
     if rule not in LABEL_RULES:
         raise UsageError(f"Unknown label rule {rule!r}. There are: {', '.join(LABEL_RULES)}.")
+    if isinstance(size, str):
+        size = _rows_of(source.place, size, first)
     if size is None and share is None:
         size = _meant_window(source.place, first, forecast=ahead is not None)
     size = WINDOW if size is None else size
@@ -153,6 +164,78 @@ def _described(
     return f"{ROW_NOTE}: a picture of {shape[0]}x{shape[1]}, {columns}.", splits
 
 
+class Recording(NamedTuple):
+    """A series as it came, and the windows that a model takes of it.
+
+    Attributes:
+        samples: N x window x channels float32; N x channels where each row is a sample.
+        firsts: row that each begins with, from 0.
+        rows: of the file that could be read, each as its cells.
+        header: names of the columns.
+    """
+
+    samples: NDArray[np.float32]
+    firsts: tuple[int, ...]
+    rows: tuple[list[str], ...]
+    header: tuple[str, ...]
+
+
+def read_recording(path: Path, source: Source, shape: tuple[int, ...]) -> Recording:
+    """Return the windows of a table that needs no labels; those of the training's overlap.
+
+    Args:
+        path: of the table, whose channels are named as in the training's, or are as many.
+        source: of the training.
+        shape: window x channels, or channels alone.
+
+    Raises:
+        InputError: other columns, rows that are no numbers, or too few of them.
+    """
+    header, rows = read_rows(path)
+    known = _training_channels(source)
+    low = {name.lower() for name in (*LABEL_NAMES, *TIME_NAMES, *GROUP_NAMES)}
+    asked = {name.strip() for name in (source.label or "").split(",")} | {source.group}
+    free = [name for name in header if name.lower() not in low and name not in asked]
+    chosen = known if known and set(known) <= set(header) else free
+    if len(chosen) != shape[-1]:
+        raise InputError(
+            f"{path}: the model takes {shape[-1]} channels"
+            f"{f' ({chr(44).join(known)})' if known else ''}, and these columns may be some: "
+            f"{', '.join(free) or 'none'}."
+        )
+    at = [header.index(name) for name in chosen]
+    values = np.empty((len(rows), len(at)), np.float32)
+    for number, cells in enumerate(rows):
+        numbers = [number_in(cells[place]) if len(cells) > place else None for place in at]
+        if not all(one is not None and math.isfinite(one) for one in numbers):
+            raise InputError(
+                f"{path}: row {number + 1} has no numbers in {', '.join(chosen)}: "
+                f"{', '.join(cells)[:60]}."
+            )
+        values[number] = numbers
+    if len(shape) == 1:
+        return Recording(values, tuple(range(len(rows))), tuple(rows), tuple(header))
+    size = shape[0]
+    if len(values) < size:
+        raise InputError(f"{path} has {len(values):,} rows; a window of the model takes {size}.")
+    share = OVERLAP if source.overlap is None else source.overlap
+    firsts = [*range(0, len(values) - size + 1, _step(size, share))]
+    if firsts[-1] + size < len(values):  # the end is told, too
+        firsts.append(len(values) - size)
+    samples = np.stack([values[first : first + size] for first in firsts])
+    return Recording(samples, tuple(firsts), tuple(rows), tuple(header))
+
+
+def _training_channels(source: Source) -> tuple[str, ...]:
+    """Return the columns that the training read, where its file is still there."""
+    try:
+        place = _tables(source.place)["train"][0]
+        return read_channels(place, label=source.label, group=source.group, task=source.task,
+                             forecast=source.forecast is not None)  # fmt: skip
+    except (InputError, UsageError, KeyError):
+        return ()
+
+
 class _Cut(NamedTuple):
     """How rows become samples: the rows of a window and what windows share, rule and names."""
 
@@ -182,6 +265,26 @@ def _picture_shape(
     return (
         (side, side, 1) if pixels and side > 1 and side**2 == len(channels) and bytes_only else None
     )
+
+
+def _rows_of(place: Path, window: str, table: Table) -> int:
+    """Return how many rows are a window in seconds, by the column of time.
+
+    Raises:
+        UsageError: it is no time, or the table does not tell.
+    """
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*s", window.strip())
+    if match is None:
+        raise UsageError(f"--window {window}: write rows, such as 128, or seconds, such as 2.56s.")
+    if table.interval is None:
+        raise UsageError(
+            f"--window {window}: {place} has no column of time that rises ("
+            f"{', '.join(TIME_NAMES)}). Name the rows of a window."
+        )
+    rows = round(float(match[1]) / table.interval)
+    if rows < 1:
+        raise UsageError(f"--window {window}: a row of {place} takes {table.interval:g} s.")
+    return rows
 
 
 def _meant_window(place: Path, table: Table, *, forecast: bool) -> int:

@@ -35,8 +35,11 @@ class Shaping:
 
     samples: int | None = option("Take this many training samples.", min=2)
     size: str | None = option("Resize pictures to HxW, such as 64x64.")
-    window: int | None = option(
-        "Rows of one window of a .csv of series; 0: each row is a sample.", min=0
+    window: int | str | None = option(
+        "Rows of one window of a .csv of series, or seconds by its column of time, such as 2.56s; "
+        "0: each row is a sample.",
+        metavar="ROWS",
+        parser=lambda text: int(text) if text.isdigit() else text,
     )
     overlap: float | None = option("Share that windows of a .csv share.", min=0, max=0.99)
     label: str | None = option(

@@ -42,7 +42,7 @@ TABLES = (".csv", ".txt")
 class Columns(TypedDict, total=False):
     """What a table or a series may be asked for besides; the fields of `Source`."""
 
-    window: int | None
+    window: int | str | None
     overlap: float | None
     label: str | None
     label_rule: LabelRule | None
@@ -79,7 +79,8 @@ def load_dataset(
         memory_limit: bytes that the samples of one file or split may take, 8 GiB when left out;
             more are refused before they are read. Pictures in files are kept on disk instead.
         progress: called while something takes long.
-        columns: of tables: `window` (rows of a window of a series, 0 for one sample a row) and
+        columns: of tables: `window` (rows of a window of a series, 0 for one sample a row, or
+            seconds by its column of time, such as "2.56s") and
             `overlap` (share of it that the next one shares, 0.5 when left out); `label` (the column
             of labels, or several with commas between them); `label_rule` (`majority` of a window's
             rows or the `last` one); `forecast` (rows after a window that are learned); `group` (the

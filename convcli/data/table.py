@@ -13,6 +13,7 @@ import sys
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +54,7 @@ class Table:
         channel_names: of the columns of `values`.
         notes: what was assumed or passed over.
         timed: whether a column says when each row was measured.
+        interval: seconds from row to row by that column; None where it does not tell.
     """
 
     values: NDArray[np.float32]
@@ -64,6 +66,7 @@ class Table:
     channel_names: tuple[str, ...]
     notes: tuple[str, ...]
     timed: bool
+    interval: float | None = None
 
 
 class _Roles(NamedTuple):
@@ -160,7 +163,42 @@ def read_table(
         tuple(names[i] for i in roles.channels),
         tuple(notes),
         any(name.lower() in TIME_NAMES for name in names),
+        _interval(names, probe),
     )
+
+
+def _interval(names: list[str], rows: list[list[str]]) -> float | None:
+    """Return the usual time from row to row, in seconds: of numbers, or of dates."""
+    place = next((at for at, name in enumerate(names) if name.lower() in TIME_NAMES), None)
+    if place is None:
+        return None
+    times = []
+    for cells in rows:
+        cell = cells[place] if len(cells) == len(names) else ""
+        try:
+            number = number_in(cell)
+            times.append(datetime.fromisoformat(cell).timestamp() if number is None else number)
+        except ValueError:
+            continue
+    steps = np.diff(times)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    return usual if 0 < usual < math.inf else None
+
+
+def read_channels(
+    path: Path, *, label: str | None, group: str | None, task: str | None, forecast: bool
+) -> tuple[str, ...]:
+    """Return the columns that `read_table` takes for channels."""
+    names, extra, first = _columns(path)
+    probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]
+    roles = _find_roles(path, names, probe, label, group, task, forecast=forecast)
+    return tuple(names[at] for at in roles.channels)
+
+
+def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the names of a table's columns and its rows as cells; row numbers are left out."""
+    names, extra, first = _columns(path)
+    return names, [cells[extra:] for _, cells in _rows(path, first)]
 
 
 def _columns(path: Path) -> tuple[list[str], int, int]:

@@ -19,7 +19,6 @@ from convcli.learn import metrics
 from convcli.learn.metrics import confusion_matrix
 from convcli.learn.model import predict_split
 from convcli.learn.runspec import noted_spec
-from convcli.learn.task import centered
 from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
@@ -186,6 +185,10 @@ def evaluate(
     told, finished = model.measure(outputs, split.labels), model.finished(outputs)
     labels = split.labels
     whole = Evaluation(told.pop("accuracy", None), told.pop("loss"), len(split), task=data.task)
+    shares = metrics.as_classes(data.task, finished, split.labels)
+    if shares is not None:
+        error, bins = metrics.calibration(*shares)
+        whole = replace(whole, calibration_error=error, bins=tuple(bins))
     names = enumerate(data.class_names)
     if data.task == "values":
         values = [(name, finished[..., [at]], labels[..., [at]]) for at, name in names]
@@ -198,7 +201,7 @@ def evaluate(
         return replace(whole, figures=told, classes=classes)
     answers = finished.argmax(axis=-1)
     if data.task == "mask":
-        labels = centered(labels, answers.shape[1:])
+        labels = metrics.centered(labels, answers.shape[1:])
         known = labels != IGNORED
         labels, answers = labels[known].astype(np.int64), answers[known]
     confusion = confusion_matrix(labels, answers, data.classes)
@@ -207,9 +210,7 @@ def evaluate(
     )
     if data.task == "mask":
         return whole
-    error, bins = metrics.calibration(finished, labels)
-    mistakes = metrics.worst_mistakes(finished, labels, worst)
-    return replace(whole, calibration_error=error, bins=tuple(bins), worst=tuple(mistakes))
+    return replace(whole, worst=tuple(metrics.worst_mistakes(finished, labels, worst)))
 
 
 def class_figures(

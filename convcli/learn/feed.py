@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -79,7 +79,7 @@ class Feed:
         return Batch(images, targets, None)
 
     def ahead(
-        self, parts: Sequence[tuple[NDArray[np.int64], int]]
+        self, parts: Iterable[tuple[NDArray[np.int64], int]]
     ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
         """Yield the batches of places and epochs in order, with their places.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import time
 from collections.abc import Iterator
@@ -14,15 +15,17 @@ import numpy.typing as npt
 from convcli.data import Dataset, Split
 from convcli.data.augmentation import read_augmentation
 from convcli.engine import optimize
-from convcli.errors import InputError
+from convcli.errors import InputError, UsageError
+from convcli.layers import Conv, Dense
 from convcli.learn.descent import Span, Vector, apply_step, frozen_steps, trainable_spans
 from convcli.learn.feed import Batch, Feed
+from convcli.learn.metrics import SMALLEST, as_classes, temperature
 from convcli.learn.model import Model, predict_split
 from convcli.learn.modelfile import TrainedModel
 from convcli.learn.prepare import preprocessing_for
 from convcli.learn.recipes import METRICS, Recipe
 from convcli.learn.schedules import Position
-from convcli.learn.task import TASKS, check_fit, goal_for
+from convcli.learn.task import TASKS, check_fit, cool, goal_for
 from convcli.learn.trainer import Trainer
 from convcli.net import Network
 from convcli.values import NotebookRepr, shown_live
@@ -187,12 +190,6 @@ class Training(NotebookRepr):
         self.target_accuracy = target_accuracy
         self.optimizer = recipe.read_optimizer()
         self.schedule = recipe.read_schedule()
-        self.spans = trainable_spans(
-            model,
-            recipe.freeze,
-            decay=self.optimizer.weight_decay > 0,
-            layer_rates=recipe.read_layer_rates(),
-        )
         self.progress = Progress(
             memory=np.zeros((self.optimizer.slots_per_weight, model.flat.size), np.float32),
             ema=None if recipe.ema is None else model.flat.copy(),
@@ -201,13 +198,25 @@ class Training(NotebookRepr):
             data, self.preprocessing, self.goal, read_augmentation(recipe.augment), seed, threads
         )
         self.threads = threads
+        self.stages = stages(model, recipe)
+        self._enter(self.stages[0])
+
+    def _enter(self, stage: Stage) -> None:
+        """Train the layers of a stage from here on."""
+        self.stage, recipe = stage, self.recipe
+        self.spans = trainable_spans(
+            self.model,
+            stage.frozen,
+            decay=self.optimizer.weight_decay > 0,
+            layer_rates=recipe.read_layer_rates(),
+        )
         self.trainer = Trainer(
-            model,
+            self.model,
             self.goal.loss_of_shares if self.feed.augmentation.mixes else self.goal.loss,
-            batch=math.ceil(min(recipe.batch, len(data.train)) / recipe.accumulate),
-            threads=threads,
-            seed=seed,
-            frozen=sorted(frozen_steps(model, recipe.freeze)),
+            batch=math.ceil(min(recipe.batch, len(self.data.train)) / recipe.accumulate),
+            threads=self.threads,
+            seed=self.seed,
+            frozen=stage.frozen,
         )
 
     def __repr__(self) -> str:
@@ -244,8 +253,22 @@ class Training(NotebookRepr):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of a whole epoch; the last batch may be smaller."""
+        """Optimizer steps of a whole epoch; the last batch of a pass may be smaller."""
+        return self.recipe.steps_per_epoch or self._steps_per_pass
+
+    @property
+    def _steps_per_pass(self) -> int:
         return math.ceil(len(self.data.train) / self.recipe.batch)
+
+    def _batches(self) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
+        """Yield the places of each batch that is left of the epoch, and the number of its pass."""
+        batch, done = self.recipe.batch, len(self.history) * self.steps_per_epoch
+        order, known = np.zeros(0, np.int64), -1
+        for step in range(self.progress.step_in_epoch, self.steps_per_epoch):
+            number, place = divmod(done + step, self._steps_per_pass)
+            if number != known:
+                order, known = batch_order(len(self.data.train), self.seed, number), number
+            yield order[place * batch : (place + 1) * batch], number
 
     @property
     def guessing_loss(self) -> float:
@@ -294,12 +317,14 @@ class Training(NotebookRepr):
     def events(self) -> Iterator[StepDone | Epoch]:
         """Train, and yield each step and each epoch when it is done."""
         while not self.finished:
-            order = batch_order(len(self.data.train), self.seed, len(self.history))
-            batch, epoch = self.recipe.batch, len(self.history)
-            places = range(self.progress.step_in_epoch, self.steps_per_epoch)
-            parts = [(order[place * batch : (place + 1) * batch], epoch) for place in places]
+            epoch = len(self.history)
+            stage = next(one for one in reversed(self.stages) if one.first <= epoch)
+            if stage is not self.stage:
+                self._enter(stage)
+            if epoch == stage.first > 0 and self.progress.step_in_epoch == 0:
+                self.progress.memory[...] = 0
             began = time.perf_counter()
-            for chosen, made in () if self._time_is_up() else self.feed.ahead(parts):
+            for chosen, made in () if self._time_is_up() else self.feed.ahead(self._batches()):
                 self.progress.epoch_seconds += time.perf_counter() - began
                 yield self.step(chosen, made)
                 if self._time_is_up():
@@ -329,6 +354,32 @@ class Training(NotebookRepr):
             outputs=self.data.task,
             target_scaling=(self.goal.mean, self.goal.deviation) if self.goal.mean else None,
         )
+
+    def calibrated_model(self) -> TrainedModel:
+        """Return `best_model` with the temperature at which the validation samples are most likely.
+
+        Raises:
+            InputError: the network does not end in a layer whose outputs become probabilities.
+        """
+        best, held = self.best_model(), self.data.validation
+        if held is None:
+            return best
+        step = best.model.trace.steps[-1]
+        if step.activation not in {"softmax", "sigmoid"} or not isinstance(
+            step.layer, Dense | Conv
+        ):
+            raise InputError(
+                "--calibrate divides the last layer by a temperature, and the network does not end "
+                "with one that has a softmax or sigmoid of its own: dense N softmax."
+            )
+        outputs = predict_split(best.model, best.preprocessing, held, self.threads)
+        told = as_classes(self.data.task, best.finished(outputs), held.labels)
+        if told is not None:
+            shares, labels = told
+            logits = np.log(np.maximum(shares.astype(np.float64), SMALLEST))
+            cool(best.model, degrees := temperature(logits, labels))
+            return replace(best, metrics=best.metrics | {"temperature": degrees})
+        return best
 
     def evaluate(self, split: Split) -> dict[str, float]:
         """Return mean loss and figures on a split with the weights as they will be saved."""
@@ -373,7 +424,7 @@ class Training(NotebookRepr):
             now.memory,
             self.spans,
             lr=lr,
-            count=now.step,
+            count=now.step - self.stage.first * self.steps_per_epoch,
             clip=self.recipe.clip,
         )
         if now.ema is not None and self.recipe.ema is not None:
@@ -420,16 +471,17 @@ class Training(NotebookRepr):
         return self._lr_at(self.progress.step)
 
     def _lr_at(self, step: int) -> float:
+        first, last = self.stage.first, self.stage.last
         at = Position(
-            step=step,
-            steps=self.recipe.epochs * self.steps_per_epoch,
+            step=step - first * self.steps_per_epoch,
+            steps=(last - first) * self.steps_per_epoch,
             steps_per_epoch=self.steps_per_epoch,
             losses=[
                 epoch.train_loss if epoch.val_loss is None else epoch.val_loss
-                for epoch in self.history
+                for epoch in self.history[first:]
             ],
         )
-        return self.recipe.full_lr * self.schedule.factor(at)
+        return self.recipe.full_lr * self.stage.factor * self.schedule.factor(at)
 
     def _end_epoch(self) -> Epoch:
         """Validate, remember the weights if they are the best, and begin the next epoch."""
@@ -522,6 +574,50 @@ class Training(NotebookRepr):
             f"learning rate {rate:.2g}. Use a smaller one (--lr {self.recipe.full_lr / 10:.1g}), "
             "or --clip 1."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Epochs in which the same layers learn.
+
+    Attributes:
+        first: epoch, from 0.
+        last: one past the last epoch.
+        frozen: layers that keep their weights.
+        factor: of the learning rate.
+    """
+
+    first: int
+    last: int
+    frozen: tuple[str, ...]
+    factor: float = 1.0
+
+
+def stages(model: Model, recipe: Recipe) -> list[Stage]:
+    """Return what `--phases` means for a model; the last phase goes on to the last epoch.
+
+    Raises:
+        UsageError: a pattern matches no layer.
+    """
+    always = frozen_steps(model, recipe.freeze)
+    phases = recipe.read_phases()
+    if not phases:
+        return [Stage(0, recipe.epochs, tuple(sorted(always)))]
+    weighted = [step.name for step in model.trace.steps if step.params]
+    found, first = [], 0
+    for phase in phases:
+        pattern = {"all": "*", "head": weighted[-1]}.get(phase.layers, phase.layers)
+        learning = fnmatch.filter(weighted, pattern)
+        if not learning:
+            raise UsageError(
+                f"--phases {phase.layers}:{phase.epochs}: that is no layer with weights; there are "
+                f"{', '.join(weighted)}, head and all."
+            )
+        last = recipe.epochs if phase is phases[-1] else first + phase.epochs
+        frozen = always | (set(weighted) - set(learning))
+        found.append(Stage(first, last, tuple(sorted(frozen)), phase.factor))
+        first = last
+    return found
 
 
 def batch_order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:

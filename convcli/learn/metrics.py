@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from convcli.ops.rule import Array
 Probabilities = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
-_SMALLEST = 1e-12
+SMALLEST = 1e-12
 """Probabilities are not taken below this before the logarithm."""
 
 
@@ -122,6 +123,31 @@ def calibration(
     return error, diagram
 
 
+def as_classes(
+    task: str, outputs: Array, labels: NDArray[Any]
+) -> tuple[Probabilities, Labels] | None:
+    """Return probabilities (N, classes) and true classes, of cells and of labels too; else None."""
+    if task == "labels":
+        told = outputs.ravel()
+        return np.stack([1 - told, told], axis=1), labels.ravel().astype(np.int64)
+    if task == "mask":
+        labels = centered(labels, outputs.shape[1:-1])
+        known = labels != IGNORED
+        return outputs[known], labels[known].astype(np.int64)
+    return (outputs, labels) if task == "classes" else None
+
+
+def centered(masks: NDArray[Any], cells: tuple[int, ...]) -> NDArray[Any]:
+    """Return the middle of masks, (N, *cells); what a network without padding tells.
+
+    >>> centered(np.arange(25).reshape(1, 5, 5), (1, 3)).tolist()
+    [[[11, 12, 13]]]
+    """
+    at = [(whole - part) // 2 for whole, part in zip(masks.shape[1:], cells, strict=True)]
+    inside = tuple(slice(first, first + part) for first, part in zip(at, cells, strict=True))
+    return masks[(slice(None), *inside)]
+
+
 def worst_mistakes(probabilities: Probabilities, labels: Labels, count: int = 10) -> list[Mistake]:
     """Return up to `count` wrong answers, the surest first; equal ones in the order of the data.
 
@@ -189,12 +215,58 @@ def measure(task: str, outputs: Array, labels: NDArray[Any]) -> dict[str, float]
     accuracy = float((answers == labels).mean())
     return {
         "accuracy": accuracy,
+        "top3": top_accuracy(outputs, labels, 3),
         "f1": float(f1[there].mean()),
         "weighted_f1": float((f1 * truth).sum() / truth.sum()),
         "balanced_accuracy": float((right[truth > 0] / truth[truth > 0]).mean()),
         "kappa": (accuracy - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0,
         **_ranked(outputs, np.eye(classes, dtype=bool)[labels]),
     }
+
+
+def top_accuracy(probabilities: Probabilities, labels: Labels, count: int) -> float:
+    """Return the share of samples whose class is among the `count` most probable ones.
+
+    Of equally probable classes the first ones count, as in `predict`.
+
+    >>> top_accuracy(np.array([[0.5, 0.3, 0.2]] * 2, np.float32), np.array([1, 2]), 2)
+    0.5
+    """
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    return float((best == labels[:, np.newaxis]).any(axis=1).mean())
+
+
+def temperature(logits: Array, labels: Labels) -> float:
+    """Return what logits are to be divided by so that the labels are most likely.
+
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2. A golden-section
+    search between 0.05 and 20, over which the likelihood has one peak.
+
+    Args:
+        logits: (N, classes), or (N,) of the second of two classes.
+        labels: (N,) from 0.
+
+    >>> sure = np.array([[4.0, 0.0]] * 4, np.float32)
+    >>> round(temperature(sure, np.array([0, 0, 0, 1])), 3)  # 3 of 4: log 3 = 4 / T
+    3.641
+    """
+    z = logits.astype(np.float64)
+    z = np.stack([np.zeros_like(z), z], axis=1) if z.ndim == 1 else z
+    z -= z.max(axis=1, keepdims=True)
+    right = z[np.arange(len(z)), labels]
+
+    def loss(log_t: float) -> float:
+        scale = math.exp(-log_t)
+        return float((np.log(np.exp(scale * z).sum(axis=1)) - scale * right).mean())
+
+    low, high, ratio = math.log(0.05), math.log(20), (math.sqrt(5) - 1) / 2
+    while high - low > 1e-7:
+        left, middle = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) <= loss(middle):
+            high = middle
+        else:
+            low = left
+    return math.exp((low + high) / 2)
 
 
 def baseline(data: Dataset) -> float | None:
@@ -274,8 +346,8 @@ def loss_values(loss: Loss, outputs: Array, targets: NDArray[Any]) -> float:
                 error**2 / 2,
                 loss.figure * (np.abs(error) - loss.figure / 2),
             ),
-            "soft cross-entropy": lambda: -(targets * np.log(np.maximum(y, _SMALLEST))).sum(-1),
-            "bce": lambda: -np.log(np.maximum(np.where(targets > 1 / 2, y, 1 - y), _SMALLEST)),
+            "soft cross-entropy": lambda: -(targets * np.log(np.maximum(y, SMALLEST))).sum(-1),
+            "bce": lambda: -np.log(np.maximum(np.where(targets > 1 / 2, y, 1 - y), SMALLEST)),
         }
         return float(rules[loss.name]().mean(dtype=np.float64))
     known = targets != IGNORED if targets.ndim > 1 else np.ones(targets.shape, bool)
@@ -290,7 +362,7 @@ def loss_values(loss: Loss, outputs: Array, targets: NDArray[Any]) -> float:
     weights = np.ones(len(labels))
     if loss.class_weights is not None:
         weights = np.asarray(loss.class_weights)[labels]
-    surprise = -np.log(np.maximum(y, _SMALLEST))
+    surprise = -np.log(np.maximum(y, SMALLEST))
     of_truth = surprise[rows, labels]
     if loss.name == "focal":
         weights *= (1 - y[rows, labels]) ** loss.figure

@@ -209,8 +209,12 @@ class TrainedModel(NotebookRepr):
             OutputExistsError: `path` exists and `force` is off.
             InputError: it cannot be written there.
         """
-        write_tensors(
-            Path(path),
+        with new_file(Path(path), force=force) as temporary:
+            temporary.write_bytes(self.content())
+
+    def content(self) -> bytes:
+        """Return the bytes of the model file."""
+        return _content(
             {**self.model.parameters, **self.model.buffers},
             {
                 "network": to_notation(self.network),
@@ -221,7 +225,6 @@ class TrainedModel(NotebookRepr):
                 "outputs": self.outputs,
                 "target_scaling": json.dumps(self.target_scaling),
             },
-            force=force,
         )
 
 
@@ -304,12 +307,14 @@ def write_tensors(
     path: Path, tensors: Tensors, texts: dict[str, str], *, force: bool = False
 ) -> None:
     """Write a safetensors file, whole or not at all; errors as `convcli.files.new_file`."""
-    content = tensors_to_bytes(
-        {name: np.ascontiguousarray(array) for name, array in tensors.items()},
-        {"format": FORMAT, **texts},
-    )
+    content = _content(tensors, texts)
     with new_file(path, force=force) as temporary:
-        temporary.write_bytes(_in_fixed_order(content))
+        temporary.write_bytes(content)
+
+
+def _content(tensors: Tensors, texts: dict[str, str]) -> bytes:
+    whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    return _in_fixed_order(tensors_to_bytes(whole, {"format": FORMAT, **texts}))
 
 
 def read_tensors(path: Path) -> tuple[ModelHeader, Tensors]:

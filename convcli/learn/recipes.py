@@ -18,6 +18,7 @@ from convcli.records import from_record
 
 LOSSES = ("cross-entropy", "focal", "hinge", "dice", "bce", "mse", "mae", "huber")
 CLASS_WEIGHTS = ("none", "balanced")
+MOST_EPOCHS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Metric:
 METRICS = {
     "loss": Metric(("classes", "labels", "values", "mask"), higher=False),
     "accuracy": Metric(("classes", "labels", "mask")),
+    "top3": Metric(("classes",)),
     "f1": Metric(("classes", "labels")),
     "weighted_f1": Metric(("classes",)),
     "balanced_accuracy": Metric(("classes",)),
@@ -123,6 +125,19 @@ class Recipe:
     val: float = option(
         "Share held out for validation, which chooses the epoch; 0: none.", default=0.1
     )
+    steps_per_epoch: int | None = option(
+        "Steps of an epoch, where it is not one pass over the samples; the next one goes on."
+    )
+    phases: str = option(
+        "Train layers one part after another, each with the schedule anew, such as "
+        "'head:5, all:5@0.1': the last layer for 5 epochs, then all for 5 at a tenth of the rate.",
+        default="",
+        metavar="LAYERS:EPOCHS[@FACTOR],...",
+    )
+    calibrate: bool = option(
+        "Scale the last layer by the temperature at which the validation samples are most likely.",
+        default=False,
+    )
     patience: int | None = option("Stop after this many epochs without a better one.")
     freeze: tuple[str, ...] = option(
         "Layers that keep their weights, such as 'conv*'; may be given again.",
@@ -154,6 +169,15 @@ class Recipe:
             if self.val == 0:
                 raise UsageError("--monitor needs validation samples; leave --val 0 out.")
         _at_least("accumulate", self.accumulate, 1)
+        if self.steps_per_epoch is not None:
+            _at_least("steps-per-epoch", self.steps_per_epoch, 1)
+        if self.calibrate and self.val == 0:
+            raise UsageError("--calibrate needs validation samples; leave --val 0 out.")
+        if sum(phase.epochs for phase in self.read_phases()) > self.epochs:
+            raise UsageError(
+                f"--phases {self.phases}: that is more than --epochs {self.epochs}; leave --epochs "
+                "out."
+            )
         self.read_class_weights()
         self.read_optimizer()
         self.read_schedule()
@@ -172,6 +196,14 @@ class Recipe:
     def read_layer_rates(self) -> tuple[tuple[str, float], ...]:
         """Return each pattern of layer names, and what their learning rate is multiplied by."""
         return tuple(map(_layer_rate, self.layer_rate))
+
+    def read_phases(self) -> tuple[Phase, ...]:
+        """Return what is trained one after another; none where all is trained throughout.
+
+        >>> Recipe().changed(phases="head:2, all:3@0.1").read_phases()[1]
+        Phase(layers='all', epochs=3, factor=0.1)
+        """
+        return tuple(_phase(part.strip()) for part in self.phases.split(",") if part.strip())
 
     def read_class_weights(self) -> dict[str, float]:
         """Return the weights that are given by name; none for `none` and `balanced`.
@@ -205,12 +237,46 @@ class Recipe:
     def changed(self, **settings: Any) -> Recipe:
         """Return the recipe with the settings that are not None.
 
+        Phases bring their epochs.
+
         >>> Recipe().changed(epochs=3, batch=None).epochs
         3
         """
-        return dataclasses.replace(
-            self, **{name: value for name, value in settings.items() if value is not None}
+        given = {name: value for name, value in settings.items() if value is not None}
+        if given.get("phases") and "epochs" not in given:
+            parts = dataclasses.replace(self, phases=given["phases"], epochs=MOST_EPOCHS)
+            given["epochs"] = sum(phase.epochs for phase in parts.read_phases())
+        return dataclasses.replace(self, **given)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Some epochs of a training in which some layers learn.
+
+    Attributes:
+        layers: a pattern of their names; `head` is the last one with weights, `all` are all.
+        epochs: how many.
+        factor: of the learning rate.
+    """
+
+    layers: str
+    epochs: int
+    factor: float = 1.0
+
+
+def _phase(text: str) -> Phase:
+    layers, _, rest = text.rpartition(":")
+    epochs, at, factor = rest.partition("@")
+    try:
+        found = Phase(layers.strip(), int(epochs), float(factor) if at else 1.0)
+    except ValueError:
+        found = Phase("", 0)
+    if not found.layers or found.epochs < 1 or not 0 < found.factor < math.inf:
+        raise UsageError(
+            f"--phases {text}: write LAYERS:EPOCHS, or LAYERS:EPOCHS@FACTOR with a factor above 0, "
+            "as in 'head:5, all:5@0.1'."
         )
+    return found
 
 
 def _layer_rate(text: str) -> tuple[str, float]:

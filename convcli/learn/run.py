@@ -136,7 +136,9 @@ class Run:
 
     def finish(self) -> RunResult:
         """Read the test samples once, write the model with its metrics, and return the figures."""
-        best, training = self.training.best_model(), self.training
+        training = self.training
+        calibrated = training.recipe.calibrate
+        best = training.calibrated_model() if calibrated else training.best_model()
         told: dict[str, float] = {}
         if training.data.test is not None:
             test = training.data.test

@@ -18,7 +18,7 @@ from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.layers import Activation, Conv, Dense, Layer
 from convcli.layers.base import shape_text
 from convcli.layers.join import Block, Branch
-from convcli.learn.metrics import loss_values, measure, softmax
+from convcli.learn.metrics import centered, loss_values, measure, softmax
 from convcli.learn.model import Model
 from convcli.learn.recipes import METRICS, Recipe
 from convcli.learn.trainer import Loss
@@ -458,17 +458,13 @@ def _foldable(network: Network) -> bool:
     )
 
 
+def cool(model: Model, degrees: float) -> None:
+    """Divide the last layer, whose outputs become probabilities, by a temperature."""
+    kernel, bias = _last_arrays(model)
+    kernel /= np.float32(degrees)
+    bias /= np.float32(degrees)
+
+
 def _last_arrays(model: Model) -> tuple[Array, Array]:
     name = model.trace.steps[-1].name
     return model.parameters[f"{name}.kernel"], model.parameters[f"{name}.bias"]
-
-
-def centered(masks: NDArray[Any], cells: tuple[int, ...]) -> NDArray[Any]:
-    """Return the middle of masks, (N, *cells); what a network without padding tells.
-
-    >>> centered(np.arange(25).reshape(1, 5, 5), (1, 3)).tolist()
-    [[[11, 12, 13]]]
-    """
-    at = [(whole - part) // 2 for whole, part in zip(masks.shape[1:], cells, strict=True)]
-    inside = tuple(slice(first, first + part) for first, part in zip(at, cells, strict=True))
-    return masks[(slice(None), *inside)]

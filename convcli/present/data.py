@@ -163,23 +163,27 @@ def sample_panel(
 
     A mask lies over its picture; the rows that are learned of a series go on with it.
     """
-    from convcli.imaging.picture import gray_levels
     from convcli.present.panels import Panel
 
     if sample.ndim == 4:
         middle = len(sample) // 2
         sample, label = sample[middle], label[middle] if data.task == "mask" else label
     if sample.ndim == 3:
-        pixels = sample if sample.dtype == np.uint8 else gray_levels(sample)
-        if pixels.shape[2] not in {1, 3}:
-            pixels = pixels[..., :1]
-        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+        pixels = seen_pixels(sample)
         return Panel(caption, masked(pixels, label) if data.task == "mask" else pixels, heading)
     if sample.ndim == 2:
         ahead = np.asarray(label).reshape(-1, sample.shape[1]) if _goes_on(data) else sample[:0]
         names = data.channel_names or tuple(map(str, range(sample.shape[1])))
         return Panel(caption, np.concatenate([sample, ahead]), heading, form="lines", names=names)
     return Panel(caption, sample.astype(float), heading, form="bars")
+
+
+def seen_pixels(sample: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a sample with rows and columns as bytes, gray or RGB; of other channels the first."""
+    from convcli.imaging.picture import gray_levels
+
+    pixels = sample if sample.dtype == np.uint8 else gray_levels(sample)
+    return pixels if pixels.shape[2] == 3 else pixels[..., 0]
 
 
 def _goes_on(data: Dataset) -> bool:

@@ -96,6 +96,10 @@ def _task_report(found: Evaluation, where: str, document: dict[str, Any]) -> Rep
     if found.task == "mask":
         document["confusion"] = found.confusion.tolist()
         parts = (confusion_report(found),)
+    if found.bins:
+        document["calibration_error"] = found.calibration_error
+        document["calibration"] = [asdict(one) for one in found.bins]
+        parts += (calibration_report(found),)
     figures = {"loss": found.loss} | told | found.figures
     headline = ", ".join(f"{NAMES[name]} {figure_text(name, one)}" for name, one in figures.items())
     return replace(
@@ -107,7 +111,7 @@ NAMES = {
     "loss": "loss", "accuracy": "accuracy", "f1": "F1", "weighted_f1": "weighted F1",
     "balanced_accuracy": "balanced accuracy", "kappa": "kappa", "auc": "ROC-AUC",
     "average_precision": "average precision", "iou": "IoU", "dice": "Dice", "mae": "MAE",
-    "rmse": "RMSE", "r2": "R2",
+    "rmse": "RMSE", "r2": "R2", "top3": "one of the top 3",
 }  # fmt: skip
 """What figures are called."""
 ABSOLUTE = {"loss", "mae", "rmse", "r2", "kappa"}

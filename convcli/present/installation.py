@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from convcli.data.picture_store import bytes_on_disk
 from convcli.data.published import cache_folder
 from convcli.engine.compilation import compiled_code
 from convcli.engine.llvm import host
@@ -25,6 +26,8 @@ def installation_report() -> Report:
         "compiled bytes": code.size_bytes,
         "damaged and removed": code.mended,
         "data": str(cache_folder("mnist").parent),
+        "decoded pictures": str(cache_folder("pictures")),
+        "decoded bytes": bytes_on_disk(),
     }
     extras = {name: package_version(name) for name in OPTIONAL}
     notes = [f"{name} is not installed; {OPTIONAL[name]}" for name in extras if not extras[name]]

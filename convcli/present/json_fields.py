@@ -143,6 +143,8 @@ method: how it was found
 milliseconds: of one run
 min: smallest value
 model: the model file
+monitor: the figure that chose the epoch, and ranks the trials of a sweep
+monitored: that figure of the validation samples
 more: what stands behind a step, or follows
 n: how many samples
 name: what it is called

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,20 @@ from convcli.files import write_text
 from convcli.learn.recipes import Recipe, find_recipe
 from convcli.net import to_notation
 from convcli.report import Column, Report
-from convcli.report.chart import Chart, Line
+from convcli.report.chart import Chart, Line, line_chart
+from convcli.report.document import Document, Figure, Section, render_document
 from convcli.report.numbers import as_seconds, percent
 from convcli.sweep.space import Axis, Trial
 from convcli.sweep.spec import SweepSpec
+from convcli.sweep.store import TRAININGS
 from convcli.sweep.sweep import Finished, Sweep, configure
 from convcli.sweep.trial import Spread, Summary, ranked
 
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 HEADERS = {"train": "training", "val": "validation"}
-BEST_NETWORK = "best.net"
+BEST_NETWORK, PAGE = "best.net", "report.html"
+MOST_LINES = 12
+"""Trials that a chart over the epochs can show apart."""
 
 
 def told(trial: Trial) -> str:
@@ -148,6 +153,11 @@ def _notes(
     if sweep.rounds and sweep.rounds[0].epochs is not None:
         steps = [f"{len(rung.trials)} trials x {rung.epochs} epochs" for rung in sweep.rounds]
         notes.append(f"Rungs, each trained anew: {', then '.join(steps)}.")
+    monitor = best.monitor if best is not None else "accuracy"
+    if monitor != "accuracy":
+        figures = ((one, one.spread("monitored").mean) for one in sweep.summaries.values())
+        by_trial = [f"{one.trial.number}: {mean:.4g}" for one, mean in figures if mean is not None]
+        notes.append(f"Ranked by validation {monitor} (trial {', '.join(by_trial)}).")
     unread = "; the test samples were not read" if sweep.has_test else ""
     notes.append(
         "Figures are of each training's best epoch, on all training and all validation "
@@ -159,6 +169,7 @@ def _notes(
         notes.append(f"Not finished: trial {names}. {failed[0].problems[0]}")
     if pictures:
         notes.append(f"Pictures: {', '.join(str(picture) for picture in pictures)}")
+    notes.append(f"Page: {place / PAGE}. Models and epochs of all: {place / TRAININGS}")
     if best is not None:
         notes += [
             "",
@@ -201,27 +212,80 @@ def _document(
     }
 
 
-def write_pictures(sweep: Sweep, axes: Sequence[Axis], place: Path) -> list[Path]:
-    """Write the best trial's network, and two charts over the first axis of numbers.
+def sweep_charts(sweep: Sweep, axes: Sequence[Axis]) -> dict[str, list[Chart]]:
+    """Return the charts of a sweep by the name of their file.
 
-    Where several trials share a value of that axis, the best of them by validation is drawn.
+    Two are over the first axis of numbers: where several trials share a value of it, the best of
+    them is drawn. Four are over the epochs, with a line for each of those trials.
     """
+    name = _numeric_axis(sweep, axes)
+    figures = [what for what in ("accuracy", "loss") if _has(sweep, f"val_{what}")]
+    points = [] if name is None else _best_by_value(sweep, name)
+    charts = {
+        what: [fitting_chart(str(name), points, what, others=len(axes) > 1)]
+        for what in figures
+        if points
+    }
+    chosen = [summary for _, summary in points] or ranked(list(sweep.summaries.values()))
+    over_epochs = [
+        epochs_chart(sweep, chosen[:MOST_LINES], part, what) for what in figures for part in HEADERS
+    ]
+    return charts | ({"epochs": over_epochs} if over_epochs else {})
+
+
+def write_pictures(sweep: Sweep, charts: Mapping[str, Sequence[Chart]], place: Path) -> list[Path]:
+    """Write the best trial's network, and the charts; return the charts' files."""
+    from convcli.present.figures import save_charts
+
     best = sweep.best()
     if best is not None:
         network = configure(sweep.recipe, best.trial, sweep.data)[1]
         write_text(place / BEST_NETWORK, to_notation(network) + "\n", force=True)
-    name = _numeric_axis(sweep, axes)
-    if name is None:
-        return []
-    from convcli.present.figures import save_charts
+    for name, some in charts.items():
+        save_charts(some, place / f"{name}.svg", force=True)
+    return [place / f"{name}.svg" for name in charts]
 
-    points = _best_by_value(sweep, name)
-    written = []
-    for what in ("accuracy", "loss"):
-        path = place / f"{what}.svg"
-        save_charts([fitting_chart(name, points, what, others=len(axes) > 1)], path, force=True)
-        written.append(path)
-    return written
+
+def _has(sweep: Sweep, figure: str) -> bool:
+    return any(summary.spread(figure).mean is not None for summary in sweep.summaries.values())
+
+
+def epochs_chart(sweep: Sweep, trials: Sequence[Summary], part: str, what: str) -> Chart:
+    """Return a figure over the epochs, a line for each trial: the mean of its seeds.
+
+    Args:
+        sweep: done.
+        trials: of it.
+        part: train or val.
+        what: accuracy or loss.
+    """
+    lines = []
+    for trial in trials:
+        curves = [
+            [row.get(f"{part}_{what}") for row in rows]
+            for rows in sweep.histories_of(trial)
+            if rows
+        ]
+        length = min(map(len, curves), default=0)
+        means = tuple(
+            math.nan if None in column else statistics.fmean(column)
+            for column in zip(*(curve[:length] for curve in curves), strict=True)
+        )
+        lines.append(Line(told(trial.trial), tuple(map(float, range(1, length + 1))), means))
+    title = f"{what.capitalize()} by epoch, {HEADERS[part]}"
+    return Chart(
+        title, tuple(lines), "epoch", what, log_y=what == "loss", percent=what == "accuracy"
+    )
+
+
+def write_sweep_page(report: Report, charts: Mapping[str, Sequence[Chart]], place: Path) -> Path:
+    """Write the table of a sweep and its charts as one page, and return where."""
+    figures = [Figure(one.title, line_chart(one)) for some in charts.values() for one in some]
+    sections = (Section("Trials", (report,)), Section("Charts", tuple(figures)))
+    path = place / PAGE
+    text = render_document(Document(f"Sweep {place.name}", "", sections))
+    write_text(path, text, force=True)
+    return path
 
 
 def _numeric_axis(sweep: Sweep, axes: Sequence[Axis]) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from convcli.exchange.event_log import EventLog
 from convcli.inspect.filters import filters_of, layers_with_kernels
@@ -41,17 +44,29 @@ def event_log(run: Run, say: Callable[[str], None]) -> Iterator[Watch]:
         yield watch
 
 
+def note_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Write an event file with the figures of a training that is over."""
+    with EventLog(folder, fresh=True) as log:
+        for row in history:
+            _note_figures(log, row)
+        log.flush()
+
+
+def _note_figures(log: EventLog, epoch: Mapping[str, Any]) -> None:
+    figures = {
+        "loss/train": epoch["train_loss"],
+        "loss/validation": epoch["val_loss"],
+        "accuracy/train": epoch["train_accuracy"],
+        "accuracy/validation": epoch["val_accuracy"],
+        "lr": epoch["lr"],
+        "samples_per_second": epoch["samples"] / max(epoch["seconds"], 1e-9),
+    }
+    log.scalars(figures, int(epoch["number"]))
+
+
 def note_epoch(log: EventLog, run: Run, epoch: Epoch) -> None:
     """Note figures, the spread of all weights, and the first layer's filters."""
-    figures = {
-        "loss/train": epoch.train_loss,
-        "loss/validation": epoch.val_loss,
-        "accuracy/train": epoch.train_accuracy,
-        "accuracy/validation": epoch.val_accuracy,
-        "lr": epoch.lr,
-        "samples_per_second": epoch.samples_per_second,
-    }
-    log.scalars(figures, epoch.number)
+    _note_figures(log, asdict(epoch))
     model = run.training.model
     for name, array in {**model.parameters, **model.buffers}.items():
         log.histogram(name.replace(".", "/"), array, epoch.number)

@@ -17,14 +17,14 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from convcli.data import Dataset
 from convcli.environment import thread_count
 from convcli.errors import InputError
-from convcli.sweep.trial import Job, Outcome, train_job
+from convcli.sweep.trial import Job, Trained, train_job
 
 
 class Engine(Protocol):
     """Where trainings run."""
 
-    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
-        """Yield each job with its outcome when it is done, in any order."""
+    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Trained]]:
+        """Yield each job with what came of it when it is done, in any order."""
         ...
 
 
@@ -38,8 +38,8 @@ class LocalEngine:
 
     processes: int = 0
 
-    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
-        """Yield each job with its outcome when it is done; see `Engine`."""
+    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Trained]]:
+        """Yield each job with what came of it when it is done; see `Engine`."""
         cores = thread_count()
         count = min(self.processes or cores, len(jobs))
         threads = max(1, cores // count)
@@ -56,19 +56,19 @@ class LocalEngine:
             warnings.filterwarnings("ignore", r".*tasks (which were|have been)", UserWarning)
             # pre_dispatch keeps few orders in the pipes, so that an interruption finds few
             work = Parallel(return_as="generator_unordered", pre_dispatch=count)
-            outcomes = work(delayed(_train)(job, data, threads) for job in jobs)
+            found = work(delayed(_train)(job, data, threads) for job in jobs)
             try:
-                yield from outcomes
+                yield from found
             except TerminatedWorkerError as problem:
                 raise InputError(
                     "A process of the sweep was killed, perhaps for want of memory. What was "
                     "finished is kept; go on with --resume, and fewer --jobs."
                 ) from problem
             finally:
-                outcomes.close()
+                found.close()
 
 
-def _train(job: Job, data: Dataset, threads: int) -> tuple[Job, Outcome]:
+def _train(job: Job, data: Dataset, threads: int) -> tuple[Job, Trained]:
     return job, train_job(job, data, threads)
 
 
@@ -96,20 +96,20 @@ class ClusterEngine:
 
     address: str
 
-    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Outcome]]:
-        """Yield each job with its outcome when it is done; see `Engine`."""
+    def run(self, jobs: Sequence[Job], data: Dataset) -> Iterator[tuple[Job, Trained]]:
+        """Yield each job with what came of it when it is done; see `Engine`."""
         from convcli.sweep.cluster import connected, each_result  # distributed is an extra
 
         with connected(self.address) as client:
             # the samples are the result of an order too: a lost copy is made again
             samples = client.submit(_same, data, pure=False)
-            for place, outcome in each_result(client, _train_alone, jobs, samples):
-                yield jobs[place], outcome
+            for place, trained in each_result(client, _train_alone, jobs, samples):
+                yield jobs[place], trained
 
 
 def _same(data: Dataset) -> Dataset:
     return data
 
 
-def _train_alone(job: Job, data: Dataset) -> Outcome:
+def _train_alone(job: Job, data: Dataset) -> Trained:
     return train_job(job, data, threads=1)

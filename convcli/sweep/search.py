@@ -114,6 +114,8 @@ def optuna_search(axes: Sequence[Axis], trials: int, seed: int) -> Search:
 
 
 def _rounds(study: Any, axes: Sequence[Axis], trials: int) -> Search:
+    import optuna
+
     spaces = {axis.name: _distribution(axis) for axis in axes}
     for first in range(0, trials, OPTUNA_ROUND):
         asked = [study.ask(spaces) for _ in range(min(OPTUNA_ROUND, trials - first))]
@@ -124,11 +126,9 @@ def _rounds(study: Any, axes: Sequence[Axis], trials: int) -> Search:
         summaries = yield Round(drawn)
         told = {summary.trial.number: summary for summary in summaries}
         for trial, one in zip(drawn, asked, strict=True):
-            accuracy, loss = (
-                told[trial.number].spread(name).mean for name in ("val_accuracy", "val_loss")
-            )
-            values = -loss if loss is not None else 0.0  # have no accuracy
-            study.tell(one, values if accuracy is None else accuracy)
+            merit = told[trial.number].merit
+            failed = optuna.trial.TrialState.FAIL if merit is None else None
+            study.tell(one, merit, state=failed)
 
 
 def _distribution(axis: Axis) -> Any:

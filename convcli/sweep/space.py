@@ -18,7 +18,7 @@ from convcli.learn.recipes import Recipe
 
 Value = int | float | str
 
-FIXED = ("val", "freeze", "layer_rate", "monitor")
+FIXED = ("val", "freeze", "layer_rate", "monitor", "calibrate", "phases")
 """Fields of a recipe that all trials share, to be comparable, or that hold several values."""
 
 

@@ -92,6 +92,7 @@ class SweepPlace:
     )
     resume: Path | None = option("Go on with a sweep.", metavar="DIR")
     jobs: int = option("Processes; 0 means one on each core.", default=0, min=0)
+    tensorboard: bool = option("Write an event file beside each model.", default=False)
     cluster: str | None = option(
         "Train on the workers of a Dask scheduler, such as tls://10.0.0.1:8786. It runs code for "
         "whoever reaches its port: tcp:// only in a network that you trust.",

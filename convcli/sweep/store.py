@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convcli.learn.run_directory import new_directory, write_json
+from convcli.errors import InputError
+from convcli.files import new_file
+from convcli.learn.run_directory import RunDirectory, new_directory, write_json
 from convcli.records import from_record
-from convcli.sweep.trial import Job, Outcome
+from convcli.sweep.trial import Job, Outcome, Trained
 
 PLAN, TRAININGS = "sweep.json", "trainings"
 
@@ -29,10 +32,31 @@ class SweepDirectory:
         """Write what the sweep was asked for, so that it can go on."""
         write_json(self.path / PLAN, plan)
 
-    def save(self, job: Job, outcome: Outcome, fingerprint: str) -> None:
-        """Write one finished training, whole or not at all."""
-        record = {"data": fingerprint, "job": _plain(job), "outcome": dataclasses.asdict(outcome)}
+    def folder(self, job: Job) -> RunDirectory:
+        """Return where the model and the history of a training are."""
+        return RunDirectory(self.path / TRAININGS / job.name)
+
+    def save(self, job: Job, trained: Trained, fingerprint: str) -> None:
+        """Write one finished training: its model and history, then what tells that they are."""
+        folder = self.folder(job)
+        folder.path.mkdir(exist_ok=True)
+        folder.write_history(trained.history)
+        if trained.model:
+            with new_file(folder.model, force=True) as temporary:
+                temporary.write_bytes(trained.model)
+        record = {
+            "data": fingerprint,
+            "job": _plain(job),
+            "outcome": dataclasses.asdict(trained.outcome),
+        }
         write_json(self.path / TRAININGS / f"{job.name}.json", record)
+
+    def history(self, job: Job) -> list[dict[str, float | None]]:
+        """Return the epochs of a training that is kept; none where it has lost them."""
+        try:
+            return self.folder(job).read_history()
+        except InputError:
+            return []
 
     def find(self, job: Job, fingerprint: str) -> Outcome | None:
         """Return what came of this very job on these data, None if it has to be trained.
@@ -58,8 +82,11 @@ class SweepDirectory:
 
     def empty(self) -> None:
         """Remove the trainings of an earlier sweep."""
-        for old in (self.path / TRAININGS).glob("trial*.json"):
-            old.unlink(missing_ok=True)
+        for old in (self.path / TRAININGS).glob("trial*"):
+            if old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink(missing_ok=True)
 
 
 def create_sweep_directory(path: Path | None, *, force: bool = False) -> SweepDirectory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from convcli.data import Dataset, ProgressCallback
 from convcli.errors import ConvcliError, InputError, UsageError
@@ -25,7 +26,7 @@ from convcli.sweep.search import Round, Search, make_search
 from convcli.sweep.space import Trial, setting_field
 from convcli.sweep.spec import SweepPlace, SweepSpec
 from convcli.sweep.store import SweepDirectory, create_sweep_directory
-from convcli.sweep.trial import Job, Outcome, Summary, ranked
+from convcli.sweep.trial import Job, Outcome, Summary, job_name, ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Sweep:
         summaries: of the finished trials; of a trial on several rungs, that of the last.
         rounds: those begun.
         has_test: the data brought test samples, which were put aside.
+        histories: the epochs of each training, as rows, by its job's name.
     """
 
     recipe: Recipe
@@ -71,6 +73,7 @@ class Sweep:
     summaries: dict[int, Summary] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     has_test: bool = False
+    histories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _next: tuple[Round, list[list[Job]]] | None = None
 
     def __post_init__(self) -> None:
@@ -113,6 +116,11 @@ class Sweep:
             raise ValueError("this sweep keeps nothing")
         return self.directory
 
+    def histories_of(self, summary: Summary) -> list[list[dict[str, Any]]]:
+        """Return the epochs of a trial's trainings, those of its last rung, one list a seed."""
+        names = (job_name(summary.trial.number, seed, summary.epochs) for seed in self.seeds)
+        return [self.histories.get(name, []) for name in names]
+
     def trial(self, job: Job) -> Trial:
         """Return the trial that a job of the round under way belongs to."""
         return next(trial for trial in self.rounds[-1].trials if trial.number == job.trial)
@@ -144,13 +152,15 @@ class Sweep:
             if known is None:
                 waiting.append(job)
             else:
+                self.histories[job.name] = self.directory.history(job) if self.directory else []
                 yield job, known, True
         if not waiting:
             return
-        for job, outcome in self.engine.run(waiting, self.data):
+        for job, trained in self.engine.run(waiting, self.data):
+            self.histories[job.name] = [dataclasses.asdict(one) for one in trained.history]
             if self.directory:
-                self.directory.save(job, outcome, prints)
-            yield job, outcome, False
+                self.directory.save(job, trained, prints)
+            yield job, trained.outcome, False
 
     def _summary(self, trial: Trial, jobs: list[Job], outcomes: dict[str, Outcome]) -> Summary:
         params = find_network(jobs[0].network).trace().totals.params

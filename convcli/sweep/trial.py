@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convcli.data import Dataset
-from convcli.learn.fit import Diverged, Training
+from convcli.learn.fit import Diverged, Epoch, Training
 from convcli.learn.model import Model, predict_split
-from convcli.learn.recipes import Recipe
+from convcli.learn.recipes import METRICS, Recipe
 from convcli.net import parse_notation
 from convcli.sweep.space import Trial
 
@@ -36,7 +36,12 @@ class Job:
     @property
     def name(self) -> str:
         """What its file is called; no other job of the sweep has this name."""
-        return f"trial{self.trial:04d}-seed{self.seed}-epochs{self.recipe.epochs}"
+        return job_name(self.trial, self.seed, self.recipe.epochs)
+
+
+def job_name(trial: int, seed: int, epochs: int) -> str:
+    """Return what the files of a training of a sweep are called."""
+    return f"trial{trial:04d}-seed{seed}-epochs{epochs}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Outcome:
         seconds: of training, without validation and compilation.
         weights: SHA-256 of the weights, the same for the same bits.
         problem: why the training could not be finished, None when it was.
+        monitor: the figure that chose the epoch, one of `METRICS`.
+        monitored: that figure of the validation samples.
     """
 
     train_loss: float | None
@@ -64,9 +71,20 @@ class Outcome:
     seconds: float
     weights: str
     problem: str | None = None
+    monitor: str = "accuracy"
+    monitored: float | None = None
 
 
-def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """One training: what came of it, its epochs, and the file of the best one's model."""
+
+    outcome: Outcome
+    history: tuple[Epoch, ...] = ()
+    model: bytes = b""
+
+
+def train_job(job: Job, data: Dataset, threads: int) -> Trained:
     """Train once; the same job on the same data gives the same weights, whatever the threads.
 
     A loss that is no longer a number is an outcome too: the trial's figures are None.
@@ -84,14 +102,15 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
         for _ in training.events():
             pass
     except Diverged as problem:
-        epochs = len(training.history)
+        history = tuple(training.history)
         seconds = time.perf_counter() - began
-        return Outcome(None, None, None, None, epochs, 0, seconds, "", str(problem))
+        outcome = Outcome(None, None, None, None, len(history), 0, seconds, "", str(problem))
+        return Trained(outcome, history)
     best = training.best_model()
     outputs = predict_split(best.model, best.preprocessing, data.train, threads)
     told = best.measure(outputs, data.train.labels)
     epoch = training.best_epoch
-    return Outcome(
+    outcome = Outcome(
         train_loss=told["loss"],
         train_accuracy=told.get("accuracy"),
         val_loss=epoch.val_loss if epoch else None,
@@ -100,7 +119,10 @@ def train_job(job: Job, data: Dataset, threads: int) -> Outcome:
         best_epoch=epoch.number if epoch else 0,
         seconds=sum(epoch.seconds for epoch in training.history),
         weights=_digest(best.model),
+        monitor=training.monitor,
+        monitored=epoch.figure(training.monitor) if epoch else None,
     )
+    return Trained(outcome, tuple(training.history), best.content())
 
 
 def _digest(model: Model) -> str:
@@ -152,6 +174,17 @@ class Summary:
         return Spread.of([getattr(outcome, figure) for outcome in self.outcomes])
 
     @property
+    def monitor(self) -> str:
+        """The figure that chose the epochs, and ranks the trials."""
+        return self.outcomes[0].monitor
+
+    @property
+    def merit(self) -> float | None:
+        """The mean of the figure that ranks, negated where less is better; None if one failed."""
+        told = self.spread("monitored").mean
+        return told if told is None or METRICS[self.monitor].higher else -told
+
+    @property
     def seconds(self) -> float:
         """Mean time of one training."""
         return statistics.fmean(outcome.seconds for outcome in self.outcomes)
@@ -165,15 +198,16 @@ class Summary:
 def ranked(summaries: Sequence[Summary]) -> list[Summary]:
     """Return the best first, those with a training that failed last.
 
-    The highest mean validation accuracy is best, then the lowest loss, then the fewest parameters.
+    The best mean of the figure that chose the epochs is best, then the lowest validation loss, then
+    the fewest parameters.
     """
     return sorted(summaries, key=_badness)
 
 
 def _badness(summary: Summary) -> tuple[float, float, int, int]:
-    accuracy, loss = summary.spread("val_accuracy").mean, summary.spread("val_loss").mean
+    merit, loss = summary.merit, summary.spread("val_loss").mean
     return (
-        math.inf if accuracy is None else -accuracy,
+        math.inf if merit is None else -merit,
         math.inf if loss is None else loss,
         summary.params,
         summary.trial.number,

@@ -74,9 +74,11 @@ def test_the_pictures_show_training_and_validation(
     assert (ten - one) / (two - one) == pytest.approx(np.log2(10), rel=0.01)
 
 
-def test_words_without_order_make_no_picture(data: Path, tmp_path: Path, capfd: Captured) -> None:
+def test_words_without_order_are_drawn_over_the_epochs_alone(
+    data: Path, tmp_path: Path, capfd: Captured
+) -> None:
     assert sweep(data, tmp_path / "s", "optimizer=adam,sgd", "--format", "json") == 0
-    assert document(capfd)["pictures"] == []
+    assert document(capfd)["pictures"] == [str(tmp_path / "s" / "epochs.svg")]
 
 
 @pytest.mark.parametrize("style", ["table", "plain", "markdown", "latex"])
@@ -146,7 +148,7 @@ def test_each_option_reaches_the_trainings(data: Path, tmp_path: Path, capfd: Ca
     ]  # fmt: skip
     assert sweep(data, tmp_path / "s", *words) == 0
     capfd.readouterr()
-    files = sorted((tmp_path / "s" / "trainings").iterdir())
+    files = sorted((tmp_path / "s" / "trainings").glob("*.json"))
     assert [path.stem for path in files] == ["trial0001-seed3-epochs2", "trial0002-seed3-epochs2"]
     recipe = json.loads(files[0].read_text())["job"]["recipe"]
     ref = {"lr": 0.02, "val": 0.2, "patience": 1, "batch": 16, "epochs": 2}
@@ -301,3 +303,58 @@ def _alive(group: int) -> bool:
     found = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True)
     rows = (line.split() for line in found.stdout.splitlines())
     return any(row[0] == str(group) and not row[1].startswith("Z") for row in rows)
+
+
+def test_every_training_keeps_its_model_its_epochs_and_its_events(
+    data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    pytest.importorskip("tensorboard", reason="it writes the event files")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "s"
+    assert sweep(data, out, "n=1,4", "--tensorboard", "--format", "json") == 0
+    trials = document(capfd)["trials"]
+    for trial in trials:
+        folder = out / "trainings" / f"trial{trial['trial']:04d}-seed0-epochs2"
+        assert run(["evaluate", str(folder / "model.safetensors"), "--data", str(data),
+                    "--split", "train", "--format", "json", "--quiet"]) == 0  # fmt: skip
+        assert document(capfd)["n"] == 120
+        with (folder / "history.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        best = max(float(row["val_accuracy"]) for row in rows)
+        assert best == pytest.approx(trial["val_accuracy"]["mean"])
+        events = EventAccumulator(str(folder)).Reload().Scalars("loss/train")
+        assert [event.value for event in events] == pytest.approx(
+            [float(row["train_loss"]) for row in rows]
+        )
+
+
+def test_the_page_shows_every_trial_over_the_epochs(
+    data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    out = tmp_path / "s"
+    assert sweep(data, out, "n=1,2,4", "--quiet") == 0
+    page = (out / "report.html").read_text()
+    for chart in ("Accuracy", "Loss"):
+        for part in ("training", "validation"):
+            assert f"{chart} by epoch, {part}" in page
+    assert all(page.count(f"n={n}</text>") == 4 for n in (1, 2, 4))
+    assert run(["sweep", "--resume", str(out), "--quiet"]) == 0  # the epochs are read again
+    assert (out / "report.html").read_text().count("n=2</text>") == 4
+    assert (out / "epochs.svg").is_file()
+
+
+def test_trials_rank_by_the_figure_that_is_monitored(
+    data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    words = ("n=1,2,4", "lr=0.001,0.02", "--monitor", "loss", "--format", "json")
+    assert sweep(data, tmp_path / "s", *words) == 0
+    told = document(capfd)
+    losses = {trial["trial"]: trial["val_loss"]["mean"] for trial in told["trials"]}
+    assert told["best"] == min(losses, key=losses.__getitem__)
+    for trial in told["trials"]:
+        [training] = trial["trainings"]
+        assert training["monitor"] == "loss"
+        assert training["monitored"] == training["val_loss"]
+    assert sweep(data, tmp_path / "f", *words[:3], "f1") == 0
+    assert "Ranked by validation f1 (trial 1: " in capfd.readouterr().out

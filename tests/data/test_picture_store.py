@@ -73,6 +73,11 @@ def test_what_is_on_disk_is_used_again_until_a_file_changes(
         os.utime(path, (path.stat().st_mtime - month,) * 2)
     load_dataset(folder, size=(5, 5))
     assert len(kept_files(tmp_path)) == 2  # what nobody used for a month has gone
+    monkeypatch.setattr(picture_store, "MOST_ON_DISK", 5000)
+    load_dataset(folder, size=(6, 6))
+    load_dataset(folder)
+    assert len(kept_files(tmp_path)) == 4  # nor do all take more than they may
+    assert picture_store.bytes_on_disk() <= 5000
 
 
 def test_one_late_color_picture_makes_those_on_disk_rgb(

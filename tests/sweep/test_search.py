@@ -15,7 +15,7 @@ N_AXIS = Listed("n", (1, 2, 3, 4, 5, 6, 7, 8, 9))
 
 
 def outcome(accuracy: float | None, loss: float | None = 1.0) -> Outcome:
-    return Outcome(0.5, 0.5, loss, accuracy, 1, 1, 0.1, "")
+    return Outcome(0.5, 0.5, loss, accuracy, 1, 1, 0.1, "", monitored=accuracy)
 
 
 def summary(trial: Trial, *outcomes: Outcome, params: int = 10) -> Summary:

@@ -54,7 +54,7 @@ def bits(sweep: Sweep) -> dict[str, str]:
 
 def test_a_trial_is_the_training_that_fit_makes(data: Dataset) -> None:
     job = Job(1, "input 8x8x1, conv 3 3 relu, flatten, dense 4 softmax", RECIPE, seed=1)
-    got = train_job(job, data, threads=1)
+    got = train_job(job, data, threads=1).outcome
     training = convcli.fit(job.network, data, seed=1, epochs=2, batch=16, lr=0.01, val=0.1)
     epochs = list(training)
     best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -(epoch.val_loss or 0)))
