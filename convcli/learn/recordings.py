@@ -60,8 +60,9 @@ def _cells(
     told: Sequence[Prediction], ending: int | None, nearest: int, model: TrainedModel
 ) -> list[str]:
     if model.outputs == "values":
-        if ending is None:
+        values = None if ending is None else told[ending].values
+        if not isinstance(values, list):
             return [""] * len(model.class_names)
-        return [f"{value:.6g}" for value in np.ravel(told[ending].values or [])]
+        return [f"{value:.6g}" for value in np.ravel(values)]
     one = told[nearest]
     return [";".join(one.labels) if one.labels is not None else one.label or ""]
