@@ -12,13 +12,12 @@ from typing import cast
 
 import numpy as np
 
-from convcli.engine.calls import Operands, Operation, each_sample
-from convcli.engine.llvm import LANES, advance, fused, load, splat, store
+from convcli.engine.calls import Operation
 from convcli.errors import InputError
 from convcli.geometry import Window
 from convcli.layers.conv import Conv, DepthwiseConv, SeparableConv, TransposedConv, slide
 from convcli.net.trace import Step
-from convcli.ops import products
+from convcli.ops import depthwise, products
 from convcli.ops.products import Taps, matrix
 from convcli.ops.program import Address, Map, ProgramBuilder, Tensor, Three, three
 from convcli.ops.rule import (
@@ -292,87 +291,6 @@ def _bias_grad(program: ProgramBuilder, step: Step, dy: Map) -> None:
         products.bias_grad(program, program.weight_grad(step, "bias"), dy)
 
 
-DEPTHWISE = Operands(
-    "x y kernel bias",
-    "channels x_plane x_line y_plane y_line depth height width kernel_d kernel_h kernel_w "
-    "jump_d jump_h jump_w tap_d tap_h tap_w",
-)
-"""Of all three depthwise operations. x is padded; in gradients x, y and kernel are gradients.
-
-Numbers of x lie `jump` apart from one cell of y to the next, and `tap` from one tap to the next."""
-
-
-@each_sample(DEPTHWISE)
-def depthwise_forward(o):
-    """Y = bias + the sum over taps of x * kernel."""
-    for od in range(o.depth):
-        for oh in range(o.height):
-            for ow in range(o.width):
-                corner = od * o.jump_d + oh * o.jump_h + ow * o.jump_w
-                to = od * o.y_plane + oh * o.y_line + ow * o.channels
-                for c in range(0, o.channels, LANES):
-                    total = load(advance(o.bias, c), o.channels - c)
-                    tap = c
-                    for i in range(o.kernel_d):
-                        for j in range(o.kernel_h):
-                            at = corner + i * o.tap_d + j * o.tap_h + c
-                            for _ in range(o.kernel_w):
-                                value = load(advance(o.x, at), o.channels - c)
-                                weight = load(advance(o.kernel, tap), o.channels - c)
-                                total = fused(value, weight, total)
-                                at += o.tap_w
-                                tap += o.channels
-                    store(advance(o.y, to + c), total, o.channels - c)
-
-
-@each_sample(DEPTHWISE)
-def depthwise_input_grad(o):
-    """Add dy * kernel to every cell that was read."""
-    for od in range(o.depth):
-        for oh in range(o.height):
-            for ow in range(o.width):
-                corner = od * o.jump_d + oh * o.jump_h + ow * o.jump_w
-                to = od * o.y_plane + oh * o.y_line + ow * o.channels
-                for c in range(0, o.channels, LANES):
-                    slope = load(advance(o.y, to + c), o.channels - c)
-                    tap = c
-                    for i in range(o.kernel_d):
-                        for j in range(o.kernel_h):
-                            at = corner + i * o.tap_d + j * o.tap_h + c
-                            for _ in range(o.kernel_w):
-                                weight = load(advance(o.kernel, tap), o.channels - c)
-                                old = load(advance(o.x, at), o.channels - c)
-                                store(advance(o.x, at), fused(slope, weight, old), o.channels - c)
-                                at += o.tap_w
-                                tap += o.channels
-
-
-@each_sample(DEPTHWISE)
-def depthwise_weight_grad(o):
-    """Add the sum over cells of x * dy to the kernel's gradient."""
-    tap = 0
-    for i in range(o.kernel_d):
-        for j in range(o.kernel_h):
-            for k in range(o.kernel_w):
-                corner = i * o.tap_d + j * o.tap_h + k * o.tap_w
-                for c in range(0, o.channels, LANES):
-                    total = splat(np.float32(0.0))
-                    for od in range(o.depth):
-                        for oh in range(o.height):
-                            at = corner + od * o.jump_d + oh * o.jump_h + c
-                            to = od * o.y_plane + oh * o.y_line + c
-                            for _ in range(o.width):
-                                value = load(advance(o.x, at), o.channels - c)
-                                slope = load(advance(o.y, to), o.channels - c)
-                                total = fused(value, slope, total)
-                                at += o.jump_w
-                                to += o.channels
-                    place = advance(o.kernel, tap + c)
-                    one = splat(np.float32(1.0))
-                    store(place, fused(total, one, load(place, o.channels - c)), o.channels - c)
-                tap += o.channels
-
-
 def _lower_channelwise(
     program: ProgramBuilder, step: Step, x: Tensor, to: Map, kernel: str, bias: Address
 ) -> Callable[[Map], None]:
@@ -426,24 +344,36 @@ def _lower_channelwise(
             kernel_w=kernel_w, **axes,
         )  # fmt: skip
 
+    forward, weight_grad = depthwise.forward, depthwise.weight_grad
+    small = taps.kernel == (1, 3, 3) and taps.dilation == (1, 1, 1) and source.depth == 1
+    if small and taps.stride[2] in depthwise.THREE_BY_THREE:
+        forward, weight_grad = depthwise.THREE_BY_THREE[taps.stride[2]]
+
     def backward(dy: Map) -> None:
         if program.learns(step):
             fill()
             gradient = program.weight_grad(step, kernel)
-            run(depthwise_weight_grad, padded, dy, gradient, gradient)
+            run(weight_grad, padded, dy, gradient, gradient)
 
         def write(to: Address) -> None:
             dx = Map.whole(to, x.shape)
+            around = products.around_grad(dx, dy, taps, before)
+            if small and around is not None and times == 1:
+                each = replace(taps, groups=channels)
+                back = products.flipped(program, weight, each, reverse=True)
+                wide = products.padded(program, dy, *around)
+                run(forward, wide, dx, back, program.zeros(channels))
+                return
             wide = dx if direct else program.map(padded.shape)
             program.clear(wide.address, wide.size)
-            run(depthwise_input_grad, wide, dy, weight, weight)
+            run(depthwise.input_grad, wide, dy, weight, weight)
             if not direct:
                 gather(dx, wide.inside(before, source.extent))
 
         program.accumulate_grad(x, write)
 
     fill()
-    run(depthwise_forward, padded, to, weight, bias)
+    run(forward, padded, to, weight, bias)
     return backward
 
 

@@ -484,6 +484,17 @@ def dense_bias_grad(program: Program, gradient: Address, dy: Address, outputs: i
     )
 
 
+def around_grad(dx: Map, dy: Map, taps: Taps, before: Three) -> tuple[Three, Three] | None:
+    """Return the zeros around `dy` in which flipped taps give `dx`; None with strides."""
+    d, h, w = (e - 1 - b for e, b in zip(taps.extent, before, strict=True))
+    ahead = (d, h, w)
+    sizes = zip(dx.extent, taps.extent, ahead, dy.extent, strict=True)
+    d, h, w = (size + e - 1 - a - count for size, e, a, count in sizes)
+    behind = (d, h, w)
+    fits = taps.stride == (1, 1, 1) and min(*ahead, *behind) >= 0
+    return (ahead, behind) if fits else None
+
+
 FEW_CHANNELS = 12
 """Input channels up to which whole kernel rows are scattered, so that vectors are filled."""
 
@@ -496,15 +507,11 @@ def input_grad(
     With stride 1 it is a convolution of the padded gradient with the flipped kernel; else every
     gradient is scattered over its window.
     """
-    d, h, w = (e - 1 - b for e, b in zip(taps.extent, before, strict=True))
-    ahead = (d, h, w)
-    sizes = zip(dx.extent, taps.extent, ahead, dy.extent, strict=True)
-    d, h, w = (size + e - 1 - a - count for size, e, a, count in sizes)
-    behind = (d, h, w)
+    around = around_grad(dx, dy, taps, before)
     few = dx.channels < FEW_CHANNELS and taps.kernel[0] == taps.groups == taps.dilation[2] == 1
-    if not few and taps.stride == (1, 1, 1) and min(*ahead, *behind) >= 0:
+    if not few and around is not None:
         back = flipped(program, kernel, taps, reverse=True)
-        wide = padded(program, dy, ahead, behind)
+        wide = padded(program, dy, *around)
         convolve(program, dx, wide, back, taps.back(), program.zeros(dx.channels))
         return
     reached = (
