@@ -17,6 +17,7 @@ from convcli.inspect.probe import Probe
 from convcli.kernels import Kernel, Magnitude, find, parse_numbers
 from convcli.learn.modelfile import TrainedModel, model_of
 from convcli.net import Network, network as find_network
+from convcli.net.lookup import model_path
 from convcli.option import parse_place
 from convcli.present import inspection, sums
 from convcli.present.figures import Saved, save_charts, save_matrix, save_panels
@@ -623,7 +624,7 @@ def write_report(
 
 def write_page(
     model: Model,
-    path: Place = "page.html",
+    path: Place | None = None,
     *,
     data: str | None = None,
     title: str | None = None,
@@ -633,7 +634,7 @@ def write_page(
 
     Args:
         model: a model, its file or its run.
-        path: the page.
+        path: the page; MODEL_page.html beside the model's file when left out.
         data: names the samples that are put on the page; none when left out.
         title: its heading; the network's name when left out.
         force: an existing file may be replaced.
@@ -644,9 +645,13 @@ def write_page(
     from convcli.present.live_page import live_page
 
     trained = model_of(model)
+    beside = Path("model.safetensors")
+    if isinstance(model, str | os.PathLike):
+        beside = model_path(Path(model))
+    place = beside.with_name(f"{beside.stem}_page.html") if path is None else Path(path)
     chosen = None if data is None else labeled(trained, Source(name=data))
-    write_text(Path(path), live_page(trained, title, chosen), force=force)
-    return Path(path)
+    write_text(place, live_page(trained, title, chosen), force=force)
+    return place
 
 
 def lesson(topic: str | None = None) -> Report:

@@ -260,7 +260,9 @@ def features(
     model: ModelArgument,
     source: Annotated[str, typer.Argument(metavar="DATA", help=f"The samples: {SOURCES}.")],
     *,
-    output: OutputOption = None,
+    output: Path | None = option(
+        "Where they go: .npz or .csv.", "-o", "--output", show_default="MODEL_features.npz"
+    ),
     layer: str | None = option("Name or number; the one before the output when left out."),
     pool: bool = option("Average maps over their cells: one number a channel.", default=False),
     shaping: Shaping,
@@ -272,16 +274,12 @@ def features(
     train; a .csv has one row for each sample.
     """
     from convcli.exchange.features import FeatureExtractor, described
-    from convcli.files import check_target
     from convcli.learn.modelfile import load
     from convcli.present.exchange import features_report
 
-    place = output or Path("features.npz")
-    if place.suffix.lower() not in {".npz", ".csv"}:
-        raise UsageError(f"{place}: features are written as .npz or .csv.")
     path = model_path(model)
     inputs = [path, Path(source)]
-    check_target(place, force=out.force, inputs=inputs)
+    place = out.place(output, path, "features", inputs=inputs, suffixes=(".npz", ".csv"))
     extractor = FeatureExtractor(load(path), layer, pool=pool)
     data = load_source(Source(name=source, **shaping.given()), out.messages)
     found = _computed(extractor, data, out.messages)

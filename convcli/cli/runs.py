@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from convcli.report.document import Document
 
 COMPARISON = Path("comparison.html")
-PAGES = {".html", ".htm"}
+PAGES = (".html", ".htm")
 
 
 def register(app: typer.Typer) -> None:
@@ -203,7 +203,9 @@ PAGE_EXAMPLES = """Examples:
 def page(
     model: ModelArgument,
     *,
-    output: Path = option("Where the page goes.", "-o", "--output", default=Path("page.html")),
+    output: Path | None = option(
+        "Where the page goes.", "-o", "--output", show_default="MODEL_page.html"
+    ),
     title: str | None = option("Heading of the page.", show_default="the network's name"),
     source: Source,
     out: FileOutput,
@@ -212,12 +214,12 @@ def page(
 
     Ten samples of the data that the model was trained on, or of --data, are on it to begin with.
     """
-    from convcli.files import check_target, write_text
+    from convcli.files import write_text
     from convcli.learn.modelfile import load
     from convcli.present.live_page import live_page
 
     path = model_path(model)
-    check_target(output, force=out.force, inputs=[path])
+    place = out.place(output, path, "page", inputs=[path], suffixes=PAGES)
     trained = load(path)
     try:
         chosen = load_labeled(trained, source, None, out.messages)
@@ -226,5 +228,5 @@ def page(
             raise
         out.messages.say(f"Without samples to choose from: {problem}")
         chosen = None
-    write_text(output, live_page(trained, title, chosen), force=out.force, inputs=[path])
-    out.tell_page(output, "open it in a browser and draw")
+    write_text(place, live_page(trained, title, chosen), force=out.force, inputs=[path])
+    out.tell_page(place, "open it in a browser and draw")

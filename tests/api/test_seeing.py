@@ -139,6 +139,9 @@ def test_reports_and_pages_are_written(place: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError):
         convcli.write_report(place / "run", page)
     assert convcli.write_page(place / "run", tmp_path / "live.html").stat().st_size > 10_000
+    beside = convcli.write_page(place / "run")
+    assert beside == place / "run" / "model_page.html"
+    assert beside.stat().st_size > 10_000
     bare, filled = (
         convcli.write_page(place / "run", tmp_path / f"{name}.html", data=data).stat().st_size
         for name, data in (("bare", None), ("filled", str(place / "quadrants.npz")))

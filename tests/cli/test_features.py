@@ -36,16 +36,16 @@ def told(capfd: pytest.CaptureFixture[str]) -> Any:
 def test_npz_for_other_programs(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["features", "model.safetensors", "data.npz", "--format", "json"]) == 0
     assert told(capfd) == {
-        "file": "features.npz", "layer": "dense1", "features": 7, "pooled": False,
+        "file": "model_features.npz", "layer": "dense1", "features": 7, "pooled": False,
         "samples": {"train": 30, "test": 10}, "classes": ["no", "yes"],
     }  # fmt: skip
     model = convcli.load("model.safetensors")
-    with np.load("features.npz") as got, np.load("data.npz") as data:
+    with np.load("model_features.npz") as got, np.load("data.npz") as data:
         ref = convcli.features(model, data["x_test"])
         np.testing.assert_array_equal(ref, got["x_test"])
         np.testing.assert_array_equal(data["y_train"], got["y_train"])
         assert list(got["class_names"]) == ["no", "yes"]
-    words = ["train", "input 7, dense 2 softmax", "--data", "features.npz", "--epochs", "1"]
+    words = ["train", "input 7, dense 2 softmax", "--data", "model_features.npz", "--epochs", "1"]
     assert run([*words, "--batch", "10", "-o", "again", "--quiet"]) == 0
 
 
@@ -87,7 +87,7 @@ def test_series_and_folders_are_shaped_as_in_training(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["data.npz", "-o", "f.txt"], 2, "features are written as .npz or .csv"),
+        (["data.npz", "-o", "f.txt"], 2, "this is written as .npz or .csv"),
         (["data.npz", "-o", "data.npz", "--force"], 2, "data.npz is an input"),
         (["data.npz", "-o", "kept.csv"], 4, "kept.csv exists"),
         (["data.npz", "--layer", "cnov1"], 2, "there is no layer 'cnov1'"),
@@ -101,7 +101,7 @@ def test_mistakes(
     assert run(["features", "model.safetensors", *words]) == code
     assert said in capfd.readouterr().err
     assert Path("kept.csv").read_text() == "kept"
-    assert not Path("features.npz").exists()
+    assert not Path("model_features.npz").exists()
 
 
 @pytest.fixture(scope="module")
