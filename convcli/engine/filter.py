@@ -11,27 +11,9 @@ import numpy as np
 from convcli.engine import filter_numpy
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import COMPILED_INPUTS, COMPILED_OUTPUTS, FilterPlan, plan_filter
+from convcli.engine.points import Points, Statistics, total_statistics
 
 __all__ = ["FilterPlan", "Filtered", "Statistics", "apply", "plan_filter", "run"]
-
-Figures = tuple[float, float, int, int]
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """The values before conversion, over all channels.
-
-    Attributes:
-        minimum: the smallest value, signed.
-        maximum: the largest value.
-        below: how many values saturated at the low end, that is, rounded to less than it.
-        above: how many saturated at the high end, magnitudes if the mapping takes them.
-    """
-
-    minimum: float
-    maximum: float
-    below: int
-    above: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +31,8 @@ def apply(
     *,
     threads: int | None = None,
     out: Any = None,
+    points: Points | None = None,
+    base: Any = None,
     on_compile: Callable[[], None] | None = None,
     **settings: Any,
 ) -> Filtered:
@@ -59,6 +43,8 @@ def apply(
         kernel: a matrix; a tuple of matrices of one size with `norm="l2"|"l1"|"max"`.
         threads: how many to use; all processors by default. The result does not depend on it.
         out: an array for the result, made when left out.
+        points: what becomes of each value; they make the pixels, and settings leave values raw.
+        base: the original that points lay values on, as large as the result.
         on_compile: called when this kind of filter is compiled, on its first use on a machine.
         settings: fields of `filter_plan.Settings`.
 
@@ -73,7 +59,9 @@ def apply(
     """
     pixels = np.asarray(planes)
     plan = plan_filter(pixels.shape, pixels.dtype, kernel, **settings)
-    return run(plan, pixels, threads=threads, out=out, on_compile=on_compile)
+    return run(
+        plan, pixels, threads=threads, out=out, points=points, base=base, on_compile=on_compile
+    )
 
 
 def run(
@@ -82,13 +70,22 @@ def run(
     *,
     threads: int | None = None,
     out: Any = None,
+    points: Points | None = None,
+    base: Any = None,
     on_compile: Callable[[], None] | None = None,
 ) -> Filtered:
     """Filter `planes`, of the shape and dtype that `plan` was made for; see `apply`."""
     pixels = np.asarray(planes)
     out_h, out_w, channels = plan.out_hwc
     shape = (out_h, out_w, channels) if pixels.ndim == 3 else (out_h, out_w)
-    values = np.empty(shape, plan.settings.output_dtype) if out is None else out
+    if points is not None and not (_runs_at_once(plan) and points.compiles(base)):
+        done = run(plan, pixels, threads=threads, on_compile=on_compile)
+        values, statistics = points.run(
+            done.values, base, engine=plan.engine, threads=threads, on_compile=on_compile
+        )
+        return Filtered(values, statistics, plan)
+    dtype = plan.settings.output_dtype if points is None else points.dtype
+    values = np.empty(shape, dtype) if out is None else out
     planes_hwc = pixels.reshape(plan.shape_hwc)
     out_hwc = values.reshape(plan.out_hwc)
     if plan.engine == "numpy":
@@ -96,8 +93,15 @@ def run(
     from convcli.engine.compilation import announced
 
     with announced(on_compile):
-        statistics = _run_compiled(plan, planes_hwc, out_hwc, threads)
+        statistics = _run_compiled(plan, planes_hwc, out_hwc, threads, points, base)
     return Filtered(values, statistics, plan)
+
+
+def _runs_at_once(plan: FilterPlan) -> bool:
+    """Tell whether compiled bands make the result in one go."""
+    steps = plan.rows.stride, plan.columns.stride
+    compiles = plan.settings.output_dtype.name in COMPILED_OUTPUTS
+    return plan.engine == "numba" and steps == (1, 1) and compiles
 
 
 def _run_numpy(plan: FilterPlan, planes: Any, out: Any) -> Statistics:
@@ -125,7 +129,7 @@ def _sums(plan: FilterPlan, planes: Any, rows: Axis) -> Any:
     return filter_numpy.combined(parts, plan.settings.norm)
 
 
-def _finish(plan: FilterPlan, sums: Any, out: Any) -> Figures:
+def _finish(plan: FilterPlan, sums: Any, out: Any) -> Statistics:
     """Divide, shift, map, count and convert sums into `out`."""
     settings = plan.settings
     low, high = settings.value_range
@@ -134,7 +138,7 @@ def _finish(plan: FilterPlan, sums: Any, out: Any) -> Figures:
     mapped = np.abs(values) if settings.mapping == "abs" else values
     out[...] = filter_numpy.converted(mapped, settings.output_dtype, low, high)
     whole = mapped if settings.output_dtype.kind == "f" else np.rint(mapped)
-    return *extremes, int((whole < low).sum()), int((whole > high).sum())
+    return Statistics(*extremes, int((whole < low).sum()), int((whole > high).sum()))
 
 
 def _value(plan: FilterPlan, sums: Any) -> Any:
@@ -147,19 +151,23 @@ def _value(plan: FilterPlan, sums: Any) -> Any:
     return sums / divisor + offset
 
 
-def _run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -> Statistics:
+def _run_compiled(
+    plan: FilterPlan, planes: Any, out: Any, threads: int | None, points: Points | None, base: Any
+) -> Statistics:
     """Run the plan in compiled bands; what they cannot do at once is done in steps."""
     from convcli.engine.filter_job import run_compiled
 
     pixels = planes
     if plan.dtype.name not in COMPILED_INPUTS:
         pixels = planes.astype(plan.accumulator)
+    if points is not None:
+        under = None if base is None else np.ascontiguousarray(base).reshape(-1)
+        return run_compiled(plan, pixels, out, threads, points, under)
+    if _runs_at_once(plan) and out.flags.c_contiguous:
+        found = run_compiled(plan, pixels, out, threads)
+        ends = sorted(float(_value(plan, np.float64(end))) for end in found[:2])
+        return Statistics(ends[0], ends[1], found.below, found.above)
     steps = plan.rows.stride, plan.columns.stride
-    output = plan.settings.output_dtype.name
-    if steps == (1, 1) and output in COMPILED_OUTPUTS and out.flags.c_contiguous:
-        lowest, highest, below, above = run_compiled(plan, pixels, out, threads)
-        ends = sorted(float(_value(plan, np.float64(end))) for end in (lowest, highest))
-        return Statistics(ends[0], ends[1], below, above)
     plain = plan.values_only()
     sums = np.empty(plain.out_hwc, plain.settings.output_dtype)
     run_compiled(plain, pixels, sums, threads)
@@ -172,16 +180,4 @@ def _run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) 
             )
             for first in range(0, len(out), rows)
         ]
-    )
-
-
-def total_statistics(figures: list[tuple[float, float, int, int]]) -> Statistics:
-    """Return the statistics of the whole from those of its parts.
-
-    >>> total_statistics([(0.0, 1.0, 2, 3), (-1.0, 0.5, 4, 5)])
-    Statistics(minimum=-1.0, maximum=1.0, below=6, above=8)
-    """
-    lowest, highest, below, above = zip(*figures, strict=True)
-    return Statistics(
-        float(np.fmin.reduce(lowest)), float(np.fmax.reduce(highest)), sum(below), sum(above)
     )

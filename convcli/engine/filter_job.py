@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from convcli.engine import filter_kernels, filter_vectors, transform
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import FilterPlan, is_power_of_two, small_factors, transform_size
+from convcli.engine.filter_records import (
+    BoxWork,
+    DenseWork,
+    Flags,
+    Job,
+    Part,
+    SeparableWork,
+    SmallKernel,
+    SmallWork,
+    Switch,
+    Tallies,
+    Tile,
+    TransformWork,
+    aligned,
+    switch,
+)
 from convcli.engine.filter_vectors import (
     FACTORED_LINES,
     PARAMETERS,
@@ -19,6 +36,8 @@ from convcli.engine.filter_vectors import (
     tile_vectors,
 )
 from convcli.engine.llvm import lanes_of
+from convcli.engine.point_strips import Strips
+from convcli.engine.points import Points, Statistics, total_statistics
 from convcli.engine.threads import each_part
 from convcli.environment import thread_count
 
@@ -28,9 +47,6 @@ NORM_CODES = {
     "l1": filter_kernels.MAGNITUDES,
     "max": filter_kernels.LARGEST,
 }
-ALIGNMENT = 64
-"""Bytes of a cache line: vectors that begin on one are loaded and stored at once."""
-
 BANDS_PER_THREAD = 4
 """Enough that a thread which was interrupted does not keep the others waiting."""
 
@@ -46,216 +62,63 @@ CONVERTED_TAPS = 9
 SMALL_ROWS, SMALL_COLUMNS = 24, 1024
 """Of a block of a small kernel: its samples stay in a second-level cache."""
 
+STRIP_NUMBERS = 1 << 17
+"""Values on their way through points: half of a second-level cache."""
+
 LEAST_BAND = 32
 """Rows; below that the rows around a band cost more than they bring."""
 
-Figures = tuple[float, float, int, int]
-Switch = bool | None
-"""A part of compiled code's types: True, or None for off."""
 
-
-class Flags(NamedTuple):
-    """What a conversion does, see `filter_vectors.Conversion`."""
-
-    exact_quotient: Switch = None
-    magnitudes: Switch = None
-    counts: Switch = None
-    by_power: Switch = None
-    by_reciprocal: Switch = None
-    ties: Switch = None
-
-
-class Job(NamedTuple):
-    """What all bands of one picture share; counted in numbers of a row, which has all channels.
-
-    Attributes:
-        pixels, width: the picture, flat, and numbers of one of its rows.
-        out, out_width: the same of the result.
-        residue, step: row r of a band is row `residue + r * step` of the result: a kernel with gaps
-            between its rows sees every dilation-th, which are filtered as pictures of their own.
-        source_rows, source_columns: where each place of the extended picture is read, -1 for none.
-        inner_begin, inner_end, shift: extended columns that lie in the picture, and what is added.
-        outside: the value behind a constant border, in the numbers of a block of samples.
-        offsets, reach: of each tap of a row, and of the last.
-        taps_h, taps_w: rows and columns of the kernel.
-        parameters, flags: of the conversion.
-    """
-
-    pixels: Any
-    width: int
-    out: Any
-    out_width: int
-    residue: int
-    step: int
-    source_rows: Any
-    source_columns: Any
-    inner_begin: int
-    inner_end: int
-    shift: int
-    outside: Any
-    offsets: Any
-    reach: int
-    taps_h: int
-    taps_w: int
-    parameters: Any
-    flags: Flags
-
-
-class Part(NamedTuple):
-    """Rows of a residue and columns that one call filters."""
-
-    first: int
-    last: int
-    begin: int
-    end: int
-
-
-class Statistics(NamedTuple):
-    """Running vectors of extremes and counts of one thread."""
-
-    extremes: Any
-    counts: Any
-
-    @classmethod
-    def empty(cls, number: Any, lanes: int) -> Statistics:
-        """Return the statistics of no values in vectors of `lanes` `number`s."""
-        ends = (math.inf, -math.inf)
-        if number.kind == "i":
-            ends = (np.iinfo(number).max, np.iinfo(number).min)
-        extremes = np.repeat(np.array(ends, number), lanes)
-        return cls(extremes, np.zeros(2 * lanes, f"i{max(4, number.itemsize)}"))
-
-    def figures(self) -> Figures:
-        """Return lowest, highest, below and above."""
-        lowest, highest = self.extremes.reshape(2, -1)
-        if lowest.min() > highest.max():
-            return math.inf, -math.inf, 0, 0
-        below, above = self.counts.reshape(2, -1).sum(axis=1, dtype=np.int64)
-        return float(lowest.min()), float(highest.max()), int(below), int(above)
-
-
-class Tile(NamedTuple):
-    """Numbers and lines of one register tile."""
-
-    width: int
-    lines: tuple[int, ...]
-
-
-class SmallKernel(NamedTuple):
-    """A small kernel: its taps, its own conversion, and a vector of pixels.
-
-    What is compiled for it stands in lengths of tuples and in switches.
-    """
-
-    weights: Any
-    offsets: Any
-    parameters: Any
-    flags: Flags
-    kernels: tuple[int, ...]
-    lines: tuple[int, ...]
-    down: tuple[int, ...]
-    across: tuple[int, ...]
-    lanes: tuple[int, ...]
-    width: int
-    last: Any
-    length: Switch = None
-    taxicab: Switch = None
-    factored: Switch = None
-    ones: Switch = None
-    no_middle_row: Switch = None
-    no_middle_column: Switch = None
-    cross: Switch = None
-
-
-class SmallWork(NamedTuple):
-    """The size of a block, and scratch memory for it."""
-
-    rows: int
-    columns: int
-    samples: Any
-    step: int
-
-
-class DenseWork(NamedTuple):
-    """Whole kernels one after the other, the size of a block, and scratch memory for it."""
-
-    weights: Any
-    kernels: int
-    how: int
-    rows: int
-    columns: int
-    tile: Tile
-    samples: Any
-    step: int
-    sums: Any
-    sums_step: int
-    result: Any
-
-
-class SeparableWork(NamedTuple):
-    """Columns and rows of factors, the size of a block, and scratch memory for it."""
-
-    column_factors: Any
-    row_factors: Any
-    kernels: int
-    terms: int
-    how: int
-    rows: int
-    columns: int
-    tile: Tile
-    row_tile: Tile
-    samples: Any
-    middle: Any
-    step: int
-    sums: Any
-    sums_step: int
-    result: Any
-
-
-class BoxWork(NamedTuple):
-    """Column sums, their running totals, and sums of one row."""
-
-    columns: Any
-    channels: int
-    totals: Any
-    sums: Any
-
-
-class TransformWork(NamedTuple):
-    """Taps of every frequency, turns of the transform, two planes, and what a sample may be."""
-
-    taps: Any
-    turns: Any
-    planes: Any
-    step: int
-    size: int
-    columns: int
-    row_width: int
-    whole: bool
-    largest: float
-    loudest: float
-
-
-def run_compiled(plan: FilterPlan, planes: Any, out: Any, threads: int | None) -> Figures:
+def run_compiled(
+    plan: FilterPlan,
+    planes: Any,
+    out: Any,
+    threads: int | None,
+    points: Points | None = None,
+    base: Any = None,
+) -> Statistics:
     """Filter `planes` into `out`, both H x W x C and contiguous; the plan has strides of 1.
 
-    Returns the lowest and highest sum (or norm), and how many values fell below and above.
+    With points the values of each part go through them while they are in the cache.
+
+    Returns the lowest and highest sum (or norm), or value behind points, and how many values fell
+    below and above.
     """
-    runner = RUNNERS[plan.path](plan, planes, out)
     count = thread_count(threads)
-    figures = total_figures(each_part(runner.run_parts, list(runner.parts(count)), count))
-    if figures[0] > figures[1]:
-        return math.nan, math.nan, *figures[2:]
-    return figures[0] * runner.unit, figures[1] * runner.unit, *figures[2:]
+    if points is not None:
+        strip = np.empty(0, plan.settings.output_dtype)
+        runner = RUNNERS[plan.path](plan, planes, strip)
+        work = partial(_run_with_points, runner, Strips(points), base, out.reshape(-1))
+        return total_statistics(each_part(work, list(runner.parts(count, strips=True)), count))
+    runner = RUNNERS[plan.path](plan, planes, out)
+    found = total_statistics(each_part(runner.run_parts, list(runner.parts(count)), count))
+    return found._replace(minimum=found.minimum * runner.unit, maximum=found.maximum * runner.unit)
 
 
-def total_figures(results: list[Figures]) -> Figures:
-    """Return the figures of the whole from those of its parts."""
-    lowest, highest, below, above = zip(*results, strict=True)
-    return min(lowest), max(highest), sum(below), sum(above)
+def _run_with_points(
+    runner: Runner, strips: Strips, base: Any, out: Any, parts: Iterable[tuple[Job, Part]]
+) -> Statistics:
+    """Run parts until none is left, each into a strip of its own and from there through points."""
+    worker, unused = strips.worker(), runner.tallies()
+    strip = np.empty(0, runner.plan.settings.output_dtype)
+    call: Call | None = None
+    for job, part in parts:
+        call = call or runner.prepare()
+        width, rows = job.out_width, part.last - part.first
+        if strip.size < rows * width:
+            strip = np.empty(rows * width, strip.dtype)
+        call(job._replace(out=strip, residue=-part.first, step=1), part, unused)
+        whole = job.step == 1 and (part.begin, part.end) == (0, width)
+        for row in [0] if whole else range(rows):
+            size = rows * width if whole else part.end - part.begin
+            at = row * width + part.begin
+            to = (job.residue + (part.first + row) * job.step) * width + part.begin
+            under = None if base is None else base[to : to + size]
+            worker.add(strip[at : at + size], under, out[to : to + size])
+    return worker.statistics()
 
 
-Call = Callable[[Job, Part, Statistics], None]
+Call = Callable[[Job, Part, Tallies], None]
 
 
 class Runner:
@@ -312,18 +175,24 @@ class Runner:
             number = self.finish.type
             values[filter_vectors.ABOVE] = np.nextafter(number(high), number(math.inf))
         flags = Flags(
-            exact_quotient=_on(plan.exact and not is_power_of_two(divisor)),
-            magnitudes=_on(plan.settings.mapping == "abs"),
-            counts=_on(plan.may_saturate),
+            exact_quotient=switch(plan.exact and not is_power_of_two(divisor)),
+            magnitudes=switch(plan.settings.mapping == "abs"),
+            counts=switch(plan.may_saturate),
         )
         return values.astype(self.finish), flags
 
-    def parts(self, threads: int) -> Iterable[tuple[Job, Part]]:
-        """Return the parts of the picture that threads take one after the other."""
+    def parts(self, threads: int, *, strips: bool = False) -> Iterable[tuple[Job, Part]]:
+        """Return the parts of the picture that threads take one after the other.
+
+        As `strips` they are small enough for values to stay in a second-level cache.
+        """
         pieces = 1 if threads == 1 else BANDS_PER_THREAD * threads
         for job in self.jobs:
             rows = self.rows_of(job)
             height = max(LEAST_BAND, -(-rows // pieces))
+            if strips:
+                few = STRIP_NUMBERS // job.out_width
+                height = min(height, max(LEAST_BAND, few, 2 * self.plan.rows.taps))
             height = _rounded(height, FACTORED_LINES)
             for first in range(0, rows, height):
                 yield job, Part(first, min(first + height, rows), 0, job.out_width)
@@ -332,18 +201,18 @@ class Runner:
         """Return how many rows of the result a job has."""
         return len(range(job.residue, self.plan.rows.size, job.step))
 
-    def run_parts(self, parts: Iterable[tuple[Job, Part]]) -> Figures:
+    def run_parts(self, parts: Iterable[tuple[Job, Part]]) -> Statistics:
         """Run parts until none is left, with scratch memory of this thread's own."""
-        statistics = self.statistics()
+        tallies = self.tallies()
         call: Call | None = None
         for job, part in parts:
             call = call or self.prepare()
-            call(job, part, statistics)
-        return statistics.figures()
+            call(job, part, tallies)
+        return tallies.statistics()
 
-    def statistics(self) -> Statistics:
-        """Return the statistics of no values."""
-        return Statistics.empty(self.finish, lanes_of(self.finish.itemsize))
+    def tallies(self) -> Tallies:
+        """Return the tallies of no values."""
+        return Tallies.empty(self.finish, lanes_of(self.finish.itemsize))
 
     def prepare(self) -> Call:
         """Return the call that filters a part, with scratch memory of its own."""
@@ -369,8 +238,8 @@ class Runner:
     def norm(self, size: int) -> tuple[int, Switch, Any]:
         """Return how kernels are joined, whether roots are taken, and memory for the total."""
         norm = self.plan.settings.norm
-        total = None if norm == "none" else _aligned(size, self.finish)
-        return NORM_CODES[norm], _on(norm == "l2"), total
+        total = None if norm == "none" else aligned(size, self.finish)
+        return NORM_CODES[norm], switch(norm == "l2"), total
 
 
 class Small(Runner):
@@ -380,9 +249,9 @@ class Small(Runner):
         """Return the conversion in 16-bit integers where that is exact, else in floating point."""
         return whole_conversion(self.plan) or super().conversion()
 
-    def statistics(self) -> Statistics:
-        """Return the statistics of no values, in vectors of as many lanes as weights."""
-        return Statistics.empty(self.parameters.dtype, self.lanes)
+    def tallies(self) -> Tallies:
+        """Return the tallies of no values, in vectors of as many lanes as weights."""
+        return Tallies.empty(self.parameters.dtype, self.lanes)
 
     def prepare(self) -> Call:
         """Return the call that filters a part."""
@@ -394,9 +263,9 @@ class Small(Runner):
         columns = _rounded(min(self.jobs[0].out_width, SMALL_COLUMNS), small.width)
         step = _rounded(columns + self.jobs[0].reach + small.width, self.lanes)
         size = (rows + self.plan.rows.taps + len(small.lines)) * step
-        work = SmallWork(rows, columns, _aligned(size, self.number), step)
+        work = SmallWork(rows, columns, aligned(size, self.number), step)
         band = filter_kernels.direct_band if direct else filter_kernels.small_band
-        return lambda job, part, statistics: band(job, part, statistics, work, small)
+        return lambda job, part, tallies: band(job, part, tallies, work, small)
 
     def small_kernel(self, kernels: Any) -> SmallKernel:
         """Return the kernels as compiled code takes them."""
@@ -421,16 +290,16 @@ class Small(Runner):
             across=(0,) * width,
             lanes=(0,) * self.lanes,
             width=small_width(len(kernels), self.number.itemsize),
-            last=_aligned(lines * self.lanes, job.out.dtype),
-            length=_on(norm == "l2"),
-            taxicab=_on(norm == "l1"),
-            factored=_on(factors is not None),
-            ones=_on(
+            last=aligned(lines * self.lanes, job.out.dtype),
+            length=switch(norm == "l2"),
+            taxicab=switch(norm == "l1"),
+            factored=switch(factors is not None),
+            ones=switch(
                 self.number.kind in "iu" and factors is not None and bool((weights == 1).all())
             ),
-            no_middle_row=_on(odd and not taken[row].any()),
-            no_middle_column=_on(odd and not taken[:, column].any()),
-            cross=_on(odd and not corners.any()),
+            no_middle_row=switch(odd and not taken[row].any()),
+            no_middle_column=switch(odd and not taken[:, column].any()),
+            cross=switch(odd and not corners.any()),
         )
 
 
@@ -454,13 +323,13 @@ def whole_conversion(plan: FilterPlan) -> tuple[Any, Flags] | None:
     values[filter_vectors.ABOVE] = min(-(-511 * divisor // 2), 2**15 - 1)
     values[filter_vectors.HALF] = divisor // 2
     flags = Flags(
-        magnitudes=_on(settings.mapping == "abs"),
-        counts=_on(plan.may_saturate),
+        magnitudes=switch(settings.mapping == "abs"),
+        counts=switch(plan.may_saturate),
     )
     if divisor & (divisor - 1) == 0:
         values[filter_vectors.SHIFT] = divisor.bit_length() - 1
         values[filter_vectors.HALF] = max(divisor // 2 - 1, 0)
-        flags = flags._replace(by_power=_on(divisor > 1))
+        flags = flags._replace(by_power=switch(divisor > 1))
     else:
         shift = divisor.bit_length() - 1
         factor = -(-(2 ** (16 + shift)) // divisor)
@@ -468,7 +337,7 @@ def whole_conversion(plan: FilterPlan) -> tuple[Any, Flags] | None:
         if (highest + divisor // 2) * error >= 2 ** (16 + shift):
             return None
         values[filter_vectors.RECIPROCAL], values[filter_vectors.SHIFT] = factor, shift
-        flags = flags._replace(by_reciprocal=True, ties=_on(divisor % 2 == 0))
+        flags = flags._replace(by_reciprocal=True, ties=switch(divisor % 2 == 0))
     return values.astype(np.uint16).view(np.int16), flags
 
 
@@ -480,17 +349,17 @@ class Dense(Runner):
         tile = self.tile(self.plan.rows.taps)
         rows, columns, step, sums_step = self.blocks(len(tile.lines), tile.width)
         extra = self.plan.rows.taps + len(tile.lines)
-        sums = _aligned((rows + len(tile.lines)) * sums_step, self.number)
+        sums = aligned((rows + len(tile.lines)) * sums_step, self.number)
         how, root, total = self.norm(sums.size)
         weights = np.concatenate([kernel.ravel() for kernel in self.plan.kernels])
         work = DenseWork(
             weights.astype(self.number), len(self.plan.kernels), how, rows, columns, tile,
-            _aligned((rows + extra) * step, self.number), step, sums, sums_step,
+            aligned((rows + extra) * step, self.number), step, sums, sums_step,
             sums if total is None else total,
         )  # fmt: skip
 
-        def call(job: Job, part: Part, statistics: Statistics) -> None:
-            filter_kernels.dense_band(job, part, statistics, work, total, root)
+        def call(job: Job, part: Part, tallies: Tallies) -> None:
+            filter_kernels.dense_band(job, part, tallies, work, total, root)
 
         return call
 
@@ -504,22 +373,20 @@ class Separable(Runner):
         tile, row_tile = self.tile(taps_h), self.tile(1)
         widest = math.lcm(tile.width, row_tile.width)
         rows, columns, step, sums_step = self.blocks(len(tile.lines), widest)
-        sums = _aligned((rows + len(tile.lines)) * sums_step, self.number)
+        sums = aligned((rows + len(tile.lines)) * sums_step, self.number)
         how, root, total = self.norm(sums.size)
         column_factors, row_factors, terms = self._factors()
         work = SeparableWork(
             column_factors.ravel(), row_factors.ravel(), len(plan.kernels), terms, how,
-            rows, columns, tile, row_tile, _aligned(step + row_tile.width, self.number),
-            _aligned((rows + taps_h + len(tile.lines)) * step, self.number), step, sums,
+            rows, columns, tile, row_tile, aligned(step + row_tile.width, self.number),
+            aligned((rows + taps_h + len(tile.lines)) * step, self.number), step, sums,
             sums_step, sums if total is None else total,
         )  # fmt: skip
         column = self._short_column(column_factors)
-        products = None if terms == 1 else _aligned(sums.size, self.number)
+        products = None if terms == 1 else aligned(sums.size, self.number)
 
-        def call(job: Job, part: Part, statistics: Statistics) -> None:
-            filter_kernels.separable_band(
-                job, part, statistics, work, column, products, total, root
-            )
+        def call(job: Job, part: Part, tallies: Tallies) -> None:
+            filter_kernels.separable_band(job, part, tallies, work, column, products, total, root)
 
         return call
 
@@ -540,7 +407,7 @@ class Separable(Runner):
             across=(0,),
             lanes=(0,) * self.lanes,
             width=small_width(1, 4),
-            last=_aligned(SMALL_LINES * self.lanes, self.jobs[0].out.dtype),
+            last=aligned(SMALL_LINES * self.lanes, self.jobs[0].out.dtype),
         )
 
     def _factors(self) -> tuple[Any, Any, int]:
@@ -569,8 +436,8 @@ class Box(Runner):
         job, channels = self.jobs[0], self.channels
         columns = np.zeros(job.width, self.number)
         totals = np.zeros(job.out_width + job.reach + channels, self.number)
-        work = BoxWork(columns, channels, totals, _aligned(job.out_width + self.lanes, self.finish))
-        return lambda job, part, statistics: filter_kernels.box_band(job, part, statistics, work)
+        work = BoxWork(columns, channels, totals, aligned(job.out_width + self.lanes, self.finish))
+        return lambda job, part, tallies: filter_kernels.box_band(job, part, tallies, work)
 
 
 class Transform(Dense):
@@ -588,7 +455,7 @@ class Transform(Dense):
         if not plan.numbers.integers:
             self.loudest = transform.largest_sample(planes, self.number)
 
-    def parts(self, threads: int) -> Iterable[tuple[Job, Part]]:
+    def parts(self, threads: int, *, strips: bool = False) -> Iterable[tuple[Job, Part]]:
         """Return pairs of blocks, a few beside each other, at places that no thread decides."""
         height = 2 * (self.size - self.plan.rows.taps + 1)
         for job in self.jobs:
@@ -607,21 +474,19 @@ class Transform(Dense):
         taps = transform.complex_taps(self.plan.kernels[0], self.size).astype(self.number)
         turns = transform.turns(self.size).astype(self.number)
         step = (-(-(self.columns + self.jobs[0].reach) // self.lanes) | 1) * self.lanes
-        planes = _aligned(2 * self.size * step, self.number).reshape(2, -1)
+        planes = aligned(2 * self.size * step, self.number).reshape(2, -1)
         work = TransformWork(
             taps.reshape(-1), turns.reshape(-1), planes, step, self.size, self.columns,
             self.row_width, self.plan.numbers.integers, self.largest, self.loudest,
         )  # fmt: skip
 
-        def call(job: Job, part: Part, statistics: Statistics) -> None:
-            begin = transform.transform_band(job, part, statistics, work)
+        def call(job: Job, part: Part, tallies: Tallies) -> None:
+            begin = transform.transform_band(job, part, tallies, work)
             while begin < part.end:
                 end = min(begin + self.columns, part.end)
-                super(Transform, self).prepare()(
-                    job, part._replace(begin=begin, end=end), statistics
-                )
+                super(Transform, self).prepare()(job, part._replace(begin=begin, end=end), tallies)
                 rest = part._replace(begin=end)
-                begin = transform.transform_band(job, rest, statistics, work)
+                begin = transform.transform_band(job, rest, tallies, work)
 
         return call
 
@@ -647,23 +512,12 @@ def tile_lines(taps_h: int) -> int:
     return min(taps_h + 1, filter_vectors.MOST_ROWS) if taps_h != 4 else 4
 
 
-def _on(condition: bool) -> Switch:
-    return True if condition else None
-
-
 def _in_channels(axis: Axis, channels: int) -> Any:
     """Return the axis' sources counted in numbers, for `channels` numbers a pixel."""
     if channels == 1:
         return np.ascontiguousarray(axis.source)
     places = axis.source[:, None] * channels + np.arange(channels)
     return np.where(axis.source[:, None] < 0, axis.source[:, None], places).ravel()
-
-
-def _aligned(count: int, number: Any) -> Any:
-    """Return `count` zeros that begin on a cache line."""
-    raw = np.zeros(count * number.itemsize + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + count * number.itemsize].view(number)
 
 
 def _rounded(count: int, lanes: int) -> int:

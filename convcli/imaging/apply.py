@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from convcli.arrayfiles import NPY_MAGIC
-from convcli.engine.filter import total_statistics
+from convcli.engine.points import total_statistics
 from convcli.errors import InputError, UsageError, WrongTypeError
 from convcli.files import check_target, new_file
 from convcli.imaging.chain import Chain, make_steps
@@ -150,7 +150,7 @@ def filter_picture(picture: Picture, steps: Chain, options: FilterOptions) -> Fi
         notes["The color profile describes other channels than the result's: left out."] = None
     return FilteredPicture(
         picture=replace(picture, frames=results, metadata=metadata, notes=()),
-        statistics=total_statistics([astuple(one.statistics) for one in done]),
+        statistics=total_statistics(one.statistics for one in done),
         value_range=done[0].value_range,
         engine=done[0].engine,
         figures=done[0].figures,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from convcli.engine.borders import OUTSIDE, correlation_axis
+from convcli.engine.points import Point, point_text
 from convcli.errors import UsageError
 from convcli.imaging.chain import Chain, Step
-from convcli.imaging.filtering import before_last, filter_frame, offset_scale
+from convcli.imaging.filtering import Stage, filter_frame, offset_scale, staged
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
 from convcli.imaging.picture import Frame, to_gray
@@ -27,7 +29,9 @@ class Explanation:
         row, column: of the output.
         channel: index of the channel, or None for a picture of one.
         components: one a kernel: two for a magnitude, one a channel for a kernel with channels.
-        rule: how the components become the value, with its numbers.
+        rule: how the components become the kernel's value, with its numbers.
+        kernel_value: what the kernel comes to; without one the pixel that steps begin with.
+        steps: behind the kernel, each with its arithmetic and what comes out.
         value: before conversion.
         pixel: after conversion.
         border: the rule by which cells beyond the edge were filled.
@@ -39,6 +43,8 @@ class Explanation:
     channel: int | None
     components: tuple[Sum, ...]
     rule: str
+    kernel_value: float
+    steps: tuple[tuple[str, str, float], ...]
     value: float
     pixel: float
     border: str
@@ -61,46 +67,92 @@ def explain_frame(
     """
     if options.gradient != "magnitude":
         raise UsageError("--explain shows sums; leave out --gradient direction and both.")
-    last = steps[-1]
-    if not isinstance(last, Step) or (options.strength, options.blend) != (1.0, "normal"):
-        raise UsageError(
-            f"--explain shows the sum of a kernel; leave out --strength, --blend and what is no "
-            f"kernel at the end{'' if isinstance(last, Step) else f' ({last.name})'}."
-        )
     if options.linear:
         raise UsageError("--explain shows the file's own numbers; leave out --linear.")
-    if options.gradient != "magnitude":
-        raise UsageError("--explain shows sums; leave out --gradient direction and both.")
     if options.gray:
         frame = to_gray(frame)
     opaque = Frame(
         np.ascontiguousarray(frame.pixels[..., :-1]) if frame.has_alpha else frame.pixels
     )
-    values = before_last(opaque.pixels, steps, options)
-    stack = values if values.ndim == 3 else values[..., None]
-    reads, outside = _reads(stack.shape, last, options, (row, column))
-    done = filter_frame(opaque, steps, options)
-    offset = last.offset * offset_scale(opaque.pixels.dtype)
-    several = last.channels is None and stack.shape[2] > 1
+    stage = staged(opaque.pixels, steps, options)
+    done = stage.done
+    while stage.before is not None:
+        stage = stage.before
+        done = (*stage.done, *done)
+    if stage.maker:
+        raise UsageError(
+            f"--explain shows the sums of a kernel and steps of single values behind it; "
+            f"{stage.maker} is neither: leave it out."
+        )
+    pixels = filter_frame(opaque, steps, options)
+    place = row, column
+    found = _kernel_values(stage, options, place, opaque.pixels.dtype)
+    original = np.atleast_1d(opaque.pixels[place]) if done else np.zeros(len(found))
     explained = []
-    for channel, parts in enumerate(_groups(stack, last, options)):
-        sums = tuple(_component(*part, reads, outside) for part in parts)
-        value, rule = _joined(sums, last, options.magnitude, offset)
-        pixel = done.frame.pixels[row, column]
+    for channel, (parts, rule, value) in enumerate(found):
+        taken, last = _taken(done, value, float(original[channel]))
+        pixel = pixels.frame.pixels[row, column]
         explained.append(
             Explanation(
                 row,
                 column,
-                channel if several else None,
-                sums,
+                channel if len(found) > 1 else None,
+                parts,
                 rule,
                 value,
-                float(pixel[channel] if several else pixel),
+                taken,
+                last,
+                float(pixel[channel] if len(found) > 1 else pixel),
                 options.border,
-                done.value_range,
+                pixels.value_range,
             )
         )
     return tuple(explained)
+
+
+def _kernel_values(
+    stage: Stage, options: FilterOptions, place: tuple[int, int], dtype: Any
+) -> list[tuple[tuple[Sum, ...], str, float]]:
+    """Return the sums of the last kernel at a place, their rule and value, for each channel."""
+    stack = stage.values if stage.values.ndim == 3 else stage.values[..., None]
+    kernel = stage.kernel
+    if kernel is None:
+        _check_place(place, stack.shape[:2])
+        pixels = [float(one) for one in stack[place]]
+        return [((), number_text(pixel), pixel) for pixel in pixels]
+    reads, outside = _reads(stack.shape, kernel, options, place)
+    offset = kernel.offset * offset_scale(dtype)
+    found = []
+    for parts in _groups(stack, kernel, options):
+        sums = tuple(_component(*part, reads, outside) for part in parts)
+        value, rule = _joined(sums, kernel, options.magnitude, offset)
+        found.append((sums, rule, value))
+    return found
+
+
+def _taken(
+    done: Iterable[tuple[str, tuple[Point, ...]]], value: float, original: float
+) -> tuple[tuple[tuple[str, str, float], ...], float]:
+    """Return the arithmetic of each step on one value, and what comes out at the end."""
+    taken = []
+    for name, points in done:
+        texts = []
+        for point in points:
+            text, value = point_text(point, value, original)
+            texts.append(text)
+        if texts:
+            taken.append((name, "; ".join(texts), value))
+    return tuple(taken), value
+
+
+def _check_place(place: tuple[int, int], shape: tuple[int, ...]) -> None:
+    """Refuse a place outside the output."""
+    height, width = shape
+    if not (0 <= place[0] < height and 0 <= place[1] < width):
+        raise UsageError(
+            f"--explain {place[0]},{place[1]} lies outside the output of {height} x {width}: rows "
+            f"go from 0 to {height - 1}, columns from 0 to {width - 1}."
+        )
 
 
 Reads = list[tuple[int, bool]]
@@ -124,12 +176,7 @@ def _reads(
         )
         for axis in (0, 1)
     ]
-    if not all(0 <= at < axis.size for at, axis in zip(place, axes, strict=True)):
-        height, width = (axis.size for axis in axes)
-        raise UsageError(
-            f"--explain {place[0]},{place[1]} lies outside the output of {height} x {width}: rows "
-            f"go from 0 to {height - 1}, columns from 0 to {width - 1}."
-        )
+    _check_place(place, tuple(axis.size for axis in axes))
     found = []
     for at, axis, length in zip(place, axes, shape, strict=False):
         places = at * axis.stride + np.arange(axis.taps) * axis.dilation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any
@@ -12,11 +11,18 @@ import numpy as np
 from convcli.engine import filter as engine
 from convcli.engine.borders import correlation_axis
 from convcli.engine.factors import over_common_denominator
-from convcli.engine.filter import Statistics
 from convcli.engine.filter_numpy import converted, extended
+from convcli.engine.points import Code, Point, Points, Statistics
 from convcli.errors import InputError, UsageError
 from convcli.imaging.chain import GRAY_LEVELS, Chain, Step, chain_gain
-from convcli.imaging.operations import BLENDS, STRIP_BYTES, run_operations, to_light, to_srgb
+from convcli.imaging.operations import (
+    Surroundings,
+    done_on_all,
+    laid_on_original,
+    point_of,
+    resized,
+    to_light,
+)
 from convcli.imaging.options import FilterOptions, parse_border, parse_region
 from convcli.imaging.picture import (
     CHANNEL_NAMES,
@@ -107,9 +113,48 @@ def offset_scale(dtype: Any) -> float:
     return 1.0 if dtype == np.float64 else white_level(dtype) / GRAY_LEVELS
 
 
-def before_last(planes: Any, steps: Chain, options: FilterOptions) -> Any:
-    """Return what the last kernel of a chain is laid on: the pixels, or unrounded values."""
-    return _Filtering(steps, options, planes.dtype).before_last(planes)
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A chain on its way: values so far, and what is still to be done to them.
+
+    Attributes:
+        values: H x W [x C], pixels or unrounded values.
+        kernel: to be laid on them, if any.
+        done: steps behind it, each with the points that it comes to.
+        before: the stage that `values` are what it came to, if only points are left of a step.
+        maker: the step that made `values` otherwise.
+    """
+
+    values: Any
+    kernel: Step | None = None
+    done: tuple[tuple[str, tuple[Point, ...]], ...] = ()
+    before: Stage | None = None
+    maker: str = ""
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """What is still to be done to each value."""
+        return tuple(point for _, points in self.done for point in points)
+
+
+def staged(planes: Any, steps: Chain, options: FilterOptions) -> Stage:
+    """Return what a chain comes to before its last kernel, and what is still to be done.
+
+    The last step lays the result on the original, where that is asked for.
+    """
+    work = _Filtering(steps, options, planes.dtype)
+    stage = work.staged(planes)
+    if not work.is_mixed:
+        return stage
+    ends = options.stretch_from
+    if work.value_range == "stretch" and ends is None:
+        values, _ = work._values(stage)
+        ends = float(values.min()), float(values.max())
+    output = np.dtype(np.uint8) if planes.dtype == np.float64 else planes.dtype
+    ranged = range_points(work.value_range, output, ends)
+    over = laid_on_original(options.blend, options.strength, work.white)
+    laid = f"{options.blend}, strength {options.strength:g}", over
+    return replace(stage, done=(*stage.done, (f"range {work.value_range}", ranged), laid))
 
 
 class _Filtering:
@@ -120,18 +165,22 @@ class _Filtering:
         self.kernels = [step for step in steps if isinstance(step, Step)]
         self.last = self.kernels[-1] if self.kernels else None
         behind = 1 + steps.index(self.last) if self.last else 0
-        self.before = steps[: max(behind - 1, 0)]
         self.tail = [step for step in steps[behind:] if isinstance(step, Operation)]
         self.white = GRAY_LEVELS * offset_scale(dtype)
         self.gain = chain_gain(self.kernels)
         self.is_gradient = any(step.is_gradient for step in self.kernels)
         self.is_linear = all(isinstance(one, Step) or one.is_linear for one in steps)
         self.in_light = options.linear and dtype.kind == "u"
-        self.is_mixed = self.in_light or (options.strength, options.blend) != (1.0, "normal")
+        self.is_mixed = (options.strength, options.blend) != (1.0, "normal")
         self.notes = [step.note for step in self.kernels if step.note]
         self.border, self.outside = parse_border(options.border)
         self.value_range = options.value_range or self._usual_range()
-        self.depth = np.float64 if dtype == np.float64 else np.float32
+        self.depth = np.dtype(np.float64 if dtype == np.float64 else np.float32)
+        self.run: dict[str, Any] = {
+            "engine": options.engine,
+            "threads": options.threads,
+            "on_compile": options.on_compile,
+        }
 
     def _usual_range(self) -> str:
         """Return the range that suits the chain: clip for brightness, abs for edges."""
@@ -219,97 +268,134 @@ class _Filtering:
             "stride": self.options.stride if step is self.last else 1,
             "dilation": self.options.dilation,
             "convolve": self.options.convolve,
-            "engine": self.options.engine,
             **told,
         }
 
     def _laid_on(self, planes: Any, step: Step, kernel: Any = None, **told: Any) -> engine.Filtered:
-        options = self.options
-        return engine.apply(
-            planes,
-            _weights(step) if kernel is None else kernel,
-            threads=options.threads,
-            on_compile=options.on_compile,
-            **self.settings(step, **told),
-        )
+        kernel = _weights(step) if kernel is None else kernel
+        return engine.apply(planes, kernel, **self.run, **self.settings(step, **told))
 
     def planes(self, planes: Any, value_range: str) -> tuple[Any, Statistics, str]:
         """Run the chain on H x W [x C] planes and convert the last step's values."""
-        last, dtype, options = self.last, self.dtype, self.options
-        current, used = self.before_last(planes), "numpy"
+        stage, options, dtype = self.staged(planes), self.options, self.dtype
         if options.gradient != "magnitude":
-            return self._gradient_picture(current, value_range)
-        output = np.dtype(np.uint8) if dtype == np.float64 else dtype
+            return self._gradient_picture(stage.values, value_range)
+        last, output = stage.kernel, np.dtype(np.uint8) if dtype == np.float64 else dtype
         if value_range == "raw":
-            output = np.dtype(self.depth)
-        if last is None or self.tail or last.channels or value_range == "stretch" or self.is_mixed:
-            if last is not None:
-                current, used = self._raw_values(current, last)
-            values = self._operated(current, self.tail)
-            return *self._finished(values, planes, value_range, output), used
+            output = self.depth
+        needs_points = stage.points or value_range == "stretch" or self.is_mixed or self.in_light
+        if last is None or last.channels is not None or needs_points:
+            return self._finished(stage, planes, value_range, output)
         white = white_level(output)
         shift = middle_gray(output) if value_range == "offset" else 0.0
         done = self._laid_on(
-            current,
+            stage.values,
             last,
             offset=last.offset * offset_scale(dtype) + shift,
             mapping="clip" if value_range == "offset" else value_range,
             value_range=(0.0, white),
             output_dtype=output,
         )
-        found = done.statistics
-        statistics = replace(found, minimum=found.minimum - shift, maximum=found.maximum - shift)
-        return done.values, statistics, done.plan.engine
+        low, high, *cut = done.statistics
+        return done.values, Statistics(low - shift, high - shift, *cut), done.plan.engine
 
-    def _operated(self, planes: Any, operations: Sequence[Operation]) -> Any:
-        if not operations:
-            return planes
-        planes = planes.astype(self.depth, copy=False)
-        return run_operations(planes, operations, self.white, self.notes)
+    def staged(self, planes: Any) -> Stage:
+        """Run the chain up to its last kernel, or the last step that looks at a whole picture."""
+        around = Surroundings(self.white, self.run, self.notes)
+        stage = Stage(_as_integers(planes))
+        for step in self.steps:
+            if isinstance(step, Step):
+                stage = Stage(self._values(stage)[0], step)
+                continue
+            points: tuple[Point, ...]
+            if step.needs_all:
+                seen, _ = self._values(stage)
+                values, points = done_on_all(step, seen, around)
+                is_same = values is seen
+                stage = Stage(
+                    values, before=stage if is_same else None, maker="" if is_same else step.name
+                )
+            else:
+                points = (point_of(step, self.white),)
+            stage = replace(stage, done=(*stage.done, (step.name, points)))
+        return stage
+
+    def _values(self, stage: Stage) -> tuple[Any, str]:
+        """Return what a stage comes to, unrounded, and by which engine."""
+        if stage.kernel is None and not stage.points:
+            return stage.values, "numpy"
+        values, _, used = self._through(
+            stage, Points(first=stage.points, dtype=self.depth, depth=self.depth)
+        )
+        return values, used
+
+    def _through(
+        self, stage: Stage, points: Points, base: Any = None
+    ) -> tuple[Any, Statistics, str]:
+        """Return what points make of a stage's kernel or values, by which engine."""
+        kernel = stage.kernel
+        if kernel is None or kernel.channels is not None:
+            values = stage.values if kernel is None else self._over_channels(stage.values, kernel)
+            return *points.run(values, base, **self.run), "numpy"
+        if points.are_idle:
+            done = self._laid_on(stage.values, kernel, mapping="raw", output_dtype=self.depth)
+        else:
+            done = self._laid_on(
+                stage.values,
+                kernel,
+                mapping="raw",
+                output_dtype=self.depth,
+                points=points,
+                base=base,
+            )
+        return done.values, done.statistics, done.plan.engine
 
     def _finished(
-        self, values: Any, original: Any, value_range: str, output: Any
-    ) -> tuple[Any, Statistics]:
-        """Convert values, laid on what they were made of."""
-        options = self.options
-        change = None
-        if self.is_mixed and (options.strength, options.blend) != (1.0, "normal"):
-            if values.shape == original.shape[:2] != original.shape:  # gray on colors
-                values = np.repeat(values[..., None], original.shape[2], axis=2)
-            if values.shape != original.shape:
-                sizes = (" x ".join(map(str, one.shape)) for one in (values, original))
-                raise UsageError(
-                    f"--strength and --blend lay the result on the original, and the result is "
-                    f"{' and the original '.join(sizes)}: use --padding same, --stride 1, no resize"
-                    " and no kernel with channels."
-                )
-            blend = BLENDS[options.blend]
+        self, stage: Stage, original: Any, value_range: str, output: Any
+    ) -> tuple[Any, Statistics, str]:
+        """Convert what a stage comes to, laid on what it was made of."""
+        options, used, ends = self.options, "", self.options.stretch_from
+        if value_range == "stretch" and ends is None:
+            values, used = self._values(stage)
+            stage, ends = Stage(values), (float(values.min()), float(values.max()))
+        then = range_points(value_range, output, ends)
+        base = None
+        if self.is_mixed:
+            stage, base = self._as_large(stage, original), original
+            then = (*then, *laid_on_original(options.blend, options.strength, self.white))
+        is_cut = value_range != "raw"
+        if self.in_light and is_cut:
+            then = (*then, Point(Code.ENCODE, self.white))
+        white = white_level(output) if is_cut else np.inf
+        points = Points(first=stage.points, then=then, dtype=output, depth=self.depth, white=white)
+        pixels, statistics, by = self._through(stage, points, base)
+        if value_range == "stretch":
+            statistics = statistics._replace(below=0, above=0)
+        return pixels, statistics, used or by
 
-            def change(mapped: Any, rows: slice) -> Any:
-                base = original[rows].astype(self.depth, copy=False)
-                return base + options.strength * (blend(base, mapped, self.white) - base)
+    def _as_large(self, stage: Stage, original: Any) -> Stage:
+        """Return a stage whose result is as large as the original; gray is laid on every color."""
+        kernel, options = stage.kernel, self.options
+        if kernel is not None and (kernel.channels, options.padding, options.stride) != (
+            None,
+            "same",
+            1,
+        ):
+            stage = Stage(self._values(stage)[0])
+        if stage.values.shape == original.shape[:2] != original.shape:
+            gray = stage.values[..., None]
+            stage = replace(stage, values=np.repeat(gray, original.shape[2], axis=2))
+        if stage.values.shape != original.shape:
+            sizes = (" x ".join(map(str, one.shape)) for one in (stage.values, original))
+            raise UsageError(
+                f"--strength and --blend lay the result on the original, and the result is "
+                f"{' and the original '.join(sizes)}: use --padding same, --stride 1, no resize"
+                " and no kernel with channels."
+            )
+        return stage
 
-        encode = self.in_light and value_range != "raw"
-        return to_range(values, value_range, output, options.stretch_from, change, encode=encode)
-
-    def before_last(self, planes: Any) -> Any:
-        """Return what the last kernel is laid on: the pixels, or unrounded values."""
-        current = _as_integers(planes)
-        for step in self.before:
-            if isinstance(step, Step):
-                current, _ = self._raw_values(current, step)
-            else:
-                current = self._operated(current, (step,))
-        return current
-
-    def _raw_values(self, planes: Any, step: Step) -> tuple[Any, str]:
-        """Return one step's values before conversion, and by which engine.
-
-        A kernel with channels adds them up, in double precision.
-        """
-        if step.channels is None:
-            done = self._laid_on(planes, step, mapping="raw", output_dtype=self.depth)
-            return done.values, done.plan.engine
+    def _over_channels(self, planes: Any, step: Step) -> Any:
+        """Return the values of a kernel with channels, which adds them up in double precision."""
         found = 1 if planes.ndim == 2 else planes.shape[2]
         (weights,), shared_divisor = over_common_denominator(step.weights)
         if found != step.channels:
@@ -328,7 +414,7 @@ class _Filtering:
             plane = np.ascontiguousarray(stack[..., channel])
             total += self._laid_on(plane, step, kernel=weights[:, :, turned], **whole).values
         divisor, offset = step.divisor * shared_divisor, step.offset * offset_scale(self.dtype)
-        return total / divisor + offset, "numpy"
+        return total / divisor + offset
 
     def _premultiplied(self, frame: Frame) -> FilteredFrame:
         """Filter colors weighted by their opacity, so that what is transparent lends no color.
@@ -356,7 +442,7 @@ class _Filtering:
             np.copyto(colors, self._moved(frame.pixels[..., :-1]), where=~visible)
         depth = np.dtype(np.float32) if self.value_range == "raw" else self.dtype
         original = frame.pixels[..., :-1]
-        values, statistics = self._finished(colors, original, self.value_range, depth)
+        values, statistics, _ = self._finished(Stage(colors), original, self.value_range, depth)
         through = _as_depth(opacity.clip(0, 1), 1.0, depth)
         pixels = np.concatenate([values, through], axis=2)
         note = "Colors weighted by their opacity (--alpha premultiply)."
@@ -368,7 +454,7 @@ class _Filtering:
         for step in self.steps:
             if isinstance(step, Operation):
                 if step.changes_size:
-                    planes = run_operations(planes.astype(np.float32), [step], self.white, [])
+                    planes = resized(planes, step.values)
                 continue
             for axis in (0, 1):
                 taps = step.weights[0].shape[axis]
@@ -463,59 +549,48 @@ def middle_gray(dtype: Any) -> float:
     return (white + 1) // 2 if dtype.kind == "u" else white / 2
 
 
+def range_points(
+    value_range: str, dtype: Any, ends: tuple[float, float] | None
+) -> tuple[Point, ...]:
+    """Return what a range does to values before they are cut; `ends` are those of `stretch`."""
+    if value_range == "abs":
+        return (Point(Code.ABS),)
+    if value_range == "offset":
+        return (Point(Code.LINE, 1, middle_gray(dtype)),)
+    if value_range == "stretch" and ends is not None:
+        black, bright = ends
+        gain = white_level(dtype) / (bright - black) if bright > black else 0.0
+        return (Point(Code.LINE, gain, -black * gain),)
+    return ()
+
+
 def to_range(
     values: Any,
     value_range: str,
     dtype: Any,
     stretch_from: tuple[float, float] | None = None,
-    change: Callable[[Any, slice], Any] | None = None,
-    *,
-    encode: bool = False,
 ) -> tuple[Any, Statistics]:
-    """Turn values into pixels and say what happened: the plain version of the engine's conversion.
+    """Turn values into pixels and say what happened.
 
     Args:
-        values: floating point, any shape.
+        values: any shape.
         value_range: clip, abs, offset, stretch (lowest to 0, highest to white) or raw.
         dtype: of the pixels.
-        stretch_from: what `stretch` takes for lowest and highest, instead of this frame's own.
-        change: what is done to some rows of what is about to be cut to black and white.
-        encode: the values are light, which becomes levels of sRGB.
+        stretch_from: what `stretch` takes for lowest and highest, instead of these values' own.
 
     >>> pixels, statistics = to_range(np.array([-10.0, 300.0]), "clip", np.dtype(np.uint8))
     >>> pixels, statistics
     (array([  0, 255], dtype=uint8), Statistics(minimum=-10.0, maximum=300.0, below=1, above=1))
     """
     dtype = np.dtype(dtype)
-    white, shift, gain = white_level(dtype), 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    if value_range == "offset":
-        shift = middle_gray(dtype)
-    elif value_range == "stretch":
-        black, bright = stretch_from or (low, high)
-        gain = white / (bright - black) if bright > black else 0.0
-        shift = -black * gain
-    out, below, above = np.empty(values.shape, dtype), 0, 0
-    rows = max(1, STRIP_BYTES // max(1, values[0].nbytes))
-    for top in range(0, len(values), rows):
-        part = slice(top, top + rows)
-        mapped = np.abs(values[part]) if value_range == "abs" else values[part]
-        if value_range in {"offset", "stretch"}:
-            mapped = mapped * gain + shift
-        if change is not None:
-            mapped = change(mapped, part)
-        if value_range == "raw":
-            out[part] = mapped
-            continue
-        if encode:
-            mapped = to_srgb(mapped, white)
-        whole = np.rint(mapped) if dtype.kind == "u" else mapped
-        below += int((whole < 0).sum())
-        above += int((whole > white).sum())
-        out[part] = converted(mapped, dtype, 0.0, white)
-    if value_range == "stretch":
-        below = above = 0
-    return out, Statistics(low, high, below, above)
+    ends = stretch_from or (float(values.min()), float(values.max()))
+    white = np.inf if value_range == "raw" else white_level(dtype)
+    depth = np.dtype(np.float64 if values.dtype.itemsize > 4 else np.float32)
+    points = Points(
+        then=range_points(value_range, dtype, ends), dtype=dtype, depth=depth, white=white
+    )
+    pixels, statistics = points.run(values, engine="numpy")
+    return pixels, statistics._replace(below=0, above=0) if value_range == "stretch" else statistics
 
 
 def _filter_part(frame: Frame, steps: Chain, options: FilterOptions) -> FilteredFrame:

@@ -1,15 +1,18 @@
-"""The steps of a chain that are no kernels, on values: point by point in strips, or as a whole."""
+"""The steps of a chain that are no kernels: points, and what looks at a whole picture."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from convcli.engine.correlation import correlate
+from convcli.engine import filter as engine
+from convcli.engine.points import Code, Point, strips
+from convcli.engine.values import percentiles, spread_counts
 from convcli.errors import InputError, UsageError
 from convcli.imaging.options import DEFAULT_MAX_PIXELS
 from convcli.imaging.picture import LUMA
@@ -17,46 +20,20 @@ from convcli.kernels import Operation
 from convcli.kernels.families import Value
 from convcli.kernels.formulas import gaussian_taps
 
-STRIP_BYTES = 1 << 20
-"""Point steps that follow each other go through the picture together, in strips of the cache."""
 
-Point = Callable[[Any], Any]
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step that looks at a whole picture is told.
 
-
-def run_operations(
-    planes: Any, operations: Iterable[Operation], white: float, notes: list[str]
-) -> Any:
-    """Return H x W [x C] floating-point values behind some operations.
-
-    Args:
-        planes: values in the levels of a picture.
-        operations: in their order.
+    Attributes:
         white: the level of white.
+        run: settings of the engine: its name, threads, what is called before compilation.
         notes: what was measured is added here.
     """
-    waiting: list[Point] = []
-    for one in operations:
-        rule = _WHOLE.get("otsu" if one.values.get("level") == "otsu" else one.word)
-        if rule is None:
-            waiting.append(_POINTS[one.word](white, **one.values))
-            continue
-        planes = rule(in_strips(planes, waiting), white, notes, **one.values)
-        waiting = []
-    return in_strips(planes, waiting)
 
-
-def in_strips(planes: Any, points: list[Point]) -> Any:
-    """Return `planes` behind functions of single values, all of them strip by strip."""
-    if not points:
-        return planes
-    out = np.empty_like(planes)
-    rows = max(1, STRIP_BYTES // max(1, planes[0].nbytes))
-    for top in range(0, len(planes), rows):
-        strip = planes[top : top + rows]
-        for point in points:
-            strip = point(strip)
-        out[top : top + rows] = strip
-    return out
+    white: float
+    run: dict[str, Any]
+    notes: list[str]
 
 
 def _level(value: Value, white: float) -> float:
@@ -66,38 +43,43 @@ def _level(value: Value, white: float) -> float:
     return value * white / 255
 
 
-def _threshold(white: float, level: Value) -> Point:
-    limit = _level(level, white)
-    return lambda strip: np.where(strip > limit, white, 0)
-
-
-def _gamma(white: float, value: float) -> Point:
-    return lambda strip: white * (strip.clip(0) / white) ** (1 / value)
-
-
-def _scale(white: float, factor: float, add: Value) -> Point:
-    shift = _level(add, white)
-    return lambda strip: strip * factor + shift
-
-
 _POINTS: dict[str, Callable[..., Point]] = {
-    "threshold": _threshold,
-    "invert": lambda white: lambda strip: white - strip,
-    "gamma": _gamma,
-    "abs": lambda white: np.abs,
-    "relu": lambda white: lambda strip: strip.clip(0),
-    "scale": _scale,
-    "add": lambda white, level: _scale(white, 1, level),
+    "threshold": lambda white, level: Point(Code.STEP, _level(level, white), white),
+    "invert": lambda white: Point(Code.LINE, -1, white),
+    "gamma": lambda white, value: Point(Code.POWER, 1 / value, white),
+    "abs": lambda white: Point(Code.ABS),
+    "relu": lambda white: Point(Code.CUT, 0, np.inf),
+    "scale": lambda white, factor, add: Point(Code.LINE, factor, _level(add, white)),
+    "add": lambda white, level: Point(Code.LINE, 1, _level(level, white)),
 }
 
 
-def _otsu(planes: Any, white: float, notes: list[str], level: Value) -> Any:
-    limit = otsu_threshold(planes)
-    notes.append(f"Otsu's threshold: {limit * 255 / white:.4g} of 255.")
-    return in_strips(planes, [lambda strip: np.where(strip > limit, white, 0)])
+def done_on_all(
+    operation: Operation, planes: Any, around: Surroundings
+) -> tuple[Any, tuple[Point, ...]]:
+    """Return what a step that looks at all makes of a picture, and points that are left to do.
+
+    Args:
+        operation: the step.
+        planes: H x W [x C], pixels or values in their levels.
+        around: what it may look at.
+    """
+    return _WHOLE[operation.word](planes, around, **operation.values)
 
 
-def otsu_threshold(values: Any) -> float:
+def point_of(operation: Operation, white: float) -> Point:
+    """Return a step of single values as a point."""
+    return _POINTS[operation.word](white, **operation.values)
+
+
+def _otsu(planes: Any, around: Surroundings, level: Value) -> tuple[Any, tuple[Point, ...]]:
+    white = around.white
+    limit = otsu_threshold(planes, **around.run)
+    around.notes.append(f"Otsu's threshold: {limit * 255 / white:.4g} of 255.")
+    return planes, (Point(Code.STEP, limit, white),)
+
+
+def otsu_threshold(values: Any, **run: Any) -> float:
     """Return the level that parts values so that the two classes differ most (Otsu 1979).
 
     Whole levels of 8 bits are counted each, others in 256 bins from the smallest to the largest,
@@ -106,15 +88,9 @@ def otsu_threshold(values: Any) -> float:
     >>> otsu_threshold(np.array([10.0, 10, 12, 200, 210]))
     12.0
     """
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        return low
-    if low >= 0 and high <= 255 and not (values % 1).any():
-        counts = np.bincount(values.astype(np.uint8).ravel())[int(low) :].astype(np.float64)
-        centers = np.arange(low, high + 1)
-    else:
-        counts, edges = np.histogram(values, 256)
-        centers = (edges[1:] + edges[:-1]) / 2
+    counts, centers = spread_counts(values, 256, **run)
+    if len(centers) == 1:
+        return float(centers[0])
     below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
     mean_below = np.cumsum(counts * centers) / np.maximum(below, 1)
     mean_above = np.cumsum((counts * centers)[::-1])[::-1] / np.maximum(above, 1)
@@ -122,14 +98,17 @@ def otsu_threshold(values: Any) -> float:
     return float(centers[int(np.argmax(spread))])
 
 
-def _levels(planes: Any, white: float, notes: list[str], low: float, high: float) -> Any:
+def _levels(
+    planes: Any, around: Surroundings, low: float, high: float
+) -> tuple[Any, tuple[Point, ...]]:
     if low >= high:
         raise UsageError(f"levels: low={low:g} must be below high={high:g} (percentiles).")
-    black, bright = (float(one) for one in np.percentile(planes, (low, high)))
-    told = " to ".join(f"{one * 255 / white:.4g}" for one in (black, bright))
-    notes.append(f"Levels {told} of 255 spread from black to white.")
-    gain = white / (bright - black) if bright > black else 0.0
-    return in_strips(planes, [lambda strip: ((strip - black) * gain).clip(0, white)])
+    black, bright = percentiles(planes, (low, high), **around.run)
+    told = " to ".join(f"{one * 255 / around.white:.4g}" for one in (black, bright))
+    around.notes.append(f"Levels {told} of 255 spread from black to white.")
+    gain = around.white / (bright - black) if bright > black else 0.0
+    shift, stretch = Point(Code.LINE, 1, -black), Point(Code.LINE, gain, 0)
+    return planes, (shift, stretch, Point(Code.CUT, 0, around.white))
 
 
 def size_of(written: Value, height: int, width: int) -> tuple[int, int]:
@@ -154,11 +133,13 @@ def size_of(written: Value, height: int, width: int) -> tuple[int, int]:
     return size
 
 
-def _resize(planes: Any, white: float, notes: list[str], size: Value, method: str) -> Any:
-    height, width = size_of(size, *planes.shape[:2])
-    how = Image.Resampling[method.upper()]
+def resized(planes: Any, settings: Mapping[str, Value]) -> Any:
+    """Return floating-point planes of another size, by Pillow."""
+    height, width = size_of(settings["size"], *planes.shape[:2])
+    how = Image.Resampling[str(settings["method"]).upper()]
     stack = planes if planes.ndim == 3 else planes[..., None]
-    out = np.empty((height, width, stack.shape[2]), planes.dtype)
+    depth = np.float64 if planes.dtype.itemsize > 4 else np.float32
+    out = np.empty((height, width, stack.shape[2]), depth)
     for channel in range(stack.shape[2]):
         plane = Image.fromarray(stack[..., channel].astype(np.float32))
         out[..., channel] = np.asarray(plane.resize((width, height), how))
@@ -166,52 +147,49 @@ def _resize(planes: Any, white: float, notes: list[str], size: Value, method: st
 
 
 def _canny(
-    planes: Any, white: float, notes: list[str], low: Value, high: Value, sigma: float
-) -> Any:
+    planes: Any, around: Surroundings, low: Value, high: Value, sigma: float
+) -> tuple[Any, tuple[Point, ...]]:
     """Return the edges of each plane, of colors those of their brightness."""
-    weak, strong = _level(low, white), _level(high, white)
+    weak, strong = _level(low, around.white), _level(high, around.white)
     if weak > strong:
         raise UsageError(f"canny: low={low} is above high={high}.")
     if planes.ndim == 3 and planes.shape[2] == 3:
-        notes.append("Canny's edges are those of the brightness (Rec. 601).")
-        planes = planes @ np.array(LUMA, planes.dtype)
-    if planes.ndim == 3:
-        each = np.moveaxis(planes, 2, 0)
-        return np.dstack([_canny(one, white, notes, low, high, sigma) for one in each])
-    from convcli.engine.canny import thin_and_follow
-
-    if min(planes.shape) < 3:
+        around.notes.append("Canny's edges are those of the brightness (Rec. 601).")
+        colors, planes = planes, np.empty(planes.shape[:2], np.float32)
+        for rows in strips(colors):
+            planes[rows] = colors[rows] @ np.array(LUMA, np.float32)
+    if min(planes.shape[:2]) < 3:
         raise InputError(
             f"canny needs at least 3 x 3 pixels, not {' x '.join(map(str, planes.shape))}."
         )
+    from convcli.engine.canny import find_edges
+
     taps = np.array(gaussian_taps(sigma, int(4 * sigma + 0.5)))
-    smooth = correlate(correlate(planes.astype(np.float64), taps[:, None]), taps[None])
-    right = correlate(smooth, np.outer([1, 2, 1], [-1, 0, 1]))
-    down = correlate(smooth, np.outer([-1, 0, 1], [1, 2, 1]))
-    edges = np.zeros(planes.shape, np.uint8)
-    thin_and_follow(right, down, np.hypot(right, down), weak, strong, edges)
-    return edges.astype(planes.dtype) * planes.dtype.type(white)
+    settings = {"mapping": "raw", "output_dtype": np.float64, **around.run}
+    edges = np.empty(planes.shape, np.uint8)
+    for channel in np.ndindex(planes.shape[2:]):
+        plane = np.ascontiguousarray(planes[(..., *channel)])
+        smooth = engine.apply(plane, np.outer(taps, taps), **settings).values
+        edges[(..., *channel)] = find_edges(smooth, weak, strong, around.run.get("threads"))
+    return edges, (Point(Code.LINE, around.white, 0),)
 
 
-_WHOLE: dict[str, Callable[..., Any]] = {
-    "otsu": _otsu,
+_WHOLE: dict[str, Callable[..., tuple[Any, tuple[Point, ...]]]] = {
+    "threshold": _otsu,
     "levels": _levels,
-    "resize": _resize,
+    "resize": lambda planes, around, **settings: (resized(planes, settings), ()),
     "canny": _canny,
 }
 
 
-BLENDS: dict[str, Callable[[Any, Any, float], Any]] = {
-    "normal": lambda base, top, white: top,
-    "difference": lambda base, top, white: abs(top - base),
-    "add": lambda base, top, white: base + top,
-    "subtract": lambda base, top, white: base - top,
-    "multiply": lambda base, top, white: base * top / white,
-    "screen": lambda base, top, white: white - (white - base) * (white - top) / white,
-    "darken": lambda base, top, white: np.minimum(base, top),
-    "lighten": lambda base, top, white: np.maximum(base, top),
-}
-"""How a result is laid on what it was made of: of both and white, as in GIMP."""
+def laid_on_original(blend: str, strength: float, white: float) -> tuple[Point, ...]:
+    """Return the points that lay a result on what it was made of, as in GIMP.
+
+    >>> laid_on_original("normal", 0.5, 255)
+    (Point(code=<Code.MIX: 13>, a=0.5, b=0.0),)
+    """
+    over = () if blend == "normal" else (Point(Code[blend.upper()], white),)
+    return (*over, Point(Code.MIX, strength)) if strength != 1 else over
 
 
 def to_light(pixels: Any, *, has_alpha: bool = False) -> Any:
@@ -223,18 +201,10 @@ def to_light(pixels: Any, *, has_alpha: bool = False) -> Any:
     white = np.iinfo(pixels.dtype).max
     shares = np.arange(white + 1) / white
     curve = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
-    light = (curve * white).astype(np.float32)[pixels]
+    light = np.empty(pixels.shape, np.float32)
+    table = (curve * white).astype(np.float32)
+    for rows in strips(pixels):
+        np.take(table, pixels[rows], out=light[rows], mode="clip")
     if has_alpha:
         light[..., -1] = pixels[..., -1]
     return light
-
-
-def to_srgb(light: Any, white: float) -> Any:
-    """Return the levels of sRGB for light; below black and above white straight on.
-
-    >>> to_srgb(np.array([-1.0, 127.5, 300]), 255.0).round(1).tolist()
-    [-12.9, 187.5, 273.8]
-    """
-    shares = light / white
-    curve = 1.055 * shares.clip(0.0031308) ** (1 / 2.4) - 0.055
-    return white * np.where(shares <= 0.0031308, shares * 12.92, curve)

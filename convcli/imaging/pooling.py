@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.engine.filter import Statistics, total_statistics
+from convcli.engine.points import Statistics, total_statistics
 from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.imaging.apply import FilteredPicture
 from convcli.imaging.batch import Work
@@ -119,8 +119,8 @@ def pool_picture(
         return replace(frame, pixels=pixels)
 
     frames = tuple(map(pooled_frame, picture.frames))
-    figures = [(float(one.pixels.min()), float(one.pixels.max()), 0, 0) for one in frames]
-    statistics: Statistics = total_statistics(figures)
+    ends = ((float(one.pixels.min()), float(one.pixels.max())) for one in frames)
+    statistics = total_statistics(Statistics(*both, 0, 0) for both in ends)
     pooled = replace(picture, frames=frames, notes=())
     return FilteredPicture(
         picture=pooled,

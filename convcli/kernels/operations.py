@@ -21,6 +21,7 @@ class Operation:
         is_linear: it is a weighted sum, so that transparency can be divided out behind it.
         changes_size: the result is not as large as what it is laid on.
         reach: cells around one that it reads.
+        needs_all: it looks at a whole picture; else at one value after the other.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Operation:
     is_linear: bool = False
     changes_size: bool = False
     reach: float = 0
+    needs_all: bool = False
 
     @property
     def word(self) -> str:
@@ -54,10 +56,12 @@ def _operation(
     is_linear: bool = False,
     changes_size: bool = False,
     reach: Callable[[Mapping[str, Value]], float] = lambda _: 0,
+    needs_all: Callable[[Mapping[str, Value]], bool] = lambda _: False,
     **parameters: Parameter,
 ) -> None:
     def make(name: str, **values: Value) -> Operation:
-        return Operation(name, values, keeps_signs, is_linear, changes_size, reach(values))
+        about = keeps_signs, is_linear, changes_size, reach(values), needs_all(values)
+        return Operation(name, values, *about)
 
     word = example.partition(":")[0]
     OPERATIONS[word] = Family(word, parameters, make, source, example)
@@ -69,6 +73,7 @@ _PERCENT = r"\d+(?:\.\d+)?%"
 _operation(
     "threshold:level=otsu",
     "white above the level, else black; Otsu (1979) as scikit-image's threshold_otsu",
+    needs_all=lambda values: values["level"] == "otsu",
     level=Parameter(_LEVEL, 128, words=("otsu",), pattern=_PERCENT),
 )
 _operation("invert", "white minus the value")
@@ -80,6 +85,7 @@ _operation(
 _operation(
     "levels:low=1,high=99",
     "spreads what lies between two percentiles from black to white",
+    needs_all=lambda _: True,
     low=Parameter("percentile that becomes black", 1, 0, 100),
     high=Parameter("percentile that becomes white", 99, 0, 100),
 )
@@ -104,6 +110,7 @@ _operation(
     keeps_signs=True,
     is_linear=True,
     changes_size=True,
+    needs_all=lambda _: True,
     size=Parameter(
         "factor, percent or WIDTHxHEIGHT", 0.5, 0.001, 64, pattern=_PERCENT + r"|\d+x\d+"
     ),
@@ -119,6 +126,7 @@ _operation(
     "canny:low=25,high=50",
     "Canny (1986) as skimage.feature.canny: Gaussian, Sobel, thinning, hysteresis",
     reach=lambda values: 4 * float(values["sigma"]) + 3,
+    needs_all=lambda _: True,
     low=Parameter(f"weakest edge that is followed, {_LEVEL}", "10%", 0, pattern=_PERCENT),
     high=Parameter(f"weakest edge that begins one, {_LEVEL}", "20%", 0, pattern=_PERCENT),
     sigma=Parameter("width of the Gaussian in pixels", 1, 0.1, 125),

@@ -380,8 +380,8 @@ def explanation_report(explanations: tuple[Explanation, ...]) -> Report:
     parts: list[Report] = []
     for one in explanations:
         tables = [_component_report(component, one.border) for component in one.components]
-        notes = _conclusion(one, len(explanations))
-        parts += [*tables[:-1], replace(tables[-1], notes=notes)]
+        last = tables.pop() if tables else Report("", (), ())
+        parts += [*tables, replace(last, notes=_conclusion(one, len(explanations)))]
     title = f"Output pixel {first.row},{first.column}"
     document = explanation_document(explanations)
     return Report(title, (), (), parts=tuple(parts), document=document)
@@ -407,7 +407,8 @@ def _conclusion(one: Explanation, count: int) -> tuple[str, ...]:
 
     name = "value" if one.channel is None else channel_name(one.channel, count)
     converted = f"{one.value_range}: the pixel becomes {number_text(one.pixel)}"
-    return (f"{name}: {one.rule}", *([] if one.pixel == one.value else [converted]))
+    steps = (f"{step}: {text}" for step, text, _ in one.steps)
+    return (f"{name}: {one.rule}", *steps, *([] if one.pixel == one.value else [converted]))
 
 
 def explanation_document(explanations: tuple[Explanation, ...]) -> dict[str, Any]:
@@ -420,7 +421,7 @@ def explanation_document(explanations: tuple[Explanation, ...]) -> dict[str, Any
         {
             "channel": one.channel,
             "name": channel_name(one.channel or 0, len(explanations)),
-            "sum": one.value,
+            "sum": one.kernel_value,
             "pixel": one.pixel,
         }
         for one in explanations
@@ -434,7 +435,12 @@ def explanation_document(explanations: tuple[Explanation, ...]) -> dict[str, Any
             for one in explanations
             for component in one.components
         ],
-        "sum": None if several else first.value,
+        "sum": None if several else first.kernel_value,
+        "steps": [
+            {"name": name, "rule": rule, "value": value, "channel": one.channel}
+            for one in explanations
+            for name, rule, value in one.steps
+        ],
         "pixel": None if several else first.pixel,
         **({"channels": channels} if several else {}),
     }

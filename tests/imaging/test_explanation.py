@@ -86,3 +86,49 @@ def test_a_place_outside_names_the_size() -> None:
     steps = make_steps("box", options)
     with pytest.raises(UsageError, match=r"outside the output of 2 x 1: rows go from 0 to 1"):
         explain_frame(Frame(np.zeros((4, 3), np.uint8)), steps, options, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "settings"),
+    [
+        (["gaussian:1", "threshold:100"], {}),
+        (["box", "threshold:otsu"], {}),
+        (["sobel-x", "abs", "levels:5,90", "gamma:1.8"], {}),
+        (["sobel", "scale:factor=-1,add=20", "relu"], {}),
+        (["invert"], {}),
+        (["box"], {"strength": 0.5}),
+        (["box", "invert"], {"blend": "multiply", "strength": 0.25}),
+        (["sobel-x"], {"blend": "difference", "value_range": "stretch"}),
+        *((["sobel-x"], {"blend": word}) for word in ("screen", "darken", "lighten", "add")),
+    ],
+)
+def test_steps_behind_a_kernel_are_explained_to_the_pixel(
+    kernels: list[str], settings: dict[str, object]
+) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (9, 8, 3)).astype(np.uint8)
+    options = FilterOptions(**settings)  # type: ignore[arg-type]
+    steps = make_steps(kernels, options)
+    ref = filter_frame(Frame(pixels), steps, options).frame.pixels
+    for place in ((0, 0), (4, 5)):
+        got = explain_frame(Frame(pixels), steps, options, *place)
+        assert [one.pixel for one in got] == ref[place].tolist()
+        ends = [one.value for one in got]
+        if settings == {} and not steps[-1].name.startswith("scale"):
+            ends = [min(255, max(0, end)) for end in ends]
+        assert np.allclose(np.clip(np.rint(ends), 0, 255), ref[place], atol=0.6)
+        for one in got:
+            assert one.steps[-1][2] == one.value
+            if steps[0].name != "invert":
+                assert len(one.components[0].terms) >= 9
+            else:
+                assert one.kernel_value == pixels[place][one.channel]
+
+
+def test_a_step_is_explained_with_its_numbers() -> None:
+    picture, options = Frame(np.array([[30, 60]], np.uint8)), FilterOptions(border="constant")
+    (got,) = explain_frame(picture, make_steps(["1 1 1", "threshold:80"], options), options, 0, 0)
+    assert got.steps == (("threshold:level=80", "90 > 80: 255", 255.0),)
+    with pytest.raises(UsageError, match="resize:size=2 is neither: leave it out"):
+        explain_frame(picture, make_steps(["box", "resize:2"], options), options, 0, 0)
+    with pytest.raises(UsageError, match="outside the output of 1 x 2"):
+        explain_frame(picture, make_steps("invert", options), options, 1, 0)
