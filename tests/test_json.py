@@ -21,7 +21,7 @@ VALUES = "input 3, dense 1"
 WORDS = [
     "filter|a.png|-k|sobel|-o|s.png",
     "filter|m.csv|-k|box",
-    "filter|a.png|-k|sobel|--explain|2,2",
+    "filter|a.png|-k|sobel|-k|invert|--explain|2,2",
     "pool|a.png|--max|2|-o|p.png",
     "kernels",
     "kernels|sobel-x",

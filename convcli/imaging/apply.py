@@ -20,6 +20,7 @@ from convcli.imaging.chain import Chain, make_steps
 from convcli.imaging.filtering import Outcome, filter_frame, make_ready
 from convcli.imaging.formats import check_fit, encoded, kind_of, read_picture, write_picture
 from convcli.imaging.matrices import MATRIX_SUFFIXES, encode_matrix, is_matrix_name, read_matrix
+from convcli.imaging.memory import later_bytes
 from convcli.imaging.options import FileOptions, FilterOptions, Limits
 from convcli.imaging.picture import Frame, OnSize, Picture, as_bytes, channels_of, preview_png
 from convcli.imaging.pillow import from_pillow
@@ -60,7 +61,8 @@ def filter_source(source: Any, kernel: Any, options: FilterOptions) -> FilteredP
     if target is not None:
         check_target(target, force=options.force, inputs=inputs)
     getting_ready = partial(make_ready, steps=steps, options=options)
-    picture = read_any(source, limits=options.limits, on_size=getting_ready)
+    limits = replace(options.limits, later=partial(later_bytes, steps, options))
+    picture = read_any(source, limits=limits, on_size=getting_ready)
     done = filter_picture(picture, steps, options)
     if target is not None:
         write_result(target, done, options, inputs=inputs)

@@ -26,7 +26,8 @@ from convcli.imaging.chain import Chain, is_default_label
 from convcli.imaging.filtering import Outcome, make_ready
 from convcli.imaging.formats import KINDS, READABLE_SUFFIXES, kind_of
 from convcli.imaging.matrices import is_matrix_name
-from convcli.imaging.options import FileOptions, FilterOptions
+from convcli.imaging.memory import later_bytes
+from convcli.imaging.options import FileOptions, FilterOptions, Later, Shape
 from convcli.imaging.picture import OnSize, Picture
 
 STANDARD_STREAM = "-"
@@ -249,6 +250,7 @@ class Work:
         kernel: what reports call it.
         transform: from what was read to the result.
         raw: values are not made pixels, so that default outputs are NPY files.
+        later: what it needs in memory beside what is read and written.
         on_size: told the size of a single picture before it is unpacked.
     """
 
@@ -256,6 +258,7 @@ class Work:
     kernel: str
     transform: Callable[[Picture], FilteredPicture]
     raw: bool = False
+    later: Callable[[Shape], Later] = lambda _: (0, ())
     on_size: OnSize | None = None
 
 
@@ -267,6 +270,7 @@ def filter_work(steps: Chain, options: FilterOptions) -> Work:
         " ".join(step.name for step in steps),
         partial(filter_picture, steps=steps, options=options),
         options.value_range == "raw",
+        partial(later_bytes, steps, options),
         partial(make_ready, steps=steps, options=options),
     )
 
@@ -321,7 +325,7 @@ class Batch:
             return transform_file(
                 self.stdin() if source.path is None else source.path,
                 target,
-                self.work.transform,
+                self.work,
                 options,
                 inputs=self.inputs,
                 on_size=on_size,
@@ -359,7 +363,7 @@ def attempt(work: Callable[[], Done]) -> Done | ConvcliError:
 def transform_file(
     source: Path | bytes,
     target: Path | None,
-    transform: Callable[[Picture], FilteredPicture],
+    work: Work,
     options: FileOptions,
     *,
     inputs: Sequence[Path] = (),
@@ -368,7 +372,8 @@ def transform_file(
 ) -> FileReport:
     """Read one file, change it and write the result, whole or not at all."""
     start = time.perf_counter()
-    result = transform(read_any(source, limits=options.limits, on_size=on_size))
+    limits = replace(options.limits, later=work.later)
+    result = work.transform(read_any(source, limits=limits, on_size=on_size))
     left_out = () if target is None else write_result(target, result, options, inputs)
     return FileReport(
         source=str(source) if isinstance(source, Path) else "-",

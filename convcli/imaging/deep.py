@@ -100,8 +100,10 @@ def _check_size(content: Content, pages: list[Any]) -> None:
         raise InputError(f"{content.name}: this TIFF holds no picture.")
     widest = max(page.imagewidth for page in pages)
     rows = -(-sum(page.imagelength * page.imagewidth for page in pages) // max(widest, 1))
-    deepest = max(page.samplesperpixel * page.bitspersample for page in pages)
-    content.limits.check(content.name, rows, widest, max(1, -(-deepest // 8)))
+    channels = max(page.samplesperpixel for page in pages)
+    number = max(1, -(-max(page.bitspersample for page in pages) // 8))
+    largest = -(-rows // len(pages))
+    content.limits.check(content.name, (largest, widest, channels, number), len(pages))
 
 
 def _frame(page: Any, name: str, notes: dict[str, None]) -> Frame:
@@ -257,7 +259,7 @@ def read_deep_jpeg2000(content: Content) -> Picture | None:
     bits = 1 + (data[at + 42] & 0x7F)
     if bits <= 8 or data[at + 42] & 0x80:
         return None
-    content.limits.check(content.name, lower - top, right - left, 2 * channels)
+    content.limits.check(content.name, (lower - top, right - left, channels, 2))
     try:
         import imagecodecs
     except ImportError as problem:
@@ -311,7 +313,7 @@ def _numbers(
 ) -> Pixels:
     width, height = int(found[2]), int(found[3])
     count, size = width * height * channels, np.dtype(dtype).itemsize
-    content.limits.check(content.name, height, width, channels * size)
+    content.limits.check(content.name, (height, width, channels, size))
     start = found.end()
     if not count or len(data) - start < count * size:
         raise InputError(

@@ -12,7 +12,7 @@ from convcli.engine import filter as engine
 from convcli.engine.borders import correlation_axis
 from convcli.engine.factors import over_common_denominator
 from convcli.engine.filter_numpy import converted, extended
-from convcli.engine.points import Code, Point, Points, Statistics
+from convcli.engine.points import Code, Point, Points, Statistics, strips
 from convcli.errors import InputError, UsageError
 from convcli.imaging.chain import GRAY_LEVELS, Chain, Step, chain_gain
 from convcli.imaging.operations import (
@@ -486,22 +486,32 @@ class _Filtering:
         assert last is not None  # noqa: S101  (make_steps has seen to it)
         parts = [self._laid_on(planes, last, kernel=one, **raw) for one in last.weights]
         x, y = (part.values if part.values.ndim == 3 else part.values[..., None] for part in parts)
-        strength = _NORMS[self.options.magnitude](x, y)
-        best = strength.argmax(axis=2)[..., None]
-        x, y, strength = (np.take_along_axis(plane, best, 2)[..., 0] for plane in (x, y, strength))
         (x_right, x_down), (y_right, y_down) = last.directions_xy
         sign = -1 if self.options.convolve else 1
-        right, down = sign * (x * x_right + y * y_right), sign * (x * x_down + y * y_down)
-        degrees = np.degrees(np.arctan2(-down, right)) % 360
+        strength, degrees = np.empty(x.shape[:2], np.float32), np.empty(x.shape[:2], np.float32)
+        for rows in strips(x):
+            sizes = _NORMS[self.options.magnitude](x[rows], y[rows])
+            best = sizes.argmax(axis=2)[..., None]
+            across, along, strength[rows] = (
+                np.take_along_axis(plane, best, 2)[..., 0] for plane in (x[rows], y[rows], sizes)
+            )
+            right = sign * (across * x_right + along * y_right)
+            down = sign * (across * x_down + along * y_down)
+            degrees[rows] = np.degrees(np.arctan2(-down, right)) % 360
         statistics = Statistics(float(strength.min()), float(strength.max()), 0, 0)
         used, is_both = parts[0].plan.engine, self.options.gradient == "both"
         if value_range == "raw":
             return np.dstack([strength, degrees]) if is_both else degrees, statistics, used
         output = np.dtype(np.uint8) if self.dtype == np.float64 else self.dtype
-        bright = np.where(strength > 0, white_level(output), 0)
+        bright = None
         if is_both:
             bright, statistics = to_range(strength, value_range, output, self.options.stretch_from)
-        return _colored(degrees, bright, output), statistics, used
+        pixels = np.empty((*degrees.shape, 3), output)
+        for rows in strips(degrees):
+            full = np.where(strength[rows] > 0, white_level(output), 0)
+            shown = full if bright is None else bright[rows]
+            pixels[rows] = _colored(degrees[rows], shown, output)
+        return pixels, statistics, used
 
 
 def _weights(step: Step) -> Any:

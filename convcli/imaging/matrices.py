@@ -56,8 +56,13 @@ def read_matrix(
     except UnicodeDecodeError as problem:
         raise InputError(f"{name}: neither a picture nor text with numbers.") from problem
     matrix = parse_matrix(text, name)
-    limits.check(name, matrix.shape[0], matrix.shape[1], matrix[0, 0].nbytes)
+    _check_size(matrix, name, limits)
     return matrix
+
+
+def _check_size(matrix: NDArray[Any], name: str, limits: Limits) -> None:
+    channels = matrix.shape[2] if matrix.ndim == 3 else 1
+    limits.check(name, (matrix.shape[0], matrix.shape[1], channels, matrix.itemsize))
 
 
 def _from_npy(data: bytes, name: str, limits: Limits) -> NDArray[Any]:
@@ -70,7 +75,7 @@ def _from_npy(data: bytes, name: str, limits: Limits) -> NDArray[Any]:
         raise InputError(
             f"{name}: an array of shape {array.shape}; H x W or H x W x C numbers are needed."
         )
-    limits.check(name, array.shape[0], array.shape[1], array[0, 0].nbytes)
+    _check_size(array, name, limits)
     if not np.isfinite(array).all():
         raise InputError(f"{name}: the array holds NaN or infinite values.")
     plain: NDArray[Any] = array.astype(np.uint8) if array.dtype.kind == "b" else array

@@ -46,6 +46,13 @@ EDGE_BYTES = 32
 """For each row and column: where the kernel's taps read."""
 
 
+Shape = tuple[int, int, int, int]
+"""Height, width, channels and bytes of a number of one frame."""
+
+Later = tuple[int, tuple[str, ...]]
+"""How many bytes are needed beside what is read and written, and by what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What an input may become in memory.
@@ -53,33 +60,36 @@ class Limits:
     Attributes:
         pixels: of all frames together.
         memory: bytes, all copies together.
-        later_bytes: what becomes of it needs so many bytes more for each pixel.
+        later: what becomes of a frame needs so much more.
     """
 
     pixels: int = DEFAULT_MAX_PIXELS
     memory: int = DEFAULT_MEMORY_LIMIT
-    later_bytes: int = 0
+    later: Callable[[Shape], Later] = lambda _: (0, ())
 
-    def check(self, name: str, height: int, width: int, pixel_bytes: int) -> None:
+    def check(self, name: str, shape: Shape, frames: int = 1) -> None:
         """Refuse a picture that is larger than allowed, before its pixels are unpacked.
 
         Args:
             name: of the file.
-            height: rows, of all frames together.
-            width: columns.
-            pixel_bytes: bytes of a pixel, all channels.
+            shape: of a frame.
+            frames: how many there are.
         """
-        pixels = height * width
+        height, width, channels, number = shape
+        rows, pixel_bytes = height * frames, channels * number
+        pixels = rows * width
         if pixels > self.pixels:
             raise InputError(
-                f"{name}: {width} x {height} = {pixels:,} pixels are more than the limit of "
+                f"{name}: {width} x {rows} = {pixels:,} pixels are more than the limit of "
                 f"{self.pixels:,}. Allow more with --max-pixels {pixels}."
             )
-        needed = pixels * (COPIES * pixel_bytes + self.later_bytes) + EDGE_BYTES * (height + width)
+        later, steps = self.later(shape)
+        needed = pixels * COPIES * pixel_bytes + later + EDGE_BYTES * (rows + width)
         if needed > self.memory:
+            told = f" ({_size(later)} of it for {', '.join(steps)})" if steps else ""
             raise InputError(
-                f"{name}: {width} x {height} pixels of {pixel_bytes} bytes need about "
-                f"{_size(needed)} of memory, more than the limit of {_size(self.memory)}. "
+                f"{name}: {width} x {rows} pixels of {pixel_bytes} bytes need about "
+                f"{_size(needed)} of memory{told}, more than the limit of {_size(self.memory)}. "
                 f"Allow more with --memory-limit {-(-needed // 1_000_000)}MB."
             )
 

@@ -52,7 +52,7 @@ def _check_size(content: Content, image: Image.Image, count: int) -> None:
     deep = 4 if image.mode in {"I", "F"} else 2 if ";16" in image.mode else 1
     deep = 2 if _deep_color(image) else deep
     channels = 4 if image.mode == "P" else len(image.getbands())
-    content.limits.check(content.name, image.height * count, image.width, channels * deep)
+    content.limits.check(content.name, (image.height, image.width, channels, deep), count)
 
 
 def _open(content: Content) -> Image.Image:

@@ -46,17 +46,17 @@ def filter_task(task: FilterTask) -> Filtered | ConvcliError:
         def named(text: str) -> str:
             return text.replace(str(source), task.source).replace(str(output), task.output)
 
-        def work() -> Filtered:
+        def filtered() -> Filtered:
             source.parent.mkdir()
             source.write_bytes(task.content)
             content = task.content if task.source == "-" else source
-            transform = filter_work(task.steps, task.options).transform
-            report = transform_file(content, output, transform, task.options)
+            work = filter_work(task.steps, task.options)
+            report = transform_file(content, output, work, task.options)
             notes = tuple(named(note) for note in report.notes)
             report = replace(report, source=task.source, output=task.output, notes=notes)
             return report, output.read_bytes()
 
-        result = attempt(work)
+        result = attempt(filtered)
         if isinstance(result, ConvcliError):
             return type(result)(named(str(result)))
         return result

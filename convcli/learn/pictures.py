@@ -83,7 +83,9 @@ def samples_from_source(
         return _from_array(array, name, preprocessing)
     if isinstance(source, Path) and is_matrix_name(source):
         return _from_array(read_matrix(source, name=name), name, preprocessing)
-    limits = Limits(memory=memory_limit, later_bytes=LATER_BYTES)
+    limits = Limits(
+        memory=memory_limit, later=lambda shape: (LATER_BYTES * shape[0] * shape[1], ())
+    )
     picture = read_picture(source, name=name, limits=limits)
     try:
         return np.stack([sample_from_frame(frame, preprocessing) for frame in picture.frames])

@@ -198,6 +198,7 @@ result: what it came to
 rmse: root of the mean squared error
 roofline: what this machine does at most, and the least times
 rounds: rungs of the search
+rule: the arithmetic, with its numbers
 row: row, from 0; of a kernel, its horizontal factor
 rows: rows of numbers; first and last row; of a network, its layers
 run: a run's name; of several, the value of each
@@ -232,7 +233,7 @@ started: local time
 status: running, interrupted, diverged or done
 step: number of the step
 step_seconds: seconds of one step
-steps: how many steps
+steps: how many steps; of a pixel, those behind the kernel
 steps_per_epoch: in an epoch
 stride: input cells between neighbors, of all layers so far
 suggestion: the learning rate to use; null where the loss never fell

@@ -215,10 +215,17 @@ def _cell(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:.3g}"
 
 
+SINGLE = "single values: behind a kernel no pass through memory of its own"
+WHOLE = "a whole picture: what is before it is kept, 4 bytes a value (--memory-limit counts them)"
+
+
 def operation_report(operation: Operation) -> Report:
     """Return what a step of a chain that is no kernel does, and its parameters."""
     family = OPERATIONS[operation.word]
-    facts = (("is", "a step of a chain: convcli filter PICTURE -k sobel -k threshold:otsu"),)
+    facts = (
+        ("is", "a step of a chain: convcli filter PICTURE -k sobel -k threshold:otsu"),
+        ("needs", WHOLE if operation.needs_all else SINGLE),
+    )
     rows = [
         row
         for what, text in (*facts, ("does", family.source))

@@ -257,3 +257,32 @@ def test_kernels_lists_the_steps_and_shows_one(capsys: pytest.CaptureFixture[str
     assert "canny" in capsys.readouterr().out
     assert run(["kernels", "threshold"]) == 0
     assert "8-bit levels, or of white with a %" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-k gaussian:2 -k levels", "4.8 MB of it for levels"),
+        ("-k gaussian:2 -k sobel", "4.8 MB of it for sobel"),
+        ("-k canny", "6.4 MB of it for canny"),
+        ("-k resize:2", "38.4 MB of it for resize:size=2"),
+        ("-k gaussian:2 --linear", "4.8 MB of it for --linear"),
+        ("-k sobel --range stretch", "4.8 MB of it for --range stretch"),
+        ("-k sobel --stats", "11.2 MB of it for --stats"),
+        ("-k sobel --compare side", "2.4 MB of it for --compare"),
+        ("-k sobel --gradient direction", "14.4 MB of it for --gradient direction"),
+    ],
+)
+def test_whole_pictures_between_steps_count_as_memory(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.zeros((500, 800, 3), np.uint8)).save(path)
+    command = ["filter", str(path), "-o", str(tmp_path / "out.png"), "--force", "--memory-limit"]
+    fits = "4MB"
+    for free in ("-k gaussian:2 -k invert -k threshold:100 --strength 0.5", "-k levels"):
+        assert run([*command, fits, *free.split()]) == 0
+    assert run([*command, fits, *words.split()]) == 3
+    assert said in capsys.readouterr().err
+    enough = float(said.split(maxsplit=1)[0]) + 4
+    assert run([*command, f"{enough}MB", *words.split()]) == 0
