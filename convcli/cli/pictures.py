@@ -291,8 +291,10 @@ def _report(
     done = [one for one in outcomes if not isinstance(one, ConvcliError)]
     results = [one.result for one in done if one.result is not None]
     if batch.to_stdout:
-        sys.stdout.buffer.write(encode_result(results[0], batch.options))
+        data, left_out = encode_result(results[0], batch.options)
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        done = [replace(done[0], notes=(*done[0].notes, *left_out))]
         report = files_report(done, batch.work.kernel, tell.format)
         tell.messages.say(render(report, tell.format or "plain").rstrip())
     elif batch.is_printed:
@@ -300,7 +302,7 @@ def _report(
         sys.stdout.write(matrices_text(pixels, tell.format, several=len(outcomes) > 1))
         for note in dict.fromkeys(note for one in done for note in one.notes):
             tell.messages.say(note)
-    else:
+    elif outcomes or tell.format is not None:
         tell.emit_summary(files_report(done, batch.work.kernel, tell.format))
     if show:
         _draw(results, tell.messages)

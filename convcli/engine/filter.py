@@ -12,6 +12,7 @@ from convcli.engine import filter_numpy
 from convcli.engine.borders import Axis
 from convcli.engine.filter_plan import COMPILED_INPUTS, COMPILED_OUTPUTS, FilterPlan, plan_filter
 from convcli.engine.points import Points, Statistics, total_statistics
+from convcli.engine.values import run_points
 
 __all__ = ["FilterPlan", "Filtered", "Statistics", "apply", "plan_filter", "run"]
 
@@ -80,8 +81,8 @@ def run(
     shape = (out_h, out_w, channels) if pixels.ndim == 3 else (out_h, out_w)
     if points is not None and not (_runs_at_once(plan) and points.compiles(base)):
         done = run(plan, pixels, threads=threads, on_compile=on_compile)
-        values, statistics = points.run(
-            done.values, base, engine=plan.engine, threads=threads, on_compile=on_compile
+        values, statistics = run_points(
+            points, done.values, base, engine=plan.engine, threads=threads, on_compile=on_compile
         )
         return Filtered(values, statistics, plan)
     dtype = plan.settings.output_dtype if points is None else points.dtype

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,9 @@ SHORT_TAPS = 49
 
 BOX_TAPS = 100
 """Means of more taps than that are faster by running sums, on one thread and on two."""
+
+REMEMBERED_TAPS = 2048
+"""Plans for kernels of at most so many taps are kept for the next picture of a size."""
 
 TRANSFORM_SIZES = (64, 256, 1024, 4096)
 """Powers of four."""
@@ -239,9 +242,30 @@ def plan_filter(shape: Sequence[int], dtype: Any, kernels: Any, **settings: Any)
         InputError: a picture that is no H x W or H x W x C array of real numbers.
     """
     asked = Settings(**settings)
-    dtype = np.dtype(dtype)
-    shape_hwc = _picture_shape(shape, dtype)
     matrices = _kernel_list(kernels)
+    if sum(matrix.size for matrix in matrices) > REMEMBERED_TAPS:
+        return _planned(tuple(shape), np.dtype(dtype), matrices, asked)
+    written = tuple((matrix.shape, matrix.tobytes()) for matrix in matrices)
+    return _remembered(tuple(shape), np.dtype(dtype), written, asked, compiled_code_runs())
+
+
+@lru_cache(maxsize=64)
+def _remembered(
+    shape: tuple[int, ...],
+    dtype: Any,
+    written: tuple[tuple[tuple[int, ...], bytes], ...],
+    asked: Settings,
+    compiles: bool,
+) -> FilterPlan:
+    """Return the plan made for the same question before: frames, and the pictures of a folder."""
+    matrices = tuple(np.frombuffer(data).reshape(size) for size, data in written)
+    return _planned(shape, dtype, matrices, asked)
+
+
+def _planned(
+    shape: tuple[int, ...], dtype: Any, matrices: tuple[Any, ...], asked: Settings
+) -> FilterPlan:
+    shape_hwc = _picture_shape(shape, dtype)
     if asked.norm == "none" and len(matrices) > 1:
         raise UsageError(f"{len(matrices)} kernels need a norm: l2, l1 or max.")
     if asked.convolve:

@@ -1,28 +1,22 @@
 """Steps of single values: however many there are, one pass through memory turns them into pixels.
 
-A value goes through a list of points, is cut, rounded and counted, strip by strip. Large pictures
-take compiled strips (`point_strips`), small ones NumPy; integers that meet nothing but points are
-looked up in a table.
+A value goes through a list of points, is cut, rounded and counted, strip by strip: here in NumPy.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from convcli.engine.filter_numpy import QUIET, converted
-from convcli.engine.filter_plan import OPERATIONS_TO_CONVERT, choose_engine
 
 STRIP_BYTES = 1 << 20
 """Values of one strip in NumPy: they stay in a core's own cache over all points."""
-
-POINT_OPERATIONS = 10
-"""What NumPy needs for one point of one value, in multiply-adds."""
 
 COMPILED = {"uint8", "uint16", "float32"}
 """Numbers of values and of pixels in compiled strips; others are NumPy's."""
@@ -196,82 +190,10 @@ class Points:
         ends = float(np.fmin.reduce(seen, None)), float(np.fmax.reduce(seen, None))
         return Statistics(*ends, below, above)
 
-    def run(
-        self,
-        values: Any,
-        base: Any = None,
-        *,
-        engine: str = "auto",
-        threads: int | None = None,
-        on_compile: Callable[[], None] | None = None,
-    ) -> tuple[Any, Statistics]:
-        """Return the pixels that values become, and statistics of them.
-
-        Args:
-            values: any shape.
-            base: the original that they are laid on, of the same shape.
-            engine: auto, numba or numpy; the compiled one works in 32 bits.
-            threads: how many to use.
-            on_compile: called when compiled strips are used for the first time on a machine.
-        """
-        if values.dtype in (np.uint8, np.uint16) and (base is None or base is values):
-            return self._looked_up(values, engine, threads)
-        out = np.empty(values.shape, self.dtype)
-        if self.compiles(values, base) and self._engine(values.size, engine) == "numba":
-            from convcli.engine.compilation import announced
-            from convcli.engine.point_strips import Strips
-
-            with announced(on_compile):
-                return out, Strips(self).run(values, base, out, threads)
-        return out, total_statistics(
-            self.strip(values[rows], None if base is None else base[rows], out[rows])
-            for rows in strips(values)
-        )
-
     def compiles(self, *arrays: Any) -> bool:
         """Tell whether compiled strips exist for the numbers of these arrays."""
         kinds = {one.dtype.name for one in arrays if one is not None} | {self.dtype.name}
         return self.depth == np.float32 and kinds <= COMPILED
-
-    def _engine(self, count: int, engine: str) -> str:
-        """Return the engine that is meant for so many values."""
-        points = len(self.first) + len(self.then)
-        return choose_engine(engine, count * (OPERATIONS_TO_CONVERT + POINT_OPERATIONS * points))[0]
-
-    @QUIET
-    def _looked_up(self, pixels: Any, engine: str, threads: int | None) -> tuple[Any, Statistics]:
-        """Return what integers become: each level once, by a table."""
-        kind = self._engine(pixels.size, engine)
-        counts = level_counts(pixels, kind, threads)
-        levels = np.arange(len(counts))
-        exact = replace(self, depth=np.dtype(np.float64))
-        seen, values = exact.values(levels, levels)
-        table, out = np.empty(len(levels), self.dtype), np.empty(pixels.shape, self.dtype)
-        exact.strip(levels, levels, table)
-        if kind == "numba":
-            from convcli.engine.point_strips import look_up
-
-            look_up(pixels, table, out, threads)
-        else:
-            for rows in strips(pixels):
-                np.take(table, pixels[rows], out=out[rows], mode="clip")
-        below, above = (int(counts[cut].sum()) for cut in self.cut(values))
-        met = seen[counts > 0]
-        return out, Statistics(float(np.fmin.reduce(met)), float(np.fmax.reduce(met)), below, above)
-
-
-def level_counts(pixels: Any, engine: str = "numpy", threads: int | None = None) -> Any:
-    """Return how often each level of unsigned integers occurs.
-
-    >>> level_counts(np.array([[0, 2, 2]], np.uint8))[:4].tolist()
-    [1, 0, 2, 0]
-    """
-    if engine == "numba":
-        from convcli.engine.point_strips import count_levels
-
-        return count_levels(pixels, threads)
-    size = np.iinfo(pixels.dtype).max + 1
-    return sum(np.bincount(pixels[rows].ravel(), minlength=size) for rows in strips(pixels))
 
 
 def total_statistics(parts: Iterable[Statistics]) -> Statistics:

@@ -1,16 +1,99 @@
-"""How the values of a picture are spread: counts and percentiles, without a sorted copy of it."""
+"""Whole pictures of values: points done to them, how they are spread; compiled, or in NumPy.
+
+Large pictures take compiled strips (`point_strips`), small ones NumPy; integers that meet nothing
+but points are looked up in a table.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from convcli.engine.filter_plan import choose_engine
-from convcli.engine.points import POINT_OPERATIONS, level_counts, strips
+from convcli.engine.filter_numpy import QUIET
+from convcli.engine.filter_plan import OPERATIONS_TO_CONVERT, choose_engine
+from convcli.engine.points import Points, Statistics, strips, total_statistics
 from convcli.errors import InputError
+
+POINT_OPERATIONS = 10
+"""What NumPy needs for one point of one value, in multiply-adds."""
+
+
+def run_points(
+    points: Points,
+    values: Any,
+    base: Any = None,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    on_compile: Callable[[], None] | None = None,
+) -> tuple[Any, Statistics]:
+    """Return the pixels that values become, and statistics of them.
+
+    Args:
+        points: what becomes of each.
+        values: any shape.
+        base: the original that they are laid on, of the same shape.
+        engine: auto, numba or numpy; the compiled one works in 32 bits.
+        threads: how many to use.
+        on_compile: called when compiled strips are used for the first time on a machine.
+    """
+    count = len(points.first) + len(points.then)
+    operations = values.size * (OPERATIONS_TO_CONVERT + POINT_OPERATIONS * count)
+    kind = choose_engine(engine, operations)[0]
+    if values.dtype in (np.uint8, np.uint16) and (base is None or base is values):
+        return _looked_up(points, values, kind, threads)
+    out = np.empty(values.shape, points.dtype)
+    if kind == "numba" and points.compiles(values, base):
+        from convcli.engine.compilation import announced
+        from convcli.engine.point_strips import Strips
+
+        with announced(on_compile):
+            return out, Strips(points).run(values, base, out, threads)
+    return out, total_statistics(
+        points.strip(values[rows], None if base is None else base[rows], out[rows])
+        for rows in strips(values)
+    )
+
+
+@QUIET
+def _looked_up(
+    points: Points, pixels: Any, engine: str, threads: int | None
+) -> tuple[Any, Statistics]:
+    """Return what integers become: each level once, by a table."""
+    counts = level_counts(pixels, engine, threads)
+    levels = np.arange(len(counts))
+    exact = replace(points, depth=np.dtype(np.float64))
+    seen, values = exact.values(levels, levels)
+    table, out = np.empty(len(levels), points.dtype), np.empty(pixels.shape, points.dtype)
+    exact.strip(levels, levels, table)
+    if engine == "numba":
+        from convcli.engine.point_strips import look_up
+
+        look_up(pixels, table, out, threads)
+    else:
+        for rows in strips(pixels):
+            np.take(table, pixels[rows], out=out[rows], mode="clip")
+    below, above = (int(counts[cut].sum()) for cut in points.cut(values))
+    met = seen[counts > 0]
+    return out, Statistics(float(np.fmin.reduce(met)), float(np.fmax.reduce(met)), below, above)
+
+
+def level_counts(pixels: Any, engine: str = "numpy", threads: int | None = None) -> Any:
+    """Return how often each level of unsigned integers occurs.
+
+    >>> level_counts(np.array([[0, 2, 2]], np.uint8))[:4].tolist()
+    [1, 0, 2, 0]
+    """
+    if engine == "numba":
+        from convcli.engine.point_strips import count_levels
+
+        return count_levels(pixels, threads)
+    size = np.iinfo(pixels.dtype).max + 1
+    return sum(np.bincount(pixels[rows].ravel(), minlength=size) for rows in strips(pixels))
 
 
 def _engine_for(values: Any, engine: str) -> str:

@@ -196,10 +196,10 @@ def write_result(
     return ()
 
 
-def encode_result(result: FilteredPicture, options: FileOptions) -> bytes:
-    """Return a result as the bytes of a file for a pipe: text for a matrix, else PNG or TIFF.
+def encode_result(result: FilteredPicture, options: FileOptions) -> tuple[bytes, tuple[str, ...]]:
+    """Return a result as the bytes of a file for a pipe, and what was not kept.
 
-    `format_out` names another format.
+    Text for a matrix, else PNG or TIFF; `format_out` names another format.
 
     Raises:
         InputError: pixels that the format cannot hold.
@@ -207,12 +207,12 @@ def encode_result(result: FilteredPicture, options: FileOptions) -> bytes:
     if options.format_out is not None:
         place = Path(f"stdout.{options.format_out}")
         if is_matrix_name(place):
-            return encode_matrix(result.pixels, place.suffix.lower())
+            return encode_matrix(result.pixels, place.suffix.lower()), ()
         picture, kind = _with_known_depth(place, result), kind_of(place)
         check_fit("stdout", kind, picture)
         return encoded(kind, picture, options)
     if result.picture.is_matrix and result.pixels.dtype.kind == "f":
-        return encode_matrix(result.pixels, ".txt")
+        return encode_matrix(result.pixels, ".txt"), ()
     kind = "TIFF" if result.pixels.dtype.kind == "f" else "PNG"
     check_fit("stdout", kind, result.picture)
     return encoded(kind, result.picture, options)

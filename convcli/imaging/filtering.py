@@ -13,6 +13,7 @@ from convcli.engine.borders import correlation_axis
 from convcli.engine.factors import over_common_denominator
 from convcli.engine.filter_numpy import converted, extended
 from convcli.engine.points import Code, Point, Points, Statistics, strips
+from convcli.engine.values import run_points
 from convcli.errors import InputError, UsageError
 from convcli.imaging.chain import GRAY_LEVELS, Chain, Step, chain_gain
 from convcli.imaging.operations import (
@@ -336,7 +337,7 @@ class _Filtering:
         kernel = stage.kernel
         if kernel is None or kernel.channels is not None:
             values = stage.values if kernel is None else self._over_channels(stage.values, kernel)
-            return *points.run(values, base, **self.run), "numpy"
+            return *run_points(points, values, base, **self.run), "numpy"
         if points.are_idle:
             done = self._laid_on(stage.values, kernel, mapping="raw", output_dtype=self.depth)
         else:
@@ -599,7 +600,7 @@ def to_range(
     points = Points(
         then=range_points(value_range, dtype, ends), dtype=dtype, depth=depth, white=white
     )
-    pixels, statistics = points.run(values, engine="numpy")
+    pixels, statistics = run_points(points, values, engine="numpy")
     return pixels, statistics._replace(below=0, above=0) if value_range == "stretch" else statistics
 
 

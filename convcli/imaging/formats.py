@@ -418,8 +418,10 @@ def _holds_frames(form: Format, kind: str, picture: Picture) -> bool:
     return form.frames and (kind != "PNG" or picture.frames[0].pixels.dtype == np.uint8)
 
 
-def encoded(kind: str, picture: Picture, options: FileOptions = FileOptions()) -> bytes:
-    """Return the bytes of a picture file."""
+def encoded(
+    kind: str, picture: Picture, options: FileOptions = FileOptions()
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes of a picture file, and sentences on what was not kept."""
     file = io.BytesIO()
-    encode(file, kind, picture, options)
-    return file.getvalue()
+    notes = encode(file, kind, picture, options)
+    return file.getvalue(), notes

@@ -302,6 +302,26 @@ def test_a_gray_gif_is_exact_and_a_colored_one_says_that_it_is_not(
     assert "256 colors" in capsys.readouterr().out
 
 
+def test_what_a_pipe_cannot_keep_is_told(
+    picture: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(["filter", str(picture), "-k", "box", "--quality", "80", "-o", "-"]) == 0
+    out, said = capfdbinary.readouterr()
+    assert out.startswith(b"\x89PNG")
+    assert b"PNG files have no quality to choose: --quality changes nothing." in said
+
+
+def test_nothing_left_to_do_is_one_sentence(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["filter", str(picture), "-k", "box", "-o", str(tmp_path / "there.png")]
+    assert run([*command, "--quiet"]) == 0
+    assert run([*command, "--skip-existing"]) == 0
+    assert capsys.readouterr() == ("", "Results that exist already, skipped: 1.\n")
+    assert run([*command, "--skip-existing", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
 def test_stdin_to_stdout(picture: Path) -> None:
     import io
     import subprocess

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convcli.engine.correlation import convolve, correlate
-from convcli.engine.filter import apply
+from convcli.engine.filter import apply, plan_filter
 
 CASES = json.loads((Path(__file__).parent.parent / "reference" / "filters.json").read_text())[
     "cases"
@@ -44,3 +44,13 @@ def test_reference_values(case: dict, engine: str) -> None:
     call = {"convolve": convolve, "correlate": correlate}[case["operation"]]
     got = call(image, kernel, case["output_dtype"], case["mode"], **settings)
     np.testing.assert_allclose(got, ref, rtol=0, atol=case["tolerance"])
+
+
+def test_a_plan_is_made_once_for_pictures_of_a_size() -> None:
+    kernel = np.array([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
+    first = plan_filter((90, 80), np.uint8, kernel, divisor=16.0)
+    assert plan_filter([90, 80], "uint8", kernel.tolist(), divisor=16) is first
+    assert plan_filter((90, 80), np.uint8, kernel, divisor=8) is not first
+    kernel[0, 0] = 9
+    assert plan_filter((90, 80), np.uint8, kernel, divisor=16) is not first
+    assert first.kernels[0][0, 0] == 1

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from convcli.engine import filter as engine
-from convcli.engine.points import Code, Point, Points, level_counts
-from convcli.engine.values import percentiles, spread_counts
+from convcli.engine.points import Code, Point, Points
+from convcli.engine.values import level_counts, percentiles, run_points, spread_counts
 
 RNG = np.random.default_rng(7)
 WHITE = 255.0
@@ -42,8 +42,8 @@ def test_compiled_strips_do_what_numpy_does(rows: tuple[Point, ...], dtype: Any)
     values[0, :3] = np.nan, np.inf, -np.inf
     base = RNG.integers(0, 256, values.shape).astype(np.uint8)
     work = points(rows, dtype)
-    got, seen = work.run(values, base, engine="numba", threads=2)
-    ref, told = work.run(values, base, engine="numpy")
+    got, seen = run_points(work, values, base, engine="numba", threads=2)
+    ref, told = run_points(work, values, base, engine="numpy")
     assert np.allclose(ref, got, atol=1 if np.dtype(dtype).kind == "u" else 1e-3, equal_nan=True)
     if np.dtype(dtype).kind == "u":
         assert (ref != got).mean() < 1e-3
@@ -54,7 +54,7 @@ def test_compiled_strips_do_what_numpy_does(rows: tuple[Point, ...], dtype: Any)
 def test_rounding_and_counting_are_exact_at_the_ends() -> None:
     values = np.array([[-0.51, -0.5, 0.5, 1.5, 254.5, 255.49, 255.5, 300]], np.float32)
     for kind in ("numba", "numpy"):
-        pixels, seen = points((), np.uint8).run(values, engine=kind)
+        pixels, seen = run_points(points((), np.uint8), values, engine=kind)
         assert pixels.tolist() == [[0, 0, 0, 2, 254, 255, 255, 255]]
         assert seen[2:] == (1, 2)
 
@@ -64,7 +64,7 @@ def test_rounding_and_counting_are_exact_at_the_ends() -> None:
 def test_integers_are_looked_up(dtype: Any, engine_name: str) -> None:
     pixels = RNG.integers(0, 200, (40, 30)).astype(dtype)
     rows = (Point(Code.LINE, 2, -10), Point(Code.POWER, 0.5, WHITE))
-    got, seen = points(rows, dtype).run(pixels, engine=engine_name)
+    got, seen = run_points(points(rows, dtype), pixels, engine=engine_name)
     first = pixels * 2.0 - 10
     ref = 255 * (first.clip(0) / 255) ** 0.5
     assert np.array_equal(np.rint(ref).clip(0, 255), got)
@@ -94,7 +94,7 @@ def test_points_run_on_the_strips_of_a_kernel(path: str, dilation: int) -> None:
     }
     raw = engine.apply(pixels, kernel, **settings)
     work = points((Point(Code.LINE, 2, -100), Point(Code.MIX, 0.5)), np.uint8)
-    ref, told = work.run(raw.values, pixels, engine="numpy")
+    ref, told = run_points(work, raw.values, pixels, engine="numpy")
     for threads in (1, 2):
         done = engine.apply(pixels, kernel, points=work, base=pixels, threads=threads, **settings)
         assert np.array_equal(ref, done.values)

@@ -20,7 +20,7 @@ RNG = np.random.default_rng(5)
 
 def as_png(pixels: np.ndarray, **options: object) -> bytes:
     frame = Frame(pixels, has_alpha=pixels.ndim == 3 and pixels.shape[2] in {2, 4})
-    return encoded("PNG", Picture((frame,)), FileOptions(**options))
+    return encoded("PNG", Picture((frame,)), FileOptions(**options))[0]
 
 
 @settings(deadline=None, max_examples=40)

@@ -149,3 +149,9 @@ def test_names_are_all_that_can_be_found() -> None:
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 def test_a_familys_example_works_and_keeps_its_name(family: Any) -> None:
     assert find(family.example).name == family.example
+
+
+def test_the_anchor_of_even_kernels_is_noted() -> None:
+    for name in ("roberts", "roberts-1", "roberts-2"):
+        assert "the output pixel lies on the lower right cell" in find(name).notes
+    assert "Even" not in find("sobel").notes

@@ -13,6 +13,8 @@ FARID_SLOPE = (0.109603762960254, 0.276690988455557)
 _SMOOTH = (*FARID_SMOOTH, *FARID_SMOOTH[1::-1])
 _SLOPE = (-FARID_SLOPE[0], -FARID_SLOPE[1], 0, FARID_SLOPE[1], FARID_SLOPE[0])
 
+_ANCHOR = "Even size: the output pixel lies on the lower right cell."
+
 GRADIENT = group(
     "gradient",
     entry(
@@ -120,14 +122,14 @@ GRADIENT = group(
         "1 0; 0 -1",
         aliases="roberts-x roberts-cross-x roberts-pos-diag",
         source="scikit-image ROBERTS_PD_WEIGHTS",
-        notes="Even size: the output pixel lies on the lower right cell. scikit-image convolves.",
+        notes=f"{_ANCHOR} scikit-image convolves.",
     ),
     entry(
         "roberts-2",
         "0 1; -1 0",
         aliases="roberts-y roberts-cross-y roberts-neg-diag",
         source="scikit-image ROBERTS_ND_WEIGHTS",
-        notes="Even size: the output pixel lies on the lower right cell. scikit-image convolves.",
+        notes=f"{_ANCHOR} scikit-image convolves.",
     ),
     entry(
         "roberts-1-3x3",
@@ -316,7 +318,8 @@ MAGNITUDES = tuple(
         _BY_NAME[y],
         aliases=(f"{name}-magnitude",),
         source=source,
-        notes=f"Magnitude of the gradient; {x} and {y} are its components.",
+        notes=f"Magnitude of the gradient; {x} and {y} are its components."
+        + f" {_ANCHOR}" * (_BY_NAME[x].size_hw == (2, 2)),
     )
     for name, (x, y, source) in _PAIRS.items()
 )
