@@ -73,9 +73,24 @@ class Add(Join):
             raise _misfit("body and shortcut differ", input_shapes, _mend(body, shortcut))
         return body
 
+    def check_borders(self, input_shapes: tuple[Shape, ...]) -> None:
+        """Refuse branches that move by the same strides, and of which the body lost its border."""
+        body, shortcut = input_shapes
+        if 1 < max(body[:-1], default=0) < max(shortcut[:-1], default=0):
+            raise _misfit("body and shortcut differ", input_shapes, _cut(body, shortcut))
+
     def joined_flops(self, input_shapes: tuple[Shape, ...]) -> Work:
         """Return one addition for each element and each branch after the first."""
         return {"elementwise": elements(input_shapes[0]) * (len(input_shapes) - 1)}
+
+
+def _cut(body: Shape, shortcut: Shape) -> str:
+    """Return what to do where the body loses cells at its border."""
+    channels = f"conv {body[-1]} 1, " if body[-1] != shortcut[-1] else ""
+    return (
+        "Use `same` padding in the body, or cut the shortcut's border: "
+        f"residual(... | {channels}crop)."
+    )
 
 
 def _mend(body: Shape, shortcut: Shape) -> str:
@@ -84,7 +99,9 @@ def _mend(body: Shape, shortcut: Shape) -> str:
         fix = f"dense {body[-1]}" if len(body) == len(shortcut) == 1 else None
         return f"Write residual(... | {fix})." if fix else "Both need the same number of axes."
     single = {max(body[:-1]), max(shortcut[:-1])}
-    if 1 in single and len(single) > 1 and body[-1] == shortcut[-1]:
+    if 1 in single and len(single) > 1:
+        if body[-1] != shortcut[-1]:
+            return "No shortcut makes them equal. Give both the same strides, padding and channels."
         where = "body, upsample" if max(body[:-1]) == 1 else "... | upsample"
         factor = shape_text(max(body, shortcut)[:-1])
         return (
@@ -96,7 +113,12 @@ def _mend(body: Shape, shortcut: Shape) -> str:
     strides = [-(-size // out) for size, out in zip(shortcut, body, strict=True)][:-1]
     reached = [-(-size // s) for size, s in zip(shortcut, strides, strict=False)]
     if reached != list(body[:-1]):
-        return "Use `same` padding in the body, or `crop` in the shortcut: residual(... | crop 1)."
+        return _cut(body, shortcut)
+    if any(s > 2 and size % s for size, s in zip(shortcut, strides, strict=False)):
+        return (
+            "Use `same` padding in the body, and give the shortcut a 1x1 convolution with the "
+            "body's strides."
+        )
     step = "" if max(strides) == 1 else f" s{shape_text(tuple(strides))}"
     if len(set(strides)) == 1 and step:
         step = f" s{strides[0]}"

@@ -21,7 +21,7 @@ from convcli.layers.base import (
     elements,
     shape_text,
 )
-from convcli.layers.join import MAX_DEPTH, Block, Branch, From, Multiply, Repeat
+from convcli.layers.join import MAX_DEPTH, Add, Block, Branch, From, Multiply, Repeat
 from convcli.layers.rearrange import Crop, Input
 from convcli.net.field import POINT, AxisField, effective_fields, union
 from convcli.net.words import layer_text
@@ -267,6 +267,11 @@ class _Fold:
     def fields_of(self, index: int) -> Fields:
         return self.steps[index - 1].fields if index else self.input_fields
 
+    def pace_of(self, index: int) -> tuple[float, ...] | None:
+        """Return how many input cells lie between two cells of a step, on each axis."""
+        fields = self.fields_of(index)
+        return tuple(field.advance / len(field.spans) for field in fields) if fields else None
+
     def branch(self, branch: Branch, source: int, scope: _Scope, depth: int) -> int:
         """Follow layers one after the other from step `source`; return the last step's index."""
         if depth > MAX_DEPTH:
@@ -322,6 +327,8 @@ class _Fold:
         if isinstance(layer, Input):
             shapes = (layer.shape,)
         try:
+            if isinstance(layer, Add) and len(set(map(self.pace_of, sources))) == 1:
+                layer.check_borders(shapes)
             figures = self.figures_of(layer, shapes)
             if name in self.points:
                 raise ShapeError(

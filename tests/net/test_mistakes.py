@@ -125,6 +125,10 @@ def test_a_long_line_is_cut_around_the_word() -> None:
         ("input 8x8x6, residual(conv 8 3 s2 p1)",
          "body and shortcut differ: 4x4x8 and 8x8x6. "
          "A shortcut mends it: residual(... | conv 8 1 s2)."),
+        ("input 8x8x4, residual(conv 4 5)", "cut the shortcut's border: residual(... | crop)."),
+        ("input 8x8x4, residual(conv 8 5)", "border: residual(... | conv 8 1, crop)."),
+        ("input 8x8x4, residual(conv 4 3 s2)", "a 1x1 convolution with the body's strides."),
+        ("input 8x8x4, residual(conv 8 8)", "No shortcut makes them equal."),
         ("input 9x8x6, residual(conv 8 3 s3x2 p1)", "residual(... | conv 8 1 s3x2)."),
         ("input 8x8x6, residual(conv 8 3 p1)", "residual(... | conv 8 1)."),
         ("input 8x8x6, residual(conv 6 3)", "Use `same` padding in the body"),
@@ -293,3 +297,12 @@ def test_a_mistake_in_a_file_names_file_and_line(tmp_path: Path) -> None:
     assert first.startswith(f"{place}: there is no layer 'maxpol'")
     assert first.endswith("(line 3)")
     assert shown == ["  maxpol 2", "  ^^^^^^"]
+
+
+@pytest.mark.parametrize("body", ["conv 4 5", "conv 8 5", "conv 8 3 s2 same", "dwconv 7 m2"])
+def test_the_shortcut_that_is_advised_mends_the_sum(body: str) -> None:
+    start = f"input 9x9x4, residual({body}"
+    with pytest.raises(InputError) as problem:
+        parse_notation(f"{start})").trace()
+    advised = str(problem.value).partition("residual(... | ")[2].partition(").")[0]
+    assert parse_notation(f"{start} | {advised})").trace().steps[-1].op == "add"
