@@ -290,7 +290,7 @@ def shape(
     if diagram is not None:
         from convcli.present.network_diagram import write_diagram
 
-        write_diagram(traced, diagram, force=out.force, inputs=[Path(source)])
+        write_diagram(traced, diagram, depth=table.depth, force=out.force, inputs=[Path(source)])
         out.messages.say(f"Wrote {diagram}")
     out.emit(report)
     if verdict is not None:

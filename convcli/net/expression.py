@@ -42,16 +42,24 @@ class Verdict(NamedTuple):
     """`params 30762 < 5e6` and whether it holds."""
 
 
-def evaluate(text: str, variables: Mapping[str, int]) -> int:
+Function = Callable[..., Number]
+
+FUNCTIONS: Mapping[str, Function] = {"max": max, "min": min}
+"""What has a value with arguments in brackets."""
+
+
+def evaluate(
+    text: str, variables: Mapping[str, int], functions: Mapping[str, Function] = FUNCTIONS
+) -> int:
     """Return the value of a whole-number expression; `/` must divide exactly, `//` rounds down.
 
-    >>> evaluate("2*(n + 1)", {"n": 3})
-    8
+    >>> evaluate("2*(n + 1)", {"n": 3}), evaluate("max(8, n//2)", {"n": 40})
+    (8, 20)
 
     Raises:
         ParseError: not an expression, an unknown variable, or a value beyond a thousand million.
     """
-    value = _Reader(text, variables, whole=True).value()
+    value = _Reader(text, variables, whole=True, functions=functions).value()
     if not isinstance(value, int):
         raise ParseError(f"{value} is no whole number")
     if abs(value) > MAX_VALUE:
@@ -82,7 +90,15 @@ def check(expression: str, values: Mapping[str, Number | Sizes]) -> Verdict:
 
 
 class _Reader:
-    def __init__(self, text: str, names: Mapping[str, Number | Sizes], *, whole: bool) -> None:
+    def __init__(
+        self,
+        text: str,
+        names: Mapping[str, Number | Sizes],
+        *,
+        whole: bool,
+        functions: Mapping[str, Function] = FUNCTIONS,
+    ) -> None:
+        self.functions = functions
         self.text, self.names, self.whole = text.strip(), names, whole
         self.literals: dict[str, Number | Sizes] = {}
         """Names of the same length that stand for `LITERAL`s, with their values."""
@@ -162,6 +178,12 @@ class _Reader:
                 hint = did_you_mean(name, self.names)
                 what = "variable" if self.whole else "name"
                 raise ParseError(f"{what} {name!r} is unknown (known: {known}).{hint}", node)
+            case ast.Call(func=ast.Name(id=name), keywords=[]) if name in self.functions:
+                given = [self._number(argument, depth + 1) for argument in node.args]
+                try:
+                    return self.functions[name](*given)
+                except TypeError:
+                    raise ParseError(f"{name} takes other arguments", node) from None
             case ast.UnaryOp(op=ast.USub()):
                 return -self._number(node.operand, depth + 1)
             case ast.BinOp() if type(node.op) in ARITHMETIC:

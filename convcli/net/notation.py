@@ -22,7 +22,7 @@ from convcli.layers.join import (
     Scale,
 )
 from convcli.layers.registry import WORDS, Word, word_for
-from convcli.net.expression import evaluate
+from convcli.net.expression import FUNCTIONS, Function, Number, evaluate
 from convcli.net.text import ParseError, Token, mistake, sentence, sizes, tokens
 from convcli.net.trace import MAX_STEPS
 from convcli.net.value import Network
@@ -76,6 +76,8 @@ class _Parser:
         self.variables: dict[str, int] = {}
         self.blocks: dict[str, tuple[list[str], list[Token]]] = {}
         """Blocks with arguments: their names, and the tokens of their layers."""
+        self.functions = dict(FUNCTIONS)
+        """Values with arguments."""
         self.items = 0
         self.known: dict[tuple[str, ...], Layer] = {}
         """Layers by their words: a network says the same thing often."""
@@ -134,7 +136,7 @@ class _Parser:
 
     def _value(self, expression: str, token: Token) -> int:
         try:
-            return evaluate(expression, self.variables)
+            return evaluate(expression, self.variables, self.functions)
         except ParseError as problem:
             raise self._wrong(token, sentence(problem)) from None
 
@@ -175,7 +177,23 @@ class _Parser:
             raise self._wrong(name, f"the layers of {name.text} have no end. {hint}")
         if body[0].text == "(" and self._closing(body) == len(body) - 1:
             body = body[1:-1]
-        self.blocks[name.text] = [one.text for one in parameters], body
+        names = [one.text for one in parameters]
+        if len(body) == 1 and body[0].text.startswith("{"):
+            self.functions[name.text] = self._function(names, body[0])
+        else:
+            self.blocks[name.text] = names, body
+
+    def _function(self, names: list[str], body: Token) -> Function:
+        """Return what `let wide(c) = {c*width//100}` gives for its arguments."""
+        variables, functions = self.variables, dict(self.functions)
+
+        def value(*given: Number) -> int:
+            if len(given) != len(names):
+                raise TypeError
+            bound = {name: int(one) for name, one in zip(names, given, strict=True)}
+            return evaluate(body.text[1:-1], variables | bound, functions)
+
+        return value
 
     def _ends_block(self) -> bool:
         """Return whether the comma here is a line's end, or stands before `let` or `input`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from convcli.errors import UsageError
 from convcli.files import write_text
 from convcli.layers.base import shape_text
 from convcli.net import Step, Trace
-from convcli.present.network_table import layer_words, sizes_text
+from convcli.present.network_table import block_path, layer_words, sizes_text
 from convcli.report.diagram import Box, FieldMark, as_dot, as_mermaid, draw
 from convcli.report.numbers import with_prefix
 
@@ -31,13 +32,20 @@ FORMATS = (".svg", ".png", ".pdf", ".dot", ".gv", ".mmd")
 """Endings that a diagram is written with: pictures, Graphviz' language and Mermaid's."""
 
 
-def diagram(trace: Trace) -> str:
-    """Return the network as the text of an SVG file."""
-    boxes, marks = drawn_boxes(trace), _marks(trace)
+def diagram(trace: Trace, depth: int | None = None) -> str:
+    """Return the network as the text of an SVG file; blocks that lie deeper are one box each."""
+    boxes, marks = drawn_boxes(trace, depth), _marks(trace)
     return draw(_title(trace), _subtitle(trace), boxes, marks, _aspect(trace.network.input_shape))
 
 
-def write_diagram(trace: Trace, path: Path, *, force: bool = False, inputs: Sequence[Path]) -> None:
+def write_diagram(
+    trace: Trace,
+    path: Path,
+    *,
+    depth: int | None = None,
+    force: bool = False,
+    inputs: Sequence[Path],
+) -> None:
     """Write the network as its ending says.
 
     Raises:
@@ -51,12 +59,12 @@ def write_diagram(trace: Trace, path: Path, *, force: bool = False, inputs: Sequ
         from convcli.files import check_target
 
         check_target(path, force=force, inputs=inputs)
-        return _write_picture(diagram(trace), path, force=force)
+        return _write_picture(diagram(trace, depth), path, force=force)
     if ending == ".svg":
-        text = diagram(trace)
+        text = diagram(trace, depth)
     else:
         spell = as_mermaid if ending == ".mmd" else as_dot
-        text = spell(f"{_title(trace)}: {_subtitle(trace)}", drawn_boxes(trace))
+        text = spell(f"{_title(trace)}: {_subtitle(trace)}", drawn_boxes(trace, depth))
     return write_text(path, text, force=force, inputs=inputs)
 
 
@@ -115,25 +123,64 @@ def _subtitle(trace: Trace) -> str:
     )
 
 
-def drawn_boxes(trace: Trace) -> list[Box]:
-    """Return the input and one box for each layer with its followers."""
-    groups = _groups(trace.steps)
+def drawn_boxes(trace: Trace, depth: int | None = None) -> list[Box]:
+    """Return the input and one box for each layer with its followers, or for each block."""
+    groups = _groups(trace.steps) if depth is None else _blocks(trace.steps, depth)
     box_of = {0: 0}
     size = "x".join(map(str, trace.network.input_shape))
     boxes = [Box("input", (size,), "input", level=0)]
     for group in groups:
         head, last = group[0], group[-1]
+        own = {step.index for step in group}
+        deep = depth is not None and len(block_path(head, depth)) == depth
         words = [layer_words(head), *(step.op for step in group[1:])]
+        title = head.name
+        if deep:
+            title, count = _told(group, depth or 1)
+            words = [
+                f"{count} blocks, {len(group)} layers" if count > 1 else f"{len(group)} layers"
+            ]
         params = sum(step.params for step in group)
         figures = "x".join(map(str, last.output_shape)) + (f", {params:,} params" if params else "")
         seen = sizes_text(last.receptive_field) if last.stride is not None else "the whole input"
         family = FAMILY.get(head.layer.role, "other")
-        sources = tuple(box_of[source] for source in head.sources)
+        sources = tuple(
+            dict.fromkeys(
+                box_of[source] for step in group for source in step.sources if source not in own
+            )
+        )
         box_of |= dict.fromkeys((step.index for step in group), len(boxes))
         field = _fractions(trace, last) if family != "join" and last.stride is not None else None
         lines = (" + ".join(words), figures, f"field {seen}")
-        boxes.append(Box(head.name, lines, family, sources, field, _level(last)))
+        boxes.append(Box(title, lines, family, sources, field, _level(last)))
     return boxes
+
+
+def _told(group: Sequence[Step], depth: int) -> tuple[str, int]:
+    """Return the name of the blocks in one box, and how many they are."""
+    names = list(dict.fromkeys(".".join(block_path(step, depth)) for step in group))
+    return " to ".join(dict.fromkeys((names[0], names[-1]))), len(names)
+
+
+def _blocks(steps: Sequence[Step], depth: int) -> list[list[Step]]:
+    """Return the steps in blocks; blocks of the same words that follow one another are one."""
+    blocks: list[list[Step]] = []
+    words: list[list[str]] = []
+
+    def block_of(step: Step) -> tuple[str, ...]:
+        path = block_path(step, depth)
+        return path if len(path) == depth else ()
+
+    for path, found in groupby(steps, block_of):
+        block, deep = list(found), bool(path)
+        said = [layer_words(step) for step in block]
+        outside = {source for step in block for source in step.sources} - {s.index for s in block}
+        if deep and words and words[-1] == said and outside == {blocks[-1][-1].index}:
+            blocks[-1] += block
+            continue
+        blocks += [block] if deep else _groups(block)
+        words += [said] if deep else [[]] * (len(blocks) - len(words))
+    return blocks
 
 
 def _level(step: Step) -> int | None:

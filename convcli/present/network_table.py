@@ -276,13 +276,17 @@ class _Folded(Layer):
         return f"{self.layers} layers" if self.layers > 1 else "1 layer"
 
 
+def block_path(step: Step, depth: int) -> tuple[str, ...]:
+    """Return the names of the blocks that hold a step, `depth` of them; else longer, its own."""
+    path = step.name.split(".")
+    return tuple(path[:depth]) if len(path) > depth else (*path[:depth], *[""] * depth, step.name)
+
+
 def folded(trace: Trace, depth: int) -> tuple[Step, ...]:
     """Return the steps with each block at `depth` in one row: its sums, and its last output."""
     groups: dict[tuple[str, ...], list[Step]] = {}
     for step in trace.steps:
-        path = step.name.split(".")
-        whole = len(path) > depth
-        groups.setdefault((*path[:depth], *([] if whole else ["", step.name])), []).append(step)
+        groups.setdefault(block_path(step, depth), []).append(step)
     return tuple(
         steps[-1]
         if len(path) > depth

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from convcli.cli import main as door
 from convcli.net import network, parse_notation, preset_names
 from convcli.present.network_diagram import diagram, drawn_boxes
 
@@ -76,6 +78,25 @@ def test_a_u_net_is_drawn_as_a_u() -> None:
     assert up == sorted(up, reverse=True)
     deepest = max(y for _, y in places.values())
     assert places["conv10"] == (left, deepest)
+
+
+def test_a_densenet_by_blocks_fits_on_a_page(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Blocks of the same words that follow one another are one box: 58 become four."""
+    found = drawn_boxes(network("densenet121").trace(), depth=1)
+    titles = [box.title for box in found]
+    assert [title for title in titles if " to " in title] == [
+        "concat1 to concat6", "concat7 to concat18", "concat19 to concat42", "concat43 to concat58"
+    ]  # fmt: skip
+    (dense,) = [box for box in found if box.title == "concat7 to concat18"]
+    assert dense.lines[0] == "12 blocks, 84 layers"
+    assert len(found) < 20
+    assert all(len(box.sources) == 1 for box in found[1:])
+    place = tmp_path / "dense.mmd"
+    assert door.run(["shape", "densenet121", "--depth", "1", "--diagram", str(place)]) == 0
+    assert place.read_text().count("-->") == len(found) - 1
+    capfd.readouterr()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "fcn-8s", "mnist"])

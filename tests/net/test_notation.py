@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from convcli.errors import UsageError
 from convcli.layers import Conv, Dense, Flatten, Repeat, Residual
 from convcli.layers.join import BLOCKS
 from convcli.layers.registry import WORDS
@@ -55,6 +56,16 @@ def test_equivalent_notations_are_equal_values(one: str, other: str) -> None:
     assert hash(first) == hash(second)
     assert to_notation(first) == to_notation(second)
     assert parse_notation(to_notation(first)) == first
+
+
+def test_values_take_arguments_too() -> None:
+    text = "let k = 3\nlet wide(c, n) = {max(8, c*k//n)}\nlet two(c) = {wide(c, 1) + wide(c, 9)}\n"
+    net = parse_notation(text + "input 9x9x1\nconv {two(4)} {min(k, 5)}", variables={"k": 5})
+    assert net == parse_notation("input 9x9x1, conv 28 5")
+    with pytest.raises(UsageError, match="wide takes other arguments"):
+        parse_notation(text + "input 9x9x1, conv {wide(4)} 3")
+    with pytest.raises(UsageError, match="have a meaning here"):
+        parse_notation(text + "input 9x9x1, conv {print(4)} 3")
 
 
 def test_every_word_with_its_example_goes_there_and_back() -> None:

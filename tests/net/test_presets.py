@@ -336,6 +336,36 @@ def test_presets_take_what_their_family_has() -> None:
     assert params("vit-b-16:depth=1") < params("vit-b-16") / 8
 
 
+@pytest.mark.parametrize(
+    ("preset", "function", "given"),
+    [
+        ("mobilenet-v2:width=75", "mobilenet_v2", {"width_mult": 0.75}),
+        ("mobilenet-v2:width=35", "mobilenet_v2", {"width_mult": 0.35}),
+        ("mobilenet-v2:width=140", "mobilenet_v2", {"width_mult": 1.4}),
+        ("resnet50:width=128", "wide_resnet50_2", {}),
+        ("resnet101:width=128", "wide_resnet101_2", {}),
+        ("resnext50:groups=16:width=8", "resnet50", {"groups": 16, "width_per_group": 8}),
+    ],
+)
+def test_a_family_grows_in_width_as_in_torchvision(
+    preset: str, function: str, given: dict[str, float]
+) -> None:
+    built = models()
+    import torch
+
+    with torch.device("meta"):
+        module = getattr(built, function)(**given)
+    ref = sum(array.numel() for array in module.parameters())
+    assert network(preset).trace().totals.params == ref
+
+
+def test_mobilenet_v1_in_half_width_is_the_papers() -> None:
+    """Howard et al. 2017, table 6: 1.3 million parameters; U-Net of half the width is a quarter."""
+    assert round(network("mobilenet-v1:width=50").trace().totals.params / 1e6, 1) == 1.3
+    half, whole = (network(f"unet:width={n}").trace().totals.params for n in (32, 64))
+    assert half == pytest.approx(whole / 4, rel=0.01)
+
+
 def test_two_outputs_are_both_there() -> None:
     trace = network("yolo-v3-tiny").trace()
     assert trace.step("boxes13").output_shape == (13, 13, 255)
