@@ -1,4 +1,4 @@
-"""`python -m tests.bench NAME...` runs the named benches; no name lists them."""
+"""`python -m tests.bench NAME...` runs a bench; without a name all that compare with peers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ NAMES = sorted(
 
 
 def main(names: list[str]) -> int:
-    """Run the benches `names`, each a module here with a `main(arguments)`."""
-    if not names or names[0] not in NAMES:
+    """Run one of the benches, each a module here with a `main(arguments)`, or all but regress."""
+    if names and names[0] not in NAMES:
         print("Benches:", ", ".join(NAMES))
-        return 0 if not names else 2
-    import_module(f"tests.bench.{names[0]}").main(names[1:])
+        return 2
+    for name in names[:1] or [each for each in NAMES if each != "regress"]:
+        print(f"\n{name}")
+        import_module(f"tests.bench.{name}").main(names[1:])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Training against PyTorch: an in-memory loop of batches, two threads, medians of one run.
+"""Training against PyTorch (channels_last, fused Adam): batches in memory, two threads, medians.
 
 `python -m tests.bench train [SECONDS]`: for each network and each layer alone, the time of one
 batch (loss, gradient and, for networks, an Adam step) here and there, in turn, and their ratio.
@@ -31,6 +31,26 @@ VGG = (
     "input 32x32x3, conv 64 3 same relu, conv 64 3 same relu, maxpool 2, conv 128 3 same relu, "
     "conv 128 3 same relu, maxpool 2, flatten, dense 10 softmax"
 )
+NORMED = "conv {0} 3 p1 nobias, bn, relu, "
+VGG_NORM = (
+    "input 32x32x3, " + NORMED.format(64) * 2 + "maxpool 2, " + NORMED.format(128) * 2
+    + "maxpool 2, " + NORMED.format(256) * 2 + "gap, dense 10 softmax"
+)  # fmt: skip
+INNER = "conv {0} 3 p1 nobias, bn, relu, conv {0} 3 p1 nobias, bn"
+SMALLER = "conv {0} 3 s2 p1 nobias, bn, relu, conv {0} 3 p1 nobias, bn | conv {0} 1 s2 nobias, bn"
+RESNET = (
+    f"input 32x32x3, {NORMED.format(32)}residual({INNER.format(32)}), relu, "
+    f"residual({INNER.format(32)}), relu, residual({SMALLER.format(64)}), relu, "
+    f"residual({INNER.format(64)}), relu, residual({SMALLER.format(128)}), relu, "
+    f"residual({INNER.format(128)}), relu, gap, dense 10 softmax"
+)
+SEPARABLE = "dwconv 3 {1} p1 nobias, bn, relu6, conv {0} 1 nobias, bn, relu6, "
+MOBILE = (
+    "input 32x32x3, " + NORMED.format(32)
+    + "".join(SEPARABLE.format(*each) for each in
+              ((64, "s1"), (128, "s2"), (128, "s1"), (256, "s2"), (256, "s1")))
+    + "gap, dense 10 softmax"
+)  # fmt: skip
 SERIES = (
     "input 128x9, conv 64 3 relu, conv 64 3 relu, dropout 0.5, maxpool 2, flatten, dense 100 relu, "
     "dense 6 softmax"
@@ -40,6 +60,9 @@ NETWORKS = {
     "lenet5": network("lenet5"),
     "rps n=16": parse_notation(RPS),
     "vgg-like 32x32x3": parse_notation(VGG),
+    "vgg with bn 32x32x3": parse_notation(VGG_NORM),
+    "resnet-14 32-64-128": parse_notation(RESNET),
+    "mobilenet-like 32x32x3": parse_notation(MOBILE),
     "series 128x9": parse_notation(SERIES),
 }
 LAYERS = [
@@ -94,15 +117,15 @@ def ours(model: Model, loss: Loss, x: np.ndarray, target: np.ndarray, step: bool
 def theirs(model: Model, loss: Loss, x: np.ndarray, target: np.ndarray, step: bool) -> Callable:
     import torch
 
-    from tests.bench._torch_peer import channels_first, peer_of
+    from tests.bench._peers import channels_first, in_torch
 
     torch.set_num_threads(THREADS)
-    peer = peer_of(model.network)
+    peer = in_torch(model, logits=step).train()
     samples, wanted = channels_first(x), torch.from_numpy(target)
     if loss.name == "mse":
         wanted = channels_first(target) if target.ndim > 2 else wanted
     judge = torch.nn.CrossEntropyLoss() if step else torch.nn.MSELoss()
-    optimizer = torch.optim.Adam(peer.parameters(), 1e-3) if step else None
+    optimizer = torch.optim.Adam(peer.parameters(), 1e-3, fused=True) if step else None
     samples.requires_grad_(not step)
 
     def run() -> None:
