@@ -95,6 +95,20 @@ class Executor:
         self.memory = [aligned(samples * self.kept) for _ in range(arenas)]
         self.scratch = [aligned(layout.scratch) for _ in range(self.threads)]
         self.pool = ThreadPool(self.threads)
+        self._bases = [self._own_bases(thread) for thread in range(self.threads)]
+        self._places = [own.ctypes.data for own in self._bases]
+
+    def _own_bases(self, thread: int) -> Integers:
+        """Return the memories of one thread, and the sizes; the rest is told for each batch."""
+        own = np.zeros(BASES, np.int64)
+        own[Base.SHARED] = self.shared.ctypes.data
+        own[Base.GRADIENT] = self.gradients.ctypes.data
+        own[Base.SHARD] = self.shard_sums.ctypes.data
+        own[Base.SHARD_SUMS] = self.shard_sums.shape[1]
+        own[Base.GRADIENT_SIZE] = self.gradient_size
+        own[Base.KEPT] = self.memory[thread % len(self.memory)].ctypes.data
+        own[Base.SCRATCH] = self.scratch[thread].ctypes.data
+        return own
 
     @staticmethod
     def _count_shards(batch: int, gradient: int) -> int:
@@ -114,48 +128,34 @@ class Executor:
 
         Without `prepare` what it prepares from parameters is as the batch before left it.
         """
-        common = np.zeros(BASES, np.int64)
-        for base, number in bases.items():
-            common[base] = number
-        common[Base.SHARED] = self.shared.ctypes.data
-        common[Base.GRADIENT] = self.gradients.ctypes.data
-        common[Base.SHARD] = self.shard_sums.ctypes.data
-        common[Base.SHARDS] = self.shards_of(count)
-        common[Base.SHARD_SUMS] = self.shard_sums.shape[1]
-        common[Base.GRADIENT_SIZE] = self.gradient_size
-        per_thread = []
-        for thread in range(min(self.threads, self.shards_of(count))):
-            own = common.copy()
-            own[Base.KEPT] = self.memory[thread % len(self.memory)].ctypes.data
-            own[Base.SCRATCH] = self.scratch[thread].ctypes.data
-            per_thread.append(own)
+        for own in self._bases:
+            own[Base.SHARDS] = self.shards_of(count)
+            for base, number in bases.items():
+                own[base] = number
         if prepare:
-            self._once(self.prepare, per_thread[0])
+            self._once(self.prepare)
         for number, code in enumerate(self.phases):
-            self._phase(code, per_thread, count, first=number == 0)
-            self._once(self.after[number], per_thread[0])
-        self._once(self.last, per_thread[0])
+            self._phase(code, count, first=number == 0)
+            self._once(self.after[number])
+        self._once(self.last)
 
     def shards_of(self, count: int) -> int:
         """Return how many shards a batch of `count` samples fills."""
         return -(-count // self.shard_size)
 
-    def _once(self, code: _Code, bases: Integers) -> None:
+    def _once(self, code: _Code) -> None:
         if code.addresses[0]:
-            self._run(code, bases, 1, 0, 1, 1, clear=False)
+            self._run(code, 1, 0, 1, 1, clear=False)
 
-    def _phase(self, code: _Code, per_thread: list[Integers], count: int, *, first: bool) -> None:
+    def _phase(self, code: _Code, count: int, *, first: bool) -> None:
         def part(thread: int) -> None:
-            self._run(
-                code, per_thread[thread], count, thread, self.threads, self.shard_size, clear=first
-            )
+            self._run(code, count, thread, self.threads, self.shard_size, clear=first)
 
         self.pool.run(part, self.shards_of(count))
 
     def _run(
         self,
         code: _Code,
-        bases: Integers,
         count: int,
         shard: int,
         step: int,
@@ -164,7 +164,7 @@ class Executor:
         clear: bool,
     ) -> None:
         run.compiled.ctypes(
-            *code.places, bases.ctypes.data, count, shard, step, size, self.chunk, clear,
+            *code.places, self._places[shard], count, shard, step, size, self.chunk, clear,
             self.whole_batch,
         )  # fmt: skip
 
