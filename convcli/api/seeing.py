@@ -413,6 +413,10 @@ def show_errors(
 
     trained = model_of(model)
     found, chosen = judged(trained, data, labels, split=split, worst=limit)
+    if trained.outputs != "classes":
+        from convcli.present.answers import worst_answers
+
+        return Drawn(*worst_answers(trained, chosen, limit))
     wrong = inspection.wrong_answers(found)
     title = f"{chosen.title}: the worst {len(found.worst)} of {wrong:,} mistakes"
     panels = inspection.mistake_panels(Probe(trained), found, chosen.samples)

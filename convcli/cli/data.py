@@ -61,8 +61,8 @@ def data(
     ] = None,
     *,
     check: bool = option(
-        "Look for missing classes, copies, leakage, imbalance; exit 5 if results on these data "
-        "would mislead.",
+        "Look for missing classes, copies, leakage, near copies between splits, unreadable files "
+        "and imbalance; exit 5 if results on these data would mislead.",
         default=False,
     ),
     sheet: bool = option(

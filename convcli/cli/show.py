@@ -474,12 +474,25 @@ def show_errors(
     threads: ThreadsOption = 0,
     out: Drawing,
 ) -> None:
-    """Draw the samples that the model got wrong, those with the highest probability first."""
+    """Draw the samples that the model got wrong, those with the highest probability first.
+
+    Of masks, values and labels the samples that are farthest off: masks over their pictures, a
+    forecast as a line beside what came.
+    """
     path = out.target("errors", model_path(model))
     from convcli.api.seeing import Drawn
     from convcli.inspect.probe import Probe
+    from convcli.learn.modelfile import load
     from convcli.present.inspection import errors_report, mistake_panels, wrong_answers
 
+    trained = load(model)
+    if trained.outputs != "classes":
+        from convcli.present.answers import worst_answers
+
+        chosen = load_labeled(trained, source, split, out.messages)
+        report, panels, title = worst_answers(trained, chosen, limit, threads)
+        out.show(Drawn(report, panels, title), path)
+        return
     found, chosen, trained = _evaluated(model, source, split, threads, out, worst=limit)
     report = errors_report(found, chosen)
     if not found.worst:
@@ -504,10 +517,9 @@ def _evaluated(
     chosen = load_labeled(trained, source, split, out.messages)
     with out.messages.warned(chosen.data.name):
         found = judge(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
-    if found.task not in {"classes", "mask"} or (worst and found.task != "classes"):
-        what = "mistakes" if worst else "confusion"
+    if found.task not in {"classes", "mask"}:
         raise InputError(
-            f"There is no {what} to draw: the model gives {TASKS[found.task]}. Its figures: "
+            f"There is no confusion to draw: the model gives {TASKS[found.task]}. Its figures: "
             f"convcli evaluate {model}"
         )
     return found, chosen, trained

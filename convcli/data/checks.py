@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcli.data.dataset import IGNORED, Dataset, Split
 
+ALIKE = 0.99
+"""Samples whose cells are more alike than this, as a correlation, are all but the same."""
+AFAR = 8
+_COMPARED = 1000
 IMBALANCE = 3.0
 """The largest class may have this many times the samples of the smallest."""
 
@@ -75,7 +80,10 @@ def check_dataset(data: Dataset) -> tuple[Finding, ...]:
 
     Samples are the same when every byte is.
     """
-    found = [*_missing_classes(data), *_repeated(data), *_flat(data), *_imbalance(data)]
+    found = [
+        *_missing_classes(data), *_repeated(data), *_near_copies(data), *_unreadable(data),
+        *_flat(data), *_imbalance(data),
+    ]  # fmt: skip
     return tuple(sorted(found, key=lambda finding: not finding.failed))
 
 
@@ -128,6 +136,74 @@ def _repeated(data: Dataset) -> list[Finding]:
         text = f"{twice:,} samples are copies of another one, byte by byte."
         findings.append(Finding("duplicates", False, twice, text))
     return findings
+
+
+def _near_copies(data: Dataset) -> list[Finding]:
+    """Return samples of other splits that are all but the same as one to train on.
+
+    Those that look alike from afar (`AFAR` cells along each axis, whatever the brightness and
+    contrast) are compared cell by cell; equal ones are leakage already.
+    """
+    sketches = {name: _sketches(split) for name, split in data.splits().items()}
+    found = []
+    for name, split in data.splits().items():
+        if name == "train" or sketches[name].shape[1] < 3:
+            continue
+        near = []
+        for first in range(0, len(split), _COMPARED):
+            alike = sketches[name][first : first + _COMPARED] @ sketches["train"].T
+            best = alike.argmax(axis=1)
+            likely = np.flatnonzero(alike[np.arange(len(best)), best] > ALIKE)
+            near += [(first + at, int(best[at])) for at in likely.tolist()]
+        pairs = [pair for pair in near if _all_but_same(split, pair[0], data.train, pair[1])]
+        if pairs:
+            at, other = pairs[0]
+            text = (
+                f"{len(pairs):,} samples of {name} are all but the same as one in train, such as "
+                f"{_named(split, at)} and {_named(data.train, other)}."
+            )
+            found.append(Finding("near copies", False, len(pairs), text))
+    return found
+
+
+def _sketches(split: Split) -> NDArray[np.float32]:
+    """Return each sample as its means over a few blocks, at mean 0 and length 1."""
+    found = []
+    for block in split.blocks():
+        values = block.mean(axis=-1, dtype=np.float32) if block.ndim > 2 else block
+        for axis in range(1, values.ndim):
+            edges = np.unique(np.linspace(0, values.shape[axis], AFAR + 1).astype(int)[:-1])
+            sizes = np.diff([*edges, values.shape[axis]])
+            shape = [-1 if other == axis else 1 for other in range(values.ndim)]
+            values = np.add.reduceat(values, edges, axis=axis) / sizes.reshape(shape)
+        found.append(_unit(values.reshape(len(values), -1)))
+    return np.concatenate(found)
+
+
+def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return rows at mean 0 and length 1; flat ones are zeros."""
+    apart = rows.astype(np.float32) - rows.mean(axis=1, keepdims=True, dtype=np.float32)
+    lengths = np.linalg.norm(apart, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = apart / np.where(lengths > 0, lengths, 1)
+    return unit
+
+
+def _all_but_same(split: Split, at: int, other: Split, place: int) -> bool:
+    one, two = split.some([at]), other.some([place])
+    if np.array_equal(one, two):
+        return False
+    return float((_unit(one.reshape(1, -1)) * _unit(two.reshape(1, -1))).sum()) > ALIKE
+
+
+def _named(split: Split, at: int) -> str:
+    return split.files[at] if split.files else f"sample {at}"
+
+
+def _unreadable(data: Dataset) -> list[Finding]:
+    if not data.skipped:
+        return []
+    text = f"{len(data.skipped):,} files could not be read, such as: {data.skipped[0]}"
+    return [Finding("unreadable", False, len(data.skipped), text)]
 
 
 def _flat(data: Dataset) -> list[Finding]:

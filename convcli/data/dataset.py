@@ -177,6 +177,7 @@ class Dataset(NotebookRepr):
         notes: sentences on what was skipped, resized or assumed on the way.
         channel_names: names of the last axis, where the source gives them.
         task: one of `TASKS`.
+        skipped: why files of the source are missing, a sentence each.
 
     Raises:
         InputError: a class without a name that can be seen, or two of one name.
@@ -191,6 +192,7 @@ class Dataset(NotebookRepr):
     notes: tuple[str, ...] = ()
     channel_names: tuple[str, ...] = ()
     task: str = "classes"
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: dict[str, int] = {}
@@ -298,8 +300,9 @@ def make_dataset(
     return Dataset(
         name,
         class_names,
-        **{key: splits.get(key) for key in ("test", "validation")},
-        train=train,
+        train,
+        test=splits.get("test"),
+        validation=splits.get("validation"),
         provenance=provenance,
         notes=notes,
         channel_names=channel_names,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,14 @@ def folders_dataset(source: Source, progress: ProgressCallback | None = None) ->
     splits = {
         split: _chosen(root, split, files, pictures, classes) for split, files in listed.items()
     }
-    return make_dataset(
+    data = make_dataset(
         root.resolve().name,
         splits,
         class_names=classes,
         provenance=f"pictures read from {root}",
         notes=reading_notes(pictures, size),
     )
+    return replace(data, skipped=tuple(pictures.skipped))
 
 
 def split_folders(root: Path) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,13 +65,14 @@ def pairs_dataset(source: Source, progress: ProgressCallback | None = None) -> D
         for part in splits.values():
             part.labels[part.labels == IGNORED] = 1
         notes.append("Masks are 0 and 255: 255 is class 1.")
-    return make_dataset(
+    data = make_dataset(
         root.resolve().name,
         splits,
         provenance=f"pictures and masks read from {root}",
         notes=tuple(notes),
         task="mask",
     )
+    return replace(data, skipped=tuple(pictures.skipped))
 
 
 def _pairs(tree: Path) -> list[tuple[Path, Path]]:
@@ -192,7 +194,7 @@ def listed_dataset(source: Source, progress: ProgressCallback | None = None) -> 
     groups = None
     if group is not None:
         groups = np.unique([row[group] for row in kept], return_inverse=True)[1].astype(np.int64)
-    return make_dataset(
+    data = make_dataset(
         path.stem,
         {"train": picture_split(pictures, files, targets, groups)},
         class_names=names,
@@ -203,6 +205,7 @@ def listed_dataset(source: Source, progress: ProgressCallback | None = None) -> 
         ),
         task=task,
     )
+    return replace(data, skipped=tuple(pictures.skipped))
 
 
 def _label_columns(

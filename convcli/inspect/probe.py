@@ -75,11 +75,13 @@ class Probe:
 
     def logits(self, inputs: Values) -> Values:
         """Return the answers before the softmax, (N, classes); of a map their mean."""
-        return _by_class(self.run(inputs).output)
+        outputs = _by_class(self.run(inputs).output)
+        return np.concatenate([-outputs, outputs], axis=1) if self._one_of_two else outputs
 
     def answers(self, inputs: Values) -> Values:
         """Return the network's answers as it gives them, (N, classes): probabilities mostly."""
-        return _by_class(self._run(self.trained.model.trace, inputs).output)
+        outputs = _by_class(self._run(self.trained.model.trace, inputs).output)
+        return np.concatenate([1 - outputs, outputs], axis=1) if self._one_of_two else outputs
 
     def all_values(self, inputs: Values) -> Mapping[int, Values]:
         """Return (N, *output shape) by step index, the softmax included."""
@@ -115,11 +117,20 @@ class Probe:
 
     def class_index(self, name: str | None, inputs: Values) -> int:
         """Return the number of a class by name or number; the likeliest for the first sample."""
+        if name is None and self._one_of_two:
+            return int(self.answers(inputs[:1])[0].argmax())
         if name is None:
             return int(self.logits(inputs[:1])[0].argmax())
         return class_number(name, self.trained.class_names)
 
+    @property
+    def _one_of_two(self) -> bool:
+        """Whether one output speaks for the second of two classes, and against the first."""
+        return self.trace.output_shape == (1,) and len(self.trained.class_names) == 2
+
     def one_hot(self, label: int) -> Values:
+        if self._one_of_two:
+            return self.seed(np.array([1.0 if label else -1.0]))
         return self.seed(np.eye(len(self.trained.class_names))[label])
 
     def seed(self, weights: Values) -> Values:

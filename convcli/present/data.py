@@ -172,7 +172,7 @@ def sample_panel(
         pixels = seen_pixels(sample)
         return Panel(caption, masked(pixels, label) if data.task == "mask" else pixels, heading)
     if sample.ndim == 2:
-        ahead = np.asarray(label).reshape(-1, sample.shape[1]) if _goes_on(data) else sample[:0]
+        ahead = np.asarray(label).reshape(-1, sample.shape[1]) if goes_on(data) else sample[:0]
         names = data.channel_names or tuple(map(str, range(sample.shape[1])))
         return Panel(caption, np.concatenate([sample, ahead]), heading, form="lines", names=names)
     return Panel(caption, sample.astype(float), heading, form="bars")
@@ -186,7 +186,7 @@ def seen_pixels(sample: NDArray[Any]) -> NDArray[np.uint8]:
     return pixels if pixels.shape[2] == 3 else pixels[..., 0]
 
 
-def _goes_on(data: Dataset) -> bool:
+def goes_on(data: Dataset) -> bool:
     """Tell whether what is learned of a series is its next rows."""
     last = data.sample_shape[-1]
     if data.task != "values" or len(data.output_shape) > 1:

@@ -112,7 +112,10 @@ def layer_heading(step: Step) -> str:
 
 
 def sample_panel(probe: Probe, sample: Any, caption: str, heading: str = "") -> Panel:
-    """Return one prepared sample: a picture, the lines of a series, or a vector's bars."""
+    """Return one prepared sample: a picture, planes of a volume, lines of a series, or bars."""
+    if sample.ndim == 4:
+        planes = probe.stored(sample)[..., 0]
+        return Panel(caption, np.concatenate(list(planes), axis=1), heading)
     if sample.ndim == 3:
         return Panel(caption, sample_picture(probe, sample), heading)
     return Panel(

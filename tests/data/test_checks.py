@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from convcli.data import Dataset, Split, load_dataset, make_dataset
 from convcli.data.checks import check_dataset, summarize
@@ -78,3 +79,29 @@ def test_a_kept_data_set_reads_back_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(split.labels, again.splits()[name].labels)
     with pytest.raises(InputError, match=r"written as \.npz"):
         save_npz(data, tmp_path / "kept.zip")
+
+
+def test_near_copies_between_splits_and_unreadable_files_are_found(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for split, count in (("train", 12), ("test", 6)):
+        for number in range(count):
+            place = tmp_path / split / "ab"[number % 2] / f"{number:02}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 255, (24, 20), np.uint8)).save(place)
+    source = Image.open(tmp_path / "train" / "a" / "04.png")
+    brighter = np.clip(0.9 * np.asarray(source) + 12 + random.normal(0, 3, (24, 20)), 0, 255)
+    Image.fromarray(brighter.astype(np.uint8)).save(tmp_path / "test" / "a" / "04.png")
+    (tmp_path / "train" / "b" / "broken.png").write_bytes(b"nothing")
+    found = {one.check: one for one in check_dataset(load_dataset(tmp_path))}
+    assert found["near copies"].count == 1
+    assert not found["near copies"].failed
+    for name in ("test/a/04.png", "train/a/04.png"):
+        assert str(tmp_path / name) in found["near copies"].text
+    assert found["unreadable"].count == 1
+    assert "broken.png" in found["unreadable"].text
+
+
+def test_samples_of_their_own_are_no_near_copies() -> None:
+    for name in ("digits", "activity", "volumes"):
+        data = load_dataset(name, samples=200)
+        assert "near copies" not in {one.check for one in check_dataset(data)}

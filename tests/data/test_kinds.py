@@ -230,7 +230,7 @@ MADE = {
     ),
     "shapes": (
         f"input 32x32x1, concat({NORMED.format(8)} | maxpool 2, {U}, upsample 8), conv 3 1 softmax",
-        ["--samples", "200", "--epochs", "6", "--lr", "0.02", "--batch", "16"],
+        ["--samples", "200", "--epochs", "9", "--lr", "0.02", "--batch", "16"],
         "iou", 0.7,
     ),
     "waves": ("input 32x1, flatten, dense 4", ["--epochs", "30", "--lr", "0.05"], "rmse", None),
@@ -280,7 +280,5 @@ def test_every_made_set_is_described(capfd: Captured) -> None:
         assert run(["data", name, "--samples", "40", "--check", "--format", "json"]) in {0, 5}
         told = json.loads(capfd.readouterr().out)
         assert told["splits"]["train"]["n"] == 40
-    assert run(["data", "shapes", "--samples", "40", "--sheet", "-o", "x.png"]) == 2
-    assert "to be learned of shapes is a class for every cell" in capfd.readouterr().err
     assert run(["data", "--format", "json"]) == 0
     assert {*MADE, "digits", "mnist"} <= {one["name"] for one in json.loads(capfd.readouterr().out)}
