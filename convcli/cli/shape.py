@@ -138,6 +138,20 @@ class Table:
     )
 
 
+ShapeStyle = Literal["table", "plain", "json", "csv", "markdown", "latex", "keras"]
+
+
+@dataclass(frozen=True)
+class ShapeOutput(FileOutput):
+    """Also what Keras prints."""
+
+    format: ShapeStyle | None = option(  # type: ignore[assignment]
+        "How to print: table (on a terminal), plain (piped), json, csv (one table), markdown, "
+        "latex, or keras, as model.summary().",
+        metavar="FORMAT",
+    )
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("shape", cls=ShapeCommand, epilog=SHAPE_EXAMPLES)(shape)
@@ -178,6 +192,8 @@ SHAPE_EXAMPLES = """Examples:
 
   convcli shape mnist --explain conv2
 
+  convcli shape mnist --format keras
+
   convcli shape unet --trace 0,0 --at conv3
 
   convcli shape mnist --time --roofline --batch 128
@@ -200,7 +216,7 @@ SHAPE_EXAMPLES = """Examples:
 """
 
 
-@takes(paper=OnPaper, question=Question, table=Table, out=FileOutput)
+@takes(paper=OnPaper, question=Question, table=Table, out=ShapeOutput)
 def shape(
     words: Annotated[
         list[str] | None,
@@ -241,7 +257,7 @@ def shape(
         default=0,
         rich_help_panel=TABLE,
     ),
-    out: FileOutput,
+    out: ShapeOutput,
 ) -> None:
     """Calculate a network on paper: sizes, parameters, work, memory, receptive fields.
 
@@ -292,7 +308,12 @@ def shape(
 
         write_diagram(traced, diagram, depth=table.depth, force=out.force, inputs=[Path(source)])
         out.messages.say(f"Wrote {diagram}")
-    out.emit(report)
+    if out.format == "keras":
+        from convcli.exchange.source import keras_summary
+
+        sys.stdout.write(keras_summary(traced))
+    else:
+        out.emit(report)
     if verdict is not None:
         _tell(verdict, out.messages)
     return None
@@ -475,6 +496,8 @@ PRESETS_EXAMPLES = """Examples:
   convcli presets unet
 
   convcli presets lenet5 > my.net
+
+  convcli presets lenet5 --as keras
 """
 
 
@@ -485,19 +508,28 @@ def presets(
         typer.Argument(metavar="[NAME]", help="Print this preset's text.", show_default=False),
     ] = None,
     *,
+    code: Literal["keras", "torch"] | None = option(
+        "Print code that builds it in this framework.", "--as"
+    ),
     out: Output,
 ) -> None:
     """List the networks that come with the program, with their totals, or print one as text.
 
     The text is a .net file: save it, change it, and give the file to any command.
     """
+    refuse_without_effect({"--as": None if name else code}, "with the name of a preset")
     if name is None:
         from convcli.present.network_table import presets_report
 
         return out.emit(presets_report())
-    from convcli.net import preset_text
+    from convcli.net import network, preset_text
     from convcli.report import to_json
 
-    text = preset_text(name)
+    if code is None:
+        text = preset_text(name)
+    else:
+        from convcli.exchange.source import source_of
+
+        text = source_of(network(name), code)
     sys.stdout.write(to_json({"name": name, "text": text}) + "\n" if out.format == "json" else text)
     return None

@@ -31,6 +31,7 @@ READERS = {
     ".json": "convcli.exchange.keras_read:read_keras",
     ".h5": "convcli.exchange.keras_read:read_keras",
     ".hdf5": "convcli.exchange.keras_read:read_keras",
+    ".py": "convcli.exchange.listing:read_listing",
 }
 """What reads a file of a suffix: module and function, loaded when such a file is opened."""
 
@@ -42,6 +43,9 @@ FOREIGN_READER = "convcli.exchange.importing:model_in"
 
 LIVE, CODE = "convcli.exchange.live:opened_live", "convcli.exchange.live:read_code"
 """What reads models in memory, and `file.py:NAME`, whose code is run."""
+
+LISTING = "convcli.exchange.listing:network_from_listing"
+"""What reads pasted code of Keras or PyTorch, which is not run."""
 
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
 """Suffixes of PyTorch's own files."""
@@ -73,7 +77,8 @@ def network(
     Text that begins with `input` or `let` is notation; with a slash or a suffix it is a file or the
     directory of a run; else a preset, with variables as in `rps:n=16`. Files are notation (.net),
     models of ours (.safetensors), ONNX, and what Keras writes (.keras, .h5, .json); `net.py:Net`
-    runs a file and takes what it makes.
+    runs a file and takes what it makes. A listing of Keras or PyTorch, pasted or in a file
+    (`listing.py`), is followed without being run.
 
     Args:
         source: what the user wrote, a path, a network, which is returned as it is, or a model that
@@ -106,6 +111,9 @@ def open_network(
 ) -> OpenedNetwork:
     """Return the network that `source` names with what its file says beyond it; see `network`."""
     text = source.strip()
+    if re.search(r"\b(Sequential|Model|Input)\(", text):
+        pasted: OpenedNetwork = loaded(LISTING)(source, input_shape)
+        return pasted
     if _is_notation(text):
         found = parse_notation(source, input_shape=input_shape, variables=variables)
         return OpenedNetwork(found)
