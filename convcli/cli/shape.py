@@ -309,7 +309,7 @@ def shape(
         write_diagram(traced, diagram, depth=table.depth, force=out.force, inputs=[Path(source)])
         out.messages.say(f"Wrote {diagram}")
     if out.format == "keras":
-        from convcli.exchange.source import keras_summary
+        from convcli.present.keras_summary import keras_summary
 
         sys.stdout.write(keras_summary(traced))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import islice
@@ -224,3 +224,24 @@ def _print_turned(cells: _Cells, console: Console) -> None:
 def _empty(console: Console) -> Table:
     box = PLAIN_BOX if console.options.ascii_only else HORIZONTALS
     return Table(box=box, padding=(0, 1, 0, 0), border_style="report.missing")
+
+
+def ruled(
+    columns: Mapping[str, int], rows: Sequence[Sequence[str]], width: int, right: Collection[str]
+) -> str:
+    """Return a table with lines between its rows, in the box that Rich draws without being told.
+
+    Args:
+        columns: head -> its width.
+        rows: of texts.
+        width: of all.
+        right: heads of columns that are set flush right.
+    """
+    table = Table(width=width, show_lines=True)
+    for head, cells in columns.items():
+        table.add_column(head, width=cells, justify="right" if head in right else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    out = StringIO()
+    Console(file=out, width=width, color_system=None).print(table)
+    return out.getvalue()
