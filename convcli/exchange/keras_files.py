@@ -247,11 +247,13 @@ class ArrayStore:
         return [self._read(leaf, *pair) for pair in zip(found, shapes, strict=False)]
 
     def _by_number(self, leaf: Leaf) -> list[Any]:
-        tail = "/cell/vars" if leaf.kind in IN_CELL else "/vars"
+        tails = ["/cell/vars" if leaf.kind in IN_CELL else "/vars"]
+        if leaf.kind == "Bidirectional":
+            tails = ["/forward_layer/cell/vars", "/backward_layer/cell/vars"]
         for holder in HOLDERS:
-            group = self._get(leaf.numbered.replace("{}", holder) + tail)
-            if group is not None:
-                return [self._get_in(group, str(number)) for number in range(len(group))]
+            groups = [self._get(leaf.numbered.replace("{}", holder) + tail) for tail in tails]
+            if None not in groups:
+                return [self._get_in(g, str(number)) for g in groups for number in range(len(g))]
         return []
 
     def _by_name(self, leaf: Leaf) -> list[Any]:

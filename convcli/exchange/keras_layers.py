@@ -10,6 +10,8 @@ from typing import Any
 from convcli.errors import ConvcliError, InputError
 from convcli.geometry import keras_transposed
 from convcli.layers import (
+    GRU,
+    LSTM,
     Activation,
     AdaptiveAveragePool,
     Flatten,
@@ -260,6 +262,28 @@ def _prelu(layer: KerasLayer) -> Layer:
     return PReLU()
 
 
+def _gru(layer: KerasLayer) -> Layer:
+    for key, wanted in (
+        ("activation", "tanh"), ("recurrent_activation", "sigmoid"), ("use_bias", True),
+        ("reset_after", True), ("go_backwards", False), ("return_state", False),
+    ):  # fmt: skip
+        layer.choice(key, wanted)
+    return GRU(layer.number("units"), sequence=layer.flag("return_sequences", default=False))
+
+
+def _both_ways(layer: KerasLayer) -> Layer:
+    """Return the layer that runs in both directions."""
+    layer.choice("merge_mode", "concat")
+    inner = layer.config.get("layer")
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("config"), Mapping):
+        raise layer.problem("it holds no layer.")
+    kind = str(inner.get("class_name"))
+    found = layer_of(KerasLayer(layer.name, kind, inner["config"], layer.input_shape))
+    if not isinstance(found, LSTM | GRU):
+        raise layer.problem(f"it runs {kind}; an LSTM or a GRU can be said here.")
+    return replace(found, bidirectional=True)
+
+
 def _nothing(layer: KerasLayer) -> None:
     """Leave out a layer that prepares or augments data: it has no weights and changes no shape."""
     layer.notes.append(f"{layer.name} ({layer.kind}) prepares the data; it is left out.")
@@ -288,6 +312,8 @@ RULES: dict[str, Rule] = {
     "LeakyReLU": _leaky_relu,
     "ELU": _elu,
     "PReLU": _prelu,
+    "GRU": _gru,
+    "Bidirectional": _both_ways,
     "Permute": lambda layer: Permute(tuple(axis - 1 for axis in layer.axes("dims"))),
     "Softmax": lambda layer: Activation("softmax"),
     "Flatten": lambda layer: Flatten(),

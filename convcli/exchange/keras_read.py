@@ -29,7 +29,7 @@ from convcli.exchange.keras_files import (
 )
 from convcli.exchange.keras_layers import PREPARING, KerasLayer, layer_of
 from convcli.exchange.layouts import AS_OURS, Array, ours, theirs
-from convcli.layers import Layer
+from convcli.layers import GRU, Layer
 from convcli.net import Network, Step
 from convcli.net.lookup import OpenedNetwork
 
@@ -166,12 +166,31 @@ def _arrays_of(step: Step, leaf: Leaf, store: ArrayStore) -> dict[str, Array]:
     }
     rank = len(step.input_shapes[0]) - 1
     empty = np.zeros((), np.float32)
+    if isinstance(step.layer, GRU):
+        return _gru_arrays(step, leaf, store)
     shapes = [theirs(np.broadcast_to(empty, s), line, rank).shape for s, line in needed.values()]
     given = store.arrays(leaf, shapes)
     return {
         f"{step.name}.{name}": ours(array, line)
         for (name, (_, line)), array in zip(needed.items(), given, strict=True)
     }
+
+
+def _gru_arrays(step: Step, leaf: Leaf, store: ArrayStore) -> dict[str, Array]:
+    """Return a GRU's arrays; Keras orders the gates z r h, and keeps both biases in one."""
+    names = [name for name in step.weights if not name.endswith("recurrent_bias")]
+    shapes = [step.weights[name] for name in names]
+    given = store.arrays(leaf, [(2, *s) if len(s) == 1 else s for s in shapes])
+    found: dict[str, Array] = {}
+    for name, array in zip(names, given, strict=True):
+        z, r, h = np.split(array, 3, axis=-1)
+        turned = np.concatenate([r, z, h], axis=-1)
+        both = name.endswith("bias")
+        found[f"{step.name}.{name}"] = turned[0] if both else turned
+        if both:
+            second = name.replace("bias", "recurrent_bias")
+            found[f"{step.name}.{second}"] = turned[1]
+    return found
 
 
 class KerasGraph:
@@ -399,8 +418,10 @@ def _rank_after(layer: KerasLayer, rank: int) -> int:
     """Return the number of axes behind a layer, channels included."""
     if layer.kind == "Reshape":
         return len(layer.axes("target_shape"))
-    if layer.kind == "LSTM":
-        return 2 if layer.config.get("return_sequences") else 1
+    if layer.kind in {"LSTM", "GRU", "Bidirectional"}:
+        inner = layer.config.get("layer")
+        config = inner.get("config") if isinstance(inner, Mapping) else layer.config
+        return 2 if isinstance(config, Mapping) and config.get("return_sequences") else 1
     gathers = layer.kind == "Flatten" or layer.kind.startswith("Global")
     return 1 if gathers and not layer.config.get("keepdims") else rank
 

@@ -23,6 +23,7 @@ from convcli.layers import (
     Flatten,
     Layer,
     Permute,
+    PixelShuffle,
     PixelUnshuffle,
     Reshape,
     Slice,
@@ -213,6 +214,10 @@ class Layers:
         parted = _unshuffled(whole, factor)
         if parted is not None and np.array_equal(parted, cells):
             return self.add(PixelUnshuffle(factor), ours)
+        factor = max(1, cells.shape[0] // whole.shape[0])
+        parted = _unshuffled(cells, factor)  # of what was shuffled, the cells stand as they stood
+        if parted is not None and np.array_equal(parted, whole):
+            return self.add(PixelShuffle(factor), ours)
         raise InputError(
             "it reads numbers in an order, or a part of them, that no layer of the notation gives."
         )

@@ -677,18 +677,20 @@ def _recurrent(cls: type[LSTM | GRU]) -> Reader:
             parts = np.split(array, cls.gates)
             return np.concatenate([parts[place] for place in GATES[cls.op]]).T
 
+        own = "network" in operator.graph.texts  # written here, where one bias is enough
+        count = 1 if cls is LSTM and own else 2
         arrays: Arrays = {}
         for way, k, r, b in zip(ways, kernel, recurrent, biases, strict=False):
             first, second = gates(b[:width]), gates(b[width:])
             arrays |= {f"{way}kernel": gates(k), f"{way}recurrent": gates(r)}
-            if cls is GRU:
+            if count == 2:
                 arrays |= {f"{way}bias": first, f"{way}recurrent_bias": second}
             else:
                 arrays |= {f"{way}bias": first + second}
         every, last = (*operator.node.outputs, "", "")[:2]
         read = {n for node in operator.graph.nodes for n in node.inputs} | {*operator.graph.outputs}
         sequence = every in read
-        layer = cls(units, sequence=sequence, bidirectional=both)
+        layer = cls(units, sequence=sequence, bidirectional=both, biases=count)
         out = operator.add(layer, source, arrays=arrays)
         shape = (-1, 1 + both, 1, units)
         if sequence:

@@ -49,9 +49,13 @@ class Recurrent(Layer):
     """Products and sums of one unit in one step, beside those of the gates."""
 
     role = "recurrent"
-    unsaid = ("biases",)
     keeps = "input"
     positive_fields = ("units",)
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        if self.biases not in {1, 2}:
+            raise ShapeError(f"biases is {self.biases}. Use 1, as Keras, or 2, as PyTorch.")
 
     @property
     def directions(self) -> tuple[str, ...]:

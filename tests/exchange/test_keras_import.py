@@ -59,6 +59,11 @@ def series(L: Any) -> Any:
         L.Conv1D(5, 3, padding="causal", dilation_rate=2),
         L.MaxPooling1D(2),
         L.LSTM(4, return_sequences=True),
+        L.Bidirectional(L.LSTM(2, return_sequences=True)),
+        L.GRU(4, return_sequences=True),
+        L.Bidirectional(L.GRU(2, return_sequences=True)),
+        L.Bidirectional(L.GRU(3)),
+        L.Reshape((3, 2)),
         L.LSTM(3),
         L.Dense(2),
     ]

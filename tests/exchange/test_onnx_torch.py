@@ -179,7 +179,7 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
         lambda: Written(lambda s, x: s.r(s.c(x).transpose(1, 2))[0].transpose(1, 2),
                         c=nn.Conv1d(3, 6, 3),
                         r=nn.LSTM(6, 5, batch_first=True, bidirectional=True)),
-        "conv 6 3, lstm 5 seq bi"),
+        "conv 6 3, lstm 5 seq biases=2 bi"),
     "a gated recurrent unit": (
         (3, 12),
         lambda: Written(lambda s, x: s.l(s.r(s.c(x).transpose(1, 2))[0][:, -1]),
@@ -257,7 +257,7 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
         (3, 20),
         lambda: Written(lambda s, x: s.l(s.r(torch.relu(s.c(x)).transpose(1, 2))[0][:, -1]),
                         c=nn.Conv1d(3, 6, 3), r=nn.LSTM(6, 5, batch_first=True), l=Linear(5, 4)),
-        "conv 6 3 relu, lstm 5, dense 4"),
+        "conv 6 3 relu, lstm 5 biases=2, dense 4"),
 }  # fmt: skip
 
 
