@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -20,6 +21,7 @@ from convcli.exchange.blocks import Joint, layer_word, layers_of, without_runnin
 from convcli.exchange.content import Content, Scaling
 from convcli.exchange.keras_files import (
     ArrayStore,
+    KerasModel,
     Leaf,
     config_text,
     group_name,
@@ -28,9 +30,11 @@ from convcli.exchange.keras_files import (
     open_arrays,
 )
 from convcli.exchange.keras_layers import PREPARING, KerasLayer, layer_of
+from convcli.exchange.keras_write import keras_model
 from convcli.exchange.layouts import AS_OURS, Array, ours, theirs
+from convcli.exchange.own import noted, noted_scaling
 from convcli.layers import GRU, Layer
-from convcli.net import Network, Step
+from convcli.net import Network, Step, Trace
 from convcli.net.lookup import OpenedNetwork
 
 MAX_NESTING = 8
@@ -65,6 +69,9 @@ def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> Opened
         InputError: no such file, not what Keras writes, or a network that cannot be said here.
     """
     document = _document(path)
+    if input_shape is None and path.suffix.lower() != ".json":
+        with suppress(LookupError):
+            return _own(path, document).on_paper()
     try:
         return network_from_keras(document, input_shape, name=path.stem)
     except InputError as problem:
@@ -103,6 +110,8 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
             would answer otherwise, or arrays that do not fit.
     """
     document = _document(path)
+    with suppress(LookupError):
+        return _own(path, document)
     try:
         graph = KerasGraph(document)
         told = graph.one_output()
@@ -117,17 +126,62 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
         for step, leaf in zip(steps, leaves, strict=True):
             if step.weights:
                 arrays |= _arrays_of(step, leaf, store)
-        texts = notes_in_archive(path) if path.suffix.lower() == ".keras" else store.texts()
-    kept = texts if isinstance(texts, dict) else {}
+        texts = _texts(path, store)
     said = {note for node in front for note in node.layer.notes if node.layer.kind in SCALINGS}
     notes = [*told, *(note for note in found.notes if note not in said)]
     return replace(
         found,
         arrays=arrays,
         notes=tuple(dict.fromkeys(notes)),
-        texts={key: text for key, text in kept.items() if isinstance(text, str)},
+        texts=texts,
         scaling=scaling,
     )
+
+
+def _texts(path: Path, store: ArrayStore) -> dict[str, str]:
+    """Return our own notes in a file."""
+    found = notes_in_archive(path) if path.suffix.lower() == ".keras" else store.texts()
+    kept = found if isinstance(found, dict) else {}
+    return {key: text for key, text in kept.items() if isinstance(text, str)}
+
+
+def _own(path: Path, document: object) -> Content:
+    """Return the network in a file that was written here, in the words it was written from.
+
+    Raises:
+        LookupError: it was not, or has been changed.
+    """
+    with open_arrays(path) as store:
+        texts = _texts(path, store)
+        if "network" not in texts:
+            raise LookupError("another program's")
+        graph = KerasGraph(document)
+        leaves = [node.leaf for node in graph.listed]
+        last: list[KerasModel] = []
+
+        def write(trace: Trace, arrays: Mapping[str, Array]) -> list[Array] | None:
+            for scaling in (None, noted_scaling(texts)):
+                model = keras_model(trace, arrays, scaling)
+                if json.loads(json.dumps(model.config())) == document:
+                    last[:] = [model]
+                    return [array for entry in model.entries for array in entry.arrays]
+            return None
+
+        def read(_: object) -> list[Array]:
+            pairs = zip(leaves, last[0].entries, strict=True)
+            return [
+                array
+                for leaf, entry in pairs
+                if entry.arrays
+                for array in store.arrays(leaf, [np.shape(one) for one in entry.arrays])
+            ]
+
+        try:
+            found = noted(texts, graph.name, read, write)
+        except InputError as problem:
+            raise LookupError("not ours any more") from problem
+        inside = any(entry.kind == "Rescaling" for entry in last[0].entries)
+    return replace(found, scaling=noted_scaling(texts)) if inside else found
 
 
 def _scaling(front: list[KerasNode], channels: int, store: ArrayStore) -> Scaling | None:
@@ -200,8 +254,11 @@ class KerasGraph:
         kind, config = _class_and_config(document, "The document")
         self.name = str(config.get("name") or "")
         self._found: dict[str, KerasNode] = {}
+        self.listed: list[KerasNode] = []
+        """Layers in the order of the file."""
         self._stands_for: dict[str, str] = {}
         ends = self._spread(kind, config, "", None, "", ())
+        self.listed += self._found.values()
         for name, node in self._found.items():
             self._found[name] = replace(node, sources=tuple(map(self._resolve, node.sources)))
         self._spelled()

@@ -83,6 +83,24 @@ class Graph:
     """Those of the stored arrays that depend on the number of samples, as they are for two."""
 
 
+def onnx_model_of(content: bytes) -> Any:
+    """Return the message in the bytes of an ONNX file, None where there is none.
+
+    Raises:
+        InputError: the package onnx is missing.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise missing_extra("onnx", "onnx", "ONNX files") from None
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_model_from_string(content)
+    except (DecodeError, *MALFORMED):
+        return None
+
+
 def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> Graph:
     """Return the graph in the bytes of an ONNX file, in one form.
 
@@ -94,19 +112,15 @@ def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> 
     Raises:
         InputError: no ONNX, or one that is damaged or has several inputs.
     """
+    model = onnx_model_of(content)
+    if model is None:
+        raise InputError("this is no ONNX model.")
     try:
-        import onnx
-    except ImportError:
-        raise missing_extra("onnx", "onnx", "ONNX files") from None
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load_model_from_string(content)
         if model.functions:
             from onnx.inliner import inline_local_functions
 
             model = inline_local_functions(model)
-    except (DecodeError, *MALFORMED) as problem:
+    except MALFORMED as problem:
         raise InputError("this is no ONNX model.") from problem
     if not model.graph.node:
         raise InputError("this is no ONNX model, or one without operators.")

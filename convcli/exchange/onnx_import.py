@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from convcli.errors import InputError, cannot_read
 from convcli.exchange.blocks import Joint, layer_word, layers_of, without_running_names
 from convcli.exchange.content import Content, Scaling
-from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph
+from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph, onnx_model_of
 from convcli.exchange.onnx_layout import Arrays, Layers, Made, Value
 from convcli.exchange.onnx_operators import Affine, read
+from convcli.exchange.onnx_write import PRODUCER, onnx_model
+from convcli.exchange.own import Writer, noted, noted_scaling
 from convcli.layers import (
     ActivatedLayer,
     Activation,
@@ -27,7 +31,7 @@ from convcli.layers import (
     TransposedConv,
 )
 from convcli.layers.base import Join, Shape
-from convcli.net import Network
+from convcli.net import Network, Trace
 from convcli.net.lookup import OpenedNetwork
 
 INPUT = "input"
@@ -72,6 +76,8 @@ def _read(
 ) -> Content:
     try:
         with np.errstate(all="ignore"):  # numbers that are none are refused where weights are used
+            with suppress(*MALFORMED):
+                return _own(content, name, input_shape)
             graph = load_graph(content, folder, weights=weights)
             if weights and len(graph.outputs) > 1:
                 first = graph.outputs[0]
@@ -84,6 +90,48 @@ def _read(
         raise
     except MALFORMED as problem:
         raise InputError(f"the graph is malformed ({problem}).") from problem
+
+
+def _own(content: bytes, name: str, input_shape: Shape | None) -> Content:
+    """Return the network in a file that was written here, in the words it was written from.
+
+    Raises:
+        LookupError: it was not, or has been changed.
+    """
+    model = onnx_model_of(content)
+    if model is None or input_shape is not None or model.producer_name != PRODUCER:
+        raise LookupError("another program's")
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    outside, inside = (_same_as(model, scaling) for scaling in (None, noted_scaling(texts)))
+    try:
+        return noted(texts, name, lambda _: _numbers(model), outside)
+    except LookupError:
+        found = noted(texts, name, lambda _: _numbers(model), inside)
+        return replace(found, scaling=noted_scaling(texts))
+
+
+def _numbers(model: Any) -> list[Any]:
+    from onnx import numpy_helper
+
+    return [numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+
+
+def _same_as(model: Any, scaling: Scaling | None) -> Writer:
+    """Return what writes a network and compares the operators with those of a file."""
+
+    def write(trace: Trace, arrays: Mapping[str, np.ndarray]) -> list[Any] | None:
+        try:
+            other = onnx_model_of(onnx_model(trace, arrays, scaling))
+        except InputError:
+            return None
+        ours, theirs = (
+            [part.SerializeToString() for part in (*m.graph.node, *m.graph.input, *m.graph.output)]
+            for m in (other, model)
+        )
+        names = [[tensor.name for tensor in m.graph.initializer] for m in (other, model)]
+        return _numbers(other) if ours == theirs and names[0] == names[1] else None
+
+    return write
 
 
 def _network(graph: Graph, name: str, input_shape: Shape | None) -> Content:

@@ -32,6 +32,9 @@ from convcli.net import Step, Trace
 OPSET = 13
 """Read by onnxruntime 1.7 (2021) and later; the newest operator used here has not changed since."""
 
+PRODUCER = "convcli"
+"""What a file says of the program that wrote it."""
+
 IR_VERSION = 7
 """The file format that belongs to opset 13's release."""
 
@@ -78,7 +81,7 @@ def onnx_model(
             ],
             initializer=graph.constants,
         ),
-        producer_name="convcli",
+        producer_name=PRODUCER,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
