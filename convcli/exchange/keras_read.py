@@ -70,7 +70,7 @@ def read_keras(path: Path, input_shape: tuple[int, ...] | None = None) -> Opened
     """
     document = _document(path)
     if input_shape is None and path.suffix.lower() != ".json":
-        with suppress(LookupError):
+        with suppress(LookupError, InputError):  # what is wrong is told below
             return _own(path, document).on_paper()
     try:
         return network_from_keras(document, input_shape, name=path.stem)
@@ -110,7 +110,7 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
             would answer otherwise, or arrays that do not fit.
     """
     document = _document(path)
-    with suppress(LookupError):
+    with suppress(LookupError, InputError):  # what is wrong is told below
         return _own(path, document)
     try:
         graph = KerasGraph(document)
@@ -176,10 +176,7 @@ def _own(path: Path, document: object) -> Content:
                 for array in store.arrays(leaf, [np.shape(one) for one in entry.arrays])
             ]
 
-        try:
-            found = noted(texts, graph.name, read, write)
-        except InputError as problem:
-            raise LookupError("not ours any more") from problem
+        found = noted(texts, graph.name, read, write)
         inside = any(entry.kind == "Rescaling" for entry in last[0].entries)
     return replace(found, scaling=noted_scaling(texts)) if inside else found
 

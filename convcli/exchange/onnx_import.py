@@ -76,7 +76,7 @@ def _read(
 ) -> Content:
     try:
         with np.errstate(all="ignore"):  # numbers that are none are refused where weights are used
-            with suppress(*MALFORMED):
+            with suppress(LookupError, *MALFORMED):
                 return _own(content, name, input_shape)
             graph = load_graph(content, folder, weights=weights)
             if weights and len(graph.outputs) > 1:
