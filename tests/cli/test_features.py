@@ -138,7 +138,7 @@ def test_digits_0_to_4_help_with_5_to_9(halves: Path, capfd: pytest.CaptureFixtu
 
     scratch = learn("scratch", "--lr", "0.003")
     start = str(halves / "low" / MODEL)
-    learn("head", "--lr", "0.003", "--init", start, "--freeze", "conv*")
+    learn("head", "--lr", "0.01", "--init", start, "--freeze", "conv*")
     whole = learn("whole", "--lr", "5e-4", "--init", str(halves / "head" / MODEL))
     assert whole > scratch
     low, head, all_of_it = (
