@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convcli.learn.lr_find import LrTest
     from convcli.learn.modelfile import TrainedModel
     from convcli.net import Network, Trace
+    from convcli.sweep.sweep import Sweep
 
 LARGEST_MATRIX = 15
 """Cells across and down of a kernel that is shown in full."""
@@ -181,6 +182,34 @@ def _lr_test(test: LrTest) -> Sequence[Block]:
     return (lr_report(test.points, test.suggestion),)
 
 
+def _sweep(sweep: Sweep) -> Sequence[Block]:
+    """Return the trials, the best one marked, as means over the seeds."""
+    from convcli.sweep.trial import ranked
+
+    rows = [
+        {
+            "best": one is sweep.best(),
+            "trial": one.trial.number,
+            **{name: str(value) for name, value in one.trial.values},
+            "params": one.params,
+            **{name: one.spread(name).mean for name in ("val_loss", "val_accuracy")},
+            "seconds": one.seconds,
+        }
+        for one in ranked(list(sweep.summaries.values()))
+    ]
+    swept = [name for one in list(sweep.summaries.values())[:1] for name, _ in one.trial.values]
+    columns: dict[str, str | Column] = {
+        "best": Column("best", "", text=lambda best: "*" if best else ""),
+        "trial": "Trial",
+        **{name: name for name in swept},
+        "params": "Params",
+        "val_loss": "Val loss|.4f",
+        "val_accuracy": "Val accuracy|%",
+        "seconds": "Time|s",
+    }
+    return (tabulate(rows, columns, title=f"{len(rows)} trials, the best first"),)
+
+
 CARDS: dict[str, Callable[[Any], Sequence[Block]]] = {
     "Network": _network,
     "Trace": _trace,
@@ -192,6 +221,7 @@ CARDS: dict[str, Callable[[Any], Sequence[Block]]] = {
     "Evaluation": _evaluation,
     "Dataset": _dataset,
     "LrTest": _lr_test,
+    "Sweep": _sweep,
     "Report": lambda report: (report,),
 }
 """Class name -> rendering; by name, so that showing a kernel does not load the engine."""

@@ -27,6 +27,7 @@ from convcli.sweep.space import Trial, setting_field
 from convcli.sweep.spec import SweepPlace, SweepSpec
 from convcli.sweep.store import SweepDirectory, create_sweep_directory
 from convcli.sweep.trial import Job, Outcome, Summary, job_name, ranked
+from convcli.values import NotebookRepr
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Finished:
     kept: bool
 
 
-@dataclass(slots=True)
-class Sweep:
+@dataclass(slots=True, repr=False)
+class Sweep(NotebookRepr):
     """Iterate over `events()`; afterwards `summaries` has one entry for each trial.
 
     The first round is looked at when the sweep is made, so that a value that cannot be used is told
@@ -82,6 +83,9 @@ class Sweep:
         self.has_test = self.data.test is not None
         self.data = dataclasses.replace(self.data, test=None)
         self._next = self._prepare(next(self.search))
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.recipe.network!r} on {self.data.name!r}, {len(self.summaries)} trials)"
 
     def events(self) -> Iterator[Round | Finished]:
         """Train all trials; yield each round when it begins and each training when it is done.

@@ -202,6 +202,20 @@ def test_a_repr_is_one_line(training: Any) -> None:
         assert len(repr(value)) < 250
 
 
+def test_a_sweep_is_its_trials(shown: Any) -> None:
+    data = convcli.load_dataset("digits", samples=60)
+    words = "input 28x28x1, flatten, dense 10 softmax"
+    sweep = convcli.run_sweep(words, {"lr": [0.001, 0.01]}, data, epochs=1, jobs=1)
+    assert repr(sweep).startswith("Sweep('input 28x28x1, flatten")
+    header, first, second = Page(shown(sweep)["text/html"]).cells
+    assert header[:3] == ["", "Trial", "lr"]
+    best = sweep.best()
+    assert best is not None
+    assert first[:3] == ["*", str(best.trial.number), str(dict(best.trial.values)["lr"])]
+    assert second[0] == ""
+    assert "Val accuracy" in str(sweep)
+
+
 LIVE = """
 import convcli
 data = convcli.load_dataset("digits", samples=300)
