@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "onnx", "google", "h5py", "tensorboard"},
     ),
     "sweep": (
-        {"learn", "data", "net", "files", "records", "environment"},
+        {"learn", "data", "net", "files", "records", "values", "environment"},
         {"numpy", "joblib", "dask", "distributed", "optuna"},
     ),
     "report": ({"values"}, {"rich", "jinja2", "plotille"}),  # tables and curves of terminals; pages
