@@ -13,10 +13,11 @@ from convcli.engine.borders import OUTSIDE, correlation_axis
 from convcli.engine.points import Point, point_text
 from convcli.errors import UsageError
 from convcli.imaging.chain import Chain, Step
-from convcli.imaging.filtering import Stage, filter_frame, offset_scale, staged
+from convcli.imaging.filtering import Stage, filter_frame, staged
 from convcli.imaging.matrices import number_text
 from convcli.imaging.options import FilterOptions, parse_border
 from convcli.imaging.picture import Frame, to_gray
+from convcli.imaging.ranges import offset_scale
 from convcli.imaging.views import channel_name
 from convcli.sums import Sum, Term
 

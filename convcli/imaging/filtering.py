@@ -11,7 +11,7 @@ import numpy as np
 from convcli.engine import filter as engine
 from convcli.engine.borders import correlation_axis
 from convcli.engine.factors import over_common_denominator
-from convcli.engine.filter_numpy import converted, extended
+from convcli.engine.filter_numpy import extended
 from convcli.engine.points import Code, Point, Points, Statistics, strips
 from convcli.engine.values import run_points
 from convcli.errors import InputError, UsageError
@@ -24,14 +24,16 @@ from convcli.imaging.operations import (
     resized,
     to_light,
 )
-from convcli.imaging.options import FilterOptions, parse_border, parse_region
-from convcli.imaging.picture import (
-    CHANNEL_NAMES,
-    Frame,
-    channels_of,
-    preview_png,
-    to_gray,
-    white_level,
+from convcli.imaging.options import FilterOptions, parse_border
+from convcli.imaging.parts import channel_numbers, rectangle, rest, surroundings
+from convcli.imaging.picture import CHANNEL_NAMES, Frame, preview_png, to_gray, white_level
+from convcli.imaging.ranges import (
+    as_depth,
+    colored,
+    middle_gray,
+    offset_scale,
+    range_points,
+    to_range,
 )
 from convcli.imaging.views import ChannelFigures, before_after, channel_figures
 from convcli.kernels import Operation
@@ -103,15 +105,6 @@ def make_ready(shape: tuple[int, int, int], steps: Chain, options: FilterOptions
     frame = Frame(few if shape[2] > 1 else few[..., 0], shape[2] in {2, 4})
     like = replace(options, engine="numba", threads=1)
     Thread(target=filter_frame, args=(frame, steps, like), daemon=True).start()
-
-
-def offset_scale(dtype: Any) -> float:
-    """Return what one 8-bit level is in pixels of `dtype`; matrices have no levels.
-
-    >>> offset_scale(np.dtype(np.uint16)), offset_scale(np.dtype(np.float64))
-    (257.0, 1.0)
-    """
-    return 1.0 if dtype == np.float64 else white_level(dtype) / GRAY_LEVELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +197,7 @@ class _Filtering:
             return self._done(values, frame, statistics, used)
         colors = pixels[..., 0] if pixels.shape[2] == 2 else np.ascontiguousarray(pixels[..., :-1])
         values, statistics, used = self.planes(colors, self.value_range)
-        alpha = _as_depth(self._moved(pixels[..., -1]), self.white, values.dtype)
+        alpha = as_depth(self._moved(pixels[..., -1]), self.white, values.dtype)
         return self._done(np.dstack([values, alpha]), frame, statistics, used)
 
     def _done(
@@ -444,7 +437,7 @@ class _Filtering:
         depth = np.dtype(np.float32) if self.value_range == "raw" else self.dtype
         original = frame.pixels[..., :-1]
         values, statistics, _ = self._finished(Stage(colors), original, self.value_range, depth)
-        through = _as_depth(opacity.clip(0, 1), 1.0, depth)
+        through = as_depth(opacity.clip(0, 1), 1.0, depth)
         pixels = np.concatenate([values, through], axis=2)
         note = "Colors weighted by their opacity (--alpha premultiply)."
         return self._done(pixels, frame, statistics, used, note)
@@ -511,7 +504,7 @@ class _Filtering:
         for rows in strips(degrees):
             full = np.where(strength[rows] > 0, white_level(output), 0)
             shown = full if bright is None else bright[rows]
-            pixels[rows] = _colored(degrees[rows], shown, output)
+            pixels[rows] = colored(degrees[rows], shown, output)
         return pixels, statistics, used
 
 
@@ -534,76 +527,6 @@ def _as_integers(planes: Any) -> Any:
     return whole.astype(np.int32) if np.array_equal(whole, planes) else planes
 
 
-def _as_depth(alpha: Any, white: float, dtype: Any) -> Any:
-    """Return alpha in the depth of the colors: 0..1 beside raw values."""
-    if alpha.dtype == dtype:
-        return alpha
-    top = white_level(dtype)
-    return converted(alpha / white * top, np.dtype(dtype), 0.0, top)
-
-
-def _colored(degrees: Any, brightness: Any, dtype: Any) -> Any:
-    """Return full colors of the given hue: red 0, green 120, blue 240 degrees (HSV)."""
-    shift = np.array([5, 3, 1])
-    place = (degrees[..., None] / 60 + shift) % 6
-    share = 1 - np.clip(np.minimum(place, 4 - place), 0, 1)
-    return converted(share * brightness[..., None], np.dtype(dtype), 0.0, white_level(dtype))
-
-
-def middle_gray(dtype: Any) -> float:
-    """Return what `offset` adds: 128 of 255.
-
-    >>> middle_gray(np.dtype(np.uint8)), middle_gray(np.dtype(np.float32))
-    (128.0, 0.5)
-    """
-    white = white_level(dtype)
-    return (white + 1) // 2 if dtype.kind == "u" else white / 2
-
-
-def range_points(
-    value_range: str, dtype: Any, ends: tuple[float, float] | None
-) -> tuple[Point, ...]:
-    """Return what a range does to values before they are cut; `ends` are those of `stretch`."""
-    if value_range == "abs":
-        return (Point(Code.ABS),)
-    if value_range == "offset":
-        return (Point(Code.LINE, 1, middle_gray(dtype)),)
-    if value_range == "stretch" and ends is not None:
-        black, bright = ends
-        gain = white_level(dtype) / (bright - black) if bright > black else 0.0
-        return (Point(Code.LINE, gain, -black * gain),)
-    return ()
-
-
-def to_range(
-    values: Any,
-    value_range: str,
-    dtype: Any,
-    stretch_from: tuple[float, float] | None = None,
-) -> tuple[Any, Statistics]:
-    """Turn values into pixels and say what happened.
-
-    Args:
-        values: any shape.
-        value_range: clip, abs, offset, stretch (lowest to 0, highest to white) or raw.
-        dtype: of the pixels.
-        stretch_from: what `stretch` takes for lowest and highest, instead of these values' own.
-
-    >>> pixels, statistics = to_range(np.array([-10.0, 300.0]), "clip", np.dtype(np.uint8))
-    >>> pixels, statistics
-    (array([  0, 255], dtype=uint8), Statistics(minimum=-10.0, maximum=300.0, below=1, above=1))
-    """
-    dtype = np.dtype(dtype)
-    ends = stretch_from or (float(values.min()), float(values.max()))
-    white = np.inf if value_range == "raw" else white_level(dtype)
-    depth = np.dtype(np.float64 if values.dtype.itemsize > 4 else np.float32)
-    points = Points(
-        then=range_points(value_range, dtype, ends), dtype=dtype, depth=depth, white=white
-    )
-    pixels, statistics = run_points(points, values, engine="numpy")
-    return pixels, statistics._replace(below=0, above=0) if value_range == "stretch" else statistics
-
-
 def _filter_part(frame: Frame, steps: Chain, options: FilterOptions) -> FilteredFrame:
     """Filter some channels of a rectangle; what is not filtered stays where and what it was.
 
@@ -616,9 +539,9 @@ def _filter_part(frame: Frame, steps: Chain, options: FilterOptions) -> Filtered
             "--padding same, --stride 1 and no --gradient."
         )
     stack = frame.pixels if frame.pixels.ndim == 3 else frame.pixels[..., None]
-    rows, columns = _rectangle(options.region, stack.shape)
-    chosen = slice(None) if options.channels is None else _channel_numbers(options.channels, frame)
-    near, inner = _surroundings((rows, columns), stack.shape, steps, options)
+    rows, columns = rectangle(options.region, stack.shape)
+    chosen = slice(None) if options.channels is None else channel_numbers(options.channels, frame)
+    near, inner = surroundings((rows, columns), stack.shape, steps, options)
     crop = np.ascontiguousarray(stack[near][..., chosen])
     pixels = crop if crop.shape[2] > 1 else crop[..., 0]
     part = replace(frame, pixels=pixels, has_alpha=frame.has_alpha and options.channels is None)
@@ -630,71 +553,8 @@ def _filter_part(frame: Frame, steps: Chain, options: FilterOptions) -> Filtered
     done = filter_frame(part, steps, whole)
     dtype = done.frame.pixels.dtype
     _, statistics = to_range(values, done.value_range, dtype, whole.stretch_from)
-    out = _rest(stack, frame.has_alpha, done.value_range, dtype)
+    out = rest(stack, frame.has_alpha, done.value_range, dtype)
     filtered = done.frame.pixels[inner]
     out[rows, columns, chosen] = filtered if filtered.ndim == 3 else filtered[..., None]
     pixels = out if frame.pixels.ndim == 3 else out[..., 0]
     return replace(done, frame=replace(frame, pixels=pixels), statistics=statistics)
-
-
-def _rectangle(region: str | None, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Return the rows and columns of a region, all of them without one."""
-    height, width = shape[:2]
-    left, top, across, down = parse_region(region) if region else (0, 0, width, height)
-    if left + across > width or top + down > height:
-        raise InputError(
-            f"--region {region} ends at {left + across},{top + down}, beyond the picture of "
-            f"{width} x {height}. Write X,Y,WIDTH,HEIGHT in pixels from its upper left corner."
-        )
-    return slice(top, top + down), slice(left, left + across)
-
-
-def _surroundings(
-    region: tuple[slice, slice],
-    shape: tuple[int, ...],
-    steps: Chain,
-    options: FilterOptions,
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return what the kernels read around a region, and where the region lies in that."""
-    near, inner = [], []
-    wraps = parse_border(options.border)[0] == "wrap"  # reads at the other end
-    if resizing := [one for one in steps if isinstance(one, Operation) and one.changes_size]:
-        raise UsageError(f"--region and --channels keep the size; leave out {resizing[0].name}.")
-    for axis, wanted in enumerate(region):
-        reaches = (
-            (one.weights[0].shape[axis] - 1) * options.dilation + 1
-            if isinstance(one, Step)
-            else int(one.reach)
-            for one in steps
-        )
-        margin = shape[axis] if wraps else sum(reaches)
-        first = max(0, wanted.start - margin)
-        near.append(slice(first, min(shape[axis], wanted.stop + margin)))
-        inner.append(slice(wanted.start - first, wanted.stop - first))
-    return (near[0], near[1]), (inner[0], inner[1])
-
-
-def _channel_numbers(text: str, frame: Frame) -> list[int]:
-    """Return the channels that are named, each once, in the order of the picture."""
-    count = channels_of(frame.pixels)
-    names = CHANNEL_NAMES.get(count, ()) if frame.has_alpha or count in {1, 3} else ()
-    numbers = set()
-    for word in (part.strip().lower() for part in text.split(",")):
-        known = [number for number, name in enumerate(names) if word in {name, name[0]}]
-        if word.isdecimal() and int(word) < count:
-            known = [int(word)]
-        if not known:
-            there = ", ".join(names) or f"0 to {count - 1}"
-            raise UsageError(f"--channels {text}: there is no channel {word!r}, only {there}.")
-        numbers.update(known)
-    return sorted(numbers)
-
-
-def _rest(stack: Any, has_alpha: bool, value_range: str, dtype: Any) -> Any:
-    """Return a copy of what is not filtered, in the depth of the result."""
-    if stack.dtype == dtype:
-        return stack.copy()
-    rest, _ = to_range(stack, "raw" if value_range == "raw" else "clip", dtype)
-    if has_alpha:
-        rest[..., -1] = _as_depth(stack[..., -1], white_level(stack.dtype), dtype)
-    return rest
