@@ -246,8 +246,9 @@ WARMED = (
     "gaussian:sigma=4",
     "box-7",
     "motion-blur-9",
+    "gaussian:sigma=2 levels",
 )
-"""A kernel for each compiled way: magnitudes, small, dense, two passes, running sums."""
+"""A chain for each compiled way: magnitudes, small, dense, two passes, running sums, points."""
 
 
 def warm_filters() -> Iterator[str]:
@@ -259,6 +260,8 @@ def warm_filters() -> Iterator[str]:
     for dtype in (np.uint8, np.uint16, np.float32):
         for channels, colors in ((1, "gray"), (3, "color")):
             picture = np.ones((64, 64, channels)[: 2 if channels == 1 else 3], dtype)
-            for kernel in WARMED:
-                yield f"{kernel}, {colors} {np.dtype(dtype).name}"
-                filter_source(picture, kernel, FilterOptions(engine="numba"))
+            for chain in WARMED:
+                yield f"{chain}, {colors} {np.dtype(dtype).name}"
+                filter_source(picture, chain.split(), FilterOptions(engine="numba"))
+    yield "canny"
+    filter_source(picture, "canny", FilterOptions(engine="numba"))
