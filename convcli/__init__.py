@@ -25,11 +25,14 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
         Drawn as Drawn,
         explain_adam as explain_adam,
         explain_backward as explain_backward,
+        explain_bn as explain_bn,
         explain_conv as explain_conv,
         explain_dense as explain_dense,
         explain_forward as explain_forward,
+        explain_permutation as explain_permutation,
         explain_pool as explain_pool,
         explain_softmax as explain_softmax,
+        explain_translation as explain_translation,
         lesson as lesson,
         show_activations as show_activations,
         show_cam as show_cam,
@@ -79,10 +82,11 @@ _NAMES = {
     "api.networks": "compare list_presets",
     "api.pictures": "filter_image filter_result kernel list_kernels pool",
     "api.seeing": (
-        "Drawn explain_adam explain_backward explain_conv explain_dense explain_forward "
-        "explain_pool explain_softmax lesson show_activations show_cam show_confusion show_curves "
-        "show_errors show_filters show_heatmap show_maximize show_occlusion show_receptive "
-        "show_saliency write_page write_report"
+        "Drawn explain_adam explain_backward explain_bn explain_conv explain_dense explain_forward "
+        "explain_permutation explain_pool explain_softmax explain_translation lesson "
+        "show_activations show_cam show_confusion show_curves show_errors show_filters "
+        "show_heatmap show_maximize show_occlusion show_receptive show_saliency write_page "
+        "write_report"
     ),
     "api.training": "evaluate fit gradcheck list_runs lr_find predict run_sweep",
     "data": "Dataset Split load_dataset",

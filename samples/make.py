@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from samples.scene import render
 
@@ -149,7 +149,24 @@ def glass() -> NDArray[np.uint8]:
     return np.rint(picture).astype(np.uint8)
 
 
-PICTURES = {"photo.png": photo, "chart.png": chart, "depth16.png": depth16, "glass.png": glass}
+def digit() -> NDArray[np.uint8]:
+    """Return a seven as a pen writes it, 240 x 180, on paper that light falls on from one side."""
+    page = Image.new("L", (4 * 180, 4 * 240), 0)
+    pen = ImageDraw.Draw(page)
+    pen.line([(200, 260), (330, 240), (520, 250), (420, 500), (360, 760)], 255, 44, "curve")
+    pen.line([(330, 500), (500, 480)], 255, 36)
+    ink = np.asarray(page.resize((180, 240), Image.Resampling.BOX)) / 255
+    paper = np.linspace(235, 170, 180) + np.linspace(0, -20, 240)[:, np.newaxis]
+    return np.rint(paper * (1 - 0.75 * ink)).astype(np.uint8)
+
+
+PICTURES = {
+    "photo.png": photo,
+    "chart.png": chart,
+    "depth16.png": depth16,
+    "glass.png": glass,
+    "digit.png": digit,
+}
 """File name -> the function that makes its pixels."""
 
 

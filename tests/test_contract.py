@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"numpy"},
     ),
     "exchange": (
-        {"learn", "net", "layers", "geometry", "files", "arrayfiles"},
+        {"learn", "data", "net", "layers", "geometry", "files", "arrayfiles"},
         {"numpy", "onnx", "google", "h5py", "tensorboard"},
     ),
     "sweep": (

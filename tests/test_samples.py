@@ -49,6 +49,7 @@ def test_a_matrix_is_what_the_script_makes(name: str) -> None:
         ("chart.png", "RGB", (512, 384)),
         ("depth16.png", "I;16", (256, 192)),
         ("glass.png", "RGBA", (256, 192)),
+        ("digit.png", "L", (180, 240)),
     ],
 )
 def test_pictures_have_their_kind_and_are_small(

@@ -20,6 +20,7 @@ from convcli.net import Network, network as find_network
 from convcli.net.lookup import model_path
 from convcli.option import parse_place
 from convcli.present import inspection, sums
+from convcli.present.curves import EPOCHS_SHOWN
 from convcli.present.figures import Saved, save_charts, save_matrix, save_panels
 from convcli.present.look import Look
 from convcli.report import Report
@@ -40,6 +41,8 @@ PRINTED = 64
 """Rows of the table of filters that people read."""
 DRAWING_WIDTH = 560
 """About as many pixels wide is the drawing of a receptive field."""
+SHIFTED_WIDTH = 96
+"""A picture is reduced to that many pixels across before it is shifted, so that a pixel counts."""
 CELL_WIDTH, SHEET_WIDTH = 388, 1164
 """About as wide is each picture of a heat map, and their sheet: three side by side."""
 MOST_CLASSES = 11
@@ -162,7 +165,7 @@ def show_maximize(
     units: Sequence[tuple[str, int | None]] = (),
     *,
     limit: int = 8,
-    steps: int = 100,
+    steps: int | Sequence[int] = 100,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Drawn:
@@ -172,7 +175,7 @@ def show_maximize(
         model: a model, its file or its run.
         units: (layer, channel) of each, None for all channels; some of each layer when left out.
         limit: most channels of each layer.
-        steps: of the ascent.
+        steps: of the ascent; several numbers show the input after so many of them.
         seed: of the first input.
         progress: called with the steps done and all there are.
     """
@@ -180,7 +183,10 @@ def show_maximize(
 
     probe = Probe(model_of(model))
     groups = units_of(probe, list(units), limit)
-    total = steps * sum(-(-len(group) // BATCH) for group in groups)
+    moments = sorted({steps} if isinstance(steps, int) else set(steps))
+    if not moments or moments[0] < 0 or moments[-1] < 1:
+        raise UsageError("steps are numbers from 0 on, the last at least 1, such as 0, 1, 10, 100.")
+    total = moments[-1] * sum(-(-len(group) // BATCH) for group in groups)
     done = 0
 
     def count() -> None:
@@ -189,11 +195,16 @@ def show_maximize(
         if progress is not None:
             progress(done, total)
 
-    ascent = Ascent(steps=steps, seed=seed)
-    found = [one for group in groups for one in excite(probe, group, ascent, on_step=count)]
+    ascent = Ascent(steps=moments[-1], seed=seed)
+    found = [
+        one
+        for group in groups
+        for one in excite(probe, group, ascent, moments=moments, on_step=count)
+    ]
     title = "Inputs that excite units most"
     panels = inspection.excited_panels(probe, found)
-    return Drawn(inspection.maximize_report(found), panels, title)
+    columns = len(moments) if len(moments) > 1 else None
+    return Drawn(inspection.maximize_report(found), panels, title, columns=columns)
 
 
 def show_activations(
@@ -423,21 +434,33 @@ def show_errors(
     return Drawn(inspection.errors_report(found, chosen), panels, title)
 
 
-def show_curves(run: Place) -> Drawn:
-    """Draw loss and accuracy over the epochs of a training.
+def show_curves(run: Place, *, rows: int | None = EPOCHS_SHOWN) -> Drawn:
+    """Draw loss and accuracy over the epochs of a training; of several, a line for each.
 
     Args:
-        run: its directory.
+        run: its directory, a sweep's, or a folder of runs.
+        rows: of the report's table of one training; None for all.
 
     Raises:
         InputError: it has no history.
     """
-    from convcli.learn.run_directory import RunDirectory
-    from convcli.present.curves import curve_charts, epochs_report
+    from convcli.learn.run_directory import HISTORY, RunDirectory
+    from convcli.present.comparison import figures_report
+    from convcli.present.curves import curve_charts, epochs_report, runs_charts
+    from convcli.present.facts import read_runs, runs_at
 
-    history = RunDirectory(Path(run)).read_history()
-    title = f"Training of {os.fspath(run)}"
-    return Drawn(epochs_report(history), title=title, charts=curve_charts(history))
+    place, title = Path(run), f"Training of {os.fspath(run)}"
+    if (place / HISTORY).is_file():
+        history = RunDirectory(place).read_history()
+    else:
+        found = read_runs(runs_at(place))
+        if not any(one.history for one in found):
+            raise InputError(f"{place} has no finished epoch yet: there is nothing to draw.")
+        if len(found) > 1:
+            return Drawn(figures_report(found), title=title, charts=runs_charts(found))
+        history = found[0].history
+    shown = len(history) if rows is None else rows
+    return Drawn(epochs_report(history, shown), title=title, charts=curve_charts(history))
 
 
 def explain_conv(
@@ -547,6 +570,97 @@ def explain_adam(
 
     steps = adam_steps(weight, _numbers(gradients, "gradients"), lr, beta1, beta2, epsilon)
     return sums.adam_report(steps)
+
+
+def explain_bn(
+    values: Numbers, *, gamma: float = 1.0, beta: float = 0.0, epsilon: float = 1e-5
+) -> Report:
+    """Spell out batch norm on one channel: mean, variance, gamma, beta, a sigmoid's slope.
+
+    >>> explain_bn([1, 2, 3, 4]).document["variance"]
+    1.25
+    """
+    from convcli.inspect.arithmetic import batch_norm
+
+    return sums.norm_report(
+        batch_norm(_numbers(values, "values"), gamma, beta, epsilon), gamma, beta
+    )
+
+
+def explain_translation(
+    image: Any, *, shift: tuple[int, int] = (1, 2), kernel: str = "sobel-x", pool: int = 8
+) -> Drawn:
+    """Show that what is shifted in comes shifted out, and pooled hardly changes.
+
+    Args:
+        image: a picture's file, or rows of gray levels.
+        shift: rows down and columns to the right; what leaves comes in on the other side.
+        kernel: its name.
+        pool: side of the pooling window.
+
+    Raises:
+        UsageError: a kernel made of several.
+        InputError: a picture smaller than the window.
+    """
+    from convcli.imaging.sheet import read_small
+    from convcli.inspect.why import translation
+    from convcli.present.why import translation_panels, translation_report
+
+    path = isinstance(image, str | os.PathLike)
+    picture = (
+        read_small(Path(image), SHIFTED_WIDTH) if path else np.asarray(_rows(image, "The picture"))
+    )
+    one = find(kernel)
+    if isinstance(one, Magnitude):
+        raise UsageError(f"{kernel} is made of several kernels; take one, such as {kernel}-x.")
+    found = translation(picture, (kernel, one.rows), shift, pool)
+    title = f"Shifted by {shift[0]},{shift[1]}: {kernel}, then pooled"
+    return Drawn(translation_report(found), translation_panels(found), title, 200, 3)
+
+
+def explain_permutation(
+    *,
+    samples: int = 3000,
+    epochs: int = 8,
+    seed: int = 0,
+    threads: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Drawn:
+    """Train an MLP and a CNN on digits, and on the same digits with their pixels permuted.
+
+    The MLP learns both alike, for no pixel is a neighbor of another to it; the CNN does not.
+
+    Args:
+        samples: digits to learn from.
+        epochs: of each of the four trainings.
+        seed: of the digits, the permutation and the weights.
+        threads: 0 for all there are.
+        progress: called with the epochs done and all there are.
+    """
+    from convcli.api.training import fit
+    from convcli.data import load_dataset
+    from convcli.inspect.why import NETWORKS, Learner, permuted
+    from convcli.present.why import permutation_panels, permutation_report
+
+    plain = load_dataset("digits", samples=samples, seed=seed)
+    shuffled = permuted(plain, seed)
+    found: list[Learner] = []
+    for name, words in NETWORKS.items():
+        shares: list[float] = []
+        for data in (plain, shuffled):
+            training = fit(words, data, epochs=epochs, val=0, seed=seed, threads=threads)
+            for _ in training:
+                if progress is not None:
+                    done = len(found) * 2 + len(shares)
+                    progress(done * epochs + len(training.progress.history), 4 * epochs)
+            shares.append(training.best_model().evaluate(data).accuracy or 0.0)
+        found.append(Learner(name, training.model.trace.totals.params, *shares))
+    first = [data.train.samples[0, ..., 0] for data in (plain, shuffled)]
+    return Drawn(
+        permutation_report(found, len(plain.train)),
+        permutation_panels(found, first),
+        "Permuted pixels: an MLP does not mind",
+    )
 
 
 def explain_forward(

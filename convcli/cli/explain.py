@@ -15,13 +15,17 @@ from convcli.cli.options import (
     ImageArgument,
     ModelArgument,
     Output,
+    SeedOption,
+    ThreadsOption,
     load_probe,
     load_sample,
     refuse_without_effect,
     takes,
 )
+from convcli.cli.show import Drawing
 from convcli.errors import UsageError
 from convcli.option import option, parse_place
+from convcli.present.look import SUFFIXES
 
 if TYPE_CHECKING:
     from convcli.imaging.scenes import Scene
@@ -145,6 +149,9 @@ def register(app: typer.Typer) -> None:
         (explain_pool, '"2 3 1 9; 4 7 3 5; 8 2 2 2; 1 3 4 5" --size 2'),
         (explain_dense, '"1 2 3" --weights "0.5 -1 2" --bias 0.1'),
         (explain_softmax, '"2 1 0.1" --target 0'),
+        (explain_bn, '"12 8 -3 15" --gamma 1 --beta 0'),
+        (explain_translation, "photo.png --shift 2,3"),
+        (explain_permutation, "--samples 600 --epochs 2 -o permutation.png"),
         (explain_adam, '"0.5 0.4 -0.1" --weight 1 --lr 0.1'),
         (explain_forward, "runs/mnist digit.png --at conv1:10,12 --channel 3"),
         (explain_backward, "runs/mnist digit.png --at maxpool1:3,3 --class 7"),
@@ -294,6 +301,78 @@ def explain_adam(
 
     numbers = _numbers(gradients, "The row of gradients")
     out.emit(adam_report(adam_steps(weight, numbers, lr, beta1, beta2, epsilon)))
+
+
+@takes(out=Output)
+def explain_bn(
+    values: NumbersArgument,
+    *,
+    gamma: float = option("The learned scale.", default=1.0),
+    beta: float = option("The learned offset.", default=0.0),
+    epsilon: float = option("Keeps the division finite.", min=0, default=1e-5),
+    out: Output,
+) -> None:
+    """Batch norm on one channel's values: mean, variance, gamma, beta, and a sigmoid's slope."""
+    from convcli.inspect.arithmetic import batch_norm
+    from convcli.present.sums import norm_report
+
+    numbers = _numbers(values, "The row of values")
+    out.emit(norm_report(batch_norm(numbers, gamma, beta, epsilon), gamma, beta))
+
+
+@dataclass(frozen=True)
+class Figure(Drawing):
+    """A figure that is written where it is asked for."""
+
+    output: Path | None = option(
+        "Write it as a figure: .png, .svg, .pdf, .webp, .tif or .bmp.", "-o", "--output"
+    )
+
+    def asked(self, *inputs: str) -> Path | None:
+        """Return where the figure goes, None where nobody asked for it."""
+        if self.output is None:
+            return None
+        return self.place(self.output, self.output, "", inputs=inputs, suffixes=SUFFIXES)
+
+
+@takes(out=Figure)
+def explain_translation(
+    picture: Annotated[str, typer.Argument(help="A picture.", metavar="PICTURE")],
+    *,
+    shift: str = option("Rows down and columns to the right.", **CELL | {"default": "1,2"}),
+    kernel: str = option("A kernel's name.", "-k", "--kernel", default="sobel-x"),
+    pool: int = option("Side of the pooling window.", min=1, default=8),
+    out: Figure,
+) -> None:
+    """Why convolution: what is shifted in comes shifted out, and pooled it hardly changes."""
+    path, moved = out.asked(picture), _cell(shift, "--shift")
+    from convcli.api import seeing
+
+    out.show(seeing.explain_translation(picture, shift=moved, kernel=kernel, pool=pool), path)
+
+
+@takes(out=Figure)
+def explain_permutation(
+    *,
+    samples: int = option("Digits to learn from.", min=100, max=100_000, default=3000),
+    epochs: int = option("Of each of the four trainings.", min=1, default=8),
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
+    out: Figure,
+) -> None:
+    """Why convolution: an MLP learns permuted pixels as well as plain ones, a CNN does not."""
+    path = out.asked()
+    from convcli.api import seeing
+
+    with out.messages.counted() as progress:
+        drawn = seeing.explain_permutation(
+            samples=samples,
+            epochs=epochs,
+            seed=seed,
+            threads=threads,
+            progress=lambda done, total: progress("epochs", done, total),
+        )
+    out.show(drawn, path)
 
 
 @takes(out=Output)

@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from convcli.cli.options import (
+    STANDARD_STREAM,
     FileOutput,
     ModelArgument,
-    Output,
     OutputOption,
     ThreadsOption,
+    fetched_model,
     load_labeled,
     load_source,
+    refuse_without_effect,
     takes,
 )
 from convcli.data.source import SOURCES, Shaping, Source
 from convcli.errors import CheckError, InputError, UsageError
-from convcli.net.lookup import model_path
+from convcli.net.lookup import PICKLES, RUN_MODEL, model_path
 from convcli.option import byte_count, option
+from convcli.present.look import SUFFIXES
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from convcli.imaging.batch import Source as PictureSource
     from convcli.learn.evaluation import Prediction
     from convcli.learn.modelfile import TrainedModel
+
+DIGITS = "digits-mnist"
+"""The model that predict asks where nobody names one."""
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT = "Which samples: test, else those held out of the training, else all."
@@ -58,19 +64,32 @@ EVALUATE_EXAMPLES = """Examples:
   convcli evaluate model.safetensors --data mnist --table confusion
 
   convcli evaluate model.safetensors --data mnist --fail-under 0.99 --format json
+
+  convcli evaluate runs/cnn runs/lstm --perturb noise=0..0.3,shift=0..4,drop-channel -o robust.svg
 """
 
 
-@takes(source=Source, out=Output)
+@takes(source=Source, out=FileOutput)
 def evaluate(
-    model: ModelArgument,
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...", help="A model file, or a run's directory; several with --perturb."
+        ),
+    ],
     *,
     source: Source,
     split: SplitName | None = option(SPLIT),
     worst: int = option("How many of the worst mistakes to list.", min=0, default=5),
     fail_under: float | None = option("Exit with 5 under this accuracy (0..1)."),
+    perturb: str | None = option(
+        "Accuracy over the size of a change of the samples: noise (a deviation, as a share of the "
+        "range), shift (cells), drop-channel; noise=0..0.3:7 for seven sizes.",
+        metavar="CHANGES",
+    ),
+    output: Path | None = option("Draw it, with --perturb: .png, .svg, .pdf.", "-o", "--output"),
     threads: ThreadsOption = 0,
-    out: Output,
+    out: FileOutput,
 ) -> None:
     """Evaluate a model on labeled samples.
 
@@ -81,11 +100,17 @@ def evaluate(
     with the means over the classes, accuracy and loss. --table takes confusion, calibration or
     mistakes instead.
     """
+    if perturb is not None:
+        refuse_without_effect({"--fail-under": fail_under}, "without --perturb")
+        return _perturbed(models, source, split, perturb, output, threads, out)
+    refuse_without_effect({"-o": output}, "with --perturb")
+    if len(models) > 1:
+        raise UsageError("Several models are compared by --perturb, such as --perturb noise=0..0.3")
     from convcli.learn.evaluation import evaluate as judge
     from convcli.learn.modelfile import load
     from convcli.present.evaluation import evaluation_report
 
-    trained = load(model)
+    trained = load(models[0])
     chosen = load_labeled(trained, source, split, out.messages)
     with out.messages.warned(chosen.data.name):
         found = judge(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
@@ -96,11 +121,56 @@ def evaluate(
         raise CheckError(
             f"The accuracy is {found.accuracy:.4f}, under the {fail_under:g} of --fail-under."
         )
+    return None
+
+
+def _perturbed(
+    models: list[Path],
+    source: Source,
+    split: SplitName | None,
+    changes: str,
+    output: Path | None,
+    threads: int,
+    out: FileOutput,
+) -> None:
+    """Draw and tell the accuracy of models on changed samples."""
+    path = None
+    if output is not None:
+        path = out.place(output, output, "", inputs=models, suffixes=SUFFIXES)
+    from shutil import get_terminal_size
+
+    from convcli.learn.modelfile import load
+    from convcli.learn.robustness import perturbed, read_changes
+    from convcli.present.curves import drawn_curves
+    from convcli.present.robustness import robustness_charts, robustness_report
+
+    trained = {str(place): load(place) for place in models}
+    chosen = load_labeled(next(iter(trained.values())), source, split, out.messages)
+    asked = read_changes(changes, chosen.data.sample_shape)
+    with out.messages.counted() as progress:
+        found = perturbed(
+            trained,
+            chosen.data,
+            chosen.samples,
+            asked,
+            threads=threads,
+            progress=lambda done, total: progress("evaluations", done, total),
+        )
+    charts = robustness_charts(found)
+    if out.drawn:
+        sys.stdout.write(drawn_curves(charts, min(get_terminal_size().columns, 100)))
+    out.emit(robustness_report(found, chosen.title))
+    if path is not None:
+        from convcli.present.figures import save_charts
+
+        out.messages.say("\n".join(save_charts(charts, path, force=out.force).sentences))
 
 
 PREDICT_EXAMPLES = """Examples:
 
-  convcli predict model.safetensors digit.jpg --show
+  convcli predict digit.jpg --show
+
+  convcli predict model.safetensors digit.jpg
 
   convcli predict runs/photos photos --top 2 --threshold 0.8
 
@@ -112,11 +182,12 @@ PREDICT_EXAMPLES = """Examples:
 
 @takes(out=FileOutput)
 def predict(
-    model: ModelArgument,
-    inputs: Annotated[
+    words: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...", help="Pictures, folders, patterns, matrices (.npy .csv .txt), -."
+            metavar="[MODEL] IMAGE...",
+            help="A model file, a run or a name, digits-mnist when left out; then pictures, "
+            "folders, patterns, matrices (.npy .csv .txt), -.",
         ),
     ],
     *,
@@ -139,8 +210,9 @@ def predict(
 
     A model of series takes recordings as they came (.csv): a line for each window.
 
-    A model of MNIST's digits takes a photo of a digit on paper: it finds the ink, turns it white on
-    black, and centers it as MNIST does. --show draws what the network was fed.
+    Models with names come with convcli (digits-mnist), or are published and fetched on first use
+    (resnet18-imagenet). A model of MNIST's digits takes a photo of a digit on paper: it finds the
+    ink, turns it white on black, and centers it as MNIST does. --show draws what it was fed.
     """
     from convcli.imaging.batch import find_sources
     from convcli.learn.evaluation import predictions
@@ -149,7 +221,14 @@ def predict(
     from convcli.present.evaluation import predictions_report
 
     limit = byte_count(memory_limit)
-    trained = load(model)
+    inputs = words
+    if _is_input(words[0]):
+        out.messages.say(f"The model is {DIGITS}, which comes with convcli: MNIST's digits.")
+        trained = load(DIGITS)
+    else:
+        trained, inputs = load(fetched_model(words[0], out.messages)), words[1:]
+    if not inputs:
+        raise UsageError(f"Which pictures? Write: convcli predict {words[0]} IMAGE...")
     sources = find_sources(inputs, recursive=True)
     if output is not None:
         _check_kept(trained, sources, output, out)
@@ -226,6 +305,16 @@ def _keep(
     if recording is None:
         raise InputError("-o takes a recording: a .csv with a header, and a row for each moment.")
     write_text(output, predicted_table(recording, told, model), force=force)
+
+
+def _is_input(word: str) -> bool:
+    """Whether the first word of `predict` is a picture already, so that no model was named."""
+    if word == STANDARD_STREAM or any(sign in word for sign in "*?["):
+        return True
+    place = Path(word)
+    if place.is_dir():
+        return not any((place / name).exists() for name in (RUN_MODEL, "run.json"))
+    return place.suffix.lower() not in {"", ".safetensors", *PICKLES}
 
 
 def _samples_of(source: PictureSource, model: TrainedModel, limit: int) -> Any:

@@ -360,6 +360,22 @@ def load_labeled(
     return found
 
 
+def fetched_model(model: Path | str, messages: Messages) -> Path:
+    """Return a model's file, fetched with progress where it is a published one's name."""
+    from convcli.net.lookup import model_path, published_models
+
+    name = str(model)
+    published = {} if Path(name).exists() else published_models()
+    if name not in published:
+        return model_path(Path(name))
+    from convcli.exchange.published import published_model
+
+    with messages.counted() as progress:
+        found = published_model(name, published[name], progress)
+    messages.say("{about}; {license}, {source}".format(**published[name]))
+    return found
+
+
 def load_probe(model: Path) -> Probe:
     """Return the model at a path, or in a run's directory, ready to be examined."""
     from convcli.inspect.probe import Probe

@@ -90,17 +90,24 @@ class Drawing(Look, FileOutput):
             self.format is None and sys.stdout.isatty() and not self.quiet
         )
 
-    def show(self, drawn: Drawn, path: Path) -> None:
-        """Write a figure to where `target` said, draw it where a table is printed, and tell it."""
+    def show(self, drawn: Drawn, path: Path | None) -> None:
+        """Write a figure to where `target` said, draw it where a table is printed, and tell it.
+
+        Without a path it is drawn and told alone.
+        """
         from convcli.cli.console import draw_pixels
 
-        saved = drawn.write(path, self, force=self.force)
-        is_png = path.suffix.lower() == ".png"
-        png = path.read_bytes if is_png else drawn.png
+        saved = None if path is None else drawn.write(path, self, force=self.force)
+        png = drawn.png
+        if path is not None and path.suffix.lower() == ".png":
+            png = path.read_bytes
         if not (self.on_terminal and draw_pixels(png)):
             self._draw_text(drawn)
-        self.emit_summary(drawn.report)
-        self.say_saved(saved)
+        if saved is None:
+            self.emit(drawn.report)
+        else:
+            self.emit_summary(drawn.report)
+            self.say_saved(saved)
 
     def _draw_text(self, drawn: Drawn) -> None:
         """Draw panels in half blocks on a terminal, curves in letters wherever people read."""
@@ -166,6 +173,8 @@ MAXIMIZE_EXAMPLES = """Examples:
   convcli show maximize runs/mnist
 
   convcli show maximize model.safetensors --unit conv2:7 --unit dense2:3 -o units.png
+
+  convcli show maximize runs/mnist --unit conv2:3 --steps 0,1,10,100 -o ascent.png
 """
 
 
@@ -180,7 +189,11 @@ def show_maximize(
         default=(),
     ),
     limit: int = option("Most channels shown of each layer.", min=1, default=8),
-    steps: int = option("Steps of gradient ascent.", min=1, default=100),
+    steps: str = option(
+        "Steps of gradient ascent; 0,1,10,100 draws the input after so many.",
+        metavar="N[,N...]",
+        default="100",
+    ),
     seed: SeedOption = 0,
     out: Drawing,
 ) -> None:
@@ -195,11 +208,19 @@ def show_maximize(
             model,
             units,
             limit=limit,
-            steps=steps,
+            steps=_moments(steps),
             seed=seed,
             progress=lambda done, total: progress("gradient ascent", done, total),
         )
     out.show(drawn, path)
+
+
+def _moments(text: str) -> list[int]:
+    """Return the numbers of steps in `0,1,10,100`."""
+    words = text.split(",")
+    if not all(word.strip().isascii() and word.strip().isdigit() for word in words):
+        raise UsageError(f"--steps {text[:40]!r}: write numbers of steps, such as 100 or 0,1,10.")
+    return [int(word) for word in words]
 
 
 def parse_unit(text: str) -> tuple[str, int | None]:
@@ -536,23 +557,18 @@ CURVES_EXAMPLES = """Examples:
 @takes(out=Drawing)
 def show_curves(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run's directory, or the model in it.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A run's directory, the model in it, a sweep, or a folder of runs."
+        ),
     ],
     *,
     out: Drawing,
 ) -> None:
-    """Draw loss and accuracy over the epochs of a training."""
-    from convcli.learn.run_directory import HISTORY, RunDirectory
+    """Draw loss and accuracy over the epochs of a training; of several, a line for each."""
+    folder = run if run.is_dir() else run.parent
+    path = out.target("curves", folder / "training.svg", usual=".svg")
+    from convcli.api.seeing import show_curves as draw_curves
+    from convcli.present.curves import EPOCHS_SHOWN
 
-    directory = RunDirectory(run if run.is_dir() else run.parent)
-    if not (directory.path / HISTORY).is_file():
-        raise InputError(
-            f"{directory.path} has no {HISTORY}. Curves need a run's directory, such as runs/NAME."
-        )
-    path = out.target("curves", directory.path / "training.svg", usual=".svg")
-    from convcli.api.seeing import Drawn
-    from convcli.present.curves import EPOCHS_SHOWN, curve_charts, epochs_report
-
-    history = directory.read_history()
-    shown = len(history) if out.format == "csv" else EPOCHS_SHOWN
-    out.show(Drawn(epochs_report(history, shown), charts=curve_charts(history)), path)
+    out.show(draw_curves(folder, rows=None if out.format == "csv" else EPOCHS_SHOWN), path)

@@ -18,6 +18,7 @@ from convcli.cli.options import (
     FileOutput,
     Given,
     Output,
+    fetched_model,
     refuse_beside_resume,
     refuse_without_effect,
     takes,
@@ -160,6 +161,8 @@ def train(
     request.check()
     if request.resume is not None:  # all else is the run's, or its bits would change
         refuse_beside_resume(context, BESIDE_RESUME, "run")
+    if request.init is not None:
+        fetched_model(request.init, output.messages)
     request.full_recipe()  # a mistake in it is told before anything is loaded
     messages = output.messages
     from convcli.learn.training import check_results, look_ahead, plan_series

@@ -41,11 +41,24 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One gzipped file: its name without `.gz`, and the SHA-256 of either form, or of both."""
+    """One file: its name without `.gz`, and the SHA-256 of either form, or of both.
+
+    Attributes:
+        name: without `.gz`.
+        unpacked_sha256: of the file.
+        packed_sha256: of the gzipped one.
+        packed: whether it is sent gzipped.
+    """
 
     name: str
     unpacked_sha256: str | None = None
     packed_sha256: str | None = None
+    packed: bool = True
+
+    @property
+    def sent(self) -> str:
+        """Its name at the mirrors."""
+        return f"{self.name}.gz" if self.packed else self.name
 
 
 class _Failure(Exception):
@@ -62,8 +75,8 @@ def fetch(
 ) -> Path:
     """Return the unpacked file in `folder`, fetched from the first mirror that has it whole.
 
-    What has arrived stays beside it as `NAME.gz.part` when all fails, and the next call goes on
-    from there. The file takes its name only after its checksum held.
+    What has arrived stays beside it as `NAME.gz.part`, or `NAME.part`, when all fails, and the next
+    call goes on from there. The file takes its name only after its checksum held.
     """
     target = folder / file.name
     if target.exists():
@@ -82,19 +95,19 @@ def _from_mirrors(
     progress: ProgressCallback | None,
     timeouts: Timeouts,
 ) -> Path:
-    part = target.with_name(f"{file.name}.gz.part")
+    part = target.with_name(f"{file.sent}.part")
     told = []
     for mirror in mirrors:
         said: list[str] = []
         for _ in range(timeouts.tries):
             try:
-                _receive_file(f"{mirror}{file.name}.gz", part, progress, timeouts)
+                _receive_file(f"{mirror}{file.sent}", part, progress, timeouts)
                 return _unpack(file, part, target)
             except _Failure as failure:
                 if str(failure) not in said:
                     said.append(str(failure))
         told.append(f"{mirror} {' and '.join(said)}")
-    raise InputError(f"{file.name}.gz could not be downloaded: {'; '.join(told)}.")
+    raise InputError(f"{file.sent} could not be downloaded: {'; '.join(told)}.")
 
 
 def _receive_file(
@@ -164,9 +177,9 @@ def _unpack(file: RemoteFile, part: Path, target: Path) -> Path:
     """Unpack `part` to `target` if it is the file that was asked for; drop it if it is not."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        packed, unpacked = _copy_unpacked(part, temporary)
+        came, unpacked = _copy_unpacked(part, temporary, packed=file.packed)
         for got, expected in (
-            (packed, file.packed_sha256),
+            (came, file.packed_sha256),
             (unpacked, file.unpacked_sha256),
         ):
             if expected is not None and got != expected:
@@ -184,17 +197,17 @@ def _unpack(file: RemoteFile, part: Path, target: Path) -> Path:
             temporary.unlink()
 
 
-def _copy_unpacked(part: Path, temporary: Path) -> tuple[str, str]:
-    """Write the unpacked bytes; return the SHA-256 of the packed and of the unpacked ones."""
+def _copy_unpacked(part: Path, temporary: Path, *, packed: bool) -> tuple[str, str]:
+    """Write the unpacked bytes; return the SHA-256 of those that came and of the unpacked ones."""
     unpacked, done = hashlib.sha256(), 0
     with part.open("rb") as raw, temporary.open("wb") as out:
-        packed = hashlib.file_digest(raw, "sha256").hexdigest()
+        came = hashlib.file_digest(raw, "sha256").hexdigest()
         raw.seek(0)
-        stream = open_gzip(raw)
+        stream = open_gzip(raw) if packed else raw
         while block := stream.read(1 << 20):
             done += len(block)
             if done > MOST_BYTES:
                 raise EOFError(f"more than {MOST_BYTES:,} bytes unpacked")
             unpacked.update(block)
             out.write(block)
-    return packed, unpacked.hexdigest()
+    return came, unpacked.hexdigest()

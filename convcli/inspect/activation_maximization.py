@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -47,16 +47,14 @@ class Ascent:
     seed: int = 0
 
 
-def maximize(
+def climb(
     gradient: Gradient,
     count: int,
     shape: tuple[int, ...],
     limits: tuple[Values | float, Values | float],
     ascent: Ascent = Ascent(),
-    *,
-    on_step: Callable[[], object] | None = None,
-) -> Values:
-    """Return `count` inputs, each of which excites its own unit.
+) -> Iterator[Values]:
+    """Yield `count` inputs, each of which excites its own unit: at first, and after each step.
 
     Args:
         gradient: of each sample's own score.
@@ -64,9 +62,8 @@ def maximize(
         shape: of one input, channels last.
         limits: smallest and largest input, a number or one per channel.
         ascent: how.
-        on_step: called after each step.
 
-    >>> bright = maximize(lambda x: np.ones_like(x), 1, (2, 2, 1), (0.0, 255.0))
+    >>> *_, bright = climb(lambda x: np.ones_like(x), 1, (2, 2, 1), (0.0, 255.0))
     >>> bool((bright > 200).all())
     True
     """
@@ -76,6 +73,7 @@ def maximize(
     noise = random.standard_normal((1, *shape)) * 0.02
     inputs: Values = np.repeat(middle + span * noise, count, axis=0).astype(np.float32)
     spatial = tuple(range(1, len(shape)))
+    yield inputs
     for step in range(ascent.steps):
         shift = [int(n) for n in random.integers(-ascent.jitter, ascent.jitter + 1, len(spatial))]
         shifted = np.ascontiguousarray(np.roll(inputs, shift, spatial))
@@ -85,9 +83,7 @@ def maximize(
         inputs = middle + (1 - ascent.decay * left) * (inputs - middle)
         inputs = _blurred(inputs, ascent.blur * left, spatial)
         inputs = np.clip(inputs, low, high).astype(np.float32)
-        if on_step:
-            on_step()
-    return inputs
+        yield inputs
 
 
 def _unit(slopes: Values) -> Values:
@@ -130,7 +126,8 @@ class Unit:
 class Excited:
     """An input that excites a unit, prepared, or the part of it that the unit sees.
 
-    `before` is the unit's value for a flat gray input, ahead of its activation; `after` for this.
+    `before` is the unit's value for a flat gray input, ahead of its activation; `after` for this,
+    which `steps` of the ascent led to.
     """
 
     step: Step
@@ -138,6 +135,7 @@ class Excited:
     sample: Values
     before: float
     after: float
+    steps: int
 
 
 def units_of(
@@ -173,12 +171,14 @@ def excite(
     units: Sequence[Unit],
     ascent: Ascent,
     *,
+    moments: Collection[int] = (),
     on_step: Callable[[], object] | None = None,
 ) -> list[Excited]:
     """Return an input for each of a layer's units; all climb from the same first noise.
 
     Of a map the middle cell is excited, and the input is cut to what that cell sees. A silent unit
-    finds the way up: what climbs is the number before the activation.
+    finds the way up: what climbs is the number before the activation. With `moments`, the inputs
+    after so many steps, unit by unit.
     """
     step = replace(units[0].step, activation=None)
     middle = tuple(extent // 2 for extent in step.output_shape[:-1])
@@ -197,18 +197,28 @@ def excite(
         def gradient(inputs: Values, seeds: Values = seeds) -> Values:
             return probe.slopes(inputs, step, seeds)
 
-        inputs = maximize(gradient, len(some), probe.input_shape, limits, ascent, on_step=on_step)
-        values = probe.values(inputs, step)
-        found += [
-            Excited(
-                step,
-                unit.channel,
-                _cut(probe, step, middle, sample) if is_part else sample,
-                float(at_rest[(*middle, unit.channel)]),
-                float(value[(*middle, unit.channel)]),
+        states = climb(gradient, len(some), probe.input_shape, limits, ascent)
+        taken = []
+        for number, inputs in enumerate(states):
+            if number and on_step:
+                on_step()
+            if number not in (moments or (ascent.steps,)):
+                continue
+            values = probe.values(inputs, step)
+            taken.append(
+                [
+                    Excited(
+                        step,
+                        unit.channel,
+                        _cut(probe, step, middle, sample) if is_part else sample,
+                        float(at_rest[(*middle, unit.channel)]),
+                        float(value[(*middle, unit.channel)]),
+                        number,
+                    )
+                    for unit, sample, value in zip(some, inputs, values, strict=True)
+                ]
             )
-            for unit, sample, value in zip(some, inputs, values, strict=True)
-        ]
+        found += [one for unit_by_unit in zip(*taken, strict=True) for one in unit_by_unit]
     return found
 
 

@@ -337,6 +337,67 @@ def activate(kind: str, value: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Normalized:
+    """One value of a batch on its way through batch norm, and a sigmoid before and behind it.
+
+    Attributes:
+        value: that came in.
+        centered: value - mean.
+        normalized: centered / sqrt(variance + epsilon).
+        output: gamma * normalized + beta.
+        slope_before: of a sigmoid at the value; 0.25 in its middle, next to nothing far out.
+        slope_after: of a sigmoid at the output.
+    """
+
+    value: float
+    centered: float
+    normalized: float
+    output: float
+    slope_before: float
+    slope_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """A channel's values over a batch, normalized (Ioffe and Szegedy 2015, algorithm 1)."""
+
+    mean: float
+    variance: float
+    values: tuple[Normalized, ...]
+
+
+def batch_norm(
+    values: Sequence[float], gamma: float = 1.0, beta: float = 0.0, epsilon: float = 1e-5
+) -> BatchNorm:
+    """Return mean, variance (divided by n) and every value's way.
+
+    >>> found = batch_norm([1, 2, 3, 4], epsilon=0)
+    >>> found.mean, found.variance, [round(one.output, 3) for one in found.values]
+    (2.5, 1.25, [-1.342, -0.447, 0.447, 1.342])
+    """
+    mean = math.fsum(values) / len(values)
+    centered = [Sum("", (Term(one, 1, None), Term(mean, -1, None))).total for one in values]
+    variance = math.fsum(one**2 for one in centered) / len(values)
+    if variance + epsilon == 0:
+        raise InputError(
+            f"All {len(values)} values are {mean:g}: the variance is 0, and so is epsilon. "
+            "Give --epsilon, such as 1e-5."
+        )
+    way = []
+    for value, moved in zip(values, centered, strict=True):
+        normalized = moved / math.sqrt(variance + epsilon)
+        output = gamma * normalized + beta + 0.0
+        slopes = (_sigmoid_slope(value), _sigmoid_slope(output))
+        way.append(Normalized(value, moved, normalized, output, *slopes))
+    return BatchNorm(mean, variance, tuple(way))
+
+
+def _sigmoid_slope(value: float) -> float:
+    share = activate("sigmoid", value)
+    return share * (1 - share)
+
+
+@dataclass(frozen=True, slots=True)
 class SoftmaxLoss:
     """Softmax and cross-entropy of one sample, with every number in between.
 

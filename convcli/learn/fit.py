@@ -90,6 +90,12 @@ class Epoch(NotebookRepr):
         """Training samples a second."""
         return self.samples / max(self.seconds, 1e-9)
 
+    def row(self) -> dict[str, Any]:
+        """Return its figures by name, as history.csv has them."""
+        cells = asdict(self)
+        figures = cells.pop("figures")
+        return cells | {f"val_{name}": value for name, value in figures.items()}
+
     def figure(self, name: str) -> float | None:
         """Return a figure of the validation samples, None where there is none."""
         told = {"loss": self.val_loss, "accuracy": self.val_accuracy}

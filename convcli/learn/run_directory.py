@@ -55,14 +55,11 @@ class RunDirectory:
 
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        columns = [one.name for one in dataclasses.fields(Epoch) if one.name != "figures"]
-        further = [f"val_{name}" for epoch in history[:1] for name in epoch.figures]
-        writer.writerow([*columns, *further])
-        for epoch in history:
-            cells = dataclasses.asdict(epoch)
-            figures = cells.pop("figures").values()
-            row = [*cells.values(), *figures]
-            writer.writerow(["" if cell is None else cell for cell in row])
+        rows = [epoch.row() for epoch in history]
+        fields = [one.name for one in dataclasses.fields(Epoch) if one.name != "figures"]
+        writer.writerow(rows[0] if rows else fields)
+        for row in rows:
+            writer.writerow(["" if cell is None else cell for cell in row.values()])
         write_text(self.path / HISTORY, out.getvalue(), force=True)
 
     def write_record(self, record: dict[str, Any]) -> None:

@@ -11,13 +11,19 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
+from convcli.errors import InputError, MissingFileError, UsageError, cannot_read, did_you_mean
 from convcli.layers.base import Shape
 from convcli.net.notation import notation_variables, parse_notation
 from convcli.net.value import Network
 
 PRESETS = Path(__file__).parent / "presets"
 """Folder of the presets; importlib.resources would cost 8 ms for the same."""
+
+MODELS = Path(__file__).parent / "models"
+"""Folder of the models that come with the package, and of the list of those that are fetched."""
+
+PUBLISHED_MODEL = "convcli.exchange.published:published_model"
+"""What fetches a published model and converts it."""
 
 RUN_MODEL = "model.safetensors"
 """The model in a run's directory."""
@@ -110,7 +116,7 @@ def open_network(
     variables: Mapping[str, int] | None = None,
 ) -> OpenedNetwork:
     """Return the network that `source` names with what its file says beyond it; see `network`."""
-    text = source.strip()
+    text = _as_one_word(source.strip())
     if re.search(r"\b(Sequential|Model|Input)\(", text):
         pasted: OpenedNetwork = loaded(LISTING)(source, input_shape)
         return pasted
@@ -131,18 +137,71 @@ def open_network(
     return OpenedNetwork(_from_preset(name, input_shape, given))
 
 
+def _as_one_word(text: str) -> str:
+    """Return a preset with its settings in the way of `rps:n=16`, other text as it is.
+
+    >>> _as_one_word("rps n=16"), _as_one_word("input 4, dense 2")
+    ('rps:n=16', 'input 4, dense 2')
+    """
+    first, *settings = text.split() or [""]
+    are_settings = all(re.fullmatch(r"[A-Za-z_]\w*=\d+", one) for one in settings)
+    return ":".join([first, *settings]) if settings and are_settings else text
+
+
 def model_path(place: Path) -> Path:
-    """Return a model's file: `place` itself, or the one in a run's directory.
+    """Return a model's file: `place` itself, the one in a run's directory, or a named one.
+
+    Models that have names come with the package, or are published and fetched on first use.
+
+    >>> model_path(Path("digits-mnist")).name
+    'digits-mnist.safetensors'
 
     Raises:
-        InputError: the directory has none.
+        InputError: the directory has none, or a published model is not to be had.
     """
+    name = str(place)
+    if name == place.name and not place.suffix and not place.exists():
+        return _named_model(name)
     if not place.is_dir():
         refuse_pickle(place)
         return place
     if not (place / RUN_MODEL).is_file():
         raise InputError(f"{place} is no run with a model: it has no {RUN_MODEL}.")
     return place / RUN_MODEL
+
+
+def _named_model(name: str) -> Path:
+    shipped = MODELS / f"{name}.safetensors"
+    if shipped.is_file():
+        return shipped
+    published = published_models()
+    if name in published:
+        found: Path = loaded(PUBLISHED_MODEL)(name, published[name])
+        return found
+    known = [*shipped_models(), *published]
+    raise MissingFileError(
+        f"There is no file and no run {name}, and no model of that name."
+        f"{did_you_mean(name, known)} By name there are {', '.join(known)}."
+    )
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with the package.
+
+    >>> shipped_models()
+    ['digits-mnist']
+    """
+    return sorted(file.stem for file in MODELS.glob("*.safetensors"))
+
+
+def published_models() -> dict[str, dict[str, Any]]:
+    """Return the models that are fetched on first use, by name, as `published.toml` has them."""
+    import tomllib
+
+    found: dict[str, dict[str, Any]] = tomllib.loads(
+        (MODELS / "published.toml").read_text(encoding="utf-8")
+    )
+    return found
 
 
 def loaded(name: str) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from convcli.present.facts import History, column
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from convcli.present.facts import History, RunFacts, column
 from convcli.report import Column, Report, tabulate
 from convcli.report.chart import Chart, Line
 from convcli.report.curves import draw_chart
@@ -35,9 +38,51 @@ def curve_charts(history: History) -> list[Chart]:
     ]
 
 
-def drawn_curves(history: History, width: int) -> str:
-    """Return loss and accuracy by epoch as lines of plain characters."""
-    return "\n\n".join(draw_chart(chart, width) for chart in curve_charts(history)) + "\n\n"
+def learning_charts(
+    runs: Mapping[str, Sequence[History]], figures: Sequence[str] = ("accuracy", "loss")
+) -> list[Chart]:
+    """Return four charts: accuracy and loss, of training and validation samples, a line a run.
+
+    Args:
+        runs: name -> histories, whose mean is drawn: those of several seeds.
+        figures: which of accuracy and loss.
+    """
+    return [
+        Chart(
+            f"{CURVES[what]} by epoch, {name}",
+            tuple(
+                Line(run, *_mean(histories, f"{prefix}_{what}")) for run, histories in runs.items()
+            ),
+            "epoch",
+            what,
+            log_y=what == "loss",
+            percent=what == "accuracy",
+        )
+        for what in figures
+        for prefix, name in SAMPLES.items()
+    ]
+
+
+def _mean(histories: Sequence[History], key: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return epochs and the mean of a column over the histories that reach them."""
+    found: dict[float, list[float]] = {}
+    for history in histories:
+        for epoch, value in zip(*column(history, key), strict=True):
+            found.setdefault(epoch, []).append(value)
+    return tuple(found), tuple(fmean(values) for values in found.values())
+
+
+def drawn_curves(charts: Sequence[Chart], width: int) -> str:
+    """Return charts as lines of plain characters."""
+    return "\n\n".join(draw_chart(chart, width) for chart in charts) + "\n\n"
+
+
+def runs_charts(runs: Sequence[RunFacts]) -> list[Chart]:
+    """Return the four charts of several runs; those of one name are seeds of one setting."""
+    named: dict[str, list[History]] = {}
+    for one in runs:
+        named.setdefault(one.name, []).append(one.history)
+    return learning_charts(named)
 
 
 def epochs_report(history: History, shown: int = EPOCHS_SHOWN) -> Report:

@@ -106,6 +106,8 @@ def read_runs(places: Sequence[Path]) -> list[RunFacts]:
 
 
 def _facts(place: Path, name: str) -> RunFacts:
+    if place.suffix == ".json":
+        return _training_facts(place)
     directory = RunDirectory(place)
     if not (place / RECORD).is_file():
         what = "has no run.json, so it is no run" if place.is_dir() else "is no directory"
@@ -115,18 +117,42 @@ def _facts(place: Path, name: str) -> RunFacts:
     return RunFacts(directory, name, record, history)
 
 
+def _training_facts(place: Path) -> RunFacts:
+    """Return what a sweep's file of one training tells; it is called by its trial's values."""
+    from convcli.sweep.store import read_json  # loads the engine
+
+    told = read_json(place) or {}
+    job, outcome, values = (told.get(key) for key in ("job", "outcome", "values"))
+    if not (isinstance(job, dict) and isinstance(outcome, dict)):
+        raise InputError(f"{place} is no training of a sweep: it does not say what was trained.")
+    known = values if isinstance(values, dict) else {"trial": job.get("trial")}
+    record = {
+        "status": "done",
+        **{key: job.get(key) for key in ("network", "recipe", "seed")},
+        "result": {"train_seconds": outcome.get("seconds")},
+    }
+    directory = RunDirectory(place.with_suffix(""))
+    name = " ".join(f"{key}={value}" for key, value in known.items())
+    return RunFacts(directory, name, record, directory.read_history())
+
+
 def runs_at(place: Path) -> list[Path]:
     """Return the run at a place, or all runs in a folder.
+
+    Those of a sweep are its files of finished trainings.
 
     Raises:
         InputError: there is none.
     """
     if (place / RECORD).is_file():
         return [place]
-    found = sorted((directory.path for directory in find_runs(place)), key=_by_numbers)
-    if not found and (place / "sweep.json").is_file():
+    is_sweep = (place / "sweep.json").is_file()
+    trainings = place.glob("trainings/trial*.json") if is_sweep else ()
+    found = list(trainings) or [directory.path for directory in find_runs(place)]
+    found.sort(key=_by_numbers)
+    if not found and is_sweep:
         raise InputError(
-            f"{place} is a sweep, whose trainings leave no pages. Its table: "
+            f"{place} is a sweep without a finished training. Go on with it: "
             f"convcli sweep --resume {place}"
         )
     if not found:

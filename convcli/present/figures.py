@@ -406,7 +406,10 @@ def _draw_color_bar(whole: Any, axes: Any, scale: Scale) -> None:
 def save_charts(
     charts: Sequence[Chart], path: Path, look: Look = LOOK, *, force: bool = False
 ) -> Saved:
-    """Write charts below each other as one figure; `path` and `look` as for `save_panels`."""
+    """Write charts below each other as one figure; `path` and `look` as for `save_panels`.
+
+    Four and more stand in two columns.
+    """
     texts = [
         text
         for chart in charts
@@ -420,12 +423,14 @@ def save_charts(
     with _drawing([look.title or "", *texts]) as fonts:
         height = round(320 * look.zoom)
         head = 34 if look.title else 0
-        whole = _figure(round(680 * look.zoom), head + height * len(charts))
+        columns = 1 if len(charts) < 4 else 2
+        rows = -(-len(charts) // columns)
+        whole = _figure(round(680 * look.zoom) * columns, head + height * rows)
         whole.set_layout_engine("constrained", hspace=0.08)
         if look.title:
             whole.suptitle(fonts.shown(look.title), weight="bold")
         for axes, chart in zip(
-            whole.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True
+            whole.subplots(rows, columns, squeeze=False).flat, charts, strict=False
         ):
             _draw_chart(axes, chart, fonts)
         return _write(whole, path, look, fonts, force=force)

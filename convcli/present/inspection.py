@@ -126,13 +126,15 @@ def sample_panel(probe: Probe, sample: Any, caption: str, heading: str = "") -> 
 def excited_panels(probe: Probe, found: Sequence[Excited]) -> list[Panel]:
     """Return a panel for each input found, a heading for each layer."""
     names, last = probe.trained.class_names, probe.trace.steps[-1]
+    several = len({one.steps for one in found}) > 1
     panels = []
     for before, one in zip([None, *found], found, strict=False):
         name = names[one.channel] if one.step.index == last.index else str(one.channel)
         new = before is None or before.step.index != one.step.index
         field = shape_text(one.step.receptive_field) if one.step.stride else "the whole input"
         heading = f"{one.step.name}, field {field}" if new else ""
-        panels.append(sample_panel(probe, one.sample, f"{name}: {one.after:.3g}", heading))
+        caption = f"{name}: {one.after:.3g}" + f"\nafter step {one.steps}" * several
+        panels.append(sample_panel(probe, one.sample, caption, heading))
     return panels
 
 
@@ -251,14 +253,16 @@ def filters_report(filters: Sequence[Filter], drawn: int, rows: int | None = Non
 def maximize_report(found: Sequence[Excited]) -> Report:
     """Return how much each unit is excited."""
     records = [
-        {"layer": one.step.name, "channel": one.channel, "before": one.before, "after": one.after}
+        {"layer": one.step.name, "channel": one.channel, "steps": one.steps, "before": one.before,
+         "after": one.after}
         for one in found
-    ]
+    ]  # fmt: skip
     columns = {
         "layer": "Layer",
         "channel": "Channel",
+        "steps": "Steps",
         "before": "At the start",
-        "after": "At the end",
+        "after": "After them",
     }
     note = "Before the activation; of a map, its middle cell. The start is a flat gray input."
     return tabulate(records, columns, notes=[note])

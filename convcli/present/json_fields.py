@@ -47,7 +47,9 @@ calibration_error: expected calibration error over the bins
 calls: the same in other libraries: library -> source
 cell: row and column in the layer's output
 cells: of the window
+centered: value minus mean
 change: of the weight in this step
+changed: mean change of a cell, as a share of the mean cell
 channel: number of the channel, from 0; null for all at once
 channels: names of the channels
 checks: what was found in the data that would mislead
@@ -67,6 +69,7 @@ data: where the samples come from
 data_bytes: bytes of `--count` samples, one for each number
 default: what holds where nothing is written
 delta: gradient of the loss with respect to the sum
+dense_weights: those of a dense layer for the same
 deviation: standard deviation
 differences: layers that frameworks build differently
 dilation: distance of the taps in cells
@@ -104,6 +107,7 @@ gradient: of the loss with respect to it
 gradient_bytes: bytes of the gradients
 group: heading in the list
 high: upper end of the bin
+history: figures of each epoch
 hold: how many hold
 holds: whether it holds
 in_features: what a dense layer reads behind a flatten: layer -> features
@@ -129,6 +133,7 @@ lines: formulas with the numbers put in
 logits: raw outputs before a softmax
 loss: mean loss
 lossless: lengths at which no layer drops a cell
+lost: how much accuracy the permutation costs
 low: lower end of the bin
 lr: learning rate
 macs: multiply-accumulates of one sample, without bias
@@ -146,11 +151,13 @@ model: the model file
 monitor: the figure that chose the epoch, and ranks the trials of a sweep
 monitored: that figure of the validation samples
 more: what stands behind a step, or follows
+moved_back: the same once the shift is undone
 n: how many samples
 name: what it is called
 network: in the notation
 next: the command that goes on from here
 non_trainable: frozen parameters and buffers
+normalized: centered over the deviation
 notes: sentences on what was changed, left out or decided
 number: of the epoch, from 1
 of: the figure that the mean is of
@@ -170,10 +177,12 @@ peak_bytes: most bytes held at once
 peak_index: layer where that is
 peak_name: name of that layer
 per: one of what
+permuted: accuracy where all pixels changed places alike
 pictures: figures that were written
 pixel: the value as it was stored
 place: cell of the layer's output
 places: how many were compared
+plain: accuracy on the samples as they are
 points: learning rates tried
 pooled: whether maps were averaged over their cells
 precision: share of the answers of a class that are right
@@ -218,9 +227,12 @@ seeds: a training for each, or how many
 settings: that differ: name -> value
 shape: of the numbers
 shares: parts that add up to the whole; of a confusion matrix, of each true class
+shift: rows down and columns to the right
 silent: channels that are zero everywhere
-size: rows and columns
+size: rows and columns; of a change, how large
 slope: of the activation at the sum
+slope_after: of a sigmoid at the output
+slope_before: of a sigmoid at the value
 smallest: the smallest input that fits
 smoothing: whether all numbers are positive and the sum is 1
 source: where it is from
@@ -229,6 +241,8 @@ split: train, validation or test
 splits: of the data: name -> samples
 square: mean of the squared gradients
 square_corrected: the same, corrected for its start
+stage: a place of the network
+stages: the picture and its maps, in order
 started: local time
 status: running, interrupted, diverged or done
 step: number of the step
@@ -274,6 +288,7 @@ val_loss: loss on the validation samples
 validation: the samples held out, or how many
 value: a number that was read, or came out
 values: the numbers, row by row; of a trial, its settings; of a model, its outputs
+variance: mean squared distance from the mean
 weight: that a value is multiplied by
 weight_bytes: bytes of the parameters
 weight_gradient: of one weight, with its terms

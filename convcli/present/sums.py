@@ -11,7 +11,7 @@ from convcli.sums import Sum, Term
 
 if TYPE_CHECKING:
     from convcli.imaging.explanation import Explanation
-    from convcli.inspect.arithmetic import AdamStep, PoolingWindow, Sliding, SoftmaxLoss
+    from convcli.inspect.arithmetic import AdamStep, BatchNorm, PoolingWindow, Sliding, SoftmaxLoss
     from convcli.inspect.unit import Backward, Forward, Share
 
 PATCHES_SHOWN = 16
@@ -160,6 +160,7 @@ def _layer(matrix: list[list[float]], weights: int) -> tuple[dict[str, Any], lis
             "weights": Column("weights", "Weights", "right", "{:,}".format),
         },
         title="Sparse connections, shared weights",
+        name="sharing",
         notes=["Weights without biases; wires of weight 0 are not counted."],
     )
     return document, [*tables, counts]
@@ -174,7 +175,7 @@ def _grid(title: str, rows: list[list[float]], mark: tuple[int, int]) -> Report:
         )
         for y, line in enumerate(rows)
     )
-    return Report(title, columns, cells)
+    return Report(title, columns, cells, name="output")
 
 
 def _product_report(
@@ -195,6 +196,7 @@ def _product_report(
         {"cell": "Output", "patch": "Patch, row by row"},
         title=f"The same as a matrix product: {len(patches)}x{len(kernel_column)} times "
         f"{len(kernel_column)}x1",
+        name="product",
         notes=[
             *([f"... and {left} more rows; --format json has all."] if left else []),
             f"times the kernel as a column: {row(kernel_column)}",
@@ -275,6 +277,41 @@ def softmax_report(step: SoftmaxLoss) -> Report:
         document={
             name: getattr(step, name)
             for name in ("target", "loss", "logits", "probabilities", "gradient")
+        },
+    )
+
+
+def norm_report(found: BatchNorm, gamma: float, beta: float) -> Report:
+    """Return every value's way through batch norm, and what a sigmoid's slope is at both ends."""
+    columns = {
+        "value": "Value|.4g",
+        "centered": "Minus mean|.4g",
+        "normalized": "Normalized|.4g",
+        "output": "Output|.4g",
+        "slope_before": "Sigmoid's slope before|.3g",
+        "slope_after": "After|.3g",
+    }
+    count = len(found.values)
+    slopes = [
+        sum(getattr(one, name) for one in found.values) / count
+        for name in ("slope_before", "slope_after")
+    ]
+    return tabulate(
+        found.values,
+        columns,
+        title=f"Batch norm: mean {found.mean:.4g}, variance {found.variance:.4g}",
+        notes=(
+            "normalized = (value - mean) / sqrt(variance + epsilon): mean 0 and variance 1.",
+            f"output = gamma x normalized + beta = {gamma:g} x normalized + {beta:g}; gamma and "
+            "beta are learned. In use mean and variance are running averages of the training.",
+            "The slope of a sigmoid is s x (1 - s), 0.25 in the middle and nearly 0 in its flat "
+            f"parts, where nothing is learned: on average {slopes[0]:.3g} before, {slopes[1]:.3g} "
+            "after.",
+        ),
+        document={
+            "mean": found.mean,
+            "variance": found.variance,
+            **{name: [getattr(one, name) for one in found.values] for name in list(columns)[1:]},
         },
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from convcli.files import write_text
 from convcli.learn.recipes import Recipe, find_recipe
 from convcli.net import to_notation
+from convcli.present.curves import learning_charts
 from convcli.report import Column, Report
 from convcli.report.chart import Chart, Line, line_chart
 from convcli.report.document import Document, Figure, Section, render_document
@@ -227,9 +227,8 @@ def sweep_charts(sweep: Sweep, axes: Sequence[Axis]) -> dict[str, list[Chart]]:
         if points
     }
     chosen = [summary for _, summary in points] or ranked(list(sweep.summaries.values()))
-    over_epochs = [
-        epochs_chart(sweep, chosen[:MOST_LINES], part, what) for what in figures for part in HEADERS
-    ]
+    histories = {told(one.trial): sweep.histories_of(one) for one in chosen[:MOST_LINES]}
+    over_epochs = learning_charts(histories, figures)
     return charts | ({"epochs": over_epochs} if over_epochs else {})
 
 
@@ -248,34 +247,6 @@ def write_pictures(sweep: Sweep, charts: Mapping[str, Sequence[Chart]], place: P
 
 def _has(sweep: Sweep, figure: str) -> bool:
     return any(summary.spread(figure).mean is not None for summary in sweep.summaries.values())
-
-
-def epochs_chart(sweep: Sweep, trials: Sequence[Summary], part: str, what: str) -> Chart:
-    """Return a figure over the epochs, a line for each trial: the mean of its seeds.
-
-    Args:
-        sweep: done.
-        trials: of it.
-        part: train or val.
-        what: accuracy or loss.
-    """
-    lines = []
-    for trial in trials:
-        curves = [
-            [row.get(f"{part}_{what}") for row in rows]
-            for rows in sweep.histories_of(trial)
-            if rows
-        ]
-        length = min(map(len, curves), default=0)
-        means = tuple(
-            math.nan if None in column else statistics.fmean(column)
-            for column in zip(*(curve[:length] for curve in curves), strict=True)
-        )
-        lines.append(Line(told(trial.trial), tuple(map(float, range(1, length + 1))), means))
-    title = f"{what.capitalize()} by epoch, {HEADERS[part]}"
-    return Chart(
-        title, tuple(lines), "epoch", what, log_y=what == "loss", percent=what == "accuracy"
-    )
 
 
 def write_sweep_page(report: Report, charts: Mapping[str, Sequence[Chart]], place: Path) -> Path:

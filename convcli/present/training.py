@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from convcli.present.curves import drawn_curves
+from convcli.present.curves import curve_charts, drawn_curves
 from convcli.present.evaluation import NAMES, figure_text, figures_report
 from convcli.report import Column, Report
 from convcli.report.chart import Chart, Line
@@ -111,7 +111,8 @@ def fit_curves(history: Sequence[Epoch], width: int) -> str:
     """Return loss and accuracy by epoch as drawings of text; empty for a single epoch."""
     if len(history) < 2:
         return ""
-    return drawn_curves([asdict(epoch) for epoch in history], min(width, MOST_WIDE))
+    charts = curve_charts([epoch.row() for epoch in history])
+    return drawn_curves(charts, min(width, MOST_WIDE))
 
 
 def result_report(run: Run, result: RunResult, beside: str = "") -> Report:

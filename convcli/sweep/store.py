@@ -36,8 +36,11 @@ class SweepDirectory:
         """Return where the model and the history of a training are."""
         return RunDirectory(self.path / TRAININGS / job.name)
 
-    def save(self, job: Job, trained: Trained, fingerprint: str) -> None:
-        """Write one finished training: its model and history, then what tells that they are."""
+    def save(self, job: Job, trained: Trained, fingerprint: str, values: dict[str, Any]) -> None:
+        """Write one finished training: its model and history, then what tells that they are.
+
+        `values` are those of its trial, for who reads the directory alone.
+        """
         folder = self.folder(job)
         folder.path.mkdir(exist_ok=True)
         folder.write_history(trained.history)
@@ -46,6 +49,7 @@ class SweepDirectory:
                 temporary.write_bytes(trained.model)
         record = {
             "data": fingerprint,
+            "values": values,
             "job": _plain(job),
             "outcome": dataclasses.asdict(trained.outcome),
         }
@@ -63,7 +67,7 @@ class SweepDirectory:
 
         A file that is damaged, or belongs to another job, is as good as none.
         """
-        record = _read_json(self.path / TRAININGS / f"{job.name}.json")
+        record = read_json(self.path / TRAININGS / f"{job.name}.json")
         if record is None or record.get("data") != fingerprint or record.get("job") != _plain(job):
             return None
         try:
@@ -107,7 +111,8 @@ def _plain(job: Job) -> Any:
     return json.loads(json.dumps(dataclasses.asdict(job)))
 
 
-def _read_json(place: Path) -> dict[str, Any] | None:
+def read_json(place: Path) -> dict[str, Any] | None:
+    """Return what a file of a training says; None for one that is missing or damaged."""
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -163,7 +163,7 @@ class Sweep(NotebookRepr):
         for job, trained in self.engine.run(waiting, self.data):
             self.histories[job.name] = [dataclasses.asdict(one) for one in trained.history]
             if self.directory:
-                self.directory.save(job, trained, prints)
+                self.directory.save(job, trained, prints, dict(self.trial(job).values))
             yield job, trained.outcome, False
 
     def _summary(self, trial: Trial, jobs: list[Job], outcomes: dict[str, Outcome]) -> Summary:

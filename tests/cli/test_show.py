@@ -341,7 +341,7 @@ def test_curves_come_from_the_run(place: Path, capfd: Capture) -> None:
     assert "written as .svg or .png" in capfd.readouterr().err
     (place / "empty").mkdir()
     assert run(["show", "curves", "empty"]) == 3
-    assert "has no history.csv" in capfd.readouterr().err
+    assert "there is no run in empty" in capfd.readouterr().err
 
 
 def test_a_receptive_field_of_a_model_and_of_a_network(place: Path, capfd: Capture) -> None:

@@ -358,3 +358,25 @@ def test_trials_rank_by_the_figure_that_is_monitored(
         assert training["monitored"] == training["val_loss"]
     assert sweep(data, tmp_path / "f", *words[:3], "f1") == 0
     assert "Ranked by validation f1 (trial 1: " in capfd.readouterr().out
+
+
+def test_a_sweep_s_folder_is_drawn_and_reported(
+    data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    place, page = tmp_path / "s", tmp_path / "page.html"
+    assert sweep(data, place, "n=1,3", "--seeds", "2", "--quiet") == 0
+    words = ["show", "curves", str(place), "-o", str(tmp_path / "c.svg"), "--quiet"]
+    capfd.readouterr()
+    assert run([*words, "--format", "json"]) == 0
+    shown = document(capfd)
+    assert [one["run"] for one in shown] == ["n=1", "n=1", "n=3", "n=3"]
+    assert {one["epochs"] for one in shown} == {2}
+    drawn = (tmp_path / "c.svg").read_text(encoding="utf-8")
+    assert "Loss by epoch, validation" in drawn
+    assert drawn.count("n=3") == 4
+    assert run(["report", str(place), "-o", str(page), "--quiet"]) == 0
+    assert "4 runs compared" in page.read_text(encoding="utf-8")
+    (training, *_) = (place / "trainings").glob("trial*.json")
+    training.write_text("{}", encoding="utf-8")
+    assert run(["report", str(place), "-o", str(page), "--force"]) == 3
+    assert "is no training of a sweep" in capfd.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from convcli.errors import InputError, UsageError
-from convcli.inspect.activation_maximization import Ascent, excite, maximize, units_of
+from convcli.inspect.activation_maximization import Ascent, climb, excite, units_of
 from convcli.inspect.filters import filters_of
 from convcli.inspect.probe import layer_maps
 from convcli.inspect.render import by_cell, input_limits, sample_picture
@@ -219,17 +219,9 @@ def test_fields_are_of_maps_over_pictures() -> None:
 def test_ascent_on_a_linear_score_goes_to_the_limit_of_each_sign() -> None:
     weights = np.array([1.0, -2.0, 0.5, 0.0]).reshape(2, 2, 1)
     plain = Ascent(decay=0, blur=0, jitter=0)
-    steps: list[None] = []
-    got = maximize(
-        lambda x: np.broadcast_to(weights, x.shape),
-        1,
-        (2, 2, 1),
-        (0.0, 1.0),
-        plain,
-        on_step=lambda: steps.append(None),
-    )
-    assert len(steps) == plain.steps
-    assert_allclose([[1.0, 0.0], [1.0, 0.5]], got[0, ..., 0], atol=0.1)
+    way = list(climb(lambda x: np.broadcast_to(weights, x.shape), 1, (2, 2, 1), (0.0, 1.0), plain))
+    assert len(way) == 1 + plain.steps
+    assert_allclose([[1.0, 0.0], [1.0, 0.5]], way[-1][0, ..., 0], atol=0.1)
 
 
 def test_decay_and_blur_hold_the_input_back_and_seeds_repeat() -> None:
@@ -237,13 +229,14 @@ def test_decay_and_blur_hold_the_input_back_and_seeds_repeat() -> None:
         return np.sign(np.indices(x.shape)[1] % 2 - 0.5).astype(np.float32)
 
     def contrast(ascent: Ascent) -> float:
-        return float(np.std(maximize(gradient, 1, (8, 8, 1), (-1.0, 1.0), ascent)))
+        *_, last = climb(gradient, 1, (8, 8, 1), (-1.0, 1.0), ascent)
+        return float(np.std(last))
 
     free = contrast(Ascent(decay=0, blur=0, jitter=0, steps=20))
     assert contrast(Ascent(decay=0.3, blur=0, jitter=0, steps=20)) < 0.8 * free
     assert contrast(Ascent(decay=0, blur=0.5, jitter=0, steps=20)) < 0.8 * free
     first, same, other = (
-        maximize(gradient, 2, (8, 8, 1), (0.0, 1.0), Ascent(steps=3, seed=seed))
+        list(climb(gradient, 2, (8, 8, 1), (0.0, 1.0), Ascent(steps=3, seed=seed)))[-1]
         for seed in (1, 1, 2)
     )
     assert_array_equal(first, same)
