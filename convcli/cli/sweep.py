@@ -39,7 +39,7 @@ EXAMPLES = """Examples:
 
   convcli sweep network=har,har-lstm --data activity.csv --window 128 --epochs 2
 
-  convcli sweep mnist n=2,4 --data digits --samples 200 --epochs 2 --monitor loss
+  convcli sweep rps n=1,2 --samples 90 --epochs 2 --monitor loss
 
   convcli sweep --resume runs/sweep
 """

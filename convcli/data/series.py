@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from convcli.data.source import Source
 from convcli.data.table import (
     GROUP_NAMES,
     LABEL_NAMES,
+    PIXEL,
     TIME_NAMES,
     Table,
     number_in,
@@ -36,8 +37,6 @@ _WINDOWS_A_BLOCK = 8
 _SHORT_STRETCH = 4
 """A label that lasts fewer rows than this on average is that of a row, not of a time."""
 _FEWEST_BLOCKS = 20
-_PIXEL = re.compile(r"pixel[_-]?\d+([_-]\d+)?")
-"""A column of a picture in a row, as Kaggle and scikit-learn name them."""
 _TABLE_NAMES = {
     "train": ("train.csv", "datatraining.txt"),
     "validation": ("validation.csv", "val.csv"),
@@ -155,9 +154,13 @@ def _described(
         return f"Windows of {cut.size} rows every {step}; the label is that of {rule}.", splits
     shape = _picture_shape(channels, splits)
     if shape is None:
+        splits = {
+            name: replace(split, stored=split.stored.astype(np.float32, copy=False))
+            for name, split in splits.items()
+        }
         return f"{ROW_NOTE}; --window {WINDOW} cuts a series instead.", splits
     splits = {
-        name: replace(split, stored=split.stored.reshape(-1, *shape).astype(np.uint8))
+        name: replace(split, stored=split.stored.reshape(-1, *shape).astype(np.uint8, copy=False))
         for name, split in splits.items()
     }
     columns = "by the names of its columns"
@@ -256,12 +259,8 @@ def _picture_shape(
     (2, 2, 1)
     """
     side = math.isqrt(len(channels))
-    pixels = all(_PIXEL.fullmatch(name.lower()) for name in channels)
-    bytes_only = all(
-        bool(((split.samples >= 0) & (split.samples <= 255)).all())
-        and bool((split.samples == np.rint(split.samples)).all())
-        for split in splits.values()
-    )
+    pixels = all(PIXEL.fullmatch(name.lower()) for name in channels)
+    bytes_only = all(split.stored.dtype == np.uint8 for split in splits.values())
     return (
         (side, side, 1) if pixels and side > 1 and side**2 == len(channels) and bytes_only else None
     )
@@ -291,7 +290,7 @@ def _meant_window(place: Path, table: Table, *, forecast: bool) -> int:
     """Return the window that a table asks for by itself; 0 for one sample a row."""
     if table.timed or forecast:
         return WINDOW
-    if table.targets is not None or all(_PIXEL.fullmatch(n.lower()) for n in table.channel_names):
+    if table.targets is not None or all(PIXEL.fullmatch(n.lower()) for n in table.channel_names):
         return 0
     changes = sum(one != other for one, other in pairwise(table.labels))
     stretch = len(table.labels) / (changes + 1)
@@ -362,7 +361,8 @@ def _windows(paths: list[Path], tables: list[Table], cut: _Cut) -> Split:
             f"{paths[0]}: no window of {size} rows{more} fits; the longest stretch without a gap "
             f"has {longest:,}. Use --window {longest - cut.ahead} or less."
         )
-    return Split(np.stack(samples), np.array(labels), np.array(groups, np.int64))
+    windows = np.stack(samples).astype(np.float32, copy=False)
+    return Split(windows, np.array(labels), np.array(groups, np.int64))
 
 
 def _label(table: Table, first: int, cut: _Cut) -> int | NDArray[np.float32]:
@@ -384,8 +384,9 @@ def _rows(paths: list[Path], tables: list[Table], cut: _Cut) -> Split:
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     found = [table.targets for table in tables if table.targets is not None]
     labels = [cut.names.index(text) for table in tables for text in table.labels]
+    values: list[Any] = [table.values for table in tables]
     return Split(
-        np.concatenate([table.values for table in tables]),
+        values[0] if len(values) == 1 else np.concatenate(values),
         np.concatenate(found) if found else np.array(labels, np.int64),
         np.array([numbers[group] for group in groups], np.int64) if groups else None,
     )

@@ -243,7 +243,8 @@ def as_dataset(
     """Return labeled samples, however they are held, as a `Dataset`.
 
     Args:
-        data: a data set, the words that name one, `(samples, labels)`, or samples alone.
+        data: a data set, the words that name one, `(samples, labels)`, samples alone, or a bunch of
+            scikit-learn's, whose `images` go before its `data`.
         labels: of the samples: whole numbers from 0, one-hot rows, or names; else what
             `as_targets` makes of them.
         seed: of `digits`.
@@ -267,6 +268,8 @@ def as_dataset(
         if isinstance(data, Split):
             return make_dataset("samples", {"train": data}, class_names=class_names)
         return data if isinstance(data, Dataset) else load_dataset(os.fspath(data), seed=seed)
+    if labels is None and "target" in getattr(data, "keys", tuple)():
+        return _bunch_dataset(data)
     if labels is None:
         raise UsageError("Samples need labels: (samples, labels), or samples, labels.")
     samples = as_samples("samples", np.asarray(data), pictures=pictures)
@@ -279,3 +282,19 @@ def as_dataset(
         targets = renumbered("labels", targets, found, class_names)
     split = Split(samples, targets)
     return make_dataset("samples", {"train": split}, class_names=class_names, task=task)
+
+
+def _bunch_dataset(bunch: Any) -> Dataset:
+    """Return a bunch of scikit-learn's; targets without names that are fractions are values."""
+    images = bunch.get("images")
+    samples = as_samples("data", np.asarray(bunch["data"] if images is None else images),
+                         pictures=images is not None)  # fmt: skip
+    named = bunch.get("target_names")
+    told = np.asarray(bunch["target"])
+    fractions = named is None and told.dtype.kind == "f"
+    told = told.astype(str) if told.dtype.kind == "O" else told
+    targets, task, found = as_targets(
+        "target", told, samples.shape[1:], "values" if fractions else None
+    )
+    names = found if named is None or found is not None else tuple(map(str, named))
+    return make_dataset("samples", {"train": Split(samples, targets)}, class_names=names, task=task)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import sys
 from array import array
 from collections.abc import Iterator
@@ -16,13 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES, check_bytes
-from convcli.data.dataset import ALLOW
+from convcli.data.dataset import ALLOW, Samples
 from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
 
 LABEL_NAMES = ("label", "class", "activity", "target", "occupancy", "y")
@@ -34,6 +35,9 @@ MOST_BROKEN = 0.02
 """The share of rows that may be unreadable before the whole file is."""
 BYTES_A_ROW = 24
 """Of a row's label, group and segment."""
+BLOCK_ROWS = 2048
+PIXEL = re.compile(r"pixel[_-]?\d+([_-]\d+)?")
+"""A column of a picture in a row, as Kaggle and scikit-learn name them."""
 _PROBED = 2000
 """So many rows decide what each column is."""
 _WISDM = ("user", "activity", "timestamp", "x", "y", "z")
@@ -44,7 +48,7 @@ class Table:
     """Rows of measurements in time.
 
     Attributes:
-        values: float32, rows x channels.
+        values: float32, rows x channels; uint8 where they are pixels.
         labels: one text per row; empty where values are learned.
         targets: float32, rows x values to be learned, or None.
         target_names: of its columns.
@@ -57,7 +61,7 @@ class Table:
         interval: seconds from row to row by that column; None where it does not tell.
     """
 
-    values: NDArray[np.float32]
+    values: Samples
     labels: tuple[str, ...]
     targets: NDArray[np.float32] | None
     target_names: tuple[str, ...]
@@ -107,33 +111,41 @@ def read_table(
     names, extra, first = _columns(path)
     probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]
     roles = _find_roles(path, names, probe, label, group, task, forecast=forecast)
-    values = array("f")
+    pixels = all(PIXEL.fullmatch(names[at].lower()) for at in roles.channels)
+    values: array[Any] = array("B" if pixels and not roles.targets else "f")
     labels: list[str] = []
     groups: list[str] = []
     segments = array("q")
     broken: list[int] = []
     segment, last_group, gap = 0, "", False
-    for line, whole in _rows(path, first):
-        cells = whole[extra:]
-        numbers = _numbers(cells, roles, len(names))
-        if numbers is None:
-            broken.append(line)
-            gap = True
-            continue
-        group = "" if roles.group is None else sys.intern(cells[roles.group])
-        segment += gap or group != last_group
-        last_group, gap = group, False
-        values.extend(numbers)
+    for lines in _blocks(path, first):
+        block = _parsed([text for _, text in lines], roles, len(names), extra)
+        if block is None:  # a row at a time, to find those that cannot be read
+            rows = [(line, _read_row(text, roles, len(names), extra)) for line, text in lines]
+        else:
+            plain = _texts([text for _, text in lines], roles, extra)
+            rows = list(zip((line for line, _ in lines), plain, strict=True))
+        kept = [row for _, row in rows if row is not None]
+        numbers = block if block is not None else np.array([row.numbers for row in kept], "f")
+        if values.typecode == "B" and not _are_bytes(numbers):
+            values = array("f", np.frombuffer(values, np.uint8).astype("f").tobytes())
+        values.frombytes(numbers.astype(values.typecode).tobytes())
+        for line, row in rows:
+            if row is None:
+                broken.append(line)
+                gap = True
+                continue
+            segment += gap or row.group != last_group
+            last_group, gap = row.group, False
+            labels.append(row.label)
+            groups.append(row.group)
+            segments.append(segment)
         check_bytes(
-            f"{path}: its rows up to line {line} take",
+            f"{path}: its rows up to line {lines[-1][0]} take",
             len(segments) * BYTES_A_ROW + values.itemsize * len(values),
             max_bytes,
             ALLOW,
         )
-        if roles.label is not None:
-            labels.append(sys.intern(cells[roles.label]))
-        groups.append(group)
-        segments.append(segment)
     total = len(segments) + len(broken)
     if len(broken) > MOST_BROKEN * total:
         raise InputError(
@@ -152,11 +164,11 @@ def read_table(
             f"{path.name}: {len(broken):,} of {total:,} rows could not be read and were "
             f"passed over, first line {broken[0]}; no window runs across them."
         )
-    rows = np.array(values, np.float32).reshape(len(segments), -1)
+    whole = np.frombuffer(values, values.typecode).reshape(len(segments), -1)
     return Table(
-        np.ascontiguousarray(rows[:, : len(roles.channels)]),
-        tuple(labels),
-        rows[:, len(roles.channels) :] if roles.targets else None,
+        np.ascontiguousarray(whole[:, : len(roles.channels)]),
+        tuple(labels) if roles.label is not None else (),
+        whole[:, len(roles.channels) :] if roles.targets else None,
         tuple(names[at] for at in roles.targets),
         np.array(segments, np.int64),
         tuple(groups) if roles.group is not None else (),
@@ -330,8 +342,15 @@ def named_column(path: Path, names: list[str], name: str) -> int:
     return names.index(name)
 
 
-def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
-    """Return the channels of one row and what is to be learned, or None if it cannot be read."""
+class _Row(NamedTuple):
+    label: str
+    group: str
+    numbers: list[float]
+
+
+def _read_row(text: str, roles: _Roles, width: int, extra: int) -> _Row | None:
+    """Return one row, or None if it cannot be read."""
+    cells = [cell.strip() for cell in next(csv.reader([text]), [])][extra:]
     if len(cells) != width or (roles.label is not None and not cells[roles.label]):
         return None
     numbers = []
@@ -340,7 +359,80 @@ def _numbers(cells: list[str], roles: _Roles, width: int) -> list[float] | None:
         if number is None or not math.isfinite(number):
             return None
         numbers.append(number)
-    return numbers
+    label, group = (
+        "" if place is None else sys.intern(cells[place]) for place in (roles.label, roles.group)
+    )
+    return _Row(label, group, numbers)
+
+
+def _parsed(lines: list[str], roles: _Roles, width: int, extra: int) -> NDArray[np.float32] | None:
+    """Return the numbers of plain rows, which is far faster; None where a row is not plain."""
+    if any('"' in line or line.count(",") != width + extra - 1 for line in lines):
+        return None
+    if roles.label is not None and not all(row.label for row in _texts(lines, roles, extra)):
+        return None
+    try:
+        found = np.loadtxt(lines, np.float32, delimiter=",", comments=None, ndmin=2,
+                           usecols=[extra + at for at in roles.numbers])  # fmt: skip
+    except ValueError:
+        return None
+    return found if len(found) == len(lines) and np.isfinite(found).all() else None
+
+
+def _texts(lines: list[str], roles: _Roles, extra: int) -> list[_Row]:
+    """Return label and group of plain rows."""
+    places = [extra + at for at in (roles.label, roles.group) if at is not None]
+    if not places:
+        return [_Row("", "", [])] * len(lines)
+    last, found = max(places), []
+    for line in lines:
+        cells = line.split(",", last + 1)
+        label, group = (
+            "" if at is None else sys.intern(cells[extra + at].strip())
+            for at in (roles.label, roles.group)
+        )
+        found.append(_Row(label, group, []))
+    return found
+
+
+def _are_bytes(numbers: NDArray[np.float32]) -> bool:
+    return bool(((numbers >= 0) & (numbers <= 255) & (numbers == np.rint(numbers))).all())
+
+
+def _blocks(path: Path, first: int) -> Iterator[list[tuple[int, str]]]:
+    """Yield the lines from number `first` on that are not blank, some thousand at a time.
+
+    In a file with quotes a row may go on over lines, and is told as one.
+    """
+    rows = (
+        (number, cells if isinstance(cells, str) else ",".join(map(_quoted, cells)))
+        for number, cells in _texts_of(path)
+        if number >= first
+    )
+    while block := list(islice(rows, BLOCK_ROWS)):
+        yield block
+
+
+def _texts_of(path: Path) -> Iterator[tuple[int, str | list[str]]]:
+    """Yield each line that is not blank: as it stands, or as cells where the file has quotes."""
+    try:
+        with path.open("rb") as bytes_of:
+            quoted = any(b'"' in part for part in iter(lambda: bytes_of.read(2**20), b""))
+        if quoted:
+            yield from _rows(path, 0)
+            return
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, line in enumerate(_lines(file), 1):
+                if line.strip(", \t"):
+                    yield number, line
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{path} is no text: byte {problem.start} is not UTF-8.") from problem
+    except OSError as problem:
+        raise cannot_read(path, problem) from problem
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if set(cell) & set('",\n') else cell
 
 
 def _mostly_numbers(cells: list[str]) -> bool:

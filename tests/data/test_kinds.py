@@ -11,7 +11,9 @@ from PIL import Image
 
 import convcli
 from convcli.cli.main import run
+from convcli.data import table as tables
 from convcli.data.made import waves_best_rmse
+from convcli.data.sources import as_dataset
 from convcli.errors import InputError, UsageError
 
 Captured = pytest.CaptureFixture[str]
@@ -282,3 +284,52 @@ def test_every_made_set_is_described(capfd: Captured) -> None:
         assert told["splits"]["train"]["n"] == 40
     assert run(["data", "--format", "json"]) == 0
     assert {*MADE, "digits", "mnist"} <= {one["name"] for one in json.loads(capfd.readouterr().out)}
+
+
+def test_bunches_of_scikit_learn_are_taken_as_they_are() -> None:
+    datasets = pytest.importorskip("sklearn.datasets", reason="whose bunches they are")
+    digits = as_dataset(datasets.load_digits())
+    assert (digits.sample_shape, digits.classes, digits.task) == ((8, 8, 1), 10, "classes")
+    iris = as_dataset(datasets.load_iris())
+    assert iris.class_names == ("setosa", "versicolor", "virginica")
+    diabetes = as_dataset(datasets.load_diabetes())
+    assert (diabetes.task, diabetes.sample_shape) == ("values", (10,))
+    training = convcli.fit("input 4, dense 3 softmax", datasets.load_iris(), epochs=2, lr=0.05)
+    assert len(list(training)) == 2
+
+
+def test_a_table_read_at_once_is_the_one_read_by_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    rows = [f"{random.normal():.4f}, {random.normal():.3e},{n // 40},{'ab'[n // 20 % 2]}"
+            for n in range(200)]  # fmt: skip
+    rows[77] = "broken,1,1,a"
+    rows[120] = ""
+    (tmp_path / "t.csv").write_text("u,v,user,kind\n" + "\n".join(rows) + "\n")
+    (tmp_path / "q.csv").write_text((tmp_path / "t.csv").read_text().replace(",a", ',"a"'))
+    monkeypatch.setattr(tables, "BLOCK_ROWS", 16)
+    fast, quoted = (tables.read_table(tmp_path / name) for name in ("t.csv", "q.csv"))
+    monkeypatch.setattr(tables, "_parsed", lambda *_: None)
+    slow = tables.read_table(tmp_path / "t.csv")
+    for one in (fast, quoted):
+        np.testing.assert_array_equal(one.values, slow.values)
+        np.testing.assert_array_equal(one.segments, slow.segments)
+        assert (one.labels, one.groups) == (slow.labels, slow.groups)
+    assert fast.notes == slow.notes
+    assert "1 of 199 rows could not be read and were passed over, first line 79" in fast.notes[1]
+
+
+def test_pixels_stay_bytes_until_one_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BLOCK_ROWS", 4)
+    lines = [f"{n % 2},{n},{n + 1},{n + 2},255" for n in range(20)]
+    place = tmp_path / "p.csv"
+    place.write_text("label,pixel0,pixel1,pixel2,pixel3\n" + "\n".join(lines))
+    assert tables.read_table(place).values.dtype == np.uint8
+    lines[13] = "1,0.5,1,2,3"
+    place.write_text("label,pixel0,pixel1,pixel2,pixel3\n" + "\n".join(lines))
+    values = tables.read_table(place).values
+    assert values.dtype == np.float32
+    assert values[[0, 13, 19]].tolist() == [[0, 1, 2, 255], [0.5, 1, 2, 3], [19, 20, 21, 255]]
