@@ -98,6 +98,7 @@ def write_runs() -> None:
     for name in ("digits", "first", "second"):
         shutil.copytree("runs/mnist", f"runs/{name}")
     made("train", "rps:n=2", "--data", "photos", "--epochs", "1", "-o", "runs/photos")
+    made("train", "har", "--data", "walks.csv", "--epochs", "1", "-o", "runs/walks")
     made("sweep", "mnist", "lr=0.01,0.001", "--data", "mnist", "--epochs", "1", "-o", "runs/sweep")
     shutil.copy("runs/mnist/model.safetensors", "model.safetensors")
     made("convolutionalize", "runs/mnist", "-o", "fcn.safetensors")
