@@ -21,7 +21,7 @@ from convcli.learn.run import Run, RunResult, checkpoint_of, resume, start
 from convcli.learn.run_directory import RunDirectory, create_run_directory
 from convcli.learn.runspec import RunSpec
 from convcli.learn.split import SplitSpec, folds, split_data
-from convcli.learn.task import adapted, with_new_head, with_softmax
+from convcli.learn.task import adapted, last_layer, with_new_head, with_softmax
 from convcli.learn.timing import Estimate, estimate
 from convcli.net import Network, network as find_network, preset_data, to_notation
 
@@ -120,11 +120,10 @@ def _misfit(
         fact = f"{name} cannot be made to fit samples of {shape}: {problem}"
     else:
         fact = f"{name} reads {reads}, and the samples of {data.name} are {shape}."
-    layers = "conv 16 3 same relu, gap" if len(data.sample_shape) > 1 else "dense 32 relu"
-    return InputError(
-        f"{fact} Name a network for them, such as: "
-        f"'input {shape}, {layers}, dense {data.classes} softmax'"
-    )
+    layers, end = "dense 32 relu", last_layer(data)
+    if len(data.sample_shape) > 1:
+        layers = "conv 16 3 same relu, gap" if end.startswith("dense") else "conv 16 3 same relu"
+    return InputError(f"{fact} Name a network for them, such as: 'input {shape}, {layers}, {end}'")
 
 
 def check_default_source(words: str, network: Network) -> None:

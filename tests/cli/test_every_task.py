@@ -100,3 +100,15 @@ def test_a_mask_and_a_forecast_are_drawn_beside_the_truth(tmp_path: Path) -> Non
         colors = {tuple(one) for one in np.asarray(Image.open(out).convert("RGB")).reshape(-1, 3)}
         assert len(colors) > 4
         assert any(max(one) - min(one) > 40 for one in colors)  # no mere grays
+
+
+def test_a_network_is_proposed_that_the_task_can_use(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "unet", "--data", "shapes", "--samples", "20",
+                "-o", str(tmp_path / "run")]) == 3  # fmt: skip
+    said = " ".join(capfd.readouterr().err.split())
+    assert "such as: 'input 32x32x1, conv 16 3 same relu, conv 3 1 softmax'" in said
+    proposed = said.rpartition("such as: '")[2].rstrip("'")
+    words = ["--data", "shapes", "--samples", "20", "--epochs", "1", "--quiet"]
+    assert run(["train", proposed, *words, "-o", str(tmp_path / "run")]) == 0
