@@ -79,7 +79,9 @@ def sweep(
     else:
         refuse_beside_resume(context, BESIDE_RESUME, "sweep")
         spec = read_spec(where.resume)
-    from convcli.present.sweep import sweep_charts, sweep_report, write_pictures, write_sweep_page
+    from convcli.files import write_text
+    from convcli.present.sweep import PAGE, sweep_charts, sweep_page, sweep_report, write_pictures
+    from convcli.report.document import render_document
     from convcli.sweep.sweep import make_sweep
 
     messages = output.messages
@@ -95,7 +97,8 @@ def sweep(
     pictures = write_pictures(made, charts, place)
     split = output.format == "csv"
     report = sweep_report(made, spec, place, pictures, split=split)
-    write_sweep_page(report, charts, place)
+    page = render_document(sweep_page(made, spec, report, charts))
+    write_text(place / PAGE, page, force=True)
     output.emit_summary(report)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,13 @@ from convcli.report import Column, Report, tabulate
 from convcli.report.chart import Chart, Line, line_chart
 from convcli.report.document import Block, Document, Figure, Section
 from convcli.report.numbers import percent
+from convcli.sweep.trial import Spread
 
 SETTINGS = ("data", "seed", "samples", "recipe", "environment", "convcli")
 """Parts of a record that were decided before the training, not measured in it."""
+
+REPEATED = {"seed", "samples", "environment"}
+"""Parts that differ where one training was repeated with other seeds or other folds."""
 
 _SPACED = str.maketrans("_.", "  ")
 
@@ -37,7 +41,22 @@ def comparison_document(places: Sequence[Path | str]) -> Document:
             Section("Learning curves", _curve_blocks(runs)),
             Section("Over the number of parameters", _capacity_blocks(runs)),
         ),
+        cards=tuple(_repeated(runs)),
     )
+
+
+def _repeated(runs: Sequence[RunFacts]) -> Iterator[tuple[str, str]]:
+    """Yield mean and deviation where the runs are one training with several folds or seeds."""
+    told = {key.partition(".")[0] for key in differing_settings(runs)}
+    networks = {str(one.record.get("network")) for one in runs}
+    if len(networks) > 1 or not told <= REPEATED:
+        return
+    for key, words in (("val_accuracy", "validation"), ("test_accuracy", "test")):
+        figures = [_figures(one)[key] for one in runs]
+        spread = Spread.of(figures)
+        if spread.mean is not None and spread.deviation is not None:
+            deviation = f"{100 * spread.deviation:.2f}"
+            yield f"{words} accuracy, mean of {len(runs)}", f"{spread.mean:.2%} ± {deviation}"
 
 
 def figures_report(runs: Sequence[RunFacts]) -> Report:
@@ -137,26 +156,33 @@ def _curve_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
     """Return accuracy and loss of all runs over the epochs, training in dashes."""
     if not any(one.history for one in runs):
         return ("No run has finished an epoch.",)
-    blocks: list[Block] = []
-    for what in ("accuracy", "loss"):
-        lines: list[Line] = []
-        for number, one in enumerate(runs):
-            validated = bool(one.curve(f"val_{what}")[0])
-            lines.append(
-                Line(
-                    one.name if not validated else f"{one.name}, training",
-                    *one.curve(f"train_{what}"),
-                    dashed=validated,
-                    color=number,
-                    labeled=not validated,
-                )
+    sets = by_data(runs)
+    return tuple(
+        _curves(what, members, f" on {data}" if len(sets) > 1 else "")
+        for data, members in sets.items()
+        for what in ("accuracy", "loss")
+    )
+
+
+def _curves(what: str, runs: Sequence[RunFacts], where: str) -> Figure:
+    """Return one measure of all runs on a data set over the epochs."""
+    lines: list[Line] = []
+    for number, one in enumerate(runs):
+        validated = bool(one.curve(f"val_{what}")[0])
+        lines.append(
+            Line(
+                one.name if not validated else f"{one.name}, training",
+                *one.curve(f"train_{what}"),
+                dashed=validated,
+                color=number,
+                labeled=not validated,
             )
-            lines.append(Line(one.name, *one.curve(f"val_{what}"), color=number))
-        title = f"{what.capitalize()} by epoch"
-        chart = Chart(title, tuple(lines), "epoch", what, percent=what == "accuracy")
-        words = "validation samples in full lines, training samples in dashes of the same color."
-        blocks.append(Figure(f"{title}: {words}", line_chart(chart, 760, 360)))
-    return tuple(blocks)
+        )
+        lines.append(Line(one.name, *one.curve(f"val_{what}"), color=number))
+    title = f"{what.capitalize()} by epoch{where}"
+    chart = Chart(title, tuple(lines), "epoch", what, percent=what == "accuracy")
+    words = "validation samples in full lines, training samples in dashes of the same color."
+    return Figure(f"{title}: {words}", line_chart(chart, 760, 360))
 
 
 def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 from convcli.files import new_file
 from convcli.present.look import Look
 from convcli.present.panels import Panel, Pixels, Scale, rows_of
-from convcli.report.chart import PALETTE, STOPS, Chart, Line, Matrix
+from convcli.report.chart import NEGATIVE, PALETTE, POSITIVE, STOPS, Chart, Line, Matrix
 from convcli.report.printable import printable
 
 INCH = 100
@@ -315,7 +315,8 @@ def _with_ends(places: list[int], first: int, count: int, size: int) -> list[int
 
 def _draw_bars(axes: Any, panel: Panel) -> None:
     values = panel.values
-    colors = ["#b22832" if value >= 0 else "#2166ac" for value in values.tolist()]
+    below, above = ([level / 255 for level in color] for color in (NEGATIVE, POSITIVE))
+    colors = [above if value >= 0 else below for value in values.tolist()]
     if not panel.names:
         axes.bar(np.arange(len(values)), values, color=colors, width=0.85)
         axes.axhline(0, color="#808080", lw=0.8)

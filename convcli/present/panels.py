@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.imaging.terminal import color_lines, shrunk
-from convcli.report.chart import STOPS
+from convcli.report.chart import NEGATIVE, POSITIVE, STOPS
 from convcli.report.printable import printable
 
 Values = NDArray[Any]
 Pixels = NDArray[np.uint8]
 
-POSITIVE, NEGATIVE, PAPER, BOX = (178, 40, 50), (33, 102, 172), (255, 255, 255), (0, 160, 70)
-"""Bars and lines on either side of zero, what they stand on, and the frame of a window."""
+PAPER, BOX = (255, 255, 255), (0, 160, 70)
+"""What bars and lines stand on, and the frame of a window."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 from convcli.imaging.picture import Frame, as_sample, png_bytes
 from convcli.inspect.filters import filters_of, layers_with_kernels
 from convcli.inspect.probe import LayerMaps, Probe, layer_maps
-from convcli.inspect.render import sample_picture
 from convcli.layers.base import shape_text
 from convcli.learn.evaluation import Evaluation, evaluate
 from convcli.learn.metrics import Mistake
@@ -25,10 +24,11 @@ from convcli.present.inspection import (
     layer_heading,
     map_panels,
     mistake_panels,
+    sample_panel,
     wrong_answers,
 )
 from convcli.present.panels import Panel, Pixels
-from convcli.report.chart import Matrix, matrix_chart
+from convcli.report.chart import Matrix, bar_chart, matrix_chart
 from convcli.report.document import Block, Figure, Gallery, Picture, Section
 from convcli.report.numbers import percent
 
@@ -127,7 +127,7 @@ def _mistakes(
         _picture(
             cell.pixels,
             cell.caption,
-            MISTAKE_SIDE,
+            MISTAKE_SIDE if cell.form == "picture" else BARS_SIDE // 2,
             f"{name} sample {_place(one, split)}: {' '.join(cell.caption.split())}",
         )
         for one, cell in zip(found.worst, mistake_panels(Probe(trained), found, split), strict=True)
@@ -179,9 +179,10 @@ def _activations(
     values = probe.all_values(inputs)
     words = (
         "All maps of a layer share one scale: black is zero, pale yellow its largest value; where "
-        "there are negative ones, white is zero, red positive and blue negative. Vectors are bars."
+        "there are negative ones, white is zero, red positive and blue negative. Vectors are bars, "
+        "series lines over time."
     )
-    galleries = []
+    blocks: list[Block] = []
     for number, index in enumerate(chosen):
         own = {step: array[number : number + 1] for step, array in values.items()}
         maps = layer_maps(trained.network.trace(), own)
@@ -192,10 +193,15 @@ def _activations(
             f"{name.capitalize()} sample {index}: is {truth}, "
             f"predicted {data.class_names[best]} (probability {percent(float(answer[best]))})"
         )
-        given = _picture(sample_picture(probe, inputs[number]), "input", MISTAKE_SIDE)
-        layers = [_layer_picture(one) for one in _some(maps)]
-        galleries.append(Gallery(heading, (given, *layers)))
-    return (words, *galleries)
+        fed = sample_panel(probe, inputs[number], "input")
+        given = _picture(fed.pixels, "input", MISTAKE_SIDE if fed.form == "picture" else BARS_SIDE)
+        layers = [_layer_picture(one) for one in _some(maps[:-1])]
+        texts = [percent(share) for share in answer.tolist()]
+        names = data.class_names if len(data.class_names) == answer.size else ["probability"]
+        bars = bar_chart("Probability of each class", names, answer.tolist(), texts)
+        words_of_bars = f"{layer_heading(maps[-1].step)}: the probability of each class"
+        blocks += [Gallery(heading, (given, *layers)), Figure(words_of_bars, bars)]
+    return (words, *blocks)
 
 
 def _some(maps: Sequence[LayerMaps]) -> list[LayerMaps]:
@@ -267,8 +273,9 @@ def _png(pixels: Pixels) -> bytes:
 
 
 def _are_pictures(trained: TrainedModel) -> bool:
+    """Tell whether samples can be drawn: as pictures, or as lines over time."""
     shape = trained.network.input_shape
-    return len(shape) == 3 and shape[-1] in {1, 3}
+    return len(shape) == 2 or (len(shape) == 3 and shape[-1] in {1, 3})
 
 
 def _no_pictures(trained: TrainedModel) -> str:

@@ -16,7 +16,7 @@ from convcli.net import to_notation
 from convcli.present.curves import learning_charts
 from convcli.report import Column, Report
 from convcli.report.chart import Chart, Line, line_chart
-from convcli.report.document import Document, Figure, Section, render_document
+from convcli.report.document import Document, Figure, Section
 from convcli.report.numbers import as_seconds, percent
 from convcli.sweep.space import Axis, Trial
 from convcli.sweep.spec import SweepSpec
@@ -26,6 +26,7 @@ from convcli.sweep.trial import Spread, Summary, ranked
 
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 HEADERS = {"train": "training", "val": "validation"}
+MEASURES = ("accuracy", "loss")
 BEST_NETWORK, PAGE = "best.net", "report.html"
 MOST_LINES = 12
 """Trials that a chart over the epochs can show apart."""
@@ -249,14 +250,69 @@ def _has(sweep: Sweep, figure: str) -> bool:
     return any(summary.spread(figure).mean is not None for summary in sweep.summaries.values())
 
 
-def write_sweep_page(report: Report, charts: Mapping[str, Sequence[Chart]], place: Path) -> Path:
-    """Write the table of a sweep and its charts as one page, and return where."""
-    figures = [Figure(one.title, line_chart(one)) for some in charts.values() for one in some]
-    sections = (Section("Trials", (report,)), Section("Charts", tuple(figures)))
-    path = place / PAGE
-    text = render_document(Document(f"Sweep {place.name}", "", sections))
-    write_text(path, text, force=True)
-    return path
+def size_charts(sweep: Sweep) -> list[Chart]:
+    """Return accuracy and loss of all trials over their parameters: dots, of networks each its own.
+
+    Nothing where all have the same size.
+    """
+    found = sorted(sweep.summaries.values(), key=lambda summary: summary.params)
+    sizes = tuple(float(summary.params) for summary in found)
+    if len(set(sizes)) < 2:
+        return []
+    charts = []
+    for what in MEASURES:
+        lines = tuple(
+            Line(header, sizes, _means(found, f"{part}_{what}"), joined=False)
+            for part, header in HEADERS.items()
+        )
+        title = f"{what.capitalize()} over the number of parameters"
+        percent = what == "accuracy"
+        charts.append(Chart(title, lines, "parameters", what, log_x=True, percent=percent))
+    return charts
+
+
+def _means(summaries: Sequence[Summary], figure: str) -> tuple[float, ...]:
+    means = (summary.spread(figure).mean for summary in summaries)
+    return tuple(math.nan if mean is None else mean for mean in means)
+
+
+def sweep_page(
+    sweep: Sweep, spec: SweepSpec, report: Report, charts: Mapping[str, Sequence[Chart]]
+) -> Document:
+    """Return a finished sweep as a page: the best trial, the table of all, and their charts."""
+    best, trials = sweep.best(), list(sweep.summaries.values())
+    cards = [("trials", str(len(trials))), ("seeds each", str(spec.seeds))]
+    if best is not None:
+        figures = [(what, best.spread(f"val_{what}").mean) for what in MEASURES]
+        cards = [
+            ("best", told(best.trial)),
+            *(
+                (f"its validation {what}", percent(mean) if what == "accuracy" else _loss(mean))
+                for what, mean in figures
+                if mean is not None
+            ),
+            ("its parameters", f"{best.params:,}"),
+            *cards,
+        ]
+    seconds = sum(outcome.seconds for one in trials for outcome in one.outcomes)
+    sections = [Section("Trials", (report,))]
+    fitting = [one for what in MEASURES for one in charts.get(what, ())]
+    for heading, some, words in (
+        (
+            "Under- and over-fitting",
+            fitting,
+            "Where both lines are poor the setting underfits; where training goes on improving "
+            "and validation does not, it overfits.",
+        ),
+        ("Over the epochs", charts.get("epochs", ()), "A line for each trial."),
+        ("Over the number of parameters", size_charts(sweep), "Each dot is one trial."),
+    ):
+        if some:
+            drawn = [Figure(f"{one.title}.", line_chart(one, 640)) for one in some]
+            sections.append(Section(heading, (*drawn, words)))
+    lead = f"{', '.join(spec.axes)} on {sweep.data.name}; validation samples decide."
+    cards.append(("training", as_seconds(seconds)))
+    return Document(f"Sweep of {spec.network}", lead, tuple(sections), tuple(cards))
 
 
 def _numeric_axis(sweep: Sweep, axes: Sequence[Axis]) -> str | None:
@@ -289,10 +345,10 @@ def fitting_chart(
         others: further settings differ, so that each point is the best of several trials.
     """
     values = tuple(value for value, _ in points)
-    lines = []
-    for part, header in HEADERS.items():
-        means = (summary.spread(f"{part}_{what}").mean for _, summary in points)
-        lines.append(Line(header, values, tuple(math.nan if m is None else m for m in means)))
+    found = [summary for _, summary in points]
+    lines = [
+        Line(header, values, _means(found, f"{part}_{what}")) for part, header in HEADERS.items()
+    ]
     title = f"{what.capitalize()} over {name}" + (", the best of each" if others else "")
     in_ratios = values[0] > 0 and values[-1] >= 10 * values[0]
     percent = what == "accuracy"

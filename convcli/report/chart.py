@@ -43,6 +43,9 @@ The first two are matplotlib's (inferno; RdBu turned round, its middle pure whit
 because pages and terminals are colored without loading it. The circle has lightness 0.72 and chroma
 0.12 in OKLCH (Ottosson 2020), so that equal turns look equally large."""
 
+POSITIVE, NEGATIVE = (178, 40, 50), (33, 102, 172)
+"""Bars and lines on either side of zero."""
+
 RIGHT, WRONG = (47, 111, 176), (179, 38, 30)
 """Shades of a matrix' diagonal, and of the mistakes."""
 
@@ -139,6 +142,36 @@ def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
     last = math.floor(high / step + 1e-9)
     digits = max(0, -math.floor(math.log10(step)) + 1)
     return [round(index * step, digits) for index in range(first, last + 1)]
+
+
+def bar_chart(
+    title: str, names: Sequence[str], values: Sequence[float], texts: Sequence[str]
+) -> str:
+    """Return named bars about a zero line as an SVG element, each with its number behind it.
+
+    >>> drawn = bar_chart("Answer", ["cat", "dog"], [0.25, -0.5], ["25 %", "-50 %"])
+    >>> drawn.count("<rect"), "-50 %" in drawn
+    (2, True)
+    """
+    room, high = 180, 18
+    margin = 12 + 7 * max(len(name) for name in names)
+    longest = max((abs(value) for value in values), default=0.0) or 1.0
+    low = min(0.0, *values) / longest
+    behind = 10 + 7 * max(len(text) for text in texts)
+    zero = margin + (behind if low < 0 else 0) - low * room
+    wide, tall = zero + room + behind, high * len(names) + 8
+    parts = [f'<line x1="{zero:.1f}" x2="{zero:.1f}" y1="2" y2="{tall - 2}" class="axis"/>']
+    for row, (name, value, text) in enumerate(zip(names, values, texts, strict=True)):
+        length, y = abs(value) / longest * room, 4 + row * high
+        end = zero + (length if value >= 0 else -length)
+        color = _hex(POSITIVE if value >= 0 else NEGATIVE)
+        parts.append(
+            f'<text x="{margin - 6}" y="{y + 13}" text-anchor="end">{escape(name)}</text>'
+            f'<rect x="{min(zero, end):.1f}" y="{y + 2}" width="{length:.1f}" height="{high - 5}" '
+            f'fill="{color}"/><text x="{end + (5 if value >= 0 else -5):.1f}" y="{y + 13}" '
+            f'text-anchor="{"start" if value >= 0 else "end"}">{escape(text)}</text>'
+        )
+    return _svg(title, title, round(wide), tall, parts)
 
 
 def line_chart(chart: Chart, width: int = 560, height: int = 300) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,39 @@ def test_what_is_no_run(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "is no history of epochs" in capfd.readouterr().err
 
 
+def test_a_sweep_leaves_its_page(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place, network = tmp_path / "sweep", "input 8x8x1, conv {n} 3 relu, gap, dense 4 softmax"
+    words = ["sweep", f"let n = 1, {network}", "n=1,2,8", "lr=0.01", "--epochs", "2"]
+    words += ["--data", str(folder / "quadrants.npz"), "--out", str(place), "--format", "json"]
+    assert run(words) == 0
+    best = next(one for one in json.loads(capfd.readouterr().out)["trials"] if one["best"])
+    page = check_page((place / "report.html").read_text(encoding="utf-8"))
+    text = " ".join(page.words)
+    assert f"{best['val_accuracy']['mean']:.2%}" in text
+    assert f"n={best['values']['n']} lr=0.01" in text
+    for chart in ("Accuracy over n", "Loss over n", "Loss over the number of", "Loss by epoch"):
+        assert chart in text
+
+
+def test_folds_have_their_mean_and_deviation(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "input 8x8x1, conv 2 3 relu, gap, dense 4 softmax", "--folds", "3"]
+    words += ["--data", str(folder / "quadrants.npz"), "--epochs", "1", "--quiet"]
+    assert run([*words, "-o", str(tmp_path / "folds")]) == 0
+    capfd.readouterr()
+    page = tmp_path / "page.html"
+    assert run(["report", str(tmp_path / "folds"), "-o", str(page), "--format", "json"]) == 0
+    accuracies = [one["val_accuracy"] for one in json.loads(capfd.readouterr().out)]
+    mean, deviation = statistics.fmean(accuracies), 100 * statistics.stdev(accuracies)
+    text = page.read_text(encoding="utf-8")
+    assert f"{mean:.2%} ± {deviation:.2f}" in text
+    assert run(["report", str(folder / "runs"), "-o", str(tmp_path / "two.html")]) == 0
+    assert "±" not in (tmp_path / "two.html").read_text(encoding="utf-8")  # two networks
+
+
 def test_runs_without_anything_to_draw(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -189,5 +224,7 @@ def test_runs_on_two_data_sets_are_not_ranked_against_each_other(
     assert text.count("Best on validation samples of ") == 2
     for name in ("training", "validation"):
         assert f"{name}, {data}" in text
+    assert text.count(f"<figcaption>Accuracy by epoch on {data}: ") == 1
+    assert len(re.findall(r"<figcaption>Accuracy by epoch on ", text)) == 2
     got = json.loads(capfd.readouterr().out)
     assert [one["data"] for one in got] == [one["data"] for one in records(folder)] + [data]

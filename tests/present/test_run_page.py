@@ -99,8 +99,14 @@ def test_the_switch_changes_the_scale_without_a_script(folder: Path) -> None:
         page.goto((folder / "run" / "report.html").as_uri())
         logarithmic, linear = page.locator(".scales > svg"), page.locator(".scales > .linear")
         assert (logarithmic.is_visible(), linear.is_visible()) == (True, False)
-        page.locator(".scales input").uncheck()
+        page.locator(".scales .log input").uncheck()
         assert (logarithmic.is_visible(), linear.is_visible()) == (False, True)
+        chart = page.locator(".scales .linear svg")
+        small = chart.bounding_box()["width"]
+        page.locator(".scales .large input").check()
+        assert chart.bounding_box()["width"] > 1.5 * small
+        page.emulate_media(media="print")
+        assert page.locator(".switch:visible").count() == 0
         browser.close()
 
 
@@ -210,7 +216,7 @@ def test_names_from_outside_are_escaped(folder: Path, tmp_path: Path) -> None:
     assert "Run <script>alert(1)<" in got.words
 
 
-def test_a_series_has_no_pictures(tmp_path: Path) -> None:
+def test_a_series_is_drawn_as_lines(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     labels = np.arange(60) % 2
     series = random.normal(labels[:, None, None], 1, (60, 12, 2)).astype(np.float32)
@@ -219,8 +225,10 @@ def test_a_series_has_no_pictures(tmp_path: Path) -> None:
     train(tmp_path / "s.npz", tmp_path / "run", "--epochs", "1", network=network)
     got = check_page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     assert got.headings == SECTIONS
-    assert not got.pictures
-    assert "Samples of 12x2 are no pictures" in " ".join(got.words)
+    told = [picture["alt"] or "" for picture in got.pictures]
+    assert any("Maps of conv1 10x3" in text for text in told)
+    assert any("Filter 2 of conv1" in text for text in told)
+    assert "sees the whole input: the probability of each class" in " ".join(got.words)
 
 
 def test_a_page_that_cannot_be_written_loses_no_run(

@@ -10,7 +10,16 @@ from itertools import pairwise
 import pytest
 
 from convcli.report import Column, Report
-from convcli.report.chart import Chart, Line, Matrix, ink_on, line_chart, matrix_chart, round_ticks
+from convcli.report.chart import (
+    Chart,
+    Line,
+    Matrix,
+    bar_chart,
+    ink_on,
+    line_chart,
+    matrix_chart,
+    round_ticks,
+)
 from convcli.report.document import Document, Figure, Gallery, Picture, Section, render_document
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -185,3 +194,24 @@ def test_a_gallery_names_its_pictures() -> None:
     assert 'alt="1, said 7 99% sure"' in page
     assert 'alt="a &#34;b&#34;"' in page
     assert page.count("<figure>") == page.count("<img ") == 2
+
+
+def test_a_chart_is_enlarged_without_a_script() -> None:
+    chart = Chart("t", (Line("a", (0, 1, 2), (0, 10, 5)),), "x", "y")
+    page = render_document(Document("A", "", (Section("B", (Figure("C", line_chart(chart)),)),)))
+    assert '<label class="switch large"><input type="checkbox"> large</label>' in page
+    assert "figure:has(.large :checked) svg { width: 100%; }" in page
+    assert ".switch { display: none !important; }" in page.partition("@media print")[2]
+
+
+def test_bars_stand_on_both_sides_of_their_zero_line() -> None:
+    drawn = bar_chart("Sums", ("plus", "minus"), (2.0, -1.0), ("2", "-1"))
+    root = parse(drawn)
+    zero = float(root.findall(f"{SVG}line")[0].attrib["x1"])
+    bars = root.findall(f"{SVG}rect")
+    plus, minus = ((float(bar.attrib["x"]), float(bar.attrib["width"])) for bar in bars)
+    assert plus[0] == zero
+    assert sum(minus) == pytest.approx(zero, abs=0.11)
+    assert plus[1] == pytest.approx(2 * minus[1], abs=0.11)
+    names = [text.text for text in root.iter(f"{SVG}text")]
+    assert names == ["plus", "2", "minus", "-1"]
