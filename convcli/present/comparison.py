@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from convcli.report import Column, Report, tabulate
 from convcli.report.chart import Chart, Line, line_chart
 from convcli.report.document import Block, Document, Figure, Section
 from convcli.report.numbers import percent
-from convcli.sweep.trial import Spread
 
 SETTINGS = ("data", "seed", "samples", "recipe", "environment", "convcli")
 """Parts of a record that were decided before the training, not measured in it."""
@@ -52,11 +52,11 @@ def _repeated(runs: Sequence[RunFacts]) -> Iterator[tuple[str, str]]:
     if len(networks) > 1 or not told <= REPEATED:
         return
     for key, words in (("val_accuracy", "validation"), ("test_accuracy", "test")):
-        figures = [_figures(one)[key] for one in runs]
-        spread = Spread.of(figures)
-        if spread.mean is not None and spread.deviation is not None:
-            deviation = f"{100 * spread.deviation:.2f}"
-            yield f"{words} accuracy, mean of {len(runs)}", f"{spread.mean:.2%} ± {deviation}"
+        known = [figure for one in runs if (figure := _figures(one)[key]) is not None]
+        if len(known) == len(runs):
+            deviation = f"{100 * statistics.stdev(known):.2f}"
+            mean = percent(statistics.fmean(known))
+            yield f"{words} accuracy, mean of {len(runs)}", f"{mean} ± {deviation}"
 
 
 def figures_report(runs: Sequence[RunFacts]) -> Report:
