@@ -98,6 +98,16 @@ class Question:
     )
     compare_dialects: bool = option("The layers on which frameworks differ.", default=False)
 
+    def check_variable(self, vary: str | None, words: list[str] | None) -> None:
+        """Refuse a variable without its condition, and a condition without its variable."""
+        if vary is not None and self.solve is None:
+            raise UsageError("--vary needs a condition: --solve 'params < 1M' --vary n.")
+        if self.solve and vary is None and words and "->" not in self.solve:
+            raise UsageError(
+                f"--solve {self.solve[:40]!r} is a condition on a variable of NETWORK: name it, "
+                "--vary n. A question on sizes needs no network: --solve '28 -> 14, kernel 3'."
+            )
+
     @property
     def asked(self) -> str:
         """The option that was given, or nothing.
@@ -268,8 +278,7 @@ def shape(
     asked = question.asked
     if at is not None and question.trace is None:
         raise UsageError("--at names the layer for --trace; give --trace ROW,COL too.")
-    if vary is not None and question.solve is None:
-        raise UsageError("--vary needs a condition: --solve 'params < 1M' --vary n.")
+    question.check_variable(vary, words)
     if asked:
         refuse_without_effect(_options(table), f"in the table, not with {asked}")
     figures_only = {"--assert": assertion, "--diagram": diagram, "--dialect": paper.dialect}

@@ -18,6 +18,7 @@ from convcli.files import check_target, new_file
 from convcli.layers.base import shape_text
 from convcli.learn.modelfile import TrainedModel, model_of, write_tensors
 from convcli.net import to_notation
+from convcli.net.trace import check_single
 
 FormatName = Literal["onnx", "torch", "keras", "h5", "npz"]
 
@@ -112,6 +113,11 @@ def export_model(
         places.append(path.with_name(f"{path.stem}_weights.safetensors"))
     if kind == "npz" and with_preprocessing:
         raise UsageError("An .npz file holds arrays only; its preprocessing is in its notes.")
+    if kind != "npz":
+        check_single(
+            model.network.trace(),
+            "an exported graph has one of both. Write arrays alone: -o FILE.npz.",
+        )
     for place in places:
         check_target(place, force=force, inputs=inputs)
     prepared = model.preprocessing

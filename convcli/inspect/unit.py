@@ -16,6 +16,7 @@ from convcli.inspect.arithmetic import PoolingWindow
 from convcli.inspect.probe import Probe
 from convcli.layers import AveragePool
 from convcli.layers.base import shape_text
+from convcli.net.field import check_place
 from convcli.net.trace import Step
 from convcli.ops.activation import apply
 from convcli.sums import Place, Sum, Term
@@ -133,12 +134,7 @@ def _cell(probe: Probe, layer: str, place: tuple[int, ...], channel: int) -> tup
             f"Layer {step.name} gives {shape_text(shape)}; its cells are written "
             f"{step.name}:{wanted}, not {step.name}:{','.join(map(str, place))}."
         )
-    for number, size in zip(cell, shape, strict=True):
-        if not 0 <= number < size:
-            raise UsageError(
-                f"There is no cell {','.join(map(str, cell))} in layer {step.name} "
-                f"({shape_text(shape)}). Places run from 0 to {size - 1} on that axis."
-            )
+    check_place(step, cell, shape)
     return step, cell
 
 

@@ -15,11 +15,11 @@ from convcli.engine.calls import Base, aligned
 from convcli.errors import InputError
 from convcli.layers.base import Shape, shape_text
 from convcli.learn.first_weights import first_buffers, first_weights
-from convcli.net.trace import Trace
+from convcli.net.trace import Trace, check_single
 from convcli.net.value import Network
 from convcli.ops import reference
 from convcli.ops.executor import Executor
-from convcli.ops.lowering import check_single, compile_inference, read_bytes, read_floats
+from convcli.ops.lowering import compile_inference, read_bytes, read_floats
 from convcli.ops.program import ProgramBuilder, Slot, parameter_shapes, slots, views
 from convcli.ops.rule import Array
 

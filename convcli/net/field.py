@@ -240,16 +240,25 @@ def input_rectangle(trace: Trace, which: int | str, cell: tuple[int, ...]) -> Re
             f"A cell of layer {step.index} {step.name} ({shape_text(step.output_shape)}) has "
             f"{len(extents)} coordinates, not {len(cell)}."
         )
-    for place, extent in zip(cell, extents, strict=True):
-        if not 0 <= place < extent:
-            raise UsageError(
-                f"There is no cell {','.join(map(str, cell))} in layer {step.index} {step.name} "
-                f"({shape_text(step.output_shape)}). Use 0 to {extent - 1}."
-            )
+    check_place(step, cell, extents)
     whole = trace.network.input_shape[:-1] or trace.network.input_shape
     if step.fields is None:
         return tuple((0, extent - 1) for extent in whole)
     return tuple(_hull(_input_cells(trace, step, axis, place)) for axis, place in enumerate(cell))
+
+
+def check_place(step: Step, place: tuple[int, ...], extents: tuple[int, ...]) -> None:
+    """Refuse a place outside the extents of a step's output.
+
+    Raises:
+        UsageError: with the place, the shape and the axis' last number.
+    """
+    for number, extent in zip(place, extents, strict=True):
+        if not 0 <= number < extent:
+            raise UsageError(
+                f"There is no cell {','.join(map(str, place))} in layer {step.index} {step.name} "
+                f"({shape_text(step.output_shape)}). Use 0 to {extent - 1} on that axis."
+            )
 
 
 def _input_cells(trace: Trace, step: Step, axis: int, place: int) -> Cells:

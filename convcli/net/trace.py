@@ -459,6 +459,23 @@ class _Fold:
             )
 
 
+def check_single(trace: Trace, what: str) -> None:
+    """Refuse a network with several inputs or outputs.
+
+    Args:
+        trace: the network.
+        what: what needs one of both, as a sentence's end with the way out.
+
+    Raises:
+        InputError: names them.
+    """
+    for kind, names in (("inputs", [*trace.inputs]), ("outputs", [s.name for s in trace.outputs])):
+        if len(names) > 1:
+            raise InputError(
+                f"{trace.network.name} has {len(names)} {kind} ({', '.join(names)}), and {what}"
+            )
+
+
 def _fitting_crop(part: Branch) -> Crop | None:
     """Return the crop without cells at the end of a branch."""
     last = part[-1] if part else None

@@ -22,7 +22,7 @@ from convcli.engine.calls import (
     words_at,
 )  # fmt: skip
 from convcli.errors import InputError
-from convcli.net.trace import Step, Trace
+from convcli.net.trace import Step, Trace, check_single
 from convcli.net.words import layer_text
 from convcli.ops import activation, conv, dense, join, norm, pool, rearrange, recurrent
 from convcli.ops.activation import activate, deactivate
@@ -53,23 +53,6 @@ def kind_of(step: Step) -> Kind:
             f"{', '.join(sorted(KINDS))} can."
         )
     return kind
-
-
-def check_single(trace: Trace, what: str) -> None:
-    """Refuse a network with several inputs or outputs.
-
-    Args:
-        trace: the network.
-        what: what needs one of both, as a sentence's end with the way out.
-
-    Raises:
-        InputError: names them.
-    """
-    for kind, names in (("inputs", [*trace.inputs]), ("outputs", [s.name for s in trace.outputs])):
-        if len(names) > 1:
-            raise InputError(
-                f"{trace.network.name} has {len(names)} {kind} ({', '.join(names)}), and {what}"
-            )
 
 
 @each_sample(Operands("to factor", "size each start"))

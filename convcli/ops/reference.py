@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from convcli.layers.base import Join
-from convcli.net.trace import Step, Trace
+from convcli.net.trace import Step, Trace, check_single
 from convcli.ops.activation import apply
-from convcli.ops.lowering import check_single, kind_of
+from convcli.ops.lowering import kind_of
 from convcli.ops.rule import Array, Context, Weights
 
 

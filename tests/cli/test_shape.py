@@ -484,6 +484,7 @@ def test_the_width_that_fits_under_a_number_of_parameters(shape: Program) -> Non
     assert "holds for no value" in shape.refuses(
         "rps", "--solve", "layers > 99", "--vary", "n", code=3
     )
+    assert "name it, --vary n" in shape.refuses("rps", "--solve", "params < 1M", code=2)
     assert "--vary needs a condition" in shape.refuses("rps", "--vary", "n", code=2)
 
 

@@ -165,7 +165,7 @@ def test_without_a_label_the_likeliest_class_is_the_truth() -> None:
 @pytest.mark.parametrize(
     ("layer", "place", "said"),
     [
-        ("conv1", (9, 0), "There is no cell 9,0,0 in layer conv1 (6x6x3)"),
+        ("conv1", (9, 0), "There is no cell 9,0,0 in layer 1 conv1 (6x6x3)"),
         ("conv1", (1,), "its cells are written conv1:ROW,COL, not conv1:1"),
         ("dense1", (1, 1), "written dense1:UNIT"),
         ("conv7", (0, 0), "There is no layer 'conv7'"),

@@ -182,6 +182,8 @@ def test_predict_shows_every_output(capfd: pytest.CaptureFixture[str], tmp_path:
     (got,) = json.loads(capfd.readouterr().out)
     for name, array in model.outputs(sample[None]).items():
         np.testing.assert_allclose(got["values"][name], array[0], rtol=1e-6)
+    assert door.run(["export", made[2], "-o", str(tmp_path / "two.onnx")]) == 3
+    assert "has 2 outputs (a, b), and an exported graph has one" in capfd.readouterr().err
     assert door.run(["predict", made[2], str(tmp_path / "one.npy")]) == 0
     assert "a: a map of 2 rows" in capfd.readouterr().out
 
