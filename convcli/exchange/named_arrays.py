@@ -166,11 +166,19 @@ def _paired(units: list[Unit], groups: Mapping[str, Mapping[str, Shape]]) -> dic
         held[_kind(leaves)].append(place)
     if any(len(held[kind]) != len(same) for kind, same in wanted.items()):
         return {}
-    found = {
-        unit.name: place
-        for kind, same in wanted.items()
-        for unit, place in zip(same, held[kind], strict=True)
-    }
+    found: dict[str, str] = {}
+    steps: dict[int, str] = {}
+    for unit in units:
+        places = held[_kind(_shapes(unit))]
+        before = steps.get(unit.step.sources[0])
+        chosen = places[0]
+        if before is not None and "running_mean" in unit.leaves:  # norms stand beside their layers
+            parent = before.rpartition(".")[0]
+            beside = (place for place in places if place.rpartition(".")[0] == parent)
+            chosen = next(beside, chosen)
+        found[unit.name] = chosen
+        places.remove(chosen)
+        steps[unit.step.index] = chosen
     number = {place: index for index, place in enumerate(groups)}
     doubtful = [u.name for u in units if len(wanted[_kind(_shapes(u))]) > 1]
     for before, after in pairwise(doubtful):

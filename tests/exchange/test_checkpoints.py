@@ -19,6 +19,7 @@ PAIRS = {
     "squeezenet1_1": "squeezenet",
     "densenet121": "densenet121",
     "mobilenet_v3_small": "mobilenet-v3-small",
+    "inception_v3": "inception-v3",
 }
 """These too: resnet50, resnext50, alexnet, vgg11, mobilenet_v2, mobilenet_v3_large, shufflenet_v2,
 efficientnet_b0, regnet_y_400mf, convnext_tiny."""
@@ -31,7 +32,8 @@ def test_a_state_dict_goes_into_the_preset(name: str, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    module = getattr(models(), name)(weights=None).eval()
+    settings = {"init_weights": False} if name == "inception_v3" else {}
+    module = getattr(models(), name)(weights=None, **settings).eval()
     with torch.no_grad():
         for key, array in [*module.named_buffers(), *module.named_parameters()]:
             if key.endswith("running_var"):
@@ -98,6 +100,22 @@ def test_names_are_ordered_as_people_count(tmp_path: Path) -> None:
     arrays = import_model(tmp_path / "w.npz", network=words).model.model.parameters
     kernels = [array for key, array in arrays.items() if key.endswith("kernel")][:4]
     assert [array[0, 0] for array in kernels] == [0, 1, 2, 3]
+
+
+def test_norms_stand_beside_their_layers(tmp_path: Path) -> None:
+    """Those of equal size too, where the file has branches in another order than the network."""
+    words = (
+        "input 6x6x2, concat(conv 3 1 nobias, conv 3 5 same nobias, bn | conv 3 3 same nobias, bn)"
+    )
+    shapes = {"five_1.conv": (3, 2, 1, 1), "five_2.conv": (3, 3, 5, 5), "a3x3.conv": (3, 2, 3, 3)}
+    given = {f"m.{name}.weight": np.ones(shape, np.float32) for name, shape in shapes.items()}
+    norm = ("weight", "bias", "running_mean", "running_var")
+    given |= {f"m.{name}.bn.{leaf}": np.full(3, number, np.float32)
+              for name, number in (("five_2", 5), ("a3x3", 3)) for leaf in norm}  # fmt: skip
+    np.savez(tmp_path / "w.npz", **given)
+    got = import_model(tmp_path / "w.npz", network=words, outputs="values").model.model
+    norms = [array[0] for key, array in got.parameters.items() if key.endswith("scale")]
+    assert norms == [5, 3]
 
 
 def test_a_map_decides_where_shapes_do_not(tmp_path: Path) -> None:
