@@ -107,11 +107,11 @@ def test_norms_stand_beside_their_layers(tmp_path: Path) -> None:
     words = (
         "input 6x6x2, concat(conv 3 1 nobias, conv 3 5 same nobias, bn | conv 3 3 same nobias, bn)"
     )
-    shapes = {"five_1.conv": (3, 2, 1, 1), "five_2.conv": (3, 3, 5, 5), "a3x3.conv": (3, 2, 3, 3)}
+    shapes = {"b5_1.conv": (3, 2, 1, 1), "b5_2.conv": (3, 3, 5, 5), "b3.conv": (3, 2, 3, 3)}
     given = {f"m.{name}.weight": np.ones(shape, np.float32) for name, shape in shapes.items()}
     norm = ("weight", "bias", "running_mean", "running_var")
     given |= {f"m.{name}.bn.{leaf}": np.full(3, number, np.float32)
-              for name, number in (("five_2", 5), ("a3x3", 3)) for leaf in norm}  # fmt: skip
+              for name, number in (("b5_2", 5), ("b3", 3)) for leaf in norm}  # fmt: skip
     np.savez(tmp_path / "w.npz", **given)
     got = import_model(tmp_path / "w.npz", network=words, outputs="values").model.model
     norms = [array[0] for key, array in got.parameters.items() if key.endswith("scale")]
