@@ -28,6 +28,7 @@ from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
     from convcli.inspect.explaining import Explained
+    from convcli.learn.evaluation import Evaluation, Labeled
     from convcli.present.panels import Panel
     from convcli.report.chart import Chart, Matrix
 
@@ -396,9 +397,14 @@ def show_confusion(
         split: as `evaluate`.
     """
     from convcli.learn.evaluation import judged
+
+    return confusion_drawn(*judged(model_of(model), data, labels, split=split, worst=0))
+
+
+def confusion_drawn(found: Evaluation, chosen: Labeled) -> Drawn:
+    """Return the confusion of samples that were judged."""
     from convcli.present.evaluation import confusion_matrix, confusion_report
 
-    found, chosen = judged(model_of(model), data, labels, split=split, worst=0)
     matrix = confusion_matrix(found, chosen)
     return Drawn(confusion_report(found, matrix.title), title=matrix.title, matrix=matrix)
 
@@ -428,6 +434,11 @@ def show_errors(
         from convcli.present.answers import worst_answers
 
         return Drawn(*worst_answers(trained, chosen, limit))
+    return mistakes_drawn(trained, found, chosen)
+
+
+def mistakes_drawn(trained: TrainedModel, found: Evaluation, chosen: Labeled) -> Drawn:
+    """Return the worst mistakes among samples that were judged."""
     wrong = inspection.wrong_answers(found)
     title = f"{chosen.title}: the worst {len(found.worst)} of {wrong:,} mistakes"
     panels = inspection.mistake_panels(Probe(trained), found, chosen.samples)

@@ -469,12 +469,10 @@ def show_confusion(
 ) -> None:
     """Draw which class is taken for which: counts, and their share of the true class."""
     path = out.target("confusion", model_path(model))
-    from convcli.api.seeing import Drawn
-    from convcli.present.evaluation import confusion_matrix, confusion_report
+    from convcli.api.seeing import confusion_drawn
 
     found, chosen, _ = _evaluated(model, source, split, threads, out, worst=0)
-    matrix = confusion_matrix(found, chosen)
-    out.show(Drawn(confusion_report(found, matrix.title), matrix=matrix), path)
+    out.show(confusion_drawn(found, chosen), path)
 
 
 ERRORS_EXAMPLES = """Examples:
@@ -501,10 +499,8 @@ def show_errors(
     forecast as a line beside what came.
     """
     path = out.target("errors", model_path(model))
-    from convcli.api.seeing import Drawn
-    from convcli.inspect.probe import Probe
+    from convcli.api.seeing import Drawn, mistakes_drawn
     from convcli.learn.modelfile import load
-    from convcli.present.inspection import errors_report, mistake_panels, wrong_answers
 
     trained = load(model)
     if trained.outputs != "classes":
@@ -515,15 +511,12 @@ def show_errors(
         out.show(Drawn(report, panels, title), path)
         return
     found, chosen, trained = _evaluated(model, source, split, threads, out, worst=limit)
-    report = errors_report(found, chosen)
-    if not found.worst:
-        out.emit_summary(report)
-        out.messages.say("There is no mistake to draw; nothing was written.")
+    drawn = mistakes_drawn(trained, found, chosen)
+    if found.worst:
+        out.show(drawn, path)
         return
-    wrong = wrong_answers(found)
-    title = f"{chosen.title}: the worst {len(found.worst)} of {wrong:,} mistakes"
-    panels = mistake_panels(Probe(trained), found, chosen.samples)
-    out.show(Drawn(report, panels, title), path)
+    out.emit_summary(drawn.report)
+    out.messages.say("There is no mistake to draw; nothing was written.")
 
 
 def _evaluated(
