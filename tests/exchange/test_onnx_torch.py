@@ -271,7 +271,9 @@ def randomized(module: Any) -> Any:
     return module.eval()
 
 
-def exported(module: Any, shape: tuple[int, ...], path: Path, *, dynamo: bool) -> Any:
+def exported(
+    module: Any, shape: tuple[int, ...], path: Path, *, dynamo: bool, **further: Any
+) -> Any:
     """Write a network as PyTorch does and return what onnxruntime makes of 3 samples, and those."""
     import onnxruntime
 
@@ -284,7 +286,7 @@ def exported(module: Any, shape: tuple[int, ...], path: Path, *, dynamo: bool) -
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the other program's own
         torch.onnx.export(
-            module, (samples,), path, input_names=["input"], dynamo=dynamo, **settings
+            module, (samples,), path, input_names=["input"], dynamo=dynamo, **settings, **further
         )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(None, {"input": samples.numpy()})[0], samples.numpy()
@@ -311,6 +313,22 @@ def test_what_torch_writes_is_read(name: str, dynamo: bool, tmp_path: Path) -> N
     assert got.shape == ref.shape
     np.testing.assert_allclose(got, ref, atol=1e-5)
     assert on_paper.trace().totals.params == import_model(path).model.model.trace.totals.params
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [9, 11, 13, 17, 20, -18, -20, -23])
+def test_every_operator_set_gives_the_same_numbers(opset: int, tmp_path: Path) -> None:
+    """Positive ones by the classic exporter, negative ones by the default one."""
+    net = stack(Conv(4, 8, 3, padding=1, groups=2), nn.BatchNorm2d(8), nn.ReLU(),
+                nn.GroupNorm(2, 8), nn.PixelShuffle(2), nn.Upsample(scale_factor=2),
+                nn.ConvTranspose2d(2, 6, 3, stride=2, padding=1, output_padding=1), nn.Hardswish(),
+                nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), Flatten(), nn.LayerNorm(6), Linear(6, 3),
+                nn.LogSoftmax(1))  # fmt: skip
+    dynamo, path = opset < 0, tmp_path / "net.onnx"
+    ref, samples = exported(
+        randomized(net), (4, 6, 6), path, dynamo=dynamo, opset_version=abs(opset)
+    )
+    np.testing.assert_allclose(raw_outputs(path, samples), ref, atol=1e-5)
 
 
 def bare_words(network: Network) -> str:
