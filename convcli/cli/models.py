@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from convcli.imaging.batch import Source as PictureSource
     from convcli.learn.evaluation import Prediction
     from convcli.learn.modelfile import TrainedModel
+    from convcli.learn.remote import PredictOrder
 
 DIGITS = "digits-mnist"
 """The model that predict asks where nobody names one."""
@@ -198,6 +201,10 @@ def predict(
     memory_limit: str = option(
         "Refuse inputs that would need more, such as 8GiB.", metavar="SIZE", default="2GiB"
     ),
+    cluster: str | None = option(
+        "Predict pictures on the workers of a Dask scheduler, to the same bits; see convcli sweep.",
+        metavar="ADDRESS",
+    ),
     output: Path | None = option(
         "Of one input: its recording with what is predicted as a column (.csv), or the picture "
         "under its mask (.png).",
@@ -217,7 +224,6 @@ def predict(
     from convcli.imaging.batch import find_sources
     from convcli.learn.evaluation import predictions
     from convcli.learn.modelfile import load
-    from convcli.learn.recordings import recording_of
     from convcli.present.evaluation import predictions_report
 
     limit = byte_count(memory_limit)
@@ -235,6 +241,34 @@ def predict(
     draws = show and sys.stderr.isatty()
     if show and not draws:
         out.messages.say("--show draws on a terminal only; stderr is none.")
+    ask = partial(predictions, top=top, threshold=threshold, logits=logits)
+    if cluster is not None:
+        if output is not None or draws:
+            raise UsageError("--cluster tells what pictures are; leave -o and --show out.")
+        order = partial(_order, trained.content(), top, threshold, logits, limit)
+        found, problems = _told_on_cluster(cluster, sources, order, out.messages)
+    else:
+        found, problems = _told_here(trained, sources, ask, limit, output, out, draws=draws)
+    if found or not problems:
+        out.emit(predictions_report(found))
+    if problems:
+        count = f"{len(problems)} of {len(sources)} inputs could not be used:\n  "
+        raise InputError((count if len(sources) > 1 else "") + "\n  ".join(problems))
+
+
+def _told_here(
+    trained: TrainedModel,
+    sources: list[PictureSource],
+    ask: Callable[..., list[Prediction]],
+    limit: int,
+    output: Path | None,
+    out: FileOutput,
+    *,
+    draws: bool,
+) -> tuple[list[tuple[str, Prediction]], list[str]]:
+    """Return what the model says of each input in order, and why some have no answer."""
+    from convcli.learn.recordings import recording_of
+
     found: list[tuple[str, Prediction]] = []
     problems = []
     with out.messages.progress() as progress:
@@ -248,8 +282,8 @@ def predict(
                 problems.append(str(problem))
                 continue
             with out.messages.warned(one.name):
-                told = predictions(trained, samples, top=top, threshold=threshold, logits=logits)
-            names = [one.name if len(told) == 1 else f"{one.name}[{n}]" for n in range(len(told))]
+                told = ask(trained, samples)
+            names = _names(one, told)
             if recording is not None:
                 size = trained.preprocessing.shape[0] if samples.ndim == 3 else 1
                 names = [f"{one.name}[{at}:{at + size}]" for at in recording.firsts]
@@ -258,11 +292,50 @@ def predict(
             found += zip(names, told, strict=True)
             for name, sample in zip(names, samples if draws else (), strict=False):
                 sys.stderr.write(f"{name}\n{_drawn(sample)}")
-    if found or not problems:
-        out.emit(predictions_report(found))
-    if problems:
-        count = f"{len(problems)} of {len(sources)} inputs could not be used:\n  "
-        raise InputError((count if len(sources) > 1 else "") + "\n  ".join(problems))
+    return found, problems
+
+
+def _names(one: PictureSource, told: list[Prediction]) -> list[str]:
+    return [one.name if len(told) == 1 else f"{one.name}[{n}]" for n in range(len(told))]
+
+
+def _order(
+    model: bytes, top: int, threshold: float, logits: bool, limit: int, one: PictureSource
+) -> PredictOrder:
+    """Return what a worker is asked about one file."""
+    from convcli.cli.console import standard_input
+    from convcli.errors import cannot_read
+    from convcli.learn.remote import PredictOrder
+
+    try:
+        content = standard_input() if one.path is None else one.path.read_bytes()
+    except OSError as problem:
+        raise cannot_read(str(one.path), problem) from problem
+    return PredictOrder(model, content, one.name, top, threshold, logits, limit)
+
+
+def _told_on_cluster(
+    address: str,
+    sources: list[PictureSource],
+    order: Callable[[PictureSource], PredictOrder],
+    messages: Messages,
+) -> tuple[list[tuple[str, Prediction]], list[str]]:
+    """Return what workers say of each file in order, and why some have no answer."""
+    from convcli.learn.remote import answer
+    from convcli.sweep.cluster import map_on_cluster
+
+    with messages.progress() as progress:
+        orders = [order(one) for one in sources]
+        told = map_on_cluster(address, answer, orders)
+        answers = dict(progress.track(told, total=len(orders), description="pictures"))
+    found: list[tuple[str, Prediction]] = []
+    problems = []
+    for place, one in sorted(answers.items()):
+        if isinstance(one, str):
+            problems.append(one)
+        else:
+            found += zip(_names(sources[place], one), one, strict=True)
+    return found, problems
 
 
 def _check_kept(

@@ -107,7 +107,6 @@ gradient: of the loss with respect to it
 gradient_bytes: bytes of the gradients
 group: heading in the list
 high: upper end of the bin
-history: figures of each epoch
 hold: how many hold
 holds: whether it holds
 in_features: what a dense layer reads behind a flatten: layer -> features
