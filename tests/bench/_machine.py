@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from convcli.engine.llvm import host
+
+THREADS = int(os.environ.get("BENCH_THREADS", "2"))
+"""Of both sides, unless a bench is told otherwise."""
+
+
+def clock(threads: int) -> Callable[[], float]:
+    """Return what tells seconds: with one thread its own, undisturbed by others."""
+    return time.thread_time if threads == 1 else time.perf_counter
+
 
 CLASSES = {16: "AVX-512", 8: "AVX2", 4: "SSE2 or NEON"}
 
@@ -24,5 +35,6 @@ def machine() -> str:
     target = os.environ.get("NUMBA_CPU_NAME", "this processor")
     return (
         f"{name}, {os.cpu_count()} processors, load {load:.1f}; "
+        f"{THREADS} of them asked for; "
         f"class {CLASSES[lanes]} ({lanes} floats a vector), compiled for {target}"
     )

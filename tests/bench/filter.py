@@ -1,6 +1,6 @@
 """Filters against OpenCV, scipy, scikit-image and PyTorch, as ratios of paired runs.
 
-    python -m tests.bench filter                        # all of it, two threads
+    python -m tests.bench filter                        # all of it
     python -m tests.bench filter --threads 1 --dtype uint8 --jobs box,sobel
     python -m tests.bench filter --process              # whole processes instead
 
@@ -28,7 +28,7 @@ import numpy as np
 
 from convcli.engine.filter import apply
 from convcli.report import FORMATS, Column, Report, render
-from tests.bench._machine import machine
+from tests.bench._machine import THREADS, clock, machine
 
 SIDE = 4096
 SIZES = (2, 3, 4, 5, 7, 9, 11, 13, 15, 21, 31, 41, 51)
@@ -161,20 +161,21 @@ def other_jobs(dtype: str, sizes: Sequence[int], threads: int) -> Iterator[Job]:
         )  # fmt: skip
 
 
-def timed(call: Callable[[], Any]) -> float:
+def timed(call: Callable[[], Any], now: Callable[[], float]) -> float:
     time.sleep(PAUSE)
-    start = time.perf_counter()
+    start = now()
     call()
-    return time.perf_counter() - start
+    return now() - start
 
 
-def measured(job: Job, seconds: float) -> tuple[Any, ...]:
+def measured(job: Job, seconds: float, threads: int) -> tuple[Any, ...]:
     """Return the row of one job: pairs of runs for about `seconds`, at least three."""
     plan = job.ours().plan
     job.theirs()
-    pairs = [(timed(job.ours), timed(job.theirs))]
+    now = clock(threads)
+    pairs = [(timed(job.ours, now), timed(job.theirs, now))]
     while len(pairs) < 3 or (sum(map(sum, pairs)) < seconds and len(pairs) < 15):
-        pairs.append((timed(job.ours), timed(job.theirs)))
+        pairs.append((timed(job.ours, now), timed(job.theirs, now)))
     ours, theirs = (median(side) * 1e3 for side in zip(*pairs, strict=True))
     ratio = median(their / our for our, their in pairs)
     speed = plan.multiply_adds / ours / 1e6
@@ -203,7 +204,7 @@ def in_process(arguments: Any) -> Report:
             jobs.append(other_jobs(dtype, arguments.sizes, arguments.threads))
         for job in (job for kind in jobs for job in kind):
             if not arguments.jobs or any(word in job.name for word in arguments.jobs.split(",")):
-                rows.append(measured(job, arguments.seconds))
+                rows.append(measured(job, arguments.seconds, arguments.threads))
                 print(f"{job.name} {job.dtype}: {rows[-1][-2]:.2f}", file=sys.stderr)
     lost = [f"{row[0]} {row[1]} ({row[6]:.2f} of {row[4]})" for row in rows if row[6] < 1]
     return Report(
@@ -298,7 +299,7 @@ def run_process(call: Sequence[str]) -> tuple[float, float]:
 def main(arguments: Sequence[str]) -> None:
     """Print the table that the options ask for."""
     parser = argparse.ArgumentParser("python -m tests.bench filter", description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--dtype", default=",".join(DTYPES), help="comma between several")
     parser.add_argument(
         "--sizes", default=SIZES, type=lambda text: [int(n) for n in text.split(",")]

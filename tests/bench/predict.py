@@ -1,4 +1,4 @@
-"""Prediction against onnxruntime and PyTorch: two threads, float32, medians of turns.
+"""Prediction against onnxruntime and PyTorch: float32, medians of turns.
 
 `python -m tests.bench predict [SECONDS]`: milliseconds for one sample and for a batch, and how many
 times as fast as the better of the two. Outputs are compared before anything is timed.
@@ -12,9 +12,9 @@ import numpy as np
 
 from convcli.learn.model import Model
 from convcli.net import network
-from tests.bench._machine import machine
+from tests.bench._machine import THREADS, machine
 from tests.bench._peers import channels_first, in_onnxruntime, in_torch
-from tests.bench.train import THREADS, measure
+from tests.bench.train import measure
 
 ROWS = (
     ("mnist", 1), ("mnist", 128), ("resnet18", 1), ("resnet18", 8), ("mobilenet-v1", 1),

@@ -1,4 +1,4 @@
-"""Training against PyTorch (channels_last, fused Adam): batches in memory, two threads, medians.
+"""Training against PyTorch (channels_last, fused Adam): batches in memory, medians.
 
 `python -m tests.bench train [SECONDS]`: for each network and each layer alone, the time of one
 batch (loss, gradient and, for networks, an Adam step) here and there, in turn, and their ratio.
@@ -17,9 +17,8 @@ from convcli.engine.optimize import adam
 from convcli.learn.model import Model
 from convcli.learn.trainer import Loss, Trainer
 from convcli.net import network, parse_notation
-from tests.bench._machine import machine
+from tests.bench._machine import THREADS, clock, machine
 
-THREADS = 2
 BATCH = 128
 ROUNDS = 3
 RPS = (
@@ -85,14 +84,15 @@ def measure(runs: dict[str, Callable[[], object]], seconds: float) -> dict[str, 
     slow whoever comes next, so each block begins with a pause and a run that does not count.
     """
     times: dict[str, list[float]] = {name: [] for name in runs}
+    now = clock(THREADS)
     for name, run in list(runs.items()) * ROUNDS:
         time.sleep(0.25)
         run()
         end = time.perf_counter() + seconds / ROUNDS
         while True:
-            start = time.perf_counter()
+            start = now()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(now() - start)
             if time.perf_counter() > end:
                 break
     return {name: median(taken) for name, taken in times.items()}
