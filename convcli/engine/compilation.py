@@ -99,6 +99,7 @@ def compile_together(tasks: Sequence[Callable[[], object]], processes: int) -> N
         for _ in range(processes - 1):
             child = os.fork()
             if child == 0:
+                global_compiler_lock.release()
                 with suppress(BaseException):  # whatever went wrong goes wrong again in this one
                     work()
                 os._exit(0)
