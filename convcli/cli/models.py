@@ -68,7 +68,7 @@ EVALUATE_EXAMPLES = """Examples:
 
   convcli evaluate model.safetensors --data mnist --fail-under 0.99 --format json
 
-  convcli evaluate runs/digits runs/mnist --perturb noise=0..0.3,shift=0..4,drop-channel -o robust.svg
+  convcli evaluate runs/digits runs/mnist --perturb noise=0..0.3,shift=0..4 -o robust.svg
 """
 
 
