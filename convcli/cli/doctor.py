@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -42,21 +44,36 @@ def doctor(
 
 
 def _warm(messages: Messages) -> None:
-    """Run every kind of work once on something small, with progress."""
+    """Run every kind of work once on something small, in all processors, with progress."""
     from convcli.api.training import fit
     from convcli.data import load_dataset
+    from convcli.engine.calls import Operation, compile_operations
+    from convcli.engine.compilation import compile_together
+    from convcli.environment import thread_count
     from convcli.imaging.apply import warm_filters
+    from convcli.ops import lowering
 
     messages.say("Compiling everything once; this takes a minute the first time.")
     with messages.progress() as progress:
         task = progress.add_task("compiling", total=None)
-        for name in warm_filters():
-            progress.update(task, description=f"filter: {name}")
+
+        def told(name: str, work: Callable[[], object]) -> None:
+            progress.update(task, description=name)
+            work()
+
+        told(
+            f"{len(lowering.KINDS)} kinds of layers",
+            lambda: compile_operations(Operation.known, thread_count()),
+        )
+        compile_together(
+            [partial(told, f"filter: {name}", work) for name, work in warm_filters()],
+            thread_count(),
+        )
         progress.update(task, description="made digits")
         data = load_dataset("digits", samples=200)
         progress.update(task, description="training and prediction")
         augment = "shift=2,rotate=10,scale=0.1,elastic=1"
         training = fit("mnist", data, epochs=1, augment=augment)
-        for _ in training.events():
+        for _ in training:
             pass
         training.best_model().predict(data.train.samples)

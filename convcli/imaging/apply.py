@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -251,17 +251,22 @@ WARMED = (
 """A chain for each compiled way: magnitudes, small, dense, two passes, running sums, points."""
 
 
-def warm_filters() -> Iterator[str]:
-    """Filter a small picture of each kind by each way; yields what comes next."""
+def warm_filters() -> list[tuple[str, Callable[[], object]]]:
+    """Return what filters a small picture of each kind by each way, with a name."""
     from convcli.engine.row_filters import unfilter_rows
 
-    yield "rows of a PNG"
-    unfilter_rows(np.zeros(8, np.uint8), 2, 3, 3)
+    tasks: list[tuple[str, Callable[[], object]]] = [
+        ("rows of a PNG", lambda: unfilter_rows(np.zeros(8, np.uint8), 2, 3, 3))
+    ]
+    options = FilterOptions(engine="numba")
     for dtype in (np.uint8, np.uint16, np.float32):
         for channels, colors in ((1, "gray"), (3, "color")):
             picture = np.ones((64, 64, channels)[: 2 if channels == 1 else 3], dtype)
-            for chain in WARMED:
-                yield f"{chain}, {colors} {np.dtype(dtype).name}"
-                filter_source(picture, chain.split(), FilterOptions(engine="numba"))
-    yield "canny"
-    filter_source(picture, "canny", FilterOptions(engine="numba"))
+            tasks += [
+                (
+                    f"{chain}, {colors} {np.dtype(dtype).name}",
+                    partial(filter_source, picture, chain.split(), options),
+                )
+                for chain in WARMED
+            ]
+    return [*tasks, ("canny", partial(filter_source, picture, "canny", options))]
