@@ -112,6 +112,16 @@ class Evaluation(NotebookRepr):
     figures: dict[str, float] = field(default_factory=dict)
     values: tuple[ValueFigures, ...] = ()
 
+    @property
+    def baseline(self) -> float | None:
+        """The accuracy of one who always tells the commonest class of these samples.
+
+        >>> Evaluation(0.9, 0.2, 4, np.array([[2, 1], [0, 1]])).baseline
+        0.75
+        """
+        counts = self.confusion.sum(axis=1)
+        return float(counts.max() / counts.sum()) if counts.any() else None
+
     def __repr__(self) -> str:
         known = {"accuracy": self.accuracy, "loss": self.loss}
         told = ", ".join(f"{name}={one:.4g}" for name, one in known.items() if one is not None)

@@ -39,11 +39,13 @@ def evaluation_report(found: Evaluation, samples: Labeled | None = None) -> Repo
         classes.columns,
         classes.rows,
         sections=classes.sections,
+        notes=_baseline(found),
         name=classes.name,
         document={
             "accuracy": found.accuracy,
             "loss": found.loss,
             "n": found.n,
+            "baseline": found.baseline,
             **({"split": samples.name} if samples else {}),
             "figures": found.figures,
             "confusion": found.confusion.tolist(),
@@ -94,7 +96,7 @@ def _task_report(found: Evaluation, where: str, document: dict[str, Any]) -> Rep
         )
         document["classes"] = [asdict(one) | {"f1": one.f1} for one in found.classes]
     if found.task == "mask":
-        document["confusion"] = found.confusion.tolist()
+        document |= {"confusion": found.confusion.tolist(), "baseline": found.baseline}
         parts = (confusion_report(found),)
     if found.bins:
         document["calibration_error"] = found.calibration_error
@@ -103,8 +105,19 @@ def _task_report(found: Evaluation, where: str, document: dict[str, Any]) -> Rep
     figures = {"loss": found.loss} | told | found.figures
     headline = ", ".join(f"{NAMES[name]} {figure_text(name, one)}" for name, one in figures.items())
     return replace(
-        rows, title=f"{where}{headline}, {found.n:,} samples", document=document, parts=parts
+        rows,
+        title=f"{where}{headline}, {found.n:,} samples",
+        notes=_baseline(found),
+        document=document,
+        parts=parts,
     )
+
+
+def _baseline(found: Evaluation) -> tuple[str, ...]:
+    """Return what one would reach who always tells the same class."""
+    if found.baseline is None:
+        return ()
+    return (f"Always telling the commonest class is right in {found.baseline:.2%}.",)
 
 
 NAMES = {

@@ -50,6 +50,7 @@ def test_evaluate_in_json(place: Path, capfd: pytest.CaptureFixture[str]) -> Non
     assert got["loss"] == pytest.approx(-np.log(ref[range(40), y_test]).mean(), rel=1e-5)
     confusion = [[int(((y_test == i) & (answers == j)).sum()) for j in range(4)] for i in range(4)]
     assert got["confusion"] == confusion
+    assert got["baseline"] == np.bincount(y_test).max() / 40
     assert [set(one) for one in got["classes"]] == [{"name", "precision", "recall", "f1", "n"}] * 4
     assert sum(one["n"] for one in got["calibration"]) == 40
 
@@ -60,6 +61,7 @@ def test_evaluate_for_people(place: Path, capfd: pytest.CaptureFixture[str]) -> 
     said = capfd.readouterr().out
     for part in ("train: accuracy", "Recall", "F1", "Confusion", "Calibration:", "Confidence"):
         assert part in said
+    assert "Always telling the commonest class is right in" in said
     assert max(map(len, said.splitlines())) <= 80
 
 
