@@ -132,7 +132,7 @@ def test_an_onnx_file_with_preprocessing_inside_comes_back(folder: Path) -> None
         (["w.npz", "--network", "input 3x4x1, dense"], 2, "dense"),
         (["w.npz", "--network", "input 5, dense 3"], 3, "the network needs (5, 3)"),
         (["w.onnx", *WORDS], 2, "holds its own network; leave --network out"),
-        (["w.pt"], 2, "A pickle may run any code"),
+        (["w.pt"], 2, "w.pt is a pickle, which may run any code"),
         (["w.kears"], 2, "Did you mean .keras"),
         (["there.npz", *WORDS], 3, "No such file"),
         (["kept.safetensors", *WORDS, "--force"], 2, "kept.safetensors is an input"),

@@ -38,7 +38,8 @@ def test_every_setting_but_epochs_is_refused_beside_resume(
     field: dataclasses.Field[object], capfd: pytest.CaptureFixture[str]
 ) -> None:
     word = f"--{field.name.replace('_', '-')}"
-    code = run(["train", "--resume", "nowhere", word, "1"])
+    words = [word] if field.type == "bool" else [word, "1"]
+    code = run(["train", "--resume", "nowhere", *words])
     said = capfd.readouterr().err
     if field.name == "epochs":
         assert (code, "there is no checkpoint" in said) == (3, True)

@@ -206,9 +206,8 @@ def test_a_model_of_values_is_not_judged_by_classes(tmp_path: Path, capfd: Captu
     np.savez(tmp_path / "classes.npz", x=np.zeros((4, 6), np.float32), y=[0, 1, 0, 1])
     assert run(["evaluate", str(out), "--data", str(tmp_path / "classes.npz")]) == 3
     assert "gives numbers, and the labels of classes are one class" in capfd.readouterr().err
-    for words in (["show", "confusion"], ["show", "errors"]):
-        assert run([*words, str(out), "-o", str(tmp_path / "x.png")]) == 3
-        assert "the model gives numbers" in capfd.readouterr().err
+    assert run(["show", "confusion", str(out), "-o", str(tmp_path / "x.png")]) == 3
+    assert "the model gives numbers" in capfd.readouterr().err
     assert run(["evaluate", str(out), "--fail-under", "0.5"]) == 2
 
 
@@ -362,4 +361,4 @@ def test_what_shows_classes_says_why_not(tmp_path: Path, capfd: Captured) -> Non
     assert "write these as .npz" in capfd.readouterr().err
     assert run([*words, "-o", str(tmp_path / "f.npz")]) == 0
     assert run(["show", "confusion", str(out), "-o", str(tmp_path / "c.png")]) == 0
-    assert run(["show", "errors", str(out), "-o", str(tmp_path / "e.png")]) == 3
+    assert run(["show", "errors", str(out), "-o", str(tmp_path / "e.png")]) == 0

@@ -77,7 +77,7 @@ def test_a_frozen_body_serves_other_classes_as_well_as_in_torch(tmp_path: Path) 
         learned(head, rows, torch.tensor(labels[high] - 5), 1e-2, 60)
         refs.append((head(far).argmax(1).numpy() == answers).mean())
         words = ["train", "--init", str(path), "--head", "5", "--data", str(few), "--val", "0"]
-        words += ["--freeze", "conv*", "--freeze", "residual*", "--epochs", "60", "--batch", "20"]
+        words += ["--freeze", "layer0*", "--epochs", "60", "--batch", "20"]
         words += ["--lr", "1e-2", "--optimizer", "adam", "--schedule", "constant", "--quiet"]
         out = tmp_path / f"run{seed}"
         assert run([*words, "--augment", "none", "--seed", str(seed), "-o", str(out)]) == 0

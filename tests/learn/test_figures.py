@@ -24,6 +24,7 @@ def test_classes(seed: int) -> None:
     shares, labels = drawn(seed, 200, 4)
     answers, truth = shares.argmax(axis=1), np.eye(4, dtype=int)[labels]
     got = measure("classes", shares, labels)
+    assert got.pop("top3") >= got["accuracy"]  # scikit-learn has its own order of ties
     ref = {
         "accuracy": metrics.accuracy_score(labels, answers),
         "f1": metrics.f1_score(labels, answers, average="macro"),
@@ -34,6 +35,14 @@ def test_classes(seed: int) -> None:
         "average_precision": metrics.average_precision_score(truth, shares, average="macro"),
     }
     assert got == pytest.approx(ref, abs=1e-12)
+
+
+def test_the_first_three_of_classes_without_ties() -> None:
+    rng = np.random.default_rng(0)
+    shares, labels = rng.random((300, 7)), rng.integers(0, 7, 300)
+    shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    ref = metrics.top_k_accuracy_score(labels, shares, k=3)
+    assert measure("classes", shares, labels)["top3"] == pytest.approx(ref, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -192,7 +192,7 @@ def test_a_repr_is_one_line(training: Any) -> None:
         (training, "Training('network' on 'digits', 2 of 2 epochs)"),
         (data, f"Dataset('digits', 28x28x1 uint8, 10 classes, {counts})"),
         (data.test, "Split(20 samples of 28x28x1 uint8)"),
-        (convcli.compare("lenet5", "mnist"), "Report('lenet5 and mnist', 11 rows x 4 columns)"),
+        (convcli.compare("lenet5", "mnist"), "Report('lenet5 and mnist', 12 rows x 4 columns)"),
     ):
         assert repr(value) == ref
     model = training.best_model()
@@ -218,6 +218,8 @@ def test_a_sweep_is_its_trials(shown: Any) -> None:
 
 LIVE = """
 import convcli
+from convcli.present import notebook
+notebook.PAUSE = 0
 data = convcli.load_dataset("digits", samples=300)
 training = convcli.fit("input 28x28x1, conv 2 5, gap, dense 10 softmax", data, epochs=3, batch=4)
 for epoch in training:
