@@ -19,6 +19,9 @@ ALIASES_WIDTH = 24
 LARGEST_WRITTEN = 9
 """Cells of a matrix that is written out below its picture."""
 
+ROOM = 76
+"""Columns of a line of a matrix, which is indented by four."""
+
 CELL_STYLES = frozenset({"csv", "markdown", "latex"})
 """Formats that others lay out."""
 
@@ -206,13 +209,19 @@ def _matrix_report(kernel: Kernel, style: str | None) -> Report:
 
 
 def _aligned(rows: Sequence[Sequence[float]]) -> list[str]:
-    words = [[_cell(cell) for cell in cells] for cells in rows]
-    width = max(len(word) for line in words for word in line)
-    return [" ".join(word.rjust(width) for word in line) for line in words]
+    """Return the rows with as many digits, three at the most, as 80 columns have room for."""
+    lines: list[str] = []
+    for digits in (3, 2, 1):
+        words = [[_cell(cell, digits) for cell in cells] for cells in rows]
+        width = max(len(word) for line in words for word in line)
+        lines = [" ".join(word.rjust(width) for word in line) for line in words]
+        if len(lines[0]) <= ROOM:
+            break
+    return lines
 
 
-def _cell(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else f"{value:.3g}"
+def _cell(value: float, digits: int = 3) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.{digits}g}"
 
 
 SINGLE = "single values: behind a kernel no pass through memory of its own"

@@ -238,3 +238,12 @@ def test_a_chain_by_k_is_printed_as_the_one_kernel_it_equals(capfd: Capture) -> 
     assert got["rows"] == [[-1, -2, 0, 2, 1]]
     assert run(["kernels", "-k", "sobel", "-k", "box"]) == 2
     assert "sobel is a magnitude: such a chain is no one kernel" in capfd.readouterr().err
+
+
+def test_a_matrix_of_nine_columns_fits_80(capfd: Capture) -> None:
+    assert run(["kernels", "gaussian:sigma=1"]) == 0
+    said = capfd.readouterr().out.splitlines()
+    rows = said[said.index("Matrix of gaussian:sigma=1") + 1 :][:9]
+    assert [len(row.split()) for row in rows] == [9] * 9
+    assert max(map(len, rows)) <= 80
+    assert rows[4].split()[4] == "0.16"  # 1 / (2 pi), to as many digits as there is room for
