@@ -304,7 +304,7 @@ def show_cam(
     Args:
         model: a model, its file or its run.
         image: as `show_activations`.
-        layer: name or number; the last convolution when left out.
+        layer: name or number; the last convolution, with its norm and activation, when left out.
         class_: name or number; the likeliest when left out.
     """
     from convcli.inspect.explaining import class_activation

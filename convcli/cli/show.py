@@ -359,7 +359,9 @@ def show_cam(
     model: ModelArgument,
     image: ImageArgument,
     *,
-    layer: str | None = option("Name or number.", show_default="the last convolution"),
+    layer: str | None = option(
+        "Name or number.", show_default="the last convolution, its norm and activation"
+    ),
     class_: str | None = option(**CLASS),
     out: Drawing,
 ) -> None:

@@ -29,6 +29,8 @@ Values = NDArray[np.floating[Any]]
 
 CONVOLUTIONS = {"conv", "dwconv", "sepconv", "upconv", "add", "concat"}
 """Layers whose maps a class activation map is made of, the last of them unless told."""
+NO_MAPS = {"dense", "softmax", "logsoftmax"}
+"""Layers that work cell by cell and whose outputs are answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +143,7 @@ def class_activation(
 ) -> Explained:
     """Return Grad-CAM of a layer, spread over the input by its receptive fields.
 
-    The layer is the last convolution unless told otherwise.
+    The layer is the last convolution, with the norm and the activation behind it, unless told.
     """
     check_is_picture(probe, "A class activation map")
     step = probe.trace.step(layer) if layer else last_convolution(probe.trace)
@@ -179,14 +181,22 @@ def _seen(trace: Trace, step: Step, cell: tuple[int, int]) -> tuple[int, int, in
 def last_convolution(trace: Trace) -> Step:
     """Return the last step whose maps come from a convolution, or from a join of such.
 
-    A map of one cell has no places to tell apart and is passed over where there is a larger one.
+    Norm and activation behind it belong to it: its maps are those that the next layers see. A map
+    of one cell has no places to tell apart and is passed over where there is a larger one.
 
     >>> from convcli.net import network
     >>> last_convolution(network("mnist").trace()).name
     'conv2'
+    >>> last_convolution(network("input 8x8x1, conv 2 3, bn, relu, gap, dense 2").trace()).name
+    'relu1'
     """
     steps = [step for step in trace.steps if step.op in CONVOLUTIONS and step.fields is not None]
     larger = [step for step in steps if prod(step.output_shape[:-1]) > 1]
-    if steps:
-        return (larger or steps)[-1]
-    raise InputError("The network has no convolution whose maps could be weighed.")
+    if not steps:
+        raise InputError("The network has no convolution whose maps could be weighed.")
+    last = (larger or steps)[-1]
+    for behind in trace.steps[last.index :]:
+        if behind.sources != (last.index,) or behind.reads != () or behind.op in NO_MAPS:
+            break
+        last = behind
+    return last

@@ -223,7 +223,10 @@
   seen.height = height * magnifyHigh;
   const overlay = document.createElement("canvas");
 
-  const last_map = [...network.steps].reverse().find((step) => ["conv", "dwconv", "sepconv", "add", "concat"].includes(step.op) && step.receptive_field && step.output[0] * step.output[1] > 1);
+  let last_map = [...network.steps].reverse().find((step) => ["conv", "dwconv", "sepconv", "add", "concat"].includes(step.op) && step.receptive_field && step.output[0] * step.output[1] > 1);
+  // Norm and activation behind a convolution belong to it.
+  const same = (one, other) => one && one.sources.join() === `${other.index}` && `${one.output}` === `${other.output}` && `${one.receptive_field}` === `${other.receptive_field}`;
+  while (last_map && same(network.steps[last_map.index], last_map) && !["dense", "softmax", "logsoftmax"].includes(network.steps[last_map.index].op)) last_map = network.steps[last_map.index];
   if (!last_map) byId("over").querySelector("[value=cam]").disabled = true;
   if (missing) for (const id of ["over", "shown"]) byId(id).disabled = true;
 
