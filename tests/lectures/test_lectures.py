@@ -50,6 +50,8 @@ def at(document: Any, path: str) -> Any:
 def test_row(
     row: Row, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    if "--tensorboard" in row.command:
+        pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     monkeypatch.chdir(home)
     monkeypatch.setenv("COLUMNS", "200")
 
