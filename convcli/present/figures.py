@@ -633,7 +633,7 @@ class _Fonts:
         return measured
 
     def wrapped(self, text: str, room: int, size: int) -> list[str]:
-        """Return text as lines that fit, broken between words and, where one is too long, in it."""
+        """Return text as lines that fit, broken between words, behind marks, or else anywhere."""
         lines: list[str] = []
         for part in self.shown(text).split(" "):
             word = part
@@ -646,6 +646,7 @@ class _Fonts:
                     n for n in range(len(word) - 1, 0, -1)
                     if n == 1 or self.width(word[:n], size) <= room
                 )  # fmt: skip
+                fits = max(word.rfind(mark, 0, fits) for mark in ":,=/") + 1 or fits
                 lines.append(word[:fits])
                 word = word[fits:]
             lines.append(word)

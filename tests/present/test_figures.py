@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convcli.errors import OutputExistsError
-from convcli.present.figures import save_charts, save_matrix, save_panels
+from convcli.present.figures import _Fonts, save_charts, save_matrix, save_panels
 from convcli.present.look import SUFFIXES, Look
 from convcli.present.panels import Panel, Scale
 from convcli.report.chart import Chart, Line, Matrix
@@ -155,3 +155,11 @@ def test_directions_have_a_wheel_and_hues_of_one_lightness(tmp_path: Path) -> No
     drawn = pixels(tmp_path / "a.png")
     for hue in hues[[4, 8, 12]].astype(int):  # up, left and down stand on the wheel
         assert np.abs(drawn - hue).sum(axis=-1).min() < 16
+
+
+def test_a_long_word_breaks_behind_a_mark() -> None:
+    fonts = _Fonts.of("")
+    room = int(fonts.width("gabor:angle=3", 12)) + 1
+    assert fonts.wrapped("gabor:angle=30,phase=90", room, 12)[0] == "gabor:angle="
+    assert "".join(fonts.wrapped("gabor:angle=30,phase=90", room, 12)) == "gabor:angle=30,phase=90"
+    assert fonts.wrapped("abcdefghijkl", int(fonts.width("abcdef", 12)) + 1, 12)[0] == "abcdef"
