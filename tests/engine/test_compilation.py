@@ -14,18 +14,23 @@ import pytest
 from convcli.engine.compilation import MOST_TASKS, compile_together
 
 
-def _note(folder: Path, number: int) -> None:
-    time.sleep(0.01)
+def _note(folder: Path, number: int, in_company: bool) -> None:
+    """Note which process has the task; in company, wait until another one has one too."""
+    own, patience = f"{os.getpid()}\n", time.monotonic() + 60
     with Path(folder, str(number)).open("a") as file:
-        file.write(f"{os.getpid()}\n")
+        file.write(own)
+    while in_company and {path.read_text() for path in folder.iterdir()} == {own}:
+        assert time.monotonic() < patience
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("tasks", "processes"), [(20, 2), (3, 8), (20, 1), (MOST_TASKS + 1, 2)])
 def test_every_task_is_run_once(tmp_path: Path, tasks: int, processes: int) -> None:
-    compile_together([partial(_note, tmp_path, number) for number in range(tasks)], processes)
+    copied = processes > 1 and tasks <= MOST_TASKS and sys.platform == "linux"
+    notes = [partial(_note, tmp_path, number, copied) for number in range(tasks)]
+    compile_together(notes, processes)
     ran = [Path(tmp_path, str(number)).read_text().split() for number in range(tasks)]
     assert [len(one) for one in ran] == [1] * tasks
-    copied = processes > 1 and tasks <= MOST_TASKS and sys.platform == "linux"
     assert (len({one[0] for one in ran}) > 1) == copied
 
 
