@@ -67,7 +67,8 @@ def test_operations_compiled_by_a_copy_are_loaded(tmp_path: Path) -> None:
     )
     told = subprocess.run(
         [sys.executable, "-c", script],
-        env=os.environ | {"CONVCLI_CACHE": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
+        env=os.environ
+        | {"CONVCLI_CACHE": str(tmp_path), "PYTHONPATH": str(Path.cwd()), "NUMBA_DISABLE_JIT": "0"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert told.stdout.strip() == "[True, True]"
