@@ -13,16 +13,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
         ConvClassifier as ConvClassifier,
         ConvRegressor as ConvRegressor,
     )
-    from convcli.api.networks import compare as compare, list_presets as list_presets
-    from convcli.api.pictures import (
-        filter_image as filter_image,
-        filter_result as filter_result,
-        kernel as kernel,
-        list_kernels as list_kernels,
-        pool as pool,
-    )
-    from convcli.api.seeing import (
-        Drawn as Drawn,
+    from convcli.api.explaining import (
         explain_adam as explain_adam,
         explain_backward as explain_backward,
         explain_bn as explain_bn,
@@ -33,6 +24,17 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
         explain_pool as explain_pool,
         explain_softmax as explain_softmax,
         explain_translation as explain_translation,
+    )
+    from convcli.api.networks import compare as compare, list_presets as list_presets
+    from convcli.api.pictures import (
+        filter_image as filter_image,
+        filter_result as filter_result,
+        kernel as kernel,
+        list_kernels as list_kernels,
+        pool as pool,
+    )
+    from convcli.api.seeing import (
+        Drawn as Drawn,
         lesson as lesson,
         show_activations as show_activations,
         show_cam as show_cam,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that load o
         show_maximize as show_maximize,
         show_occlusion as show_occlusion,
         show_receptive as show_receptive,
+        show_robustness as show_robustness,
         show_saliency as show_saliency,
         write_page as write_page,
         write_report as write_report,
@@ -79,14 +82,16 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "api.estimators": "ConvClassifier ConvRegressor",
+    "api.explaining": (
+        "explain_adam explain_backward explain_bn explain_conv explain_dense explain_forward "
+        "explain_permutation explain_pool explain_softmax explain_translation"
+    ),
     "api.networks": "compare list_presets",
     "api.pictures": "filter_image filter_result kernel list_kernels pool",
     "api.seeing": (
-        "Drawn explain_adam explain_backward explain_bn explain_conv explain_dense explain_forward "
-        "explain_permutation explain_pool explain_softmax explain_translation lesson "
-        "show_activations show_cam show_confusion show_curves show_errors show_filters "
-        "show_heatmap show_maximize show_occlusion show_receptive show_saliency write_page "
-        "write_report"
+        "Drawn lesson show_activations show_cam show_confusion show_curves show_errors "
+        "show_filters show_heatmap show_maximize show_occlusion show_receptive show_robustness "
+        "show_saliency write_page write_report"
     ),
     "api.training": "evaluate fit gradcheck list_runs lr_find predict run_sweep",
     "data": "Dataset Split load_dataset",

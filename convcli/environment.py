@@ -5,10 +5,19 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from convcli import __version__
 from convcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 NEEDED = (
     *("typer", "rich", "numpy", "numba", "pillow", "safetensors", "platformdirs", "isal"),
@@ -85,6 +94,37 @@ def _processor_quota(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
     if not (quota.isdecimal() and period.isdecimal() and int(period)):
         return None
     return max(1, math.ceil(int(quota) / int(period)))
+
+
+def made_ahead(
+    make: Callable[[Item], Made], items: Iterable[Item], *, threads: int, waiting: int
+) -> Iterator[tuple[Item, Made]]:
+    """Yield each item with what `make` makes of it, in order; threads work ahead of the taker.
+
+    >>> list(made_ahead(abs, [1, -2, -3], threads=2, waiting=2))
+    [(1, 1), (-2, 2), (-3, 3)]
+
+    Args:
+        make: called in the threads.
+        items: taken as they are needed.
+        threads: that work.
+        waiting: items under way, and made but not yet taken.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    ahead: deque[tuple[Item, Future[Made]]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="convcli-ahead")
+    try:
+        for item in items:
+            ahead.append((item, pool.submit(make, item)))
+            if len(ahead) > waiting:
+                first, made = ahead.popleft()
+                yield first, made.result()
+        while ahead:
+            first, made = ahead.popleft()
+            yield first, made.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def environment() -> dict[str, str | int]:

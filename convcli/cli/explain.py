@@ -346,9 +346,9 @@ def explain_translation(
 ) -> None:
     """Why convolution: what is shifted in comes shifted out, and pooled it hardly changes."""
     path, moved = out.asked(picture), _cell(shift, "--shift")
-    from convcli.api import seeing
+    from convcli.api import explaining
 
-    out.show(seeing.explain_translation(picture, shift=moved, kernel=kernel, pool=pool), path)
+    out.show(explaining.explain_translation(picture, shift=moved, kernel=kernel, pool=pool), path)
 
 
 @takes(out=Figure)
@@ -362,10 +362,10 @@ def explain_permutation(
 ) -> None:
     """Why convolution: an MLP learns permuted pixels as well as plain ones, a CNN does not."""
     path = out.asked()
-    from convcli.api import seeing
+    from convcli.api import explaining
 
     with out.messages.counted() as progress:
-        drawn = seeing.explain_permutation(
+        drawn = explaining.explain_permutation(
             samples=samples,
             epochs=epochs,
             seed=seed,

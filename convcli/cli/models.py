@@ -31,9 +31,7 @@ from convcli.present.look import SUFFIXES
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
-    from convcli.data import Dataset
     from convcli.data.series import Recording
-    from convcli.exchange.features import FeatureExtractor
     from convcli.imaging.batch import Source as PictureSource
     from convcli.learn.evaluation import Prediction
     from convcli.learn.modelfile import TrainedModel
@@ -142,31 +140,25 @@ def _perturbed(
         path = out.place(output, output, "", inputs=models, suffixes=SUFFIXES)
     from shutil import get_terminal_size
 
+    from convcli.api.seeing import robustness_drawn
     from convcli.learn.modelfile import load
-    from convcli.learn.robustness import perturbed, read_changes
     from convcli.present.curves import drawn_curves
-    from convcli.present.robustness import robustness_charts, robustness_report
 
     trained = {str(place): load(place) for place in models}
     chosen = load_labeled(next(iter(trained.values())), source, split, out.messages)
-    asked = read_changes(changes, chosen.data.sample_shape)
     with out.messages.counted() as progress:
-        found = perturbed(
+        drawn = robustness_drawn(
             trained,
-            chosen.data,
-            chosen.samples,
-            asked,
+            chosen,
+            changes,
             threads=threads,
             progress=lambda done, total: progress("evaluations", done, total),
         )
-    charts = robustness_charts(found)
     if out.drawn:
-        sys.stdout.write(drawn_curves(charts, min(get_terminal_size().columns, 100)))
-    out.emit(robustness_report(found, chosen.title))
+        sys.stdout.write(drawn_curves(drawn.charts, min(get_terminal_size().columns, 100)))
+    out.emit(drawn.report)
     if path is not None:
-        from convcli.present.figures import save_charts
-
-        out.messages.say("\n".join(save_charts(charts, path, force=out.force).sentences))
+        out.messages.say("\n".join(drawn.save(path, force=out.force).sentences))
 
 
 PREDICT_EXAMPLES = """Examples:
@@ -435,7 +427,7 @@ def features(
     An .npz holds x_train, y_train, x_test, y_test and class_names, for scikit-learn or again for
     train; a .csv has one row for each sample.
     """
-    from convcli.exchange.features import FeatureExtractor, described
+    from convcli.exchange.features import FeatureExtractor, described, write_features
     from convcli.learn.modelfile import load
     from convcli.present.exchange import features_report
 
@@ -444,40 +436,10 @@ def features(
     place = out.place(output, path, "features", inputs=inputs, suffixes=(".npz", ".csv"))
     extractor = FeatureExtractor(load(path), layer, pool=pool)
     data = load_source(Source(name=source, **shaping.given()), out.messages)
-    found = _computed(extractor, data, out.messages)
-    _write(found, place, force=out.force, inputs=inputs)
+    with out.messages.counted() as progress:
+        found = extractor.of(data, progress)
+    write_features(found, place, force=out.force, inputs=inputs)
     out.emit_summary(features_report(extractor, found, place, described(extractor)))
-
-
-def _computed(extractor: FeatureExtractor, data: Dataset, messages: Messages) -> Dataset:
-    """Return the data with each sample's features in its place."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    parts: dict[str, Any] = {}
-    with messages.counted() as progress:
-        for name, split in data.splits().items():
-            rows = []
-            for batch in extractor.batches(len(split), split.some):
-                rows.append(batch)
-                progress(name, sum(map(len, rows)), len(split))
-            parts[name] = replace(split, stored=np.concatenate(rows), rows=None)
-    return replace(data, **parts)
-
-
-def _write(data: Dataset, place: Path, *, force: bool, inputs: list[Path]) -> None:
-    """Write features by the suffix of their place."""
-    from convcli.data.npz import save_npz
-    from convcli.exchange.features import write_csv
-
-    if place.suffix.lower() == ".npz":
-        save_npz(data, place, force=force, inputs=inputs)
-        return
-    if data.task != "classes":
-        raise InputError(f"{place}: a .csv of features has classes; write these as .npz.")
-    splits: Any = {name: (split.samples, split.labels) for name, split in data.splits().items()}
-    write_csv(place, splits, data.class_names, force=force, inputs=inputs)
 
 
 EXPORT_EXAMPLES = """Examples:

@@ -267,7 +267,7 @@ def takes(**groups: type | Given) -> Callable[[Callable[..., Any]], Callable[...
             }
             return command(**words, **values)
 
-        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # for typer
         called.__annotations__ = {p.name: p.annotation for p in parameters}
         return called
 
@@ -319,7 +319,7 @@ def _parameter(
     default = more.get("show_default") or ("" if unsaid else str(field.default))
     if default:  # the library would put it into brackets in brackets
         told["help"] = f"{told['help']} Default: {default}."
-    annotation = Annotated[Union[hint, None], typer.Option(*flags, **told)]  # noqa: UP007
+    annotation = Annotated[Union[hint, None], typer.Option(*flags, **told)]  # noqa: UP007  (a value)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

@@ -155,7 +155,7 @@ ShapeStyle = Literal["table", "plain", "json", "csv", "markdown", "latex", "kera
 class ShapeOutput(FileOutput):
     """Also what Keras prints."""
 
-    format: ShapeStyle | None = option(  # type: ignore[assignment]
+    format: ShapeStyle | None = option(  # type: ignore[assignment]  # one word more
         "How to print: table (on a terminal), plain (piped), json, csv (one table), markdown, "
         "latex, or keras, as model.summary().",
         metavar="FORMAT",

@@ -11,9 +11,8 @@ import hashlib
 import json
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from convcli.data.dataset import BLOCK_BYTES, ProgressCallback, Samples, axes, release
 from convcli.data.published import cache_folder
-from convcli.environment import thread_count
+from convcli.environment import made_ahead, thread_count
 from convcli.errors import InputError
 from convcli.imaging.options import Limits
 
@@ -123,7 +122,7 @@ def _key(paths: Sequence[Path], size: tuple[int, int] | None) -> str:
 def _decoded(
     paths: Sequence[Path], size: tuple[int, int] | None, limits: Limits
 ) -> Iterator[tuple[Path, NDArray[np.uint8] | InputError]]:
-    """Yield each picture, H x W x 1 or H x W x 3 uint8, or why there is none, in order."""
+    """Return each picture, H x W x 1 or H x W x 3 uint8, or why there is none, in order."""
 
     def decode(path: Path) -> NDArray[np.uint8] | InputError:
         from convcli.imaging.formats import read_picture
@@ -135,19 +134,7 @@ def _decoded(
             return problem
 
     workers = thread_count()
-    waiting: deque[tuple[Path, Future[Any]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="convcli-decode") as pool:
-        try:
-            for path in paths:
-                waiting.append((path, pool.submit(decode, path)))
-                if len(waiting) > _AHEAD * workers:
-                    first, made = waiting.popleft()
-                    yield first, made.result()
-            while waiting:
-                first, made = waiting.popleft()
-                yield first, made.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return made_ahead(decode, paths, threads=workers, waiting=_AHEAD * workers)
 
 
 def _check_sizes(root: Path, sizes: Counter[tuple[int, ...]]) -> None:

@@ -17,7 +17,6 @@ from functools import cached_property, partial
 from types import FunctionType
 from typing import Any, ClassVar
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.datamodel.models import OpaqueModel
@@ -343,14 +342,3 @@ def add_shards(shards, apart, count, total, size):
         part = floats_at(shards + 4 * shard * apart)
         for i in range(size):
             total[i] += part[i]
-
-
-def aligned(count: int) -> Any:
-    """Return float32 zeros that begin on a 64-byte line.
-
-    >>> aligned(3).ctypes.data % 64
-    0
-    """
-    raw = np.zeros(count + 16, np.float32)
-    skip = (-raw.ctypes.data % 64) // 4
-    return raw[skip : skip + count]

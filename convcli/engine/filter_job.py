@@ -25,7 +25,6 @@ from convcli.engine.filter_records import (
     Tallies,
     Tile,
     TransformWork,
-    aligned,
     switch,
 )
 from convcli.engine.filter_vectors import (
@@ -35,7 +34,7 @@ from convcli.engine.filter_vectors import (
     small_width,
     tile_vectors,
 )
-from convcli.engine.llvm import lanes_of
+from convcli.engine.llvm import aligned, lanes_of
 from convcli.engine.point_strips import Strips
 from convcli.engine.points import Points, Statistics, total_statistics
 from convcli.engine.threads import each_part

@@ -9,9 +9,6 @@ import numpy as np
 
 from convcli.engine.points import Statistics
 
-ALIGNMENT = 64
-"""Bytes of a cache line: vectors that begin on one are loaded and stored at once."""
-
 Switch = bool | None
 """A part of compiled code's types: True, or None for off."""
 
@@ -201,10 +198,3 @@ class TransformWork(NamedTuple):
     whole: bool
     largest: float
     loudest: float
-
-
-def aligned(count: int, number: Any) -> Any:
-    """Return `count` zeros that begin on a cache line."""
-    raw = np.zeros(count * number.itemsize + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + count * number.itemsize].view(number)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
@@ -24,6 +25,21 @@ WIDE = re.compile(
     "avx512|icelake|tigerlake|cascadelake|cooperlake|rapids|rocketlake|znver[45]|x86-64-v4"
 )
 FUSED = re.compile("haswell|broadwell|skylake|alderlake|raptorlake|znver|x86-64-v3")
+
+ALIGNMENT = 64
+"""Bytes of a cache line: vectors that begin on one are loaded and stored at once."""
+
+
+def aligned(count: int, number: Any = np.float32) -> Any:
+    """Return `count` zeros that begin on a cache line.
+
+    >>> aligned(3).ctypes.data % 64
+    0
+    """
+    size = count * np.dtype(number).itemsize
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(number)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convcli.data import Dataset, ProgressCallback
+from convcli.data.npz import save_npz
 from convcli.errors import InputError, UsageError
 from convcli.files import new_file
 from convcli.layers import Dropout
@@ -90,6 +92,22 @@ class FeatureExtractor:
                 values = values.mean(axis=tuple(range(1, values.ndim - 1)))
             yield values.reshape(len(part), self.length)
 
+    def of(self, data: Dataset, progress: ProgressCallback | None = None) -> Dataset:
+        """Return the data with each sample's features in its place.
+
+        Raises:
+            InputError: as `batches`.
+        """
+        parts: dict[str, Any] = {}
+        for name, split in data.splits().items():
+            rows = []
+            for batch in self.batches(len(split), split.some):
+                rows.append(batch)
+                if progress is not None:
+                    progress(name, sum(map(len, rows)), len(split))
+            parts[name] = replace(split, stored=np.concatenate(rows), rows=None)
+        return replace(data, **parts)
+
     def _values(self, samples: npt.NDArray[Any]) -> Features:
         if self._part is not None:
             return self._part.predict(samples)
@@ -122,29 +140,31 @@ def features(
     return np.concatenate(rows) if rows else np.zeros((0, extractor.length), np.float32)
 
 
-def write_csv(
-    path: Path,
-    splits: Mapping[str, tuple[Features, npt.NDArray[np.int64]]],
-    class_names: Sequence[str],
-    *,
-    force: bool = False,
-    inputs: Sequence[Path] = (),
+def write_features(
+    data: Dataset, path: Path, *, force: bool = False, inputs: Sequence[Path] = ()
 ) -> None:
-    """Write one row for each sample: split, class, and the features f0, f1, ...
+    """Write features as .npz or .csv: a row a sample, with split, class, and f0, f1, ...
 
     Raises:
-        OutputExistsError, UsageError, InputError: as `convcli.files.new_file`.
+        OutputExistsError, UsageError, InputError: as `convcli.files.new_file`; or a .csv of
+            something else than classes.
     """
-    length = max(rows.shape[1] for rows, _ in splits.values())
+    if path.suffix.lower() == ".npz":
+        save_npz(data, path, force=force, inputs=inputs)
+        return
+    if data.task != "classes":
+        raise InputError(f"{path}: a .csv of features has classes; write these as .npz.")
     with (
         new_file(path, force=force, inputs=inputs) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
+        length = data.sample_shape[0]
         writer.writerow(["split", "label", *(f"f{number}" for number in range(length))])
-        for name, (rows, labels) in splits.items():
-            for row, label in zip(rows, labels, strict=True):
-                writer.writerow([name, class_names[int(label)], *(f"{x:.9g}" for x in row)])
+        for name, split in data.splits().items():
+            for row, label in zip(split.samples, split.labels, strict=True):
+                label_name = data.class_names[int(label)]
+                writer.writerow([name, label_name, *(f"{x:.9g}" for x in row)])
 
 
 def _before_the_output(model: TrainedModel) -> Step:

@@ -361,18 +361,27 @@ def judged(
     Raises:
         UsageError, InputError: as `labeled` and `evaluate`.
     """
-    if data is None or isinstance(data, str | os.PathLike):
-        source = Source(name=None if data is None else os.fspath(data))
-        chosen = labeled(model, source, split)
-    else:
-        if not isinstance(data, Dataset | Split):
-            samples, given = data if labels is None else (data, labels)
-            data = (model.samples_of(samples), given)
-        found = as_dataset(data, class_names=model.class_names)
-        name, part = _split_of(found, split)
-        chosen = Labeled(found, name, part, seen=False, own=False)
+    chosen = chosen_samples(model, data, labels, split=split)
     told = evaluate(model, chosen.data, chosen.samples, worst=worst, threads=threads)
     return told, chosen
+
+
+def chosen_samples(
+    model: TrainedModel, data: Any = None, labels: Any = None, *, split: str | None = None
+) -> Labeled:
+    """Return the samples to judge a model by, however they are held, as `judged` takes them.
+
+    Raises:
+        UsageError, InputError: as `labeled`.
+    """
+    if data is None or isinstance(data, str | os.PathLike):
+        return labeled(model, Source(name=None if data is None else os.fspath(data)), split)
+    if not isinstance(data, Dataset | Split):
+        samples, given = data if labels is None else (data, labels)
+        data = (model.samples_of(samples), given)
+    found = as_dataset(data, class_names=model.class_names)
+    name, part = _split_of(found, split)
+    return Labeled(found, name, part, seen=False, own=False)
 
 
 def _split_of(data: Dataset, wanted: str | None) -> tuple[str, Split]:

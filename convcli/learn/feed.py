@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from convcli.data import Augmentation, Dataset
 from convcli.data.augmentation import Key
-from convcli.environment import thread_count
+from convcli.environment import made_ahead, thread_count
 from convcli.learn.prepare import Preprocessing
 from convcli.learn.task import Goal
 
@@ -90,16 +88,7 @@ class Feed:
                 yield chosen, self.batch(chosen, epoch)
             return
         workers = thread_count(self.threads)
-        waiting: deque[tuple[NDArray[np.int64], Future[Batch]]] = deque()
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="convcli-feed")
-        try:
-            for chosen, epoch in parts:
-                waiting.append((chosen, pool.submit(self.batch, chosen, epoch, 1)))
-                if len(waiting) > workers:
-                    first, made = waiting.popleft()
-                    yield first, made.result()
-            while waiting:
-                first, made = waiting.popleft()
-                yield first, made.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for (chosen, _), batch in made_ahead(
+            lambda part: self.batch(*part, 1), parts, threads=workers, waiting=workers
+        ):
+            yield chosen, batch

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from convcli.engine.calls import Base, aligned
+from convcli.engine.calls import Base
+from convcli.engine.llvm import aligned
 from convcli.errors import InputError
 from convcli.layers.base import Shape, shape_text
 from convcli.learn.first_weights import first_buffers, first_weights

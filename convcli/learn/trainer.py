@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.data.dataset import IGNORED
-from convcli.engine.calls import Base, Operation, aligned
+from convcli.engine.calls import Base, Operation
+from convcli.engine.llvm import aligned
 from convcli.errors import InputError
 from convcli.learn.model import Model
 from convcli.ops.executor import Executor

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convcli.engine.calls import BASES, Base, add_shards, aligned, compile_operations, run
+from convcli.engine.calls import BASES, Base, add_shards, compile_operations, run
+from convcli.engine.llvm import aligned
 from convcli.engine.threads import ThreadPool
 from convcli.environment import thread_count
 from convcli.ops.program import LINE, Address, Buffer, Instruction, Phase, ProgramBuilder, lines

@@ -316,7 +316,7 @@ class Program:
         return Address(Buffer(size, Base.SHARD, offset))
 
     def sample(self, operation: Operation, **operands: Operand) -> None:
-        """Append an instruction that runs sample by sample with its neighbours."""
+        """Append an instruction that runs sample by sample with its neighbors."""
         self.phases[-1].body.append(Instruction.of(operation, operands, per_sample=True))
 
     def chunk(self, operation: Operation, **operands: Operand) -> None:

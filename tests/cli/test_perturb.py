@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import convcli
 from convcli import load, load_dataset
 from convcli.cli.main import run
 from convcli.learn.robustness import CHANGES, read_changes
@@ -46,6 +47,11 @@ def test_accuracy_falls_with_the_size_of_a_change(place: Path, capfd: Capture) -
     drawn = figure.read_text(encoding="utf-8")
     assert drawn.count("mlp") >= 3
     assert "Accuracy under drop-channel" in drawn
+    models = {name: place / name for name in ("cnn", "mlp")}
+    drawn_here = convcli.show_robustness(models, str(place / "quadrants.npz"), changes=changes)
+    told = [one | {"model": Path(one["model"]).name} for one in found]
+    assert drawn_here.report.document == told
+    assert len(drawn_here.charts) == 3
     assert run([*words, "--perturb", "noise"]) == 4
     assert run([*words[:-2], "--perturb", "shift=0..2"]) == 0
     assert "cells along every axis" in capfd.readouterr().out
