@@ -27,7 +27,8 @@ def option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # 
         help: one sentence for `--help`.
         flags: how it is spelled; `--field-name` when left out.
         default: the value without the option; it stands in the help.
-        more: what the command line's library knows besides: `min`, `max`, `metavar`, `parser`.
+        more: what the command line's library knows besides: `min`, `max`, `metavar`, `parser`;
+            and `choices`, where a table has them.
     """
     return field(default=default, metadata={"option": (flags, {"help": help, **more})})
 

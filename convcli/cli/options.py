@@ -23,6 +23,7 @@ import typer
 
 from convcli.errors import UsageError
 from convcli.option import option
+from convcli.report.formats import STYLES
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from convcli.learn.evaluation import Labeled
     from convcli.learn.modelfile import TrainedModel
     from convcli.report import Report
-
-Style = Literal["table", "plain", "json", "csv", "markdown", "latex"]
 
 STANDARD_STREAM = "-"
 """What stands for stdin where a file is expected."""
@@ -64,10 +63,10 @@ class Output:
 
     PANEL = "Output"
 
-    format: Style | None = option(
-        "How to print: table (on a terminal), plain (piped), json, csv (one table), markdown, "
-        "latex.",
+    format: str | None = option(
+        "How to print: table (on a terminal), plain (piped), csv (one table).",
         metavar="FORMAT",
+        choices=STYLES,
     )
     table: str | None = option(
         "Print this table of the report alone; a wrong name lists them.", metavar="NAME"
@@ -305,15 +304,18 @@ def _parameter(
     flags = flags or (f"--{name.rpartition('__')[2].strip('_').replace('_', '-')}",)
     parts = get_args(hint)
     kind = next((one for one in parts if get_origin(one) is Literal), hint)
+    if "choices" in more:  # of a table, that no annotation can name
+        hint = kind = Literal[*more["choices"]]
     if get_origin(hint) is tuple:
         hint = list[get_args(hint)[0]]  # type: ignore[misc]  # an element's type, known at run time
     if "parser" in more:  # which gives what the field holds, whatever that is
         hint = str
     unsaid = isinstance(group, Given) or any(field.default is one for one in (None, False, ()))
     told = {"rich_help_panel": panel, **more, "show_default": False}
+    told.pop("choices", None)
     choices = [str(one) for one in get_args(kind)] if get_origin(kind) is Literal else []
-    if choices and len("|".join(choices)) > CHOICES_WIDTH and more.get("metavar") is None:
-        told["metavar"] = "WORD"
+    if choices and len("|".join(choices)) > CHOICES_WIDTH:
+        told.setdefault("metavar", "WORD")
         if not all(choice in more["help"] for choice in choices):
             told["help"] = f"{more['help']} One of {', '.join(choices)}."
     default = more.get("show_default") or ("" if unsaid else str(field.default))

@@ -12,7 +12,6 @@ from convcli.cli.options import (
     FileOutput,
     ModelArgument,
     Output,
-    Style,
     ThreadsOption,
     load_labeled,
     takes,
@@ -21,6 +20,7 @@ from convcli.data.source import Source
 from convcli.errors import ConvcliError, InputError, OutputExistsError, UsageError
 from convcli.net.lookup import model_path
 from convcli.option import option
+from convcli.report.formats import STYLES
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -99,9 +99,10 @@ REPORT_EXAMPLES = """Examples:
 class PageOutput(FileOutput):
     """Where a page goes, or in which form its figures are printed."""
 
-    format: Style | None = option(
+    format: str | None = option(
         "Print the runs' figures in this form instead of writing a page; with -o both.",
         metavar="FORMAT",
+        choices=STYLES,
     )
     output: Path | None = option(
         "Where the page goes.",

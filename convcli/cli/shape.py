@@ -14,6 +14,7 @@ from convcli.cli.help import Command
 from convcli.cli.options import FileOutput, Output, refuse_without_effect, takes
 from convcli.errors import CheckError, UsageError, did_you_mean
 from convcli.option import byte_count, option
+from convcli.report.formats import STYLES
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -148,17 +149,15 @@ class Table:
     )
 
 
-ShapeStyle = Literal["table", "plain", "json", "csv", "markdown", "latex", "keras"]
-
-
 @dataclass(frozen=True)
 class ShapeOutput(FileOutput):
     """Also what Keras prints."""
 
-    format: ShapeStyle | None = option(  # type: ignore[assignment]  # one word more
-        "How to print: table (on a terminal), plain (piped), json, csv (one table), markdown, "
-        "latex, or keras, as model.summary().",
+    format: str | None = option(
+        "How to print: table (on a terminal), plain (piped), csv (one table), keras (as "
+        "model.summary()).",
         metavar="FORMAT",
+        choices=(*STYLES, "keras"),
     )
 
 

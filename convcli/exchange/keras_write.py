@@ -30,9 +30,6 @@ from convcli.geometry import effective_kernel, same_padding
 from convcli.layers.activation import ACTIVATIONS, numbers_of
 from convcli.net import Step, Trace
 
-NEVER_NEGATIVE = {"relu", "relu6", "sigmoid", "softmax"}
-"""Behind these a zero loses against every cell or is one: a maximum may be padded with zeros."""
-
 
 def keras_model(trace: Trace, arrays: Arrays, scaling: Scaling | None = None) -> KerasModel:
     """Return the network as Keras' layers.
@@ -80,11 +77,15 @@ class KerasWriter(Writer):
         """Layers whose outputs are never negative."""
 
     def row(self, step: Step, *sources: str) -> str:
-        """Write one row and note whether it can be negative."""
+        """Write one row and note whether it can be negative.
+
+        If not, a zero loses against every cell or is one: a maximum may be padded with zeros.
+        """
         out = super().row(step, *sources)
         kind = step.activation or getattr(step.layer, "kind", None)
         keeps = step.op in {"maxpool", "avgpool", "dropout", "dropout2d", "crop", "pad"}
-        if kind in NEVER_NEGATIVE or (keeps and sources[0] in self.positive):
+        positive = kind in ACTIVATIONS and ACTIVATIONS[kind].positive
+        if positive or (keeps and sources[0] in self.positive):
             self.positive.add(out)
         return out
 

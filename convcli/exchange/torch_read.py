@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
 from typing import Any, Protocol
 
 from convcli import layers
 from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.layers import Activation, Layer
-from convcli.layers.activation import ACTIVATIONS
+from convcli.layers.activation import ACTIVATIONS, Kind
 from convcli.layers.base import Shape, shape_text
 from convcli.net import Network
 
@@ -115,6 +116,19 @@ def _recurrent(cls: Callable[..., Layer]) -> Callable[[Fields], Layer]:
     )
 
 
+def _activation(kind: str, row: Kind) -> tuple[str, Row]:
+    """Return the module of an activation, and what it makes of its numbers."""
+    torch = row.elsewhere.torch
+    name, _, settings = (torch.module if torch else "").rstrip(")").partition("(")
+    names = settings.replace(",", "").split()
+
+    def build(given: Fields) -> Layer:
+        numbers = zip(names, row.numbers, strict=True)
+        return Activation(kind, tuple(given.get(one, usual) for one, usual in numbers))
+
+    return name, (settings.replace(",", ""), build)
+
+
 Row = tuple[str, Callable[[Fields], Layer | None]]
 
 _CONV = "in_channels out_channels kernel_size stride padding "
@@ -147,15 +161,7 @@ MODULES: dict[str, Row] = {
     "PixelUnshuffle": ("downscale_factor", lambda g: layers.PixelUnshuffle(g["downscale_factor"])),
     "LSTM": ("input_size hidden_size", _recurrent(layers.LSTM)),
     "GRU": ("input_size hidden_size", _recurrent(layers.GRU)),
-    "LeakyReLU": ("negative_slope inplace",
-                  lambda g: Activation("leakyrelu", (g.get("negative_slope", 0.01),))),
-    "ELU": ("alpha inplace", lambda g: Activation("elu", (g.get("alpha", 1.0),))),
-    **{name: ("", lambda _, kind=kind: Activation(kind))  # type: ignore[misc]
-       for name, kind in {
-           "ReLU": "relu", "ReLU6": "relu6", "GELU": "gelu", "SiLU": "silu", "Mish": "mish",
-           "Hardswish": "hardswish", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softplus": "softplus",
-           "Hardsigmoid": "hardsigmoid", "Softmax": "softmax", "LogSoftmax": "logsoftmax",
-       }.items() if kind in ACTIVATIONS},
+    **dict(starmap(_activation, ACTIVATIONS.items())),
 }  # fmt: skip
 """Class of torch.nn -> names of what it takes by place, and the layer that it is."""
 

@@ -27,6 +27,8 @@ class Torch(NamedTuple):
     """`GroupNorm({groups}, {channels}, eps={eps})`, `F.relu({x})`."""
     arrays: Mapping[str, str] = NOTHING
     """Our array -> the module's parameter or buffer."""
+    module: str = ""
+    """The module where the form is an expression: `LeakyReLU(negative_slope, inplace)`."""
 
 
 class Onnx(NamedTuple):

@@ -6,13 +6,12 @@ from math import prod
 
 import numpy as np
 
-from convcli.layers.activation import LayerScale
+from convcli.layers.activation import ACTIVATIONS, LayerScale
 from convcli.layers.conv import DepthwiseConv, SeparableConv, TransposedConv
 from convcli.layers.recurrent import LSTM
 from convcli.net.trace import Step, Trace
 from convcli.ops.rule import Array
 
-RECTIFIERS = frozenset({"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish", "mish"})
 FIRST_SLOPE = 0.25
 """Of a PReLU (He et al. 2015)."""
 LAST_GAIN = 0.1
@@ -51,14 +50,15 @@ def first_buffers(trace: Trace) -> dict[str, Array]:
 
 def _is_rectified(trace: Trace, step: Step) -> bool:
     """Tell whether a rectifier follows, perhaps behind a normalization."""
-    if step.activation:
-        return step.activation in RECTIFIERS
+    if step.activation in ACTIVATIONS:
+        return ACTIVATIONS[step.activation].rectifies
     follower = next((other for other in trace.steps if step.index in other.sources), None)
     if follower is None:
         return False
     if follower.layer.role == "norm" and follower.weights:
         return _is_rectified(trace, follower)
-    return follower.op in RECTIFIERS or follower.op == "prelu"
+    kind = "leakyrelu" if follower.op == "prelu" else follower.op
+    return kind in ACTIVATIONS and ACTIVATIONS[kind].rectifies
 
 
 def _last_products(trace: Trace) -> set[int]:

@@ -206,4 +206,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "markdown": _markdown,
     "latex": _latex,
 }
-"""The text formats by name; `table` is drawn by `convcli.report.table` on a terminal."""
+"""The text formats by name: a function here is all that one more takes."""
+
+STYLES = ("table", *FORMATS)
+"""What can be asked for; `table` is drawn by `convcli.report.table` on a terminal."""

@@ -62,16 +62,6 @@ def terminal(stream: TextIO | None = None, **settings: Any) -> Console:
     )
 
 
-def draw_table(report: Report, width: int, *, color: bool = False) -> str:
-    """Return what `print_table` prints on a terminal of `width` letters."""
-    out = StringIO()
-    console = terminal(
-        out, width=width, force_terminal=color, color_system="standard" if color else None
-    )
-    print_table(report, console)
-    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
-
-
 def print_table(report: Report, console: Console) -> None:
     """Print a report and its parts: titles, tables, totals and notes.
 

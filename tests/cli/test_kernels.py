@@ -15,6 +15,7 @@ from convcli.cli.main import run
 from convcli.imaging.sheet import filtered, read_small, rise
 from convcli.kernels import Magnitude, all_kernels, find
 from convcli.present.kernels import sheet_panels
+from convcli.report import STYLES
 
 Capture = pytest.CaptureFixture[str]
 
@@ -24,7 +25,7 @@ def output(capfd: Capture, *words: str) -> str:
     return capfd.readouterr().out
 
 
-@pytest.mark.parametrize("style", ["plain", "table", "json", "csv", "markdown", "latex"])
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("name", [None, "sobel-x", "sobel", "gaussian:sigma=2"])
 def test_every_format_prints_within_80_columns(
     style: str, name: str | None, capfd: Capture, monkeypatch: pytest.MonkeyPatch

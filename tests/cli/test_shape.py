@@ -19,6 +19,7 @@ from convcli.learn.timing import measure_roof
 from convcli.net import network, selftest
 from convcli.net.memory import Roof
 from convcli.net.selftest import SelfCheck
+from convcli.report import STYLES
 
 MNIST = "input 28x28x1, conv 16 3 relu, maxpool 2, conv 32 3 relu, maxpool 2, flatten, "
 MNIST += "dense 32 relu, dense 10 softmax"
@@ -176,7 +177,7 @@ def test_the_table_shows_blocks_and_totals(shape: Program, monkeypatch: pytest.M
     assert total == ["total", "68", "rows", "1000", "11,689,512", "1.81", "G", "435"]
 
 
-@pytest.mark.parametrize("style", ["table", "plain", "json", "csv", "markdown", "latex"])
+@pytest.mark.parametrize("style", STYLES)
 def test_every_format_says_the_same_figure(style: str, shape: Program) -> None:
     out = shape.says("mnist", "--format", style)
     assert re.search(r"25,?632", out)

@@ -22,6 +22,7 @@ from convcli.data.source import Source
 from convcli.learn.modelfile import load
 from convcli.learn.recipes import Recipe
 from convcli.learn.runspec import RunSpec, fingerprint
+from convcli.report import STYLES
 from tests.inspect.models import DIGITS, model_of
 
 Capture = pytest.CaptureFixture[str]
@@ -88,7 +89,7 @@ def test_each_picture_has_a_default_name_and_is_never_replaced_unasked(
     assert "x.txt" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("style", ["plain", "table", "json", "csv", "markdown", "latex"])
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("what", ["filters", "cam", "activations"])
 def test_every_format_fits_80_columns(style: str, what: str, place: Path, capfd: Capture) -> None:
     image = ["photo.png"] if what in WITH_IMAGE else []

@@ -13,6 +13,8 @@ import convcli
 from convcli.cli.main import run
 from convcli.errors import InputError, UsageError
 from convcli.exchange.listing import network_from_listing
+from convcli.layers import Activation
+from convcli.layers.activation import ACTIVATIONS
 from convcli.net import to_notation
 from tests.exchange.models import keras
 
@@ -168,6 +170,20 @@ optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
         InputError, match=r"line 6: Conv2d: it reads 1 channels or cells, and gets 3"
     ):
         convcli.network(tmp_path / "net.py", input_shape=(28, 28, 3))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ACTIVATIONS if kind != "relu6"])
+def test_every_activation_is_a_module_of_pytorch(kind: str) -> None:
+    """The row names the class, and what its numbers are called there."""
+    numbers = [3 * n + 1 for n, _ in enumerate(ACTIVATIONS[kind].numbers)]
+    name = str(ACTIVATIONS[kind].elsewhere.torch.module).partition("(")[0]
+    code = f"net = nn.Sequential(nn.Linear(4, 3), nn.{name}({', '.join(map(str, numbers))}))"
+    network = network_from_listing(code).network
+    assert network.layers[1] == Activation(kind, tuple(numbers))
+    torch = pytest.importorskip("torch", reason="PyTorch is the other program; extra [bench]")
+    named: Any = getattr(torch.nn, name)(*numbers)
+    taken = str(ACTIVATIONS[kind].elsewhere.torch.module).partition("(")[2].strip(")")
+    assert [getattr(named, word) for word in taken.split(", ") if word] == numbers
 
 
 def test_nothing_of_a_listing_is_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
