@@ -256,7 +256,8 @@ def shape(
         rich_help_panel=TABLE,
     ),
     diagram: Path | None = option(
-        "Draw the graph and the growing field: .svg .png .pdf .dot .mmd.",
+        "Draw the graph and the growing field: .svg .png .pdf .dot .mmd; past 150 boxes "
+        "its blocks, unless --depth says else.",
         metavar="FILE",
         rich_help_panel=TABLE,
     ),

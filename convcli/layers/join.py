@@ -11,7 +11,11 @@ from convcli.values import Value
 __all__ = ["Add", "Concat", "ConcatChannels", "From", "Mul", "Multiply", "Product", "Repeat"]
 __all__ += ["Residual", "Scale"]
 
-OTHER_NAMES = {"concatenate": "concat", "cat": "concat", "multiply": "scale", "skip": "residual"}
+OTHER_NAMES = {
+    **dict.fromkeys(("concatenate", "cat"), "concat"),
+    **dict.fromkeys(("add", "sum", "skip"), "residual"),
+    "multiply": "scale",
+}
 """What people type for a block."""
 
 MAX_DEPTH = 50
@@ -73,56 +77,59 @@ class Add(Join):
             raise _misfit("body and shortcut differ", input_shapes, _mend(body, shortcut))
         return body
 
-    def check_borders(self, input_shapes: tuple[Shape, ...]) -> None:
-        """Refuse branches that move by the same strides, and of which the body lost its border."""
+    def check_strides(self, input_shapes: tuple[Shape, ...], apart: tuple[float, ...]) -> None:
+        """Refuse branches that differ, and name the shortcut that has the body's strides.
+
+        Args:
+            input_shapes: the body's and the shortcut's.
+            apart: how many steps of the shortcut's map one of the body's takes, for every axis.
+        """
         body, shortcut = input_shapes
-        if 1 < max(body[:-1], default=0) < max(shortcut[:-1], default=0):
-            raise _misfit("body and shortcut differ", input_shapes, _cut(body, shortcut))
+        single = 1 in {max(body[:-1], default=1), max(shortcut[:-1], default=1)}
+        if body == shortcut or single or any(step < 1 or step % 1 for step in apart):
+            return
+        steps = tuple(map(int, apart))
+        reached = [-(-size // step) for size, step in zip(shortcut, steps, strict=False)]
+        if any(size > out for size, out in zip(body, reached, strict=False)):
+            return
+        step = f" s{steps[0] if len(set(steps)) == 1 else shape_text(steps)}" * (max(steps) > 1)
+        conv = f"conv {body[-1]} 1{step}"
+        way_out = f"A shortcut mends it: residual(... | {conv})."
+        if reached != list(body[:-1]) and step:
+            way_out = f"Use `same` padding in the body: residual(... same | {conv})."
+        elif reached != list(body[:-1]):
+            channels = f"{conv}, " if body[-1] != shortcut[-1] else ""
+            way_out = (
+                "Use `same` padding in the body, or cut the shortcut's border: "
+                f"residual(... | {channels}crop)."
+            )
+        raise _misfit("body and shortcut differ", input_shapes, way_out)
 
     def joined_flops(self, input_shapes: tuple[Shape, ...]) -> Work:
         """Return one addition for each element and each branch after the first."""
         return {"elementwise": elements(input_shapes[0]) * (len(input_shapes) - 1)}
 
 
-def _cut(body: Shape, shortcut: Shape) -> str:
-    """Return what to do where the body loses cells at its border."""
-    channels = f"conv {body[-1]} 1, " if body[-1] != shortcut[-1] else ""
-    return (
-        "Use `same` padding in the body, or cut the shortcut's border: "
-        f"residual(... | {channels}crop)."
-    )
-
-
 def _mend(body: Shape, shortcut: Shape) -> str:
-    """Return the smallest shortcut that turns one shape into the other."""
-    if len(body) != len(shortcut) or len(body) == 1:
-        fix = f"dense {body[-1]}" if len(body) == len(shortcut) == 1 else None
-        return f"Write residual(... | {fix})." if fix else "Both need the same number of axes."
+    """Return what to do about two shapes alone, their strides not being known."""
+    if len(body) == len(shortcut) == 1:
+        return f"Write residual(... | dense {body[-1]})."
+    if len(body) != len(shortcut):
+        weigh = " A vector weighs the channels of a map in scale(gap, dense 4 sigmoid)."
+        return "Both need the same number of axes." + weigh * (len(body) == 1)
     single = {max(body[:-1]), max(shortcut[:-1])}
     if 1 in single and len(single) > 1:
         if body[-1] != shortcut[-1]:
             return "No shortcut makes them equal. Give both the same strides, padding and channels."
-        where = "body, upsample" if max(body[:-1]) == 1 else "... | upsample"
+        where = "body, upsample" if max(body[:-1]) == 1 else "body | shortcut, upsample"
         factor = shape_text(max(body, shortcut)[:-1])
         return (
             "PyTorch spreads a single cell over the map, and here both must be equal: "
             f"residual({where} size={factor})."
         )
     if any(size < out for size, out in zip(shortcut[:-1], body[:-1], strict=True)):
-        return "The shortcut shrinks more than the body. Give both the same strides and padding."
-    strides = [-(-size // out) for size, out in zip(shortcut, body, strict=True)][:-1]
-    reached = [-(-size // s) for size, s in zip(shortcut, strides, strict=False)]
-    if reached != list(body[:-1]):
-        return _cut(body, shortcut)
-    if any(s > 2 and size % s for size, s in zip(shortcut, strides, strict=False)):
-        return (
-            "Use `same` padding in the body, and give the shortcut a 1x1 convolution with the "
-            "body's strides."
-        )
-    step = "" if max(strides) == 1 else f" s{shape_text(tuple(strides))}"
-    if len(set(strides)) == 1 and step:
-        step = f" s{strides[0]}"
-    return f"A shortcut mends it: residual(... | conv {body[-1]} 1{step})."
+        return "The body's map is the larger one. Give both the same strides and padding."
+    return f"Give the shortcut the body's strides: residual(... | conv {body[-1]} 1 sN)."
 
 
 @dataclass(slots=True, eq=False, repr=False)

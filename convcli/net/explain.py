@@ -1,7 +1,9 @@
 """Each figure of a step in words: the formula, the same with its numbers, and what got lost.
 
 Letters are those of the lectures: n input, f kernel, s stride, p padding (p before and q after
-where they differ), c channels, k filters or units, g groups, m multiplier, t length of a series.
+where they differ), c channels, k filters or units, g groups, m multiplier, t length of a series,
+h heads, u factor of an enlargement. Receptive fields: r cells, j input cells from one cell to the
+next, P cells before the input.
 
 Lines are plain text; whoever shows them decides how. Only the wording lives here, the numbers
 come from the step and its layer.
@@ -14,7 +16,8 @@ from math import prod
 
 from convcli.geometry import Adaptive, AxisMap, Enlarge, Spread, Window, effective_kernel
 from convcli.layers.base import Join, Shape, elements, shape_text
-from convcli.net.field import POINT
+from convcli.layers.pool import AdaptivePool
+from convcli.net.field import POINT, AxisField
 from convcli.net.trace import BYTES, Step, Trace
 from convcli.net.words import layer_text
 
@@ -43,6 +46,29 @@ FORMULAS = {
 }
 """The formulas of the layers that have parameters; F is one f for each axis of the kernel."""
 
+CHANNELS = {
+    **dict.fromkeys(("conv", "sepconv", "upconv", "lstm", "gru"), "k"),
+    "dwconv": "c x m",
+    "pixelshuffle": "c / U",
+    "pixelunshuffle": "c x U",
+    "slice": "b - a",
+}
+"""The channels of the output where they are not those of the input; U is one u for each axis."""
+
+FLOPS = {
+    "maxpool": "(F - 1) x outputs",
+    "avgpool": "F x outputs",
+    "gap": "inputs",
+    "gmp": "inputs - c",
+    "adaptavg": "window-cells",
+    "adaptmax": "window-cells - outputs",
+    "lrn": "(size + 4) x outputs",
+}
+"""The operations of layers that cost other than so many for each output."""
+
+UNITS = {"lstm": "t x k", "gru": "t x k", "attention": "h x t x t"}
+"""What the operations beside the products are counted by."""
+
 SAME = "Every number of the output belongs to the one at its place: the shape stays."
 MOVED = "The same numbers at other places."
 _WHOLE_REASON = {
@@ -54,7 +80,8 @@ _WHOLE_REASON = {
     "gru": "The state carries every earlier step, so that an output can see the whole series.",
     "attention": "Every cell asks all others, and the heads share the channels: the shape stays.",
     "classtoken": "One learned cell is put before the others.",
-    "slice": "Some of the channels, all cells.",
+    "slice": "The channels from a up to b, which is left out, of all cells.",
+    "permute": "Output axis k is the input's axis named in place k, counted from 0.",
     "input": "Another input, of its own shape.",
     "unfold": "Every row of the output is one window, its cells and channels in a row.",
 }
@@ -76,6 +103,9 @@ def explain(trace: Trace, which: int | str) -> tuple[str, ...]:
     step = trace.step(which)
     lines = [f"layer {step.index} {step.name}: {layer_text(step.layer)}"]
     lines += _shape_lines(step)
+    if channels := formula(step, "channels"):
+        numbers = "" if channels == "k" else f" = {step.output_shape[-1]}"
+        lines.append(f"channels: {_filled(step, channels)}{numbers}")
     lines.append(
         f"output: {' and '.join(map(shape_text, step.input_shapes))} -> "
         f"{shape_text(step.output_shape)}, {elements(step.output_shape):,} numbers"
@@ -234,7 +264,7 @@ def _parameter_lines(step: Step) -> list[str]:
 
 
 def formula(step: Step, figure: str) -> str:
-    """Return the formula of a step's `params` or `macs` in letters, empty where it has none.
+    """Return the formula of a step's `params`, `macs` or `channels` in letters, or nothing.
 
     >>> from convcli.net import parse_notation
     >>> trace = parse_notation("input 8x8x4, conv 6 3 g2, upconv 4 2").trace()
@@ -242,19 +272,24 @@ def formula(step: Step, figure: str) -> str:
     ('f x f x c/g x k + k', 'n-cells x c x f x f x k')
     """
     params, macs = FORMULAS.get(step.op, ("", ""))
-    found = params if figure == "params" else macs
-    layer = step.layer
+    found = {"params": params, "macs": macs, "channels": CHANNELS.get(step.op, "")}[figure]
     if figure == "params" and found:
         found += _bias_terms(step)
-    if getattr(layer, "bidirectional", False):
+    if getattr(step.layer, "bidirectional", False):
         found = f"2 x ({found})" if figure == "macs" else f"2 x {found}"
-    found = found.replace("/g", "") if getattr(layer, "groups", 1) == 1 else found
+    found = found.replace("/g", "") if getattr(step.layer, "groups", 1) == 1 else found
     if step.op == "dense" and len(step.output_shape) == 1:
         found = found.replace("cells x ", "")
+    return _each_axis(step, found)
+
+
+def _each_axis(step: Step, found: str) -> str:
+    """Return a formula with one f, and one u, for each axis of the kernel and of the map."""
+    rank = len(step.input_shapes[0]) - 1
     axes = [name for name in symbols(step) if name.startswith("f")]
-    if axes == ["f"]:
-        axes *= len(step.input_shapes[0]) - 1
-    return found.replace("F", " x ".join(axes))
+    axes = axes * rank if axes == ["f"] else axes
+    sign = " x " if "x U" in found else " / "
+    return found.replace("F", " x ".join(axes)).replace("U", sign.join(["u"] * rank))
 
 
 def _bias_terms(step: Step) -> str:
@@ -274,7 +309,28 @@ def symbols(step: Step) -> dict[str, int]:
     found["m"] = getattr(layer, "multiplier", 1)
     for axis, cells in enumerate(getattr(layer, "kernel", ()), 1):
         found["f" if len(set(layer.kernel)) == 1 else f"f{axis}"] = cells  # type: ignore[attr-defined]  # sliding layers have it
-    return found | {"cells": prod(step.output_shape[:-1]), "n-cells": prod(shape[:-1])}
+    for letter, name in (("h", "heads"), ("u", "factor"), ("size", "size")):
+        if isinstance(value := getattr(layer, name, None), int):
+            found[letter] = value
+    if step.op == "slice":
+        found["a"] = layer.channels[0]  # type: ignore[attr-defined]  # the op says it is a slice
+        found["b"] = found["a"] + step.output_shape[-1]
+    if isinstance(layer, AdaptivePool):
+        found["window-cells"] = layer.cells_read(shape)
+    return found | {
+        "cells": prod(step.output_shape[:-1]),
+        "n-cells": prod(shape[:-1]),
+        "outputs": elements(step.output_shape),
+        "inputs": elements(shape),
+        "MACs": step.macs,
+    }
+
+
+def _filled(step: Step, found: str) -> str:
+    """Return a formula, and behind it the same with its numbers put in."""
+    values = symbols(step)
+    words = r"n-cells|window-cells|\b(?:cells|outputs|inputs|size|MACs|[a-wyz]\d?)\b"
+    return f"{found} = {re.sub(words, lambda word: f'{values[word[0]]:,}', found)}"
 
 
 def _product_text(shape: Shape) -> str:
@@ -284,69 +340,88 @@ def _product_text(shape: Shape) -> str:
 def _work_lines(step: Step) -> list[str]:
     lines = []
     if step.macs:
-        symbolic = formula(step, "macs")
-        lines.append(f"multiply-accumulates: {symbolic} = {_mac_numbers(step)} = {step.macs:,}")
+        lines.append(f"multiply-accumulates: {_mac_text(step)} = {step.macs:,}")
     if step.flops:
         kinds = {kind: work for kind, work in step.flops_breakdown.items() if work}
         terms = " + ".join(f"{work:,} {kind}" for kind, work in kinds.items())
         total = f" = {step.flops:,}" if len(kinds) > 1 else ""
         rates = " + ".join(_rate(step, kind, work) for kind, work in kinds.items())
-        lines.append(f"floating-point operations: {rates} = {terms}{total}")
+        lines.append(f"floating-point operations: {_filled(step, rates)} = {terms}{total}")
     return lines
 
 
 def _rate(step: Step, kind: str, work: int) -> str:
     """Return how many operations of a kind each of something takes: `2 x MACs`."""
-    outputs, inputs = elements(step.output_shape), elements(step.input_shapes[0])
-    for what, count in (("MACs", step.macs), ("outputs", outputs), ("inputs", inputs)):
-        if count and work % count == 0 and (what != "MACs" or kind in {"conv", "dense"}):
-            return f"{work // count} x {what}"
-    return f"{work / outputs:.3g} x outputs"
+    if step.op in FLOPS:
+        return _each_axis(step, FLOPS[step.op])
+    if kind in {"conv", "dense"}:
+        return "2 x MACs"
+    unit = UNITS.get(step.op, "outputs") if (step.op, kind) != ("attention", "bias") else "outputs"
+    values = symbols(step)
+    return f"{work // prod(values[letter] for letter in unit.split(' x '))} x {unit}"
 
 
-def _mac_numbers(step: Step) -> str:
-    """Return the formula of the multiply-accumulates with the numbers put in."""
-    kernel = step.weights.get("kernel")
+def _mac_text(step: Step) -> str:
+    """Return the formula of the multiply-accumulates, and the same with the numbers put in."""
+    kernel, symbolic = step.weights.get("kernel"), formula(step, "macs")
     if kernel is None or step.op in {"lstm", "gru", "attention", "dense"}:
-        values = symbols(step)
-        letters = r"n-cells|cells|\b[a-wyz]\d?\b"
-        return re.sub(letters, lambda found: str(values[found[0]]), formula(step, "macs"))
+        return _filled(step, symbolic)
     cells = step.input_shapes[0] if step.op == "upconv" else step.output_shape
     per_cell = kernel[:-2] + kernel[-1:] if step.op == "upconv" else kernel[:-1]
     if step.op == "dwconv":
         per_cell = kernel[:-2]
-    return f"{_product_text(cells)} cells x {_product_text(per_cell)}"
+    return f"{symbolic} = {_product_text(cells)} cells x {_product_text(per_cell)}"
 
 
 def _field_lines(trace: Trace, step: Step) -> list[str]:
-    if step.stride is None:
+    if step.fields is None or step.stride is None:
         return [f"receptive field: the whole input, {shape_text(step.receptive_field)}"]
     lines = []
     source = step.sources[0] if step.sources else 0
-    before = trace.steps[source - 1].fields if source else None
-    plain = [reads for reads in step.reads or () if isinstance(reads, Window)]
-    names = AXES.get(len(step.receptive_field), ())
-    for axis, name in enumerate(names):
-        size, smallest = step.receptive_field[axis], step.receptive_field_min[axis]
-        if size != smallest:
-            lines.append(f"receptive field, {name}: {smallest} to {size}, by position")
-            continue
-        numbers = "r = " if step.reads == () else ""
-        if isinstance(step.layer, Join):
-            numbers = _joined_numbers(trace, step, axis)
-        if len(plain) == len(names) and (source == 0 or before is not None):
-            seen = before[axis].size if before is not None else 1
-            jump = before[axis].stride if before is not None else 1
-            extent = effective_kernel(plain[axis].kernel, plain[axis].dilation)
-            numbers = f"r + (f - 1) * j = {seen} + ({extent} - 1) * {jump} = "
-            stride = plain[axis].stride
-            if stride > 1:
-                lines.append(f"step, {name}: j * s = {jump} * {stride} = {step.stride[axis]}")
-        lines.append(f"receptive field, {name}: {numbers}{size}")
+    before = trace.steps[source - 1].fields if source else (POINT,) * len(step.fields)
+    for axis, name in enumerate(AXES[len(step.fields)]):
+        if isinstance(step.layer, Join) or not (step.reads and before):
+            told = _joined_numbers(trace, step, axis) if isinstance(step.layer, Join) else "r = "
+            lines.append(f"receptive field, {name}: {told}{_extent(step.fields[axis])}")
+        else:
+            found = _moved_field(step, axis, before[axis])
+            lines += [f"{what}, {name}: {text}" for what, text in found.items()]
     lines.append(
         f"one step here is {_numbers(step.stride)} input cells; the first field begins "
         f"{_numbers(step.padding)} before the input"
     )
+    return lines
+
+
+def _extent(field: AxisField) -> str:
+    """Return the cells of a field, smallest and largest where they differ by position."""
+    unequal = field.size != field.smallest
+    return f"{field.smallest} to {field.size}, by position" if unequal else str(field.size)
+
+
+def _moved_field(step: Step, axis: int, before: AxisField) -> dict[str, str]:
+    """Return how step, padding and size of a field come from those of the layer before."""
+    (reads, field), jump = ((step.reads or ())[axis], (step.fields or ())[axis]), before.stride
+    read = [reads.reads(cell) for cell in range(min(reads.period, 4096))]
+    if len(before.spans) > 1 or not all(read):
+        return {"receptive field": f"what the cells it reads see together: {_extent(field)}"}
+    lines = {}
+    if isinstance(reads, Window):
+        if reads.stride > 1:
+            lines["step"] = f"j * s = {jump} * {reads.stride} = {field.stride}"
+        if reads.before and field.padding is not None:
+            own = f"{before.padding} + {reads.before} * {jump}"
+            lines["padding"] = f"P + p * j = {own} = {field.padding}"
+    elif (reads.advance, reads.period) != (1, 1):
+        ratio = f"j / s = {jump} / {reads.period}"
+        if not isinstance(reads, Spread):
+            ratio = f"j * n / out = {jump} * {step.input_shapes[0][axis]} / "
+            ratio += str(step.output_shape[axis])
+        lines["step"] = f"{ratio} = {field.stride:g}"
+    lengths = [max(cells) - min(cells) + 1 for cells in read]
+    letter = "f" if isinstance(reads, Window) else "m"
+    sums = [f"{before.size} + ({m} - 1) * {jump}" for m in sorted({min(lengths), max(lengths)})]
+    lines["receptive field"] = f"r + ({letter} - 1) * j = {' to '.join(sums)} = {_extent(field)}"
     return lines
 
 

@@ -81,7 +81,8 @@ def network(
     """Return the network that `source` names.
 
     Text that begins with `input` or `let` is notation; with a slash or a suffix it is a file or the
-    directory of a run; else a preset, with variables as in `rps:n=16`. Files are notation (.net),
+    directory of a run; else a preset, with variables as in `rps:n=16`, or a model that comes along
+    (`digits-mnist`). Files are notation (.net),
     models of ours (.safetensors), ONNX, and what Keras writes (.keras, .h5, .json); `net.py:Net`
     runs a file and takes what it makes. A listing of Keras or PyTorch, pasted or in a file
     (`listing.py`), is followed without being run.
@@ -132,8 +133,9 @@ def open_network(
         )
     name, settings = _told(text)
     given = {**(variables or {}), **_settings(name, settings)}
-    if _is_file(name):
-        return _from_file(Path(name), input_shape, given)
+    shipped = MODELS / f"{name}.safetensors"
+    if _is_file(name) or shipped.is_file():
+        return _from_file(Path(name) if _is_file(name) else shipped, input_shape, given)
     return OpenedNetwork(_from_preset(name, input_shape, given))
 
 

@@ -26,7 +26,7 @@ from convcli.net.expression import FUNCTIONS, Function, Number, evaluate
 from convcli.net.text import ParseError, Token, mistake, sentence, sizes, tokens
 from convcli.net.trace import MAX_STEPS
 from convcli.net.value import Network
-from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, read_value
+from convcli.net.words import FLAGS, PADDING_WORDS, SHORT, field_named, read_value
 
 
 def parse_notation(
@@ -340,6 +340,8 @@ class _Parser:
         text = head.text if head.text in BLOCKS else head.text.lower()
         words = [head := Token(OTHER_NAMES.get(text, text), head.place), *words[1:]]
         if head.text not in BLOCKS:
+            if layer := word_for(head.text):
+                raise self._wrong(head, f"{layer.text} takes no brackets: {layer.example}")
             hint = did_you_mean(head.text, [*BLOCKS, *self.blocks])
             raise self._wrong(
                 head, f"{head.text} takes no brackets.{hint or f' Blocks: {_known_blocks()}'}"
@@ -395,7 +397,8 @@ class _Parser:
             return kind(branches, name=name)
         if kind is Scale:
             if len(branches) > 1 or not branches[0]:
-                raise self._wrong(head, f"scale has one branch: {kind.example}")
+                more = " The product of two is written mul(a | b)." * (len(branches) > 1)
+                raise self._wrong(head, f"scale has one branch: {kind.example}.{more}")
             return Scale(branches[0], name=name)
         if len(branches) > 2:
             raise self._wrong(head, f"residual has a body and one shortcut: {kind.example}")
@@ -454,6 +457,7 @@ class _Parser:
         allowed = {*word.positional, *word.options}
         field, equals, value = text.partition("=")
         if equals:
+            field = field_named(word, field)
             if field in allowed or field == "name":
                 if field in waiting:
                     waiting.remove(field)
@@ -497,6 +501,8 @@ def _unknown_word(text: str) -> str:
         return f"{text} needs brackets: {BLOCKS[text].example}"
     if text == "let":
         return "let stands at the top, before the layers."
+    if text in {"split", "chunk"}:
+        return f"{text} is written as branches: concat(slice :8, conv 8 1 | slice 8:)."
     if nearest_names(text, known):
         return f"there is no layer {text!r}.{did_you_mean(text, known)}"
     return f"there is no layer {text!r}. Known: {' '.join(known)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -31,6 +31,8 @@ MAX_TRIES = 64
 
 MAX_INPUT = 2048
 """Largest input that is tried for a network."""
+
+USUAL_KERNELS = (2, 3, 5, 7)
 
 FREE = ("kernel", "stride", "padding", "dilation")
 
@@ -67,8 +69,8 @@ def solve(question: str) -> tuple[Setting, ...] | tuple[Inputs, ...]:
     Args:
         question: `28 -> 14` or `28x30 -> 14x15`, then what is fixed: `kernel 3`, `stride 2`,
             `padding 1`, `dilation 2`, separated by commas. A larger output asks for a transposed
-            window. `same size, kernel 5` asks what keeps any size, and `? -> 7, kernel 3` which
-            sizes become 7.
+            window. `same size, kernel 5` asks what keeps any size, and `? -> 7` which sizes become
+            7, by the usual windows or by that which is given.
 
     >>> [setting.words for setting in solve("28 -> 14, kernel 3")]
     ['3 s2 same', '3 s2 p1']
@@ -105,18 +107,25 @@ def _ways(size: int, out: int, fixed: dict[str, int]) -> list[Setting]:
 
 
 def _inputs(out: Shape, fixed: dict[str, int]) -> tuple[Inputs, ...]:
-    """Return the sizes that become `out`, for every window that is asked about."""
-    if len(out) > 1 or "kernel" not in fixed:
-        raise UsageError("Which inputs? Give one size and the kernel: ? -> 7, kernel 3, stride 2")
-    extent = effective_kernel(fixed["kernel"], fixed.get("dilation", 1))
-    found = []
-    for stride in _choices(fixed, "stride", 4):
-        for cells in _choices(fixed, "padding", extent // 2, lowest=0):
-            first = (out[0] - 1) * stride + extent - 2 * cells
-            words = _words(fixed["kernel"], stride, f"p{cells}" if cells else "",
-                           fixed.get("dilation", 1))  # fmt: skip
-            if first + stride > 1:
-                found.append(Inputs(words, max(1, first), first + stride - 1))
+    """Return the sizes that become `out`, for every window that is asked about.
+
+    Without a kernel these are the usual ones, padded not at all or by half.
+    """
+    if len(set(out)) > 1:
+        raise UsageError(f"Which inputs? Ask for one axis after the other: ? -> {out[0]}, kernel 3")
+    dilation, found = fixed.get("dilation", 1), []
+    kernels = USUAL_KERNELS if "kernel" not in fixed else (fixed["kernel"],)
+    for kernel in kernels:
+        extent = effective_kernel(kernel, dilation)
+        paddings: Iterable[int] = _choices(fixed, "padding", extent // 2, lowest=0)
+        if "kernel" not in fixed:
+            paddings = sorted({min(paddings), max(paddings)})
+        for stride in _choices(fixed, "stride", 4 if "kernel" in fixed else 2):
+            for cells in paddings:
+                first = (out[0] - 1) * stride + extent - 2 * cells
+                words = _words(kernel, stride, f"p{cells}" if cells else "", dilation)
+                if first + stride > 1:
+                    found.append(Inputs(words, max(1, first), first + stride - 1))
     return tuple(found)
 
 

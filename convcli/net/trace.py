@@ -267,10 +267,13 @@ class _Fold:
     def fields_of(self, index: int) -> Fields:
         return self.steps[index - 1].fields if index else self.input_fields
 
-    def pace_of(self, index: int) -> tuple[float, ...] | None:
-        """Return how many input cells lie between two cells of a step, on each axis."""
-        fields = self.fields_of(index)
-        return tuple(field.advance / len(field.spans) for field in fields) if fields else None
+    def strides_apart(self, one: int, other: int) -> tuple[float, ...]:
+        """Return how many cells of `other` lie between two of `one`, on each axis; () unknown."""
+        pairs = zip(self.fields_of(one) or (), self.fields_of(other) or (), strict=False)
+        return tuple(
+            a.advance * len(b.spans) / (b.advance * len(a.spans)) if b.advance else 1.0
+            for a, b in pairs
+        )
 
     def branch(self, branch: Branch, source: int, scope: _Scope, depth: int) -> int:
         """Follow layers one after the other from step `source`; return the last step's index."""
@@ -327,8 +330,8 @@ class _Fold:
         if isinstance(layer, Input):
             shapes = (layer.shape,)
         try:
-            if isinstance(layer, Add) and len(set(map(self.pace_of, sources))) == 1:
-                layer.check_borders(shapes)
+            if isinstance(layer, Add) and (apart := self.strides_apart(*sources)):
+                layer.check_strides(shapes, apart)
             figures = self.figures_of(layer, shapes)
             if name in self.points:
                 raise ShapeError(

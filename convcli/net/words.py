@@ -41,6 +41,36 @@ _FLAG = {field: flag for flag, field in FLAGS.items()}
 
 PADDING_WORDS = ("valid", "same", "causal")
 
+OTHER_FIELDS = {
+    "out_channels": "filters",
+    "out_features": "units",
+    "hidden_size": "units",
+    "kernel_size": "kernel",
+    "output_size": "size",
+    "num_groups": "groups",
+    "num_heads": "heads",
+    "scale_factor": "factor",
+    "upscale_factor": "factor",
+    "downscale_factor": "factor",
+    "negative_slope": "numbers",
+    "dims": "order",
+}
+"""PyTorch's names of fields; those of Keras stand beside each layer, see `Elsewhere`."""
+
+
+def field_named(word: Word, name: str) -> str:
+    """Return the field of a word that a name means, also one of PyTorch or Keras.
+
+    >>> from convcli.layers import WORDS
+    >>> field_named(WORDS["upconv"], "output_size"), field_named(WORDS["maxpool"], "pool_size")
+    ('size', 'kernel')
+    """
+    keras = word.elsewhere.keras
+    theirs = OTHER_FIELDS | (dict(keras.settings) if keras else {})
+    known = {*word.positional, *word.options}
+    found = name if name in known else theirs.get(name)
+    return found if isinstance(found, str) and found in known else name
+
 
 def written(word: Word, field: str) -> str:
     """Return how a field of a word is written, for help and errors.

@@ -26,6 +26,8 @@ FAMILY = {
 """Role -> color."""
 MARKS = 7
 """Fields drawn into one another at the head, at most."""
+MANY_BOXES = 150
+"""So many are no drawing any more: blocks are then drawn, as with a depth of 1."""
 
 
 FORMATS = (".svg", ".png", ".pdf", ".dot", ".gv", ".mmd")
@@ -33,7 +35,10 @@ FORMATS = (".svg", ".png", ".pdf", ".dot", ".gv", ".mmd")
 
 
 def diagram(trace: Trace, depth: int | None = None) -> str:
-    """Return the network as the text of an SVG file; blocks that lie deeper are one box each."""
+    """Return the network as the text of an SVG file; blocks that lie deeper are one box each.
+
+    Without a depth that are all layers, or blocks where there would be more than `MANY_BOXES`.
+    """
     boxes, marks = drawn_boxes(trace, depth), _marks(trace)
     return draw(_title(trace), _subtitle(trace), boxes, marks, _aspect(trace.network.input_shape))
 
@@ -126,6 +131,8 @@ def _subtitle(trace: Trace) -> str:
 def drawn_boxes(trace: Trace, depth: int | None = None) -> list[Box]:
     """Return the input and one box for each layer with its followers, or for each block."""
     groups = _groups(trace.steps) if depth is None else _blocks(trace.steps, depth)
+    if depth is None and len(groups) > MANY_BOXES:
+        depth, groups = 1, _blocks(trace.steps, 1)
     box_of = {0: 0}
     size = "x".join(map(str, trace.network.input_shape))
     boxes = [Box("input", (size,), "input", level=0)]

@@ -23,6 +23,9 @@ DEFAULT_COLUMNS = ("name", "layer", "output", "params", "macs", "receptive_field
 DEPTH_COLUMNS = ("name", "layer", "output", "params", "params_share", "macs", "macs_share")
 """What stands in the table of blocks."""
 
+MANY_ROWS = 60
+"""From here on a table does not say at a glance what a network is."""
+
 TIMED_COLUMNS = ("name", "layer", "output", "macs")
 """What stands beside measured times, which take two columns more."""
 
@@ -240,6 +243,8 @@ def shape_report(
     size = "x".join(map(str, trace.network.input_shape))
     batch = f", batch {trace.batch}" if trace.batch > 1 else ""
     told = [*_summary(trace), *memory_notes(need, trace, limit)]
+    if depth is None and len(steps) > MANY_ROWS and any("." in step.name for step in steps):
+        told.append(f"These are {len(steps)} rows; --depth 1 gives every block one.")
     if count is not None:
         told.append(_data_note(elements(trace.network.input_shape), count))
     if counted is not None:
@@ -484,6 +489,12 @@ def memory_notes(need: Memory, trace: Trace, limit: int | None) -> list[str]:
     if limit is not None:
         most = largest_batch(trace, limit)
         batch = f" The largest batch that fits is {most:,}." if most else ""
+        weights = as_bytes(need.weight_bytes + need.buffer_bytes)
+        notes.append(
+            f"To train, {as_bytes(need.kept_bytes)} are activations, {weights} weights and "
+            f"statistics, {as_bytes(need.gradient_bytes)} gradients, "
+            f"{as_bytes(need.optimizer_bytes)} Adam's own."
+        )
         notes += memory_advice(trace, limit) or [f"That is within {as_bytes(limit)}.{batch}"]
     return notes
 

@@ -17,6 +17,7 @@ import pytest
 from convcli.cli import main as door
 from convcli.learn.timing import measure_roof
 from convcli.net import network, selftest
+from convcli.net.lookup import MODELS
 from convcli.net.memory import Roof
 from convcli.net.selftest import SelfCheck
 from convcli.report import STYLES
@@ -451,6 +452,13 @@ def test_the_largest_batch_that_fits(shape: Program) -> None:
     assert f"The largest batch that fits is {most}." in shape.says(
         "mnist", "--memory-limit", "10MB"
     )
+    need = shape.json("mnist")["memory"]
+    shares = [need[f"{part}_bytes"] for part in ("kept", "weight", "gradient", "optimizer")]
+    assert sum(shares) == need["training_bytes"]
+    assert (
+        "To train, 102 KiB are activations, 120 KiB weights and statistics, 120 KiB gradients, "
+        "240 KiB Adam's own." in shape.says("mnist", "--memory-limit", "10MB")
+    )
     for batch, within in ((most, True), (most + 1, False)):
         out = shape.says("mnist", "--batch", str(batch), "--memory-limit", "10MB")
         assert ("That is within" in out) == within
@@ -468,9 +476,23 @@ def test_solving_for_several_axes_any_size_and_the_input(shape: Program) -> None
             out = shape.json(f"input {size}x{size}x1, conv 1 {way['words']}")
             fits = way["first"] <= size <= way["last"]
             assert (out["layers"][0]["output"][0] == 7) == fits
-    assert "which inputs?" in shape.refuses("--solve", "? -> 7", code=2)
+    usual = shape.json("--solve", "? -> 7")
+    assert {"words": "3 s2 p1", "first": 13, "last": 14} in usual
+    assert shape.json("--solve", "? -> 7x7") == usual
+    assert "one axis after the other" in shape.refuses("--solve", "? -> 7x6", code=2)
     assert "for all axes alike" in shape.refuses("--solve", "28x3 -> 14x14", code=3)
     assert "2 axes before and 1 after" in shape.refuses("--solve", "28x28 -> 14", code=2)
+
+
+def test_a_model_that_comes_along_is_a_network_too(shape: Program) -> None:
+    assert shape.json("digits-mnist")["totals"]["params"] == 45_762
+    assert network("digits-mnist") == network(MODELS / "digits-mnist.safetensors")
+
+
+def test_a_long_table_names_the_short_one(shape: Program) -> None:
+    hint = "These are 174 rows; --depth 1 gives every block one."
+    assert hint in shape.says("resnet50")
+    assert "--depth" not in shape.says("resnet50", "--depth", "1") + shape.says("vgg16")
 
 
 def test_the_width_that_fits_under_a_number_of_parameters(shape: Program) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from convcli.errors import UsageError
@@ -139,8 +141,57 @@ def test_every_formula_gives_the_figure(words: str) -> None:
     shape = SHAPES.get(words.split(maxsplit=1)[0], "8x8x16" if words[:7] != "shuffle" else "8x8x6")
     shape = "16x49" if words[:7] == "reshape" else shape
     step = parse_notation(f"input {shape}, {words}").trace().steps[0]
-    for figure in ("params", "macs"):
-        text = formula(step, figure)
-        assert bool(text) == bool(getattr(step, figure)), figure
+    figures = {"params": step.params, "macs": step.macs, "channels": step.output_shape[-1]}
+    for name, figure in figures.items():
+        text = formula(step, name)
+        assert name == "channels" or bool(text) == bool(figure), name
         if text:
-            assert value(text, symbols(step)) == getattr(step, figure), text
+            assert value(text, symbols(step)) == figure, text
+
+
+def number(text: str) -> float:
+    """The value of a line's part: the last of `1 to 2, by position`, sums of `8 conv + 2 bias`."""
+    last = text.replace(",", "").removesuffix(" by position").rpartition(" to ")[2]
+    return value(re.sub(r"\b(window|n)-cells\b|(?<=\d) [a-z]{2,}", "", last), {})
+
+
+@pytest.mark.parametrize("before", ["", "conv 12 3 s2 p1, "])
+@pytest.mark.parametrize("row", WORDS.values(), ids=WORDS)
+def test_the_numbers_that_are_put_in_give_what_stands_behind_them(row: Word, before: str) -> None:
+    shape = SHAPES.get(row.text, "16x16x12")
+    if row.text in {*SHAPES, "reshape", "layerscale"} and before:
+        pytest.skip("not on a picture, or said above")
+    words = {"reshape": "reshape 64x48", "gn": "gn 4", "slice": "slice 2:7"}.get(row.text)
+    _, *lines = told(
+        f"input {shape}, {before}{words or row.example}", 1 + bool(before)
+    ).splitlines()
+    for line in lines:
+        kind = line.strip().partition(",")[0].partition(":")[0]
+        if kind in {"step", "padding", "receptive field", "channels", "floating-point operations",
+                    "multiply-accumulates"} and line.count(" = ") > 1:  # fmt: skip
+            _, *parts = line.split(": ", 1)[1].split(" = ")
+            parts = [part.replace(" cells x", " x") for part in parts]
+            assert len({round(number(part), 5) for part in parts}) == 1, line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("input 5x7x4, permute 2x0x1", "Output axis k is the input's axis named in place k"),
+        ("input 7x7x4, permute 1x0x2", "Output axis k is the input's axis named in place k"),
+        ("input 8x8x4, pixelshuffle 2", "channels: c / u / u = 4 / 2 / 2 = 1"),
+        ("input 8x8x4, slice 1:3", "channels: b - a = 3 - 1 = 2"),
+        ("input 8x8x4, maxpool 3", "(f x f - 1) x outputs = (3 x 3 - 1) x 16 = 128 pooling"),
+        ("input 16x9, gru 5", "2 x MACs + 6 x t x k + 9 x t x k + 6 x t x k = 2 x 3,360 + 6 x 16"),
+        ("input 16x8, attention 2", "+ 5 x h x t x t + 1 x h x t x t = 2 x 8,192 + 4 x 128 + 5 x"),
+        ("input 8x8x4, conv 4 3 s2 p1", "padding, width: P + p * j = 0 + 1 * 1 = 1"),
+        ("input 8x8x4, upconv 4 2 s2", "step, height: j / s = 1 / 2 = 0.5"),
+        (
+            "input 8x8x4, upconv 4 3 s2",
+            "r + (m - 1) * j = 1 + (1 - 1) * 1 to 1 + (2 - 1) * 1 = 1 to 2, by position",
+        ),
+        ("input 13x13x8, adaptmax 7", "step, width: j * n / out = 1 * 13 / 7 = 1.85714"),
+    ],
+)
+def test_what_moves_and_what_works_is_told_in_letters_and_numbers(text: str, line: str) -> None:
+    assert line in told(text)

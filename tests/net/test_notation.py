@@ -167,3 +167,18 @@ def test_the_public_call_is_that_function() -> None:
     import convcli
 
     assert convcli.network("mnist") == network("mnist")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("upconv 4 3 s2 output_size=17", "upconv 4 3 s2 size=17"),
+        ("maxpool pool_size=3 strides=2", "maxpool 3 s2"),
+        ("conv 8 kernel_size=3 dilation_rate=2", "conv 8 3 d2"),
+        ("Upsample scale_factor=2", "upsample 2"),
+        ("add(conv 4 1 | bn)", "residual(conv 4 1 | bn)"),
+        ("leakyrelu negative_slope=0.2", "leakyrelu 0.2"),
+    ],
+)
+def test_names_of_settings_elsewhere_are_read(theirs: str, ours: str) -> None:
+    assert parse_notation(f"input 8x8x4, {theirs}") == parse_notation(f"input 8x8x4, {ours}")
