@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convcli.errors import InputError
-from convcli.geometry import Window
-from convcli.layers import Activation, AveragePool, Dropout, Flatten, Layer, Reshape
-from convcli.layers.activation import PAGE_KINDS
+from convcli.geometry import Spread, Window
+from convcli.layers import Activation, Dropout, Flatten, Reshape
+from convcli.layers.activation import numbers_of
 from convcli.learn.modelfile import TrainedModel
 from convcli.net import Step
 from convcli.net.words import layer_text
@@ -24,8 +25,7 @@ QUIET = (Flatten, Reshape, Dropout)
 def page_network(model: TrainedModel) -> dict[str, Any]:
     """Return the description that the live page's engine runs.
 
-    A series is a picture one row high. A layer that the page has no function for is there, too,
-    with `missing`: what it is.
+    A series is a picture one row high.
 
     Raises:
         InputError: the network reads neither gray or color pictures nor series.
@@ -44,6 +44,7 @@ def page_network(model: TrainedModel) -> dict[str, Any]:
         "input": _maps(shape),
         "series": len(shape) == 2,
         "classes": list(model.class_names),
+        "ends": _end(model),
         "preprocessing": {
             "scale": _per_channel(of_bytes, shape[-1]),
             "offset": _per_channel(preparation.offset, shape[-1]),
@@ -52,6 +53,15 @@ def page_network(model: TrainedModel) -> dict[str, Any]:
         "steps": steps,
         "weights": weights.text(),
     }
+
+
+def _end(model: TrainedModel) -> str:
+    """Return what comes after the last layer: softmax, pair for one number of two classes, none."""
+    shape = model.network.trace().output_shape
+    if shape == (1,) and len(model.class_names) == 2:
+        return "pair"
+    scores = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
+    return "none" if np.array_equal(model.finished(scores), scores) else "softmax"
 
 
 class _Weights:
@@ -75,25 +85,30 @@ class _Weights:
 
 
 def _step(step: Step, weights: _Weights) -> dict[str, Any]:
-    settings = _settings(step.op, step.layer)
-    names = [] if "missing" in settings else [*step.weights, *step.buffer_shapes]
-    spatial = step.stride is not None
-    return {
+    layer, spatial = step.layer, step.stride is not None
+    kind = layer.kind if isinstance(layer, Activation) else step.activation
+    fields = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    borders = fields.get("padding_mode", "zeros")
+    return fields | {
+        "op": layer.op if borders == "zeros" else f"{layer.op} with {borders} borders",
         "index": step.index,
         "name": step.name,
-        "words": layer_text(step.layer),
+        "words": layer_text(layer),
         "sources": list(step.sources),
         "input": _maps(step.input_shapes[0]),
         "output": _maps(step.output_shape),
-        "activation": step.activation,
-        "role": step.layer.role,
+        "activation": kind,
+        "numbers": numbers_of(layer, kind) if kind else [],
+        "role": layer.role,
         "receptive_field": _axes(step.receptive_field, 1) if spatial else None,
         "field_stride": _axes(step.stride or (), 1),
         "field_padding": _axes(step.padding or (), 0),
-        "shown": not isinstance(step.layer, QUIET),
-        "weights": {name: weights.place(f"{step.name}.{name}") for name in names},
+        "shown": not isinstance(layer, QUIET),
+        "weights": {
+            name: weights.place(f"{step.name}.{name}")
+            for name in (*step.weights, *step.buffer_shapes)
+        },
         **_windows(step),
-        **settings,
     }
 
 
@@ -102,34 +117,29 @@ def _maps(shape: tuple[int, ...]) -> list[int]:
     return [1, *shape] if len(shape) == 2 else list(shape)
 
 
-def _axes(numbers: Sequence[Any], of_rows: int) -> list[Any]:
+def _axes(numbers: Sequence[Any], of_rows: Any) -> list[Any]:
     """Return a number for rows and one for columns."""
     return [of_rows, *numbers] if len(numbers) == 1 else list(numbers)
 
 
 def _windows(step: Step) -> dict[str, Any]:
-    """Return kernel, stride, dilation and padding before, per axis, where the layer slides."""
-    axes = [axis for axis in step.reads or () if isinstance(axis, Window)]
-    return {
-        key: _axes([getattr(axis, key) for axis in axes], 0 if key == "before" else 1)
-        for key in ("kernel", "stride", "dilation", "before")
-        if axes
-    }
+    """Return what each axis reads, and of kernels their extents, stride, dilation and padding."""
+    axes = [
+        {"kind": type(axis).__name__.lower()}
+        | {field.name: getattr(axis, field.name) for field in dataclasses.fields(axis)}
+        for axis in step.reads or ()
+    ]
+    if not axes:
+        return {}
+    found: dict[str, Any] = {"reads": _axes(axes, {"kind": "window", **_ONE_CELL})}
+    if all(isinstance(axis, Window | Spread) for axis in step.reads or ()):
+        for key in ("kernel", "stride", "dilation", "before"):
+            found[key] = _axes([axis[key] for axis in axes], _ONE_CELL[key])
+    return found
 
 
-def _settings(op: str, layer: Layer) -> dict[str, Any]:
-    """Return the page's word for the row and what it must know beyond shapes and windows."""
-    if isinstance(layer, QUIET):
-        return {"op": "same"}
-    suffix = getattr(layer, "activation", None)
-    fits = getattr(layer, "padding_mode", "zeros") == "zeros" and suffix in {None, *PAGE_KINDS}
-    if isinstance(layer, AveragePool):
-        fits = not (layer.ceil and layer.count_padding)
-    if layer.page is None or not fits:
-        return {"op": "missing", "missing": layer_text(layer)}
-    if isinstance(layer, Activation):
-        return {"op": "activation", "activation": layer.kind}
-    return {"op": op, **{field: getattr(layer, field) for field in layer.page}}
+_ONE_CELL = {"kernel": 1, "stride": 1, "dilation": 1, "before": 0, "after": 0}
+"""What an axis of a single cell reads: the rows of a series."""
 
 
 def _per_channel(figures: tuple[float, ...], channels: int) -> list[float]:

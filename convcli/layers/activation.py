@@ -184,12 +184,6 @@ class Activation(Layer):
         """What its gradient reads again, by its kind."""
         return ACTIVATIONS[self.kind].keeps
 
-    @property
-    def page(self) -> tuple[str, ...] | None:  # type: ignore[override]  # its kind decides
-        """None where the live page has no function for the kind or its numbers."""
-        known = self.kind in PAGE_KINDS and self.numbers == ACTIVATIONS[self.kind].numbers
-        return () if known else None
-
     def flops(self, input_shape: Shape) -> Work:
         """Return the operations by `OPS_PER_ELEMENT`."""
         return {"activation": activation_flops(self.kind, input_shape)}
@@ -199,10 +193,6 @@ def numbers_of(layer: Layer, kind: str) -> Numbers:
     """Return what an activation takes: a row's own numbers, or behind a layer those of its kind."""
     return layer.numbers if isinstance(layer, Activation) else ACTIVATIONS[kind].numbers
 
-
-PAGE_KINDS = {"relu", "relu6", "leakyrelu", "elu", "gelu", "silu", "hardswish", "tanh", "sigmoid",
-              "softmax"}  # fmt: skip
-"""Kinds that the live page's engine runs."""
 
 for _kind, _row in ACTIVATIONS.items():
     _taken = {} if _row.numbers else {"numbers": ()}
@@ -221,7 +211,6 @@ class PReLU(Layer):
     {'slope': (64,)}
     """
 
-    page = ()
     role = "activation"
     elsewhere = Elsewhere(
         Torch("PReLU({channels})", {"slope": "weight"}),

@@ -84,8 +84,6 @@ class Layer(Value):
     """Fields that the notation has no word for."""
     role: ClassVar[str] = ""
     """Its family: conv, pool, dense, norm, activation, dropout, rearrange, recurrent or join."""
-    page: ClassVar[tuple[str, ...] | None] = None
-    """Fields that the live page's function of this op reads; None where the page has none."""
     elsewhere: ClassVar[Elsewhere] = Elsewhere()
     """What other programs call it."""
     keeps: ClassVar[str] = ""

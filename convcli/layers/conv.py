@@ -143,7 +143,6 @@ class Conv(Sliding):
     padding_mode: str = "zeros"
     """What stands in the padding: zeros, or reflect, replicate, circular (not in the notation)."""
 
-    page = ("groups",)
     elsewhere = Elsewhere(
         Torch("Conv{rank}d", {"kernel": "weight", "bias": "bias"}),
         Onnx("Conv", {"group": "groups"}),
@@ -216,7 +215,6 @@ class DepthwiseConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
-    page = ("multiplier",)
     elsewhere = Elsewhere(
         Torch("", {"kernel": "weight", "bias": "bias"}),
         keras=Keras("DepthwiseConv{rank}D", KERAS_WINDOW | {"depth_multiplier": "multiplier"}),
@@ -259,7 +257,6 @@ class SeparableConv(Sliding):
     multiplier: int = 1
     bias: bool = True
 
-    page = ("multiplier",)
     elsewhere = Elsewhere(
         Torch(
             "",

@@ -21,7 +21,6 @@ class Dense(ActivatedLayer):
     units: int
     bias: bool = True
 
-    page = ()
     role = "dense"
     elsewhere = Elsewhere(
         Torch("Linear", {"kernel": "weight", "bias": "bias"}),

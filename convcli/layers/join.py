@@ -67,7 +67,6 @@ class Add(Join):
     (7, 7, 64)
     """
 
-    page = ()
     op = "add"
 
     def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
@@ -140,7 +139,6 @@ class ConcatChannels(Join):
     (28, 28, 192)
     """
 
-    page = ()
     op = "concat"
 
     def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
@@ -162,7 +160,6 @@ class Multiply(Join):
     (7, 7, 64)
     """
 
-    page: ClassVar[tuple[str, ...] | None] = ()
     op = "scale"
     keeps = "input"
 
@@ -192,7 +189,6 @@ class Product(Multiply):
     (7, 7, 64)
     """
 
-    page = None
     op = "mul"
 
     def joined_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:

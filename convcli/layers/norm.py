@@ -51,7 +51,6 @@ class BatchNorm(Layer):
             only={"center": True},
         ),
     )
-    page = ("eps",)
     role = "norm"
     keeps = "input"
 
@@ -171,7 +170,6 @@ class InstanceNorm(SampleNorm):
 
     eps: float = 1e-5
 
-    page = ("eps",)
     elsewhere = Elsewhere(
         Torch("InstanceNorm{rank}d({channels}, eps={eps}, affine=True)", SCALE_AND_SHIFT),
         Onnx("InstanceNormalization", {"epsilon": "eps"}, {"scale": "c -> c", "shift": "c -> c"}),

@@ -85,7 +85,6 @@ class MaxPool(Pool):
     ceil: bool = False
     dilation: tuple[int, ...] = (1,)
 
-    page = ()
     axes_fields = ("kernel", "stride", "dilation")
     elsewhere = Elsewhere(
         Torch("MaxPool{rank}d"), Onnx("MaxPool"), Keras("MaxPooling{rank}D", KERAS_WINDOW)
@@ -115,7 +114,6 @@ class AveragePool(Pool):
     ceil: bool = False
     count_padding: bool = False
 
-    page = ("count_padding",)
     elsewhere = Elsewhere(
         Torch("AvgPool{rank}d"),
         Onnx("AveragePool"),
@@ -156,7 +154,6 @@ class GlobalAveragePool(GlobalPool):
     (512,)
     """
 
-    page = ()
     elsewhere = Elsewhere(
         onnx=Onnx("GlobalAveragePool"),
         keras=Keras("GlobalAveragePooling{rank}D"),
@@ -176,7 +173,6 @@ class GlobalMaxPool(GlobalPool):
     (512,)
     """
 
-    page = ()
     elsewhere = Elsewhere(onnx=Onnx("GlobalMaxPool"), keras=Keras("GlobalMaxPooling{rank}D"))
     keeps = "input"
 
@@ -240,7 +236,6 @@ class AdaptiveAveragePool(AdaptivePool):
 
     size: KeptSizes
 
-    page = ()
     elsewhere = Elsewhere(
         Torch("AdaptiveAvgPool{rank}d"),
         keras=Keras("AdaptiveAveragePooling{rank}D", {"output_size": "size"}),

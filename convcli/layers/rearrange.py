@@ -117,7 +117,6 @@ class Pad(Layer):
 
     cells: tuple[tuple[int, int], ...]
 
-    page = ()
     role = "rearrange"
     elsewhere = Elsewhere(
         Torch("ZeroPad{rank}d"), Onnx("Pad"), Keras("ZeroPadding{rank}D", {"padding": "cells"})

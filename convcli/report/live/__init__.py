@@ -7,7 +7,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("engine", "gradients", "picture", "maps", "cell", "pad", "graph", "learn", "view")
+SCRIPTS = ("layers", "engine", "picture", "maps", "cell", "pad", "graph", "learn", "view")
 """In the order in which they build on each other."""
 
 

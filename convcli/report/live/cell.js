@@ -2,6 +2,7 @@
 "use strict";
 
 const Cell = (() => {
+  const { eachLink, last, parted } = Layers;
   const MOST_MAPS = 4, WIDEST_GRID = 28, WIDEST_WITH_NUMBERS = 7, MOST_TERMS = 9;
 
   const number = (value) => (Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(2) : value.toFixed(3));
@@ -52,11 +53,11 @@ const Cell = (() => {
   // The products by input map: rows and columns of the window, or of the map that was flattened.
   const windowsOf = (network, step, sum, tracedShape) => {
     const maps = new Map();
-    for (const { place, value, weight } of sum.list) {
+    for (const { place, tap, value, weight } of sum.list) {
       const [row, column, channel] = place.length === 3 ? place : trace(place[0], tracedShape);
       if (!maps.has(channel)) maps.set(channel, { channel, terms: [], sum: 0 });
       const map = maps.get(channel);
-      map.terms.push({ row, column, value, weight });
+      map.terms.push({ row, column, tap, value, weight });
       map.sum += value * weight;
     }
     return [...maps.values()].sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
@@ -67,14 +68,12 @@ const Cell = (() => {
     return [Math.floor(cell / columns), cell % columns, index % channels];
   };
 
-  const gridsOf = (map, step, pinned, colors, tracedShape) => {
-    const dense = step.op === "dense", [height, width] = dense ? tracedShape : step.kernel;
-    const top = dense ? 0 : pinned.row * step.stride[0] - step.before[0], left = dense ? 0 : pinned.column * step.stride[1] - step.before[1];
-    const [down, across] = dense ? [1, 1] : step.dilation;
+  const gridsOf = (map, step, colors, tracedShape) => {
+    const isDense = step.op === "dense", [height, width] = isDense ? tracedShape : step.kernel;
     const empty = () => Array.from({ length: height }, () => new Array(width).fill(null));
     const [patch, kernel, product] = [empty(), empty(), empty()];
-    for (const { row, column, value, weight } of map.terms) {
-      const y = (row - top) / down, x = (column - left) / across;
+    for (const { row, column, tap, value, weight } of map.terms) {
+      const [y, x] = isDense ? [row, column] : [Math.floor(tap / width), tap % width];
       patch[y][x] = value;
       kernel[y][x] = weight;
       product[y][x] = value * weight;
@@ -82,32 +81,39 @@ const Cell = (() => {
     return [heat("input", patch, colors), element("span", "×"), heat("kernel", kernel, colors, true), element("span", "="), heat("product", product, colors, true)];
   };
 
+  // Which channels of what it reads count in channel `channel` of a step.
+  const channelsOf = (step, channel, ins) => {
+    const every = (count, first = 0) => Array.from({ length: count }, (_, k) => first + k), outs = last(step.output);
+    const around = (group) => every(group, Math.floor((channel * ins) / outs / group) * group);
+    if (step.op === "conv" || step.op === "upconv" || step.op === "gn") return around(step.op === "gn" ? ins / step.groups : parted(step).own);
+    if (["sepconv", "dense", "ln", "rmsnorm", "lstm", "gru"].includes(step.op)) return every(ins);
+    if (step.op === "dwconv") return [Math.floor(channel / step.multiplier)];
+    if (step.op === "lrn") return every(ins).filter((k) => k >= channel - (step.size >> 1) && k <= channel + ((step.size - 1) >> 1));
+    return [channel];
+  };
+
   // Which maps feed a cell, and which part of them: for each source its maps, first row and column, rows, columns.
-  const reads = (network, { step, row, column, channel }) => step.sources.map((index, number) => {
-    const shape = index ? network.steps[index - 1].output : network.description.input, { rows, columns, maps, flat } = Maps.gridOf(shape);
-    const every = (count, first = 0) => Array.from({ length: count }, (_, map) => first + map), whole = [0, 0, rows, columns];
-    const found = (list, [top, left, high, wide]) => ({ index, maps: list, top, left, high, wide });
-    if (flat) return step.op === "dense" ? found([0], whole) : found([0], [0, channel, 1, 1]);
-    if (step.op === "concat") {
-      const first = step.sources.slice(0, number).reduce((sum, other) => { const of = other ? network.steps[other - 1].output : network.description.input; return sum + of[of.length - 1]; }, 0);
-      return found(channel >= first && channel < first + maps ? [channel - first] : [], [row, column, 1, 1]);
-    }
-    if (step.op === "conv" || step.op === "sepconv" || step.op === "dwconv" || step.op === "maxpool" || step.op === "avgpool") {
-      const group = step.op === "conv" ? maps / step.groups : maps, outs = step.output[2];
-      const own = step.op === "dwconv" ? [Math.floor(channel / step.multiplier)] : step.op === "conv" ? every(group, Math.floor((channel * step.groups) / outs) * group) : step.op === "sepconv" ? every(maps) : [channel];
-      const reach = step.kernel.map((size, axis) => (size - 1) * step.dilation[axis] + 1);
-      return found(own, [row * step.stride[0] - step.before[0], column * step.stride[1] - step.before[1], ...reach]);
-    }
-    if (step.op === "dense" && step.output.length === 3) return found(every(maps), [row, column, 1, 1]);
-    if (step.op === "dense") return found(every(maps), whole);
-    if (step.op === "gap" || step.op === "gmp" || step.op === "instancenorm") return found([channel], whole);
-    if (step.op === "adaptavg") {
-      const [outHigh, outWide] = step.output, top = Math.floor((row * rows) / outHigh), left = Math.floor((column * columns) / outWide);
-      return found([channel], [top, left, Math.ceil(((row + 1) * rows) / outHigh) - top, Math.ceil(((column + 1) * columns) / outWide) - left]);
-    }
-    if (step.op === "pad") return found([channel], [row - step.before[0], column - step.before[1], 1, 1]);
-    return found([channel], [row, column, 1, 1]);
-  });
+  const reads = (network, run, { step, row, column, channel }) => {
+    let before = 0;
+    return step.sources.map((index) => {
+      const grid = Maps.gridOf(network.shapes[index]), ins = last(network.shapes[index]), whole = [0, 0, grid.rows, grid.columns];
+      const found = (maps, [top, left, high, wide]) => ({ index, maps, top, left, high, wide }), first = before;
+      before += ins;
+      if (step.op === "concat") return found(channel >= first && channel < first + ins ? [channel - first] : [], grid.flat ? [0, channel - first, 1, 1] : [row, column, 1, 1]);
+      if (grid.flat) return found([0], step.op === "dense" ? whole : [0, channel, 1, 1]);
+      const at = (row * last(step.output.slice(0, -1)) + column) * last(step.output) + channel, chosen = run.chosen[step.index];
+      if (chosen && step.role === "rearrange") return found([chosen[at] % ins], [Math.floor(chosen[at] / ins / grid.columns), Math.floor(chosen[at] / ins) % grid.columns, 1, 1]);
+      const maps = channelsOf(step, channel, ins);
+      if (step.role === "conv" || step.role === "pool" || ["pad", "crop", "upsample"].includes(step.op)) {
+        const rows = [], columns = [];
+        eachLink(step, (_, from) => { rows.push(Math.floor(from / grid.columns)); columns.push(from % grid.columns); }, step.output.length > 1 ? row * step.output[1] + column : 0);
+        const [top, left] = [Math.min(...rows), Math.min(...columns)];
+        return found(rows.length ? maps : [], [top, left, Math.max(...rows) - top + 1, Math.max(...columns) - left + 1]);
+      }
+      const isWhole = step.output.length === 1 || step.op === "instancenorm" || step.op === "gn" || step.bidirectional;
+      return found(maps, isWhole ? whole : step.role === "recurrent" ? [0, 0, 1, column + 1] : [row, column, 1, 1]);
+    });
+  };
 
   const sumLine = (step, sum, value) => {
     const activation = step.activation && step.activation !== "softmax" ? ` → ${step.activation} ${number(value)}` : "";
@@ -117,23 +123,31 @@ const Cell = (() => {
   // One number of a step without products, as a sum, a rule or where it comes from.
   const inWords = (network, run, pinned, value) => {
     const { step, channel } = pinned, name = (index) => (index ? network.steps[index - 1].name : "the input");
-    const found = reads(network, pinned).filter(({ maps }) => maps.length), [{ index, maps: [map], top, left, high, wide }] = found;
+    const found = reads(network, run, pinned).filter(({ maps }) => maps.length), { index, maps: [map], top, left, high, wide } = found[0] || { maps: [] };
     const numberAt = (one) => {
-      const shape = one.index ? network.steps[one.index - 1].output : network.description.input, grid = Maps.gridOf(shape);
+      const grid = Maps.gridOf(network.shapes[one.index]);
       return run.values[one.index][grid.flat ? one.left : (one.top * grid.columns + one.left) * grid.maps + one.maps[0]];
     };
-    const x = number(numberAt(found[0])), result = number(value);
+    const x = found.length ? number(numberAt(found[0])) : 0, result = number(value);
     if (step.op === "add") return `${found.map((one) => number(numberAt(one))).join(" + ")}${step.activation ? `, then ${step.activation}` : ""} = ${result}`;
-    if (step.op === "scale") return `${found.map((one) => number(numberAt(one))).join(" × ")} = ${result}`;
+    if (!found.length) return `nothing is read here: ${result}`;
+    if (step.op === "scale" || step.op === "mul") return `${found.map((one) => number(numberAt(one))).join(" × ")} = ${result}`;
     if (step.op === "concat") return `map ${map} of ${name(index)}, as it is: ${result}`;
     if (step.op === "bn") {
       const [scale, shift, mean, variance] = ["scale", "shift", "mean", "variance"].map((one) => { const own = network.weight(step, one); return own ? number(own[channel]) : null; });
       return `(${x} − mean ${mean}) / √(variance ${variance} + ${step.eps})${scale ? ` × scale ${scale}` : ""}${shift ? ` + shift ${shift}` : ""} = ${result}`;
     }
+    const spread = { instancenorm: "the mean of its map", gn: "the mean of its group of maps", ln: "the mean of its cell's channels" }[step.op];
     if (step.op === "activation" || step.op === "prelu") return `${step.activation || "prelu"}(${x}) = ${result}`;
-    if (step.op === "instancenorm") return `${x} less the mean of its map, divided by its deviation, scaled and shifted = ${result}`;
-    if (step.op === "gmp") return `the largest of ${high} x ${wide} = ${result}`;
+    if (step.op === "layerscale") return `${x} × ${number(network.weight(step, "scale")[channel])} = ${result}`;
+    if (spread) return `${x} less ${spread}, divided by the deviation, scaled and shifted = ${result}`;
+    if (step.op === "rmsnorm") return `${x} divided by the root mean square of its cell's channels, and scaled = ${result}`;
+    if (step.op === "lrn") return `${x} divided by (k + α/n × the squares of ${found[0].maps.length} neighboring maps)^β = ${result}`;
+    if (step.role === "recurrent") return `the state of unit ${channel}, which has read the inputs one after the other: ${result}`;
+    if (step.op === "gmp" || step.op === "adaptmax") return `the largest of ${high} x ${wide} = ${result}`;
     if (step.op === "gap" || step.op === "adaptavg") return `the mean of ${high} x ${wide} cells of map ${map}, from row ${top}, column ${left} = ${result}`;
+    if (step.op === "upsample" && high * wide > 1) return `between ${high} x ${wide} cells of map ${map}, weighed by how near they are: ${result}`;
+    if (step.role === "rearrange") return `map ${map}, row ${top}, column ${left} of ${name(index)}, moved here: ${result}`;
     return `${x}, unchanged`;
   };
 
@@ -141,17 +155,17 @@ const Cell = (() => {
   const explain = (network, run, pinned, colors) => {
     const { step, row, column, channel } = pinned, grid = Maps.gridOf(step.output);
     const at = grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel, value = run.values[step.index][at];
-    const sum = network.terms(step.index, run, row, column, channel), parts = [];
+    const sum = network.terms(step, run, row, column, channel), parts = [];
     let total = "";
     if (sum) {
       const source = step.sources[0] ? network.steps[step.sources[0] - 1] : null;
-      const flattened = source && source.op === "same" && source.input.length === 3 ? source.input : null;
+      const flattened = source && source.op === "flatten" && source.input.length === 3 ? source.input : null;
       const picture = sum.list[0].place.length === 3 ? step.input : flattened;
       if (picture && Math.max(...(step.op === "dense" ? picture.slice(0, 2) : step.kernel)) <= WIDEST_GRID) {
         const maps = windowsOf(network, step, sum, picture);
         for (const map of maps.slice(0, MOST_MAPS)) {
           const name = element("p", `input map ${map.channel}: ${number(map.sum)}`);
-          parts.push(element("div", [name, element("div", gridsOf(map, step, pinned, colors, picture), { className: "grids" })]));
+          parts.push(element("div", [name, element("div", gridsOf(map, step, colors, picture), { className: "grids" })]));
         }
         const rest = maps.slice(MOST_MAPS);
         if (rest.length) parts.push(element("p", `${rest.length} other maps: ${number(rest.reduce((total, map) => total + map.sum, 0))}`));
@@ -163,14 +177,14 @@ const Cell = (() => {
         parts.push(bars(rows));
       }
       total = sumLine(step, sum, value);
-    } else if (step.op === "maxpool" || step.op === "avgpool") {
-      const [height, width, channels] = step.input, source = run.values[step.sources[0]];
+    } else if (step.kernel && step.role === "pool") {
+      const [, width, channels] = step.input, source = run.values[step.sources[0]];
       const window = Array.from({ length: step.kernel[0] }, () => new Array(step.kernel[1]).fill(null));
-      Engine.eachTap(step, row, column, (from, tap) => { window[Math.floor(tap / step.kernel[1])][tap % step.kernel[1]] = source[from + channel]; });
+      eachLink(step, (_, from, tap) => { window[Math.floor(tap / step.kernel[1])][tap % step.kernel[1]] = source[from * channels + channel]; }, row * grid.columns + column);
       parts.push(element("div", [heat("window", window, colors)], { className: "grids" }));
-      if (step.op === "maxpool") {
-        const cell = Math.floor(run.chosen[step.index][at] / channels);
-        const place = grid.lines ? `time ${cell}` : `row ${Math.floor(cell / width)}, column ${cell % width}`;
+      const chosen = run.chosen[step.index];
+      if (chosen) {
+        const cell = Math.floor(chosen[at] / channels), place = grid.lines ? `time ${cell}` : `row ${Math.floor(cell / width)}, column ${cell % width}`;
         total = element("p", `chosen: ${place}, ${number(value)}; it alone gets the gradient`, { className: "total" });
       } else total = element("p", `the mean is ${number(value)}`, { className: "total" });
     } else {

@@ -2,6 +2,7 @@
 "use strict";
 
 const Learn = (() => {
+  const { last, parted } = Layers;
   const VALIDATION = 5; // every fifth sample is kept for validation
   const BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
 
@@ -36,14 +37,14 @@ const Learn = (() => {
       return [first, count];
     };
     const inputs = kernels[0] * kernel * channels; // He et al. 2015 before a ReLU, Glorot and Bengio 2010 before a softmax
-    const window = { dilation: [1, 1], groups: 1 };
+    const windows = (kernel_, stride_, before_) => ({ kernel: kernel_, reads: kernel_.map((size, axis) => ({ kind: "window", kernel: size, stride: stride_[axis], before: before_[axis], dilation: 1 })) });
     const steps = [
-      { ...window, op: "conv", name: "conv1", input, output: [...conv, filters], activation: "relu", kernel: kernels, stride: strides, before, weights: { kernel: place(inputs * filters, Math.sqrt(2 / inputs)), bias: place(filters, 0) } },
-      { ...window, op: "maxpool", name: "maxpool1", input: [...conv, filters], output: [...pool, filters], kernel: pools, stride: pools, before: [0, 0], weights: {} },
-      { op: "same", name: "flatten1", input: [...pool, filters], output: [flat], weights: {} },
+      { op: "conv", name: "conv1", input, output: [...conv, filters], activation: "relu", ...windows(kernels, strides, before), weights: { kernel: place(inputs * filters, Math.sqrt(2 / inputs)), bias: place(filters, 0) } },
+      { op: "maxpool", name: "maxpool1", input: [...conv, filters], output: [...pool, filters], ...windows(pools, pools, [0, 0]), weights: {} },
+      { op: "flatten", name: "flatten1", input: [...pool, filters], output: [flat], weights: {} },
       { op: "dense", name: "dense1", input: [flat], output: [classes.length], activation: "softmax", weights: { kernel: place(flat * classes.length, Math.sqrt(2 / (flat + classes.length))), bias: place(classes.length, 0) } },
     ].map((step, i) => ({ index: i + 1, sources: [i], activation: null, ...step }));
-    return { input, classes, preprocessing, steps, weights: Float32Array.from(weights) };
+    return { input, classes, preprocessing, steps, ends: "none", weights: Float32Array.from(weights) };
   };
 
   // Gives a network first weights (He et al. 2015); a norm begins as one that changes nothing.
@@ -59,9 +60,9 @@ const Learn = (() => {
   };
 
   // Whether the last layer gives a probability for each class, which is what is learned from.
-  const canLearn = ({ steps }) => {
-    const last = steps[steps.length - 1];
-    return last.activation === "softmax" && last.output.length === 1 && !steps.some((step) => step.missing);
+  const canLearn = ({ steps, description: { ends } }) => {
+    const { activation, output } = last(steps);
+    return output.length === 1 && (activation === "softmax" || (ends === "pair" ? activation === "sigmoid" : ends === "softmax")) && !steps.some((step) => step.missing);
   };
 
   class Training {
@@ -94,15 +95,16 @@ const Learn = (() => {
 
     // One batch: mean gradients of the cross-entropy, then Adam (Kingma and Ba 2015) or plain steps.
     step(batch) {
-      const { network } = this, gradient = new Float64Array(network.weights.length);
-      for (const { levels, label } of batch) {
-        const run = network.run(levels), answers = run.values[run.values.length - 1];
-        const seed = Float64Array.from(answers, (share, i) => (share - (i === label ? 1 : 0)) / batch.length);
-        Gradients.backward(network, run, seed, gradient);
+      const { network } = this, runs = network.runAll(batch.map(({ levels }) => levels), this.next);
+      const seeds = runs.map((run, k) => {
+        const answers = network.answers(run), { label } = batch[k];
         this.seen.loss -= Math.log(Math.max(answers[label], 1e-30));
         this.seen.right += answers.indexOf(Math.max(...answers)) === label ? 1 : 0;
         this.seen.count += 1;
-      }
+        const slopes = Float64Array.from(answers, (share, i) => (share - (i === label ? 1 : 0)) / batch.length);
+        return network.description.ends === "pair" ? slopes.slice(1) : slopes;
+      });
+      const gradient = network.backward(runs, seeds, ["softmax", "sigmoid"]).weights;
       const { lr, optimizer } = this.settings;
       this.steps += 1;
       this.gradient = gradient;
@@ -138,14 +140,13 @@ const Learn = (() => {
     }
 
     answers(levels) {
-      const { values } = this.network.run(levels);
-      return values[values.length - 1];
+      return this.network.answers(this.network.run(levels));
     }
 
     // The kernel of one output map of the first convolution, from its first input map: rows of its weights, or of their gradient.
     kernelRows(map, weights = this.network.weights) {
-      const { kernel: [height, width], weights: { kernel: [first] }, output, input, groups } = this.conv, filters = output[2];
-      return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => weights[first + ((row * width + column) * input[2] * filters) / groups + map]));
+      const { kernel: [height, width], weights: { kernel: [first] } } = this.conv, { each, place } = parted(this.conv);
+      return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => weights[first + place(row * width + column, Math.floor(map / each), 0) + (map % each)]));
     }
   }
 

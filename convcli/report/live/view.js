@@ -87,7 +87,7 @@
     panelOf.set(step.index, panel);
     if (step.missing || network.steps.some((other) => step.sources.includes(other.index) && unknown.has(other.index))) unknown.add(step.index);
     if (unknown.has(step.index)) {
-      box.append(element("p", step.missing ? `This page has no function for ${step.missing}; convcli show activations draws it.` : `Not calculated: it reads what ${missing.name} gives.`, { className: "unknown" }));
+      box.append(element("p", step.missing ? `This page has no function for ${step.missing}.` : `Not calculated: it reads what ${missing.name} gives.`, { className: "unknown" }));
       return;
     }
     box.append(panel.canvas, panel.range);
@@ -146,7 +146,7 @@
     const { step, row, column, channel } = pinned, own = panelOf.get(step.index);
     if (own.grid.flat) own.frame([0], 0, channel, 1, 1);
     else own.frame([channel], row, column, 1, 1);
-    for (const { index, maps, top, left, high, wide } of Cell.reads(network, pinned)) {
+    for (const { index, maps, top, left, high, wide } of Cell.reads(network, state.run, pinned)) {
       const source = shownAt(index);
       if (!source || unknown.has(source.step.index)) continue;
       const { rows, columns, flat } = source.grid;
@@ -157,7 +157,7 @@
 
   const markChosen = ({ step }) => {
     const chosen = state.run.chosen[step.index], source = shownAt(step.sources[0]);
-    if (!chosen || !source || source.grid.flat || source.cell < 3) return;
+    if (step.role !== "pool" || !chosen || !source || source.grid.flat || source.cell < 3) return;
     const values = state.run.values[step.sources[0]], { columns, maps } = source.grid;
     for (const at of chosen) if (values[at] !== 0) source.dot(Math.floor(at / maps / columns), Math.floor(at / maps) % columns, at % maps);
   };
@@ -231,7 +231,7 @@
   if (missing) for (const id of ["over", "shown"]) byId(id).disabled = true;
 
   const classShown = () => {
-    const chosen = byId("label").value, answers = state.run.values[state.run.values.length - 1];
+    const chosen = byId("label").value, answers = network.answers(state.run);
     return chosen === "" ? answers.indexOf(Math.max(...answers)) % description.classes.length : Number(chosen);
   };
 
@@ -265,7 +265,7 @@
         });
         drawOver(brush, joined, height, width, [0, 0, width, height]);
       } else {
-        const [rows, columns] = last_map.output, support = Gradients.cam(last_map, state.run.values[last_map.index], values[last_map.index]);
+        const [rows, columns] = last_map.output, support = Engine.cam(last_map, state.run.values[last_map.index], values[last_map.index]);
         const first = [0, 1].map((axis) => (last_map.receptive_field[axis] - last_map.field_stride[axis]) / 2 - last_map.field_padding[axis]);
         brush.imageSmoothingEnabled = true;
         drawOver(brush, support, rows, columns, [first[1], first[0], columns * last_map.field_stride[1], rows * last_map.field_stride[0]]);
@@ -296,7 +296,7 @@
     state.drawn = !pad.isEmpty();
     byId("classes").hidden = !answers;
     if (!answers) {
-      byId("answer").textContent = `No answer here: the page has no function for ${missing.name}, ${missing.missing}. convcli predict has.`;
+      byId("answer").textContent = `No answer here: the page has no function for ${missing.name}, ${missing.missing}.`;
       return;
     }
     const probabilities = Array.from(answers);
@@ -409,7 +409,7 @@
   });
 
   // ---- one frame --------------------------------------------------------------------------------
-  const backward = () => Gradients.backward(network, state.run, Gradients.ofClass(network, classShown()));
+  const backward = () => network.gradientsOf(state.run, classShown());
 
   const paintPanels = () => {
     panels.forEach((panel) => panel.values && panel.paint());
@@ -430,11 +430,11 @@
     state.run = network.run(state.levels);
     const forward = performance.now() - start;
     state.gradients = !missing && (inGradients() || byId("over").value !== "none") ? backward() : null;
-    showAnswer(state.run.values[state.run.values.length - 1]);
+    showAnswer(network.answers(state.run));
     for (const panel of panels) {
       const { index, output } = panel.step;
       if (unknown.has(index)) continue;
-      if (inGradients()) panel.show(state.gradients.values[index] || new Float64Array(Engine.volume(output)), true);
+      if (inGradients()) panel.show(state.gradients.values[index] || new Float64Array(Layers.volume(output)), true);
       else panel.show(state.run.values[index]);
       const { largest, negative } = panel.scale;
       if (panel.grid.lines) panel.range.textContent = `from ${number(negative ? -largest : 0)} to ${number(largest)}`;
