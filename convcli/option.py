@@ -17,7 +17,7 @@ Choice = TypeVar("Choice")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002
+def option(help: str, *flags: str, default: Any = None, **more: Any) -> Any:  # noqa: A002  (typer's)
     """Return a dataclass field that is also an option of the command line.
 
     The command line reads it with `convcli.cli.options.takes`; for everyone else it is a field with
@@ -53,7 +53,8 @@ def completes(group: type, settings: type) -> Callable[[F], F]:
             for field in fields(group)
             if field.name in hints
         ]  # fmt: skip
-        function.__signature__ = signature.replace(parameters=[*own, *named])  # type: ignore[attr-defined]
+        shown = signature.replace(parameters=[*own, *named])
+        function.__signature__ = shown  # type: ignore[attr-defined]  # inspect and help read it
         return function
 
     return decorate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -179,6 +180,17 @@ def test_no_files_import_each_other(room: str) -> None:
         for name in leaves:
             del reads[name]
     assert not reads, f"in a circle, or above one: {', '.join(sorted(reads))}"
+
+
+def test_what_a_checker_is_told_to_overlook_has_a_reason() -> None:
+    """Behind `type: ignore[...]` and `noqa: ...` stands why."""
+    silent = re.compile(r"# (type: ignore(\[[^]]*\])?|noqa(: [A-Z0-9, ]+)?)\s*$", re.MULTILINE)
+    found = {
+        f"{module.relative_to(PACKAGE)}: {match[0]}"
+        for module in MODULES
+        for match in silent.finditer(module.read_text(encoding="utf-8"))
+    }
+    assert not found, "say why"
 
 
 MOST_PARAMETERS = 12

@@ -160,7 +160,7 @@ def _read_rows(stored: np.memmap[Any, Any], rows: NDArray[np.int64]) -> Samples:
 def release(stored: NDArray[Any]) -> None:
     """Give the memory of a mapped file's pages back; they are read again when they are needed."""
     if isinstance(stored, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-        stored._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        stored._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]  # NumPy hides it
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -63,7 +63,8 @@ class _OperandsType(types.Opaque):  # type: ignore[misc]  # numba carries no typ
         super().__init__(f"Operands({', '.join(operands.names)} {operands.places})")
         self.places, self.addresses = operands.places, operands.addresses
         kinds = [FLOATS] * self.addresses + [types.int64] * (len(operands.names) - self.addresses)
-        fields = namedtuple("Operands", (*operands.names, "bases", "row", "sample"))  # type: ignore[misc]
+        names = (*operands.names, "bases", "row", "sample")
+        fields = namedtuple("Operands", names)  # type: ignore[misc]  # known only as it runs
         self.record = types.NamedTuple((*kinds, WORDS, WORDS, types.int64), fields)
 
 

@@ -112,7 +112,10 @@ def _tell_damaged(folder: Path) -> None:
     )
 
 
-class _Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):  # type: ignore[misc]
+class _Locator(
+    caching._SourceFileBackedLocatorMixin,  # type: ignore[misc]  # Numba carries no types
+    caching._CacheLocator,  # type: ignore[misc]  # as above
+):
     """Tells Numba that the code of every function is in the one folder."""
 
     def __init__(self, function: Any, file: str) -> None:
@@ -133,7 +136,7 @@ class _Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):  #
         Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
 
 
-class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
+class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]  # as above
     """Numba's index and code files behind a checksum: a damaged one is dropped, and a miss."""
 
     def _load_index(self) -> dict[Any, str]:
@@ -165,11 +168,11 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
         return content
 
 
-class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]  # as above
     _locator_classes = (_Locator,)
 
 
-class EngineCache(caching.FunctionCache):  # type: ignore[misc]
+class EngineCache(caching.FunctionCache):  # type: ignore[misc]  # as above
     """The cache of one compiled function; whatever is wrong with it, the function compiles."""
 
     _impl_class = _Implementation

@@ -37,7 +37,8 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "range": lambda *ends: range(*ends)[:MAX_STEPS], "len": len, "int": int, "float": float,
     "list": list, "tuple": tuple, "reversed": lambda row: list(row)[::-1], "max": max, "min": min,
     "image_data_format": lambda: "channels_last",
-    "enumerate": lambda row: list(enumerate(row)), "zip": lambda *rows: list(zip(*rows)),  # noqa: B905
+    "enumerate": lambda row: list(enumerate(row)),
+    "zip": lambda *rows: list(zip(*rows, strict=False)),
 }  # fmt: skip
 
 POSITIONAL = {

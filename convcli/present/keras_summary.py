@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from convcli.exchange.keras_files import KerasModel
 from convcli.exchange.keras_read import KerasGraph
@@ -25,8 +26,8 @@ def keras_summary(trace: Trace) -> str:
     model = keras_on_paper(trace)
     stack = all(len(entry.sources) < 2 for entry in model.entries)
     width, ends = STACK if stack else GRAPH
-    begins = (0, *(int(end * width) for end in ends.values()))
-    columns = {head: end - begin for head, begin, end in zip(ends, begins, begins[1:])}  # noqa: B905
+    sides = pairwise((0, *(int(end * width) for end in ends.values())))
+    columns = {head: end - begin for head, (begin, end) in zip(ends, sides, strict=True)}
     shapes, rows = dict(_shapes(model)), []
     for entry in model.entries[stack:]:
         shape = ", ".join(["None", *map(str, shapes.get(entry.name, trace.network.input_shape))])

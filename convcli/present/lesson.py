@@ -109,8 +109,9 @@ def run_parts(lesson: Lesson) -> Iterator[Part]:
             if part.kind == "file":
                 (Path(place) / part.text).write_text(part.more, encoding="utf-8")
             if part.kind == "command":
-                part = Part("command", part.text, _run(part.text, place))  # noqa: PLW2901
-            yield part
+                yield Part("command", part.text, _run(part.text, place))
+            else:
+                yield part
 
 
 def _run(command: str, place: str) -> str:
