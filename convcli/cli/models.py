@@ -515,6 +515,9 @@ def import_(
     renamed: list[str] | None = option(
         "For arrays: which layer of the file goes where; repeat.", "--map", metavar="FILE=LAYER"
     ),
+    eps: float | None = option(
+        "For arrays, which do not say it: what norms add to the variance.", metavar="E"
+    ),
     classes: str | None = option("Names of the outputs: a,b,c."),
     scale: str | None = option("Samples are multiplied by it: 1/255, or one a channel."),
     offset: str | None = option("Then this is added."),
@@ -550,6 +553,7 @@ def import_(
         pictures=pictures,
         outputs=outputs,
         map=_renamed(renamed or []),
+        eps=eps,
     )
     imported.model.save(place, force=out.force)
     for note in imported.notes:

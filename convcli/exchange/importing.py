@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,6 +16,8 @@ import numpy.typing as npt
 from convcli.arrayfiles import read_npz
 from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.exchange.content import Content, Scaling
+from convcli.layers import Layer
+from convcli.layers.join import mapped
 from convcli.learn.model import Model
 from convcli.learn.modelfile import OUTPUTS, TrainedModel, read_tensors
 from convcli.learn.prepare import Preprocessing
@@ -23,6 +26,11 @@ from convcli.net.lookup import FOREIGN as WHOLE, refuse_pickle
 
 Array = npt.NDArray[Any]
 Named: TypeAlias = Network | str | os.PathLike[str] | None
+
+UNSAID = (
+    "Arrays say neither the eps of norms ({} here; --eps replaces it) nor how windows are padded: "
+    "compare an answer with the other program's."
+)
 
 BARE = (".safetensors", ".npz")
 """Files of arrays, which may hold the notation of their network as a note."""
@@ -55,6 +63,7 @@ def import_model(
     pictures: Literal["digit", "resize"] | None = None,
     outputs: Literal["classes", "values"] | None = None,
     map: Mapping[str, str] | None = None,  # noqa: A002  (the option's name)
+    eps: float | None = None,
 ) -> Imported:
     """Return the model in another program's file.
 
@@ -72,6 +81,7 @@ def import_model(
             from the network's end.
         map: the file's name of a layer -> ours, for arrays alone; the others are found by name,
             or by shape and order.
+        eps: what all norms add to the variance, for arrays alone, which do not say it.
 
     Raises:
         UsageError: an unknown suffix, or a network for a file that has its own.
@@ -79,7 +89,7 @@ def import_model(
             do not fit.
     """
     path = Path(path)
-    read = _read(path, network, map or {})
+    read = _read(path, network, map or {}, eps)
     trace = read.network.trace()
     count = trace.output_shape[-1]
     given = classes.split(",") if isinstance(classes, str) else classes
@@ -136,16 +146,15 @@ def _outputs(trace: Trace) -> str:
     return "classes" if sums or "softmax" in {last.op, last.activation} else "values"
 
 
-def _read(path: Path, network: Named, renamed: Mapping[str, str]) -> Content:
+def _read(path: Path, network: Named, renamed: Mapping[str, str], eps: float | None) -> Content:
     suffix = path.suffix.lower()
     refuse_pickle(path)
     if suffix not in {*WHOLE, *BARE}:
         hint = did_you_mean(suffix, (*WHOLE, *BARE))
         raise UsageError(f"{path}: import reads {', '.join((*WHOLE, *BARE))}.{hint}")
-    if suffix in WHOLE and network is not None:
-        raise UsageError(f"{path} holds its own network; leave --network out.")
-    if suffix in WHOLE and renamed:
-        raise UsageError(f"{path} holds its own network; leave --map out.")
+    for option, given in (("--network", network), ("--map", renamed), ("--eps", eps)):
+        if suffix in WHOLE and given:
+            raise UsageError(f"{path} holds its own network; leave {option} out.")
     if suffix == ".onnx":
         from convcli.exchange.onnx_import import read_onnx
 
@@ -154,10 +163,12 @@ def _read(path: Path, network: Named, renamed: Mapping[str, str]) -> Content:
         from convcli.exchange.keras_read import read_keras_trained
 
         return read_keras_trained(path)
-    return _read_arrays(path, network, renamed)
+    return _read_arrays(path, network, renamed, eps)
 
 
-def _read_arrays(path: Path, network: Named, renamed: Mapping[str, str]) -> Content:
+def _read_arrays(
+    path: Path, network: Named, renamed: Mapping[str, str], eps: float | None
+) -> Content:
     from convcli.exchange.named_arrays import arrays_by_name
 
     if path.suffix.lower() == ".npz":
@@ -174,13 +185,25 @@ def _read_arrays(path: Path, network: Named, renamed: Mapping[str, str]) -> Cont
         )
     try:  # a note in a file is notation and never names another file
         built = find_network(network) if network else parse_notation(texts["network"])
+        if eps is not None:
+            built = replace(built, layers=mapped(built.layers, partial(_with_eps, eps=eps)))
         last = "network" in texts
         arrays, whence = arrays_by_name(
             built.trace(), given, rows_channels_last=last, renamed=renamed
         )
     except InputError as problem:
         raise InputError(f"{path}: {problem}") from problem
-    return Content(built, arrays, texts, whence=whence)
+    held = sorted(
+        {layer.eps for step in built.trace().steps if hasattr(layer := step.layer, "eps")}
+    )
+    unsaid = whence and held and not last and eps is None
+    notes = (UNSAID.format(", ".join(f"{one:g}" for one in held)),) if unsaid else ()
+    return Content(built, arrays, texts, notes=notes, whence=whence)
+
+
+def _with_eps(layer: Layer, eps: float) -> Layer:
+    changes: dict[str, Any] = {"eps": eps} if hasattr(layer, "eps") else {}
+    return replace(layer, **changes)
 
 
 def _fitting(name: str, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -80,9 +81,10 @@ def arrays_by_name(
     else:
         found, used = {}, set()
         units = [unit for step in steps for unit in _units(step)]
+        rows = [None if rows_channels_last else _flattened(trace, unit.step) for unit in units]
+        given = _windows_in_rows(units, rows, given)
         places = _places(units, given, renamed or {})
-        for unit, place in zip(units, places, strict=True):
-            row = None if rows_channels_last else _flattened(trace, unit.step)
+        for unit, place, row in zip(units, places, rows, strict=True):
             for name, array in _read(unit, place, given, used, row):
                 found[f"{unit.step.name}.{name}"] = array
         whence = {place: unit.step.name for unit, place in zip(units, places, strict=True)}
@@ -149,11 +151,12 @@ def _in_order(units: list[Unit], groups: Mapping[str, Mapping[str, Shape]]) -> d
 
     The order is that of the numbers in the names; files keep none of their own.
     """
-    order = sorted(groups, key=_by_numbers)
-    for kept in (order, _without_side_branches(order, units, groups)):
-        found = _paired(units, {place: groups[place] for place in kept})
-        if found:
-            return found
+    for early in (STEMS, (*STEMS, "downsample")):  # before a stage in ConvNeXt, not in ResNet
+        order = sorted(groups, key=partial(_by_numbers, early))
+        for kept in (order, _without_side_branches(order, units, groups)):
+            found = _paired(units, {place: groups[place] for place in kept})
+            if found:
+                return found
     return {}
 
 
@@ -197,18 +200,22 @@ def _neighbors(first: str, second: str) -> bool:
 HEADS = ("classifier", "fc", "head", "logits", "output")
 """How names of a network's last layers begin, which have no number to stand behind the others."""
 
+STEMS = ("embed", "stem")
+"""And those of its first."""
 
-def _by_numbers(place: str) -> list[tuple[int, int, list[tuple[str, int]]]]:
+
+def _by_numbers(early: tuple[str, ...], place: str) -> list[tuple[int, int, list[tuple[str, int]]]]:
     """Order names by the first number in each part, then as people count: branch7_3, branch7b_1.
 
-    So stand denseblock1, transition1, denseblock2, and at the end what has none, heads last.
+    So stand denseblock1, transition1, denseblock2, behind them what has none; `early` ones stand
+    before all, and heads last.
     """
     order = []
     for part in place.split("."):
         words = [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d{0,9})", part)]
         first = next((int(digits) for digits in re.findall(r"\d{1,9}", part)), None)
-        kind = 0 if first is not None else 2 if part.startswith(HEADS) else 1
-        order.append((kind, first or 0, words))
+        ranks = (part.startswith(early), first is not None, not part.startswith(HEADS), True)
+        order.append((ranks.index(True), first or 0, words))
     return order
 
 
@@ -255,6 +262,22 @@ def _flattened(trace: Trace, step: Step) -> Shape | None:
         if isinstance(step.layer, Dense):
             return None
     return None
+
+
+def _windows_in_rows(units: list[Unit], rows: list[Shape | None], given: Arrays) -> Arrays:
+    """Return arrays, those of convolutions that stand for a dense layer behind a map in rows.
+
+    Such are the dense layers of VGG in timm: windows as large as the map.
+    """
+    windows = {
+        (_shapes(unit)["weight"][0], row[-1], *row[:-1])
+        for unit, row in zip(units, rows, strict=True)
+        if row
+    } - {_shapes(unit).get("weight") for unit in units}
+    return {
+        name: array.reshape(len(array), -1) if array.shape in windows else array
+        for name, array in given.items()
+    }
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -53,6 +54,16 @@ class Block(Value):
         """Return the block with other branches between its brackets."""
         changes: dict[str, Any] = dict(zip(self.parts_fields, parts, strict=True))
         return replace(self, **changes)
+
+
+def mapped(branch: Branch, rule: Callable[[Layer], Layer]) -> Branch:
+    """Return a branch with each layer, those in blocks too, put through a rule."""
+    return tuple(
+        rule(item)
+        if isinstance(item, Layer)
+        else item.with_parts(tuple(mapped(part, rule) for part in item.parts))
+        for item in branch
+    )
 
 
 def _misfit(what: str, shapes: tuple[Shape, ...], way_out: str) -> ShapeError:

@@ -10,7 +10,7 @@ from convcli.errors import ConvcliError, UsageError, did_you_mean
 from convcli.geometry import keras_transposed
 from convcli.layers.base import Layer, ShapeError, shape_text
 from convcli.layers.conv import Conv, TransposedConv
-from convcli.layers.join import Branch
+from convcli.layers.join import mapped
 from convcli.net.trace import partial_trace
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def in_dialect(network: Network, dialect: str) -> Network:
         raise UsageError(
             f"Dialect {dialect!r} is unknown. Use {known}.{did_you_mean(dialect, DIALECTS)}"
         )
-    return replace(network, layers=_branch(network.layers, _RULES[dialect]))
+    return replace(network, layers=mapped(network.layers, _RULES[dialect]))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -134,15 +134,6 @@ def _onnx(layer: Layer) -> Layer:
 
 
 _RULES: dict[str, Rule] = {"torch": _torch, "keras": _keras, "onnx": _onnx}
-
-
-def _branch(branch: Branch, rule: Rule) -> Branch:
-    return tuple(
-        rule(item)
-        if isinstance(item, Layer)
-        else item.with_parts(tuple(_branch(part, rule) for part in item.parts))
-        for item in branch
-    )
 
 
 @dataclass(frozen=True, slots=True)

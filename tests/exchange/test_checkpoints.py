@@ -12,7 +12,8 @@ import pytest
 from convcli.cli.main import run
 from convcli.errors import InputError
 from convcli.exchange.importing import import_model
-from tests.vision import models
+from convcli.learn.modelfile import load
+from tests.vision import models, prepare
 
 PAIRS = {
     "resnet18": "resnet18",
@@ -28,12 +29,37 @@ efficientnet_b0, regnet_y_400mf, convnext_tiny."""
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_state_dict_goes_into_the_preset(name: str, tmp_path: Path) -> None:
+    settings = {"init_weights": False} if name == "inception_v3" else {}
+    module = getattr(models(), name)(weights=None, **settings)
+    answers_alike(module, PAIRS[name], tmp_path)
+
+
+@pytest.mark.slow
+def test_a_state_dict_of_timm_goes_into_the_preset(tmp_path: Path) -> None:
+    """These too: large, resnet50, vgg11, densenet121, efficientnet_b0, convnext_tiny and more."""
+    prepare()  # timm imports torchvision
+    timm = pytest.importorskip("timm", reason="timm is the peer")
+    module = timm.create_model("mobilenetv3_small_100")
+    answers_alike(module, "mobilenet-v3-small", tmp_path, eps=1e-5)
+
+
+@pytest.mark.slow
+def test_a_state_dict_of_transformers_goes_into_the_preset(tmp_path: Path) -> None:
+    """These too: ResNet-18 and -50, ConvNeXt tiny, MobileNet v2, RegNet Y, EfficientNet B0."""
+    prepare()  # transformers imports torchvision
+    peer = pytest.importorskip("transformers", reason="transformers is the peer")
+    settings = peer.MobileNetV1Config(num_labels=1000, tf_padding=False)
+    module = peer.MobileNetV1ForImageClassification(settings)
+    answers_alike(module, "mobilenet-v1", tmp_path, eps=1e-3)
+
+
+def answers_alike(module: Any, preset: str, tmp_path: Path, eps: float | None = None) -> None:
+    """Put a module's numbers, random in its norms too, into a preset and compare the answers."""
     torch = pytest.importorskip("torch", reason="PyTorch is the other program; extra [bench]")
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    settings = {"init_weights": False} if name == "inception_v3" else {}
-    module = getattr(models(), name)(weights=None, **settings).eval()
+    module.eval()
     with torch.no_grad():
         for key, array in [*module.named_buffers(), *module.named_parameters()]:
             if key.endswith("running_var"):
@@ -41,11 +67,13 @@ def test_a_state_dict_goes_into_the_preset(name: str, tmp_path: Path) -> None:
             elif array.ndim == 1 and array.is_floating_point():
                 array.add_(torch.randn_like(array) * 0.1)
     save_file(module.state_dict(), tmp_path / "w.safetensors")
-    imported = import_model(tmp_path / "w.safetensors", network=PAIRS[name], outputs="values")
+    place = tmp_path / "w.safetensors"
+    imported = import_model(place, network=preset, outputs="values", eps=eps)
     model = imported.model.model
     samples = torch.randn(1, 3, *model.network.input_shape[:2])
     with torch.no_grad():
-        ref = module(samples).numpy()
+        ref = module(samples)
+    ref = getattr(ref, "logits", ref).numpy()
     ready = np.ascontiguousarray(np.moveaxis(samples.numpy(), 1, -1))
     got = model.logits(ready) if imported.model.ends_in_softmax else model.predict(ready)
     assert np.abs(got - ref).max() < 1e-5 * np.abs(ref).max()
@@ -140,3 +168,51 @@ def test_a_map_is_for_arrays_alone(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert "leave --map out" in capfd.readouterr().err
     assert run(["import", "w.npz", "--map", "a"]) == 2
     assert "--map 'a': write FILE=LAYER" in capfd.readouterr().err
+
+
+def test_norms_add_what_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint does not say it: MobileNet v3 has 1e-3 in torchvision, 1e-5 in timm."""
+    np.savez(tmp_path / "w.npz", **arrays(a="body.0", n="body.1", b="body.3", c="x.0", d="x.1"))
+    words = ["import", str(tmp_path / "w.npz"), "--network", WORDS, "--force"]
+    assert run(words) == 0
+    assert "neither the eps of norms (1e-05 here; --eps replaces it)" in capfd.readouterr().err
+    assert run([*words, "--eps", "0.5", "--outputs", "values"]) == 0
+    assert "neither the eps" not in capfd.readouterr().err
+    sample = np.ones((1, 6, 5, 2), np.float32)
+    got = [import_model(tmp_path / "w.npz", network=text, outputs="values", eps=eps).model
+           for text, eps in ((WORDS, 0.5), (WORDS.replace("bn", "bn eps=0.5"), None))]  # fmt: skip
+    one, other = (model.model.predict(sample) for model in got)
+    np.testing.assert_array_equal(one, other)
+    assert got[0].network == got[1].network == load(tmp_path / "w.safetensors").network
+    (tmp_path / "net.onnx").write_bytes(b"")
+    assert run(["import", str(tmp_path / "net.onnx"), "--eps", "1e-5"]) == 2
+    assert "holds its own network; leave --eps out" in capfd.readouterr().err
+
+
+def test_stems_and_ways_down_stand_first(tmp_path: Path) -> None:
+    """As timm has ConvNeXt: stages before the stem by letter, blocks before the way down."""
+    names = {
+        "stem.0": (3, 3), "stages.0.blocks.0": (3, 3), "stages.1.downsample.0": (3, 3),
+        "stages.1.blocks.0.fc1": (4, 3), "stages.1.blocks.0.fc2": (3, 4),
+        "stages.1.blocks.1.fc1": (4, 3), "stages.1.blocks.1.fc2": (3, 4), "head.fc": (2, 3),
+    }  # fmt: skip
+    words = ", ".join(["input 3", *(f"dense {shape[0]}" for shape in names.values())])
+    given = {f"{name}.weight": np.zeros(shape, np.float32) for name, shape in names.items()}
+    given |= {f"{name}.bias": np.full(shape[0], number, np.float32)
+              for number, (name, shape) in enumerate(names.items())}  # fmt: skip
+    np.savez(tmp_path / "w.npz", **dict(sorted(given.items())))
+    got = import_model(tmp_path / "w.npz", network=words).model.model.parameters
+    assert [got[f"dense{number}.bias"][0] for number in range(1, 9)] == [*range(8)]
+
+
+def test_a_window_as_large_as_the_map_is_a_dense_layer(tmp_path: Path) -> None:
+    """As timm has VGG, so that it takes any picture."""
+    words = "input 4x3x2, conv 2 3 same, flatten, dense 5, dense 3"
+    random = np.random.default_rng(2)
+    shapes = {"features.0": (2, 2, 3, 3), "fc1": (5, 2, 4, 3), "fc2": (3, 5, 1, 1)}
+    given = {f"{name}.weight": random.normal(size=shape) for name, shape in shapes.items()}
+    given |= {f"{name}.bias": np.zeros(shape[0]) for name, shape in shapes.items()}
+    np.savez(tmp_path / "w.npz", **given)
+    got = import_model(tmp_path / "w.npz", network=words).model.model.parameters
+    kernel = got["dense1.kernel"].reshape(4, 3, 2, 5)
+    np.testing.assert_allclose(np.moveaxis(kernel, (3, 2), (0, 1)), given["fc1.weight"], rtol=1e-6)
