@@ -27,6 +27,7 @@ MAX_BYTES = 8 * 2**30
 """The most that the arrays read from one file may take in memory, unless another limit is given."""
 MAX_DEFLATE_RATIO = 1032
 """Deflate cannot pack more: 258 bytes in two bits (zlib's technical details)."""
+_AT_ONCE = 2**20
 NPY_MAGIC: bytes = npy.MAGIC_PREFIX
 
 _BAD_HEADER = (
@@ -164,7 +165,8 @@ def fill(stream: IO[bytes], room: memoryview) -> int:
     """Fill `room` from `stream`; return how many bytes there were."""
     done = 0
     while done < len(room):
-        count = stream.readinto(room[done:])  # type: ignore[attr-defined]  # all binary files have it
+        part = room[done : done + _AT_ONCE]  # a member of a zip file takes bytes for it once more
+        count = stream.readinto(part)  # type: ignore[attr-defined]  # all binary files have it
         if not count:
             break
         done += count

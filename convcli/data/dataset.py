@@ -33,7 +33,7 @@ TASKS = {
 """What is to be learned of a sample."""
 IGNORED = 255
 """The class of a cell of a mask that nobody knows."""
-BLOCK_BYTES = 2**25
+BLOCK_BYTES = 2**22
 """Samples are looked at in blocks of so many bytes, so that no figure needs all of them at once."""
 
 
@@ -43,8 +43,8 @@ class Split:
 
     Attributes:
         stored: M x H x W x C uint8 or float32, M x L x C float32, or M x D; channels last. The
-            samples are all of them, or the `rows`; parts of one data set share them, and large ones
-            are mapped from a file.
+            samples are all of them, or the `rows`; parts of one data set share them, large ones
+            are mapped from a file, and windows of a series lie over each other.
         labels: what is to be learned: N integers, 0-based positions in the data set's
             `class_names`; N x L of 0 and 1 for labels; N x ... float32 for values; N x H x W uint8
             for masks, where `IGNORED` is no class.
@@ -65,6 +65,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __reduce__(self) -> tuple[type[Split], tuple[Any, ...]]:
+        """Return what makes it anew in another process; windows lie there one after the other."""
+        whole = self.stored.flags.c_contiguous
+        stored, rows = (self.stored, self.rows) if whole else (self.samples, None)
+        return Split, (stored, self.labels, self.groups, self.indices, self.files, rows)
+
     def __repr__(self) -> str:
         return f"Split({len(self)} samples of {axes(self.sample_shape)} {self.stored.dtype})"
 
@@ -80,8 +86,9 @@ class Split:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the samples take."""
-        return len(self) * self.stored[:1].nbytes
+        """Bytes that the samples take; rows that windows share count once."""
+        each = self.stored[:1].nbytes
+        return min(len(self) * each, (len(self.stored) - 1) * self.stored.strides[0] + each)
 
     @property
     def on_disk(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -128,7 +127,7 @@ def _cut(source: Source, tables: list[Table]) -> tuple[_Cut, str]:
         )
     if ahead is not None and not size:
         raise UsageError("--forecast needs windows of rows before it: --window 64.")
-    names, task = _class_names([text for table in tables for text in table.labels]), "classes"
+    names, task = _class_names({text for table in tables for text in table.label_names}), "classes"
     if first.targets is not None:
         several = first.targets.shape[1] > 1
         yes_or_no = several and bool(((first.targets == 0) | (first.targets == 1)).all())
@@ -136,7 +135,7 @@ def _cut(source: Source, tables: list[Table]) -> tuple[_Cut, str]:
         task = source.task or ("labels" if yes_or_no and ahead is None else "values")
     if ahead is not None:
         names = tuple(f"{name}+{k + 1}" for k in range(ahead) for name in names)
-    return _Cut(size, share, rule, ahead or 0, names, source.max_bytes), task
+    return _Cut(size, share, rule, ahead or 0, names), task
 
 
 def _described(
@@ -247,7 +246,6 @@ class _Cut(NamedTuple):
     rule: str
     ahead: int
     names: tuple[str, ...]
-    max_bytes: int
 
 
 def _picture_shape(
@@ -292,8 +290,7 @@ def _meant_window(place: Path, table: Table, *, forecast: bool) -> int:
         return WINDOW
     if table.targets is not None or all(PIXEL.fullmatch(n.lower()) for n in table.channel_names):
         return 0
-    changes = sum(one != other for one, other in pairwise(table.labels))
-    stretch = len(table.labels) / (changes + 1)
+    stretch = len(table.labels) / (np.count_nonzero(np.diff(table.labels)) + 1)
     if stretch < _SHORT_STRETCH:
         return 0
     raise UsageError(
@@ -313,9 +310,8 @@ def _tables(place: Path) -> dict[str, list[Path]]:
     return {split: paths for split, paths in found.items() if paths}
 
 
-def _class_names(texts: list[str]) -> tuple[str, ...]:
+def _class_names(found: set[str]) -> tuple[str, ...]:
     """Return the labels in order: whole numbers by size, texts by the alphabet."""
-    found = set(texts)
     if all(text.removeprefix("-").isdecimal() for text in found):
         return tuple(sorted(found, key=int))
     return tuple(sorted(found))
@@ -326,50 +322,43 @@ def _step(size: int, share: float) -> int:
 
 
 def _windows(paths: list[Path], tables: list[Table], cut: _Cut) -> Split:
-    """Return the windows of one split's tables."""
-    size, whole = cut.size, cut.size + cut.ahead
-    samples, labels, groups = [], [], []
-    step = _step(size, cut.share)
-    count = sum(
-        len(range(start, stop - whole + 1, step))
-        for table in tables
-        for start, stop in _blocks(table.segments, whole)
-    )
-    check_bytes(
-        f"{paths[0]}: {count:,} windows of {size:,} rows take",
-        count * size * tables[0].values[0].nbytes,
-        cut.max_bytes,
-        f"Let them share less (--overlap). {ALLOW}",
-    )
-    blocks = 0
+    """Return the windows of one split's tables, which share the memory of their rows."""
+    size, whole, step = cut.size, cut.size + cut.ahead, _step(cut.size, cut.share)
+    firsts, labels, groups = [], [], []
+    rows = blocks = 0
     for path, table in zip(paths, tables, strict=True):
-        _check_known(path, table, cut.names)
-        people = {text: blocks + number for number, text in enumerate(dict.fromkeys(table.groups))}
-        blocks += len(people)
-        for start, stop in _blocks(table.segments, whole):
+        classes, people = _classes(path, table, cut.names), blocks + table.groups
+        blocks += int(table.groups.max(initial=-1)) + 1
+        for start, stop in _blocks(table, whole):
             blocks += 1
             for first in range(start, stop - whole + 1, step):
-                samples.append(table.values[first : first + size])
-                labels.append(_label(table, first, cut))
-                groups.append(people[table.groups[first]] if table.groups else blocks)
-    if not samples:
-        longest = max(
-            int(np.unique(table.segments, return_counts=True)[1].max()) for table in tables
-        )
+                firsts.append(rows + first)
+                labels.append(_label(table, classes, first, cut))
+                groups.append(people[first] if len(people) else blocks)
+        rows += len(table.values)
+    if not firsts:
+        longest = max(int(np.diff([*t.starts, len(t.values)]).max()) for t in tables)
         more = f" and the {cut.ahead} that follow" if cut.ahead else ""
         raise InputError(
             f"{paths[0]}: no window of {size} rows{more} fits; the longest stretch without a gap "
             f"has {longest:,}. Use --window {longest - cut.ahead} or less."
         )
-    windows = np.stack(samples).astype(np.float32, copy=False)
-    return Split(windows, np.array(labels), np.array(groups, np.int64))
+    values = _together([table.values for table in tables]).astype(np.float32, copy=False)
+    windows = np.lib.stride_tricks.sliding_window_view(values, (size, values.shape[1]))[:, 0]
+    return Split(windows, np.array(labels), np.array(groups, np.int64), rows=np.array(firsts))
 
 
-def _label(table: Table, first: int, cut: _Cut) -> int | NDArray[np.float32]:
+def _together(arrays: list[Any]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _label(
+    table: Table, classes: NDArray[np.int64], first: int, cut: _Cut
+) -> int | NDArray[np.float32]:
     """Return what is to be learned of the window that begins at a row."""
     end = first + cut.size
     if table.targets is None:
-        return cut.names.index(_window_label(table.labels[first:end], cut.rule))
+        return _window_class(classes[first:end], cut.rule)
     if cut.ahead:
         return table.targets[end : end + cut.ahead].ravel()
     return np.asarray(table.targets[end - 1])
@@ -377,52 +366,50 @@ def _label(table: Table, first: int, cut: _Cut) -> int | NDArray[np.float32]:
 
 def _rows(paths: list[Path], tables: list[Table], cut: _Cut) -> Split:
     """Return the rows of one split's tables; those of one person form a group."""
-    groups: list[tuple[int, str]] = []
-    for number, (path, table) in enumerate(zip(paths, tables, strict=True)):
-        _check_known(path, table, cut.names)
-        groups += [(number, text) for text in table.groups]
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    found = [table.targets for table in tables if table.targets is not None]
-    labels = [cut.names.index(text) for table in tables for text in table.labels]
-    values: list[Any] = [table.values for table in tables]
+    labels, groups, people = [], [], 0
+    for path, table in zip(paths, tables, strict=True):
+        classes = _classes(path, table, cut.names)
+        labels.append(classes if table.targets is None else table.targets)
+        groups.append(people + table.groups.astype(np.int64))
+        people += int(table.groups.max(initial=-1)) + 1
     return Split(
-        values[0] if len(values) == 1 else np.concatenate(values),
-        np.concatenate(found) if found else np.array(labels, np.int64),
-        np.array([numbers[group] for group in groups], np.int64) if groups else None,
+        _together([table.values for table in tables]),
+        _together(labels),
+        _together(groups) if people else None,
     )
 
 
-def _check_known(path: Path, table: Table, names: tuple[str, ...]) -> None:
-    unknown = sorted(set(table.labels) - set(names))
+def _classes(path: Path, table: Table, names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return the class of each row, a place in `names`."""
+    unknown = sorted(set(table.label_names) - set(names))
     if unknown:
         raise InputError(
             f"{path}: the label {unknown[0]!r} does not occur in the training data "
             f"({', '.join(names)})."
         )
+    places = np.array([names.index(text) for text in table.label_names], np.int64)
+    return places[table.labels]
 
 
-def _blocks(segments: NDArray[np.int64], size: int) -> list[tuple[int, int]]:
+def _blocks(table: Table, size: int) -> list[tuple[int, int]]:
     """Return the stretches (first row, one past the last) that windows are cut from."""
-    length = max(size, min(_WINDOWS_A_BLOCK * size, len(segments) // _FEWEST_BLOCKS))
-    edges = np.flatnonzero(np.diff(segments)) + 1
-    bounds = [0, *edges.tolist(), len(segments)]
+    rows = len(table.values)
+    length = max(size, min(_WINDOWS_A_BLOCK * size, rows // _FEWEST_BLOCKS))
     blocks = []
-    for start, stop in pairwise(bounds):
+    for start, stop in pairwise([*table.starts.tolist(), rows]):
         blocks += [(at, min(at + length, stop)) for at in range(start, stop, length)]
     return blocks
 
 
-def _window_label(labels: tuple[str, ...], rule: str) -> str:
-    """Return the name of one window.
+def _window_class(classes: NDArray[np.int64], rule: str) -> int:
+    """Return the class of one window.
 
-    >>> _window_label(("sit", "walk", "walk", "sit"), "majority")
-    'sit'
+    >>> _window_class(np.array([0, 1, 1, 0]), "majority")
+    0
     """
-    if rule == "last":
-        return labels[-1]
-    counts = Counter(labels)
-    most = max(counts.values())
-    return next(label for label in reversed(labels) if counts[label] == most)
+    counts = np.bincount(classes)
+    latest = classes[::-1]
+    return int(latest[0] if rule == "last" else latest[counts[latest] == counts.max()][0])
 
 
 def _smartphone_root(folder: Path) -> Path | None:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import csv
 import math
 import re
-import sys
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +31,8 @@ MOST_LABELS = 100
 """A column of whole numbers with more values than this is no label column unless named."""
 MOST_BROKEN = 0.02
 """The share of rows that may be unreadable before the whole file is."""
-BYTES_A_ROW = 24
-"""Of a row's label, group and segment."""
-BLOCK_ROWS = 2048
+BLOCK_ROWS, BLOCK_SIGNS = 2048, 2**21
+"""Lines are read some thousand at a time, fewer where they are long."""
 PIXEL = re.compile(r"pixel[_-]?\d+([_-]\d+)?")
 """A column of a picture in a row, as Kaggle and scikit-learn name them."""
 _PROBED = 2000
@@ -49,12 +46,13 @@ class Table:
 
     Attributes:
         values: float32, rows x channels; uint8 where they are pixels.
-        labels: one text per row; empty where values are learned.
+        labels: int32 per row, places in `label_names`; empty where values are learned.
+        label_names: the texts of the labels, in the order in which they come.
         targets: float32, rows x values to be learned, or None.
         target_names: of its columns.
-        segments: int64 per row; it changes where time does not run on: another person or
-            recording, or a row that could not be read.
-        groups: one text per row where the file says who or which recording, else empty.
+        starts: rows, the first among them, where time does not run on from the row before: another
+            person or recording, or a row between them that could not be read.
+        groups: int32 per row where the file says who or which recording, else empty.
         channel_names: of the columns of `values`.
         notes: what was assumed or passed over.
         timed: whether a column says when each row was measured.
@@ -62,11 +60,12 @@ class Table:
     """
 
     values: Samples
-    labels: tuple[str, ...]
+    labels: NDArray[np.int32]
+    label_names: tuple[str, ...]
     targets: NDArray[np.float32] | None
     target_names: tuple[str, ...]
-    segments: NDArray[np.int64]
-    groups: tuple[str, ...]
+    starts: NDArray[np.int64]
+    groups: NDArray[np.int32]
     channel_names: tuple[str, ...]
     notes: tuple[str, ...]
     timed: bool
@@ -112,41 +111,23 @@ def read_table(
     probe = [cells[extra:] for _, cells in islice(_rows(path, first), _PROBED)]
     roles = _find_roles(path, names, probe, label, group, task, forecast=forecast)
     pixels = all(PIXEL.fullmatch(names[at].lower()) for at in roles.channels)
-    values: array[Any] = array("B" if pixels and not roles.targets else "f")
-    labels: list[str] = []
-    groups: list[str] = []
-    segments = array("q")
+    quoted, lines = _scanned(path)
+    found = _Filling(roles, lines, max_bytes, pixels=pixels)
     broken: list[int] = []
-    segment, last_group, gap = 0, "", False
-    for lines in _blocks(path, first):
-        block = _parsed([text for _, text in lines], roles, len(names), extra)
-        if block is None:  # a row at a time, to find those that cannot be read
-            rows = [(line, _read_row(text, roles, len(names), extra)) for line, text in lines]
-        else:
-            plain = _texts([text for _, text in lines], roles, extra)
-            rows = list(zip((line for line, _ in lines), plain, strict=True))
-        kept = [row for _, row in rows if row is not None]
-        numbers = block if block is not None else np.array([row.numbers for row in kept], "f")
-        if values.typecode == "B" and not _are_bytes(numbers):
-            values = array("f", np.frombuffer(values, np.uint8).astype("f").tobytes())
-        values.frombytes(numbers.astype(values.typecode).tobytes())
-        for line, row in rows:
-            if row is None:
-                broken.append(line)
-                gap = True
-                continue
-            segment += gap or row.group != last_group
-            last_group, gap = row.group, False
-            labels.append(row.label)
-            groups.append(row.group)
-            segments.append(segment)
+    for numbered in _blocks(path, first, quoted=quoted):
+        texts = [text for _, text in numbered]
+        rows = _parsed(texts, roles, len(names), extra)
+        if rows is None:  # a row at a time, to find those that cannot be read
+            rows = _read_rows(texts, roles, len(names), extra)
+        found.add(rows)
+        broken += [line for (line, _), read in zip(numbered, rows.read, strict=True) if not read]
         check_bytes(
-            f"{path}: its rows up to line {lines[-1][0]} take",
-            len(segments) * BYTES_A_ROW + values.itemsize * len(values),
+            f"{path}: its rows up to line {numbered[-1][0]} take",
+            found.filled * found.bytes_a_row,
             max_bytes,
             ALLOW,
         )
-    total = len(segments) + len(broken)
+    total = found.filled + len(broken)
     if len(broken) > MOST_BROKEN * total:
         raise InputError(
             f"{path}: {len(broken):,} of {total:,} rows cannot be read as {len(names)} cells "
@@ -164,19 +145,68 @@ def read_table(
             f"{path.name}: {len(broken):,} of {total:,} rows could not be read and were "
             f"passed over, first line {broken[0]}; no window runs across them."
         )
-    whole = np.frombuffer(values, values.typecode).reshape(len(segments), -1)
+    kept = slice(found.filled)
     return Table(
-        np.ascontiguousarray(whole[:, : len(roles.channels)]),
-        tuple(labels) if roles.label is not None else (),
-        whole[:, len(roles.channels) :] if roles.targets else None,
+        found.values[kept],
+        found.labels[kept],
+        tuple(found.label_codes),
+        found.targets[kept] if roles.targets else None,
         tuple(names[at] for at in roles.targets),
-        np.array(segments, np.int64),
-        tuple(groups) if roles.group is not None else (),
+        np.array(found.starts, np.int64),
+        found.groups[kept],
         tuple(names[i] for i in roles.channels),
         tuple(notes),
         any(name.lower() in TIME_NAMES for name in names),
         _interval(names, probe),
     )
+
+
+class _Filling:
+    """Room for all rows of a file, taken beforehand, and what of it is filled."""
+
+    def __init__(self, roles: _Roles, lines: int, max_bytes: int, *, pixels: bool) -> None:
+        kind = np.dtype(np.uint8 if pixels else np.float32)
+        texts = (roles.label is not None) + (roles.group is not None)
+        self.bytes_a_row = kind.itemsize * len(roles.channels) + 4 * (len(roles.targets) + texts)
+        rows = min(lines, max_bytes // self.bytes_a_row + BLOCK_ROWS)
+        self.values: Samples = np.empty((rows, len(roles.channels)), kind)
+        self.targets = np.empty((rows, len(roles.targets)), np.float32)
+        self.labels = np.empty(0 if roles.label is None else rows, np.int32)
+        self.groups = np.empty(0 if roles.group is None else rows, np.int32)
+        self.label_codes: dict[str, int] = {}
+        self._group_codes: dict[str, int] = {}
+        self.starts: list[int] = []
+        self.filled = 0
+        self._gap = True
+
+    def add(self, rows: _Rows) -> None:
+        """Put rows behind the others."""
+        count, first = len(rows.numbers), self.filled
+        at = slice(first, first + count)
+        channels = self.values.shape[1]
+        numbers = rows.numbers[:, :channels]
+        if self.values.dtype == np.uint8 and not _are_bytes(numbers):
+            before, self.values = self.values, np.empty(self.values.shape, np.float32)
+            self.values[:first] = before[:first]
+            self.bytes_a_row += 3 * channels
+        self.values[at] = numbers
+        self.targets[at] = rows.numbers[:, channels:]
+        for room, codes, texts in (
+            (self.labels, self.label_codes, rows.labels),
+            (self.groups, self._group_codes, rows.groups),
+        ):
+            if len(room):
+                room[at] = [codes.setdefault(text, len(codes)) for text in texts]
+        places = np.flatnonzero(rows.read)
+        begins = np.diff(places, prepend=-1) > 1
+        if count:
+            begins[0] |= self._gap
+            if len(self.groups):
+                since = self.groups[max(first - 1, 0) : first + count]
+                begins |= np.diff(since, prepend=since[:1])[-count:] != 0
+        self.starts += (first + np.flatnonzero(begins)).tolist()
+        self._gap = not rows.read[-1]
+        self.filled += count
 
 
 def _interval(names: list[str], rows: list[list[str]]) -> float | None:
@@ -342,85 +372,101 @@ def named_column(path: Path, names: list[str], name: str) -> int:
     return names.index(name)
 
 
-class _Row(NamedTuple):
-    label: str
-    group: str
-    numbers: list[float]
+class _Rows(NamedTuple):
+    """Lines as rows: the numbers, label and group of each that can be read, and which can."""
+
+    numbers: NDArray[np.float32]
+    labels: list[str]
+    groups: list[str]
+    read: list[bool]
 
 
-def _read_row(text: str, roles: _Roles, width: int, extra: int) -> _Row | None:
-    """Return one row, or None if it cannot be read."""
-    cells = [cell.strip() for cell in next(csv.reader([text]), [])][extra:]
-    if len(cells) != width or (roles.label is not None and not cells[roles.label]):
-        return None
-    numbers = []
-    for place in roles.numbers:
-        number = number_in(cells[place])
-        if number is None or not math.isfinite(number):
-            return None
-        numbers.append(number)
-    label, group = (
-        "" if place is None else sys.intern(cells[place]) for place in (roles.label, roles.group)
+def _read_rows(lines: list[str], roles: _Roles, width: int, extra: int) -> _Rows:
+    """Return rows that are read one by one."""
+    numbers, plain, read = [], [], []
+    for line in lines:
+        cells = [cell.strip() for cell in next(csv.reader([line]), [])][extra:]
+        row = [number_in(cells[at]) for at in roles.numbers] if len(cells) == width else [None]
+        known = all(one is not None and math.isfinite(one) for one in row)
+        read.append(known and (roles.label is None or bool(cells[roles.label])))
+        if read[-1]:
+            numbers.append(row)
+            plain.append(cells)
+    table = np.array(numbers, np.float32).reshape(len(numbers), len(roles.numbers))
+    labels, groups = (
+        [] if at is None else [cells[at] for cells in plain] for at in (roles.label, roles.group)
     )
-    return _Row(label, group, numbers)
+    return _Rows(table, labels, groups, read)
 
 
-def _parsed(lines: list[str], roles: _Roles, width: int, extra: int) -> NDArray[np.float32] | None:
-    """Return the numbers of plain rows, which is far faster; None where a row is not plain."""
+def _parsed(lines: list[str], roles: _Roles, width: int, extra: int) -> _Rows | None:
+    """Return plain rows, which is far faster; None where a row is not plain."""
     if any('"' in line or line.count(",") != width + extra - 1 for line in lines):
         return None
-    if roles.label is not None and not all(row.label for row in _texts(lines, roles, extra)):
+    labels, groups = (
+        []
+        if at is None
+        else [line.split(",", extra + at + 1)[extra + at].strip() for line in lines]
+        for at in (roles.label, roles.group)
+    )
+    if not all(labels):
         return None
     try:
         found = np.loadtxt(lines, np.float32, delimiter=",", comments=None, ndmin=2,
                            usecols=[extra + at for at in roles.numbers])  # fmt: skip
     except ValueError:
         return None
-    return found if len(found) == len(lines) and np.isfinite(found).all() else None
-
-
-def _texts(lines: list[str], roles: _Roles, extra: int) -> list[_Row]:
-    """Return label and group of plain rows."""
-    places = [extra + at for at in (roles.label, roles.group) if at is not None]
-    if not places:
-        return [_Row("", "", [])] * len(lines)
-    last, found = max(places), []
-    for line in lines:
-        cells = line.split(",", last + 1)
-        label, group = (
-            "" if at is None else sys.intern(cells[extra + at].strip())
-            for at in (roles.label, roles.group)
-        )
-        found.append(_Row(label, group, []))
-    return found
+    plain = len(found) == len(lines) and np.isfinite(found).all()
+    return _Rows(found, labels, groups, [True] * len(lines)) if plain else None
 
 
 def _are_bytes(numbers: NDArray[np.float32]) -> bool:
     return bool(((numbers >= 0) & (numbers <= 255) & (numbers == np.rint(numbers))).all())
 
 
-def _blocks(path: Path, first: int) -> Iterator[list[tuple[int, str]]]:
+def _scanned(path: Path) -> tuple[bool, int]:
+    """Return whether a file has quotes, and how many lines at most."""
+    quoted, lines = False, 1
+    try:
+        with path.open("rb") as file:
+            for part in iter(lambda: file.read(2**20), b""):
+                quoted, lines = (
+                    quoted or b'"' in part,
+                    lines + part.count(b"\n") + part.count(b"\r"),
+                )
+    except OSError as problem:
+        raise cannot_read(path, problem) from problem
+    return quoted, lines
+
+
+def _blocks(path: Path, first: int, *, quoted: bool) -> Iterator[list[tuple[int, str]]]:
     """Yield the lines from number `first` on that are not blank, some thousand at a time.
 
     In a file with quotes a row may go on over lines, and is told as one.
     """
     rows = (
         (number, cells if isinstance(cells, str) else ",".join(map(_quoted, cells)))
-        for number, cells in _texts_of(path)
+        for number, cells in (_rows(path, 0) if quoted else _texts_of(path))
         if number >= first
     )
-    while block := list(islice(rows, BLOCK_ROWS)):
+    while block := _block(rows):
         yield block
 
 
-def _texts_of(path: Path) -> Iterator[tuple[int, str | list[str]]]:
-    """Yield each line that is not blank: as it stands, or as cells where the file has quotes."""
+def _block(rows: Iterator[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the next lines, up to `BLOCK_ROWS` or `BLOCK_SIGNS`."""
+    block, signs = [], 0
+    for row in islice(rows, BLOCK_ROWS):
+        block.append(row)
+        signs += len(row[1])
+        if signs > BLOCK_SIGNS:
+            break
+    return block
+
+
+def _texts_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield each line that is not blank as it stands."""
     try:
-        with path.open("rb") as bytes_of:
-            quoted = any(b'"' in part for part in iter(lambda: bytes_of.read(2**20), b""))
-        if quoted:
-            yield from _rows(path, 0)
-            return
         with path.open(encoding="utf-8-sig", newline="") as file:
             for number, line in enumerate(_lines(file), 1):
                 if line.strip(", \t"):

@@ -53,8 +53,24 @@ def augment_sample(source, key, figures, out):
         figures: float64 (FIGURES,).
         out: float32, height x width x channels, in the units of `source`; written.
     """
+    ax, bx, cx, ay, by, cy = _way_back(key, figures, source.shape[0], source.shape[1])
+    if figures[ELASTIC] > 0.0 or bx != 0.0 or ay != 0.0:
+        _move(source, key, figures, (ax, bx, cx, ay, by, cy), out)
+    else:
+        _slide(source, ax, cx, by, cy, out)
+    if figures[BRIGHTNESS] + figures[CONTRAST] + figures[SATURATION] + figures[HUE] > 0.0:
+        _recolor(key, figures, out)
+    if figures[CUTOUT] > 0.0:
+        _cover(key, int(figures[CUTOUT]), out)
+    if figures[NOISE] > 0.0:
+        _add_noise(key, figures[NOISE], out)
+
+
+@compiled
+def _move(source, key, figures, way_back, out):
+    """Write what stands at the place that each cell comes from, between four cells."""
     height, width, channels = source.shape
-    ax, bx, cx, ay, by, cy = _way_back(key, figures, height, width)
+    ax, bx, cx, ay, by, cy = way_back
     elastic = figures[ELASTIC] > 0.0
     knots = np.empty((2, KNOTS, KNOTS))
     across = np.empty((2, KNOTS))
@@ -85,12 +101,41 @@ def augment_sample(source, key, figures, out):
                 lower = np.float32(source[bottom, left, channel])
                 lower += part_x * (np.float32(source[bottom, right, channel]) - lower)
                 out[row, col, channel] = upper + part_y * (lower - upper)
-    if figures[BRIGHTNESS] + figures[CONTRAST] + figures[SATURATION] + figures[HUE] > 0.0:
-        _recolor(key, figures, out)
-    if figures[CUTOUT] > 0.0:
-        _cover(key, int(figures[CUTOUT]), out)
-    if figures[NOISE] > 0.0:
-        _add_noise(key, figures[NOISE], out)
+
+
+@compiled
+def _slide(source, ax, cx, by, cy, out):
+    """Write the same numbers where rows stay rows: each is brought along its width once."""
+    height, width, channels = source.shape
+    lefts = np.empty(width, np.int64)
+    parts = np.empty(width, np.float32)
+    for col in range(width):
+        x = min(max(ax * col + cx, 0.0), width - 1.0)
+        lefts[col] = int(x)
+        parts[col] = np.float32(x - lefts[col])
+    lines = np.empty((2, width, channels), np.float32)
+    held = np.full(2, -1)
+    for row in range(height):
+        y = min(max(by * row + cy, 0.0), height - 1.0)
+        top = int(y)
+        bottom = min(top + 1, height - 1)
+        for place in (top, bottom):
+            if held[place % 2] == place:
+                continue
+            held[place % 2] = place
+            line = lines[place % 2]
+            for col in range(width):
+                left, part = lefts[col], parts[col]
+                right = min(left + 1, width - 1)
+                for channel in range(channels):
+                    value = np.float32(source[place, left, channel])
+                    value += part * (np.float32(source[place, right, channel]) - value)
+                    line[col, channel] = value
+        part_y = np.float32(y - top)
+        upper, lower = lines[top % 2].ravel(), lines[bottom % 2].ravel()
+        result = out[row].ravel()
+        for at in range(result.size):
+            result[at] = upper[at] + part_y * (lower[at] - upper[at])
 
 
 @compiled

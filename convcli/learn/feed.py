@@ -59,9 +59,10 @@ class Feed:
     def batch(self, chosen: NDArray[np.int64], epoch: int, threads: int | None = None) -> Batch:
         """Return the batch of the training samples at these places."""
         split, chance = self.data.train, self.augmentation
-        if not (chance or split.on_disk or self.preprocessing.rescales(split.stored.dtype)):
+        stored = split.stored
+        as_it_is = stored.flags.c_contiguous and not self.preprocessing.rescales(stored.dtype)
+        if as_it_is and not (chance or split.on_disk):
             rows = chosen if split.rows is None else split.rows[chosen]
-            stored = np.ascontiguousarray(split.stored)
             return Batch(stored, self.goal.targets(split.labels[chosen]), rows)
         images, labels = self.preprocessing.engine_samples(split.some(chosen)), split.labels[chosen]
         if chance:

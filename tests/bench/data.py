@@ -2,7 +2,8 @@
 
 Without a number: the peak of a training over the size of its data, for each kind of source, as the
 difference to the same training of a few samples. With one: so many pictures of 224x224 are made,
-decoded once and trained on; it tells the decoder's speed, the network's, and the training's.
+decoded once and trained on; in turns it tells the speed of the decoder alone, of reading and
+augmenting what was decoded alone, of the network alone, and of reading and network together.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import Path
 import numpy as np
 
 SIDE = 224
-FEW, MANY = 200, 60_000
+FEW, MANY = 200, 270_000
+BATCH, STEPS, TURNS = 64, 10, 7
+SPEEDS = ("decoder", "reader", "network", "both")
 NETWORK = "input {}, flatten, dense 2 softmax"
 BIG = f"input {SIDE}x{SIDE}x3, conv 8 7 s4 relu, maxpool 3, conv 16 3 relu, gap, dense 10 softmax"
 
@@ -46,11 +49,13 @@ def _larger_than_memory(count: int, folder: Path) -> None:
           f"{count * SIDE * SIDE * 3 / 1e9:.2f} GB of bytes")  # fmt: skip
     for what in ("decoded", "from the cache"):
         told = _measured("train_pictures", str(folder / "pictures"))
-        slower = min(("decoder", "network"), key=told.__getitem__)
+        speeds = ", ".join(f"{name} {told[name]:,.0f}" for name in SPEEDS)
         print(
-            f"{what}: decoder {told['decoder']:,.0f}, network {told['network']:,.0f}, training "
-            f"{told['training']:,.0f} pictures a second (the {slower} is the slower one); "
-            f"peak {told['peak'] / 1e9:.2f} GB, SHA-256 of the weights {told['weights'][:12]}"
+            f"{what}: loaded at {told['loaded']:,.0f}, an epoch trained at {told['epoch']:,.0f} "
+            f"pictures a second, peak {told['peak'] / 1e9:.2f} GB, SHA-256 of the weights "
+            f"{told['weights'][:12]}; in turns, pictures a second: {speeds}; "
+            f"both by the slower one {told['ratio']:.2f}",
+            flush=True,
         )
 
 
@@ -98,41 +103,64 @@ def _train_pictures(folder: str) -> None:
     from convcli.data import load_dataset
     from convcli.learn.fit import Training
     from convcli.learn.recipes import Recipe
-    from convcli.learn.runspec import fingerprint
     from convcli.learn.split import SplitSpec, split_data
     from convcli.net import parse_notation
 
     began = time.perf_counter()
     data = load_dataset(folder)
-    decoding = time.perf_counter() - began
-    count = len(data.train)
+    loaded = len(data.train) / (time.perf_counter() - began)
     data = split_data(data, 0.02, SplitSpec(0))
-    training = Training(parse_notation(BIG), data, Recipe(epochs=1, batch=64, augment="shift=8"))
-    fingerprint(data)
+    training = Training(parse_notation(BIG), data, Recipe(epochs=1, batch=BATCH, augment="shift=8"))
     training.warm_up()
     epoch = next(iter(training))
-    began, chosen = time.perf_counter(), np.arange(64)
-    for _ in range(20):
-        training.step(chosen)
-    network = 20 * 64 / (time.perf_counter() - began)
     digest = hashlib.sha256(training.model.flat.tobytes()).hexdigest()
-    _tell(decoder=count / decoding, network=network, training=epoch.samples_per_second,
-          weights=digest)  # fmt: skip
+    turns = np.array([_turn(training, number) for number in range(TURNS)])
+    speeds = dict(zip(SPEEDS, np.median(turns, axis=0).tolist(), strict=True))
+    ratio = float(np.median(turns[:, 3] / turns[:, 1:3].min(axis=1)))
+    _tell(loaded=loaded, epoch=epoch.samples_per_second, weights=digest, ratio=ratio, **speeds)
+
+
+def _turn(training, number: int) -> list[float]:
+    """Return pictures a second of the parts alone and together, on other pictures each turn."""
+    from convcli.data.picture_store import _decoded
+    from convcli.imaging.options import Limits
+
+    count = STEPS * BATCH
+    split, feed = training.data.train, training.feed
+    places = np.random.default_rng(number).permutation(len(split))[: 3 * count]
+    some, others, third = (list(part.reshape(STEPS, BATCH)) for part in places.reshape(3, count))
+    files = [Path(split.files[at]) for at in places[:count]]
+    at_hand = feed.batch(third[0], 0)
+
+    def timed(work) -> float:
+        began = time.perf_counter()
+        for _ in work:
+            pass
+        return count / (time.perf_counter() - began)
+
+    return [
+        timed(_decoded(files, None, Limits())),
+        timed(feed.ahead((chosen, 0) for chosen in some)),
+        timed(training.step(third[0], at_hand) for _ in range(STEPS)),
+        timed(training.step(*made) for made in feed.ahead((chosen, 0) for chosen in others)),
+    ]
 
 
 def _write_pictures(folder: Path, count: int) -> None:
     from PIL import Image
 
     y, x = np.mgrid[:SIDE, :SIDE]
+    waves = []
     for label in range(10):
         (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
+        wave = np.sin((x * np.cos(label) + y * np.sin(label)) * (label + 2) / 40)
+        waves.append((60 * wave[..., np.newaxis]).astype(np.float32))
     for number in range(count):
         random, label = np.random.default_rng(number), number % 10
-        shades = random.uniform(0, 255, (3, 1, 1))
-        wave = np.sin((x * np.cos(label) + y * np.sin(label)) * (label + 2) / 40)
-        picture = np.clip(shades + 60 * wave, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+        shades = random.uniform(0, 255, 3).astype(np.float32)
+        picture = np.clip(shades + waves[label], 0, 255).astype(np.uint8)
         path = folder / f"class{label}" / f"{number:06}.jpg"
-        Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=80)
+        Image.fromarray(picture).save(path, quality=80)
 
 
 def _made_arrays(count: int, place: str, *, floats: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -161,10 +189,12 @@ def _write_idx(count: int, place: str) -> None:
 
 
 def _write_rows(count: int, place: str) -> None:
-    x, y = _made_arrays(count // 3, place, floats=False)
-    rows = np.concatenate([y[:, None], x.reshape(len(x), -1)], axis=1)
-    names = ",".join(["label", *(f"pixel{n}" for n in range(784))])
-    np.savetxt(f"{place}.csv", rows, "%d", ",", header=names, comments="")
+    texts = [str(level) for level in range(256)]
+    with Path(f"{place}.csv").open("w") as file:
+        file.write(",".join(["label", *(f"pixel{n}" for n in range(784))]) + "\n")
+        for number in range(count):
+            levels = np.random.default_rng(number).integers(0, 256, 784).tolist()
+            file.write(",".join([str(number % 2), *map(texts.__getitem__, levels)]) + "\n")
 
 
 def _write_series(count: int, place: str) -> None:
@@ -181,7 +211,7 @@ def _write_folder(count: int, place: str) -> None:
 
     for label in range(2):
         (Path(place) / f"class{label}").mkdir(parents=True)
-    for number in range(count // 20):
+    for number in range(count // 35):
         random = np.random.default_rng(number)
         picture = random.integers(0, 256, (96, 96, 3), dtype=np.uint8)
         Image.fromarray(picture).save(f"{place}/class{number % 2}/{number:05}.bmp")

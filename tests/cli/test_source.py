@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import struct
@@ -16,7 +17,6 @@ from typer.main import get_command
 import convcli
 from convcli.cli.main import program, run
 from convcli.data import Source, load_dataset
-from convcli.errors import InputError
 from convcli.learn.modelfile import load
 from tests.cli.learning import NETWORK, quadrants, write_quadrants
 
@@ -185,15 +185,21 @@ def test_a_limit_no_byte_too_small(sources: dict[str, list[str]], capfd: Capture
     assert "'8XB' is no size" in capfd.readouterr().err
 
 
-def test_a_hundredfold_overlap_is_refused_before_it_is_made(tmp_path: Path) -> None:
+def test_windows_that_overlap_a_thousandfold_take_the_memory_of_their_rows(tmp_path: Path) -> None:
     rows = [f"{i},{i % 7},{i // 5000 % 2}" for i in range(20_000)]
     (tmp_path / "long.csv").write_text("\n".join(["time,u,label", *rows]))
     tracemalloc.start()
-    with pytest.raises(InputError, match="share less"):
-        load_dataset(tmp_path / "long.csv", window=100, overlap=0.99, memory_limit=2_000_000)
+    train = load_dataset(tmp_path / "long.csv", window=400, overlap=0.998).train
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 4_000_000
+    assert train.sample_shape == (400, 1)
+    assert 10_000 < len(train) < 20_000
+    assert train.nbytes == 80_000
+    assert peak < 12_000_000  # the windows would be 19 MB, besides
+    np.testing.assert_array_equal(train.some([5])[0, :, 0], np.arange(5, 405) % 7)
+    sent = copy.copy(train.take([5, 7]))  # as it goes to another process
+    assert sent.stored.shape == (2, 400, 1)
+    np.testing.assert_array_equal(sent.samples, train.some([5, 7]))
 
 
 def test_a_picture_that_needs_more_alone_is_skipped_and_said(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -314,8 +315,10 @@ def test_a_table_read_at_once_is_the_one_read_by_rows(
     slow = tables.read_table(tmp_path / "t.csv")
     for one in (fast, quoted):
         np.testing.assert_array_equal(one.values, slow.values)
-        np.testing.assert_array_equal(one.segments, slow.segments)
-        assert (one.labels, one.groups) == (slow.labels, slow.groups)
+        for name in ("starts", "labels", "groups"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(slow, name))
+        assert one.label_names == slow.label_names == ("a", "b")
+    assert fast.starts.tolist() == [0, 40, 77, 79, 119, 158]
     assert fast.notes == slow.notes
     assert "1 of 199 rows could not be read and were passed over, first line 79" in fast.notes[1]
 
@@ -333,3 +336,21 @@ def test_pixels_stay_bytes_until_one_is_none(
     values = tables.read_table(place).values
     assert values.dtype == np.float32
     assert values[[0, 13, 19]].tolist() == [[0, 1, 2, 255], [0.5, 1, 2, 3], [19, 20, 21, 255]]
+
+
+def test_reading_takes_little_more_memory_than_what_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(tables, "_PROBED", 64)
+    monkeypatch.setattr("convcli.data.dataset.BLOCK_BYTES", 2**16)
+    names = ",".join(["label", *(f"c{n}" for n in range(100))])
+    lines = (",".join([str(row % 2), *map(str, range(row, row + 100))]) for row in range(6000))
+    (tmp_path / "t.csv").write_text("\n".join([names, *lines]))
+    np.savez(tmp_path / "t.npz", x=np.zeros((6000, 400), np.float32), y=np.arange(6000) % 2)
+    for name in ("t.csv", "t.npz"):
+        tracemalloc.start()
+        data = convcli.load_dataset(tmp_path / name)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1.35 * data.train.nbytes, name
