@@ -506,6 +506,8 @@ PRESETS_EXAMPLES = """Examples:
 
   convcli presets lenet5 > my.net
 
+  convcli presets "mobilenet-v3-small width=75 classes=10"
+
   convcli presets lenet5 --as keras
 """
 
@@ -514,7 +516,11 @@ PRESETS_EXAMPLES = """Examples:
 def presets(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Print this preset's text.", show_default=False),
+        typer.Argument(
+            metavar="[NAME]",
+            help="Print this preset's text, with its settings.",
+            show_default=False,
+        ),
     ] = None,
     *,
     code: Literal["keras", "torch"] | None = option(

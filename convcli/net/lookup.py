@@ -257,10 +257,15 @@ def _told(text: str) -> tuple[str, list[str]]:
 
     >>> _told("rps n=1 k=2"), _told("resnet50:classes=10"), _told("some file.net")
     (('rps', ['n=1', 'k=2']), ('resnet50', ['classes=10']), ('some file.net', []))
+    >>> _told("regnety-800mf classes=10")
+    ('regnety', ['mf=800', 'classes=10'])
     """
     if os.path.exists(text):  # noqa: PTH110  (of any length)
         return text, []
     name, *settings = re.split(r"(?:\s+|:)(?=\w+=)", text)
+    sized = re.fullmatch(r"([\w-]+)[-_](\d+)([a-z]+)", name.lower())
+    if sized and _bare(sized[1]) in map(_bare, preset_names()):
+        return sized[1], [f"{sized[3]}={sized[2]}", *settings]
     return name, settings
 
 
@@ -277,13 +282,22 @@ def preset_names() -> list[str]:
     return sorted(place.stem for place in PRESETS.glob("*.net"))
 
 
-def preset_text(name: str) -> str:
-    """Return the notation of a preset, comments and all.
+def preset_text(source: str) -> str:
+    """Return the notation of a preset, comments and all, with the values of its variables.
+
+    >>> "let n = 4" in preset_text("rps n=4"), "let mf = 800" in preset_text("regnety-800mf")
+    (True, True)
 
     Raises:
-        UsageError: there is no such preset; names the nearest.
+        UsageError: there is no such preset or variable; names the nearest.
     """
-    return (PRESETS / f"{preset_name(name)}.net").read_text(encoding="utf-8")
+    name, settings = _told(_as_one_word(source))
+    text = (PRESETS / f"{preset_name(name)}.net").read_text(encoding="utf-8")
+    if given := _settings(name, settings):
+        parse_notation(text, name=name, variables=given)
+    for variable, value in given.items():
+        text = re.sub(rf"(?m)^let {variable} = .*", f"let {variable} = {value}", text)
+    return text
 
 
 def preset_about(name: str) -> str:

@@ -74,6 +74,8 @@ class _Parser:
         self.next = 0
         self.given = given
         self.variables: dict[str, int] = {}
+        self.words: dict[str, str] = {}
+        """Arguments that are words: the activation of a block."""
         self.blocks: dict[str, tuple[list[str], list[Token]]] = {}
         """Blocks with arguments: their names, and the tokens of their layers."""
         self.functions = dict(FUNCTIONS)
@@ -131,7 +133,8 @@ class _Parser:
         while "{" in text:
             before, _, rest = text.partition("{")
             inner, _, after = rest.partition("}")
-            text = f"{before}{self._value(inner, token)}{after}"
+            value = self.words.get(inner) or self._value(inner, token)
+            text = f"{before}{value}{after}"
         return Token(text, token.place) if text is not token.text else token
 
     def _value(self, expression: str, token: Token) -> int:
@@ -293,7 +296,8 @@ class _Parser:
             return self._expanded(words, depth)
         if head.text == "repeat" and len(words) == 2 and "=" in words[1].text:
             return self._counted(words[1], depth)
-        return (self._block(words, depth),)
+        block = self._block(words, depth)
+        return (block,) if block else ()
 
     def _expanded(self, words: list[Token], depth: int) -> Branch:
         """Return the layers of a block with arguments."""
@@ -304,14 +308,20 @@ class _Parser:
         if len(given) != len(names):
             wanted = f"{head.text}({', '.join(names)})"
             raise self._wrong(head, f"{wanted} takes {len(names)} arguments, not {len(given)}.")
-        values = {name: self._value(one.text, one) for name, one in zip(names, given, strict=True)}
-        outside = self.tokens, self.next, self.variables
-        self.variables = self.variables | values
+        outside = self.tokens, self.next, self.variables, self.words
+        told = [self.words.get(one.text, one.text) for one in given]
+        spoken = {name: text for name, text in zip(names, told, strict=True) if text in WORDS}
+        self.variables = self.variables | {
+            name: self._value(text, one)
+            for name, text, one in zip(names, told, given, strict=True)
+            if name not in spoken
+        }
+        self.words = {n: text for n, text in self.words.items() if n not in names} | spoken
         self.tokens, self.next = [*body, Token("", head.place)], 0
         layers = self._branch(depth)
         if (token := self.tokens[self.next]).text:
             raise self._wrong(token, f"this {token.text} has no partner before it.")
-        self.tokens, self.next, self.variables = outside
+        self.tokens, self.next, self.variables, self.words = outside
         return layers
 
     def _counted(self, counter: Token, depth: int) -> Branch:
@@ -335,7 +345,7 @@ class _Parser:
         self.variables = outside
         return tuple(layers)
 
-    def _block(self, words: list[Token], depth: int) -> Block:
+    def _block(self, words: list[Token], depth: int) -> Block | None:
         head = words[0]
         text = head.text if head.text in BLOCKS else head.text.lower()
         words = [head := Token(OTHER_NAMES.get(text, text), head.place), *words[1:]]
@@ -385,7 +395,7 @@ class _Parser:
 
     def _build_block(
         self, words: list[Token], branches: tuple[Branch, ...], name: str | None
-    ) -> Block:
+    ) -> Block | None:
         head, kind = words[0], BLOCKS[words[0].text]
         if kind is Repeat:
             return self._repeat(words, branches, name)
@@ -404,7 +414,10 @@ class _Parser:
             raise self._wrong(head, f"residual has a body and one shortcut: {kind.example}")
         return Residual(*branches, name=name)
 
-    def _repeat(self, words: list[Token], branches: tuple[Branch, ...], name: str | None) -> Repeat:
+    def _repeat(
+        self, words: list[Token], branches: tuple[Branch, ...], name: str | None
+    ) -> Repeat | None:
+        """Return the layers several times; nothing for none, as `{n - 1}` may say."""
         if len(words) != 2 or not (words[1].text.isascii() and words[1].text.isdigit()):
             raise self._wrong(words[-1], f"repeat takes one number: {Repeat.example}")
         if len(branches) > 1 or not branches[0]:
@@ -412,10 +425,10 @@ class _Parser:
                 words[0], f"repeat has one branch that is not empty: {Repeat.example}"
             )
         try:
-            (count,) = sizes(words[1].text)
+            (count,) = sizes(words[1].text, 0)
         except ParseError as problem:
             raise self._wrong(words[1], sentence(problem)) from None
-        return Repeat(count, branches[0], name=name)
+        return Repeat(count, branches[0], name=name) if count else None
 
     def _layer(self, words: list[Token]) -> Layer:
         key = tuple(word.text for word in words)

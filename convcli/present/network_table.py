@@ -349,7 +349,10 @@ def presets_report() -> Report:
             "receptive_field": Column("receptive_field", "Receptive field", "right", sizes_text),
             "about": "About",
         },
-        notes=["convcli shape NAME gives every layer, convcli presets NAME the text."],
+        notes=[
+            "convcli shape NAME gives every layer, convcli presets NAME the text. Its `let` lines "
+            "are settings: shape resnet50 classes=10 depth=101."
+        ],
     )
 
 

@@ -60,7 +60,8 @@ def _all_words() -> Report:
             "A network begins with its input: input HxWxC. ACTIVATION is one of the activations; "
             "every layer may end in name=NAME. One word in full: --layers WORD.",
             "a: conv 16 3 names a point, and from a goes on from it; let block(c, s) = (conv {c} 3 "
-            "s{s}, bn) makes a word with arguments; repeat i=1..3 (conv {16*i} 3) counts.",
+            "s{s}, bn) makes a word with arguments, numbers or words; {pick(n, 1, 64, 2, 96)} is "
+            "the number behind n; repeat i=1..3 (conv {16*i} 3) counts.",
         ),
     )
 

@@ -64,7 +64,7 @@ def complaint(text: str) -> str:
         ("input 28x28x1, residual(bn) relu", "relu", "after the bracket comes a comma"),
         ("input 28x28x1, residual(bn) (bn)", "(", "a comma is missing"),
         ("input 28x28x1, repeat (bn)", "repeat", "repeat takes one number"),
-        ("input 28x28x1, repeat 0 (bn)", "0", "0 is too small"),
+        ("input 28x28x1, repeat -1 (bn)", "-1", "repeat takes one number"),
         ("input 28x28x1, repeat 3 ()", "repeat", "one branch that is not empty"),
         ("input 28x28x1, scale()", "scale", "scale has one branch"),
         ("input 28x28x1, scale 3 (bn)", "3", "takes nothing before its bracket"),

@@ -182,3 +182,18 @@ def test_the_public_call_is_that_function() -> None:
 )
 def test_names_of_settings_elsewhere_are_read(theirs: str, ours: str) -> None:
     assert parse_notation(f"input 8x8x4, {theirs}") == parse_notation(f"input 8x8x4, {ours}")
+
+
+def test_blocks_take_words_and_families_tables() -> None:
+    text = """let k = 2
+        let inner(c, act) = (conv {c} 3, {act})
+        let outer(act, c) = (inner(c, act), conv {pick(k, 1, 7, 2, 9)} 3 {act}, inner(4, relu))
+        input 16x16x3
+        outer(silu, 5), repeat {2 - k} (bn)"""
+    plain = "input 16x16x3, conv 5 3, silu, conv 9 3 silu, conv 4 3, relu"
+    assert parse_notation(text) == parse_notation(plain)
+    assert parse_notation(text, variables={"k": 1}).layers[2].filters == 7  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match=r"3 is none of 1, 2\."):
+        parse_notation(text, variables={"k": 3})
+    with pytest.raises(UsageError, match="pick takes other arguments"):
+        parse_notation("let n = {pick(1, 2, 3, 4)}, input 4")
