@@ -140,7 +140,7 @@ def show_filters(
         limit: most kernels shown.
         rows: of the report's table; None for all.
     """
-    from convcli.inspect.filters import filters_of
+    from convcli.inspect.render import filters_of
 
     probe = Probe(model_of(model))
     filters = filters_of(probe.trace, probe.parameters, layer, filter_=filter, channel=channel)
@@ -355,7 +355,7 @@ def show_heatmap(
         threads: 0 for all there are.
     """
     from convcli.imaging.apply import read_any
-    from convcli.inspect.heatmap import field_picture, heatmap
+    from convcli.inspect.convolutionalize import field_picture, heatmap
     from convcli.inspect.probe import class_number
 
     trained = model_of(model)
@@ -482,7 +482,7 @@ def robustness_drawn(
 ) -> Drawn:
     """Return how well models stand changes of these samples."""
     from convcli.learn.robustness import perturbed, read_changes
-    from convcli.present.robustness import robustness_charts, robustness_report
+    from convcli.present.evaluation import robustness_charts, robustness_report
 
     found = perturbed(
         models,

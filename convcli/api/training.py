@@ -300,7 +300,7 @@ def list_runs(
         InputError: there are none.
     """
     from convcli.learn.run_directory import find_runs
-    from convcli.present.runs import list_report
+    from convcli.present.comparison import list_report
 
     found = [(directory, directory.read_record()) for directory in find_runs(Path(folder))]
     if not found:

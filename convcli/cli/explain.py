@@ -1,8 +1,12 @@
-"""`convcli explain`: the arithmetic behind one number, with the reader's own numbers."""
+"""`convcli explain` and `lesson`: the arithmetic behind one number, and what to learn from it.
+
+Explanations take the reader's own numbers; lessons run their commands here, and ask.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +145,7 @@ class Backward:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group to the program."""
+    """Add the group, and the lessons, to the program."""
     conv = '"3 0 1; 1 5 8; 2 7 2" --kernel "1 0 -1; 1 0 -1; 1 0 -1"'
     explain = typer.Typer(help=HELP, no_args_is_help=True, epilog=f"{EXAMPLE}conv {conv}")
     for command, example in (
@@ -159,6 +163,7 @@ def register(app: typer.Typer) -> None:
         name = command.__name__.removeprefix("explain_")
         explain.command(name, epilog=f"{EXAMPLE}{name} {example}")(command)
     app.add_typer(explain, name="explain")
+    app.command("lesson", epilog=LESSON_EXAMPLES)(lesson)
 
 
 @takes(backward=Backward, film=Film, out=FileOutput)
@@ -494,3 +499,67 @@ def _numbers(text: str, what: str) -> tuple[float, ...]:
 def _cell(text: str, option: str) -> tuple[int, int]:
     _, (row, column) = parse_place(text, option, layers=False)
     return row, column
+
+
+LESSON_EXAMPLES = """Examples:
+
+  convcli lesson
+
+  convcli lesson window
+
+  convcli lesson padding -o padding.html
+"""
+
+PAGES = (".html", ".htm")
+
+
+@takes(out=FileOutput)
+def lesson(
+    topic: Annotated[
+        str | None,
+        typer.Argument(metavar="[TOPIC]", help="What it is about; all are listed without it."),
+    ] = None,
+    *,
+    output: Path | None = option(
+        "Write the lesson as a page instead; without TOPIC all of them.", "-o", "--output"
+    ),
+    out: FileOutput,
+) -> None:
+    """Learn what convolution does, step by step: every command runs here, questions have answers.
+
+    On a terminal Enter goes on; with --format, or piped, a lesson is printed as a whole.
+    """
+    from convcli.present.lesson import (
+        find_lesson,
+        lesson_page,
+        lesson_report,
+        lessons,
+        tell_lesson,
+        topics_report,
+    )
+
+    chosen = None if topic is None else find_lesson(topic)
+    if output is not None:
+        from convcli.files import write_text
+        from convcli.report.document import render_document
+
+        out.place(output, "", "", suffixes=PAGES)
+        document = lesson_page(list(lessons().values()) if chosen is None else [chosen])
+        write_text(output, render_document(document), force=out.force)
+        out.tell_page(output)
+    elif chosen is None:
+        out.emit(topics_report())
+    elif out.format is None and sys.stdout.isatty() and sys.stdin.isatty():
+        from convcli.report.table import terminal
+
+        tell_lesson(chosen, terminal(), _wait)
+    else:
+        out.emit(lesson_report(chosen))
+
+
+def _wait(words: str) -> None:
+    """Wait for Enter; the end of the input goes on too."""
+    try:
+        input(f"  [{words}] ")
+    except EOFError:
+        sys.stdout.write("\n")

@@ -35,7 +35,7 @@ PANELS: dict[str, dict[str, str]] = {
     "Seeing": {
         "show": "show",
         "explain": "explain",
-        "lesson": "lesson",
+        "lesson": "explain",
         "report": "runs",
         "page": "runs",
     },

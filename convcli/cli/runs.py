@@ -68,7 +68,7 @@ def runs(
     A comparison shows what differs between them, and what came of it.
     """
     from convcli.learn.run_directory import RunDirectory, find_runs
-    from convcli.present.runs import differences_report, list_report
+    from convcli.present.comparison import differences_report, list_report
 
     if places and len(places) > 1:
         out.emit(differences_report([RunDirectory(place) for place in places]))

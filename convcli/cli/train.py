@@ -25,16 +25,14 @@ from convcli.cli.options import (
 )
 from convcli.data.source import Source
 from convcli.learn.lr_find import LrRange
-from convcli.learn.recipes import BESIDE, Recipe
-from convcli.learn.request import Assignment, TrainRequest
+from convcli.learn.recipes import BESIDE, Assignment, Recipe, TrainRequest
 from convcli.option import option
 from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.learn.fit import Epoch, StepDone
-    from convcli.learn.run import Run, RunResult
-    from convcli.learn.run_log import RunLog
+    from convcli.learn.run import Run, RunLog, RunResult
 
 HELP = """Train a network and write a model file; without any words: MNIST's digits.
 
@@ -179,7 +177,7 @@ def train(
         return
     log = None
     if request.log is not None:
-        from convcli.learn.run_log import RunLog
+        from convcli.learn.run import RunLog
 
         again = request.resume is not None
         log = RunLog(request.log, messages.say, goes_on=again, force=output.force)

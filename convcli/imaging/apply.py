@@ -16,11 +16,10 @@ from convcli.arrayfiles import NPY_MAGIC
 from convcli.engine.points import total_statistics
 from convcli.errors import InputError, UsageError, WrongTypeError
 from convcli.files import check_target, new_file
-from convcli.imaging.chain import Chain, make_steps
+from convcli.imaging.chain import Chain, later_bytes, make_steps
 from convcli.imaging.filtering import Outcome, filter_frame, make_ready
 from convcli.imaging.formats import check_fit, encoded, kind_of, read_picture, write_picture
 from convcli.imaging.matrices import MATRIX_SUFFIXES, encode_matrix, is_matrix_name, read_matrix
-from convcli.imaging.memory import later_bytes
 from convcli.imaging.options import FileOptions, FilterOptions, Limits
 from convcli.imaging.picture import Frame, OnSize, Picture, as_bytes, channels_of, preview_png
 from convcli.imaging.pillow import from_pillow

@@ -22,11 +22,10 @@ from convcli.imaging.apply import (
     read_any,
     write_result,
 )
-from convcli.imaging.chain import Chain, is_default_label
+from convcli.imaging.chain import Chain, is_default_label, later_bytes
 from convcli.imaging.filtering import Outcome, make_ready
 from convcli.imaging.formats import KINDS, READABLE_SUFFIXES, kind_of
 from convcli.imaging.matrices import is_matrix_name
-from convcli.imaging.memory import later_bytes
 from convcli.imaging.options import FileOptions, FilterOptions, Later, Shape
 from convcli.imaging.picture import OnSize, Picture
 

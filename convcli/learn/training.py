@@ -15,8 +15,7 @@ from convcli.layers.base import shape_text
 from convcli.learn.checkpoint import read_spec
 from convcli.learn.fit import Training
 from convcli.learn.modelfile import load
-from convcli.learn.recipes import Recipe
-from convcli.learn.request import DEFAULT_SOURCE, Assignment, TrainRequest
+from convcli.learn.recipes import DEFAULT_SOURCE, Assignment, Recipe, TrainRequest
 from convcli.learn.run import Run, RunResult, checkpoint_of, resume, start
 from convcli.learn.run_directory import RunDirectory, create_run_directory
 from convcli.learn.runspec import RunSpec

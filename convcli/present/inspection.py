@@ -18,10 +18,10 @@ from convcli.report import Column, Report, tabulate
 if TYPE_CHECKING:
     from convcli.data import Split
     from convcli.inspect.activation_maximization import Excited
+    from convcli.inspect.convolutionalize import Heatmap
     from convcli.inspect.explaining import Explained
-    from convcli.inspect.filters import Filter
-    from convcli.inspect.heatmap import Heatmap
     from convcli.inspect.probe import LayerMaps, Probe
+    from convcli.inspect.render import Filter
     from convcli.learn.evaluation import Evaluation, Labeled
     from convcli.net.field import Rectangle
     from convcli.net.trace import Step, Trace
@@ -37,8 +37,8 @@ ANSWERS = 24
 def filter_panels(filters: Sequence[Filter]) -> list[Panel]:
     """Return one panel for each kernel, all on one scale; a row for each that has several parts.
 
-    >>> from convcli.inspect.filters import Filter
-    >>> from convcli.inspect.filters import Filter
+    >>> from convcli.inspect.render import Filter
+    >>> from convcli.inspect.render import Filter
     >>> grid = Filter("conv1", 0, 0, np.array([[-1.0, 0.0, 0.5]]))
     >>> [(panel.caption, panel.scale.high) for panel in filter_panels([grid])]
     [('0: -1 to 0.5', 1.0)]

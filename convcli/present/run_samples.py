@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convcli.imaging.picture import Frame, as_sample, png_bytes
-from convcli.inspect.filters import filters_of, layers_with_kernels
 from convcli.inspect.probe import LayerMaps, Probe, layer_maps
+from convcli.inspect.render import filters_of, layers_with_kernels
 from convcli.layers.base import shape_text
 from convcli.learn.evaluation import Evaluation, evaluate
 from convcli.learn.metrics import Mistake

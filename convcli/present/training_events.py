@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from convcli.exchange.event_log import EventLog
-from convcli.inspect.filters import filters_of, layers_with_kernels
+from convcli.inspect.render import filters_of, layers_with_kernels
 from convcli.learn.fit import Epoch, StepDone
 from convcli.learn.run import Run
 from convcli.present.inspection import filter_panels

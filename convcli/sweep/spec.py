@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 from convcli.data.source import Source
 from convcli.errors import InputError, UsageError
-from convcli.learn.recipes import find_recipe, read_recipe
-from convcli.learn.request import Assignment
+from convcli.learn.recipes import Assignment, find_recipe, read_recipe
 from convcli.net import network as find_network, network_variables
 from convcli.option import option
 from convcli.records import from_record

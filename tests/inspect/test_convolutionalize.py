@@ -10,8 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from convcli.errors import InputError
 from convcli.imaging.picture import Frame
-from convcli.inspect.convolutionalize import convolutionalize, convolutionalized, sliding
-from convcli.inspect.heatmap import field_picture, heatmap
+from convcli.inspect.convolutionalize import (
+    convolutionalize,
+    convolutionalized,
+    field_picture,
+    heatmap,
+    sliding,
+)
 from convcli.learn.modelfile import load
 from convcli.learn.prepare import Preprocessing
 from convcli.net import parse_notation, to_notation

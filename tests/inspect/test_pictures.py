@@ -8,9 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from convcli.errors import InputError, UsageError
 from convcli.inspect.activation_maximization import Ascent, climb, excite, units_of
-from convcli.inspect.filters import filters_of
 from convcli.inspect.probe import layer_maps
-from convcli.inspect.render import by_cell, input_limits, sample_picture
+from convcli.inspect.render import by_cell, filters_of, input_limits, sample_picture
 from convcli.learn.prepare import Preprocessing
 from convcli.net import network, parse_notation
 from convcli.net.field import input_rectangle

@@ -3,8 +3,7 @@
 import math
 
 from convcli.kernels.formulas import ring_matrix
-from convcli.kernels.table.entry import entry, group
-from convcli.kernels.value import Kernel, Magnitude, Rows
+from convcli.kernels.value import Kernel, Magnitude, Rows, entry, group
 
 FARID_SMOOTH = (0.0376593171958126, 0.249153396177344, 0.426374573253687)
 FARID_SLOPE = (0.109603762960254, 0.276690988455557)

@@ -1,7 +1,7 @@
 """Laplacians, and Laplacians of Gaussians."""
 
 from convcli.kernels.formulas import laplacian_of_gaussian, negated
-from convcli.kernels.table.entry import entry, group
+from convcli.kernels.value import entry, group
 
 LAPLACIAN = group(
     "laplacian",

@@ -1,6 +1,6 @@
 """Sharpening and embossing."""
 
-from convcli.kernels.table.entry import entry, group
+from convcli.kernels.value import entry, group
 
 SHARPEN = group(
     "sharpen",

@@ -1,7 +1,7 @@
 """Identity and shifts; weighted means: boxes, Gaussians, motion blur."""
 
 from convcli.kernels.formulas import gaussian_taps
-from convcli.kernels.table.entry import entry, group
+from convcli.kernels.value import entry, group
 
 BASIC = group(
     "basic",
