@@ -339,7 +339,8 @@ def show_receptive(network: Network | Model, at: str, *, image: Any = None) -> D
     named = ",".join(map(str, cell))
     field = input_rectangle(trace, step.index, cell)
     panel = inspection.field_panel(trace, step, named, field, fed)
-    return Drawn(rectangle_report(trace, named, step.name), [panel], panel_width=DRAWING_WIDTH)
+    report, title = rectangle_report(trace, named, step.name), "What one cell sees"
+    return Drawn(report, [panel], title, panel_width=DRAWING_WIDTH)
 
 
 def show_heatmap(
@@ -368,6 +369,7 @@ def show_heatmap(
     return Drawn(
         inspection.heatmap_report(found, names, labels, note),
         inspection.heatmap_panels(found, names, labels),
+        "Where the network finds each class",
         panel_width=_cell_width(picture.shape[1], len(labels) + 1),
     )
 
@@ -620,4 +622,6 @@ def asked(model: Model, image: Any) -> tuple[Probe, Any]:
 def _explained(probe: Probe, sample: Any, found: list[Explained]) -> Drawn:
     panels = inspection.explained_panels(probe, sample, found)
     report = inspection.explained_report(probe, sample, found)
-    return Drawn(report, panels, panel_width=336, columns=3)
+    name, probability = inspection.class_of(probe, sample, found)
+    title = f"What speaks for class {name} ({probability:.1%})"
+    return Drawn(report, panels, title, panel_width=336, columns=3)

@@ -29,6 +29,8 @@ from convcli.report.printable import printable
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID, TextColumn
 
+    from convcli.imaging.picture import Frame
+
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that ask a program to end; not every system has all of them."""
 
@@ -37,6 +39,9 @@ ERRORS = "convcli-spelled"
 
 STYLES = {"bold": "1", "green": "32"}
 """How letters stand out on a terminal -> ECMA-48's number for it."""
+
+SMALLEST = 224
+"""Pixels that the longer side of a picture has at least where a terminal shows true ones."""
 
 PROPER_NAMES = {"Keras", "Python", "Pillow", "Optuna", "Dask", "Adam"}
 """Words that a sentence does not lend their capital."""
@@ -237,6 +242,7 @@ def has_color(stream: TextIO | None = None) -> bool:
 def draw_pixels(png: Callable[[], bytes]) -> bool:
     """Draw a picture in true pixels where the terminal has them (Kitty's or Sixel); else False.
 
+    A picture wider than the terminal is made as wide.
     The terminal is asked, by textual-image (extra `pixels`), which waits 0.1 s for its answer.
     """
     if not (has_color() and sys.stdout.isatty() and sys.stdin is not None and sys.stdin.isatty()):
@@ -254,8 +260,33 @@ def draw_pixels(png: Callable[[], bytes]) -> bool:
     from convcli.report.table import terminal
 
     logging.getLogger("textual_image").setLevel(logging.ERROR)  # it tells of sizes that it assumes
-    terminal().print(renderable.Image(io.BytesIO(png())))
+    console, data = terminal(), png()
+    shown = renderable.Image(io.BytesIO(data))
+    if shown.__rich_measure__(console, console.options).maximum > console.width:
+        shown = renderable.Image(io.BytesIO(data), width="100%", height="auto")
+    console.print(shown)
     return True
+
+
+def draw_frame(frame: Frame, columns: int, rows: int, stream: TextIO | None = None) -> None:
+    """Draw a picture in the terminal: in true pixels where it has them, else in half blocks.
+
+    Args:
+        frame: any depth.
+        columns: width that half blocks fit into, one pixel a column.
+        rows: height that they fit into in pixels, two a line.
+        stream: where half blocks go, stdout if none is named; true pixels are for a terminal.
+    """
+    from convcli.imaging.picture import png_bytes
+    from convcli.imaging.terminal import half_blocks, rgb_of
+
+    def png() -> bytes:
+        rgb = rgb_of(frame, frame.pixels)
+        factor = max(1, SMALLEST // max(rgb.shape[:2]))
+        return png_bytes(rgb.repeat(factor, axis=0).repeat(factor, axis=1))
+
+    if not draw_pixels(png):
+        (stream or sys.stdout).write(half_blocks(frame, columns, rows))
 
 
 def tell_error(text: str) -> None:

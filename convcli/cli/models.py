@@ -283,7 +283,8 @@ def _told_here(
                 _keep(trained, samples, told, recording, output, force=out.force)
             found += zip(names, told, strict=True)
             for name, sample in zip(names, samples if draws else (), strict=False):
-                sys.stderr.write(f"{name}\n{_drawn(sample)}")
+                sys.stderr.write(f"{name}\n")
+                _draw(sample)
     return found, problems
 
 
@@ -390,15 +391,16 @@ def _samples_of(source: PictureSource, model: TrainedModel, limit: int) -> Any:
     return samples_from_source(content, source.name, model.preprocessing, memory_limit=limit)
 
 
-def _drawn(sample: Any) -> str:
-    """Return a sample as half blocks with colors, or a sentence where it is no picture."""
+def _draw(sample: Any) -> None:
+    """Draw a sample in the terminal, or say that it is no picture."""
+    from convcli.cli.console import draw_frame
     from convcli.imaging.picture import Frame
-    from convcli.imaging.terminal import half_blocks
 
     if sample.ndim != 3:
-        return "(no picture: it is not drawn)\n"
+        sys.stderr.write("(no picture: it is not drawn)\n")
+        return
     pixels = sample[..., 0] if sample.shape[-1] == 1 else sample
-    return half_blocks(Frame(pixels), columns=sample.shape[1], rows=sample.shape[0])
+    draw_frame(Frame(pixels), sample.shape[1], sample.shape[0], sys.stderr)
 
 
 FEATURES_EXAMPLES = """Examples:

@@ -73,7 +73,7 @@ InputsArgument = Annotated[
         help="Pictures, matrices (.csv .txt .npy), patterns, directories, or - for stdin.",
     ),
 ]
-SHOW = option("Also draw the result in the terminal, in half blocks.", "--show", default=False)
+SHOW = option("Also draw the result in the terminal.", "--show", default=False)
 
 
 def register(app: typer.Typer) -> None:
@@ -316,12 +316,11 @@ def _draw(results: list[FilteredPicture], messages: Messages) -> None:
         return
     from shutil import get_terminal_size
 
-    from convcli.imaging.terminal import half_blocks
+    from convcli.cli.console import draw_frame
 
     size = get_terminal_size()
     for result in results:
-        drawn = half_blocks(result.picture.frames[0], size.columns, 2 * size.lines - 6)
-        sys.stdout.write(drawn)
+        draw_frame(result.picture.frames[0], size.columns, 2 * size.lines - 6)
 
 
 def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:

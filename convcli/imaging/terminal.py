@@ -20,7 +20,7 @@ def half_blocks(frame: Frame, columns: int, rows: int) -> str:
         columns: width to fit into, one pixel a column.
         rows: height to fit into in pixels, two a line.
     """
-    colors = _as_rgb(frame, shrunk(frame.pixels, max(columns, 1), max(rows, 2)))
+    colors = rgb_of(frame, shrunk(frame.pixels, max(columns, 1), max(rows, 2)))
     return "".join(line + "\n" for line in color_lines(colors))
 
 
@@ -54,8 +54,8 @@ def shrunk(pixels: Any, columns: int, rows: int) -> Any:
     return sums / counts.reshape(counts.shape + (1,) * (sums.ndim - 2))
 
 
-def _as_rgb(frame: Frame, means: Any) -> Any:
-    """Return 8-bit RGB of the shrunk pixels."""
+def rgb_of(frame: Frame, means: Any) -> Any:
+    """Return 8-bit RGB of a frame's pixels, all or the means of some."""
     if frame.pixels.dtype.kind == "u":
         levels = means * (255 / white_level(frame.pixels.dtype))
     else:

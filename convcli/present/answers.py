@@ -12,7 +12,7 @@ from convcli.learn.evaluation import Labeled, check_same
 from convcli.learn.metrics import centered
 from convcli.learn.model import predict_split
 from convcli.learn.modelfile import TrainedModel
-from convcli.present.data import goes_on, sample_panel
+from convcli.present.data import goes_on, mask_key, sample_panel
 from convcli.present.panels import Panel
 from convcli.report import Report, tabulate
 
@@ -46,6 +46,8 @@ def worst_answers(
     panels: list[Panel] = []
     for at in worst.tolist():
         panels += _beside(chosen, at, told[at], truth[at], off[at])
+    if task == "mask":
+        panels += mask_key(chosen.data.class_names)
     rows = [
         {"file": split.files[at] if split.files else f"sample {at}", "index": at, "off": off[at]}
         for at in worst.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convcli.present.panels import Panel
 
 
+MIDDLE = "The middle plane of each volume"
 PICTURES_DRAWN, SERIES_DRAWN = (6, 7), (2, 3)
 """How many samples a sheet of augmentation shows, and how many epochs of each."""
 
@@ -142,11 +143,22 @@ def sheet_panels(data: Dataset, per_class: int) -> Iterator[Panel]:
             for label, name in enumerate(data.class_names)
         ]
     for name, places in chosen:
-        heading = f"{name} ({len(places):,})" if name else ""
+        heading = f"{name} ({len(places):,})" if name else MIDDLE * (len(data.sample_shape) == 4)
         for at in places[:per_class].tolist():
             label = split.labels[at]
             yield sample_panel(data, split.some([at])[0], label, _caption(data, label), heading)
             heading = ""
+    if data.task == "mask":
+        yield from mask_key(data.class_names)
+
+
+def mask_key(class_names: Sequence[str]) -> Iterator[Panel]:
+    """Yield the colors of masks with their classes; the first class is clear."""
+    from convcli.present.panels import Panel
+
+    for label, name in enumerate(class_names[1:], start=1):
+        swatch = masked(np.full((1, 4), 128, np.uint8), np.full((1, 4), label, np.uint8))
+        yield Panel(name, swatch, "Colors of the masks" if label == 1 else "")
 
 
 def _caption(data: Dataset, label: Any) -> str:

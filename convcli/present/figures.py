@@ -6,19 +6,21 @@ Only a command that writes a figure loads it; terminals and pages have rendering
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import bidirectional
 
 import numpy as np
 
 from convcli.files import new_file
 from convcli.present.look import Look
 from convcli.present.panels import Panel, Pixels, Scale, rows_of
-from convcli.report.chart import NEGATIVE, PALETTE, POSITIVE, STOPS, Chart, Line, Matrix
+from convcli.report.chart import NEGATIVE, PALETTE, POSITIVE, STOPS, Chart, Line, Matrix, log_places
 from convcli.report.printable import printable
 
 INCH = 100
@@ -35,10 +37,16 @@ TALLEST = 2
 BARS_HIGH, BAR_HIGH, LINES_HIGH = 120, 18, 160
 """Heights of bars from left to right, of one bar with a name, and of lines."""
 NAMED_BARS_WIDE, WIDE = 460, 760
+AXIS, KEY, KEYS_A_COLUMN, NAME_WIDE = 34, 50, 8, 240
+"""Height of numbers and name below an axis; room of a line's sample beside its name, names below
+each other, and pixels after which a name is broken."""
 BAR_WIDE, BAR_THICK, WHEEL = 220, 10, 64
 """Extent of a color bar, and of the wheel of directions."""
+LEFT_TO_RIGHT = "\u200e"
+"""Unseen: what follows is read from the left, whatever letter it begins with."""
 EDGE = 200
 """Gray of the line around each picture."""
+NORMALIZED = "Counts, and shares of the true class, its shades: blue right, red wrong."
 VECTORS = {".svg", ".pdf"}
 SETTINGS: dict[str, Any] = {
     "text.parse_math": False,  # a dollar in a name is a dollar
@@ -101,7 +109,8 @@ def save_panels(
     panels = list(panels)
     with _drawing([title, look.title, *(t for p in panels for t in _texts(p))]) as fonts:
         sheet = _Sheet(fonts, round(panel_width * look.zoom), columns)
-        sheet.place(panels, title if look.title is None else look.title)
+        shown = [replace(one, names=tuple(map(fonts.shown, one.names))) for one in panels]
+        sheet.place(shown, title if look.title is None else look.title)
         factor = max(1, round(look.dpi / INCH))
         whole = sheet.figure(factor if path.suffix.lower() not in VECTORS else max(2, factor))
         return _write(whole, path, look, fonts, force=force, inputs=inputs)
@@ -131,9 +140,14 @@ class _Sheet:
         rows = list(rows_of(panels, across))
         widest = max((len(row) for row in rows if row[0].form == "picture"), default=0)
         wide = max(
-            (self._size(p)[0] + _margins(p)[0] for p in panels if p.form != "picture"), default=0
+            (
+                self._size(p)[0] + self._margins(p)[0] + self._beside(p) + 2 * GAP
+                for p in panels
+                if p.form != "picture"
+            ),
+            default=0,
         )
-        self.width = max(widest * step, wide + 8 * GAP, BAR_WIDE + 4 * GAP, 320) + GAP
+        self.width = max(widest * step, wide, BAR_WIDE + 4 * GAP, 320) + GAP
         if title:
             self._text(GAP, title, self.width - 2 * GAP, HEADING + 2)
         for number, row in enumerate(rows):
@@ -149,21 +163,18 @@ class _Sheet:
 
     def _row(self, row: Sequence[Panel]) -> None:
         sizes = [self._size(panel) for panel in row]
-        margins = [_margins(panel) for panel in row]
+        margins = [self._margins(panel) for panel in row]
         tallest = max(
             height + above for (_, height), (_, above) in zip(sizes, margins, strict=True)
         )
-        below = self.top + tallest + 4
-        end = below
+        has_axis = row[0].form == "lines" or (row[0].form == "bars" and not row[0].names)
+        end = below = self.top + tallest + (AXIS if has_axis else 4)
         for column, (panel, (width, height), (left, above)) in enumerate(
             zip(row, sizes, margins, strict=True)
         ):
             x = GAP + column * (self.panel_width + GAP)
-            inset = max(0, (self.panel_width - width) // 2) if panel.form == "picture" else 0
-            self.panels.append((panel, x + inset + left, self.top + above, width, height))
-            room = max(self.panel_width, width + left)
-            y = below + (16 if panel.form != "picture" and len(panel.caption) else 0)
-            end = max(end, self._caption(x, y, panel.caption, room))
+            self.panels.append((panel, x + left, self.top + above, width, height))
+            end = max(end, self._caption(x, below, panel.caption, max(self.panel_width, width)))
         self.top = end + GAP // 2
 
     def _size(self, panel: Panel) -> tuple[int, int]:
@@ -174,10 +185,26 @@ class _Sheet:
         if panel.form != "picture":
             return WIDE, round((BARS_HIGH if panel.form == "bars" else LINES_HIGH) * max(zoom, 1))
         height, width = panel.values.shape[:2]
-        room = self.panel_width - _margins(panel)[0]
+        room = self.panel_width - self._margins(panel)[0]
         share = min(room / width, TALLEST * room / height)
         share = int(share) if share >= 1 else share
         return max(1, round(width * share)), max(1, round(height * share))
+
+    def _margins(self, panel: Panel) -> tuple[int, int]:
+        """Return the pixels left of a panel and above it that its numbers and names take."""
+        if panel.form == "picture":
+            return (30, 16) if panel.ticks else (0, 0)
+        if panel.names and panel.form == "bars":
+            return 12 + self._longest(panel.names), 4
+        return 56, 4
+
+    def _beside(self, panel: Panel) -> int:
+        """Return the pixels right of a panel that the names of its lines take."""
+        names = _line_names(panel)
+        return -(-len(names) // KEYS_A_COLUMN) * (KEY + self._longest(names)) if names else 0
+
+    def _longest(self, names: Sequence[str]) -> int:
+        return math.ceil(max(self.fonts.width(name, CAPTION) for name in names))
 
     def _text(self, x: int, text: str, room: int, size: int) -> None:
         for line in self.fonts.wrapped(text, room, size):
@@ -224,15 +251,14 @@ class _Sheet:
                 _draw_window(ground, panel, x, y, wide, high)
                 continue
             axes = whole.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
-            _DRAW[panel.form](axes, panel)
+            _DRAW[panel.form](axes, panel, self.fonts)
         extent = (0, width, height, 0)
         ground.imshow(paper, extent=extent, aspect="auto", interpolation="nearest", zorder=0)
         ground.set_xlim(0, width)
         ground.set_ylim(height, 0)
         for x, y, text, size in self.texts:
-            weight = "bold" if size > CAPTION else "normal"
             points = size * 72 / INCH
-            ground.text(x, y, text, size=points, va="top", weight=weight)
+            ground.text(x, y, text, size=points, va="top", weight=_weight(size))
         for x, y, scale in self.bars:
             is_wheel = scale.kind == "direction"
             thick = WHEEL if is_wheel else BAR_THICK
@@ -240,15 +266,6 @@ class _Sheet:
             draw = _draw_wheel if is_wheel else _draw_color_bar
             draw(whole, whole.add_axes(box), scale)
         return whole
-
-
-def _margins(panel: Panel) -> tuple[int, int]:
-    """Return the pixels left of a panel and above it that its numbers and names take."""
-    if panel.form == "picture":
-        return (30, 16) if panel.ticks else (0, 0)
-    if panel.names and panel.form == "bars":
-        return min(220, 12 + 7 * max(map(len, panel.names))), 4
-    return 56, 4
 
 
 def _sized(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -278,7 +295,7 @@ def _draw_window(axes: Any, panel: Panel, x: int, y: int, width: int, height: in
         edge.set_clip_path(clip)
 
 
-def _draw_numbered(axes: Any, panel: Panel) -> None:
+def _draw_numbered(axes: Any, panel: Panel, fonts: _Fonts) -> None:
     """Draw a picture whose rows and columns are numbered, from 0 at the upper left."""
     rows, columns = panel.values.shape[:2]
     extent = (0, columns, rows, 0)
@@ -313,7 +330,7 @@ def _with_ends(places: list[int], first: int, count: int, size: int) -> list[int
     return sorted({*ends, *(at for at in places if all(abs(at - end) > apart for end in ends))})
 
 
-def _draw_bars(axes: Any, panel: Panel) -> None:
+def _draw_bars(axes: Any, panel: Panel, fonts: _Fonts) -> None:
     values = panel.values
     below, above = ([level / 255 for level in color] for color in (NEGATIVE, POSITIVE))
     colors = [above if value >= 0 else below for value in values.tolist()]
@@ -328,32 +345,44 @@ def _draw_bars(axes: Any, panel: Panel) -> None:
     axes.set_yticks(places, panel.names)
     axes.invert_yaxis()
     axes.axvline(0, color="#808080", lw=0.8)
-    longest = float(np.abs(values).max(initial=0)) or 1.0
-    axes.set_xlim(1.25 * min(0.0, float(values.min())), 1.25 * max(longest, 0.0))
-    for place, value in enumerate(values.tolist()):
-        side = "left" if value >= 0 else "right"
+    texts = [panel.text.format(value) for value in values.tolist()]
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    room = 8 + max(fonts.width(text, CAPTION) for text in texts)  # of the numbers, on either side
+    pixel = ((high - low) or 1.0) / (NAMED_BARS_WIDE - room * (1 + (low < 0)))
+    axes.set_xlim(low - room * pixel * (low < 0), high + room * pixel)
+    for place, (value, text) in enumerate(zip(values.tolist(), texts, strict=True)):
+        side, away = ("left", 3) if value >= 0 else ("right", -3)
         axes.annotate(
-            panel.text.format(value), (value, place), (3 if value >= 0 else -3, 0),
-            textcoords="offset points", ha=side, va="center",
-        )  # fmt: skip
+            text, (value, place), (away, 0), textcoords="offset points", ha=side, va="center"
+        )
     axes.xaxis.set_visible(False)
     axes.spines[:].set_visible(False)
 
 
-def _draw_lines(axes: Any, panel: Panel) -> None:
-    channels = panel.values.shape[1]
-    few = channels <= len(PALETTE)
+def _line_names(panel: Panel) -> tuple[str, ...]:
+    """Return the names beside lines, none where there are too many for colors of their own."""
+    channels = panel.values.shape[1] if panel.form == "lines" else 0
+    return (panel.names or tuple(map(str, range(channels)))) * (channels <= len(PALETTE))
+
+
+def _draw_lines(axes: Any, panel: Panel, fonts: _Fonts) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    channels, names = panel.values.shape[1], _line_names(panel)
     spread = Scale("magnitude", 0.0, 1.0).colors(np.linspace(0.1, 0.85, channels)) / 255
     for channel in range(channels):
-        name = panel.names[channel] if panel.names else str(channel)
-        color = PALETTE[channel] if few else tuple(spread[channel])
-        axes.plot(panel.values[:, channel], color=color, lw=1, label=name)
+        color = PALETTE[channel] if names else tuple(spread[channel])
+        axes.plot(panel.values[:, channel], color=color, lw=1)
     axes.set_xlim(0, max(1, len(panel.values) - 1))
     axes.set_xlabel("time", labelpad=1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(lw=0.4, color="#dddddd")
-    if few:
-        columns = 1 if channels <= 5 else 2
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncol=columns)
+    if names:
+        columns = -(-channels // KEYS_A_COLUMN)
+        axes.legend(
+            axes.lines, names, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5),
+            ncol=columns, columnspacing=1, labelspacing=0.3,
+        )  # fmt: skip
 
 
 _DRAW = {"picture": _draw_numbered, "bars": _draw_bars, "lines": _draw_lines}
@@ -438,13 +467,7 @@ def save_charts(
 
 
 def _draw_chart(axes: Any, chart: Chart, fonts: _Fonts) -> None:
-    from matplotlib.ticker import (
-        FuncFormatter,
-        LogLocator,
-        MaxNLocator,
-        NullFormatter,
-        PercentFormatter,
-    )
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
     lines = chart.drawn()
     for line in lines:
@@ -453,21 +476,20 @@ def _draw_chart(axes: Any, chart: Chart, fonts: _Fonts) -> None:
     axes.set_xlabel(fonts.shown(chart.x_label))
     axes.set_ylabel(fonts.shown(chart.y_label))
     axes.grid(lw=0.4, color="#dddddd")
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    if chart.log_x:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=_steps([x for line in lines for x in line.x])))
-        axes.xaxis.set_major_formatter(plain)
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    elif all(x == round(x) for line in lines for x in line.x):
+    for axis, scale, values in (
+        (axes.xaxis, axes.set_xscale, [x for line in lines for x in line.x] * chart.log_x),
+        (axes.yaxis, axes.set_yscale, [y for line in lines for y in line.y] * chart.log_y),
+    ):
+        if values:
+            scale("log")
+            places = log_places(math.log10(min(values)), math.log10(max(values)))
+            axis.set_major_locator(FixedLocator(places))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+    if not chart.log_x and all(x == round(x) for line in lines for x in line.x):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if chart.log_y:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=_steps([y for line in lines for y in line.y])))
-        axes.yaxis.set_major_formatter(plain)
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    elif chart.percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    if chart.percent and not chart.log_y:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
     if chart.mark is not None and lines:
         place, words = chart.mark
         axes.axvline(place, color="#606068", ls=":", lw=1, label=fonts.shown(words))
@@ -475,17 +497,12 @@ def _draw_chart(axes: Any, chart: Chart, fonts: _Fonts) -> None:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def _steps(values: Sequence[float]) -> tuple[int, ...]:
-    """Return which multiples of the powers of ten are numbered."""
-    return (1, 2, 5) if values and max(values) < 100 * min(values) else (1,)
-
-
 def _draw_line(axes: Any, line: Line, fonts: _Fonts) -> None:
     color = PALETTE[line.color or 0]
     single = len(line.x) == 1 or not line.joined
     axes.plot(
         line.x, line.y, color=color,
-        label=fonts.shown(line.name) if line.labeled else "_",
+        label="\n".join(fonts.wrapped(line.name, NAME_WIDE, CAPTION)) if line.labeled else "_",
         ls="none" if not line.joined else "--" if line.dashed else "-",
         lw=1.0 if line.dashed else 1.6,
         marker="o" if single or len(line.x) <= 12 else None, ms=4 if single else 3,
@@ -502,9 +519,15 @@ def save_matrix(matrix: Matrix, path: Path, look: Look = LOOK, *, force: bool = 
         digits = max(len(f"{one:,}") for row in matrix.counts for one in row)
         cell = round(max(52, 8 * digits + 14) * look.zoom)
         names = [fonts.shown(name) for name in matrix.names]
-        margin = round(max(fonts.width(name, CAPTION) for name in names)) + 34
-        lines = fonts.wrapped(title, margin + cell * count, HEADING)
-        head = margin + round(len(lines) * HEADING * LINE) + 8
+        turned = 90 if max(map(len, names)) > 3 else 0
+        longest = math.ceil(max(fonts.width(name, CAPTION) for name in names))
+        margin, upper = longest + 40, (longest if turned else CAPTION) + 34
+        lines = [
+            (line, size)
+            for text, size in ((title, HEADING), (NORMALIZED, CAPTION))
+            for line in fonts.wrapped(text, margin + cell * count - GAP, size)
+        ]
+        head = GAP // 2 + upper + round(sum(size * LINE for _, size in lines))
         width, height = margin + cell * count + GAP, head + cell * count + GAP
         whole = _figure(width, height)
         axes = whole.add_axes(
@@ -521,7 +544,6 @@ def save_matrix(matrix: Matrix, path: Path, look: Look = LOOK, *, force: bool = 
         axes.set_xlim(0, count)
         axes.set_ylim(count, 0)
         places = [place + 0.5 for place in range(count)]
-        turned = 90 if max(map(len, names)) > 3 else 0
         axes.xaxis.tick_top()
         axes.xaxis.set_label_position("top")
         axes.set_xticks(places, names, rotation=turned)
@@ -530,10 +552,15 @@ def save_matrix(matrix: Matrix, path: Path, look: Look = LOOK, *, force: bool = 
         axes.spines[:].set_visible(False)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        for line, text in enumerate(lines):
-            y = 1 - (GAP / 2 + line * HEADING * LINE) / height
-            points = HEADING * 72 / INCH
-            whole.text(GAP / width, y, text, size=points, va="top", weight="bold")
+        axes.xaxis.set_label_coords(0.5, 1 + (upper - 18) / (cell * count))
+        axes.yaxis.set_label_coords((18 - margin) / (cell * count), 0.5)
+        y: float = GAP / 2
+        for text, size in lines:
+            points = size * 72 / INCH
+            whole.text(
+                GAP / width, 1 - y / height, text, size=points, va="top", weight=_weight(size)
+            )
+            y += size * LINE
         return _write(whole, path, look, fonts, force=force)
 
 
@@ -556,7 +583,7 @@ def save_drawing(
     """
     with _drawing([look.title or "", *texts]) as fonts:
         whole = _figure(*size)
-        whole.set_layout_engine("constrained")
+        whole.set_layout_engine("constrained", w_pad=0.12, h_pad=0.08)
         draw(whole)
         return _write(whole, path, look, fonts, force=force)
 
@@ -618,8 +645,9 @@ class _Fonts:
         return _Fonts(tuple(families), frozenset(map(chr, wanted)))
 
     def shown(self, text: str) -> str:
-        """Return text as it can be written."""
-        return "".join(
+        """Return text as it can be written; with Hebrew or Arabic in it still from the left."""
+        leftward = any(bidirectional(letter) in {"R", "AL"} for letter in text)
+        return LEFT_TO_RIGHT * leftward + "".join(
             f"U+{ord(letter):04X}" if letter in self.missing else letter
             for letter in printable(text)
         )
@@ -628,7 +656,9 @@ class _Fonts:
         """Return the pixels that a line of text takes."""
         from matplotlib.font_manager import FontProperties
 
-        letters = FontProperties(size=size * 72 / INCH, family=list(self.families))
+        letters = FontProperties(
+            size=size * 72 / INCH, family=list(self.families), weight=_weight(size)
+        )
         measured: float = _ruler().get_text_width_height_descent(text, letters, ismath=False)[0]
         return measured
 
@@ -657,6 +687,11 @@ class _Fonts:
             return ()
         told = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in sorted(self.missing))
         return (f"No font here has {told}; the code is written in its place.",)
+
+
+def _weight(size: int) -> str:
+    """Return how thick letters of a size are: headings stand out."""
+    return "bold" if size > CAPTION else "normal"
 
 
 @cache

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli.errors import InputError
-from convcli.imaging.picture import gray_levels
 from convcli.inspect.render import sample_picture
 from convcli.layers.base import shape_text
 from convcli.present.evaluation import mistakes_report
 from convcli.present.panels import Panel, Pixels, Scale, over
 from convcli.report import Column, Report, tabulate
+from convcli.report.chart import PALETTE
 
 if TYPE_CHECKING:
     from convcli.data import Split
@@ -30,6 +30,7 @@ GRID = (150, 170)
 """Two grays of the cells where there is no picture."""
 DIMMED = 0.35
 """Light that is left outside a receptive field."""
+COLORED = "Weights of red, green and blue: 0 is middle gray, {:.3g} full color, for all kernels"
 ANSWERS = 24
 """Classes whose answers are drawn, the likeliest."""
 
@@ -38,14 +39,13 @@ def filter_panels(filters: Sequence[Filter]) -> list[Panel]:
     """Return one panel for each kernel, all on one scale; a row for each that has several parts.
 
     >>> from convcli.inspect.render import Filter
-    >>> from convcli.inspect.render import Filter
     >>> grid = Filter("conv1", 0, 0, np.array([[-1.0, 0.0, 0.5]]))
     >>> [(panel.caption, panel.scale.high) for panel in filter_panels([grid])]
     [('0: -1 to 0.5', 1.0)]
     """
     several = len({one.channel for one in filters}) > 1
     largest = np.array([abs(one.weights).max() for one in filters])
-    scale = Scale.of(largest, "weight", signed=True)
+    scale = Scale.of(largest, "weight; one scale for all kernels", signed=True)
     panels = []
     for before, one in zip([None, *filters], filters, strict=False):
         extremes = f"{one.weights.min():.2g} to {one.weights.max():.2g}"
@@ -53,7 +53,8 @@ def filter_panels(filters: Sequence[Filter]) -> list[Panel]:
         first = several and (before is None or before.filter != one.filter)
         heading = f"{one.layer}, filter {one.filter}" if first else ""
         if one.weights.ndim == 3:  # over the colors of a picture, each about its own middle gray
-            panels.append(Panel(caption, gray_levels(one.weights, about_zero=True), heading))
+            colors = np.rint(128 + 127 * one.weights / scale.high).astype(np.uint8)
+            panels.append(Panel(caption, colors, COLORED.format(scale.high) * (before is None)))
         else:
             panels.append(Panel(caption, one.weights, heading, scale))
     return panels
@@ -85,9 +86,10 @@ def map_panels(
         if channels > limit:
             heading += f": the first {limit} of {channels} channels"
         if values.ndim == 2:
-            panels.append(Panel(f"{channels} channels", values[:, :limit], heading, form="lines"))
+            caption = f"{channels} channels" + ", from dark to pale" * (channels > len(PALETTE))
+            panels.append(Panel(caption, values[:, :limit], heading, form="lines"))
             continue
-        scale = Scale.of(values, "value")
+        scale = Scale.of(values, "value; one scale for the whole layer")
         for channel in range(min(channels, limit)):
             picture = values[..., channel]
             if picture.ndim == 3:  # the planes of a volume side by side
@@ -143,11 +145,9 @@ def explained_panels(probe: Probe, sample: Any, found: Sequence[Explained]) -> l
 
     Of series and vectors there are lines or bars of the input and of what speaks for the class.
     """
-    name, probability = _class_of(probe, sample, found)
     panels = []
     for one in found:
-        heading = f"{one.method}, class {name} ({probability:.1%})"
-        panels.append(sample_panel(probe, sample[0], "the input", heading))
+        panels.append(sample_panel(probe, sample[0], "the input", one.method))
         if sample.ndim != 4:
             series = one.values.shape[0] > 1 or sample.ndim == 3
             values = one.values.T if series else one.values[0]
@@ -303,7 +303,7 @@ def maps_report(maps: Sequence[LayerMaps]) -> Report:
 
 def explained_report(probe: Probe, sample: Any, found: Sequence[Explained]) -> Report:
     """Return where each method's strongest reason is; the document has all values."""
-    name, probability = _class_of(probe, sample, found)
+    name, probability = class_of(probe, sample, found)
     records = [
         {"method": one.method, "class": name, "probability": probability}
         | _range(one.values)
@@ -326,7 +326,7 @@ def explained_report(probe: Probe, sample: Any, found: Sequence[Explained]) -> R
     return tabulate(records, columns, notes=[one.note for one in found if one.note])
 
 
-def _class_of(probe: Probe, sample: Any, found: Sequence[Explained]) -> tuple[str, float]:
+def class_of(probe: Probe, sample: Any, found: Sequence[Explained]) -> tuple[str, float]:
     """Return the class that is explained, and its probability."""
     label = found[0].label
     return probe.trained.class_names[label], float(probe.answers(sample)[0][label])

@@ -161,7 +161,7 @@ def filters_section(trained: TrainedModel) -> Section:
     ]
     words = (
         "All have one scale: white is zero, red positive, blue negative, the darkest the largest "
-        "weight of the layer. Kernels over colors are colors about their own middle gray."
+        "weight of the layer. Of kernels over colors middle gray is zero."
     )
     return Section(heading, (Gallery(f"Kernels of {shown[0].layer}{of}", tuple(pictures)), words))
 

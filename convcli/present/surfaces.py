@@ -49,7 +49,7 @@ def save_kernel(kernel: AnyKernel, path: Path, look: Look = LOOK, *, force: bool
     def draw(whole: Any) -> None:
         grid = whole.add_gridspec(len(parts), 4)
         for row, part in enumerate(parts):
-            _draw_matrix(whole.add_subplot(grid[row, 0]), part)
+            _draw_matrix(whole, whole.add_subplot(grid[row, 0]), part)
             rows = np.array(part.weights)
             _draw_surface(whole.add_subplot(grid[row, 1], projection="3d"), rows, "weight", 1)
             _draw_response(whole, whole.add_subplot(grid[row, 2]), part)
@@ -71,7 +71,7 @@ def picture_surface(
         axes = whole.add_subplot(projection="3d")
         step = max(1, -(-max(plane.shape) // SURFACE_SIDE))
         _draw_surface(axes, _averaged(plane, step), "value", step)
-        axes.set_title(title if look.title is None else look.title, weight="bold")
+        whole.suptitle(title if look.title is None else look.title, weight="bold")
 
     side = round(2 * PANEL * look.zoom)
     return save_drawing(draw, path, look, size=(side, side), texts=[title], force=force)
@@ -83,10 +83,12 @@ def _averaged(plane: Any, step: int) -> Any:
     return blocks.mean(axis=(1, 3))
 
 
-def _draw_matrix(axes: Any, kernel: Kernel) -> None:
+def _draw_matrix(whole: Any, axes: Any, kernel: Kernel) -> None:
     rows = np.array(kernel.rows, float)
-    colors = Scale.of(rows, signed=True).colors(rows)
-    axes.imshow(colors)
+    scale = Scale.of(rows, signed=True)
+    colors = scale.colors(rows)
+    shown = axes.imshow(rows, cmap=color_map(scale.kind), vmin=scale.low, vmax=scale.high)
+    whole.colorbar(shown, ax=axes, shrink=0.7, label="weight")
     height, width = rows.shape
     if max(height, width) <= MOST_NUMBERS:
         size = min(11.0, 90 / max(height, width))
@@ -130,10 +132,10 @@ def _draw_surface(axes: Any, plane: Any, what: str, step: int) -> None:
     )  # fmt: skip
     axes.invert_yaxis()
     axes.view_init(elev=35, azim=-65)
-    axes.set_box_aspect(None, zoom=0.82)  # room for the labels
+    axes.set_box_aspect(None, zoom=0.9)  # room for the labels
     axes.set_xlabel("column")
     axes.set_ylabel("row")
-    axes.set_zlabel(what)
+    axes.set_title(f"{what} as a height", loc="left", size=9)
     if max(plane.shape) * step <= 31:
         _whole_ticks(axes)
 

@@ -273,11 +273,25 @@ def placed(value: float, log: bool) -> float:
 
 def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Return round numbers between two powers of ten, with their prefix above 1."""
-    steps = (1, 2, 5) if high - low < 2 else (1,)
+    return [
+        (v, f"{v:g}" if v < 1000 else re.sub(r"\.0+(?= |$)", "", with_prefix(v)))
+        for v in log_places(low, high)
+    ]
+
+
+def log_places(low: float, high: float) -> list[float]:
+    """Return at least four round numbers between two powers of ten, on an axis of equal ratios.
+
+    >>> log_places(-0.3, 0.5), log_places(-6, -3)
+    ([0.7, 1.0, 1.5, 2.0, 3.0], [1e-06, 1e-05, 0.0001, 0.001])
+    """
     powers = range(math.floor(low), math.ceil(high) + 1)
-    values = [step * 10.0**power for power in powers for step in steps]
-    inside = [v for v in values if low <= math.log10(v) <= high]
-    return [(v, f"{v:g}" if v < 1 else re.sub(r"\.0+(?= |$)", "", with_prefix(v))) for v in inside]
+    for steps in (1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, *range(2, 10)):
+        values = [float(f"{step}e{power}") for power in powers for step in steps]
+        inside = [v for v in values if low - 1e-9 <= math.log10(v) <= high + 1e-9]
+        if len(inside) >= 4:
+            return inside
+    return round_ticks(10**low, 10**high)
 
 
 def _spread(values: Sequence[float], margin: float) -> tuple[float, float]:

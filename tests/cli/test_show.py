@@ -24,6 +24,7 @@ from convcli.learn.recipes import Recipe
 from convcli.learn.runspec import RunSpec, fingerprint
 from convcli.report import STYLES
 from tests.inspect.models import DIGITS, model_of
+from tests.present.layouts import written
 
 Capture = pytest.CaptureFixture[str]
 
@@ -72,7 +73,10 @@ def test_each_picture_has_a_default_name_and_is_never_replaced_unasked(
     image = ["photo.png"] if what in WITH_IMAGE else []
     steps = ["--steps", "3"] if what == "maximize" else []
     words = ["show", what, "model.safetensors", *image, *steps]
-    assert run(words) == 0
+    with written() as texts:
+        assert run(words) == 0
+    assert texts.boxes
+    assert texts.unreadable() == []
     said = capfd.readouterr()
     made = place / f"{'photo' if image else 'model'}_{what}.png"
     assert str(made.name) in said.err
@@ -318,6 +322,27 @@ def test_figures_have_true_pixels_where_the_terminal_does(
     assert re.search(begins, seen)
     assert "Failed" not in seen
     assert ("\N{UPPER HALF BLOCK}" in seen) == (begins == "\N{UPPER HALF BLOCK}")
+
+
+def test_pictures_have_true_pixels_in_other_commands_too(place: Path) -> None:
+    """`filter --show` and `predict --show`: figures' own way to a terminal."""
+    sixel = {DEVICE: "\x1b[?62;4;22c"}
+    for words in (
+        ["filter", "photo.png", "-k", "box-3", "--show", "--force"],
+        ["predict", "model.safetensors", "photo.png", "--show"],
+    ):
+        seen = seen_in(sixel, words, place)
+        assert re.search(r"\x1bP[\d;]*q", seen)
+        assert "\N{UPPER HALF BLOCK}" not in seen
+        assert "\N{UPPER HALF BLOCK}" in seen_in(NO_GRAPHICS, words, place)
+
+
+def test_a_wide_picture_is_made_as_wide_as_the_terminal(place: Path) -> None:
+    kitty = NO_GRAPHICS | {GRAPHICS: "\x1b_Gi=1;OK\x1b\\"}
+    Image.fromarray(np.zeros((40, 3000), np.uint8)).save(place / "wide.png")
+    words = ["filter", "wide.png", "-k", "box-3", "--show"]
+    lines = [line.count("\U0010eeee") for line in seen_in(kitty, words, place).splitlines()]
+    assert max(lines) == 80
 
 
 HISTORY = """\

@@ -11,10 +11,13 @@ import pytest
 from PIL import Image
 
 from convcli.errors import OutputExistsError
+from convcli.kernels import find
 from convcli.present.figures import _Fonts, save_charts, save_matrix, save_panels
 from convcli.present.look import SUFFIXES, Look
 from convcli.present.panels import Panel, Scale
+from convcli.present.surfaces import save_kernel
 from convcli.report.chart import Chart, Line, Matrix
+from tests.present.layouts import written
 
 RAMP = np.linspace(-1, 1, 12).reshape(3, 4)
 PANELS = [
@@ -163,3 +166,49 @@ def test_a_long_word_breaks_behind_a_mark() -> None:
     assert fonts.wrapped("gabor:angle=30,phase=90", room, 12)[0] == "gabor:angle="
     assert "".join(fonts.wrapped("gabor:angle=30,phase=90", room, 12)) == "gabor:angle=30,phase=90"
     assert fonts.wrapped("abcdefghijkl", int(fonts.width("abcdef", 12)) + 1, 12)[0] == "abcdef"
+
+
+LONG = "Straße und noch eine sehr lange Klasse"
+
+
+@pytest.mark.parametrize("zoom", [1.0, 2.0])
+def test_nothing_is_cut_and_nothing_lies_over_anything(zoom: float, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    waves = random.normal(size=(30, 9)).cumsum(axis=0)
+    sensors = tuple(f"body_acceleration_{n}" for n in range(9))
+    panels = [
+        *PANELS,
+        *(Panel("", waves, f"walking {n}", form="lines", names=sensors) for n in range(3)),
+        Panel("", waves.repeat(3, axis=1), form="lines"),
+        Panel("3 units", waves[0, :3], form="bars"),
+        Panel("", np.array([9.0, -0.1, 0.0]), form="bars", names=(LONG, "b", "c")),
+        Panel("", np.array([-3.0, -0.1]), form="bars", names=("b", "c"), text="{:.4f}"),
+        Panel("under a picture that is wider than high", np.zeros((3, 9)), LONG * 4),
+    ]
+    look = Look(zoom=zoom)
+    with written() as texts:
+        save_panels(panels, tmp_path / "p.png", look, title=LONG * 3, panel_width=80)
+        assert len(texts.boxes) > 100
+        assert texts.unreadable() == []
+        lines = tuple(Line(f"{LONG} {n}", (1, 2), (0.6 + n, 1.9)) for n in range(4))
+        charts = [CHART, Chart("Many lines", lines, "epoch", "loss", log_y=True)]
+        save_charts(charts, tmp_path / "c.png", look)
+        assert texts.unreadable() == []
+        for names in (["ä → 猫", LONG, "c"], ["0", "1", "2"]):
+            matrix = Matrix(f"{LONG}: 99.00% of 600 right", np.eye(3, dtype=int).tolist(), names)
+            save_matrix(matrix, tmp_path / "m.png", look, force=True)
+            assert texts.unreadable() == []
+
+
+def test_text_from_the_right_does_not_turn_a_caption_round(tmp_path: Path) -> None:
+    save_panels([Panel("حب, predicted ä", np.zeros((2, 2)))], tmp_path / "a.svg")
+    assert "\u200eحب, predicted ä" in svg_texts(tmp_path / "a.svg")
+
+
+def test_a_kernel_s_figure_has_numbers_for_its_colors(tmp_path: Path) -> None:
+    with written() as texts:
+        save_kernel(find("sobel"), tmp_path / "a.png")
+        told = [text for text, _ in texts.boxes]
+        assert texts.unreadable() == []
+    assert told.count("gain") == 4  # of the color bars, and of the cuts
+    assert told.count("weight") == 2
