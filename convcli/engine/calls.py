@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from types import FunctionType
 from typing import Any, ClassVar
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.datamodel.models import OpaqueModel
@@ -343,3 +344,20 @@ def add_shards(shards, apart, count, total, size):
         part = floats_at(shards + 4 * shard * apart)
         for i in range(size):
             total[i] += part[i]
+
+
+KEYS = np.random.default_rng(0).integers(-(2**63), 2**63, 256)
+LOW = 2**32 - 1
+
+
+@_called_from_python
+def digest(numbers, size, keys, to):
+    """Write a hash of `size` pairs of float32: NH of UMAC (Black et al. 1999), block by block."""
+    words, keys, total = words_at(numbers), words_at(keys), 1
+    for begin in range(0, size, 256):
+        part = 0
+        for i in range(min(256, size - begin)):
+            word, key = words[begin + i], keys[i]
+            part += ((word + key) & LOW) * (((word >> 32) + (key >> 32)) & LOW)
+        total = total * 6364136223846793005 + part
+    words_at(to)[0] = total

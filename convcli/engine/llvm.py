@@ -225,6 +225,11 @@ class Vectors:
             return compare(comparison, one, other)
         return self.builder.fcmp_ordered(comparison, one, other)
 
+    def bounded(self, value: Any, low: Any, high: Any) -> Any:
+        """Return `value` cut off at vectors of bounds; what is no number stays."""
+        value = self.builder.select(self.compared("<", value, low), low, value)
+        return self.builder.select(self.compared(">", value, high), high, value)
+
     def magnitude(self, value: Any) -> Any:
         """Return `value` without signs."""
         if not self.signed:
@@ -363,6 +368,11 @@ def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return _registers(builder).call(f"llvm.fmuladd.v{LANES}f32", VECTOR, a, b, c)
 
 
+def _bounded(builder: Any, value: Any, low: Any, high: Any) -> Any:
+    wide = _registers(builder)
+    return wide.bounded(value, wide.splat(low), wide.splat(high))
+
+
 def _where(comparison: str) -> Any:
     def emit(builder: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
         return builder.select(builder.fcmp_unordered(comparison, a, b), yes, no)
@@ -381,6 +391,8 @@ add = _intrinsic(V, (V, V), lambda builder, a, b: builder.fadd(a, b))
 times = _intrinsic(V, (V, V), lambda builder, a, b: builder.fmul(a, b))
 fused = _intrinsic(V, (V, V, V), _fused)
 """`a * b + c`."""
+bounded = _intrinsic(V, (V, types.float32, types.float32), _bounded)
+"""A vector cut off at the two bounds; what is no number stays."""
 where_greater = _intrinsic(V, (V, V, V, V), _where(">"))
 """`yes if a > b else no`, and yes where one is no number."""
 where_equal = _intrinsic(V, (V, V, V, V), _where("=="))

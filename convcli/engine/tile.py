@@ -33,9 +33,6 @@ MOST_ODD = 7
 ROW_COUNTS = [rows for rows in range(1, TILE_ROWS + 1) if rows <= MOST_ODD or rows % 2 == 0]
 """Rows that a tile can have: all of them would take a third longer to compile."""
 
-NO_BOUND = np.float32(-np.inf)
-"""`lowest` for results that are not cut off below."""
-
 
 class Rows(NamedTuple):
     """C, or the start of its sums: a pointer, and numbers from one row to the next."""
@@ -70,11 +67,31 @@ class Extent(NamedTuple):
     steps: int
 
 
+class Bounds(NamedTuple):
+    """Where results are cut off."""
+
+    low: Any
+    high: Any
+
+
+NO_BOUNDS = Bounds(np.float32(-np.inf), np.float32(np.inf))
+RELUS = {"relu": 1, "relu6": 2}
+"""Activations that are bounds and nothing else, as `bounds_of` knows them; 0 is none."""
+
+
+@njit(inline="always")
+def bounds_of(relu):
+    """Return the bounds of one of `RELUS`."""
+    infinity = np.float32(np.inf)
+    low = np.float32(0.0) if relu else -infinity
+    return Bounds(low, np.float32(6.0) if relu == 2 else infinity)
+
+
 class _Tile:
     """Emits the block of one tile of `rows` x `vectors` sums, the last vector masked or not."""
 
     def __init__(self, builder: Any, operands: Any, rows: int, vectors: int, masked: bool):
-        self.c, self.start, self.a, self.b, self.size, self.lowest, columns = operands
+        self.c, self.start, self.a, self.b, self.size, self.bounds, columns = operands
         self.builder, self.rows, self.vectors = builder, rows, vectors
         self.wide = Vectors(builder, FLOAT, LANES)
         self.mask = self.wide.places(WORD(0), columns) if masked else None
@@ -93,11 +110,10 @@ class _Tile:
         for copy in range(1, self.copies):
             for place in range(len(first)):
                 sums[place] = self.builder.fadd(sums[place], sums[copy * len(first) + place])
-        low = self.wide.splat(self.lowest)
+        low, high = self.wide.splat(self.bounds.low), self.wide.splat(self.bounds.high)
         for place in range(len(first)):
             row, vector = divmod(place, self.vectors)
-            below = self.wide.compared("<", sums[place], low)
-            value = self.builder.select(below, low, sums[place])
+            value = self.wide.bounded(sums[place], low, high)
             at = self._times(self.c.row, row)
             self.wide.store(value, self.c.at, self._at(at, vector), self.mask)
 
@@ -184,15 +200,15 @@ def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:
     """Return the tile with `vectors` vectors of columns for up to `most_rows` rows."""
 
     @intrinsic
-    def some_rows(typingctx, c, start, a, b, size, lowest, columns, rows):
-        signature = types.void(c, start, a, b, size, types.float32, types.intp, types.intp)
+    def some_rows(typingctx, c, start, a, b, size, bounds, columns, rows):
+        signature = types.void(c, start, a, b, size, bounds, types.intp, types.intp)
 
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             records = [
                 Fields(context, builder, kind, value)
-                for kind, value in zip(signature.args[:5], arguments[:5], strict=True)
+                for kind, value in zip(signature.args[:6], arguments[:6], strict=True)
             ]
-            *numbers, count = arguments[5:]
+            *numbers, count = arguments[6:]
             end = builder.append_basic_block("end")
             choice = builder.switch(count, end)
             for number in (rows for rows in ROW_COUNTS if rows <= most_rows):
@@ -216,11 +232,11 @@ _one_vector = _tile_intrinsic(1, True, TILE_ROWS)
 
 
 @njit(inline="always")  # part of its caller: compiled once, where it is used
-def tile(c, start, a, b, size, lowest):
-    """Write `max(lowest, start + A * B)` to the numbers at `c`; see the module.
+def tile(c, start, a, b, size, bounds):
+    """Write `start + A * B`, cut off at the bounds, to the numbers at `c`; see the module.
 
-    `start` may be `c` itself (accumulate), a bias row with `row` 0, or zeros; `lowest` is 0 for a
-    fused ReLU, else `NO_BOUND`.
+    `start` may be `c` itself (accumulate), a bias row with `row` 0, or zeros; a fused
+    ReLU is a low bound of 0.
     """
     left = 0
     while left < size.columns:
@@ -228,19 +244,20 @@ def tile(c, start, a, b, size, lowest):
         row = 0
         while row < size.rows:
             missing = size.rows - row
-            count = missing // ((missing + TILE_ROWS - 1) // TILE_ROWS)
+            tiles = (missing + TILE_ROWS - 1) // TILE_ROWS
+            count = (missing + tiles - 1) // tiles
             if count > MOST_ODD and count % 2:
-                count = count // 2 if count == missing else count - 1
+                count = count // 2 if count == missing else count + 1
             c_here = Rows(advance(c.at, row * c.row + left), c.row)
             start_here = Rows(advance(start.at, row * start.row + left), start.row)
             a_here = Left(advance(a.at, row * a.row), a.row, a.block, a.step)
             b_here = Right(advance(b.at, left), b.block, b.step)
             rest = size.columns - left
             if wide:
-                _two_vectors(c_here, start_here, a_here, b_here, size, lowest, rest, count)
+                _two_vectors(c_here, start_here, a_here, b_here, size, bounds, rest, count)
             elif count <= FEW_ROWS and rest >= LANES:
-                _few_rows(c_here, start_here, a_here, b_here, size, lowest, rest, count)
+                _few_rows(c_here, start_here, a_here, b_here, size, bounds, rest, count)
             else:
-                _one_vector(c_here, start_here, a_here, b_here, size, lowest, rest, count)
+                _one_vector(c_here, start_here, a_here, b_here, size, bounds, rest, count)
             row += count
         left += 2 * LANES if wide else LANES

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from convcli.engine.calls import Base
+from convcli.engine.calls import KEYS, Base, digest
 from convcli.engine.llvm import aligned
 from convcli.errors import InputError
 from convcli.layers.base import Shape, shape_text
@@ -33,30 +33,26 @@ PREDICTION_BATCH = 128
 
 @dataclass
 class _Predictor:
-    """A program that predicts, and the numbers that its folded and flipped weights were made of."""
+    """A program that predicts, and what tells the numbers that its weights were prepared from."""
 
     program: ProgramBuilder
     executor: Executor
-    flat: Array | None = None
-    buffers: bytes = b""
+    seen: bytes | None = None
     prepared: bool = False
 
     def refresh(self, model: Model) -> None:
         """Follow the model's numbers, which anyone may have changed in place."""
-        buffers = b"".join(array.tobytes() for array in model.buffers.values())
-        if self.buffers == buffers and self._has_seen(model.flat):
+        found = np.empty(1, np.int64)
+        numbers, pairs = model.flat.ctypes.data, model.flat.size // 2
+        digest.compiled.ctypes(numbers, pairs, KEYS.ctypes.data, found.ctypes.data)
+        seen = b"".join(array.tobytes() for array in (found, *model.buffers.values()))
+        if self.seen == seen:
             return
-        self.flat, self.buffers, self.prepared = model.flat.copy(), buffers, False
+        self.seen, self.prepared = seen, False
         for name, place in self.program.statistics.items():
             self.executor.numbers(place)[:] = model.buffers[name].ravel()
         for name, array in self.program.folding.folded({**model.parameters, **model.buffers}):
             self.executor.numbers(self.program.folded[name])[:] = array.ravel()
-
-    def _has_seen(self, flat: Array) -> bool:
-        if self.flat is None:
-            return False
-        seen, now = self.flat.view(np.int64), flat.view(np.int64)
-        return all((seen[part] == now[part]).all() for part in self.program.read_once)
 
     def run(self, count: int, bases: dict[Base, int]) -> None:
         """Predict for one batch."""

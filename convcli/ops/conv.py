@@ -199,8 +199,8 @@ def lower_whole(
     """A product over all samples of the chunk at once: a dense layer."""
     y, taps = program.tensor(step, x), matrix(inputs, outputs)
     kernel, bias = program.weight(step, "kernel"), program.bias(step, outputs)
-    y.activated = step.activation == "relu"
-    products.dense(program, y.address, x.address, kernel, bias, taps, relu=y.activated)
+    relu = products.fused_relu(step, y)
+    products.dense(program, y.address, x.address, kernel, bias, taps, relu=relu)
     yield y
     dy = program.grad_of(y)
     if program.learns(step):
@@ -240,10 +240,10 @@ def lower_taps(
 ) -> Iterator[Tensor]:
     """A product for every kernel row, and back."""
     y = program.tensor(step, x, honors_extent=True)
-    padded = products.padded(program, x.map, before, after)
+    padded = x.frame or products.padded(program, x.map, before, after)
     kernel, bias = program.weight(step, "kernel"), program.bias(step, step.output_shape[-1])
-    y.activated = step.activation == "relu"
-    products.convolve(program, y.map, padded, kernel, taps, bias, relu=y.activated)
+    relu = products.fused_relu(step, y)
+    products.convolve(program, y.map, padded, kernel, taps, bias, relu=relu)
     y.sparse_grad_ok = _sparse_grad_ok(program, step, taps)
     yield y
     if y.pooled is not None:
@@ -292,8 +292,9 @@ def _bias_grad(program: ProgramBuilder, step: Step, dy: Map) -> None:
 
 
 def _lower_channelwise(
-    program: ProgramBuilder, step: Step, x: Tensor, to: Map, kernel: str, bias: Address
-) -> Callable[[Map], None]:
+    program: ProgramBuilder, step: Step, x: Tensor, to: Map, kernel: str, bias: Address,
+    relu: int = 0,
+) -> Callable[[Map], None]:  # fmt: skip
     """Append the depthwise half of two layers; return what appends its way back from dy.
 
     A multiplier repeats the channels first.
@@ -302,9 +303,11 @@ def _lower_channelwise(
     times, channels = layer.multiplier, x.shape[-1] * layer.multiplier
     taps, before, after = _window_taps(layer.windows(step.input_shapes[0]))
     weight = program.weight(step, kernel)
-    direct = times == 1 and not any(before) and not any(after)
+    direct = x.frame is not None or (times == 1 and not any((*before, *after)))
     d, h, w = (sum(sizes) for sizes in zip(source.extent, before, after, strict=True))
-    padded = source if direct else program.frame((d, h, w, channels), before, source.extent)
+    padded = x.frame or source
+    if not direct:
+        padded = program.frame((d, h, w, channels), before, source.extent)
 
     def fill() -> None:
         inside = padded.inside(before, source.extent)
@@ -329,7 +332,9 @@ def _lower_channelwise(
                 (times, 0, 1), add=True,
             )  # fmt: skip
 
-    def run(operation: Operation, x: Map, y: Map, kernel: Address, bias: Address) -> None:
+    def run(
+        operation: Operation, x: Map, y: Map, kernel: Address, bias: Address, relu: int = 0
+    ) -> None:
         steps = (x.plane, x.line, channels)
         axes = {
             f"{name}_{axis}": number * jump
@@ -341,7 +346,7 @@ def _lower_channelwise(
             operation, x=x.address, y=y.address, kernel=kernel, bias=bias, channels=channels,
             x_plane=x.plane, x_line=x.line, y_plane=y.plane, y_line=y.line, depth=y.depth,
             height=y.height, width=y.width, kernel_d=kernel_d, kernel_h=kernel_h,
-            kernel_w=kernel_w, **axes,
+            kernel_w=kernel_w, relu=relu, **axes,
         )  # fmt: skip
 
     forward, weight_grad = depthwise.forward, depthwise.weight_grad
@@ -373,7 +378,7 @@ def _lower_channelwise(
         program.accumulate_grad(x, write)
 
     fill()
-    run(forward, padded, to, weight, bias)
+    run(forward, padded, to, weight, bias, relu)
     return backward
 
 
@@ -381,7 +386,8 @@ def lower_depthwise(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[
     """One small kernel for each channel."""
     y = program.tensor(step, x)
     bias = program.bias(step, step.output_shape[-1])
-    backward = _lower_channelwise(program, step, x, y.map, "kernel", bias)
+    relu = products.fused_relu(step, y)
+    backward = _lower_channelwise(program, step, x, y.map, "kernel", bias, relu)
     yield y
     dy = program.grad_map(y)
     _bias_grad(program, step, dy)
@@ -397,7 +403,8 @@ def lower_separable(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[
     backward = _lower_channelwise(program, step, x, middle, "depthwise", program.zeros(inputs))
     taps = matrix(inputs, layer.filters)
     pointwise, bias = program.weight(step, "pointwise"), program.bias(step, layer.filters)
-    products.convolve(program, y.map, middle, pointwise, taps, bias)
+    relu = products.fused_relu(step, y)
+    products.convolve(program, y.map, middle, pointwise, taps, bias, relu=relu)
     yield y
     dy = program.grad_map(y)
     _bias_grad(program, step, dy)

@@ -20,17 +20,19 @@ from convcli.engine.llvm import (
     Vectors,
     add,
     advance,
+    bounded,
     fused,
     load,
     splat,
     store,
     vector,
 )  # fmt: skip
+from convcli.engine.tile import bounds_of
 
 DEPTHWISE = Operands(
     "x y kernel bias",
     "channels x_plane x_line y_plane y_line depth height width kernel_d kernel_h kernel_w "
-    "jump_d jump_h jump_w tap_d tap_h tap_w",
+    "jump_d jump_h jump_w tap_d tap_h tap_w relu",
 )
 """Of all three depthwise operations. x is padded; in gradients x, y and kernel are gradients.
 
@@ -39,7 +41,8 @@ Numbers of x lie `jump` apart from one cell of y to the next, and `tap` from one
 
 @each_sample(DEPTHWISE)
 def forward(o):
-    """Y = bias + the sum over taps of x * kernel."""
+    """Y = bias + the sum over taps of x * kernel, in bounds."""
+    bounds = bounds_of(o.relu)
     for od in range(o.depth):
         for oh in range(o.height):
             for ow in range(o.width):
@@ -57,6 +60,7 @@ def forward(o):
                                 total = fused(value, weight, total)
                                 at += o.tap_w
                                 tap += o.channels
+                    total = bounded(total, bounds.low, bounds.high)
                     store(advance(o.y, to + c), total, o.channels - c)
 
 
@@ -140,23 +144,25 @@ class _Block:
 
 
 def _forward_block(stride: int, cells: int) -> Any:
-    """Return what writes a block of y: `start` plus the sum over taps of x * kernel."""
+    """Return what writes a block of y: `start` plus the sum over taps of x * kernel, in bounds."""
 
     @intrinsic
-    def block(typingctx, y, start, x, line, channels, kernel, count):
-        word = types.int64
-        signature = types.void(FLOATS, FLOATS, FLOATS, word, word, FLOATS, word)
+    def block(typingctx, y, start, x, line, channels, kernel, count, low, high):
+        word, bound = types.int64, types.float32
+        signature = types.void(FLOATS, FLOATS, FLOATS, word, word, FLOATS, word, bound, bound)
 
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            y, start, x, line, channels, kernel, count = arguments
+            y, start, x, line, channels, kernel, count, low, high = arguments
             block = _Block(builder, stride, cells, channels, count)
             weights = [block.load(kernel, tap) for tap in range(TAPS)]
             sums = [block.load(start, 0)] * cells
             for value, cell, tap in block.pairs(x, line):
                 sums[cell] = block.wide.fused(value, weights[tap], sums[cell])
+            low, high = block.wide.splat(low), block.wide.splat(high)
             for cell, total in enumerate(sums):
+                value = block.wide.bounded(total, low, high)
                 place = builder.mul(channels, WORD(cell))
-                block.wide.store(total, y, place, block.mask)
+                block.wide.store(value, y, place, block.mask)
             return context.get_dummy_value()
 
         return signature, emit
@@ -192,17 +198,18 @@ def _three_by_three(stride: int) -> tuple[Operation, Operation]:
     grad_block, grad_cell = _grad_block(stride, BLOCK), _grad_block(stride, 1)
 
     def three_forward(o):
+        bounds = bounds_of(o.relu)
         for oh in range(o.height):
             for c in range(0, o.channels, LANES):
                 x, rest = advance(o.x, oh * o.jump_h + c), o.channels - c
                 y, kernel = advance(o.y, oh * o.y_line + c), advance(o.kernel, c)
-                bias = advance(o.bias, c)
+                bias, low, high = advance(o.bias, c), bounds.low, bounds.high
                 blocks = o.width // BLOCK
                 for _ in range(blocks):
-                    forward_block(y, bias, x, o.tap_h, o.channels, kernel, rest)
+                    forward_block(y, bias, x, o.tap_h, o.channels, kernel, rest, low, high)
                     x, y = advance(x, BLOCK * o.jump_w), advance(y, BLOCK * o.channels)
                 for _ in range(o.width - blocks * BLOCK):
-                    forward_cell(y, bias, x, o.tap_h, o.channels, kernel, rest)
+                    forward_cell(y, bias, x, o.tap_h, o.channels, kernel, rest, low, high)
                     x, y = advance(x, o.jump_w), advance(y, o.channels)
 
     def three_weight_grad(o):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convcli.engine.calls import BASES, Base, add_shards, compile_operations, run
+from convcli.engine.calls import BASES, Base, add_shards, compile_operations, digest, run
 from convcli.engine.llvm import aligned
 from convcli.engine.threads import ThreadPool
 from convcli.environment import thread_count
@@ -80,7 +80,7 @@ class Executor:
         fits = max(1, NEAREST_CACHE // (4 * self.kept))
         self.chunk = min(self.shard_size, LARGEST_CHUNK, fits)
         self.whole_batch = layout.whole_batch
-        called = {run, add_shards} if gradient else {run}
+        called = {run, add_shards if gradient else digest}
         compile_operations(program.operations | called, thread_count(threads))
         self.phases = [_Code(phase.body, self.kept) for phase in program.phases]
         self.after = [_Code(phase.after, self.kept) for phase in program.phases]

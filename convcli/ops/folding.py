@@ -7,7 +7,7 @@ of the layer before it, which then applies it while its numbers are at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -49,11 +49,6 @@ class Folding:
             for step in steps
             for name in (SCALED[step.op], "bias")
         }
-
-    def sources(self, names: Iterable[str]) -> list[str]:
-        """Return those of the network's arrays that the folded ones are made of."""
-        steps = {*self.norms, *(norm.name for norms in self.norms.values() for norm in norms)}
-        return [name for name in names if name.rpartition(".")[0] in steps]
 
     def folded(self, numbers: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
         """Yield the arrays from the network's parameters and running statistics by name."""

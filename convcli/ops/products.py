@@ -11,10 +11,20 @@ from typing import NamedTuple
 import numpy as np
 
 from convcli.engine.calls import Operands, each_sample, operand, operation
-from convcli.engine.llvm import advance
-from convcli.engine.tile import TILE_ROWS, Extent, Left, Right, Rows, tile
+from convcli.engine.llvm import LANES, advance
+from convcli.engine.tile import (
+    RELUS,
+    TILE_ROWS,
+    Extent,
+    Left,
+    Right,
+    Rows,
+    bounds_of,
+    tile,
+)  # fmt: skip
+from convcli.net.trace import Step
 from convcli.ops import winograd
-from convcli.ops.program import Address, Map, Program, Three
+from convcli.ops.program import Address, Map, Program, Tensor, Three, copy
 
 CACHE_LINE = 16
 SAMPLES_ARE_LOOP, SAMPLES_ARE_ROWS, SAMPLES_ARE_STEPS = 0, 1, 2
@@ -34,7 +44,6 @@ def product(bases, row, first, count):
     weight gradient); then the strides from sample to sample stand for c_row, start_row and a_row,
     or for a_step and b_step.
     """
-    lowest = np.float32(0.0) if row[PRODUCT.relu] else np.float32(-np.inf)
     rows, steps, samples = row[PRODUCT.rows], row[PRODUCT.steps], count
     c_row, start_row = row[PRODUCT.c_row], row[PRODUCT.start_row]
     a_row, a_step, b_step = row[PRODUCT.a_row], row[PRODUCT.a_step], row[PRODUCT.b_step]
@@ -63,7 +72,7 @@ def product(bases, row, first, count):
                         Left(advance(a0, a), a_row, row[PRODUCT.a_block], a_step),
                         Right(advance(b0, b), row[PRODUCT.b_block], b_step),
                         Extent(rows, row[PRODUCT.columns], row[PRODUCT.blocks], steps),
-                        lowest,
+                        bounds_of(row[PRODUCT.relu]),
                     )
 
 
@@ -111,7 +120,7 @@ class Product(NamedTuple):
     a_step: int = 1
     b_block: int = 0
     b_step: int = 0
-    relu: bool = False
+    relu: int = 0
     samples: int = SAMPLES_ARE_LOOP
     loops: tuple[Loop, ...] = ()
 
@@ -127,6 +136,39 @@ class Product(NamedTuple):
                 f"{name}_a": loop.a, f"{name}_b": loop.b,
             }  # fmt: skip
         to(product, c=c, start=start, a=a, b=b, **named)
+
+
+PANEL = 2 * LANES
+"""Columns that the tile takes at a time."""
+LEAST_PANELS = 2**14
+"""Numbers of a right side from which on it is worth to be laid out anew."""
+
+
+def append_constant(
+    program: Program, to: Callable[..., None], product: Product, *, c: Address, start: Address,
+    a: Address, b: Address,
+) -> None:  # fmt: skip
+    """Append a product whose right side stays, when predicting, from one batch to the next.
+
+    There it is read in panels of as many columns as the tile takes, which lie in one piece.
+    """
+    panels, rest = divmod(product.columns, PANEL)
+    if program.training or not panels or product.steps * product.columns < LEAST_PANELS:
+        product.append(to, c=c, start=start, a=a, b=b)
+        return
+    size, done = product.steps * PANEL, panels * PANEL
+    packed = program.shared_buffer(panels * size)
+    program.once(
+        copy, to=packed, source=b, run=PANEL, add=0, outer=panels, outer_to=size, outer_from=PANEL,
+        middle=product.steps, middle_to=PANEL, middle_from=product.b_step, inner=1, inner_to=0,
+        inner_from=0,
+    )  # fmt: skip
+    each = Loop(panels, PANEL, PANEL, 0, size)
+    whole = product._replace(columns=PANEL, b_step=PANEL, loops=(each, *product.loops))
+    whole.append(to, c=c, start=start, a=a, b=packed)
+    if rest:
+        last = product._replace(columns=rest)
+        last.append(to, c=c.after(done), start=start.after(done), a=a, b=b.after(done))
 
 
 @dataclass(frozen=True)
@@ -166,6 +208,12 @@ def matrix(inputs: int, outputs: int) -> Taps:
     return Taps((1, 1, 1), (1, 1, 1), (1, 1, 1), 1, inputs, outputs)
 
 
+def fused_relu(step: Step, y: Tensor) -> int:
+    """Return which of `RELUS` a product applies to `y`, which then is activated."""
+    y.activated = step.activation in RELUS
+    return RELUS.get(step.activation or "", 0)
+
+
 def padded(program: Program, x: Map, before: Three, after: Three) -> Map:
     """Return `x` with zeros around it; itself when there are none."""
     if not any(before) and not any(after):
@@ -190,11 +238,17 @@ def convolve(
     taps: Taps,
     bias: Address,
     *,
-    relu: bool = False,
+    relu: int = 0,
 ) -> None:
     """Write the valid convolution of `x` (already padded); kernel [tap][input][group, output]."""
     if _is_tiled(taps, y):
         _convolve_tiles(program, y, x, kernel, bias, relu=relu)
+        return
+    if _is_gathered(taps, y):
+        x, taps = _gathered(program, y, x, taps), matrix(taps.weights // taps.outputs, taps.outputs)
+    pointwise = _is_pointwise(taps, x, y)
+    if taps.groups == prod(taps.kernel) == 1 and (pointwise or y.depth == 1):
+        _convolve_cells(program, y, x, kernel, taps, bias, relu)
         return
     kernel_d, kernel_h, kernel_w = taps.kernel
     stride_d, stride_h, stride_w = taps.stride
@@ -206,7 +260,7 @@ def convolve(
     if taps.by_rows:
         blocks, steps = kernel_h, kernel_w * taps.inputs
         a_block, b_block = apart_h * x.line, row
-    if pointwise := _is_pointwise(taps, x, y):
+    if pointwise:
         rows = y.cells
     runs = [(d, h) for d in range(kernel_d) for h in range(1 if taps.by_rows else kernel_h)]
     for number, (d, h) in enumerate(runs):
@@ -219,7 +273,7 @@ def convolve(
         Product(
             rows=rows, columns=taps.outputs, blocks=blocks, steps=steps, c_row=y.channels,
             start_row=y.channels if again else 0, a_row=stride_w * x.channels, a_block=a_block,
-            b_block=b_block, b_step=outputs, relu=relu and number == len(runs) - 1,
+            b_block=b_block, b_step=outputs, relu=relu if number == len(runs) - 1 else 0,
             loops=((Loop(), Loop()) if pointwise else cells) + (groups,),
         ).append(
             program.sample, c=y.address, start=y.address if again else bias,
@@ -252,14 +306,16 @@ def _is_tiled(taps: Taps, y: Map) -> bool:
 
 
 def _convolve_tiles(
-    program: Program, y: Map, x: Map, kernel: Address, bias: Address, *, relu: bool
+    program: Program, y: Map, x: Map, kernel: Address, bias: Address, *, relu: int
 ) -> None:
     """Write the valid convolution of `x` by tiles, in blocks of them; see `winograd`."""
     inputs, outputs, lines = x.channels, y.channels, program.buffer(winograd.LINES)
     points = program.shared_buffer(winograd.POINTS * inputs * outputs)
+    panel = outputs if outputs % PANEL else PANEL
     program.once(
-        winograd.transform_kernel, kernel=kernel, points=points, inputs=inputs, outputs=outputs
-    )
+        winograd.transform_kernel, kernel=kernel, points=points, inputs=inputs, outputs=outputs,
+        panel=panel,
+    )  # fmt: skip
     none = program.zeros(outputs)
     most = TILE_ROWS * (1 if inputs * outputs <= NEAR_WEIGHTS else 2)
     for block in _blocks(y, most):
@@ -271,13 +327,14 @@ def _convolve_tiles(
             line=x.line, height=x.height, width=x.width, **block,
         )  # fmt: skip
         each = Loop(winograd.POINTS, count * outputs, 0, count * inputs, inputs * outputs)
+        columns = Loop(outputs // panel, panel, panel, 0, inputs * panel)
         Product(
-            rows=count, columns=outputs, steps=inputs, c_row=outputs, a_row=inputs,
-            b_step=outputs, loops=(each,),
+            rows=count, columns=panel, steps=inputs, c_row=outputs, a_row=inputs, b_step=panel,
+            loops=(each, columns),
         ).append(program.sample, c=products, start=none, a=gathered, b=points)  # fmt: skip
         program.sample(
             winograd.scatter_tiles, y=y.address, points=products, bias=bias, lines=lines,
-            channels=outputs, line=y.line, height=y.height, width=y.width, relu=int(relu), **block,
+            channels=outputs, line=y.line, height=y.height, width=y.width, relu=relu, **block,
         )  # fmt: skip
 
 
@@ -322,6 +379,47 @@ def _sums_in_tiles(taps: Taps, dy: Map) -> bool:
     """Tell whether a map has enough tiles to pay for the kernel's points, read and written."""
     near = taps.inputs * taps.outputs <= NEAR_WEIGHTS
     return near and -(-dy.height // 4) * -(-dy.width // 4) >= ENOUGH_TILES
+
+
+FAR_WEIGHTS = 2**18
+"""Numbers of a kernel that lie in no near cache: they are read once for all cells of a map."""
+
+
+def _is_gathered(taps: Taps, y: Map) -> bool:
+    """Tell whether what a small map's cells read is copied side by side for one product."""
+    flat = y.depth == taps.kernel[0] == 1 < prod(taps.kernel) and taps.by_rows
+    return flat and taps.weights > FAR_WEIGHTS and y.width < TILE_ROWS
+
+
+def _gathered(program: Program, y: Map, x: Map, taps: Taps) -> Map:
+    """Return a map with the numbers that each cell of `y` reads."""
+    run = taps.kernel[2] * taps.inputs
+    wide = (y.height, y.width, taps.kernel[1] * run)
+    to = Map.whole(program.buffer(prod(wide)), wide)
+    for row in range(taps.kernel[1]):
+        program.copy(
+            to.address.after(row * run), x.address.after(row * taps.dilation[1] * x.line), run,
+            (to.height, to.line, taps.stride[1] * x.line),
+            (to.width, to.channels, taps.stride[2] * x.channels),
+        )  # fmt: skip
+    return to
+
+
+def _convolve_cells(
+    program: Program, y: Map, x: Map, kernel: Address, taps: Taps, bias: Address, relu: int
+) -> None:
+    """Write the product of each cell's channels with a matrix: all in one, or row by row."""
+    _, stride_h, stride_w = taps.stride
+    lines = (Loop(y.height, y.line, 0, stride_h * x.line),)
+    pointwise = _is_pointwise(taps, x, y)
+    product = Product(
+        rows=y.cells if pointwise else y.width, columns=taps.outputs, steps=taps.inputs,
+        c_row=y.channels, a_row=stride_w * x.channels, b_step=taps.outputs, relu=relu,
+        loops=() if pointwise else lines,
+    )  # fmt: skip
+    append_constant(
+        program, program.sample, product, c=y.address, start=bias, a=x.address, b=kernel
+    )
 
 
 def _is_pointwise(taps: Taps, x: Map, y: Map) -> bool:
@@ -458,13 +556,14 @@ def flipped(program: Program, kernel: Address, taps: Taps, *, reverse: bool) -> 
 
 def dense(
     program: Program, y: Address, x: Address, kernel: Address, bias: Address, taps: Taps,
-    *, relu: bool = False,
+    *, relu: int = 0,
 ) -> None:  # fmt: skip
     """Write `x @ kernel + bias` for all samples of the chunk as one product."""
-    Product(
+    product = Product(
         rows=1, columns=taps.outputs, steps=taps.inputs, b_step=taps.outputs, relu=relu,
         samples=SAMPLES_ARE_ROWS,
-    ).append(program.chunk, c=y, start=bias, a=x, b=kernel)  # fmt: skip
+    )  # fmt: skip
+    append_constant(program, program.chunk, product, c=y, start=bias, a=x, b=kernel)
 
 
 def dense_weight_grad(

@@ -7,19 +7,22 @@ lies is decided when all are known, see `layout`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
 
 from convcli.engine.calls import Base, Operands, Operation, each_sample
+from convcli.engine.tile import RELUS
 from convcli.net.trace import Step, Trace
 from convcli.ops.folding import Folding
 from convcli.ops.rule import Array
 
 LINE = 16
 """Arrays begin on cache lines, 16 float32; the gaps are zeros and stay zeros."""
+
+LEAST_FRAME = 14
+"""Cells of a line from which on it is a product of its own at no cost."""
 
 Three = tuple[int, int, int]
 
@@ -202,6 +205,8 @@ class Tensor:
     """A max-pooling that leaves its backward to the convolution before it."""
     used_extent: Three | None = None
     """Cells that the only consumer reads, from the first; None: all."""
+    frame: Map | None = None
+    """The zeros around it that the only consumer reads, which it lies in from the beginning."""
 
     @property
     def size(self) -> int:
@@ -216,6 +221,8 @@ class Tensor:
     def used(self, address: Address) -> Map:
         """What is used of this tensor, or of its gradient at `address`."""
         whole = Map.whole(address, self.shape)
+        if self.frame:
+            return replace(whole, line=self.frame.line, plane=self.frame.plane)
         return whole.inside((0, 0, 0), self.used_extent) if self.used_extent else whole
 
 
@@ -262,6 +269,7 @@ class Program:
     """
 
     def __init__(self) -> None:
+        self.training = True
         self.phases = [Phase()]
         self.prepare: list[Instruction] = []
         self.last: list[Instruction] = []
@@ -285,12 +293,12 @@ class Program:
         """Return a new map."""
         return Map.whole(self.buffer(prod(shape), pinned=pinned), shape)
 
-    def frame(self, shape: tuple[int, ...], before: Three, extent: Three) -> Map:
+    def frame(self, shape: tuple[int, ...], before: Three, extent: Three, use: int = 0) -> Map:
         """Return a map whose cells around `extent` are zeros; what is inside is soon overwritten.
 
         It must be filled before each use: whoever asks for the same frame gets the same memory.
         """
-        key = (shape, before, extent)
+        key = (shape, before, extent, use)
         if key not in self._frames:
             self._frames[key] = self.map(shape, pinned=True)
         return self._frames[key]
@@ -403,25 +411,6 @@ class ProgramBuilder(Program):
             for source in step.sources:
                 self._readers.setdefault(source, []).append(step)
 
-    @cached_property
-    def read_once(self) -> list[slice]:
-        """The parts of the parameters that are read before a batch alone, in pairs of numbers."""
-        names = self.folding.sources(self.slots)
-        parts = [(self.slots[name].offset, self.slots[name].size) for name in names]
-        parts += [
-            (part.buffer.offset, part.buffer.size)
-            for instruction in self.prepare
-            for part in instruction.operands
-            if isinstance(part, Address) and part.buffer.base is Base.PARAMETERS
-        ]
-        found: list[slice] = []
-        for offset, size in sorted(set(parts)):
-            if found and offset - found[-1].stop < LINE:
-                found[-1] = slice(found[-1].start, offset + size)
-            else:
-                found.append(slice(offset, offset + size))
-        return [slice(part.start // 2, -(-part.stop // 2)) for part in found]
-
     def fold(self, folding: Folding) -> None:
         """Read folded arrays instead of the network's own."""
         self.folding = folding
@@ -466,7 +455,34 @@ class ProgramBuilder(Program):
         tensor = Tensor(step.output_shape, self.buffer(prod(step.output_shape)), needs)
         if honors_extent:
             tensor.used_extent = self._used_extent(step)
+            self._put_in_frame(step, tensor, sources)
         return tensor
+
+    def _put_in_frame(self, step: Step, tensor: Tensor, sources: Sequence[Tensor]) -> None:
+        """Let the tensor be written among the zeros that a convolution right behind it reads."""
+        reader = self.only_reader(step)
+        if self.training or reader is None or reader.index != step.index + 1:
+            return
+        layer, framed = reader.layer, reader.op in {"conv", "dwconv", "sepconv"}
+        if (
+            not framed
+            or getattr(layer, "multiplier", 1) > 1
+            or step.activation not in {None, *RELUS}
+        ):
+            return
+        axes = layer.windows(step.output_shape)  # type: ignore[attr-defined]  # it has windows
+        before = three(tuple(axis.before for axis in axes), 0)
+        after = three(tuple(axis.after for axis in axes), 0)
+        extent = tensor.map.extent
+        if not any((*before, *after)) or extent[2] < LEAST_FRAME:
+            return
+        d, h, w = (sum(sizes) for sizes in zip(before, extent, after, strict=True))
+        read = [source.frame.address for source in sources if source.frame]
+        for use in (1, 2):  # not the one that the step itself reads
+            frame = self.frame((d, h, w, tensor.shape[-1]), before, extent, use)
+            if frame.address not in read:
+                tensor.frame, tensor.address = frame, frame.inside(before, extent).address
+                return
 
     def _used_extent(self, step: Step) -> Three | None:
         """Return how many cells the only reader, a pooling without padding, reads of each axis."""

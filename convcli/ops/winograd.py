@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
@@ -28,18 +27,17 @@ from convcli.engine.llvm import (
     Vectors,
     add,
     advance,
+    bounded,
     load,
-    splat,
     store,
-    where_greater,
 )  # fmt: skip
+from convcli.engine.tile import bounds_of
 
 OUT, IN, POINTS = 4, 6, 36
 LINES = POINTS * LANES
 """Numbers of scratch memory for the lines of one tile."""
 P, Q = 3 / 4, 5 / 4
 PP, QQ = P * P, Q * Q
-NO_BOUND = np.float32(-np.inf)
 
 Matrix = Sequence[Sequence[float]]
 """A row for each point, in the order 0, P, -P, Q, -Q, infinity; a column for each cell of a line.
@@ -147,14 +145,16 @@ _output_line = _line_intrinsic(OUTPUT, back=True)
 _kernel_gradient_line = _line_intrinsic(KERNEL, back=True)
 
 
-@each_sample(Operands("kernel points", "inputs outputs"))
+@each_sample(Operands("kernel points", "inputs outputs panel"))
 def transform_kernel(o):
-    """Write G g G^T, [point][input][output], from [tap][input][output]."""
+    """Write G g G^T, [point][panel][input][output of it], from [tap][input][output]."""
     size = o.inputs * o.outputs
     for c in range(o.inputs):
         for k in range(0, o.outputs, LANES):
             rest = o.outputs - k
-            here, to = advance(o.kernel, c * o.outputs + k), advance(o.points, c * o.outputs + k)
+            here = advance(o.kernel, c * o.outputs + k)
+            panel = k // o.panel * o.inputs * o.panel
+            to = advance(o.points, panel + c * o.panel + k % o.panel)
             for column in range(3):  # lines downwards first; the last three rows hold them
                 down = advance(to, column * size)
                 _kernel_line(advance(here, column * size), 3 * size, 3, rest, down, IN * size, rest)
@@ -206,7 +206,7 @@ gather_grads = _gather("gather_grads", _gradient_line, OUT)
 @each_sample(Operands("y points bias lines", f"channels line height width relu {TILES}"))
 def scatter_tiles(o):
     """Write A^T m A, the output cells of products at the points, plus the bias."""
-    low = splat(np.float32(0.0) if o.relu else NO_BOUND)
+    bounds = bounds_of(o.relu)
     for at in range(o.count):
         number, jump = o.first + at, o.count * o.channels
         tile_y, tile_x = OUT * (number // o.tiles_x), OUT * (number % o.tiles_x)
@@ -225,7 +225,7 @@ def scatter_tiles(o):
                 _output_line(line, LANES, IN, LANES, line, LANES, LANES)
                 for column in range(columns):
                     value = add(load(advance(line, column * LANES), LANES), bias)
-                    value = where_greater(low, value, low, value)
+                    value = bounded(value, bounds.low, bounds.high)
                     store(advance(y, column * o.channels), value, rest)
 
 

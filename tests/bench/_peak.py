@@ -10,7 +10,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from convcli.engine.llvm import LANES, VECTOR, pointer
-from convcli.engine.tile import NO_BOUND, Extent, Left, Right, Rows, tile
+from convcli.engine.tile import NO_BOUNDS, Extent, Left, Right, Rows, tile
 
 CHAINS = 12
 """Independent sums: more than latency times units, fewer than registers."""
@@ -67,7 +67,7 @@ def _convolve(c, x, w, bias, times):
                 Left(pointer(x, y * 208), 16, 208, 1),
                 Right(pointer(w, 0), 1536, 32),
                 Extent(11, 32, 3, 48),
-                NO_BOUND,
+                NO_BOUNDS,
             )
 
 

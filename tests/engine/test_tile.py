@@ -13,24 +13,24 @@ from numba import njit
 
 from convcli.engine.filter_plan import compiled_code_runs
 from convcli.engine.llvm import pointer
-from convcli.engine.tile import NO_BOUND, Extent, Left, Right, Rows, tile
+from convcli.engine.tile import NO_BOUNDS, RELUS, Extent, Left, Right, Rows, bounds_of, tile
 
 OPERANDS = 4000
 
 
 @njit
-def product(c, start, a, b, size, lowest):
+def product(c, start, a, b, size, bounds):
     """Run the tile on four flat arrays, each with the place where its operand begins."""
     tile(
         Rows(pointer(c[0], c[1].at), c[1].row),
         Rows(pointer(start[0], start[1].at), start[1].row),
         Left(pointer(a[0], a[1].at), a[1].row, a[1].block, a[1].step),
         Right(pointer(b[0], b[1].at), b[1].block, b[1].step),
-        size, np.float32(lowest),
+        size, bounds,
     )  # fmt: skip
 
 
-def triple_loop(c, start, a, b, size, lowest) -> np.ndarray:
+def triple_loop(c, start, a, b, size, bounds) -> np.ndarray:
     """Return what `product` should leave in c, added in double precision."""
     (c, c_is), (start, start_is), (a, a_is), (b, b_is) = c, start, a, b
     result = c.copy()
@@ -41,7 +41,7 @@ def triple_loop(c, start, a, b, size, lowest) -> np.ndarray:
                 for k in range(size.steps):
                     one = a[a_is.at + m * a_is.row + r * a_is.block + k * a_is.step]
                     total += float(one) * float(b[b_is.at + r * b_is.block + k * b_is.step + n])
-            result[c_is.at + m * c_is.row + n] = max(total, lowest)
+            result[c_is.at + m * c_is.row + n] = min(max(total, bounds.low), bounds.high)
     return result
 
 
@@ -64,7 +64,7 @@ needs_compiler = pytest.mark.skipif(
     steps=st.integers(0, 9),
     a_row=st.integers(-5, 5),
     b_step=st.sampled_from([0, 1, 33, 70]),
-    relu=st.booleans(),
+    relu=st.sampled_from([0, *RELUS.values()]),
 )
 def test_every_size_and_stride_gives_the_sum(
     rows, columns, blocks, steps, a_row, b_step, relu
@@ -75,9 +75,9 @@ def test_every_size_and_stride_gives_the_sum(
         (small_integers(1), Left(400, a_row, 40, 3)),
         (small_integers(2), Right(11, 300, b_step)),
     )
-    size, lowest = Extent(rows, columns, blocks, steps), 0.0 if relu else NO_BOUND
-    ref = triple_loop(*operands, size, lowest)
-    product(*operands, size, lowest)
+    size, bounds = Extent(rows, columns, blocks, steps), bounds_of.py_func(relu)
+    ref = triple_loop(*operands, size, bounds)
+    product(*operands, size, bounds)
     np.testing.assert_array_equal(operands[0][0], ref)
 
 
@@ -86,7 +86,7 @@ def test_start_at_the_result_accumulates() -> None:
     c = (np.ones(6, np.float32), Rows(0, 3))
     a = (np.array([1, 2], np.float32), Left(0, 1, 0, 0))
     b = (np.array([10, 20, 30], np.float32), Right(0, 0, 0))
-    product(c, c, a, b, Extent(2, 3, 1, 1), NO_BOUND)
+    product(c, c, a, b, Extent(2, 3, 1, 1), NO_BOUNDS)
     np.testing.assert_array_equal(c[0], np.array([11, 21, 31, 21, 41, 61], np.float32))
 
 
@@ -104,7 +104,7 @@ def test_a_convolution_needs_no_copy_of_its_input() -> None:
         product(
             (got.ravel(), Rows(y * 35, 5)), (zeros, Rows(0, 0)),
             (image_HWC.ravel(), Left(y * 24, 3, 24, 1)), (kernel_HWIO.ravel(), Right(0, 30, 5)),
-            Extent(7, 5, 3, 6), NO_BOUND,
+            Extent(7, 5, 3, 6), NO_BOUNDS,
         )  # fmt: skip
     np.testing.assert_array_equal(got, ref)
 
@@ -113,17 +113,18 @@ def test_a_convolution_needs_no_copy_of_its_input() -> None:
 def test_a_not_a_number_is_not_hidden_by_the_bound() -> None:
     c, one = np.zeros(1, np.float32), np.ones(1, np.float32)
     a = (np.array([np.nan], np.float32), Left(0, 1, 1, 1))
-    product((c, Rows(0, 1)), (c, Rows(0, 1)), a, (one, Right(0, 1, 1)), Extent(1, 1, 1, 1), 0.0)
+    to, relu6 = (c, Rows(0, 1)), bounds_of.py_func(2)
+    product(to, to, a, (one, Right(0, 1, 1)), Extent(1, 1, 1, 1), relu6)
     assert np.isnan(c[0])
 
 
 SMOKE = """
 import numpy as np
 from convcli.engine.llvm import host
-from tests.engine.test_tile import NO_BOUND, Extent, Left, Right, Rows, product
+from tests.engine.test_tile import NO_BOUNDS, Extent, Left, Right, Rows, product
 a = np.arange(40, dtype=np.float32); b = np.arange(60, dtype=np.float32)
 c = (np.zeros(200, np.float32), Rows(0, 20))
-product(c, c, (a, Left(0, 4, 0, 1)), (b, Right(0, 0, 15)), Extent(10, 15, 1, 4), NO_BOUND)
+product(c, c, (a, Left(0, 4, 0, 1)), (b, Right(0, 0, 15)), Extent(10, 15, 1, 4), NO_BOUNDS)
 ref = a.reshape(10, 4) @ b.reshape(4, 15)
 assert np.array_equal(c[0].reshape(10, 20)[:, :15], ref)
 print(host().lanes)

@@ -50,6 +50,32 @@ def test_what_is_left_answers_as_the_layers_one_by_one(notation: str) -> None:
     assert difference(model) < 1e-5
 
 
+LAID_OUT = (
+    "7x7x256, conv 260 3 p1 relu, conv 40 1 relu6", "7x7x190, conv 160 3 s2 p1, relu",
+    "20x17x16, conv 16 3 p1 relu, conv 20 3 p1 relu6, dwconv 3 p1 relu6, conv 200 1 nobias, bn, "
+    "relu6, dwconv 3 s2 p1, relu, conv 96 1 s2",
+    "16x16x16, conv 16 3 p1, relu, conv 16 3 p1, relu, conv 16 3 p1, sepconv 8 3 same",
+    "15x18x3, conv 8 1, dwconv 3 same m2, conv 9 3 same tanh, conv 8 3 same, concat(conv 4 3 p1| )",
+    "40x9, conv 16 3 p1 relu, conv 16 3 p1, relu, dwconv 3 causal",
+    "4000, dense 100 relu, dense 33",
+    "4x15x14x3, conv 8 1, conv 8 3 p1, conv 4 2 s2 p1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("notation", LAID_OUT)
+def test_weights_and_maps_laid_out_for_prediction_answer_the_same(notation: str) -> None:
+    assert difference(model_of(notation)) < 1e-5
+
+
+@pytest.mark.parametrize("activation", ["", "relu", "relu6"])
+@pytest.mark.parametrize("layer", ["conv 16 3 p1", "conv 16 5 p2", "dwconv 3 p1", "dwconv 5 p2"])
+def test_what_is_no_number_is_not_hidden_by_an_activation(layer: str, activation: str) -> None:
+    model = model_of(f"8x8x16, {layer} {activation}")
+    x = np.ones((1, 8, 8, 16), np.float32)
+    x[0, 3, 4] = np.nan
+    assert np.isnan(model.predict(x)[0, 2:5, 3:6]).all()
+
+
 def test_predictions_follow_numbers_that_change_in_place() -> None:
     model = model_of("9x9x3, conv 8 3, bn, relu, gap, dense 3")
     assert difference(model) < 1e-5

@@ -23,7 +23,7 @@ NETWORKS = [
     "input 5x6x7x2, conv 3 2 hardswish, conv 4 3 same s2, conv 3 2x1x2 g1 p1",
     "input 8x7x3, dwconv 3, dwconv 3 s2 p1 m2 relu",
     "input 9x4, dwconv 3 d2 causal m3",
-    "input 7x11x18, dwconv 3 p1 nobias, dwconv 3 s2 relu, dwconv 3 p2",
+    "input 7x11x18, dwconv 3 p1 nobias, dwconv 3 s2 relu, dwconv 3 p2 relu6",
     "input 8x7x5, sepconv 6 3 same relu, sepconv 4 2 m2 s2 tanh",
     "input 4x5x3, upconv 4 3 s2 p1 op1 relu, upconv 2 2 s3",
     "input 4x5x6, upconv 4 3 s2 g2 same sigmoid",
