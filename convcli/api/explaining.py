@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-
-from convcli.api.seeing import Drawn, Model, asked
 from convcli.errors import InputError, UsageError
 from convcli.kernels import Kernel, Magnitude, find, parse_numbers
 from convcli.option import parse_place
 from convcli.present import sums
 from convcli.report import Report
 
+if TYPE_CHECKING:
+    from convcli.api.seeing import Drawn, Model
+    from convcli.inspect.arithmetic import Volume
+
 Numbers: TypeAlias = str | Sequence[float] | Any
 Rows: TypeAlias = str | Sequence[Sequence[float]] | Any
 Cell: TypeAlias = str | tuple[int, ...]
 
+SUMMED_WIDTH = 48
+"""A picture is reduced to that many pixels across: each of its sums is written out in Python."""
 SHIFTED_WIDTH = 96
 """A picture is reduced to that many pixels across before it is shifted, so that a pixel counts."""
 
@@ -38,7 +42,8 @@ def explain_conv(
     """Spell out one output cell of a convolution, the whole output, and the matrix product.
 
     Args:
-        matrix: rows of numbers, or C x H x W for several channels.
+        matrix: rows of numbers, or C x H x W for several channels; or as text, or its file, or a
+            picture's, which is reduced to few gray pixels.
         kernel: rows of numbers, C x H x W, a kernel, or its name.
         at: row and column of the output, from 0.
         stride: of the kernel in cells.
@@ -56,17 +61,10 @@ def explain_conv(
     """
     from convcli.inspect.arithmetic import Sliding
 
-    named = find(kernel) if isinstance(kernel, str) and "|" not in kernel else kernel
-    if isinstance(named, Magnitude):
-        raise UsageError(f"{named.name} is made of several kernels; explain one of them.")
-    offset = 0.0
-    if isinstance(named, Kernel):
-        offset = float(named.offset)
-        named = [[number / named.divisor for number in line] for line in named.rows]
-    weights = _planes(named, "The kernel")
-    image = _planes(matrix, "The matrix")
+    weights, offset = kernel_of(kernel)
+    image, notes = volume_of(matrix, "The matrix")
     slide = Sliding(image, weights, stride, padding, dilation, offset, convolve)
-    return sums.conv_report(slide, _cell(at), {}, as_layer=as_layer)
+    return sums.conv_report(slide, _cell(at), {}, as_layer=as_layer, notes=notes)
 
 
 def explain_pool(
@@ -90,7 +88,7 @@ def explain_pool(
     """
     from convcli.inspect.arithmetic import pooled, pooling_window
 
-    rows, cell = _rows(matrix, "The matrix"), _cell(at)
+    rows, cell = rows_of(matrix, "The matrix"), _cell(at)
     window = pooling_window(rows, size, stride or size, *cell, kind)
     whole = pooled(rows, size, stride or size, kind)
     return sums.pool_report(window, cell, kind, gradient, whole)
@@ -163,14 +161,17 @@ def explain_translation(
         UsageError: a kernel made of several.
         InputError: a picture smaller than the window.
     """
+    import numpy as np
+
+    from convcli.api.seeing import Drawn
     from convcli.imaging.sheet import read_small
     from convcli.inspect.why import translation
     from convcli.present.why import translation_panels, translation_report
 
-    path = isinstance(image, str | os.PathLike)
-    picture = (
-        read_small(Path(image), SHIFTED_WIDTH) if path else np.asarray(_rows(image, "The picture"))
-    )
+    if isinstance(image, str | os.PathLike):
+        picture = read_small(Path(image), SHIFTED_WIDTH)
+    else:
+        picture = np.asarray(rows_of(image, "The picture"))
     one = find(kernel)
     if isinstance(one, Magnitude):
         raise UsageError(f"{kernel} is made of several kernels; take one, such as {kernel}-x.")
@@ -198,6 +199,7 @@ def explain_permutation(
         threads: 0 for all there are.
         progress: called with the epochs done and all there are.
     """
+    from convcli.api.seeing import Drawn
     from convcli.api.training import fit
     from convcli.data import load_dataset
     from convcli.inspect.why import NETWORKS, Learner, permuted
@@ -236,6 +238,7 @@ def explain_forward(
         channel: of a map.
         terms: most terms printed; `document` has all.
     """
+    from convcli.api.seeing import asked
     from convcli.inspect.unit import forward_unit
 
     probe, sample = asked(model, image)
@@ -261,6 +264,7 @@ def explain_backward(
         class_: taken for the truth; the likeliest when left out.
         terms: most terms printed; `document` has all.
     """
+    from convcli.api.seeing import asked
     from convcli.inspect.unit import backward_unit
 
     probe, sample = asked(model, image)
@@ -269,28 +273,74 @@ def explain_backward(
     return sums.backward_report(found, probe.trained.class_names[found.label], terms)
 
 
-def _rows(rows: Rows, what: str) -> tuple[tuple[float, ...], ...]:
-    if isinstance(rows, str):
-        lines, divisor = parse_numbers(rows, what)
+def rows_of(rows: Rows, what: str) -> tuple[tuple[float, ...], ...]:
+    """Return the rows of a matrix: as such, as text, or in a file of text."""
+    if isinstance(rows, str | os.PathLike):
+        lines, divisor = parse_numbers(_text_of(rows), what)
         return tuple(tuple(number / divisor for number in line) for line in lines)
+    import numpy as np
+
     array = np.asarray(rows, float)
     if array.ndim != 2 or not array.size:
         raise InputError(f"{what} has the shape {array.shape}; rows of numbers are needed.")
     return tuple(map(tuple, array.tolist()))
 
 
-def _planes(rows: Rows, what: str) -> list[tuple[tuple[float, ...], ...]]:
-    """Return the channels of a volume: text with | between them, C x H x W, or a single H x W."""
-    if isinstance(rows, str):
-        return [_rows(part, what) for part in rows.split("|")]
-    array = np.asarray(rows, float)
-    return [_rows(plane, what) for plane in (array if array.ndim == 3 else [array])]
+def _text_of(rows: str | os.PathLike[str]) -> str:
+    text, path = os.fspath(rows), Path(rows)
+    if ";" not in text and "\n" not in text and path.suffix and path.is_file():
+        return path.read_text(encoding="utf-8", errors="replace")
+    return text
+
+
+def volume_of(rows: Rows, what: str) -> tuple[Volume, tuple[str, ...]]:
+    """Return the channels of an input, and what was done to a picture.
+
+    Text has `|` or an empty line between channels; arrays are C x H x W, or a single H x W.
+    """
+    if not isinstance(rows, str | os.PathLike):
+        import numpy as np
+
+        array = np.asarray(rows, float)
+        return [rows_of(plane, what) for plane in (array if array.ndim == 3 else [array])], ()
+    from convcli.imaging.formats import READABLE_SUFFIXES
+
+    path = Path(rows)
+    if ";" not in str(rows) and path.suffix.lower() in READABLE_SUFFIXES:
+        from convcli.imaging.sheet import read_small
+
+        pixels = read_small(path, SUMMED_WIDTH)
+        size = "x".join(map(str, pixels.shape))
+        return [pixels.tolist()], (f"{path.name}, gray, reduced to {size}.",)
+    parts = re.split(r"\||\n\s*\n", _text_of(rows).strip())
+    names = [what] if len(parts) == 1 else [f"{what}, channel {c}" for c in range(len(parts))]
+    planes = [rows_of(part, name) for part, name in zip(parts, names, strict=True)]
+    sizes = {(len(plane), len(plane[0])) for plane in planes}
+    if len(sizes) > 1:
+        told = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
+        raise UsageError(f"{what}: the channels differ in size: {told}.")
+    return planes, ()
+
+
+def kernel_of(kernel: Rows | Kernel) -> tuple[Volume, float]:
+    """Return the channels and the offset of a kernel, of its name, or of rows."""
+    named = find(kernel) if isinstance(kernel, str) and "|" not in kernel else kernel
+    if isinstance(named, Magnitude):
+        raise UsageError(
+            f"{named.name} is made of several kernels; explain one, such as {named.name}-x."
+        )
+    if not isinstance(named, Kernel):
+        return volume_of(named, "The kernel")[0], 0.0
+    rows = tuple(tuple(number / named.divisor for number in line) for line in named.rows)
+    return [rows], float(named.offset)
 
 
 def _numbers(numbers: Numbers, what: str) -> tuple[float, ...]:
-    rows = _rows(numbers if isinstance(numbers, str) else [numbers], f"The row of {what}")
+    rows = rows_of(numbers if isinstance(numbers, str) else [numbers], f"The row of {what}")
     if len(rows) != 1:
-        raise UsageError(f"One row of {what} is needed; {len(rows)} rows were given.")
+        raise UsageError(
+            f"The row of {what}: one row of numbers is needed; {len(rows)} rows were given."
+        )
     return rows[0]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+import convcli
 from convcli.cli.options import (
     FileOutput,
     ImageArgument,
@@ -21,20 +22,17 @@ from convcli.cli.options import (
     Output,
     SeedOption,
     ThreadsOption,
-    load_probe,
-    load_sample,
     refuse_without_effect,
     takes,
 )
-from convcli.cli.show import Drawing
+from convcli.cli.show import Drawing, content
 from convcli.errors import UsageError
 from convcli.option import option, parse_place
 from convcli.present.look import SUFFIXES
 
 if TYPE_CHECKING:
     from convcli.imaging.scenes import Scene
-    from convcli.inspect.arithmetic import Sliding, Volume
-    from convcli.inspect.probe import Probe
+    from convcli.inspect.arithmetic import Sliding
     from convcli.sums import Sum
 
 EXAMPLE = "Example: convcli explain "
@@ -60,8 +58,6 @@ CellOption = Annotated[
         "--at", metavar="LAYER:ROW,COL", help="A cell of a layer's output; LAYER:UNIT of a vector."
     ),
 ]
-PICTURE_WIDTH = 48
-"""A picture is reduced to that many pixels across: each of its sums is written out in Python."""
 CELL: dict[str, Any] = {"metavar": "ROW,COL", "default": "0,0"}
 AT = "The output cell to explain, from 0."
 CHANNEL: dict[str, Any] = {"help": "Of a map, from 0.", "min": 0, "default": 0}
@@ -135,9 +131,11 @@ class Backward:
         """Return the gradients by their JSON field."""
         if not self.backward:
             return {}
+        from convcli.api.explaining import rows_of
+
         height, width = slide.output_hw
         ones = [[1.0] * width] * height
-        upstream = ones if self.gradient is None else _rows(self.gradient, "--gradient")
+        upstream = ones if self.gradient is None else rows_of(self.gradient, "--gradient")
         return {
             "weight_gradient": slide.weight_gradient(*_cell(self.weight, "--weight"), upstream),
             "input_gradient": slide.input_gradient(*_cell(self.cell, "--cell"), upstream),
@@ -195,11 +193,12 @@ def explain_conv(
     out: FileOutput,
 ) -> None:
     """One output cell of a convolution, the whole output, and the same as a matrix product."""
+    from convcli.api.explaining import kernel_of, volume_of
     from convcli.inspect.arithmetic import Sliding
     from convcli.present.sums import conv_report
 
-    image, note = _volume(matrix, "The matrix")
-    weights, offset = _kernel(kernel)
+    image, note = volume_of(matrix, "The matrix")
+    weights, offset = kernel_of(kernel)
     zeros = _padding(padding)
     if film.output is not None and film.transposed:
         from convcli.inspect.films import transposed_scenes
@@ -234,14 +233,13 @@ def explain_pool(
     out: FileOutput,
 ) -> None:
     """One pooling window: what it reads, what it keeps, and which inputs get the gradient."""
-    from convcli.inspect.arithmetic import pooled, pooling_window
-    from convcli.present.sums import pool_report
+    from convcli.api.explaining import volume_of
 
     if largest is not None and mean is not None:
         raise UsageError("Give one of --max K and --avg K.")
     if largest is not None or mean is not None:
         kind, size = ("max" if mean is None else "avg"), largest or mean or size
-    (image, *more), _ = _volume(matrix, "The matrix")
+    (image, *more), _ = volume_of(matrix, "The matrix")
     if more:
         raise UsageError("Pooling keeps channels apart: explain one of them.")
     place = _cell(at, "--at")
@@ -251,9 +249,9 @@ def explain_pool(
         film.write(pool_scenes(image, kind, size, stride or size), out)
         return
     film.refuse()
-    window = pooling_window(image, size, stride or size, *place, kind)
-    whole = pooled(image, size, stride or size, kind)
-    out.emit(pool_report(window, place, kind, gradient, whole))
+    out.emit(
+        convcli.explain_pool(image, place, kind=kind, size=size, stride=stride, gradient=gradient)
+    )
 
 
 @takes(out=Output)
@@ -268,11 +266,7 @@ def explain_dense(
     out: Output,
 ) -> None:
     """One dense unit: inputs times weights plus bias, then its activation."""
-    from convcli.inspect.arithmetic import activate, dense_unit
-    from convcli.present.sums import dense_report
-
-    unit = dense_unit(_numbers(inputs, "The row of inputs"), _numbers(weights, "--weights"), bias)
-    out.emit(dense_report(unit, activation, activate(activation, unit.total)))
+    out.emit(convcli.explain_dense(inputs, weights, bias=bias, activation=activation))
 
 
 @takes(out=Output)
@@ -283,10 +277,7 @@ def explain_softmax(
     out: Output,
 ) -> None:
     """Softmax and cross-entropy of one sample, and the gradient that starts the way back."""
-    from convcli.inspect.arithmetic import softmax_cross_entropy
-    from convcli.present.sums import softmax_report
-
-    out.emit(softmax_report(softmax_cross_entropy(_numbers(logits, "The row of logits"), target)))
+    out.emit(convcli.explain_softmax(logits, target=target))
 
 
 @takes(out=Output)
@@ -301,11 +292,8 @@ def explain_adam(
     out: Output,
 ) -> None:
     """Adam's steps of one weight: both averages, their corrections, and the change."""
-    from convcli.inspect.arithmetic import adam_steps
-    from convcli.present.sums import adam_report
-
-    numbers = _numbers(gradients, "The row of gradients")
-    out.emit(adam_report(adam_steps(weight, numbers, lr, beta1, beta2, epsilon)))
+    figures = {"weight": weight, "lr": lr, "beta1": beta1, "beta2": beta2, "epsilon": epsilon}
+    out.emit(convcli.explain_adam(gradients, **figures))
 
 
 @takes(out=Output)
@@ -318,11 +306,7 @@ def explain_bn(
     out: Output,
 ) -> None:
     """Batch norm on one channel's values: mean, variance, gamma, beta, and a sigmoid's slope."""
-    from convcli.inspect.arithmetic import batch_norm
-    from convcli.present.sums import norm_report
-
-    numbers = _numbers(values, "The row of values")
-    out.emit(norm_report(batch_norm(numbers, gamma, beta, epsilon), gamma, beta))
+    out.emit(convcli.explain_bn(values, gamma=gamma, beta=beta, epsilon=epsilon))
 
 
 @dataclass(frozen=True)
@@ -351,9 +335,7 @@ def explain_translation(
 ) -> None:
     """Why convolution: what is shifted in comes shifted out, and pooled it hardly changes."""
     path, moved = out.asked(picture), _cell(shift, "--shift")
-    from convcli.api import explaining
-
-    out.show(explaining.explain_translation(picture, shift=moved, kernel=kernel, pool=pool), path)
+    out.show(convcli.explain_translation(picture, shift=moved, kernel=kernel, pool=pool), path)
 
 
 @takes(out=Figure)
@@ -367,10 +349,8 @@ def explain_permutation(
 ) -> None:
     """Why convolution: an MLP learns permuted pixels as well as plain ones, a CNN does not."""
     path = out.asked()
-    from convcli.api import explaining
-
     with out.messages.counted() as progress:
-        drawn = explaining.explain_permutation(
+        drawn = convcli.explain_permutation(
             samples=samples,
             epochs=epochs,
             seed=seed,
@@ -391,11 +371,8 @@ def explain_forward(
     out: Output,
 ) -> None:
     """One number of a model's layer: every input times its weight, bias, activation."""
-    from convcli.inspect.unit import forward_unit
-    from convcli.present.sums import forward_report
-
-    probe, sample, layer, place = _asked(model, image, at)
-    out.emit(forward_report(forward_unit(probe, sample, layer, place, channel), terms))
+    sample = content(image)
+    out.emit(convcli.explain_forward(model, sample, at, channel=channel, terms=terms))
 
 
 @takes(out=Output)
@@ -410,69 +387,8 @@ def explain_backward(
     out: Output,
 ) -> None:
     """What the loss tells one cell, and what the cell passes on to its inputs and weights."""
-    from convcli.inspect.unit import backward_unit
-    from convcli.present.sums import backward_report
-
-    probe, sample, layer, place = _asked(model, image, at)
-    label = None if class_ is None else probe.class_index(class_, sample)
-    found = backward_unit(probe, sample, layer, place, channel, label)
-    out.emit(backward_report(found, probe.trained.class_names[found.label], terms))
-
-
-def _asked(model: Any, image: str, at: str) -> tuple[Probe, Any, str, tuple[int, ...]]:
-    """Return model, sample, layer and place that the words mean."""
-    layer, place = parse_place(at)
-    if layer is None:
-        raise UsageError(f"--at {at} names no layer. Write LAYER:ROW,COL, such as conv1:{at}.")
-    probe = load_probe(model)
-    return probe, load_sample(probe, image), layer, place
-
-
-def _rows(text: str, what: str) -> tuple[tuple[float, ...], ...]:
-    """Return the rows of a matrix given as text or as a file of text."""
-    from convcli.kernels import parse_numbers
-
-    path = Path(text)
-    if ";" not in text and "\n" not in text and path.suffix and path.is_file():
-        text = path.read_text(encoding="utf-8", errors="replace")
-    rows, divisor = parse_numbers(text, what)
-    return tuple(tuple(number / divisor for number in line) for line in rows)
-
-
-def _volume(text: str, what: str) -> tuple[Volume, tuple[str, ...]]:
-    """Return the channels of an input, and what was done to a picture."""
-    from convcli.imaging.formats import READABLE_SUFFIXES
-
-    path = Path(text)
-    if ";" not in text and path.suffix.lower() in READABLE_SUFFIXES:
-        from convcli.imaging.sheet import read_small
-
-        pixels = read_small(path, PICTURE_WIDTH)
-        size = "x".join(map(str, pixels.shape))
-        return [pixels.tolist()], (f"{path.name}, gray, reduced to {size}.",)
-    if ";" not in text and "\n" not in text and path.suffix and path.is_file():
-        text = path.read_text(encoding="utf-8", errors="replace")
-    parts = re.split(r"\||\n\s*\n", text.strip())
-    names = [what] if len(parts) == 1 else [f"{what}, channel {c}" for c in range(len(parts))]
-    planes = [_rows(part, name) for part, name in zip(parts, names, strict=True)]
-    sizes = {(len(plane), len(plane[0])) for plane in planes}
-    if len(sizes) > 1:
-        told = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
-        raise UsageError(f"{what}: the channels differ in size: {told}.")
-    return planes, ()
-
-
-def _kernel(text: str) -> tuple[Volume, float]:
-    """Return the channels and the offset of a kernel given by name or as rows."""
-    from convcli.kernels import Kernel, find
-
-    if "|" in text:
-        return _volume(text, "The kernel")[0], 0.0
-    kernel = find(text)
-    if not isinstance(kernel, Kernel):
-        raise UsageError(f"{text} is made of several kernels; explain one, such as {text}-x.")
-    rows = tuple(tuple(number / kernel.divisor for number in line) for line in kernel.rows)
-    return [rows], float(kernel.offset)
+    chosen: dict[str, Any] = {"channel": channel, "class_": class_, "terms": terms}
+    out.emit(convcli.explain_backward(model, content(image), at, **chosen))
 
 
 def _padding(text: str) -> int | str:
@@ -487,13 +403,6 @@ def _padding(text: str) -> int | str:
     if not re.fullmatch(r"[0-9]{1,4}", word):
         raise UsageError(f"--padding {text[:40]!r}: write a number of cells, same, valid or full.")
     return int(word)
-
-
-def _numbers(text: str, what: str) -> tuple[float, ...]:
-    rows = _rows(text, what)
-    if len(rows) != 1:
-        raise UsageError(f"{what}: one row of numbers is needed; {len(rows)} rows were given.")
-    return rows[0]
 
 
 def _cell(text: str, option: str) -> tuple[int, int]:

@@ -28,7 +28,6 @@ from convcli.report.formats import STYLES
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset, Source
-    from convcli.inspect.probe import Probe
     from convcli.learn.evaluation import Labeled
     from convcli.learn.modelfile import TrainedModel
     from convcli.report import Report
@@ -376,21 +375,3 @@ def fetched_model(model: Path | str, messages: Messages) -> Path:
         found = published_model(name, published[name], progress)
     messages.say("{about}; {license}, {source}".format(**published[name]))
     return found
-
-
-def load_probe(model: Path) -> Probe:
-    """Return the model at a path, or in a run's directory, ready to be examined."""
-    from convcli.inspect.probe import Probe
-    from convcli.learn.modelfile import load
-
-    return Probe(load(model))
-
-
-def load_sample(probe: Probe, image: str) -> Any:
-    """Return the first sample of a file, or of stdin, prepared: (1, *input shape)."""
-    from convcli.cli.console import standard_input
-    from convcli.learn.pictures import samples_from_source
-
-    content = standard_input() if image == STANDARD_STREAM else Path(image)
-    samples = samples_from_source(content, image, probe.trained.preprocessing)
-    return probe.prepared(samples[:1])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+import convcli
 from convcli.cli.models import SPLIT, SplitName
 from convcli.cli.options import (
     STANDARD_STREAM,
@@ -161,11 +162,10 @@ def show_filters(
     All are on one scale: white is zero, red positive, blue negative.
     """
     path = out.target(f"filters-{layer}" if layer else "filters", model_path(model))
-    from convcli.api import seeing
-
-    rows = None if out.format == "csv" else seeing.PRINTED
     chosen: dict[str, Any] = {"layer": layer, "filter": filter_, "channel": channel}
-    out.show(seeing.show_filters(model, **chosen, limit=limit, rows=rows), path)
+    if out.format == "csv":
+        chosen["rows"] = None
+    out.show(convcli.show_filters(model, **chosen, limit=limit), path)
 
 
 MAXIMIZE_EXAMPLES = """Examples:
@@ -200,11 +200,9 @@ def show_maximize(
     """Find inputs that excite units most, by gradient ascent on the input."""
     label = "maximize" + "".join(f"-{one.replace(':', '-')}" for one in unit)
     path = out.target(label, model_path(model))
-    from convcli.api import seeing
-
     units = [parse_unit(one) for one in unit]
     with out.messages.counted() as progress:
-        drawn = seeing.show_maximize(
+        drawn = convcli.show_maximize(
             model,
             units,
             limit=limit,
@@ -258,9 +256,7 @@ def show_activations(
     """Draw what every layer answers to one sample, with its shape and receptive field."""
     label = "".join(f"-{one}" for one in layer)
     path = out.target(f"activations{label}", image, model)
-    from convcli.api import seeing
-
-    out.show(seeing.show_activations(model, _content(image), layer=layer, limit=limit), path)
+    out.show(convcli.show_activations(model, content(image), layer=layer, limit=limit), path)
 
 
 CLASS = {"help": "Name or number of a class.", "show_default": "the likeliest"}
@@ -291,11 +287,9 @@ def show_saliency(
 ) -> None:
     """Draw which input cells the answer depends on, by gradients of the class' logit."""
     path = out.target("saliency" if method == "gradient" else f"saliency-{method}", image, model)
-    from convcli.api import seeing
-
-    drawn = seeing.show_saliency(
+    drawn = convcli.show_saliency(
         model,
-        _content(image),
+        content(image),
         method=method,
         class_=class_,
         samples=samples,
@@ -331,12 +325,10 @@ def show_occlusion(
 ) -> None:
     """Cover the picture piece by piece and draw where the class' logit suffers."""
     path = out.target("occlusion", image, model)
-    from convcli.api import seeing
-
     with out.messages.counted() as progress:
-        drawn = seeing.show_occlusion(
+        drawn = convcli.show_occlusion(
             model,
-            _content(image),
+            content(image),
             class_=class_,
             window=window,
             step=step,
@@ -367,12 +359,10 @@ def show_cam(
 ) -> None:
     """Draw where a class finds support in a layer's maps (Grad-CAM)."""
     path = out.target("cam", image, model)
-    from convcli.api import seeing
-
-    out.show(seeing.show_cam(model, _content(image), layer=layer, class_=class_), path)
+    out.show(convcli.show_cam(model, content(image), layer=layer, class_=class_), path)
 
 
-def _content(image: str) -> Any:
+def content(image: str) -> Any:
     """Return what an image is read from: its path, or the bytes of stdin."""
     from convcli.cli.console import standard_input
 
@@ -416,10 +406,8 @@ def show_receptive(
         path = out.target(f"receptive-{label}", image or source, source)
     else:
         path = out.target(label, "receptive.png")
-    from convcli.api import seeing
-
-    fed = None if image is None else _content(image)
-    out.show(seeing.show_receptive(source, at, image=fed), path)
+    fed = None if image is None else content(image)
+    out.show(convcli.show_receptive(source, at, image=fed), path)
 
 
 HEATMAP_EXAMPLES = """Examples:
@@ -446,10 +434,8 @@ def show_heatmap(
 ) -> None:
     """Slide a fully convolutional classifier over a picture and draw where it finds each class."""
     path = out.target("heatmap", image, model)
-    from convcli.api import seeing
-
     chosen: dict[str, Any] = {"class_": class_, "scale": scale, "threads": threads}
-    out.show(seeing.show_heatmap(model, _content(image), **chosen), path)
+    out.show(convcli.show_heatmap(model, content(image), **chosen), path)
 
 
 CONFUSION_EXAMPLES = """Examples:
@@ -563,7 +549,5 @@ def show_curves(
     """Draw loss and accuracy over the epochs of a training; of several, a line for each."""
     folder = run if run.is_dir() else run.parent
     path = out.target("curves", folder / "training.svg", usual=".svg")
-    from convcli.api.seeing import show_curves as draw_curves
-    from convcli.present.curves import EPOCHS_SHOWN
-
-    out.show(draw_curves(folder, rows=None if out.format == "csv" else EPOCHS_SHOWN), path)
+    chosen: dict[str, Any] = {"rows": None} if out.format == "csv" else {}
+    out.show(convcli.show_curves(folder, **chosen), path)
