@@ -383,6 +383,8 @@ SPELLINGS = (
       for square in ("Pow(x, 2)", "Mul(x, x)")
       for root in (f"Sqrt(Add(ReduceMean({square}, axes), eps))",)
       for normal in (f"Div(x, {root})", f"Mul(x, Reciprocal({root}))", f"Mul(x, Div(1, {root}))")),
+    ("LpNormalization", "Div(x, Expand(Clip(ReduceL2(x, axes), _), _))"),
+    ("LpNormalization", "Div(x, ReduceL2(x, axes))"),
     ("GroupNormalization", "Add(Mul(Reshape(InstanceNormalization(Reshape(x, _), ones, _), _), "
      "scale), shift)"),
 )  # fmt: skip
@@ -440,6 +442,7 @@ def _fused(graph: Graph, made: dict[str, Node], node: Node, op: str, text: str) 
     settings: dict[str, Any] = {}
     if "axes" in bound:
         settings["axes"] = [int(axis) for axis in np.ravel(graph.constants[bound["axes"]])]
+    if "eps" in bound:
         settings["epsilon"] = graph.constants[bound["eps"]].item()
     if "ones" in bound:
         behind = (n for n in _upwards(made, node) if n.op == "InstanceNormalization")

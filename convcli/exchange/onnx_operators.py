@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -49,7 +49,6 @@ from convcli.layers.activation import ACTIVATIONS
 from convcli.layers.base import Shape, shape_text
 from convcli.layers.conv import output_padding
 from convcli.layers.elsewhere import Onnx
-from convcli.layers.norm import SampleNorm
 from convcli.layers.registry import WORDS
 
 WAY_OUT = (
@@ -490,7 +489,6 @@ def _normalized(operator: Operator, layer: Layer, source: Value, places: Array) 
 
 
 def _group_norm(operator: Operator) -> Value:
-    """Also instance norm, in which every channel is a group of its own."""
     source, places = operator.along_channels(operator.map())
     groups = int(operator.node.get("num_groups", source.shape[-1]))
     eps = operator.number("epsilon", 1e-5)
@@ -500,21 +498,34 @@ def _group_norm(operator: Operator) -> Value:
 def _named_norms() -> dict[str, Reader]:
     """Return readers of the norms whose operator and figures stand on their class."""
 
-    def reader(cls: Callable[..., Layer], attributes: Mapping[str, str | float]) -> Reader:
+    def reader(cls: Callable[..., Layer], said: Onnx) -> Reader:
         def read(operator: Operator) -> Value:
-            source, places = operator.along_channels(operator.map())
-            names = {key: name for key, name in attributes.items() if isinstance(name, str)}
-            figures = {name: operator.number(key, DEFAULTS[key]) for key, name in names.items()}
-            return _normalized(operator, cls(**figures), source, places)
+            if "axis" in said.attributes:
+                source = operator.value()
+                (axis,) = operator.node.get("axes") or [operator.axis(-1, source)]
+                source, places = operator.along_channels(source, axis)
+            else:
+                source, places = operator.along_channels(operator.map())
+            figures: dict[str, float] = {}
+            for key, wanted in said.attributes.items():
+                if isinstance(wanted, str):
+                    figures[wanted] = operator.number(key, DEFAULTS[key])
+                elif key != "axis":
+                    given = operator.setting(key, wanted)
+                    operator.refuse_unless(given == wanted, f"its {key} is {given}, not {wanted}")
+            layer = cls(**figures)
+            if not said.arrays:
+                return operator.layers.cellwise(layer, source)
+            return _normalized(operator, layer, source, places)
 
         return read
 
-    found = {}
-    for word in WORDS.values():
-        said = word.layer.elsewhere.onnx
-        if issubclass(word.layer, SampleNorm) and said and said.arrays:
-            found[said.op] = reader(word.layer, said.attributes)
-    return found
+    rows = [(word.layer, word.layer.elsewhere.onnx) for word in WORDS.values()]
+    return {
+        said.op: reader(cls, said)
+        for cls, said in rows
+        if cls.role == "norm" and said and said.attributes
+    }
 
 
 DEFAULTS = {"epsilon": 1e-5}
@@ -709,6 +720,7 @@ def _as_series(operator: Operator, value: Value) -> Value:
 
 
 READERS: dict[str, Reader] = {
+    **_named_norms(),
     "Conv": _conv,
     "ConvTranspose": _transposed,
     "Gemm": _gemm,
@@ -729,8 +741,6 @@ READERS: dict[str, Reader] = {
     "LayerNormalization": _layer_norm(LayerNorm),
     "RMSNormalization": _layer_norm(RMSNorm),
     "GroupNormalization": _group_norm,
-    "InstanceNormalization": _group_norm,
-    **_named_norms(),
     "LRN": _local_response,
     **_activations(),
     "Clip": _clip,

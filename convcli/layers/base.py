@@ -86,6 +86,8 @@ class Layer(Value):
     """Its family: conv, pool, dense, norm, activation, dropout, rearrange, recurrent or join."""
     elsewhere: ClassVar[Elsewhere] = Elsewhere()
     """What other programs call it."""
+    steps: ClassVar[str] = ""
+    """What it does to each element, where that is always the same: `square, sum, divide`."""
     keeps: ClassVar[str] = ""
     """What its gradient reads again, as in PyTorch: `input`, `output`, or nothing."""
     is_view: ClassVar[bool] = False

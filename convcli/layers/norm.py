@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
@@ -82,8 +80,7 @@ class SampleNorm(Layer):
     __slots__ = ()
     eps: float
 
-    steps: ClassVar[str] = "mean, center, square, sum, divide, scale, shift"
-    """What it does to one element; batch norm has its statistics ready and needs the last two."""
+    steps = "mean, center, square, sum, divide, scale, shift"
 
     role = "norm"
     keeps = "input"

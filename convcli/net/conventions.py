@@ -273,13 +273,13 @@ def flops_table() -> tuple[FlopsRule, ...]:
         FlopsRule(kind, str(steps.count(",") + 1), "element", steps)
         for kind, steps in STEPS_PER_ELEMENT.items()
     ]
-    sample_norms: dict[str, list[str]] = {}
+    stepwise: dict[str, list[str]] = {}
     for word in WORDS.values():
-        if issubclass(word.layer, SampleNorm):
-            sample_norms.setdefault(word.layer.steps, []).append(word.text)
+        if word.layer.steps:
+            stepwise.setdefault(word.layer.steps, []).append(word.text)
     norms = [
         FlopsRule(", ".join(words), str(steps.count(",") + 1), "element", steps)
-        for steps, words in sample_norms.items()
+        for steps, words in stepwise.items()
     ]
     return (
         FlopsRule("conv, dense, lstm", "2", "multiply-accumulate", "multiply, add"),

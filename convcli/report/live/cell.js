@@ -86,9 +86,10 @@ const Cell = (() => {
     const every = (count, first = 0) => Array.from({ length: count }, (_, k) => first + k), outs = last(step.output);
     const around = (group) => every(group, Math.floor((channel * ins) / outs / group) * group);
     if (step.op === "conv" || step.op === "upconv" || step.op === "gn") return around(step.op === "gn" ? ins / step.groups : parted(step).own);
-    if (["sepconv", "dense", "ln", "rmsnorm", "lstm", "gru"].includes(step.op)) return every(ins);
     if (step.op === "dwconv") return [Math.floor(channel / step.multiplier)];
     if (step.op === "lrn") return every(ins).filter((k) => k >= channel - (step.size >> 1) && k <= channel + ((step.size - 1) >> 1));
+    const ofCell = step.role === "norm" && step.op !== "bn" && step.op !== "instancenorm";
+    if (ofCell || ["sepconv", "dense", "lstm", "gru"].includes(step.op)) return every(ins);
     return [channel];
   };
 
@@ -143,6 +144,7 @@ const Cell = (() => {
     if (spread) return `${x} less ${spread}, divided by the deviation, scaled and shifted = ${result}`;
     if (step.op === "rmsnorm") return `${x} divided by the root mean square of its cell's channels, and scaled = ${result}`;
     if (step.op === "lrn") return `${x} divided by (k + α/n × the squares of ${found[0].maps.length} neighboring maps)^β = ${result}`;
+    if (step.role === "norm") return `${x} divided by the length of its cell's ${found[0].maps.length} channels = ${result}`;
     if (step.role === "recurrent") return `the state of unit ${channel}, which has read the inputs one after the other: ${result}`;
     if (step.op === "gmp" || step.op === "adaptmax") return `the largest of ${high} x ${wide} = ${result}`;
     if (step.op === "gap" || step.op === "adaptavg") return `the mean of ${high} x ${wide} cells of map ${map}, from row ${top}, column ${left} = ${result}`;
