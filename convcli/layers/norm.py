@@ -6,7 +6,8 @@ from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
-__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "L2Norm", "LayerNorm", "LocalResponseNorm"]
+__all__ += ["RMSNorm"]
 
 SCALE_AND_SHIFT = {"scale": "weight", "shift": "bias"}
 """PyTorch's names of one number per channel to multiply by, and one to add."""
@@ -195,6 +196,31 @@ class RMSNorm(SampleNorm):
     def weights(self, input_shape: Shape) -> dict[str, Shape]:
         """Return scale (in_channels,)."""
         return {"scale": input_shape[-1:]}
+
+
+@word("l2norm", "l2norm")
+class L2Norm(Layer):
+    """The channels of each cell as a vector of length 1: embeddings, compared by their angle.
+
+    A cell of zeros stays zeros. As FaceNet ends (Schroff, Kalenichenko and Philbin 2015).
+
+    >>> L2Norm().flops((4, 4, 8))
+    {'normalization': 384}
+    """
+
+    steps = "square, sum, divide"
+    elsewhere = Elsewhere(
+        Torch("F.normalize({x})"),
+        Onnx("LpNormalization", {"axis": 1, "p": 2}),
+        Keras("UnitNormalization", only={"axis": -1}),
+    )
+    page = ()
+    role = "norm"
+    keeps = "input"
+
+    def flops(self, input_shape: Shape) -> Work:
+        """Return 3 for each element; the root of each cell is left out."""
+        return {"normalization": 3 * elements(input_shape)}
 
 
 @word("lrn", "lrn 5")

@@ -18,6 +18,7 @@ from convcli.layers.norm import (
     BatchNorm,
     GroupNorm,
     InstanceNorm,
+    L2Norm,
     LocalResponseNorm,
     RMSNorm,
     SampleNorm,
@@ -459,11 +460,60 @@ def lower_local_response_norm(program: ProgramBuilder, step: Step, x: Tensor) ->
     )  # fmt: skip
 
 
+TINY = np.float32(1e-12)
+"""The least length that is divided by: PyTorch's and Keras'."""
+
+
+def l2_norm(layer: L2Norm, weights: Weights, x: Array, context: Context) -> tuple[Array, Backward]:
+    """X / |x|, and dX = (dY - y * sum of dY y) / |x|, over the channels of each cell."""
+    length = np.maximum(np.sqrt((x * x).sum(axis=-1, keepdims=True)), x.dtype.type(TINY))
+    y = x / length
+    return y, lambda dy: ((dy - y * (dy * y).sum(axis=-1, keepdims=True)) / length, {})
+
+
+@each_sample(Operands("y x lengths", "cells channels"), sums=True)
+def l2_forward(o):
+    """Divide each cell's channels by their length, which is kept."""
+    for cell in range(o.cells):
+        at, total = cell * o.channels, ZERO
+        for c in range(o.channels):
+            total += o.x[at + c] * o.x[at + c]
+        length = max(np.sqrt(total), TINY)
+        o.lengths[cell] = length
+        for c in range(o.channels):
+            o.y[at + c] = o.x[at + c] / length
+
+
+@each_sample(Operands("dx dy y lengths", "cells channels"), sums=True)
+def l2_backward(o):
+    """Dx = (dy - y * sum of dy y) / length."""
+    for cell in range(o.cells):
+        at, along = cell * o.channels, ZERO
+        for c in range(o.channels):
+            along += o.dy[at + c] * o.y[at + c]
+        for c in range(o.channels):
+            o.dx[at + c] = (o.dy[at + c] - o.y[at + c] * along) / o.lengths[cell]
+
+
+def lower_l2_norm(program: ProgramBuilder, step: Step, x: Tensor) -> Iterator[Tensor]:
+    y, channels = program.tensor(step, x), x.shape[-1]
+    sizes = {"cells": x.size // channels, "channels": channels}
+    lengths = program.buffer(sizes["cells"])
+    program.sample(l2_forward, y=y.address, x=x.address, lengths=lengths, **sizes)
+    yield y
+    dy = program.grad_of(y)
+    program.accumulate_grad(
+        x,
+        lambda dx: program.sample(l2_backward, dx=dx, dy=dy, y=y.address, lengths=lengths, **sizes),
+    )
+
+
 KINDS = {
     "bn": Kind(batch_norm, lower_batch_norm),
     "ln": Kind(sample_norm, lower_sample_norm),
     "gn": Kind(sample_norm, lower_sample_norm),
     "instancenorm": Kind(sample_norm, lower_sample_norm),
     "rmsnorm": Kind(sample_norm, lower_sample_norm),
+    "l2norm": Kind(l2_norm, lower_l2_norm),
     "lrn": Kind(local_response_norm, lower_local_response_norm),
 }

@@ -35,7 +35,7 @@ NETWORKS = {
     "residual(conv 6 3 d2 same), concat(conv 2 1 | avgpool 3 s1 p1), flatten, dense 7 tanh, "
     "dense 4 softmax",
     "enlarging": "input 10x9x1, conv 4 3 s2 p1 mish, upconv 6 3 s2 p1 op1 softplus, crop 1, gn 3, "
-    "upconv 4 2 g2 d2, ln, upsample 2, hardsigmoid, upsample 1.5 bilinear, rmsnorm, lrn 3, "
+    "upconv 4 2 g2 d2, ln, upsample 2, hardsigmoid, upsample 1.5 bilinear, rmsnorm, lrn 3, l2norm, "
     "adaptmax 5x4, reshape 4x5x4, dense 5 logsoftmax, clip -2:0.5, leakyrelu 0.3, elu 2, flatten, "
     "dense 6 tanh, dense 3 softmax",
     "dealt": "input 8x8x3, pixelunshuffle 2, shuffle 3, conv 8 1, mul(conv 8 3 same | "

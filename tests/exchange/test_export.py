@@ -37,7 +37,8 @@ NETWORKS = {
     "numbers": "input 4x4x2, leakyrelu 0.2, elu 0.7, clip -0.5:1.5, hardsigmoid, softplus, mish, "
     "logsoftmax",
     "more pools": "input 11x9x3, maxpool 3 s1 d2, adaptmax 3x2, dropout2d 0.1",
-    "more norms": "input 6x5x4, rmsnorm eps=1e-3, layerscale, gap, layerscale 0.1, rmsnorm",
+    "more norms": "input 6x5x4, rmsnorm eps=1e-3, layerscale, l2norm, gap, layerscale 0.1, "
+    "rmsnorm, l2norm",
     "turned": "input 6x4x8, permute 1x0x2, slice 2:6, pixelshuffle 2, permute 2x0x1, conv 4 1, "
     "permute 1x2x0, conv 6 1, slice 2:, pixelunshuffle 2",
     "enlarged": "input 5x6x2, upsample 1.5 bilinear, upsample size=11x10, upsample size=13x17 "

@@ -29,7 +29,7 @@ LEAVING = {name: NETWORKS[name] for name in (
     "branches of one kind": "input 6x6x2, concat(conv 2 3 same, conv 3 3 same, conv 4 1 | "
     "conv 5 1 | conv 2 1, conv 3 1), residual(conv 12 3 same | conv 12 1), flatten, dense 2",
     "numbers": "input 6x6x4, leakyrelu 0.2, elu 0.7, clip 0:1.5, hardsigmoid, softplus, mish, "
-    "rmsnorm, logsoftmax",
+    "rmsnorm, l2norm, logsoftmax",
     "turned": "input 6x4x8, permute 1x0x2, mul(conv 3 1 | conv 3 1 | gap, dense 3), adaptmax 2",
     "units": "input 9x3, gru 4 seq, gru 3",
     "two biases": "input 9x2, lstm 3 seq, flatten, dense 2",

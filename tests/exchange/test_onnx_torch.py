@@ -189,6 +189,15 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
         (3, 8, 6),
         lambda: Written(rms, a=Conv(3, 4, 3), n=nn.Parameter(torch.ones(4)), b=Linear(4, 2)),
         "conv 4 3, rmsnorm eps=0.0001, dense 2"),
+    "vectors of length one": (
+        (3, 8, 6),
+        lambda: Written(lambda s, x: s.l(F.normalize(F.normalize(s.c(x)).flatten(1))),
+                        c=Conv(3, 4, 3), l=Linear(96, 2)),
+        "conv 4 3, l2norm, flatten, l2norm, dense 2"),
+    "a vector over its norm": (
+        (3, 8, 6),
+        lambda: Written(lambda s, x: (y := s.c(x)) / y.norm(dim=1, keepdim=True), c=Conv(3, 4, 3)),
+        "conv 4 3, l2norm"),
     "a product of branches": (
         (3, 8, 6),
         lambda: Written(lambda s, x: s.a(x) * torch.sigmoid(s.b(x)), a=Conv(3, 4, 3),

@@ -66,6 +66,7 @@ LAYERS = {
     "lrn 3 alpha=0.5": lambda x, w: F.local_response_norm(x, 3, 0.5),
     "lrn 2 alpha=2 beta=0.3 k=0.5": lambda x, w: F.local_response_norm(x, 2, 2.0, 0.3, 0.5),
     "rmsnorm": lambda x, w: first(F.rms_norm(last(x), (4,), w["rmsnorm1.scale"], 1e-5)),
+    "l2norm": lambda x, w: F.normalize(x),
     "layerscale 0.5": lambda x, w: x * w["layerscale1.scale"][:, None, None],
     "mul(conv 4 1 | conv 4 1 sigmoid | )": lambda x, w: x * conv(x, w, "mul1.conv1")
     * torch.sigmoid(conv(x, w, "mul1.conv2")),

@@ -41,6 +41,7 @@ NETWORKS = [
     "input 6x5x3, bn noscale, conv 4 3, bn, gap",
     "input 6x5x8, ln, conv 6 3, gn 3, prelu",
     "input 6x5x3, ln",
+    "input 6x5x3, conv 18 3, l2norm, flatten, l2norm",
     "input 6x5x7, instancenorm, conv 18 3, instancenorm eps=1e-3, relu, gap",
     "input 6x5x3, relu, sigmoid, softmax",
     "input 6x5x3, conv 4 1, dropout 0.4, dropout2d 0.3, flatten, dense 3",

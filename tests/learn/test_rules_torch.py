@@ -138,6 +138,8 @@ CASES = {
     "input 9x3, gru 4 bi seq": sequence(recurrent(torch.nn.GRU, bidirectional=True)),
     "input 9x3, gru 4 bi": last_of_each_way(recurrent(torch.nn.GRU, bidirectional=True)),
     "input 5x4x6, rmsnorm": lambda x, w: F.rms_norm(x, (6,), w["scale"], 1e-5),
+    "input 5x4x6, l2norm": lambda x, w: F.normalize(x, dim=-1),
+    "input 7, l2norm": lambda x, w: F.normalize(x),
     "input 5x4x6, instancenorm": lambda x, w: last(
         F.instance_norm(first(x), weight=w["scale"], bias=w["shift"])
     ),

@@ -32,6 +32,7 @@ def test_normalizations() -> None:
     assert counted("bn") == number("bn") * ELEMENTS
     assert counted("ln") == counted("gn 2") == number("ln, gn, instancenorm") * ELEMENTS
     assert counted("rmsnorm") == number("rmsnorm") * ELEMENTS
+    assert counted("l2norm") == number("l2norm") * ELEMENTS
     assert counted("lrn 5") == (5 + 4) * ELEMENTS
 
 

@@ -318,6 +318,15 @@ const Layers = (() => {
     };
   };
 
+  // Each cell's channels as a vector of length 1.
+  const l2norm = (step, [x]) => {
+    const channels = last(step.output), cells = counted(x.length / channels, (cell) => cell * channels);
+    const along = (a, b) => cells.map((at) => { let sum = 0; for (let c = 0; c < channels; c += 1) sum += a[at + c] * b[at + c]; return sum; });
+    const lengths = along(x, x).map((square) => Math.max(Math.sqrt(square), 1e-12)), cell = (i) => Math.floor(i / channels);
+    const out = x.map((one, i) => one / lengths[cell(i)]);
+    return { out, back: (up) => { const sums = along(up, out); return [up.map((one, i) => (one - out[i] * sums[cell(i)]) / lengths[cell(i)])]; } };
+  };
+
   // x / (k + alpha / size * sum of squares of neighboring channels) ** beta (Krizhevsky et al. 2012).
   const lrn = (step, [x]) => {
     const channels = last(step.output), { size, alpha, beta, k } = step, before = size >> 1, after = (size - 1) >> 1;
@@ -502,7 +511,7 @@ const Layers = (() => {
   };
 
   const kinds = {
-    conv, upconv: conv, dwconv, sepconv, dense, bn, lrn, add, concat, slice, dropout, dropout2d: dropout,
+    conv, upconv: conv, dwconv, sepconv, dense, bn, l2norm, lrn, add, concat, slice, dropout, dropout2d: dropout,
     maxpool: largest, gmp: largest, adaptmax: largest,
     avgpool: weighed, gap: weighed, adaptavg: weighed, pad: weighed, crop: weighed, upsample: weighed,
     ln: byCell(true), rmsnorm: byCell(false), gn: byGroups(({ groups }) => groups), instancenorm: byGroups(({ output }) => last(output)),
