@@ -41,8 +41,6 @@ class WrongTypeError(UsageError, TypeError):
 class InputError(ConvcliError, ValueError):
     """What was read cannot be used: file contents, unfitting network, missing data or extra (3)."""
 
-    exit_code = ExitCode.INPUT
-
 
 class MissingFileError(InputError, FileNotFoundError):
     """A file that was named is not there (3)."""

@@ -17,7 +17,7 @@ from convcli.data import Dataset, Split, make_dataset
 from convcli.data.dataset import as_samples
 from convcli.errors import UsageError, WrongTypeError, did_you_mean
 from convcli.learn.modelfile import TrainedModel
-from convcli.net import Network
+from convcli.net import Network, network as find_network
 
 Self = TypeVar("Self", bound="_Estimator")
 
@@ -151,8 +151,6 @@ class _Estimator:
 
     def _samples(self, samples: ArrayLike) -> NDArray[Any]:
         """Return samples as the engine holds them; of three axes by the network."""
-        from convcli.net import network as find_network
-
         network = self.network
         if isinstance(network, str):
             network = find_network(network)

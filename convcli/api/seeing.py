@@ -12,22 +12,36 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from convcli.api.training import Data, Place, SplitName
+from convcli.data.source import Source
 from convcli.errors import InputError, UsageError
-from convcli.inspect.probe import Probe
+from convcli.files import check_target, write_text
+from convcli.imaging.picture import as_sample
+from convcli.inspect.explaining import Explained, class_activation, occlusion, saliency
+from convcli.inspect.probe import Probe, class_number, layer_maps
+from convcli.inspect.render import filters_of, sample_picture
+from convcli.learn.evaluation import Evaluation, Labeled, chosen_samples, judged, labeled
 from convcli.learn.modelfile import TrainedModel, model_of
+from convcli.learn.pictures import samples_from_source
+from convcli.learn.run_directory import HISTORY, RunDirectory
 from convcli.net import Network, network as find_network
+from convcli.net.field import input_rectangle
 from convcli.net.lookup import model_path
 from convcli.option import parse_place
 from convcli.present import inspection
-from convcli.present.curves import EPOCHS_SHOWN
+from convcli.present.curves import EPOCHS_SHOWN, curve_charts, epochs_report, runs_charts
+from convcli.present.evaluation import (
+    confusion_matrix,
+    confusion_report,
+    robustness_charts,
+    robustness_report,
+)
+from convcli.present.facts import read_runs, runs_at
 from convcli.present.figures import Saved, save_charts, save_matrix, save_panels
 from convcli.present.look import Look
 from convcli.report import Report
 from convcli.values import NotebookRepr
 
 if TYPE_CHECKING:
-    from convcli.inspect.explaining import Explained
-    from convcli.learn.evaluation import Evaluation, Labeled
     from convcli.present.panels import Panel
     from convcli.report.chart import Chart, Matrix
 
@@ -140,8 +154,6 @@ def show_filters(
         limit: most kernels shown.
         rows: of the report's table; None for all.
     """
-    from convcli.inspect.render import filters_of
-
     probe = Probe(model_of(model))
     filters = filters_of(probe.trace, probe.parameters, layer, filter_=filter, channel=channel)
     shown = filters[:limit]
@@ -213,8 +225,6 @@ def show_activations(
         layer: only these, by name or number.
         limit: most channels of each layer.
     """
-    from convcli.inspect.probe import layer_maps
-
     probe, sample = asked(model, image)
     trace = probe.trained.model.trace
     wanted = (layer,) if isinstance(layer, str) else tuple(layer)
@@ -248,8 +258,6 @@ def show_saliency(
         steps: of the integration.
         seed: of the noise.
     """
-    from convcli.inspect.explaining import saliency
-
     probe, sample = asked(model, image)
     number = probe.class_index(class_, sample)
     methods = ("gradient", "smoothgrad", "integrated") if method == "all" else (method,)
@@ -281,8 +289,6 @@ def show_occlusion(
         fill: what covers; black for digits, else the mean when left out.
         progress: called with the windows done and all there are.
     """
-    from convcli.inspect.explaining import occlusion
-
     probe, sample = asked(model, image)
     number = probe.class_index(class_, sample)
     quiet = progress or (lambda done, total: None)
@@ -301,8 +307,6 @@ def show_cam(
         layer: name or number; the last convolution, with its norm and activation, when left out.
         class_: name or number; the likeliest when left out.
     """
-    from convcli.inspect.explaining import class_activation
-
     probe, sample = asked(model, image)
     found = class_activation(probe, sample, probe.class_index(class_, sample), layer)
     return _explained(probe, sample, [found])
@@ -317,9 +321,6 @@ def show_receptive(network: Network | Model, at: str, *, image: Any = None) -> D
         image: drawn on this picture, as `show_activations`; on a grid of cells when left out.
     """
     from convcli.imaging.apply import read_any
-    from convcli.imaging.picture import as_sample
-    from convcli.inspect.render import sample_picture
-    from convcli.net.field import input_rectangle
     from convcli.present.network_answers import last_map, rectangle_report
 
     if isinstance(network, str | os.PathLike) and os.fspath(network).endswith(".safetensors"):
@@ -357,7 +358,6 @@ def show_heatmap(
     """
     from convcli.imaging.apply import read_any
     from convcli.inspect.convolutionalize import field_picture, heatmap
-    from convcli.inspect.probe import class_number
 
     trained = model_of(model)
     names = trained.class_names
@@ -392,15 +392,11 @@ def show_confusion(
         labels: as `evaluate`.
         split: as `evaluate`.
     """
-    from convcli.learn.evaluation import judged
-
     return confusion_drawn(*judged(model_of(model), data, labels, split=split, worst=0))
 
 
 def confusion_drawn(found: Evaluation, chosen: Labeled) -> Drawn:
     """Return the confusion of samples that were judged."""
-    from convcli.present.evaluation import confusion_matrix, confusion_report
-
     matrix = confusion_matrix(found, chosen)
     return Drawn(confusion_report(found, matrix.title), title=matrix.title, matrix=matrix)
 
@@ -422,8 +418,6 @@ def show_errors(
         split: as `evaluate`.
         limit: most samples shown.
     """
-    from convcli.learn.evaluation import judged
-
     trained = model_of(model)
     found, chosen = judged(trained, data, labels, split=split, worst=limit)
     if trained.outputs != "classes":
@@ -463,8 +457,6 @@ def show_robustness(
         UsageError: an unknown change.
         InputError: models of values, which have no accuracy.
     """
-    from convcli.learn.evaluation import chosen_samples
-
     if isinstance(models, Mapping):
         trained = {name: model_of(model) for name, model in models.items()}
     else:
@@ -484,7 +476,6 @@ def robustness_drawn(
 ) -> Drawn:
     """Return how well models stand changes of these samples."""
     from convcli.learn.robustness import perturbed, read_changes
-    from convcli.present.evaluation import robustness_charts, robustness_report
 
     found = perturbed(
         models,
@@ -507,10 +498,7 @@ def show_curves(run: Place, *, rows: int | None = EPOCHS_SHOWN) -> Drawn:
     Raises:
         InputError: it has no history.
     """
-    from convcli.learn.run_directory import HISTORY, RunDirectory
     from convcli.present.comparison import figures_report
-    from convcli.present.curves import curve_charts, epochs_report, runs_charts
-    from convcli.present.facts import read_runs, runs_at
 
     place, title = Path(run), f"Training of {os.fspath(run)}"
     if (place / HISTORY).is_file():
@@ -540,9 +528,7 @@ def write_report(
         InputError: there is no run, or its record is damaged.
         OutputExistsError: the page exists and `force` is off.
     """
-    from convcli.files import check_target, write_text
     from convcli.present.comparison import comparison_document
-    from convcli.present.facts import runs_at
     from convcli.present.run_page import is_run_page, run_document
     from convcli.report.document import render_document
 
@@ -575,9 +561,6 @@ def write_page(
         title: its heading; the network's name when left out.
         force: an existing file may be replaced.
     """
-    from convcli.data.source import Source
-    from convcli.files import write_text
-    from convcli.learn.evaluation import labeled
     from convcli.present.live_page import live_page
 
     trained = model_of(model)
@@ -611,8 +594,6 @@ def asked(model: Model, image: Any) -> tuple[Probe, Any]:
     """Return the model ready to be examined, and the first sample of the image, prepared."""
     probe = Probe(model_of(model))
     if isinstance(image, bytes):
-        from convcli.learn.pictures import samples_from_source
-
         samples = samples_from_source(image, "-", probe.trained.preprocessing)
     else:
         samples = probe.trained.samples_of(image)

@@ -16,10 +16,11 @@ from convcli.learn import evaluation, gradcheck as checker, lr_find as finder
 from convcli.learn.fit import Training
 from convcli.learn.modelfile import TrainedModel, model_of
 from convcli.learn.recipes import Recipe, find_recipe
+from convcli.learn.run_directory import find_runs
 from convcli.learn.split import SplitSpec, split_data
 from convcli.learn.task import adapted, with_new_head, with_softmax
 from convcli.learn.training import DIGIT_SOURCES
-from convcli.net import Network, network as find_network
+from convcli.net import Network, network as find_network, network_variables, to_notation
 from convcli.option import completes
 from convcli.report import Report
 
@@ -265,7 +266,6 @@ def run_sweep(
     Raises:
         UsageError, InputError: as `fit`; or an axis cannot be read.
     """
-    from convcli.net import network_variables, to_notation
     from convcli.sweep.engines import LocalEngine
     from convcli.sweep.search import make_search
     from convcli.sweep.space import parse_axes
@@ -299,7 +299,6 @@ def list_runs(
     Raises:
         InputError: there are none.
     """
-    from convcli.learn.run_directory import find_runs
     from convcli.present.comparison import list_report
 
     found = [(directory, directory.read_record()) for directory in find_runs(Path(folder))]

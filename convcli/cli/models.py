@@ -24,7 +24,7 @@ from convcli.cli.options import (
     takes,
 )
 from convcli.data.source import SOURCES, Shaping, Source
-from convcli.errors import CheckError, InputError, UsageError
+from convcli.errors import CheckError, InputError, UsageError, cannot_read
 from convcli.net.lookup import PICKLES, RUN_MODEL, model_path
 from convcli.option import byte_count, option
 from convcli.present.look import SUFFIXES
@@ -297,7 +297,6 @@ def _order(
 ) -> PredictOrder:
     """Return what a worker is asked about one file."""
     from convcli.cli.console import standard_input
-    from convcli.errors import cannot_read
     from convcli.learn.remote import PredictOrder
 
     try:

@@ -23,14 +23,15 @@ import typer
 
 from convcli.errors import UsageError
 from convcli.option import option
+from convcli.report import Report, tabulate
 from convcli.report.formats import STYLES
+from convcli.report.numbers import as_bytes
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
     from convcli.data import Dataset, Source
     from convcli.learn.evaluation import Labeled
     from convcli.learn.modelfile import TrainedModel
-    from convcli.report import Report
 
 STANDARD_STREAM = "-"
 """What stands for stdin where a file is expected."""
@@ -146,9 +147,6 @@ class FileOutput(Output):
 
     def tell_page(self, path: Path, advice: str = "open it in a browser") -> None:
         """Say that a page was written, and as a report where a format asks for one."""
-        from convcli.report import tabulate
-        from convcli.report.numbers import as_bytes
-
         size = path.stat().st_size
         self.messages.say(f"{path}: {as_bytes(size)}; {advice}.")
         if self.format is not None or self.table is not None:

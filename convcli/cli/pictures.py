@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convcli.cli.options import FileOutput, Given, Output, files_of, refuse_without_effect, takes
-from convcli.errors import UsageError
+from convcli.errors import ConvcliError, ExitCode, UsageError
 from convcli.files import check_target
 from convcli.imaging.options import FileOptions, FilterOptions
-from convcli.option import option
+from convcli.option import option, parse_place
 from convcli.present.look import SUFFIXES, Look
+from convcli.report import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convcli.cli.console import Messages
-    from convcli.errors import ConvcliError
     from convcli.imaging.apply import FilteredPicture
     from convcli.imaging.batch import Batch, FileReport, Source, Work
     from convcli.imaging.chain import Chain
@@ -196,7 +196,6 @@ def _look(
     from convcli.imaging.explanation import explain_frame
     from convcli.imaging.filtering import filter_frame
     from convcli.imaging.picture import to_gray
-    from convcli.option import parse_place
     from convcli.present.pictures import numbers_report
     from convcli.present.sums import explanation_report
 
@@ -283,10 +282,8 @@ def _report(
     batch: Batch, outcomes: list[FileReport | ConvcliError], tell: Output, *, show: bool
 ) -> int:
     """Print what came of a batch; return the exit code."""
-    from convcli.errors import ConvcliError
     from convcli.imaging.apply import encode_result
     from convcli.present.pictures import files_report, matrices_text
-    from convcli.report import render
 
     done = [one for one in outcomes if not isinstance(one, ConvcliError)]
     results = [one.result for one in done if one.result is not None]
@@ -326,7 +323,6 @@ def _draw(results: list[FilteredPicture], messages: Messages) -> None:
 def _tell_failed(sources: list[Source], outcomes: Sequence[object]) -> int:
     """Say which inputs failed and why; return the exit code."""
     from convcli.cli.console import tell_error
-    from convcli.errors import ConvcliError, ExitCode
 
     failed = 0
     for source, problem in zip(sources, outcomes, strict=True):

@@ -21,6 +21,7 @@ from convcli.errors import ConvcliError, InputError, OutputExistsError, UsageErr
 from convcli.net.lookup import model_path
 from convcli.option import option
 from convcli.report.formats import STYLES
+from convcli.report.numbers import as_bytes
 
 if TYPE_CHECKING:
     from convcli.cli.console import Messages
@@ -186,7 +187,6 @@ def _document(
 def _write(document: Document, path: Path, messages: Messages) -> None:
     from convcli.files import write_text
     from convcli.report.document import render_document
-    from convcli.report.numbers import as_bytes
 
     write_text(path, render_document(document), force=True)
     messages.say(f"{path}: {as_bytes(path.stat().st_size)}; open it in a browser.")

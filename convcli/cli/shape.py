@@ -14,6 +14,7 @@ from convcli.cli.help import Command
 from convcli.cli.options import FileOutput, Output, refuse_without_effect, takes
 from convcli.errors import CheckError, UsageError, did_you_mean
 from convcli.option import byte_count, option
+from convcli.report import Report, to_json
 from convcli.report.formats import STYLES
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from convcli.net.expression import Verdict
     from convcli.net.lookup import OpenedNetwork
     from convcli.net.memory import Roof
-    from convcli.report import Report
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16", "int8"]
 Dialect = Literal["torch", "keras", "onnx"]
@@ -538,7 +538,6 @@ def presets(
 
         return out.emit(presets_report())
     from convcli.net import network, preset_text
-    from convcli.report import to_json
 
     if code is None:
         text = preset_text(name)

@@ -95,17 +95,17 @@ def explain_frame(
         pixel = pixels.frame.pixels[row, column]
         explained.append(
             Explanation(
-                row,
-                column,
-                channel if len(found) > 1 else None,
-                parts,
-                rule,
-                value,
-                taken,
-                last,
-                float(pixel[channel] if len(found) > 1 else pixel),
-                options.border,
-                pixels.value_range,
+                row=row,
+                column=column,
+                channel=channel if len(found) > 1 else None,
+                components=parts,
+                rule=rule,
+                kernel_value=value,
+                steps=taken,
+                value=last,
+                pixel=float(pixel[channel] if len(found) > 1 else pixel),
+                border=options.border,
+                value_range=pixels.value_range,
             )
         )
     return tuple(explained)

@@ -115,7 +115,10 @@ class Learner:
 
 
 def permuted(data: Any, seed: int) -> Any:
-    """Return a data set of pictures with all pixels in another order, the same for all."""
+    """Return a data set of pictures with all pixels in another order, the same for all.
+
+    It is a `Dataset` that comes and goes; this room knows that one by its fields alone.
+    """
     shape = data.sample_shape
     order = np.random.default_rng(seed).permutation(int(np.prod(shape)))
 

@@ -18,6 +18,7 @@ from unicodedata import bidirectional
 import numpy as np
 
 from convcli.files import new_file
+from convcli.imaging.picture import Frame, Picture, as_sample
 from convcli.present.look import Look
 from convcli.present.panels import Panel, Pixels, Scale, rows_of
 from convcli.report.chart import NEGATIVE, PALETTE, POSITIVE, STOPS, Chart, Line, Matrix, log_places
@@ -274,7 +275,6 @@ def _sized(pixels: Pixels, height: int, width: int) -> Pixels:
     down, across = height // pixels.shape[0], width // pixels.shape[1]
     if min(down, across) >= 1:
         return pixels.repeat(down, axis=0).repeat(across, axis=1)
-    from convcli.imaging.picture import Frame, as_sample
 
     return as_sample(Frame(pixels), (height, width))
 
@@ -732,7 +732,6 @@ def _write(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         from convcli.imaging.formats import write_picture
-        from convcli.imaging.picture import Frame, Picture
 
         whole.set_dpi(look.dpi)
         canvas = FigureCanvasAgg(whole)

@@ -8,6 +8,11 @@ from itertools import pairwise
 from convcli.errors import InputError, UsageError
 from convcli.layers.base import shape_text
 from convcli.net import Network, Trace
+from convcli.net.conventions import flops_table
+from convcli.net.dialects import DIALECTS, compare_dialects
+from convcli.net.expression import check
+from convcli.net.field import input_rectangle
+from convcli.net.memory import assertion_values
 from convcli.net.selftest import SelfCheck
 from convcli.option import parse_place
 from convcli.present.network_table import sizes_text
@@ -16,8 +21,6 @@ from convcli.report import Column, Report, tabulate
 
 def dialects_report(network: Network) -> Report:
     """Return the layers on which frameworks make something else of the same words."""
-    from convcli.net.dialects import DIALECTS, compare_dialects
-
     found = [
         {"index": row.index, "name": row.name, **row.said} for row in compare_dialects(network)
     ]
@@ -39,8 +42,6 @@ def rectangle_report(trace: Trace, place: str, layer: str | None) -> Report:
         place: `[LAYER:]ROW,COL` in the layer's output, zero-based; one number for a series.
         layer: the layer's name or number where `place` names none.
     """
-    from convcli.net.field import input_rectangle
-
     named, cell = parse_place(place, "--trace")
     if named and layer:
         raise UsageError(f"--trace names the layer {named}, and --at the layer {layer}. Drop one.")
@@ -133,8 +134,6 @@ def varied(source: str, condition: str, variable: str, trace_of: Callable[[int],
         variable: its name.
         trace_of: the network on paper for a value; an `InputError` counts as not holding.
     """
-    from convcli.net.expression import check
-    from convcli.net.memory import assertion_values
     from convcli.net.solving import solve_for
 
     def holds(value: int) -> bool:
@@ -215,8 +214,6 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 def flops_report() -> Report:
     """Return the rules by which `flops` counts, one row for each kind of work."""
-    from convcli.net.conventions import flops_table
-
     return tabulate(
         [rule._asdict() for rule in flops_table()],
         {"work": "Work", "operations": "FLOPs|", "per": "For each", "made_of": "Made of"},
@@ -228,11 +225,11 @@ def flops_report() -> Report:
 def selftest_report(checks: Sequence[SelfCheck]) -> Report:
     """Return how many figures were checked and hold, by group, and each that does not."""
     rows = []
-    for group in dict.fromkeys(check.group for check in checks):
-        own = [check for check in checks if check.group == group]
-        cases = len({check.name for check in own})
+    for group in dict.fromkeys(one.group for one in checks):
+        own = [one for one in checks if one.group == group]
+        cases = len({one.name for one in own})
         rows.append({"group": group, "cases": cases, "figures": len(own), "hold": _holding(own)})
-    failed = [check for check in checks if not check.holds]
+    failed = [one for one in checks if not one.holds]
     return tabulate(
         rows,
         {"group": "Group", "cases": "Cases", "figures": "Figures", "hold": "Hold"},
@@ -244,13 +241,13 @@ def selftest_report(checks: Sequence[SelfCheck]) -> Report:
             "hold": _holding(checks),
         },
         notes=[
-            f"{check.name} {check.figure}: {check.got}, and {check.source} says {check.expected}"
-            for check in failed
+            f"{one.name} {one.figure}: {one.got}, and {one.source} says {one.expected}"
+            for one in failed
         ],
         document={
             "figures": len(checks),
             "hold": _holding(checks),
-            "failed": [check._asdict() for check in failed],
+            "failed": [one._asdict() for one in failed],
         },
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from convcli.errors import UsageError
-from convcli.files import write_text
+from convcli.files import check_target, write_text
 from convcli.layers.base import shape_text
 from convcli.net import Step, Trace
 from convcli.present.network_table import block_path, layer_words, sizes_text
@@ -61,8 +61,6 @@ def write_diagram(
     if ending not in FORMATS:
         raise UsageError(f"{path}: a diagram is written as {', '.join(FORMATS)}.")
     if ending in {".png", ".pdf"}:
-        from convcli.files import check_target
-
         check_target(path, force=force, inputs=inputs)
         return _write_picture(diagram(trace, depth), path, force=force)
     if ending == ".svg":

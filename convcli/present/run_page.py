@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from convcli.errors import ConvcliError, InputError
 from convcli.files import write_text
+from convcli.net import parse_notation
 from convcli.present.curves import CURVES, curve_charts, epochs_report
 from convcli.present.facts import RunFacts, read_run, setting_text
 from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
@@ -173,7 +174,6 @@ def _pairs(
 
 
 def _network_blocks(facts: RunFacts) -> tuple[Block, ...]:
-    from convcli.net import parse_notation
 
     notation = str(facts.record.get("network", ""))
     freeze = facts.part("recipe").get("freeze") or ()

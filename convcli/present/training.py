@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from convcli.present.curves import curve_charts, drawn_curves
-from convcli.present.evaluation import NAMES, figure_text, figures_report
+from convcli.present.evaluation import NAMES, classes_report, figure_text, figures_report
 from convcli.report import Column, Report
 from convcli.report.chart import Chart, Line
 from convcli.report.numbers import as_bytes, as_seconds, percent
@@ -125,7 +125,6 @@ def result_report(run: Run, result: RunResult, beside: str = "") -> Report:
     if run.outputs is not None and data.test is not None and result.task == "classes":
         from convcli.learn.evaluation import class_figures
         from convcli.learn.metrics import confusion_matrix
-        from convcli.present.evaluation import classes_report
 
         confusion = confusion_matrix(data.test.labels, run.outputs.argmax(axis=1), data.classes)
         classes = class_figures(data.class_names, confusion)
