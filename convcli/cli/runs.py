@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from convcli.cli.options import (
-    FileOutput,
-    ModelArgument,
-    Output,
-    ThreadsOption,
-    load_labeled,
-    takes,
-)
+from convcli.cli.options import FileOutput, Output, ThreadsOption, load_labeled, load_source, takes
 from convcli.data.source import Source
 from convcli.errors import ConvcliError, InputError, OutputExistsError, UsageError
-from convcli.net.lookup import model_path
+from convcli.net.lookup import model_path, names_network, network
 from convcli.option import option
 from convcli.report.formats import STYLES
 from convcli.report.numbers import as_bytes
@@ -197,12 +190,20 @@ PAGE_EXAMPLES = """Examples:
   convcli page runs/first/model.safetensors
 
   convcli page runs/first -o lesson.html --data digits --title "Digits, layer by layer"
+
+  convcli page "input 2, dense 6 tanh, dense 6 tanh, dense 2 softmax" -o play.html
 """
 
 
 @takes(source=Source, out=FileOutput)
 def page(
-    model: ModelArgument,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run's directory, a model, or a network in words or by name that is to learn.",
+        ),
+    ],
     *,
     output: Path | None = option(
         "Where the page goes.", "-o", "--output", show_default="MODEL_page.html"
@@ -213,21 +214,30 @@ def page(
 ) -> None:
     """Write a page where one draws and watches every layer answer; it works without a network.
 
-    Ten samples of the data that the model was trained on, or of --data, are on it to begin with.
+    Samples of the data that the model was trained on, or of --data, are on it, and a network can
+    learn from them there. A network of two inputs gets a plane with points to tell apart.
     """
     from convcli.files import write_text
+    from convcli.learn.evaluation import chosen_samples
     from convcli.learn.modelfile import load
-    from convcli.present.live_page import live_page
+    from convcli.present.live_page import live_page, untrained
 
-    path = model_path(model)
+    found = network(model) if names_network(model) else None
+    path = Path(f"{found.name}.net") if found else model_path(Path(model))
     place = out.place(output, path, "page", inputs=[path], suffixes=PAGES)
-    trained = load(path)
-    try:
-        chosen = load_labeled(trained, source, None, out.messages)
-    except ConvcliError as problem:
-        if source.name is not None:
-            raise
-        out.messages.say(f"Without samples to choose from: {problem}")
-        chosen = None
+    chosen = None
+    if found:
+        data = None if source.name is None else load_source(source, out.messages)
+        trained = untrained(found, data)
+        if data is not None:
+            chosen = chosen_samples(trained, data)
+    else:
+        trained = load(path)
+        try:
+            chosen = load_labeled(trained, source, None, out.messages)
+        except ConvcliError as problem:
+            if source.name is not None:
+                raise
+            out.messages.say(f"Without samples to choose from: {problem}")
     write_text(place, live_page(trained, title, chosen), force=out.force, inputs=[path])
     out.tell_page(place, "open it in a browser and draw")

@@ -28,13 +28,13 @@ def page_network(model: TrainedModel) -> dict[str, Any]:
     A series is a picture one row high.
 
     Raises:
-        InputError: the network reads neither gray or color pictures nor series.
+        InputError: the network reads neither gray or color pictures, nor series or numbers.
     """
     shape = model.network.input_shape
-    if len(shape) != 2 and (len(shape) != 3 or shape[2] not in {1, 3}):
+    if len(shape) == 4 or (len(shape) == 3 and shape[2] not in {1, 3}):
         raise InputError(
-            f"The live page needs a network that classifies gray or color pictures, or series; "
-            f"this one takes {'x'.join(map(str, shape))}."
+            f"The live page needs a network that classifies gray or color pictures, series, or "
+            f"plain numbers; this one takes {'x'.join(map(str, shape))}."
         )
     weights = _Weights({**model.model.parameters, **model.model.buffers})
     steps = [_step(step, weights) for step in model.network.trace().steps]

@@ -247,6 +247,16 @@ def network_variables(source: str) -> dict[str, int]:
     return notation_variables(_read_text(path)) if path.suffix.lower() == ".net" else {}
 
 
+def names_network(text: str) -> bool:
+    """Tell whether `text` is a network in words, its .net file or a preset, which has no numbers.
+
+    >>> names_network("input 2, dense 2 softmax"), names_network("lenet5"), names_network("runs/a")
+    (True, True, False)
+    """
+    is_preset = text.partition(":")[0] in preset_names() and not os.path.exists(text)  # noqa: PTH110  (of any length)
+    return _is_notation(text) or text.endswith(".net") or is_preset
+
+
 def _is_notation(text: str) -> bool:
     first = text.split(maxsplit=1)[0].rstrip(",") if text else ""
     return first in {"input", "let"} or "\n" in text or text.startswith("#")

@@ -10,13 +10,18 @@ import numpy as np
 from convcli.data.dataset import TASKS
 from convcli.errors import InputError
 from convcli.inspect.live import page_network
+from convcli.learn.model import Model
+from convcli.learn.modelfile import TrainedModel
+from convcli.learn.prepare import BYTE, Preprocessing, preprocessing_for
+from convcli.learn.task import adapted
 from convcli.report.chart import PALETTE, STOPS
 from convcli.report.lanes import place
 from convcli.report.live import build_page
 
 if TYPE_CHECKING:
+    from convcli.data.dataset import Dataset
     from convcli.learn.evaluation import Labeled
-    from convcli.learn.modelfile import TrainedModel
+    from convcli.net import Network
 
 SAMPLES, SAMPLE_BYTES = 200, 400_000
 """Samples that travel with the page, to choose from and to learn from, and all their bytes
@@ -48,9 +53,27 @@ def live_page(trained: TrainedModel, title: str | None, chosen: Labeled | None =
         "colors": STOPS,
         "palette": PALETTE,
         "samples": _samples(trained, chosen),
+        "names": list(chosen.data.channel_names) if chosen else [],
         "graph": _graph(trained),
     }
     return build_page(title or f"{trained.network.name}, live", summary, network)
+
+
+def untrained(network: Network, data: Dataset | None) -> TrainedModel:
+    """Return a network with first weights, fitted to the data that it is to learn from.
+
+    Raises:
+        InputError: the network does not fit the data.
+    """
+    if data is None:
+        shape = network.input_shape
+        classes = max(2, network.trace().output_shape[-1])
+        names = tuple(f"class {number}" for number in range(classes))
+        rule = Preprocessing(shape, (1 / BYTE if len(shape) == 3 else 1.0,), (0.0,))
+    else:
+        network, _ = adapted(network, data)
+        names, rule = data.class_names, preprocessing_for(data.train)
+    return TrainedModel(Model.initialize(network, seed=0), names, rule)
 
 
 def _graph(trained: TrainedModel) -> dict[str, Any]:
@@ -64,7 +87,7 @@ def _graph(trained: TrainedModel) -> dict[str, Any]:
 def _samples(trained: TrainedModel, chosen: Labeled | None) -> dict[str, Any]:
     """Return the first sample of each class, then the second.
 
-    Pictures are bytes from 0 to 255, series little-endian float32.
+    Pictures are bytes from 0 to 255, series and plain numbers little-endian float32.
     """
     if chosen is None:
         return {"labels": [], "levels": ""}
@@ -74,13 +97,13 @@ def _samples(trained: TrainedModel, chosen: Labeled | None) -> dict[str, Any]:
         of_class = np.flatnonzero(split.labels == label)
         turn[of_class] = np.arange(len(of_class))
     shape = trained.network.input_shape
-    is_series = len(shape) == 2
-    count = min(SAMPLES, max(1, SAMPLE_BYTES // (int(np.prod(shape)) * (4 if is_series else 1))))
+    is_picture = len(shape) == 3
+    count = min(SAMPLES, max(1, SAMPLE_BYTES // (int(np.prod(shape)) * (1 if is_picture else 4))))
     picked = np.lexsort((split.labels, turn))[:count]
     rule = trained.preprocessing
     levels = rule.stack(split.some(picked)) * (255 / rule.white)
-    stored = levels.astype("<f4") if is_series else np.rint(np.clip(levels, 0, 255))
-    content = (stored if is_series else stored.astype(np.uint8)).tobytes()
+    stored = np.rint(np.clip(levels, 0, 255)).astype(np.uint8) if is_picture else levels
+    content = stored.astype(np.uint8 if is_picture else "<f4").tobytes()
     return {
         "labels": split.labels[picked].tolist(),
         "levels": base64.b64encode(content).decode("ascii"),

@@ -168,7 +168,16 @@ def test_a_series_is_drawn_as_lines(browser: Any, tmp_path: Path) -> None:
     assert page.locator("#cell table.heat").first.locator("td").count() == 5
     page.select_option("#over", "cam")
     settle(page)
-    assert page.locator("#openLabel").is_hidden()
+    table = tmp_path / "walk.csv"
+    np.savetxt(table, series[3], delimiter=",", header="x,y,z", comments="")
+    page.set_input_files("#open", str(table))
+    settle(page)
+    np.testing.assert_allclose(series[3].ravel(), page.evaluate(LAST_FRAME)["levels"], rtol=1e-6)
+    np.savetxt(table, series[3, :9])
+    page.set_input_files("#open", str(table))
+    page.wait_for_function("document.getElementById('answer').innerText.includes('holds')")
+    told = "walk.csv holds 9 rows of 3 numbers; the network reads 40 rows of 3."
+    assert page.inner_text("#answer") == told
     page.locator("#learn").click()
     page.locator("#train").click()
     page.wait_for_function("convcli.state.training.history.length >= 2")
@@ -324,7 +333,7 @@ def test_what_the_page_cannot_run_is_shown_and_named(browser: Any, tmp_path: Pat
 
 
 def test_what_is_neither_picture_nor_series_has_no_page() -> None:
-    with pytest.raises(InputError, match="pictures, or series; this one takes 6x6x6x1"):
+    with pytest.raises(InputError, match="plain numbers; this one takes 6x6x6x1"):
         page_network(trained("input 6x6x6x1, conv 4 3, gap, dense 2 softmax"))
 
 

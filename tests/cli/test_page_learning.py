@@ -101,6 +101,9 @@ def test_the_page_s_own_network_learns(start: str, browser: Any, tmp_path: Path)
     answer = page.evaluate("convcli.state.training.answers(convcli.state.levels)")
     np.testing.assert_allclose(answer, page.evaluate(LAST_FRAME)["values"][-1])  # it is the page's
     page.select_option("#learner", "small")
+    assert page.locator(".layer h3").all_inner_texts()[0].startswith("conv1 conv 8 3 s2 p1 relu")
+    page.locator("#learning > summary").click()
+    page.wait_for_function(f"convcli.network.weights.length === {len(before)}")
     assert page.evaluate("Array.from(convcli.network.weights)") == before
     assert page.complaints == []
 

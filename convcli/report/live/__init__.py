@@ -7,7 +7,10 @@ import json
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("layers", "engine", "picture", "maps", "cell", "pad", "graph", "learn", "view")
+SCRIPTS = (
+    *("layers", "engine", "picture", "table", "maps", "cell", "pad", "graph", "tour", "learn"),
+    "view",
+)
 """In the order in which they build on each other."""
 
 

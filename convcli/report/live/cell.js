@@ -116,6 +116,19 @@ const Cell = (() => {
     });
   };
 
+  // How much each map that feeds a cell gives to it: the sum of its products, or null where there are none.
+  const feeds = (network, run, pinned) => {
+    const { step, row, column, channel } = pinned, sum = network.terms(step, run, row, column, channel);
+    if (!sum) return reads(network, run, pinned).flatMap(({ index, maps, left, wide }) => (network.shapes[index].length === 1 ? Array.from({ length: wide }, (_, k) => left + k) : maps).map((map) => ({ index, map, value: null })));
+    const source = network.steps[step.sources[0] - 1], isFlat = step.op === "dense" && step.output.length === 1;
+    const maps = new Map();
+    for (const { place, value, weight } of sum.list) {
+      const map = !isFlat ? last(place.length === 1 ? [place[0] % last(step.input)] : place) : source && source.op === "flatten" ? place[0] % last(source.input) : place[0];
+      maps.set(map, (maps.get(map) || 0) + value * weight);
+    }
+    return [...maps].map(([map, value]) => ({ index: step.sources[0], map, value }));
+  };
+
   const sumLine = (step, sum, value) => {
     const activation = step.activation && step.activation !== "softmax" ? ` → ${step.activation} ${number(value)}` : "";
     return element("p", `products ${number(sum.sum - sum.bias)} + bias ${number(sum.bias)} = ${number(sum.sum)}${activation}`, { className: "total" });
@@ -214,5 +227,5 @@ const Cell = (() => {
     return element("div", sets.map(([title, table]) => element("figure", [element("figcaption", title), table])), { className: "grids" });
   };
 
-  return { bars, element, explain, heat, number, reads };
+  return { bars, element, explain, feeds, heat, number, reads };
 })();

@@ -94,10 +94,13 @@ const Engine = (() => {
     }
 
     // Of a class' logit: 1 for it, 0 for all others; a map of answers gives their mean.
-    gradientsOf(run, label) {
+    seedOf(label) {
       const size = volume(this.last.output), { ends, classes: { length: classes } } = this.description;
-      const seed = Float64Array.from({ length: size }, (_, i) => (ends === "pair" ? 2 * label - 1 : i % classes === label ? classes / size : 0));
-      const { values: [values], weights } = this.backward([run], [seed]);
+      return Float64Array.from({ length: size }, (_, i) => (ends === "pair" ? 2 * label - 1 : i % classes === label ? classes / size : 0));
+    }
+
+    gradientsOf(run, label) {
+      const { values: [values], weights } = this.backward([run], [this.seedOf(label)]);
       return { values, weights };
     }
 

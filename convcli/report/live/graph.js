@@ -11,7 +11,9 @@ const Graph = (() => {
 
   // Draws the graph into `place`; `go` is called with the step whose box is chosen.
   const draw = (place, { graph, steps, input, series }, go) => {
-    const svg = place.querySelector("svg"), make = (tag, ...rest) => fill(document.createElementNS(svg.namespaceURI, tag), ...rest);
+    const svg = place.querySelector("svg");
+    svg.replaceChildren();
+    const make = (tag, ...rest) => fill(document.createElementNS(svg.namespaceURI, tag), ...rest);
     const corner = (node) => [EDGE + graph.row[node] * STEP.x, EDGE + graph.lane[node] * STEP.y];
     const lanes = Math.max(...graph.lane, ...graph.edges.map(([, , lane]) => lane)) + 1;
     const width = 2 * EDGE + Math.max(...graph.row) * STEP.x + BOX.width, height = 2 * EDGE + (lanes - 1) * STEP.y + BOX.height;
@@ -46,5 +48,15 @@ const Graph = (() => {
     });
   };
 
-  return { draw };
+  // Lines from the maps that feed a cell to its own: `lines` have two boxes and what goes along, null where that is no product.
+  const link = (svg, lines) => {
+    const largest = Math.max(...lines.map(({ value }) => Math.abs(value || 0)), 1e-12);
+    svg.replaceChildren(...lines.map(({ from: [x, y, wide, high], to: [left, top, across, tall], value }) => {
+      const down = y + high <= top, start = [x + wide / 2, down ? y + high : y], end = [left + across / 2, down ? top : top + tall], middle = (start[1] + end[1]) / 2;
+      const share = value === null ? 0.5 : Math.abs(value) / largest, kind = value === null ? "" : value < 0 ? " negative" : " positive";
+      return fill(document.createElementNS(svg.namespaceURI, "path"), { class: `link${kind}`, d: `M${start}C${start[0]},${middle} ${end[0]},${middle} ${end}`, "stroke-width": 0.6 + 4.4 * share, opacity: 0.25 + 0.7 * share });
+    }));
+  };
+
+  return { draw, link };
 })();

@@ -2,7 +2,7 @@
 "use strict";
 
 const Learn = (() => {
-  const { last, parted } = Layers;
+  const { last, parted, volume } = Layers;
   const VALIDATION = 5; // every fifth sample is kept for validation
   const BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
 
@@ -22,29 +22,34 @@ const Learn = (() => {
   // floor((size + 2 padding - kernel) / stride) + 1
   const outputSize = (size, kernel, stride, padding) => Math.floor((size + 2 * padding - kernel) / stride) + 1;
 
-  // input, conv FILTERS KERNEL sSTRIDE pPADDING relu, maxpool 2, flatten, dense CLASSES softmax; null where a window does not fit.
-  const describe = ({ input, classes, preprocessing, series }, { filters, kernel, stride, padding }, seed) => {
-    const [height, width, channels] = input, both = (size, of_rows = 1) => [series ? of_rows : size, size];
-    const [kernels, strides, before, pools] = [both(kernel), both(stride), both(padding, 0), both(2)];
-    const conv = [height, width].map((size, axis) => outputSize(size, kernels[axis], strides[axis], before[axis]));
-    const pool = conv.map((size, axis) => outputSize(size, pools[axis], pools[axis], 0));
-    if (Math.min(...conv, ...pool) < 1) return null;
-    const flat = pool[0] * pool[1] * filters, weights = [];
-    const normal = bellCurve(seed);
+  // A network of one's own: conv, maxpool 2, flatten and dense; of plain numbers hidden dense layers. Null where a window does not fit.
+  const describe = (given, settings, seed) => {
+    const { input, classes, series } = given, { filters, kernel, stride, padding, hidden, activation } = settings, weights = [], normal = bellCurve(seed);
     const place = (count, deviation) => {
       const first = weights.length;
       for (let i = 0; i < count; i++) weights.push(deviation ? deviation * normal() : 0);
       return [first, count];
     };
-    const inputs = kernels[0] * kernel * channels; // He et al. 2015 before a ReLU, Glorot and Bengio 2010 before a softmax
-    const windows = (kernel_, stride_, before_) => ({ kernel: kernel_, reads: kernel_.map((size, axis) => ({ kind: "window", kernel: size, stride: stride_[axis], before: before_[axis], dilation: 1 })) });
-    const steps = [
-      { op: "conv", name: "conv1", input, output: [...conv, filters], activation: "relu", ...windows(kernels, strides, before), weights: { kernel: place(inputs * filters, Math.sqrt(2 / inputs)), bias: place(filters, 0) } },
-      { op: "maxpool", name: "maxpool1", input: [...conv, filters], output: [...pool, filters], ...windows(pools, pools, [0, 0]), weights: {} },
-      { op: "flatten", name: "flatten1", input: [...pool, filters], output: [flat], weights: {} },
-      { op: "dense", name: "dense1", input: [flat], output: [classes.length], activation: "softmax", weights: { kernel: place(flat * classes.length, Math.sqrt(2 / (flat + classes.length))), bias: place(classes.length, 0) } },
-    ].map((step, i) => ({ index: i + 1, sources: [i], activation: null, ...step }));
-    return { input, classes, preprocessing, steps, ends: "none", weights: Float32Array.from(weights) };
+    // He et al. 2015 before a ReLU, Glorot and Bengio 2010 else
+    const learned = (inputs, outs, end) => ({ kernel: place(inputs * outs, Math.sqrt(2 / (end === "relu" ? inputs : inputs + outs))), bias: place(outs, 0) });
+    const dense = (name, inputs, units, end) => ({ op: "dense", role: "dense", name, words: `dense ${units} ${end}`, input: [inputs], output: [units], activation: end, weights: learned(inputs, units, end) });
+    const steps = input.length > 1 ? [] : Array.from({ length: hidden }, (_, i) => dense(`dense${i + 1}`, i ? filters : input[0], filters, activation));
+    if (input.length > 1) {
+      const both = (size, of_rows = 1) => [series ? of_rows : size, size], [kernels, strides, before, twos] = [both(kernel), both(stride), both(padding, 0), both(2)];
+      const fitted = (sizes, ...rest) => sizes.map((size, axis) => outputSize(size, ...rest.map((one) => one[axis])));
+      const conv = fitted(input.slice(0, 2), kernels, strides, before), pool = fitted(conv, twos, twos, [0, 0]), flat = pool[0] * pool[1] * filters;
+      if (Math.min(...conv, ...pool) < 1) return null;
+      const reads = (size, step, pad) => ({ kernel: size, reads: size.map((one, axis) => ({ kind: "window", kernel: one, stride: step[axis], before: pad[axis], dilation: 1 })) });
+      steps.push(
+        { op: "conv", role: "conv", name: "conv1", words: `conv ${filters} ${kernel} s${stride} p${padding} ${activation}`, input, output: [...conv, filters], activation, ...reads(kernels, strides, before), receptive_field: kernels, field_stride: strides, field_padding: before, weights: learned(kernels[0] * kernel * input[2], filters, activation) },
+        { op: "maxpool", role: "pool", name: "maxpool1", words: "maxpool 2", input: [...conv, filters], output: [...pool, filters], ...reads(twos, twos, [0, 0]), receptive_field: kernels.map((one, axis) => one + (twos[axis] - 1) * strides[axis]), field_stride: strides.map((one, axis) => one * twos[axis]), field_padding: before, weights: {} },
+        { op: "flatten", role: "rearrange", name: "flatten1", words: "flatten", input: [...pool, filters], output: [flat], weights: {}, shown: false },
+      );
+    }
+    const inputs = steps.length ? volume(last(steps).output) : input[0];
+    steps.push(dense(`dense${input.length > 1 ? 1 : hidden + 1}`, inputs, classes.length, "softmax"));
+    const numbered = steps.map((step, i) => ({ index: i + 1, sources: [i], activation: null, shown: true, ...step })), nodes = [0, ...numbered.map(({ index }) => index)];
+    return { ...given, steps: numbered, ends: "none", graph: { row: nodes, lane: nodes.map(() => 0), edges: nodes.slice(1).map((node) => [node - 1, node, 0]) }, weights: Float32Array.from(weights) };
   };
 
   // Gives a network first weights (He et al. 2015); a norm begins as one that changes nothing.
@@ -150,29 +155,51 @@ const Learn = (() => {
     }
   }
 
-  // Lines over epochs on a canvas: training full, validation in dashes, from 0 to the largest.
-  const drawCurves = (canvas, history, keys, [...inks]) => {
-    const brush = canvas.getContext("2d"), { width, height } = canvas;
+  // Lines over epochs on a canvas: training full, validation in dashes, from 0 to the largest; behind them the validation of earlier runs.
+  const drawCurves = (canvas, history, keys, [...inks], past) => {
+    const brush = canvas.getContext("2d"), { width, height } = canvas, soft = inks.pop(), all = [history, ...past];
     brush.clearRect(0, 0, width, height);
-    const largest = Math.max(...history.flatMap((row) => keys.map((key) => row[key])), 1e-9);
+    if (all.every((one) => !one.length)) return;
+    const largest = Math.max(...all.flatMap((one) => one.flatMap((row) => keys.map((key) => row[key]))), 1e-9), epochs = Math.max(2, ...all.map((one) => one.length));
     const floor = height - 14, right = width - 4;
-    brush.fillStyle = brush.strokeStyle = inks.pop();
+    brush.fillStyle = brush.strokeStyle = soft;
     brush.font = "11px system-ui";
     brush.fillText(largest.toPrecision(3), 2, 10);
     brush.fillText("0", 2, floor);
     brush.fillText("1", 34, height - 2);
-    if (history.length > 1) brush.fillText(`epoch ${history.length}`, right - brush.measureText(`epoch ${history.length}`).width, height - 2);
+    brush.fillText(`epoch ${epochs}`, right - brush.measureText(`epoch ${epochs}`).width, height - 2);
     brush.strokeRect(34, floor, right - 34, 0);
-    brush.lineWidth = 1.8;
-    keys.forEach((key, dashed) => {
-      brush.strokeStyle = inks[dashed];
-      brush.setLineDash(dashed ? [4, 3] : []);
+    const line = (rows, key, ink, dashes, wide) => {
+      brush.strokeStyle = ink;
+      brush.lineWidth = wide;
+      brush.setLineDash(dashes);
       brush.beginPath();
-      history.forEach((row, i) => brush.lineTo(34 + ((right - 34) * i) / Math.max(1, history.length - 1), floor - ((floor - 4) * row[key]) / largest));
+      rows.forEach((row, i) => brush.lineTo(34 + ((right - 34) * i) / (epochs - 1), floor - ((floor - 4) * row[key]) / largest));
       brush.stroke();
-    });
+    };
+    for (const one of past) line(one, keys[1], soft, [], 1);
+    keys.forEach((key, dashed) => line(history, key, inks[dashed], dashed ? [4, 3] : [], 1.8));
     brush.setLineDash([]);
   };
 
-  return { Training, canLearn, describe, drawCurves, startOver };
+  // Two numbers to tell classes by, between -1 and 1, as TensorFlow Playground has them.
+  const POINTS = 240;
+  const shapes = {
+    circle: (share, label, classes, chance) => { const r = (label + 0.15 + 0.7 * share) / classes, at = 2 * Math.PI * chance(); return [r * Math.cos(at), r * Math.sin(at)]; },
+    xor: (share, label, classes, chance) => {
+      const [x, y] = [2 * chance() - 1, 2 * chance() - 1], own = (x > 0) === (y > 0) ? 0 : 1;
+      return own === label % 2 ? [x, y] : [-x, y];
+    },
+    gauss: (share, label, classes, chance) => {
+      const at = (2 * Math.PI * label) / classes + Math.PI / 4, r = 0.22 * Math.sqrt(-2 * Math.log(1 - chance())), turn = 2 * Math.PI * chance();
+      return [0.5 * Math.cos(at) + r * Math.cos(turn), 0.5 * Math.sin(at) + r * Math.sin(turn)];
+    },
+    spiral: (share, label, classes) => { const at = 1.75 * 2 * Math.PI * share + (2 * Math.PI * label) / classes; return [0.95 * share * Math.sin(at), 0.95 * share * Math.cos(at)]; },
+  };
+  const points = (name, classes, noise, seed) => {
+    const chance = random(seed), bell = bellCurve(seed + 1);
+    return Array.from({ length: POINTS }, (_, i) => ({ label: i % classes, place: shapes[name](Math.floor(i / classes) / (POINTS / classes), i % classes, classes, chance).map((one) => one + 0.25 * noise * bell()) }));
+  };
+
+  return { Training, canLearn, describe, drawCurves, points, shapes, startOver };
 })();

@@ -72,13 +72,13 @@ const Maps = (() => {
   };
 
   class Panel {
-    constructor(step, colors) {
+    constructor(step, colors, grid = gridOf(step.output)) {
       this.step = step;
       this.colors = colors;
-      this.grid = gridOf(step.output);
+      this.grid = grid;
       this.canvas = document.createElement("canvas");
       this.canvas.tabIndex = 0;
-      const told = this.grid.flat ? `${this.grid.columns} values` : this.grid.lines ? `${this.grid.maps} lines of ${this.grid.columns} times` : `${this.grid.maps} maps of ${this.grid.rows}x${this.grid.columns}`;
+      const told = this.grid.plane ? `${this.grid.maps} units, each over the plane of both inputs` : this.grid.flat ? `${this.grid.columns} values` : this.grid.lines ? `${this.grid.maps} lines of ${this.grid.columns} times` : `${this.grid.maps} maps of ${this.grid.rows}x${this.grid.columns}`;
       this.canvas.setAttribute("role", "application");
       this.canvas.setAttribute("aria-label", `${step.name}: ${told}. Enter pins a cell, arrows move it, comma and point change the map.`);
       this.store = document.createElement("canvas"); // all maps below each other, a pixel a cell
@@ -160,6 +160,14 @@ const Maps = (() => {
           this.brush.strokeRect(x + dx, y + dy, (right - left) * this.cell, (bottom - top) * this.cellHigh);
         }
       }
+    }
+
+    // Where a map, or a single unit, lies within `around`: left, top, width and height.
+    box(map, around) {
+      const { canvas, grid } = this, to = around.getBoundingClientRect(), own = canvas.getBoundingClientRect(), share = own.width / this.width;
+      const [x, y] = grid.flat ? [(map % this.perLine) * this.cell, Math.floor(map / this.perLine) * this.cell] : this.origin(map);
+      const [wide, high] = grid.flat ? [this.cell, this.cell] : [this.mapWidth, this.mapHeight];
+      return [own.left - to.left + x * share, own.top - to.top + y * share, wide * share, high * share];
     }
 
     dot(row, column, map) {

@@ -5,7 +5,7 @@ const Pads = (() => {
   const KEY_STEP = 10;
 
   // Pointer and keys of a pad, as strokes; with the keyboard arrows move a pen, space puts it down.
-  const listen = (pad, told, { stroke, clear, changed }) => {
+  const listen = (pad, told, { stroke, clear, changed, glides }) => {
     const place = (event) => {
       const box = pad.getBoundingClientRect();
       return { x: ((event.clientX - box.left) * pad.width) / box.width, y: ((event.clientY - box.top) * pad.height) / box.height };
@@ -35,7 +35,7 @@ const Pads = (() => {
       if (event.key === " ") pen.down = !pen.down;
       if (clears) pen.down = false;
       const to = { x: limit(pen.x + KEY_STEP * across, pad.width), y: limit(pen.y + KEY_STEP * down, pad.height) };
-      if (clears) clear(); else if (pen.down) stroke(pen, to);
+      if (clears) clear(); else if (pen.down || glides) stroke(pen, to);
       Object.assign(pen, to);
       told.textContent = `Pen ${pen.down ? "down" : "up"} at ${Math.round((100 * pen.x) / pad.width)} %, ${Math.round((100 * pen.y) / pad.height)} %.`;
       changed();
@@ -126,24 +126,34 @@ const Pads = (() => {
     return { clear, stroke, show, read, paint, unit: [magnify, magnify], thumb: [width, height], isEmpty: () => empty, given: () => taken };
   };
 
-  // Lines over time, each channel on its own scale; the chosen one is drawn.
-  const series = ({ input: [, length, channels], preprocessing: { scale, offset }, palette }, pad, { samples, channel }) => {
-    const low = new Array(channels).fill(Infinity), high = new Array(channels).fill(-Infinity);
-    for (const { levels } of samples) {
-      levels.forEach((value, i) => { low[i % channels] = Math.min(low[i % channels], value); high[i % channels] = Math.max(high[i % channels], value); });
-    }
-    for (let c = 0; c < channels; c++) { // without samples three deviations to each side, if it was standardized
-      if (low[c] >= high[c]) [low[c], high[c]] = [(-3 - offset[c]) / scale[c], (3 - offset[c]) / scale[c]];
-    }
-    const rest = low.map((value, c) => Math.min(high[c], Math.max(value, -offset[c] / scale[c])));
-    let levels = null, empty = true;
+  // Between which numbers each channel lies: those of the samples; without any, three deviations to each side, if it was standardized.
+  const ranges = (samples, { scale, offset }) => scale.map((factor, c) => {
+    let [low, high] = [Infinity, -Infinity];
+    for (const { levels } of samples) for (let i = c; i < levels.length; i += scale.length) { low = Math.min(low, levels[i]); high = Math.max(high, levels[i]); }
+    return low < high ? { low, high } : { low: (-3 - offset[c]) / factor, high: (3 - offset[c]) / factor };
+  });
+  const clip = (value, low, high) => Math.max(low, Math.min(high, value));
 
-    const paint = (brush, values, wide, high_) => {
+  // What is stored as numbers, not as a picture: `draw` paints them, `change` sets some of them along a stroke.
+  const numbers = (size, rest, pad, draw, change, looks) => {
+    let levels = null, empty = true;
+    const repaint = () => draw(pad.getContext("2d"), levels, pad.width, pad.height);
+    const show = (values) => { levels = Float32Array.from(values); empty = false; repaint(); };
+    const clear = () => { show(Float32Array.from({ length: size }, (_, i) => rest[i % rest.length])); empty = true; };
+    const stroke = (from, to) => { change(levels, from, to); empty = false; repaint(); };
+    return { clear, stroke, show, paint: draw, repaint, read: () => Float32Array.from(levels), isEmpty: () => empty, given: () => null, unit: [1, 1], ...looks };
+  };
+
+  // Lines over time, each channel on its own scale; the chosen one is drawn.
+  const series = ({ input: [, length, channels], preprocessing, palette }, pad, { samples, channel }) => {
+    const ends = ranges(samples, preprocessing), rest = ends.map(({ low, high }, c) => clip(-preprocessing.offset[c] / preprocessing.scale[c], low, high));
+    const draw = (brush, values, wide, high_) => {
       const own = channel();
       brush.clearRect(0, 0, wide, high_);
       for (const c of [...Array(channels).keys()].filter((one) => one !== own).concat(own)) {
+        const { low, high } = ends[c];
         brush.beginPath();
-        for (let t = 0; t < length; t++) brush.lineTo(((t + 0.5) * wide) / length, 3 + (high_ - 6) * (1 - (values[t * channels + c] - low[c]) / (high[c] - low[c])));
+        for (let t = 0; t < length; t++) brush.lineTo(((t + 0.5) * wide) / length, 3 + (high_ - 6) * (1 - (values[t * channels + c] - low) / (high - low)));
         brush.strokeStyle = palette[c % palette.length];
         brush.globalAlpha = c === own ? 1 : 0.55;
         brush.lineWidth = Math.max(1, high_ / (c === own ? 70 : 140));
@@ -151,32 +161,75 @@ const Pads = (() => {
       }
       brush.globalAlpha = 1;
     };
-    const repaint = () => paint(pad.getContext("2d"), levels, pad.width, pad.height);
-    const show = (values) => {
-      levels = Float32Array.from(values);
-      empty = false;
-      repaint();
-    };
-    const clear = () => {
-      show(Float32Array.from({ length: length * channels }, (_, i) => rest[i % channels]));
-      empty = true;
-    };
-    const stroke = (from, to) => {
-      const own = channel(), time = (x) => Math.max(0, Math.min(length - 1, Math.floor((x * length) / pad.width)));
-      const value = (y) => low[own] + (high[own] - low[own]) * (1 - Math.max(0, Math.min(pad.height, y)) / pad.height);
+    const change = (levels, from, to) => {
+      const own = channel(), { low, high } = ends[own], time = (x) => clip(Math.floor((x * length) / pad.width), 0, length - 1);
+      const value = (y) => low + (high - low) * (1 - clip(y, 0, pad.height) / pad.height);
       const [first, last] = from.x <= to.x ? [from, to] : [to, from], begin = time(first.x), end = time(last.x);
       for (let t = begin; t <= end; t++) {
         const share = end > begin ? (t - begin) / (end - begin) : 1, [start, stop] = end > begin ? [first.y, last.y] : [from.y, to.y];
         levels[t * channels + own] = value(start + (stop - start) * share);
       }
-      empty = false;
-      repaint();
     };
-    return {
-      clear, stroke, show, paint, repaint, read: () => Float32Array.from(levels), unit: [Math.max(1, Math.floor(336 / length)), 132],
-      thumb: [96, 48], isEmpty: () => empty, given: () => null,
-    };
+    return numbers(length * channels, rest, pad, draw, change, { unit: [Math.max(1, Math.floor(336 / length)), 132], thumb: [96, 48] });
   };
 
-  return { canvasOf, listen, picture, series };
+  // Plain numbers as bars from a zero line; a stroke sets those that it crosses.
+  const vector = ({ input: [count], preprocessing, names }, pad, { samples }) => {
+    const ends = ranges(samples, preprocessing), rest = preprocessing.scale.map((factor, c) => clip(-preprocessing.offset[c] / factor, ends[c].low, ends[c].high));
+    const draw = (brush, values, wide, high_) => {
+      const ink = getComputedStyle(document.body), tall = high_ / count;
+      brush.clearRect(0, 0, wide, high_);
+      values.forEach((value, c) => {
+        const { low, high } = ends[c], at = (one) => (wide * (one - low)) / (high - low), zero = at(clip(0, low, high)), isTold = tall >= 26 && wide >= 200, top = c * tall + (isTold ? 18 : 1);
+        brush.fillStyle = ink.getPropertyValue("--bar");
+        brush.fillRect(Math.min(zero, at(value)), top, Math.max(1, Math.abs(at(value) - zero)), Math.max(1, (c + 1) * tall - top - 2));
+        brush.fillStyle = ink.getPropertyValue("--soft");
+        brush.fillRect(zero, top, 1, (c + 1) * tall - top - 2);
+        if (!isTold) return;
+        brush.fillStyle = ink.getPropertyValue("--ink");
+        brush.font = "14px system-ui";
+        brush.fillText(`${names[c] || `input ${c}`}: ${Number(value.toPrecision(4))}`, 4, c * tall + 14);
+      });
+    };
+    const change = (levels, from, to) => {
+      const row = (y) => clip(Math.floor((y * count) / pad.height), 0, count - 1), [first, last] = [row(from.y), row(to.y)].sort((a, b) => a - b);
+      for (let c = first; c <= last; c++) levels[c] = ends[c].low + ((ends[c].high - ends[c].low) * clip(to.x, 0, pad.width)) / pad.width;
+    };
+    return numbers(count, rest, pad, draw, change, { unit: [336 / count, 24], thumb: [48, 48] });
+  };
+
+  // A plane of two numbers: the answers everywhere, the samples as points, and the point that is looked at.
+  const plane = ({ preprocessing, palette }, pad, { samples, answers, side }) => {
+    const ends = ranges(samples, preprocessing).map(({ low, high }) => ({ low: low - 0.08 * (high - low), high: high + 0.08 * (high - low) }));
+    const colors = palette.map((word) => [1, 3, 5].map((at) => parseInt(word.slice(at, at + 2), 16))), small = canvasOf(side, side);
+    const levelsAt = (x, y) => [ends[0].low + x * (ends[0].high - ends[0].low), ends[1].high - y * (ends[1].high - ends[1].low)];
+    const placeOf = ([x, y]) => [(x - ends[0].low) / (ends[0].high - ends[0].low), (ends[1].high - y) / (ends[1].high - ends[1].low)];
+    const draw = (brush, values, wide, high) => {
+      const shares = answers(), image = new ImageData(side, side);
+      shares.forEach((own, cell) => {
+        for (let k = 0; k < 3; k++) image.data[4 * cell + k] = 255 - 0.62 * own.reduce((sum, share, c) => sum + share * (255 - colors[c % colors.length][k]), 0);
+        image.data[4 * cell + 3] = 255;
+      });
+      small.getContext("2d").putImageData(image, 0, 0);
+      brush.imageSmoothingEnabled = true;
+      brush.drawImage(small, 0, 0, wide, high);
+      const dot = ([x, y], radius, fill, edge, thick) => {
+        brush.beginPath();
+        brush.arc(x * wide, y * high, radius, 0, 7);
+        brush.fillStyle = fill;
+        brush.fill();
+        brush.lineWidth = thick;
+        brush.strokeStyle = edge;
+        brush.stroke();
+      };
+      for (const { levels, label } of samples) dot(placeOf(levels), 3.2, palette[label % palette.length], "#fff", 1);
+      dot(placeOf(values), 7, "#fff0", "#000", 4);
+      dot(placeOf(values), 7, "#fff0", "#fff", 2);
+    };
+    const change = (levels, from, to) => levels.set(levelsAt(clip(to.x / pad.width, 0, 1), clip(to.y / pad.height, 0, 1)));
+    const cells = Array.from({ length: side * side }, (_, cell) => Float32Array.from(levelsAt(((cell % side) + 0.5) / side, (Math.floor(cell / side) + 0.5) / side)));
+    return { ...numbers(2, levelsAt(0.62, 0.4), pad, draw, change, { glides: true }), cells, cellOf: (levels) => placeOf(levels).map((one) => clip(Math.floor(one * side), 0, side - 1)), levelsAt };
+  };
+
+  return { canvasOf, listen, picture, plane, series, vector };
 })();

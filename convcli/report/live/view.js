@@ -3,48 +3,51 @@
 
 (() => {
   const description = JSON.parse(document.getElementById("network").textContent);
-  const network = new Engine.Network(description);
-  const [height, width, channels] = description.input;
+  const first = new Engine.Network(description); // the page's own; another one may learn here
+  const isVector = description.input.length === 1, isPlane = isVector && description.input[0] === 2;
+  const [height, width, channels] = isVector ? [1, description.input[0], 1] : description.input;
   const { element, number } = Cell;
   const colors = Object.fromEntries(Object.entries(description.colors).map(([kind, stops]) => [kind, Maps.lookUp(stops)]));
   const byId = (id) => document.getElementById(id);
   const seen = byId("seen"), sumBox = byId("sum"), dock = byId("cell"), samples = [];
-  const GALLERY = 10, FILTERS_SHOWN = 64;
+  const GALLERY = 10, FILTERS_SHOWN = 64, SIDE = 24, PAST = 6;
   const state = { run: null, levels: null, opened: null, pointed: null, pinned: null, drawn: false, gradients: null };
-  const missing = network.steps.find((step) => step.missing);
+  let network = first, missing = null, last_map = null, markBox = null;
 
   // ---- drawing and opening ----------------------------------------------------------------------
-  const pad = description.series
-    ? Pads.series(description, byId("pad"), { samples: readSamples(), channel: () => Number(byId("channel").value) })
-    : Pads.picture(description, byId("pad"), { ink: () => byId("ink").value, isCentered: () => byId("center").checked });
-  const [magnify, magnifyHigh] = pad.unit;
-
-  function readSamples() {
+  const readSamples = () => {
     const { levels, labels } = description.samples, size = height * width * channels;
     const bytes = Uint8Array.from(atob(levels), (letter) => letter.charCodeAt(0));
-    const numbers = description.series ? new Float32Array(bytes.buffer) : bytes;
+    const numbers = description.series || isVector ? new Float32Array(bytes.buffer) : bytes;
     labels.forEach((label, i) => samples.push({ levels: numbers.subarray(i * size, (i + 1) * size), label }));
-    return samples;
-  }
-  if (!description.series) readSamples();
+  };
+  readSamples();
+  const alike = description.classes.map(() => 1 / description.classes.length);
+  const pad = Pads[isPlane ? "plane" : isVector ? "vector" : description.series ? "series" : "picture"](description, byId("pad"), {
+    samples, side: SIDE, channel: () => Number(byId("channel").value), ink: () => byId("ink").value, isCentered: () => byId("center").checked,
+    answers: () => state.surface || new Array(SIDE * SIDE).fill(alike),
+  });
+  const [magnify, magnifyHigh] = pad.unit;
 
   const clear = () => { pad.clear(); schedule(); };
   Pads.listen(byId("pad"), byId("penState"), { ...pad, clear, changed: () => schedule() });
   const showLevels = (levels) => { pad.show(levels); schedule(); };
   byId("clear").addEventListener("click", clear);
   byId("channel").addEventListener("change", () => { pad.repaint(); schedule(); });
-  for (const id of ["center", "dots", "shown", "label", "over"]) byId(id).addEventListener("change", () => schedule());
+  for (const id of ["center", "dots", "linked", "shown", "label", "over"]) byId(id).addEventListener("change", () => schedule());
   byId("open").addEventListener("change", async (event) => {
     const [file] = event.target.files;
     if (!file) return;
-    const picture = await createImageBitmap(file).catch(() => null);
-    event.target.value = ""; // so that the same file can be opened again
-    if (!picture) { byId("answer").textContent = `${file.name} is not a picture this browser can read.`; return; }
     try {
-      showLevels(Picture.levels(pixelsOf(picture), description.input, description.preprocessing.centered));
+      if (description.series || isVector) showLevels(Table.levels(await file.text(), file.name, [width, channels]));
+      else {
+        const picture = await createImageBitmap(file).catch(() => { throw new Error(`${file.name} is not a picture this browser can read.`); });
+        showLevels(Picture.levels(pixelsOf(picture), description.input, description.preprocessing.centered));
+      }
     } catch (problem) {
       byId("answer").textContent = problem.message;
     }
+    event.target.value = ""; // so that the same file can be opened again
   });
 
   const pixelsOf = (picture) => {
@@ -58,29 +61,30 @@
 
   // ---- samples to choose from -----------------------------------------------------------------
   const buildGallery = () => {
-    samples.slice(0, GALLERY).forEach(({ levels, label }) => {
+    if (!isPlane) samples.slice(0, GALLERY).forEach(({ levels, label }) => {
       const canvas = Pads.canvasOf(...pad.thumb), name = description.classes[label];
       pad.paint(canvas.getContext("2d"), levels, canvas.width, canvas.height);
       const button = element("button", [canvas, element("span", name)], { type: "button", title: `A test sample of ${name}` });
       button.addEventListener("click", () => showLevels(levels.slice()));
       byId("samples").append(button);
     });
-    byId("gallery").hidden = samples.length === 0;
+    byId("gallery").hidden = samples.length === 0 || isPlane;
     if (samples.length) showLevels(samples[0].levels.slice());
   };
 
   const inGradients = () => byId("shown").value === "gradients";
 
   // ---- layers ---------------------------------------------------------------------------------
-  const panels = [], panelOf = new Map(), unknown = new Set();
+  const panels = [], panelOf = new Map(), unknown = new Set(), links = byId("links");
 
   const buildPanel = (step) => {
-    const panel = new Maps.Panel(step, colors), box = element("div", "", { className: "layer" });
+    const plane = isPlane ? { rows: SIDE, columns: SIDE, maps: Layers.volume(step.output), plane: true } : undefined;
+    const panel = new Maps.Panel(step, colors, plane), box = element("div", "", { className: "layer" });
     const told = (shape) => Maps.shapeText(shape, description.series);
     const field = step.receptive_field ? `each cell sees ${told(step.receptive_field)}` : "each cell sees the whole input";
     const title = element("h3", [`${step.name} `, element("span", `${step.words} → ${told(step.output)}, ${field}`)]);
     panel.range = element("p", "", { className: "small" });
-    panel.box = box;
+    panel.part = box;
     box.append(title);
     byId("layers").append(box);
     panels.push(panel);
@@ -92,9 +96,14 @@
     }
     box.append(panel.canvas, panel.range);
     if (step.weights.kernel) box.append(kernelsOf(step));
-    panel.canvas.addEventListener("pointermove", (event) => { state.pointed = panel.locate(event); showPointed(event); });
+    panel.canvas.addEventListener("pointermove", (event) => { state.pointed = panel.locate(event); showPointed(panel, event); });
     panel.canvas.addEventListener("pointerleave", () => { state.pointed = null; sumBox.hidden = true; drawSeen(); });
-    panel.canvas.addEventListener("click", (event) => pin(panel.locate(event)));
+    panel.canvas.addEventListener("click", (event) => {
+      const cell = panel.locate(event);
+      if (!isPlane || !cell) { pin(cell); return; }
+      showLevels(pad.levelsAt((cell.column + 0.5) / SIDE, (cell.row + 0.5) / SIDE)); // the point whose sums are shown
+      pin({ ...cell, row: 0, column: 0 });
+    });
     panel.canvas.addEventListener("keydown", (event) => moveBy(panel, event));
   };
 
@@ -140,10 +149,17 @@
 
   const mark = () => {
     if (byId("dots").checked && !inGradients()) panels.forEach(markChosen);
+    if (isPlane) for (const panel of panels) for (let map = 0; map < panel.grid.maps; map++) panel.dot(...pad.cellOf(state.levels).reverse(), map);
     const { pinned } = state;
+    drawLinks();
     markBox(pinned ? pinned.step.index : presented ? presented.step.index : -1, pinned ? pinned.step.sources : []);
     if (!pinned) return;
     const { step, row, column, channel } = pinned, own = panelOf.get(step.index);
+    if (isPlane) {
+      own.frame([channel], 0, 0, SIDE, SIDE);
+      for (const { index, left, wide } of Cell.reads(network, state.run, pinned)) if (panelOf.has(index)) panelOf.get(index).frame(Array.from({ length: wide }, (_, k) => left + k), 0, 0, SIDE, SIDE);
+      return;
+    }
     if (own.grid.flat) own.frame([0], 0, channel, 1, 1);
     else own.frame([channel], row, column, 1, 1);
     for (const { index, maps, top, left, high, wide } of Cell.reads(network, state.run, pinned)) {
@@ -153,6 +169,18 @@
       if (source.step.index === index) source.frame(maps, top, left, high, wide);
       else source.frame(Array.from({ length: flat ? 1 : source.grid.maps }, (_, map) => map), 0, 0, rows, columns); // a flattened map
     }
+  };
+
+  const drawLinks = () => {
+    const layers = byId("layers"), { pinned, run } = state, own = pinned && panelOf.get(pinned.step.index), lines = [];
+    if (own && run && !presented && byId("linked").checked) {
+      const to = own.box(pinned.channel, layers), own_maps = Cell.feeds(network, run, pinned);
+      for (const { index, map, value } of own_maps) {
+        const source = shownAt(index);
+        if (source && source !== own && map < (source.grid.flat ? source.grid.columns : source.grid.maps)) lines.push({ from: source.box(map, layers), to, value });
+      }
+    }
+    Graph.link(links, lines);
   };
 
   const markChosen = ({ step }) => {
@@ -165,13 +193,13 @@
   // ---- one cell: pointed at, pinned, moved ------------------------------------------------------
   const pin = (cell) => {
     state.pinned = cell;
-    paintPanels();
-    drawSeen();
     drawDock();
+    if (presented) fit(); else paintPanels();
+    drawSeen();
   };
 
   const moveBy = (panel, event) => {
-    const { rows, columns, maps, flat } = panel.grid, own = state.pinned && state.pinned.step === panel.step ? state.pinned : null;
+    const { maps } = panel.grid, [rows, columns, flat] = isPlane ? [1, maps, true] : [panel.grid.rows, panel.grid.columns, panel.grid.flat], own = state.pinned && state.pinned.step === panel.step ? state.pinned : null;
     const limit = (value, most) => Math.max(0, Math.min(most - 1, value));
     if (event.key === "Escape" && state.pinned) pin(null);
     else if (event.key === "Enter" || (event.key === " " && !own)) pin({ step: panel.step, row: rows >> 1, column: flat ? 0 : columns >> 1, channel: flat ? columns >> 1 : 0 });
@@ -205,13 +233,12 @@
     }, 150);
   };
 
-  const showPointed = (event) => {
+  const showPointed = (panel, event) => {
     drawSeen();
     if (!state.pointed || !state.run) { sumBox.hidden = true; return; }
-    const { step, row, column, channel } = state.pointed, grid = Maps.gridOf(step.output);
-    const at = grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel;
-    const values = inGradients() ? state.gradients.values[step.index] : state.run.values[step.index];
-    sumBox.replaceChildren(`${step.name}, ${Maps.placeOf(grid, state.pointed)} = `, element("b", values ? number(values[at]) : "no gradient"));
+    const { step, row, column, channel } = state.pointed, { grid } = panel, at = grid.flat ? channel : (row * grid.columns + column) * grid.maps + channel;
+    const place = isPlane ? `unit ${channel} at ${pad.levelsAt((column + 0.5) / SIDE, (row + 0.5) / SIDE).map(number).join(", ")}` : Maps.placeOf(grid, state.pointed);
+    sumBox.replaceChildren(`${step.name}, ${place} = `, element("b", inGradients() && !state.gradients.values[step.index] ? "no gradient" : number(panel.values[at])));
     sumBox.hidden = false;
     const right = event.clientX + 18 + sumBox.offsetWidth < window.innerWidth;
     sumBox.style.left = `${right ? event.clientX + 18 : event.clientX - 18 - sumBox.offsetWidth}px`;
@@ -223,12 +250,13 @@
   seen.height = height * magnifyHigh;
   const overlay = document.createElement("canvas");
 
-  let last_map = [...network.steps].reverse().find((step) => ["conv", "dwconv", "sepconv", "add", "concat"].includes(step.op) && step.receptive_field && step.output[0] * step.output[1] > 1);
-  // Norm and activation behind a convolution belong to it.
-  const same = (one, other) => one && one.sources.join() === `${other.index}` && `${one.output}` === `${other.output}` && `${one.receptive_field}` === `${other.receptive_field}`;
-  while (last_map && same(network.steps[last_map.index], last_map) && !["dense", "softmax", "logsoftmax"].includes(network.steps[last_map.index].op)) last_map = network.steps[last_map.index];
-  if (!last_map) byId("over").querySelector("[value=cam]").disabled = true;
-  if (missing) for (const id of ["over", "shown"]) byId(id).disabled = true;
+  // The last maps before the answer; norm and activation behind a convolution belong to it.
+  const lastMap = () => {
+    let found = [...network.steps].reverse().find((step) => ["conv", "upconv", "dwconv", "sepconv", "add", "concat"].includes(step.op) && step.receptive_field && step.output[0] * step.output[1] > 1);
+    const same = (one, other) => one && one.sources.join() === `${other.index}` && `${one.output}` === `${other.output}` && `${one.receptive_field}` === `${other.receptive_field}`;
+    while (found && same(network.steps[found.index], found) && network.steps[found.index].op !== "dense" && !(network.steps[found.index].activation || "").endsWith("softmax")) found = network.steps[found.index];
+    return found;
+  };
 
   const classShown = () => {
     const chosen = byId("label").value, answers = network.answers(state.run);
@@ -292,8 +320,9 @@
     return { item, fill, value };
   });
 
+  const percent = (share) => `${(100 * share).toFixed(1)} %`;
   const showAnswer = (answers) => {
-    state.drawn = !pad.isEmpty();
+    state.drawn = isPlane || !pad.isEmpty();
     byId("classes").hidden = !answers;
     if (!answers) {
       byId("answer").textContent = `No answer here: the page has no function for ${missing.name}, ${missing.missing}.`;
@@ -304,70 +333,78 @@
     rows.forEach(({ item, fill, value }, i) => {
       item.className = i === best && state.drawn ? "best" : "";
       fill.style.width = `${100 * probabilities[i]}%`;
-      value.textContent = `${(100 * probabilities[i]).toFixed(1)} %`;
+      value.textContent = percent(probabilities[i]);
     });
-    byId("answer").textContent = state.drawn ? `${description.classes[best]}, ${(100 * probabilities[best]).toFixed(1)} %` : "Draw something.";
+    byId("answer").textContent = state.drawn ? `${description.classes[best]}, ${percent(probabilities[best])}` : isVector ? "Set the bars." : "Draw something.";
   };
 
-  // ---- a small network that learns -------------------------------------------------------------
-  const OWN = ["filters", "kernel", "stride", "padding"];
+  // ---- a network that learns ---------------------------------------------------------------------
+  const OWN = ["filters", "kernel", "stride", "padding", "hidden"], given = first.weights.slice(), past = [];
   const settingsNow = () => ({
     ...Object.fromEntries([...OWN, "lr", "batch"].map((id) => [id, Number(byId(id).value)])),
-    optimizer: byId("optimizer").value,
-    seed: 1,
+    activation: byId("activation").value, optimizer: byId("optimizer").value, seed: 1,
   });
-  const given = network.weights.slice();
   let chosenFilter = 0, training = null;
-  if (!Learn.canLearn(network)) byId("learner").querySelectorAll("option:not([value=small])").forEach((option) => { option.disabled = true; });
+  if (!Learn.canLearn(first)) byId("learner").querySelectorAll("option:not([value=small])").forEach((option) => { option.disabled = true; });
 
-  // Sizes and parameters of the small network, by the formula.
-  const sizesOf = ({ steps: [conv, pool, flat, dense] }, { filters, kernel, stride, padding }, params) => {
-    const inputs = conv.kernel[0] * kernel * conv.input[2], axis = description.series ? 1 : 0;
-    return `conv ${filters} ${kernel} s${stride} p${padding}: floor((${conv.input[axis]} + 2·${padding} − ${kernel})/${stride}) + 1 = ${conv.output[axis]}, so ${conv.output.slice(axis).join("x")} and ${filters}·(${inputs} + 1) = ${conv.weights.kernel[1] + filters} parameters; maxpool 2: ${pool.output.slice(axis).join("x")}; flatten: ${flat.output[0]}; dense ${dense.output[0]}: ${dense.weights.kernel[1] + dense.output[0]} parameters; ${params} in all.`;
-  };
+  // Sizes and parameters of a small network, by the formula.
+  const sizesOf = (steps, { kernel, stride, padding }, params) => steps.map((step) => {
+    const axis = description.series ? 1 : 0, { weights: { kernel: place, bias }, input, output } = step, outs = Layers.last(output);
+    const sum = place ? `: ${outs}·(${place[1] / outs} + 1) = ${place[1] + bias[1]} parameters` : "";
+    const size = step.op === "conv" ? `: floor((${input[axis]} + 2·${padding} − ${kernel})/${stride}) + 1 = ${output[axis]}, so` : ":";
+    return `${step.words}${output.length > 1 || !place ? `${size} ${output.slice(output.length > 1 ? axis : 0).join("x")}` : ""}${sum}; `;
+  }).join("") + `${params} in all.`;
 
   const learnerNow = (settings) => {
-    if (byId("learner").value === "small") {
-      if (!(byId("filters").value >= 1 && byId("filters").value <= 32)) throw new Error("Use 1 to 32 filters.");
-      const small = Learn.describe(description, settings, settings.seed);
-      if (!small) throw new Error("The window does not fit the input.");
-      return new Engine.Network(small);
-    }
-    if (byId("learner").value === "scratch") Learn.startOver(network, settings.seed);
-    return network;
+    const isSmall = byId("learner").value === "small";
+    if (isSmall && !(byId("filters").value >= 1 && byId("filters").value <= 32)) throw new Error(`Use 1 to 32 ${isVector ? "units" : "filters"}.`);
+    const small = isSmall ? Learn.describe(description, settings, settings.seed) : null;
+    if (isSmall && !small) throw new Error("The window does not fit the input.");
+    if (byId("learner").value === "scratch") Learn.startOver(first, settings.seed);
+    return small ? new Engine.Network(small) : first;
+  };
+
+  // What an earlier run had, and what came of it, so that settings can be compared.
+  const remember = () => {
+    if (!training || training.history.length < 2) return;
+    past.unshift({ words: training.words, history: training.history });
+    past.splice(PAST);
   };
 
   const startAfresh = () => {
+    remember();
     training = null;
     setTraining(false);
-    network.weights.set(given);
+    first.weights.set(given);
     const settings = settingsNow();
     try {
-      training = new Learn.Training(learnerNow(settings), settings, samples);
-      byId("sizes").textContent = training.network === network
-        ? `${network.steps.map((step) => step.words).join(", ")}: ${training.params} numbers. Every layer above shows it as it learns${network.steps.some((step) => step.op === "bn") ? "; the statistics of its norms stay" : ""}.`
-        : sizesOf(training.network, settings, training.params);
+      const learner = learnerNow(settings), isSmall = learner !== first;
+      training = new Learn.Training(learner, settings, samples);
+      training.words = `${learner.steps.filter(({ op }) => op !== "flatten").map(({ words }) => words).join(", ")}; ${settings.optimizer} ${settings.lr}, batch ${settings.batch}`;
+      byId("sizes").textContent = isSmall ? sizesOf(learner.steps, settings, training.params) : `${learner.steps.map((step) => step.words).join(", ")}: ${training.params} numbers.`;
+      if (isSmall || network !== first) build(learner); else if (state.run) frame();
     } catch (problem) {
       byId("sizes").textContent = problem.message;
     }
-    for (const id of OWN) byId(id).disabled = byId("learner").value !== "small";
+    for (const id of [...OWN, "activation"]) byId(id).disabled = byId("learner").value !== "small";
     byId("train").disabled = !training || samples.length < 2;
-    if (state.run) schedule();
     showTraining();
   };
 
   const showTraining = () => {
     state.training = training;
     if (!training || !byId("learning").open) return;
-    const { history, steps } = training, last = history[history.length - 1], looks = getComputedStyle(document.body), inks = ["--bar", "--accent", "--soft"].map((name) => looks.getPropertyValue(name));
-    const percent = (share) => `${(100 * share).toFixed(1)} %`;
-    byId("progress").textContent = last
-      ? `Epoch ${history.length}, ${steps} steps: loss ${number(last.loss)}, accuracy ${percent(last.accuracy)}; validation ${number(last.valLoss)}, ${percent(last.valAccuracy)}`
+    const { history, steps } = training, looks = getComputedStyle(document.body), inks = ["--bar", "--accent", "--soft"].map((name) => looks.getPropertyValue(name));
+    const told = (rows) => { const { loss, accuracy, valLoss, valAccuracy } = Layers.last(rows); return `loss ${number(loss)}, accuracy ${percent(accuracy)}; validation ${number(valLoss)}, ${percent(valAccuracy)}`; };
+    byId("progress").textContent = history.length
+      ? `Epoch ${history.length}, ${steps} steps: ${told(history)}`
       : `${training.samples.length} samples to learn from, ${training.kept.length} for validation.${samples.length < 2 ? " Draw some and add them." : ""}`;
-    Learn.drawCurves(byId("lossCurve"), history, ["loss", "valLoss"], inks);
-    Learn.drawCurves(byId("accuracyCurve"), history, ["accuracy", "valAccuracy"], inks);
-    const answers = training.answers(state.levels);
-    byId("small").replaceChildren(Cell.bars(description.classes.map((name, i) => ({ name, value: answers[i], text: percent(answers[i]) }))));
+    const curves = past.map((one) => one.history);
+    Learn.drawCurves(byId("lossCurve"), history, ["loss", "valLoss"], inks, curves);
+    Learn.drawCurves(byId("accuracyCurve"), history, ["accuracy", "valAccuracy"], inks, curves);
+    byId("past").hidden = !past.length;
+    byId("past").replaceChildren(element("summary", `Earlier runs to compare: ${past.length}, thin in the curves`), ...past.map((one) => element("p", `${one.words}: ${one.history.length} epochs, ${told(one.history)}`, { className: "small" })));
+    byId("filterPart").hidden = !training.conv;
     if (!training.conv) return;
     const filters = Math.min(training.conv.output[2], FILTERS_SHOWN);
     chosenFilter = Math.min(chosenFilter, filters - 1);
@@ -395,21 +432,49 @@
     if (!isTraining || !training) return;
     const until = performance.now() + 30;
     do training.advance(); while (performance.now() < until);
-    if (training.network === network) frame();
+    frame();
     showTraining();
     requestAnimationFrame(learnOn);
   };
   byId("train").addEventListener("click", () => { setTraining(!isTraining); learnOn(); });
   byId("fresh").addEventListener("click", startAfresh);
-  for (const id of ["learner", ...OWN, "optimizer", "batch", "lr"]) byId(id).addEventListener("change", startAfresh);
-  byId("learning").addEventListener("toggle", () => (training ? showTraining() : startAfresh()));
+  for (const id of ["learner", ...OWN, "activation", "optimizer", "batch", "lr"]) byId(id).addEventListener("change", startAfresh);
+  byId("learning").addEventListener("toggle", () => {
+    if (byId("learning").open) { if (training) showTraining(); else startAfresh(); return; }
+    setTraining(false);
+    if (network === first) return;
+    remember();
+    training = null;
+    build(first);
+  });
   byId("add").addEventListener("click", () => {
     samples.push({ levels: state.levels.slice(), label: Number(byId("truth").value) });
     startAfresh();
   });
 
+  // Points of two numbers to learn from: those that came along, or made ones.
+  const own = samples.slice();
+  const makePoints = () => {
+    const name = byId("data").value, made = name ? Learn.points(name, description.classes.length, Number(byId("noise").value), 1) : null;
+    samples.splice(0, samples.length, ...(made ? made.map(({ place: [x, y], label }) => ({ label, levels: Float32Array.from(pad.levelsAt(0.5 + 0.43 * x, 0.5 - 0.43 * y)) })) : own));
+    startAfresh();
+  };
+  const buildData = () => {
+    if (own.length) byId("data").append(element("option", "the samples that came along", { value: "" }));
+    for (const name of Object.keys(Learn.shapes)) byId("data").append(element("option", name, { value: name }));
+    for (const id of ["data", "noise"]) byId(id).addEventListener("change", makePoints);
+    byId("learner").value = Learn.canLearn(first) ? "given" : "small";
+    byId("learning").open = true;
+    makePoints();
+  };
+
   // ---- one frame --------------------------------------------------------------------------------
-  const backward = () => network.gradientsOf(state.run, classShown());
+  // What all points of the plane give one unit after the other, cell by cell.
+  const overPlane = (all, index) => {
+    const units = Layers.volume(network.shapes[index]), found = new Float64Array(all.length * units);
+    all.forEach((values, cell) => found.set(values[index] || [], cell * units));
+    return found;
+  };
 
   const paintPanels = () => {
     panels.forEach((panel) => panel.values && panel.paint());
@@ -429,12 +494,16 @@
     const start = performance.now();
     state.run = network.run(state.levels);
     const forward = performance.now() - start;
-    state.gradients = !missing && (inGradients() || byId("over").value !== "none") ? backward() : null;
+    state.gradients = !missing && (inGradients() || byId("over").value !== "none") ? network.gradientsOf(state.run, classShown()) : null;
+    const plane = isPlane && !missing ? network.runAll(pad.cells) : null;
+    if (plane) { state.surface = plane.map((run) => network.answers(run)); pad.repaint(); }
+    const everywhere = plane && (inGradients() ? network.backward(plane, plane.map(() => network.seedOf(classShown()))).values : plane.map(({ values }) => values));
     showAnswer(network.answers(state.run));
     for (const panel of panels) {
       const { index, output } = panel.step;
       if (unknown.has(index)) continue;
-      if (inGradients()) panel.show(state.gradients.values[index] || new Float64Array(Layers.volume(output)), true);
+      if (everywhere) panel.show(overPlane(everywhere, index), inGradients());
+      else if (inGradients()) panel.show(state.gradients.values[index] || new Float64Array(Layers.volume(output)), true);
       else panel.show(state.run.values[index]);
       const { largest, negative } = panel.scale;
       if (panel.grid.lines) panel.range.textContent = `from ${number(negative ? -largest : 0)} to ${number(largest)}`;
@@ -443,15 +512,14 @@
     paintPanels();
     drawSeen();
     document.querySelectorAll("details").forEach((fold) => fold.draw && fold.draw());
-    drawDock();
-    if (!isTraining) showTraining();
+    if (state.pinned) drawDock();
     state.milliseconds = performance.now() - start;
     byId("speed").textContent = `forward pass ${forward.toFixed(1)} ms, whole frame ${state.milliseconds.toFixed(1)} ms`;
   };
 
   const fit = () => {
     const room = byId("layers").clientWidth || 900;
-    for (const panel of panels) panel.fit(room, panel === presented ? Math.max(240, window.innerHeight - byId("layers").getBoundingClientRect().top - window.scrollY - 150) : 0);
+    for (const panel of panels) panel.fit(room, panel === presented ? Math.max(240, window.innerHeight - byId("layers").getBoundingClientRect().top - window.scrollY - 90 - (dock.hidden ? 0 : dock.offsetHeight)) : 0);
     if (state.run) { paintPanels(); document.querySelectorAll("details").forEach((fold) => fold.draw && fold.draw()); }
   };
 
@@ -460,7 +528,7 @@
   const present = (panel) => {
     presented = panel;
     document.body.classList.toggle("presenting", Boolean(panel));
-    for (const one of panels) one.box.hidden = Boolean(panel) && one !== panel;
+    for (const one of panels) one.part.hidden = Boolean(panel) && one !== panel;
     byId("present").textContent = panel ? "All layers" : "One layer at a time";
     byId("which").textContent = panel ? `${panels.indexOf(panel) + 1} of ${panels.length}` : "";
     if (panel && state.pinned && state.pinned.step !== panel.step) state.pinned = null;
@@ -478,29 +546,121 @@
     if (event.key === "Escape") present(null); else presentNext(event.key === "PageDown" ? 1 : -1);
   });
 
-  byId("learn").addEventListener("click", () => {
+  const openLearning = () => {
     if (presented) present(null);
     byId("learning").open = true;
     byId("learning").scrollIntoView({ behavior: "smooth" });
+  };
+  byId("learn").addEventListener("click", openLearning);
+
+  // ---- a guided tour --------------------------------------------------------------------------------
+  let stops = [], stop_at = -1;
+  const setShown = (value) => { if (byId("shown").value !== value) { byId("shown").value = value; frame(); } };
+
+  const pinStrongest = (panel) => {
+    const { grid, values } = panel, { step } = panel;
+    let most = 0;
+    for (let at = 0; at < values.length; at++) if (Math.abs(values[at]) > Math.abs(values[most])) most = at;
+    if (isPlane || grid.flat) pin({ step, row: 0, column: 0, channel: most % (grid.flat ? grid.columns : grid.maps) });
+    else pin({ step, row: Math.floor(most / grid.maps / grid.columns), column: Math.floor(most / grid.maps) % grid.columns, channel: most % grid.maps });
+  };
+
+  // What is to be seen is put into the middle of what the box of the tour and the dock leave free.
+  const lookAt = (part) => {
+    const top = byId("tour").offsetHeight + 24, room = window.innerHeight - top - (dock.hidden ? 0 : dock.offsetHeight), box = part.getBoundingClientRect();
+    window.scrollBy({ top: box.top - top - Math.max(0, (room - box.height) / 2) });
+  };
+
+  const tourStops = () => [
+    { title: "The input", text: Tour.ofInput(description), go: () => { pin(null); lookAt(byId("pad")); } },
+    ...panels.filter((panel) => panel.values).map((panel) => ({
+      title: `${panel.step.name}: ${panel.step.words}`, text: Tour.ofLayer(panel.step),
+      go: () => { pinStrongest(panel); lookAt(panel.part); drawLinks(); },
+    })),
+    ...(missing ? [] : [
+      { title: "The answer", text: Tour.ofAnswer, go: () => { pin(null); lookAt(byId("answer")); } },
+      { title: "The way back", text: Tour.ofGradients, go: () => { pin(null); setShown("gradients"); lookAt(byId("layers").querySelector(".layer")); } },
+    ]),
+    { title: "Learning", text: Tour.ofLearning, go: () => { pin(null); byId("learning").open = true; lookAt(byId("learning")); } },
+  ];
+
+  const visit = (to) => {
+    const box = byId("tour"), isOver = to < 0 || to >= stops.length;
+    stop_at = isOver ? -1 : to;
+    box.hidden = isOver;
+    document.body.classList.toggle("touring", !isOver);
+    setShown("values");
+    if (isOver) { pin(null); byId("startTour").focus(); return; }
+    const { title, text, go } = stops[to], button = (words, by, id) => {
+      const found = element("button", words, { type: "button", id });
+      found.addEventListener("click", () => visit(stop_at + by));
+      found.disabled = stop_at + by < 0;
+      return found;
+    };
+    const end = element("button", "End", { type: "button" }), onward = button(to + 1 < stops.length ? "Next" : "Done", 1, "tourNext");
+    end.addEventListener("click", () => visit(-1));
+    box.replaceChildren(element("h2", `${to + 1} of ${stops.length} · ${title}`), element("p", text), element("div", [button("Back", -1, "tourBack"), onward, end], { className: "buttons" }));
+    go();
+    onward.focus({ preventScroll: true });
+  };
+  byId("startTour").addEventListener("click", () => {
+    if (presented) present(null);
+    byId("learning").open = false;
+    stops = tourStops();
+    visit(0);
+  });
+  document.addEventListener("keydown", (event) => {
+    const by = { PageDown: 1, PageUp: -1, Escape: NaN }[event.key];
+    if (stop_at < 0 || by === undefined || event.defaultPrevented) return;
+    event.preventDefault();
+    visit(Number.isNaN(by) ? -1 : Math.max(0, stop_at + by));
   });
 
-  for (const step of description.steps) if (step.shown) buildPanel(step);
-  const markBox = Graph.draw(byId("graph"), description, (step) => {
-    const panel = panelOf.get(step.index);
-    if (presented) present(panel); else panel.box.scrollIntoView({ behavior: "smooth", block: "start" });
-  });
+  // Puts a network on the page: its graph and its layers.
+  const build = (found) => {
+    network = found;
+    Object.assign(state, { run: null, pointed: null, pinned: null });
+    presented = null;
+    panels.length = 0;
+    for (const list of [panelOf, unknown]) list.clear();
+    byId("layers").replaceChildren(links);
+    missing = network.steps.find((step) => step.missing);
+    last_map = lastMap();
+    byId("over").querySelector("[value=cam]").disabled = !last_map;
+    for (const id of ["over", "shown"]) byId(id).disabled = Boolean(missing);
+    for (const step of network.steps) if (step.shown) buildPanel(step);
+    markBox = Graph.draw(byId("graph"), network.description, (step) => {
+      const panel = panelOf.get(step.index);
+      if (presented) present(panel); else panel.part.scrollIntoView({ behavior: "smooth", block: "start" });
+    });
+    fit();
+    drawDock();
+    window.convcli = { network, state, schedule }; // for tests and the curious
+    if (state.levels) frame();
+  };
+
+  const hasNumbers = description.series || isVector;
   for (let c = 0; description.series && c < channels; c++) byId("channel").append(element("option", `channel ${c}`, { value: String(c) }));
-  for (const id of ["openLabel", "centerLabel"]) byId(id).hidden = description.series;
-  byId("channelLabel").hidden = !description.series;
-  byId("pad").classList.toggle("series", description.series);
-  if (description.series) byId("pad").height = 140;
-  fit();
+  byId("open").accept = hasNumbers ? ".csv,.tsv,.txt,text/plain" : "image/*";
+  byId("openLabel").firstChild.textContent = hasNumbers ? "Open a table" : "Open a picture";
+  byId("drawTitle").textContent = isPlane ? "Choose a point" : isVector ? "Set the inputs" : "Draw here";
+  byId("filtersName").textContent = isVector ? "Units" : "Filters";
+  const hide = (isHidden, ...ids) => ids.forEach((id) => { byId(id).hidden = isHidden; });
+  hide(hasNumbers, "centerLabel");
+  hide(isPlane, "openLabel", "clear");
+  hide(!description.series, "channelLabel");
+  hide(isVector, "kernelLabel", "strideLabel", "paddingLabel", "seenPart", "dotsLabel");
+  hide(!isVector, "hiddenLabel");
+  hide(!isPlane, "dataLabel", "noiseLabel");
+  byId("pad").classList.toggle("numbers", hasNumbers);
+  byId("pad").height = isPlane ? 280 : isVector ? Math.min(560, 34 * width) : description.series ? 140 : 280;
+  byId("pad").style.aspectRatio = `280 / ${byId("pad").height}`;
+  build(first);
   new ResizeObserver(fit).observe(byId("layers"));
   byId("center").checked = description.preprocessing.centered;
-  byId("inkLabel").hidden = channels === 1 || description.series;
+  hide(channels === 1 || hasNumbers, "inkLabel");
   pad.clear();
   buildGallery();
   frame();
-  // For tests and the curious: the network, and the levels and values of the last frame.
-  window.convcli = { network, state, schedule };
+  if (isPlane) buildData();
 })();
