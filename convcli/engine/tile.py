@@ -9,12 +9,13 @@ is the contiguous run that begins at x * stride * channels of input row y + r), 
 unrolled copy of its input. The tile follows Goto and van de Geijn, "Anatomy of High-Performance
 Matrix Multiplication" (2008): sums stay in registers, one loaded vector of B serves all rows.
 
-`tile` is called from compiled code with pointers (see `pointer`) in records, which LLVM takes
+Tiles are called from compiled code with pointers (see `pointer`) in records, which LLVM takes
 apart again: they cost nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,9 +30,8 @@ TILE_ROWS = host().tile_rows
 SUMS_IN_FLIGHT = 8
 """Independent sums that hide a multiply-add's latency: 4 cycles x 2 units on current cores."""
 
-MOST_ODD = 7
-ROW_COUNTS = [rows for rows in range(1, TILE_ROWS + 1) if rows <= MOST_ODD or rows % 2 == 0]
-"""Rows that a tile can have: all of them would take a third longer to compile."""
+PANEL = host().tile_vectors * LANES
+"""Columns that `wide_tile` takes at a time."""
 
 
 class Rows(NamedTuple):
@@ -196,8 +196,8 @@ class _Tile:
         return self.wide.load(base, self._at(offset, vector), mask=self.mask)
 
 
-def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:
-    """Return the tile with `vectors` vectors of columns for up to `most_rows` rows."""
+def _tile_intrinsic(vectors: int, masked: bool, row_counts: Sequence[int]) -> Any:
+    """Return the tile with `vectors` vectors of columns for those counts of rows."""
 
     @intrinsic
     def some_rows(typingctx, c, start, a, b, size, bounds, columns, rows):
@@ -211,7 +211,7 @@ def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:
             *numbers, count = arguments[6:]
             end = builder.append_basic_block("end")
             choice = builder.switch(count, end)
-            for number in (rows for rows in ROW_COUNTS if rows <= most_rows):
+            for number in row_counts:
                 block = builder.append_basic_block(f"rows{number}")
                 choice.add_case(WORD(number), block)
                 builder.position_at_end(block)
@@ -225,39 +225,38 @@ def _tile_intrinsic(vectors: int, masked: bool, most_rows: int) -> Any:
     return some_rows
 
 
-FEW_ROWS = 4
-_two_vectors = _tile_intrinsic(2, False, TILE_ROWS)
-_few_rows = _tile_intrinsic(1, False, FEW_ROWS)
-_one_vector = _tile_intrinsic(1, True, TILE_ROWS)
+def _tile(vectors: int, most_odd: int, *, masked: bool) -> Any:
+    """Return the loops around tiles of up to `most_odd`, or an even number of rows.
 
-
-@njit(inline="always")  # part of its caller: compiled once, where it is used
-def tile(c, start, a, b, size, bounds):
-    """Write `start + A * B`, cut off at the bounds, to the numbers at `c`; see the module.
-
-    `start` may be `c` itself (accumulate), a bias row with `row` 0, or zeros; a fused
-    ReLU is a low bound of 0.
+    Tiles of all counts would take a third longer to compile.
     """
-    left = 0
-    while left < size.columns:
-        wide = size.columns - left >= 2 * LANES
-        row = 0
-        while row < size.rows:
-            missing = size.rows - row
-            tiles = (missing + TILE_ROWS - 1) // TILE_ROWS
-            count = (missing + tiles - 1) // tiles
-            if count > MOST_ODD and count % 2:
-                count = count // 2 if count == missing else count + 1
-            c_here = Rows(advance(c.at, row * c.row + left), c.row)
-            start_here = Rows(advance(start.at, row * start.row + left), start.row)
-            a_here = Left(advance(a.at, row * a.row), a.row, a.block, a.step)
-            b_here = Right(advance(b.at, left), b.block, b.step)
-            rest = size.columns - left
-            if wide:
-                _two_vectors(c_here, start_here, a_here, b_here, size, bounds, rest, count)
-            elif count <= FEW_ROWS and rest >= LANES:
-                _few_rows(c_here, start_here, a_here, b_here, size, bounds, rest, count)
-            else:
-                _one_vector(c_here, start_here, a_here, b_here, size, bounds, rest, count)
-            row += count
-        left += 2 * LANES if wide else LANES
+    counts = [rows for rows in range(1, TILE_ROWS + 1) if rows <= most_odd or rows % 2 == 0]
+    some_rows, width = _tile_intrinsic(vectors, masked, counts), vectors * LANES
+
+    @njit(inline="always")  # part of its caller: compiled once, where it is used
+    def tile(c, start, a, b, size, bounds):
+        for left in range(0, size.columns, width):
+            row = 0
+            while row < size.rows:
+                missing = size.rows - row
+                tiles = (missing + TILE_ROWS - 1) // TILE_ROWS
+                count = (missing + tiles - 1) // tiles
+                if count > most_odd and count % 2:
+                    count += -1 if count == missing else 1
+                c_here = Rows(advance(c.at, row * c.row + left), c.row)
+                start_here = Rows(advance(start.at, row * start.row + left), start.row)
+                a_here = Left(advance(a.at, row * a.row), a.row, a.block, a.step)
+                b_here = Right(advance(b.at, left), b.block, b.step)
+                rest = size.columns - left
+                some_rows(c_here, start_here, a_here, b_here, size, bounds, rest, count)
+                row += count
+
+    return tile
+
+
+wide_tile = _tile(host().tile_vectors, 7, masked=False)
+"""Write `start + A * B`, cut off at the bounds, to the numbers at `c`; see the module.
+
+`start` may be `c` itself (accumulate), a bias row with `row` 0, or zeros; a fused ReLU is a low
+bound of 0. The columns are a multiple of `PANEL`; `narrow_tile` takes any number."""
+narrow_tile = _tile(1, 1, masked=True)

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
-from typing import NamedTuple
+from types import FunctionType
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.calls import Operands, each_sample, operand, operation
-from convcli.engine.llvm import LANES, advance
+from convcli.engine.calls import FAST, Operands, Operation, each_sample, operand
+from convcli.engine.llvm import advance
 from convcli.engine.tile import (
+    PANEL,
     RELUS,
     TILE_ROWS,
     Extent,
@@ -20,7 +22,8 @@ from convcli.engine.tile import (
     Right,
     Rows,
     bounds_of,
-    tile,
+    narrow_tile,
+    wide_tile,
 )  # fmt: skip
 from convcli.net.trace import Step
 from convcli.ops import winograd
@@ -36,8 +39,11 @@ PRODUCT = Operands(
 )
 
 
-@operation(PRODUCT)
-def product(bases, row, first, count):
+TILE: Any = None
+"""What each copy of `_product` calls."""
+
+
+def _product(bases, row, first, count):
     """Run the tile in three nested loops.
 
     The samples of the chunk are a loop around all, or the rows (a dense layer), or the steps (its
@@ -66,7 +72,7 @@ def product(bases, row, first, count):
                     start += k * row[PRODUCT.k_start]
                     a = i * row[PRODUCT.i_a] + j * row[PRODUCT.j_a] + k * row[PRODUCT.k_a]
                     b = i * row[PRODUCT.i_b] + j * row[PRODUCT.j_b] + k * row[PRODUCT.k_b]
-                    tile(
+                    TILE(
                         Rows(advance(c0, c), c_row),
                         Rows(advance(start0, start), start_row),
                         Left(advance(a0, a), a_row, row[PRODUCT.a_block], a_step),
@@ -74,6 +80,18 @@ def product(bases, row, first, count):
                         Extent(rows, row[PRODUCT.columns], row[PRODUCT.blocks], steps),
                         bounds_of(row[PRODUCT.relu]),
                     )
+
+
+def _operation(name: str, tile: Any) -> Operation:
+    run = FunctionType(_product.__code__, globals() | {"TILE": tile}, name)
+    run.__qualname__ = name
+    return Operation(run, PRODUCT, FAST)
+
+
+wide_product, narrow_product = (
+    _operation("wide_product", wide_tile), _operation("narrow_product", narrow_tile),
+)  # fmt: skip
+"""For a multiple of `PANEL` columns, and for any; two, since two processes then compile them."""
 
 
 @each_sample(Operands("to source", "taps groups inputs outputs reverse"))
@@ -127,7 +145,7 @@ class Product(NamedTuple):
     def append(
         self, to: Callable[..., None], *, c: Address, start: Address, a: Address, b: Address
     ) -> None:
-        """Append the instruction `to` a program's samples or chunks."""
+        """Append the instructions `to` a program's samples or chunks."""
         named = self._asdict()
         loops = named.pop("loops")
         for name, loop in zip("ijk", (*loops, *[Loop()] * (3 - len(loops))), strict=True):
@@ -135,12 +153,16 @@ class Product(NamedTuple):
                 name: loop.times, f"{name}_c": loop.c, f"{name}_start": loop.start,
                 f"{name}_a": loop.a, f"{name}_b": loop.b,
             }  # fmt: skip
-        to(product, c=c, start=start, a=a, b=b, **named)
+        rest = named.pop("columns") % PANEL
+        done = self.columns - rest
+        if done:
+            to(wide_product, c=c, start=start, a=a, b=b, columns=done, **named)
+        if rest:
+            places = {"c": c.after(done), "start": start.after(done), "b": b.after(done)}
+            to(narrow_product, a=a, columns=rest, **places, **named)
 
 
-PANEL = 2 * LANES
-"""Columns that the tile takes at a time."""
-LEAST_PANELS = 2**14
+LEAST_PANELS = 2**15
 """Numbers of a right side from which on it is worth to be laid out anew."""
 
 

@@ -10,7 +10,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from convcli.engine.llvm import LANES, VECTOR, pointer
-from convcli.engine.tile import NO_BOUNDS, Extent, Left, Right, Rows, tile
+from convcli.engine.tile import NO_BOUNDS, Extent, Left, Right, Rows, wide_tile
 
 CHAINS = 12
 """Independent sums: more than latency times units, fewer than registers."""
@@ -61,7 +61,7 @@ def _run_chains(count, number):
 def _convolve(c, x, w, bias, times):
     for _ in range(times):
         for y in range(11):
-            tile(
+            wide_tile(
                 Rows(pointer(c, y * 352), 32),
                 Rows(pointer(bias, 0), 0),
                 Left(pointer(x, y * 208), 16, 208, 1),

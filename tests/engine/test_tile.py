@@ -13,20 +13,38 @@ from numba import njit
 
 from convcli.engine.filter_plan import compiled_code_runs
 from convcli.engine.llvm import pointer
-from convcli.engine.tile import NO_BOUNDS, RELUS, Extent, Left, Right, Rows, bounds_of, tile
+from convcli.engine.tile import (
+    NO_BOUNDS,
+    PANEL,
+    RELUS,
+    Extent,
+    Left,
+    Right,
+    Rows,
+    bounds_of,
+    narrow_tile,
+    wide_tile,
+)  # fmt: skip
 
 OPERANDS = 4000
 
 
 @njit
 def product(c, start, a, b, size, bounds):
-    """Run the tile on four flat arrays, each with the place where its operand begins."""
-    tile(
+    """Run the tiles on four flat arrays, each with the place where its operand begins."""
+    left = Left(pointer(a[0], a[1].at), a[1].row, a[1].block, a[1].step)
+    done = size.columns // PANEL * PANEL
+    wide_tile(
         Rows(pointer(c[0], c[1].at), c[1].row),
-        Rows(pointer(start[0], start[1].at), start[1].row),
-        Left(pointer(a[0], a[1].at), a[1].row, a[1].block, a[1].step),
+        Rows(pointer(start[0], start[1].at), start[1].row), left,
         Right(pointer(b[0], b[1].at), b[1].block, b[1].step),
-        size, bounds,
+        Extent(size.rows, done, size.blocks, size.steps), bounds,
+    )  # fmt: skip
+    narrow_tile(
+        Rows(pointer(c[0], c[1].at + done), c[1].row),
+        Rows(pointer(start[0], start[1].at + done), start[1].row), left,
+        Right(pointer(b[0], b[1].at + done), b[1].block, b[1].step),
+        Extent(size.rows, size.columns - done, size.blocks, size.steps), bounds,
     )  # fmt: skip
 
 
