@@ -182,6 +182,14 @@ def test_no_files_import_each_other(room: str) -> None:
     assert not reads, f"in a circle, or above one: {', '.join(sorted(reads))}"
 
 
+def test_the_command_line_parses_calls_and_emits_but_makes_no_table() -> None:
+    """Tables are made of values in `present`; a command is a function of its family's file."""
+    for module in (PACKAGE / "cli").glob("*.py"):
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        called = {ast.unparse(one.func) for one in ast.walk(tree) if isinstance(one, ast.Call)}
+        assert not called & {"tabulate", "Report", "Column"}, module
+
+
 def test_what_a_checker_is_told_to_overlook_has_a_reason() -> None:
     """Behind `type: ignore[...]` and `noqa: ...` stands why."""
     silent = re.compile(r"# (type: ignore(\[[^]]*\])?|noqa(: [A-Z0-9, ]+)?)\s*$", re.MULTILINE)

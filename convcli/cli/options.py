@@ -23,7 +23,7 @@ import typer
 
 from convcli.errors import UsageError
 from convcli.option import option
-from convcli.report import Report, tabulate
+from convcli.report import Report
 from convcli.report.formats import STYLES
 from convcli.report.numbers import as_bytes
 
@@ -147,11 +147,11 @@ class FileOutput(Output):
 
     def tell_page(self, path: Path, advice: str = "open it in a browser") -> None:
         """Say that a page was written, and as a report where a format asks for one."""
-        size = path.stat().st_size
-        self.messages.say(f"{path}: {as_bytes(size)}; {advice}.")
+        from convcli.present.exchange import page_report
+
+        self.messages.say(f"{path}: {as_bytes(path.stat().st_size)}; {advice}.")
         if self.format is not None or self.table is not None:
-            written = {"file": str(path), "bytes": size}
-            self.emit(tabulate([written], {"file": "File", "bytes": "Size|B"}, document=written))
+            self.emit(page_report(path))
 
 
 def files_of(inputs: Sequence[Path | str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What was made of a model: exported and imported ones, features, one that slides."""
+"""What was made of a model: exported and imported ones, pages, features, one that slides."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def export_report(exported: Exported) -> Report:
         "preprocessing": exported.preprocessing,
     }
     return tabulate(records, columns, document=document)
+
+
+def page_report(path: Path) -> Report:
+    """Return the page that was written of it, in one row."""
+    written = {"file": str(path), "bytes": path.stat().st_size}
+    return tabulate([written], {"file": "File", "bytes": "Size|B"}, document=written)
 
 
 def import_report(model: TrainedModel, place: Path, whence: Mapping[str, str]) -> Report:
