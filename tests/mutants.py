@@ -63,6 +63,8 @@ MUTANTS = [
            FIRST),
     Mutant("first weights: behind a norm", INITIALIZE, "return _is_rectified(trace, follower)",
            "return False", FIRST),
+    Mutant("first weights: who rectifies", "convcli/layers/activation.py",
+           'rectifies=True, positive=True),\n    "relu6"', 'positive=True),\n    "relu6"', FIRST),
     Mutant("first weights: PReLU", INITIALIZE, "FIRST_SLOPE = 0.25", "FIRST_SLOPE = 0.2", FIRST),
     Mutant("first weights: input gate open", INITIALIZE,
            "bias[step.layer.units : 2 * step.layer.units]", "bias[: step.layer.units]", FIRST),

@@ -15,6 +15,7 @@ from convcli.net.memory import Memory, Roof, largest_batch, memory, memory_advic
 from convcli.net.words import layer_text
 from convcli.report import Column, Report, tabulate
 from convcli.report.numbers import as_bytes, with_prefix
+from convcli.report.value import as_text
 
 if TYPE_CHECKING:
     from convcli.learn.timing import Timing
@@ -69,6 +70,10 @@ def sizes_text(value: Any) -> str:
     return parts[0] if len(set(parts)) == 1 else "x".join(parts)
 
 
+def _sizes_or_none(value: Any) -> str:
+    return "-" if value is None else sizes_text(value)
+
+
 def layer_words(step: Step) -> str:
     """Return a step's layer in the notation, without its name."""
     layer = step.layer
@@ -88,94 +93,57 @@ class _Cells:
     of_trace: Callable[[Trace], Any] = lambda trace: None
 
 
-COLUMNS: dict[str, _Cells] = {
-    "index": _Cells(Column("index", "#", "right"), lambda step, trace: step.index),
-    "name": _Cells(Column("name", "Name"), lambda step, trace: step.name, lambda trace: "total"),
-    "layer": _Cells(
-        Column("layer", "Layer"),
-        lambda step, trace: layer_words(step),
-        lambda trace: f"{len(trace.steps)} row{'s' * (len(trace.steps) != 1)}",
-    ),
-    "op": _Cells(Column("op", "Op"), lambda step, trace: step.op),
-    "activation": _Cells(Column("activation", "Activation"), lambda step, trace: step.activation),
-    "input": _Cells(Column("input", "Input"), lambda step, trace: step.input_shapes[0]),
-    "output": _Cells(
-        Column("output", "Output"),
-        lambda step, trace: step.output_shape,
-        lambda trace: trace.output_shape,
-    ),
-    "params": _Cells(
-        Column("params", "Params", "right", _figure),
-        lambda step, trace: step.params,
-        lambda trace: trace.totals.params,
-    ),
-    "trainable": _Cells(
-        Column("trainable", "Trainable", "right", _figure),
-        lambda step, trace: step.trainable,
-        lambda trace: trace.totals.trainable,
-    ),
-    "buffers": _Cells(
-        Column("buffers", "Buffers", "right", _figure),
-        lambda step, trace: step.buffers,
-        lambda trace: trace.totals.buffers,
-    ),
-    "macs": _Cells(
-        Column("macs", "MACs", "right", _rounded),
-        lambda step, trace: step.macs,
-        lambda trace: trace.totals.macs,
-    ),
-    "flops": _Cells(
-        Column("flops", "FLOPs", "right", _rounded),
-        lambda step, trace: step.flops,
-        lambda trace: trace.totals.flops,
-    ),
-    "receptive_field": _Cells(
-        Column("receptive_field", "Field", "right", sizes_text),
-        lambda step, trace: _field(step),
-        lambda trace: trace.totals.receptive_field,
-    ),
-    "receptive_field_min": _Cells(
-        Column("receptive_field_min", "Smallest field", "right", sizes_text),
-        lambda step, trace: step.receptive_field_min,
-        lambda trace: trace.totals.receptive_field_min,
-    ),
-    "effective_field": _Cells(
-        Column("effective_field", "Effective", "right", _effective),
-        lambda step, trace: trace.effective_fields[step.index - 1],
-    ),
-    "stride": _Cells(
-        Column("stride", "Stride", "right", lambda cell: "-" if cell is None else sizes_text(cell)),
-        lambda step, trace: step.stride,
-    ),
-    "padding": _Cells(
-        Column(
-            "padding", "Padding", "right", lambda cell: "-" if cell is None else sizes_text(cell)
-        ),
-        lambda step, trace: step.padding,
-    ),
-    "activation_bytes": _Cells(
-        Column("activation_bytes", "Memory", "right", as_bytes),
-        lambda step, trace: step.activation_bytes,
-        lambda trace: trace.totals.activation_bytes,
-    ),
-    "moved_bytes": _Cells(
-        Column("moved_bytes", "Moved", "right", as_bytes),
-        lambda step, trace: moved_bytes(trace, step),
-        lambda trace: sum(moved_bytes(trace, step) for step in trace.steps),
-    ),
-    "intensity": _Cells(
-        Column("intensity", "FLOPs/byte", "right", _three_figures),
-        lambda step, trace: _share(step.flops * trace.batch, moved_bytes(trace, step)),
-    ),
-    "params_share": _Cells(
-        Column("params_share", "Params %", "right", _percent),
-        lambda step, trace: _share(step.params, trace.totals.params),
-    ),
-    "macs_share": _Cells(
-        Column("macs_share", "MACs %", "right", _percent),
-        lambda step, trace: _share(step.macs, trace.totals.macs),
-    ),
-}
+def _cells(
+    key: str,
+    header: str,
+    text: Callable[[Any], str] | None = None,
+    of_step: Callable[[Step, Trace], Any] | None = None,
+    of_trace: Callable[[Trace], Any] = lambda trace: None,
+    *,
+    summed: bool = False,
+) -> _Cells:
+    """Return a column; its cell is the step's field of that name, unless `of_step` tells another.
+
+    Figures, which have a `text`, stand right. Where it is `summed`, the totals have that field too.
+    """
+    return _Cells(
+        Column(key, header, "right" if text else "left", text or as_text),
+        of_step or (lambda step, trace: getattr(step, key)),
+        (lambda trace: getattr(trace.totals, key)) if summed else of_trace,
+    )
+
+
+COLUMNS: dict[str, _Cells] = {cells.column.key: cells for cells in (
+    _cells("index", "#", as_text),
+    _cells("name", "Name", of_trace=lambda trace: "total"),
+    _cells("layer", "Layer", None, lambda step, trace: layer_words(step),
+           lambda trace: f"{len(trace.steps)} row{'s' * (len(trace.steps) != 1)}"),
+    _cells("op", "Op"),
+    _cells("activation", "Activation"),
+    _cells("input", "Input", None, lambda step, trace: step.input_shapes[0]),
+    _cells("output", "Output", None, lambda step, trace: step.output_shape,
+           lambda trace: trace.output_shape),
+    _cells("params", "Params", _figure, summed=True),
+    _cells("trainable", "Trainable", _figure, summed=True),
+    _cells("buffers", "Buffers", _figure, summed=True),
+    _cells("macs", "MACs", _rounded, summed=True),
+    _cells("flops", "FLOPs", _rounded, summed=True),
+    _cells("receptive_field", "Field", sizes_text, lambda step, trace: _field(step), summed=True),
+    _cells("receptive_field_min", "Smallest field", sizes_text, summed=True),
+    _cells("effective_field", "Effective", _effective,
+           lambda step, trace: trace.effective_fields[step.index - 1]),
+    _cells("stride", "Stride", _sizes_or_none),
+    _cells("padding", "Padding", _sizes_or_none),
+    _cells("activation_bytes", "Memory", as_bytes, summed=True),
+    _cells("moved_bytes", "Moved", as_bytes, lambda step, trace: moved_bytes(trace, step),
+           lambda trace: sum(moved_bytes(trace, step) for step in trace.steps)),
+    _cells("intensity", "FLOPs/byte", _three_figures,
+           lambda step, trace: _share(step.flops * trace.batch, moved_bytes(trace, step))),
+    _cells("params_share", "Params %", _percent,
+           lambda step, trace: _share(step.params, trace.totals.params)),
+    _cells("macs_share", "MACs %", _percent,
+           lambda step, trace: _share(step.macs, trace.totals.macs)),
+)}  # fmt: skip
 """What can stand in a column, by the name that `--columns` and the CSV header use."""
 
 
