@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from convcli.cli.options import (
 )
 from convcli.data.source import SOURCES, Shaping, Source
 from convcli.errors import CheckError, InputError, UsageError, cannot_read
+from convcli.layers.base import shape_text
 from convcli.net.lookup import PICKLES, RUN_MODEL, model_path
 from convcli.option import byte_count, option
 from convcli.present.look import SUFFIXES
@@ -207,7 +209,8 @@ def predict(
 ) -> None:
     """Ask a model about pictures: files, folders, patterns, - for stdin, or matrices.
 
-    A model of series takes recordings as they came (.csv): a line for each window.
+    A model of series takes recordings as they came (.csv): a line for each window. A model with
+    several inputs takes a file for each, in their order, and then those of the next sample.
 
     Models with names come with convcli (digits-mnist), or are published and fetched on first use
     (resnet18-imagenet). A model of MNIST's digits takes a photo of a digit on paper: it finds the
@@ -227,7 +230,13 @@ def predict(
         trained, inputs = load(fetched_model(words[0], out.messages)), words[1:]
     if not inputs:
         raise UsageError(f"Which pictures? Write: convcli predict {words[0]} IMAGE...")
-    sources = find_sources(inputs, recursive=True)
+    several = len(trained.model.trace.inputs) > 1
+    if several:  # the same file may be several inputs
+        sources = [one for word in inputs for one in find_sources([word], recursive=True)]
+        useless = {"--output": output, "--show": show, "--logits": logits, "--cluster": cluster}
+        refuse_without_effect(useless, "for a model with one input")
+    else:
+        sources = find_sources(inputs, recursive=True)
     if output is not None:
         _check_kept(trained, sources, output, out)
     draws = show and sys.stderr.isatty()
@@ -239,6 +248,8 @@ def predict(
             raise UsageError("--cluster tells what pictures are; leave -o and --show out.")
         order = partial(_order, trained.content(), top, threshold, logits, limit)
         found, problems = _told_on_cluster(cluster, sources, order, out.messages)
+    elif several:
+        found, problems = _told_together(trained, sources, ask, limit), []
     else:
         found, problems = _told_here(trained, sources, ask, limit, output, out, draws=draws)
     if found or not problems:
@@ -275,7 +286,7 @@ def _told_here(
                 continue
             with out.messages.warned(one.name):
                 told = ask(trained, samples)
-            names = _names(one, told)
+            names = _names(one.name, told)
             if recording is not None:
                 size = trained.preprocessing.shape[0] if samples.ndim == 3 else 1
                 names = [f"{one.name}[{at}:{at + size}]" for at in recording.firsts]
@@ -288,8 +299,33 @@ def _told_here(
     return found, problems
 
 
-def _names(one: PictureSource, told: list[Prediction]) -> list[str]:
-    return [one.name if len(told) == 1 else f"{one.name}[{n}]" for n in range(len(told))]
+def _told_together(
+    trained: TrainedModel,
+    sources: list[PictureSource],
+    ask: Callable[..., list[Prediction]],
+    limit: int,
+) -> list[tuple[str, Prediction]]:
+    """Return what a model with several inputs says, a file for each input at a time."""
+    inputs = trained.model.trace.inputs
+    if len(sources) % len(inputs):
+        wanted = ", ".join(f"{name} {shape_text(shape)}" for name, shape in inputs.items())
+        raise UsageError(
+            f"The model reads {wanted}: give a file for each, in this order, not {len(sources)}."
+        )
+    found: list[tuple[str, Prediction]] = []
+    for first in range(0, len(sources), len(inputs)):
+        group = sources[first : first + len(inputs)]
+        samples = {
+            name: _samples_of(one, trained, limit, shape)
+            for one, (name, shape) in zip(group, inputs.items(), strict=True)
+        }
+        told = ask(trained, samples)
+        found += zip(_names(" + ".join(one.name for one in group), told), told, strict=True)
+    return found
+
+
+def _names(name: str, told: list[Prediction]) -> list[str]:
+    return [name if len(told) == 1 else f"{name}[{n}]" for n in range(len(told))]
 
 
 def _order(
@@ -326,7 +362,7 @@ def _told_on_cluster(
         if isinstance(one, str):
             problems.append(one)
         else:
-            found += zip(_names(sources[place], one), one, strict=True)
+            found += zip(_names(sources[place].name, one), one, strict=True)
     return found, problems
 
 
@@ -382,12 +418,15 @@ def _is_input(word: str) -> bool:
     return place.suffix.lower() not in {"", ".safetensors", *PICKLES}
 
 
-def _samples_of(source: PictureSource, model: TrainedModel, limit: int) -> Any:
+def _samples_of(
+    source: PictureSource, model: TrainedModel, limit: int, shape: tuple[int, ...] | None = None
+) -> Any:
     from convcli.cli.console import standard_input
     from convcli.learn.pictures import samples_from_source
 
     content = standard_input() if source.path is None else source.path
-    return samples_from_source(content, source.name, model.preprocessing, memory_limit=limit)
+    prepared = model.preprocessing if shape is None else replace(model.preprocessing, shape=shape)
+    return samples_from_source(content, source.name, prepared, memory_limit=limit)
 
 
 def _draw(sample: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +130,7 @@ class Evaluation(NotebookRepr):
 
 def predictions(
     model: TrainedModel,
-    samples: npt.NDArray[Any],
+    samples: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]],
     *,
     top: int = 3,
     threshold: float = 0.0,
@@ -140,7 +140,7 @@ def predictions(
 
     Args:
         model: the model.
-        samples: as the training data were.
+        samples: as the training data were; for several inputs arrays by name, as `predict_all`.
         top: classes to name.
         threshold: under this probability the label is None: don't know.
         logits: give the raw outputs of each sample too.
@@ -157,15 +157,20 @@ def predictions(
         outputs = {name: array.tolist() for name, array in model.predict_all(samples).items()}
         return [
             Prediction(None, None, (), values={name: rows[at] for name, rows in outputs.items()})
-            for at in range(len(samples))
+            for at in range(min(map(len, outputs.values())))
         ]
-    found = model.predict(samples)
+    if isinstance(samples, Mapping):
+        found = model.finished(*model.predict_all(samples).values())
+    else:
+        found = model.predict(samples)
     if model.outputs == "values":
         return [Prediction(None, None, (), values=row.tolist()) for row in found]
     if model.outputs == "mask":
         masks = found.argmax(axis=-1)
         return [Prediction(None, None, (), mask=mask.tolist()) for mask in masks]
-    raw = model.predict(samples, logits=True).tolist() if logits else [None] * len(found)
+    raw: list[Any] = [None] * len(found)
+    if logits and not isinstance(samples, Mapping):
+        raw = model.predict(samples, logits=True).tolist()
     told = []
     for row, outputs in zip(found, raw, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
