@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from convcli.errors import UsageError, did_you_mean
 from convcli.report import Report, tabulate
-from convcli.report.document import Block, Document, Listing, Question, Section
+from convcli.report.document import Block, Document, Figure, Listing, Question, Section
 
 Kind = Literal["step", "text", "file", "command", "question"]
 
@@ -32,11 +32,13 @@ class Part:
         kind: what it is.
         text: heading, paragraph, file name, command line, or question.
         more: the file's content, what the command printed, or the answer.
+        picture: the bytes of the PNG file that the command drew.
     """
 
     kind: Kind
     text: str
     more: str = ""
+    picture: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,30 +101,47 @@ def read_lesson(topic: str, text: str) -> Lesson:
     return Lesson(topic, title, about, tuple(parts))
 
 
-def run_parts(lesson: Lesson) -> Iterator[Part]:
+def run_parts(lesson: Lesson, columns: int = 100, *, drawn: bool = False) -> Iterator[Part]:
     """Yield the parts, commands with what they print on this machine, in a folder of their own.
 
     Files of the lesson are made there, and all of it is removed at the end.
+
+    Args:
+        lesson: its commands run when their turn comes.
+        columns: that they print into.
+        drawn: pictures are printed too, in colors of a terminal.
     """
     with TemporaryDirectory(prefix="convcli-lesson-") as place:
         for part in lesson.parts:
             if part.kind == "file":
                 (Path(place) / part.text).write_text(part.more, encoding="utf-8")
             if part.kind == "command":
-                yield Part("command", part.text, _run(part.text, place))
+                yield _run(part.text, Path(place), columns, drawn=drawn)
             else:
                 yield part
 
 
-def _run(command: str, place: str) -> str:
-    """Return what a command prints; with a problem, what it says of it."""
-    words = [sys.executable, "-m", "convcli", *shlex.split(command)[1:]]
-    plain = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
-    plain.pop("FORCE_COLOR", None)
-    done = subprocess.run(  # noqa: S603  (our own program, the words are ours)
-        words, cwd=place, env=plain, capture_output=True, encoding="utf-8", check=False
+def _run(command: str, place: Path, columns: int, *, drawn: bool) -> Part:
+    """Return a command with what it prints, or says of a problem, and the picture it draws."""
+    words = shlex.split(command)[1:]
+    picture = next(
+        (place / word for word in words if word.endswith(".png") and "-o" in words), None
     )
-    return (done.stdout if done.returncode == 0 else done.stdout + done.stderr).rstrip("\n")
+    colors = {"FORCE_COLOR": "1"} if drawn and picture else {"NO_COLOR": "1"}
+    if picture and "--format" not in words:
+        words += ["--format", "table" if drawn else "plain"]
+    others = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "FORCE_COLOR"}}
+    done = subprocess.run(  # noqa: S603  (our own program, the words are ours)
+        [sys.executable, "-m", "convcli", *words],
+        cwd=place,
+        env=others | colors | {"COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    told = done.stdout if done.returncode == 0 else done.stdout + done.stderr
+    png = picture.read_bytes() if picture is not None and picture.exists() else b""
+    return Part("command", command, told.rstrip("\n"), png)
 
 
 def topics_report() -> Report:
@@ -141,7 +160,8 @@ def lesson_report(lesson: Lesson) -> Report:
     lines = [lesson.about]
     for part in parts:
         lines += ["", *_lines(part)]
-    document: dict[str, Any] = asdict(lesson) | {"parts": [asdict(part) for part in parts]}
+    told = [{"kind": part.kind, "text": part.text, "more": part.more} for part in parts]
+    document: dict[str, Any] = asdict(lesson) | {"parts": told}
     return Report(lesson.title, (), (), notes=tuple(lines), document=document)
 
 
@@ -165,9 +185,12 @@ def tell_lesson(lesson: Lesson, console: Any, wait: Callable[[str], object]) -> 
         console: Rich's.
         wait: asks for Enter, with the words it is given.
     """
+    from rich.text import Text
+
     console.rule(lesson.title, style="report.title")
     console.print(lesson.about, style="report.note")
-    for number, part in enumerate(run_parts(lesson)):
+    drawn = console.color_system is not None
+    for number, part in enumerate(run_parts(lesson, console.width, drawn=drawn)):
         if part.kind == "step":
             if number:
                 wait("Enter: go on")
@@ -181,7 +204,7 @@ def tell_lesson(lesson: Lesson, console: Any, wait: Callable[[str], object]) -> 
             console.print()
             console.print(head, style="report.header" if part.kind == "command" else "report.words")
             for line in more:
-                console.print(line, style="report.shape", soft_wrap=True)
+                console.print(Text.from_ansi(line), style="report.shape")
 
 
 def lesson_page(chosen: list[Lesson]) -> Document:
@@ -202,6 +225,8 @@ def _section(lesson: Lesson) -> Section:
         elif part.kind in {"file", "command"}:
             head = f"$ {part.text}" if part.kind == "command" else part.text
             blocks.append(Listing(head, part.more))
+            if part.picture:
+                blocks.append(Figure("What this command draws.", part.picture))
         else:
             blocks.append(Report(part.text, (), ()) if part.kind == "step" else part.text)
     return Section(lesson.title, tuple(blocks))

@@ -200,13 +200,13 @@ def draw_panels(
     width = _panel_width(panels, columns)
     across = max(1, (columns + GAP) // (width + GAP))
     lines = [printable(title)[:columns]] if title else []
-    for row in rows_of(panels, across):
+    for row, after in pairwise([*rows_of(panels, across), []]):
         if row[0].heading:
             lines += [*([""] if lines else []), printable(row[0].heading)[:columns]]
         wide = columns if row[0].form != "picture" else width
         lines += _row(row, wide, 2 * max(rows - 4, 4), color)
-        if row[0].scale is not None:
-            scale = row[0].scale
+        scale = row[0].scale
+        if scale is not None and not (after and after[0].scale == scale and not after[0].heading):
             lines.append(f"{scale.low:.3g} to {scale.high:.3g} {scale.label}".rstrip()[:columns])
     return "\n".join(lines) + "\n"
 

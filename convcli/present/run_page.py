@@ -95,12 +95,12 @@ def run_document(
         title=f"Run {facts.name}",
         lead=_lead(facts),
         sections=(
-            Section("Result", (_result_report(facts),)),
-            Section("Network", _network_blocks(facts)),
+            Section("Result", (_result_report(facts),), half=True),
+            Section("Network", _network_blocks(facts), half=True),
             Section("Learning curves", curve_blocks(facts)),
             *_sections_of_the_model(facts, data, missing, threads, progress),
-            Section("Recipe", _recipe_blocks(facts)),
-            Section("Environment", _environment_blocks(facts)),
+            Section("Recipe", _recipe_blocks(facts), half=True),
+            Section("Environment", _environment_blocks(facts), half=True),
         ),
         cards=_cards(facts),
     )

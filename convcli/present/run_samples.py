@@ -85,7 +85,7 @@ def sample_sections(
         f"{percent(found.calibration_error)} on average (expected calibration error)."
     )
     return (
-        Section("Confusion", (measured, _confusion(found, name))),
+        Section("Confusion", (measured, _confusion(found, name)), half=True),
         Section(
             "Classes",
             (
@@ -93,6 +93,7 @@ def sample_sections(
                     found.classes, found.accuracy, found.loss, f"{name.capitalize()} samples"
                 ),
             ),
+            half=True,
         ),
         Section("Worst mistakes", _mistakes(trained, data, split, found, name)),
         Section("Activations", _activations(trained, data, split, found, name)),

@@ -81,6 +81,8 @@ class Section:
 
     heading: str
     blocks: tuple[Block, ...]
+    half: bool = False
+    """Whether half of a wide window is enough for it, beside a neighbor of its kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+from functools import cache
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from convcli.cli.main import run
-from convcli.present.lesson import Lesson, lessons, run_parts, tell_lesson
+from convcli.present.lesson import Lesson, Part, lessons, run_parts, tell_lesson
 from convcli.report.table import terminal
 from tests.present.pages import check_page
 
@@ -21,30 +22,77 @@ Capture = pytest.CaptureFixture[str]
 LESSONS = lessons()
 
 
+@cache
+def told(topic: str) -> list[Part]:
+    """Return the parts of a lesson, its commands run once."""
+    return list(run_parts(LESSONS[topic]))
+
+
 @pytest.mark.parametrize("topic", LESSONS)
 def test_every_command_of_a_lesson_runs(topic: str) -> None:
-    parts = list(run_parts(LESSONS[topic]))
+    parts = told(topic)
     printed = {part.text: part.more for part in parts if part.kind == "command"}
     assert printed
     for command, output in printed.items():
         assert output, command
         assert "error:" not in output, command
         assert shlex.split(command)[0] == "convcli"
-    assert any(part.kind == "question" for part in parts)
+    for part in parts:  # what a command was asked to draw is there to be seen
+        assert part.picture[1:4] == b"PNG"[: 3 * (".png" in part.text and " -o " in part.text)]
+
+
+@pytest.mark.parametrize("topic", LESSONS)
+def test_every_step_asks_and_answers(topic: str) -> None:
+    steps: list[list[str]] = []
+    for part in LESSONS[topic].parts:
+        if part.kind == "step":
+            steps.append([])
+        steps[-1].append(part.kind)
+        assert part.kind != "question" or (part.text.endswith("?") and part.more)
+    assert all("question" in kinds for kinds in steps), steps
+
+
+def figures(topic: str, command: str) -> dict[str, list[float]]:
+    """Return the numbers behind the first word of each line that a command of a lesson prints."""
+    (text,) = (
+        part.more
+        for part in told(topic)
+        if part.kind == "command" and part.text.startswith(f"convcli {command}")
+    )
+    rows = (line.split() for line in text.splitlines())
+    return {
+        first: [float(word.strip("%,.").replace(",", "")) for word in words if word[0].isdigit()]
+        for first, *words in filter(None, rows)
+    }
+
+
+def test_what_lessons_say_of_trainings_comes_out() -> None:
+    """Dropout: training lower, validation higher, test loss smaller; an MLP loses little."""
+    rows = figures("dropout", "report without with")
+    (*_, training, validation, _, loss, _), dropped = rows["without"], rows["with"]
+    assert dropped[3] < training
+    assert dropped[4] > validation
+    assert dropped[6] < loss
+    lost = figures("mlp", "explain permutation")
+    assert lost["CNN"][-1] > 5 * lost["MLP"][-1]
+    assert lost["CNN"][-1] > 10
+    ends = (
+        figures("transfer", "train --init")["all"][3],
+        figures("transfer", "train mnist")["all"][3],
+    )
+    assert ends[0] > ends[1] + 20
 
 
 def test_what_the_lectures_print_comes_out() -> None:
     """Of `material.md`: the worked examples and their numbers."""
-    sums = {part.text: part.more for part in run_parts(LESSONS["window"])}
+    sums = {part.text: part.more for part in told("window")}
     (filtered,) = (more for text, more in sums.items() if text.startswith("convcli filter"))
     assert list(map(int, filtered.split())) == [
         *(-5, -4, 0, 8), *(-10, -2, 2, 3), *(0, -2, -4, -7), *(-3, -2, -3, -16),
     ]  # fmt: skip
-    pools = [
-        part.more.split() for part in run_parts(LESSONS["pooling"]) if "pool four" in part.text
-    ]
+    pools = [part.more.split() for part in told("pooling") if "pool four" in part.text]
     assert pools == [["7", "9", "8", "5"], ["4", "4.5", "3.5", "3.25"]]
-    padded = {part.text: part.more for part in run_parts(LESSONS["padding"])}
+    padded = {part.text: part.more for part in told("padding")}
     (sharp,) = (more for text, more in padded.items() if text.startswith("convcli filter"))
     assert sharp.split()[:7] == ["114", "328", "-26", "470", "158", "53", "266"]
 

@@ -54,6 +54,15 @@ def test_colors_are_those_of_the_picture() -> None:
     assert "38;2;200;10;20;48;2;1;2;250" in drawn
 
 
+def test_a_scale_is_told_once_for_all_rows_that_share_it() -> None:
+    scale = Scale("signed", -2.0, 2.0, "weight")
+    kernels = [Panel(str(n), np.eye(3), scale=scale) for n in range(9)]
+    drawn = draw_panels(kernels, columns=40, rows=24, color=False)
+    assert drawn.count("-2 to 2 weight") == 1
+    others = [Panel("", np.eye(3), "Layer", scale), Panel("", np.eye(3), "Next", scale)]
+    assert draw_panels(others, columns=40, rows=24, color=False).count("-2 to 2 weight") == 2
+
+
 def test_a_large_picture_is_reduced_to_the_window() -> None:
     large = Panel("", np.full((400, 1000), 255, np.uint8))
     lines = draw_panels([large], columns=80, rows=24, color=False).splitlines()

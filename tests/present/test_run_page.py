@@ -6,7 +6,10 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,8 +88,9 @@ def test_key_figures_stand_on_cards_and_the_loss_has_two_scales(folder: Path) ->
     assert "<script" not in text
 
 
-@pytest.mark.slow
-def test_the_switch_changes_the_scale_without_a_script(folder: Path) -> None:
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Yield a browser."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="the page is looked at in a browser; extra [browser]"
     )
@@ -94,20 +98,67 @@ def test_the_switch_changes_the_scale_without_a_script(folder: Path) -> None:
     if chromium is None:
         pytest.skip("no Chromium on this machine")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(java_script_enabled=False)
+        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.mark.slow
+def test_the_switch_changes_the_scale_without_a_script(folder: Path, browser: Any) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto((folder / "run" / "report.html").as_uri())
+    logarithmic, linear = page.locator(".scales > svg"), page.locator(".scales > .linear")
+    assert (logarithmic.is_visible(), linear.is_visible()) == (True, False)
+    page.locator(".scales .log input").uncheck()
+    assert (logarithmic.is_visible(), linear.is_visible()) == (False, True)
+    chart = page.locator(".scales .linear svg")
+    small = chart.bounding_box()["width"]
+    page.locator(".scales .large input").check()
+    assert chart.bounding_box()["width"] > 1.5 * small
+    page.emulate_media(media="print")
+    assert page.locator(".switch:visible").count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_every_window(scheme: str, folder: Path, browser: Any) -> None:
+    for width, side_by_side in ((390, False), (1024, False), (1440, True), (1920, True)):
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page.goto((folder / "run" / "report.html").as_uri())
-        logarithmic, linear = page.locator(".scales > svg"), page.locator(".scales > .linear")
-        assert (logarithmic.is_visible(), linear.is_visible()) == (True, False)
-        page.locator(".scales .log input").uncheck()
-        assert (logarithmic.is_visible(), linear.is_visible()) == (False, True)
-        chart = page.locator(".scales .linear svg")
-        small = chart.bounding_box()["width"]
-        page.locator(".scales .large input").check()
-        assert chart.bounding_box()["width"] > 1.5 * small
-        page.emulate_media(media="print")
-        assert page.locator(".switch:visible").count() == 0
-        browser.close()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        tops = [page.locator(f"#part-{part}").bounding_box()["y"] for part in (1, 2)]
+        assert (tops[0] == tops[1]) == side_by_side
+        page.close()
+
+
+PAPERS = {"A4": (210, 297), "A5": (148, 210), "Letter": (216, 279), "low": (200, 150)}
+"""Width and height in millimeters."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paper", PAPERS)
+def test_no_heading_stands_alone_at_the_foot_of_a_sheet(
+    paper: str, folder: Path, tmp_path: Path, browser: Any
+) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext (poppler) on this machine")
+    page = browser.new_page()
+    page.goto((folder / "run" / "report.html").as_uri())
+    wide, high = (f"{size}mm" for size in PAPERS[paper])
+    page.pdf(path=tmp_path / "report.pdf", width=wide, height=high)
+    said = subprocess.run(
+        ["pdftotext", "-layout", tmp_path / "report.pdf", "-"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    sheets = [[" ".join(line.split()) for line in one.splitlines() if line.strip()]
+              for one in said.stdout.split("\f")]  # fmt: skip
+    heads = {
+        " ".join(text.split())
+        for text in page.locator("h2, caption, thead tr, .gallery > p").all_inner_texts()
+    }
+    assert len(sheets) > 3
+    assert {"Result", "Figure Value", "Epochs"} <= heads & {line for s in sheets for line in s}
+    assert not heads & {sheet[-1] for sheet in sheets if sheet}
 
 
 def test_the_epochs_are_those_of_the_history(folder: Path, page: Page) -> None:
