@@ -410,6 +410,13 @@ def show_receptive(
     out.show(convcli.show_receptive(source, at, image=fed), path)
 
 
+@dataclass(frozen=True)
+class HeatmapDrawing(Drawing):
+    """A figure of a command whose own `--scale` is that of its picture."""
+
+    zoom: float = option("Draw panels so much larger; letters stay.", min=0.25, max=16, default=1.0)
+
+
 HEATMAP_EXAMPLES = """Examples:
 
   convcli convolutionalize runs/mnist -o fcn.safetensors
@@ -420,7 +427,7 @@ HEATMAP_EXAMPLES = """Examples:
 """
 
 
-@takes(out=Drawing)
+@takes(out=HeatmapDrawing)
 def show_heatmap(
     model: Annotated[
         Path, typer.Argument(metavar="FCN", help="What `convcli convolutionalize` wrote.")
@@ -430,7 +437,7 @@ def show_heatmap(
     class_: str | None = option(**CLASS),
     scale: float = option("Resize the picture by this first.", min=0.01, max=100, default=1.0),
     threads: ThreadsOption = 0,
-    out: Drawing,
+    out: HeatmapDrawing,
 ) -> None:
     """Slide a fully convolutional classifier over a picture and draw where it finds each class."""
     path = out.target("heatmap", image, model)

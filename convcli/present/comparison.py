@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.present.facts import RunFacts, differing, read_runs, setting_text
 from convcli.report import Column, Report, tabulate
-from convcli.report.chart import Chart, Line, line_chart
-from convcli.report.document import Block, Document, Figure, Section
+from convcli.report.chart import Chart, Line
+from convcli.report.document import Block, Document, Figure, Section, chart_figure
 from convcli.report.numbers import percent
 
 if TYPE_CHECKING:
     from convcli.learn.run_directory import RunDirectory
 
-SETTINGS = ("data", "seed", "samples", "recipe", "environment", "convcli")
+SETTINGS = ("values", "data", "seed", "samples", "recipe", "environment", "convcli")
 """Parts of a record that were decided before the training, not measured in it."""
 
 REPEATED = {"seed", "samples", "environment"}
@@ -146,7 +146,7 @@ def _settings_block(runs: Sequence[RunFacts]) -> Block:
         return "None: all settings are the same."
     columns: dict[str, str | Column] = {"run": "Run"}
     for key in settings:
-        header = key.removeprefix("recipe.").translate(_SPACED).capitalize()
+        header = key.removeprefix("recipe.").removeprefix("values.").translate(_SPACED).capitalize()
         columns[key] = Column(key, header, text=setting_text)
     rows = [
         {"run": one.name, **{key: values[place] for key, values in settings.items()}}
@@ -183,9 +183,11 @@ def _curves(what: str, runs: Sequence[RunFacts], where: str) -> Figure:
         )
         lines.append(Line(one.name, *one.curve(f"val_{what}"), color=number))
     title = f"{what.capitalize()} by epoch{where}"
-    chart = Chart(title, tuple(lines), "epoch", what, percent=what == "accuracy")
+    chart = Chart(
+        title, tuple(lines), "epoch", what, log_y=what == "loss", percent=what == "accuracy"
+    )
     words = "validation samples in full lines, training samples in dashes of the same color."
-    return Figure(f"{title}: {words}", line_chart(chart, 760, 360))
+    return chart_figure(chart, f"{title}: {words}")
 
 
 def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
@@ -212,7 +214,7 @@ def _capacity_blocks(runs: Sequence[RunFacts]) -> tuple[Block, ...]:
         title = f"{what.capitalize()} over the number of parameters"
         percent = what == "accuracy"
         chart = Chart(title, tuple(lines), "parameters", what, log_x=True, percent=percent)
-        blocks.append(Figure(f"{title}.", line_chart(chart, 500)))
+        blocks.append(chart_figure(chart, f"{title}."))
     words = (
         "Training and validation figures are those of the last epoch, test figures those of the "
         "best; runs of one size are averaged. Where both are poor the network is too small "

@@ -128,6 +128,7 @@ def _training_facts(place: Path) -> RunFacts:
     known = values if isinstance(values, dict) else {"trial": job.get("trial")}
     record = {
         "status": "done",
+        "values": known,
         **{key: job.get(key) for key in ("network", "recipe", "seed")},
         "result": {"train_seconds": outcome.get("seconds")},
     }

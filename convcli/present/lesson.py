@@ -124,9 +124,8 @@ def run_parts(lesson: Lesson, columns: int = 100, *, drawn: bool = False) -> Ite
 def _run(command: str, place: Path, columns: int, *, drawn: bool) -> Part:
     """Return a command with what it prints, or says of a problem, and the picture it draws."""
     words = shlex.split(command)[1:]
-    picture = next(
-        (place / word for word in words if word.endswith(".png") and "-o" in words), None
-    )
+    shown = words[0] in {"show", "explain"} and "-o" in words
+    picture = place / words[words.index("-o") + 1] if shown else None
     colors = {"FORCE_COLOR": "1"} if drawn and picture else {"NO_COLOR": "1"}
     if picture and "--format" not in words:
         words += ["--format", "table" if drawn else "plain"]

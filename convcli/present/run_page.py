@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +13,14 @@ from convcli.present.curves import CURVES, curve_charts, epochs_report
 from convcli.present.facts import RunFacts, read_run, setting_text
 from convcli.present.network_table import DEFAULT_COLUMNS, shape_report
 from convcli.report import Column, Report
-from convcli.report.chart import line_chart
-from convcli.report.document import GENERATOR, Block, Document, Figure, Section, render_document
+from convcli.report.document import (
+    GENERATOR,
+    Block,
+    Document,
+    Section,
+    chart_figure,
+    render_document,
+)
 from convcli.report.numbers import as_seconds, percent
 from convcli.report.value import figure
 
@@ -194,11 +199,7 @@ def curve_blocks(facts: RunFacts) -> tuple[Block, ...]:
         return ("No epoch was finished, so there are no curves.",)
     charts = zip(CURVES.values(), curve_charts(facts.history), strict=True)
     blocks: list[Block] = [
-        Figure(
-            f"{label} of training and validation samples by epoch.",
-            line_chart(chart, 640),
-            linear=line_chart(replace(chart, log_y=False), 640) if chart.log_y else "",
-        )
+        chart_figure(chart, f"{label} of training and validation samples by epoch.")
         for label, chart in charts
     ]
     blocks.append(

@@ -15,8 +15,8 @@ from convcli.learn.recipes import Recipe, find_recipe
 from convcli.net import to_notation
 from convcli.present.curves import learning_charts
 from convcli.report import Column, Report
-from convcli.report.chart import Chart, Line, line_chart
-from convcli.report.document import Document, Figure, Section
+from convcli.report.chart import Chart, Line
+from convcli.report.document import Document, Section, chart_figure
 from convcli.report.numbers import as_seconds, percent
 from convcli.sweep.space import Axis, Trial
 from convcli.sweep.spec import SweepSpec
@@ -308,7 +308,7 @@ def sweep_page(
         ("Over the number of parameters", size_charts(sweep), "Each dot is one trial."),
     ):
         if some:
-            drawn = [Figure(f"{one.title}.", line_chart(one, 640)) for one in some]
+            drawn = [chart_figure(one, f"{one.title}.") for one in some]
             sections.append(Section(heading, (*drawn, words)))
     lead = f"{', '.join(spec.axes)} on {sweep.data.name}; validation samples decide."
     cards.append(("training", as_seconds(seconds)))

@@ -212,7 +212,7 @@ class _Frame:
             [placed(x, chart.log_x) for x in xs], margin=0.03 if chart.log_x else 0.0
         )
         self.y_low, self.y_high = _spread([placed(y, chart.log_y) for y in ys], margin=0.06)
-        self.left, self.right = 62, width - right
+        self.left, self.right = 70, width - right
         self.top, self.bottom = 16, height - 44
 
     def holds(self, value: float) -> bool:
@@ -280,7 +280,7 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def log_places(low: float, high: float) -> list[float]:
-    """Return at least four round numbers between two powers of ten, on an axis of equal ratios.
+    """Return at least three round numbers between two powers of ten, on an axis of equal ratios.
 
     >>> log_places(-0.3, 0.5), log_places(-6, -3)
     ([0.7, 1.0, 1.5, 2.0, 3.0], [1e-06, 1e-05, 0.0001, 0.001])
@@ -289,7 +289,7 @@ def log_places(low: float, high: float) -> list[float]:
     for steps in (1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, *range(2, 10)):
         values = [float(f"{step}e{power}") for power in powers for step in steps]
         inside = [v for v in values if low - 1e-9 <= math.log10(v) <= high + 1e-9]
-        if len(inside) >= 4:
+        if len(inside) >= 3:
             return inside
     return round_ticks(10**low, 10**high)
 
@@ -465,7 +465,8 @@ def matrix_chart(matrix: Matrix) -> str:
         )
         parts.append(
             f'<g><title>{escape(where)}</title><rect x="{x}" y="{y}" width="{cell - 1}" '
-            f'height="{cell - 1}" fill="{one.color}"/>{texts}</g>'
+            f'height="{cell - 1}" fill="{one.color if one.count else "none"}" class="cell"/>'
+            f"{texts}</g>"
         )
     right = sum(row[index] for index, row in enumerate(counts))
     total = sum(map(sum, counts))
@@ -478,6 +479,7 @@ def _svg(title: str, description: str, width: int, height: int, parts: Sequence[
         ".chart .grid{stroke:var(--line,#99999980)}.chart .axis{stroke:var(--soft,#80808a)}"
         ".chart .mark{stroke:var(--soft,#80808a);stroke-dasharray:2 3}"
         ".chart text.soft{fill:var(--soft,#80808a)}"
+        ".chart .cell{stroke:var(--line,#99999980)}"
         ".chart .point{opacity:0}.chart .point:hover{opacity:1}"
     )
     return (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convcli.report.chart import Chart, line_chart
 from convcli.report.value import Report
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ class Figure:
     """What it shows, for readers who do not see it; the caption when left out."""
     linear: str = ""
     """The same chart on a linear scale, where `content` has a logarithmic one: a switch chooses."""
+
+
+def chart_figure(chart: Chart, caption: str, width: int = 620) -> Figure:
+    """Return a chart with its caption; one with a logarithmic scale takes a linear one too."""
+    linear = line_chart(replace(chart, log_y=False), width) if chart.log_y else ""
+    return Figure(caption, line_chart(chart, width), linear=linear)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def test_a_figure_takes_its_looks(what: str, place: Path, capfd: Capture) -> Non
     words = ["show", what, "model.safetensors", *(["photo.png"] if what in WITH_IMAGE else [])]
     out(capfd, *words, "-o", "a.png", "--quiet")
     out(capfd, *words, "-o", "b.png", "--dpi", "50", "--quiet")
-    out(capfd, *words, "-o", "c.png", "--zoom", "2", "--quiet")
+    out(capfd, *words, "-o", "c.png", "--scale", "2", "--quiet")
     sizes = {}
     for name in "abc":
         with Image.open(place / f"{name}.png") as picture:
