@@ -99,7 +99,7 @@ def test_several_runs_are_compared(folder: Path, tmp_path: Path) -> None:
         assert row[6] == f"{result['test_accuracy']:.2%}"
     settings = next(row for row in page.cells if "Network" in row)
     assert settings == ["Run", "Network", "Epochs"], "what is the same is left out"
-    assert len(page.charts) == 4
+    assert len(page.charts) == 5  # the loss has a linear scale too
     assert any("over the number of parameters" in (c["aria-label"] or "") for c in page.charts)
 
 
@@ -176,6 +176,11 @@ def test_a_sweep_leaves_its_page(
     assert f"n={best['values']['n']} lr=0.01" in text
     for chart in ("Accuracy over n", "Loss over n", "Loss over the number of", "Loss by epoch"):
         assert chart in text
+    compared = tmp_path / "compared.html"
+    assert run(["report", str(place), "-o", str(compared), "--quiet"]) == 0
+    cells = check_page(compared.read_text(encoding="utf-8")).cells
+    assert ["Run", "N"] in cells  # what was tried is a setting that differs
+    assert ["n=8 lr=0.01", "8"] in cells
 
 
 def test_folds_have_their_mean_and_deviation(

@@ -82,7 +82,8 @@ def test_key_figures_stand_on_cards_and_the_loss_has_two_scales(folder: Path) ->
     (switched,) = re.findall(r'<figure class="scales">(.*?)</figure>', text, re.DOTALL)
     assert switched.count('aria-label="Loss by epoch"') == 2
     ticks = [
-        set(re.findall(r'text-anchor="end">(.*?)</text>', svg)) for svg in switched.split("</svg>")
+        set(re.findall(r' y="(.*?)" text-anchor="end">(.*?)</text>', svg))
+        for svg in switched.split("</svg>")
     ]
     assert ticks[0] != ticks[1]
     assert "<script" not in text

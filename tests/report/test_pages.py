@@ -201,7 +201,7 @@ def test_a_chart_is_enlarged_without_a_script() -> None:
     page = render_document(Document("A", "", (Section("B", (Figure("C", line_chart(chart)),)),)))
     assert '<label class="switch large"><input type="checkbox"> large</label>' in page
     assert "figure:has(.large :checked) svg { width: 100%; }" in page
-    assert ".switch { display: none !important; }" in page.partition("@media print")[2]
+    assert "nav, .switch { display: none; }" in page.partition("@media print")[2]
 
 
 def test_bars_stand_on_both_sides_of_their_zero_line() -> None:
