@@ -184,8 +184,6 @@ def tell_lesson(lesson: Lesson, console: Any, wait: Callable[[str], object]) -> 
         console: Rich's.
         wait: asks for Enter, with the words it is given.
     """
-    from rich.text import Text
-
     console.rule(lesson.title, style="report.title")
     console.print(lesson.about, style="report.note")
     drawn = console.color_system is not None
@@ -203,7 +201,7 @@ def tell_lesson(lesson: Lesson, console: Any, wait: Callable[[str], object]) -> 
             console.print()
             console.print(head, style="report.header" if part.kind == "command" else "report.words")
             for line in more:
-                console.print(Text.from_ansi(line), style="report.shape")
+                console.print(line, style="report.shape", soft_wrap="\x1b" in line)
 
 
 def lesson_page(chosen: list[Lesson]) -> Document:

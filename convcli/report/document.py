@@ -118,7 +118,12 @@ def render_document(document: Document) -> str:
     >>> "<p>It &lt;fell&gt;.</p>" in page, "<script" in page
     (True, False)
     """
-    return _templates().get_template("page.html").render(document=document, generator=GENERATOR)
+    return render_template("page.html", document=document, generator=GENERATOR)
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Return a template of `templates/` with its values in place, whatever they are escaped."""
+    return _templates().get_template(name).render(**values)
 
 
 def render_blocks(blocks: Sequence[Block]) -> str:
@@ -140,7 +145,7 @@ def render_table(report: Report) -> str:
 
 def in_cell(html: str) -> str:
     """Return tables and figures for a notebook's cell, with a style that reaches nothing else."""
-    style = _templates().get_template("cell.css").render()
+    style = render_template("cell.css")
     return f'<div class="convcli"><style>{style}</style>{html}</div>'
 
 
