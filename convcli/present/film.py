@@ -40,9 +40,9 @@ def save_film(
         scenes = [scenes[place] for place in places]
     pixels = map(draw_scene, scenes)
     if path.suffix.lower() == ".html":
-        frames = [png_bytes(one) for one in pixels]
+        files = [png_bytes(one) for one in pixels]
         title, pause = scenes[0].heading, round(seconds * 1000)
-        page = render_template("film.html", title=title, frames=frames, pause=pause)
+        page = render_template("film.html", title=title, frames=files, pause=pause)
         write_text(path, page, force=force)
     else:
         times = [seconds] * (len(scenes) - 1) + [max(seconds, LAST_SECONDS)]
