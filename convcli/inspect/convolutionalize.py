@@ -15,22 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli import layers
 from convcli.errors import InputError
 from convcli.geometry import AxisMap, Window
 from convcli.imaging.picture import Frame, as_sample
 from convcli.inspect.attribution import spread
-from convcli.layers import (
-    AdaptiveAveragePool,
-    AveragePool,
-    Conv,
-    Dense,
-    Flatten,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    GroupNorm,
-    Layer,
-    MaxPool,
-)
+from convcli.layers import Layer
 from convcli.layers.base import Shape, shape_text
 from convcli.layers.join import Block
 from convcli.learn.model import Model
@@ -101,10 +91,10 @@ class _Rewrite:
             _refuse_global_views(layer, before)
             self.done.append(layer)
             return
-        if isinstance(layer, Flatten):
+        if isinstance(layer, layers.Flatten):
             self.window = self.window if self.vector else before[:-1]
             self.vector = True
-        elif isinstance(layer, Dense) and self.vector:
+        elif isinstance(layer, layers.Dense) and self.vector:
             kernel = self.window or self.ones
             self.done.append(_as_conv(layer, kernel))
             self.window = ()
@@ -123,15 +113,15 @@ class _Rewrite:
         extents = before[:-1]
         ones = (1,) * len(extents)
         match layer:
-            case GlobalAveragePool():
+            case layers.GlobalAveragePool():
                 self.vector = True
-                return AveragePool(extents, ones, name=layer.name)
-            case GlobalMaxPool():
+                return layers.AveragePool(extents, ones, name=layer.name)
+            case layers.GlobalMaxPool():
                 self.vector = True
-                return MaxPool(extents, ones, name=layer.name)
-            case AdaptiveAveragePool():
+                return layers.MaxPool(extents, ones, name=layer.name)
+            case layers.AdaptiveAveragePool():
                 return _fixed_pool(layer, before)
-            case GroupNorm():
+            case layers.GroupNorm():
                 raise InputError(
                     "`gn` takes its statistics from the whole picture, so that a window in a "
                     "larger one gets another answer. Use `bn`."
@@ -143,11 +133,13 @@ def _is_cell_by_cell(layer: Layer) -> bool:
     return layer.op == "dropout" or (layer.op == "activation" and layer.row_op != "softmax")
 
 
-def _as_conv(layer: Dense, kernel: Shape) -> Conv:
-    return Conv(layer.units, kernel, bias=layer.bias, activation=layer.activation, name=layer.name)
+def _as_conv(layer: layers.Dense, kernel: Shape) -> layers.Conv:
+    return layers.Conv(
+        layer.units, kernel, bias=layer.bias, activation=layer.activation, name=layer.name
+    )
 
 
-def _fixed_pool(layer: AdaptiveAveragePool, before: Shape) -> AveragePool:
+def _fixed_pool(layer: layers.AdaptiveAveragePool, before: Shape) -> layers.AveragePool:
     axes = layer.reads(before)
     windows = [axis for axis in axes if isinstance(axis, Window)]
     if len(windows) < len(axes):
@@ -156,13 +148,13 @@ def _fixed_pool(layer: AdaptiveAveragePool, before: Shape) -> AveragePool:
             "different sizes, which do not slide. Use a size that divides the map."
         )
     kernel = tuple(axis.kernel for axis in windows)
-    return AveragePool(kernel, kernel, name=layer.name)
+    return layers.AveragePool(kernel, kernel, name=layer.name)
 
 
 def _refuse_global_views(block: Block, before: Shape) -> None:
     """Refuse a block in which a layer reads the whole map, as squeeze-and-excite does."""
     for step in Network(before, (block,)).trace().steps:
-        if step.fields is None or isinstance(step.layer, GroupNorm):
+        if step.fields is None or isinstance(step.layer, layers.GroupNorm):
             raise InputError(
                 f"{step.name} inside a block reads the whole picture, so that a window in a larger "
                 "one gets another answer. A network without such a block can be converted."

@@ -95,6 +95,7 @@ EXPLAINED: dict[str, Any] = {
     "conv~1 2; 3 4 | 5 6; 7 8~-k~1 0; 0 1 | 2 0; 0 1~--convolve": lambda p: convcli.explain_conv(
         [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], "1 0; 0 1 | 2 0; 0 1", convolve=True
     ),
+    "conv~a.png~-k~sobel-x~--at~1,1": lambda p: convcli.explain_conv(p / "a.png", "sobel-x", "1,1"),
     "pool~1 2; 3 4~--kind~avg": lambda p: convcli.explain_pool([[1, 2], [3, 4]], kind="avg"),
     "dense~1 2 3~--weights~0.5 -1 2~--bias~0.1~--activation~tanh": lambda p: convcli.explain_dense(
         [1, 2, 3], "0.5 -1 2", bias=0.1, activation="tanh"
