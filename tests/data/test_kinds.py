@@ -349,8 +349,9 @@ def test_reading_takes_little_more_memory_than_what_is_read(
     (tmp_path / "t.csv").write_text("\n".join([names, *lines]))
     np.savez(tmp_path / "t.npz", x=np.zeros((6000, 400), np.float32), y=np.arange(6000) % 2)
     for name in ("t.csv", "t.npz"):
+        convcli.load_dataset(tmp_path / name)  # what is imported on the way is not counted
         tracemalloc.start()
         data = convcli.load_dataset(tmp_path / name)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak < 1.35 * data.train.nbytes, name
+        assert peak < 1.3 * data.train.nbytes, name
