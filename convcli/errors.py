@@ -6,7 +6,7 @@ Every message is a fact with its numbers, the place, and a way out.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 
@@ -87,6 +87,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     names = nearest_names(word, known)
     return f" Did you mean {' or '.join(names)}?" if names else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas between them, those in the middle of many left out.
+
+    >>> listed([f"pixel{n}" for n in range(784)])
+    'pixel0, pixel1, pixel2, pixel3, pixel4, ..., pixel783'
+    """
+    return ", ".join(names if len(names) <= 12 else [*names[:5], "...", names[-1]])
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:

@@ -15,7 +15,7 @@ from convcli.data.folders import picture_split, reading_notes, split_folders
 from convcli.data.picture_store import read_pictures
 from convcli.data.source import Source, read_size
 from convcli.data.table import GROUP_NAMES, LABEL_NAMES, named_column, number_in
-from convcli.errors import InputError, UsageError, cannot_read
+from convcli.errors import InputError, UsageError, cannot_read, listed
 
 PICTURES, MASKS = ("images", "image", "pictures"), ("masks", "mask", "labels", "annotations")
 """What the folders of a set of pairs are called."""
@@ -218,7 +218,7 @@ def _label_columns(
     if not chosen:
         raise UsageError(
             f"{path}: which column holds the labels? Name it with --label, or several with commas. "
-            f"Columns: {', '.join(header)}."
+            f"Columns: {listed(header)}."
         )
     return chosen
 

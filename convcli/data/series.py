@@ -26,7 +26,7 @@ from convcli.data.table import (
     read_rows,
     read_table,
 )
-from convcli.errors import InputError, UsageError, cannot_read
+from convcli.errors import InputError, UsageError, cannot_read, listed
 
 WINDOW = 128
 OVERLAP = 0.5
@@ -89,8 +89,8 @@ def series_dataset(source: Source, progress: ProgressCallback | None = None) -> 
     ):
         if table.channel_names != first.channel_names:
             raise InputError(
-                f"{path}: its channels are {', '.join(table.channel_names)}, those of train "
-                f"{', '.join(first.channel_names)}."
+                f"{path}: its channels are {listed(table.channel_names)}, those of train "
+                f"{listed(first.channel_names)}."
             )
     cut, task = _cut(source, read["train"])
     make = _windows if cut.size else _rows
@@ -202,8 +202,8 @@ def read_recording(path: Path, source: Source, shape: tuple[int, ...]) -> Record
     if len(chosen) != shape[-1]:
         raise InputError(
             f"{path}: the model takes {shape[-1]} channels"
-            f"{f' ({chr(44).join(known)})' if known else ''}, and these columns may be some: "
-            f"{', '.join(free) or 'none'}."
+            f"{f' ({listed(known)})' if known else ''}, and these columns may be some: "
+            f"{listed(free) or 'none'}."
         )
     at = [header.index(name) for name in chosen]
     values = np.empty((len(rows), len(at)), np.float32)
@@ -211,7 +211,7 @@ def read_recording(path: Path, source: Source, shape: tuple[int, ...]) -> Record
         numbers = [number_in(cells[place]) if len(cells) > place else None for place in at]
         if not all(one is not None and math.isfinite(one) for one in numbers):
             raise InputError(
-                f"{path}: row {number + 1} has no numbers in {', '.join(chosen)}: "
+                f"{path}: row {number + 1} has no numbers in {listed(chosen)}: "
                 f"{', '.join(cells)[:60]}."
             )
         values[number] = numbers

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from convcli.arrayfiles import MAX_BYTES, check_bytes
 from convcli.data.dataset import ALLOW, Samples
-from convcli.errors import InputError, UsageError, cannot_read, did_you_mean
+from convcli.errors import InputError, UsageError, cannot_read, did_you_mean, listed
 
 LABEL_NAMES = ("label", "class", "activity", "target", "occupancy", "y")
 TIME_NAMES = ("time", "timestamp", "date", "datetime", "seconds", "t")
@@ -131,7 +131,7 @@ def read_table(
     if len(broken) > MOST_BROKEN * total:
         raise InputError(
             f"{path}: {len(broken):,} of {total:,} rows cannot be read as {len(names)} cells "
-            f"with numbers in {', '.join(names[i] for i in roles.channels)}; first line "
+            f"with numbers in {listed([names[i] for i in roles.channels])}; first line "
             f"{broken[0]}."
         )
     notes = []
@@ -359,15 +359,14 @@ def _label_column(
     if not texts and len(last) <= MOST_LABELS and all(_is_whole(cell) for cell in last):
         return len(names) - 1
     raise UsageError(
-        f"{path}: which column holds the labels? Name it with --label. Columns: {', '.join(names)}."
+        f"{path}: which column holds the labels? Name it with --label. Columns: {listed(names)}."
     )
 
 
 def named_column(path: Path, names: list[str], name: str) -> int:
     if name not in names:
         raise UsageError(
-            f"{path} has no column {name!r}.{did_you_mean(name, names)} "
-            f"Columns: {', '.join(names)}."
+            f"{path} has no column {name!r}.{did_you_mean(name, names)} Columns: {listed(names)}."
         )
     return names.index(name)
 

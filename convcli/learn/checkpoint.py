@@ -120,4 +120,7 @@ def _record(path: Path, texts: dict[str, str]) -> dict[str, Any]:
 
 
 def _unusable(path: Path, problem: object) -> InputError:
-    return InputError(f"{path} is a checkpoint that cannot be used: {problem}. Train anew.")
+    return InputError(
+        f"{path} is a checkpoint that cannot be used: {problem}. Another version of convcli may "
+        f"have written it. Train anew; its model can be the beginning: --init {path.parent}"
+    )

@@ -230,7 +230,8 @@ def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
         raise InputError(
             f"The network takes {shape_text(network.input_shape)}, the samples of {data.name} are "
             f"{shape_text(data.sample_shape)}. Begin the network with "
-            f"`input {shape_text(data.sample_shape)}`, or resize the samples with --size."
+            f"`input {shape_text(data.sample_shape)}`"
+            f"{', or resize the samples with --size' if data.train.files else ''}."
         )
     task, trace = TASKS[data.task], network.trace()
     shape, steps = trace.output_shape, trace.steps

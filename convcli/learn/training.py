@@ -10,7 +10,7 @@ from pathlib import Path
 
 from convcli.data import Dataset, ProgressCallback
 from convcli.data.sources import read_source
-from convcli.errors import CheckError, InputError, UsageError
+from convcli.errors import CheckError, InputError, UsageError, listed
 from convcli.layers.base import shape_text
 from convcli.learn.checkpoint import read_spec
 from convcli.learn.fit import Training
@@ -293,13 +293,7 @@ def _taken(training: Training, source: str) -> str:
     layers = [step.name for step in training.model.trace.steps if step.weights]
     afresh = [name for name in layers if name not in training.taken]
     counts = "1 layer" if len(training.taken) == 1 else f"{len(training.taken)} layers"
-    return f"{counts} from {source}: {_listed(training.taken)}. Afresh: {_listed(afresh)}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return names, those in the middle of many left out."""
-    shown = names if len(names) <= 8 else [*names[:5], "...", *names[-2:]]
-    return ", ".join(shown) or "none"
+    return f"{counts} from {source}: {listed(training.taken)}. Afresh: {listed(afresh) or 'none'}."
 
 
 def check_results(request: TrainRequest, series: Series, results: Sequence[RunResult]) -> None:

@@ -159,13 +159,21 @@ def model_path(place: Path) -> Path:
     'digits-mnist.safetensors'
 
     Raises:
-        InputError: the directory has none, or a published model is not to be had.
+        InputError: there is no such place, the directory has none, or a published model is not to
+            be had.
     """
     name = str(place)
     if name == place.name and not place.suffix and not place.exists():
         return _named_model(name)
     if not place.is_dir():
         refuse_pickle(place)
+        if not place.exists():
+            near = did_you_mean(place.name, (path.name for path in place.parent.glob("*")))
+            made = "" if place.suffix else f"; convcli train -o {place} makes one"
+            raise MissingFileError(
+                f"There is no file and no run {place}.{near} convcli runs lists the runs there "
+                f"are{made}."
+            )
         return place
     if not (place / RUN_MODEL).is_file():
         raise InputError(f"{place} is no run with a model: it has no {RUN_MODEL}.")
@@ -280,7 +288,10 @@ def _told(text: str) -> tuple[str, list[str]]:
 
 
 def _is_file(text: str) -> bool:
-    return "/" in text or "\\" in text or bool(Path(text).suffix)
+    """Tell whether text names a file, or a run's directory that is called as no preset is."""
+    if "/" in text or "\\" in text or Path(text).suffix:
+        return True
+    return os.path.isfile(f"{text}/{RUN_MODEL}") and text not in preset_names()  # noqa: PTH113
 
 
 def preset_names() -> list[str]:

@@ -117,6 +117,18 @@ def test_evaluate_refuses_what_does_not_fit(
     assert "takes no size" in capfd.readouterr().err
 
 
+def test_a_model_that_is_not_there_is_told_with_a_way_out(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", str(place / "runn")]) == 3
+    said = " ".join(capfd.readouterr().err.split())
+    assert f"no file and no run {place / 'runn'}. Did you mean run?" in said
+    assert "convcli runs lists" in said
+    assert f"convcli train -o {place / 'runn'} makes one." in said
+    assert run(["show", "filters", str(place / "gone.onnx"), "--format", "json"]) == 3
+    assert "train -o" not in capfd.readouterr().err
+
+
 def test_predict_files_folders_and_patterns(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
     for words in ([str(place / "pictures")], [str(place / "pictures" / "*.png")]):

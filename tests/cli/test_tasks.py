@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import convcli
 from convcli.cli.main import run
@@ -157,6 +158,33 @@ def test_masks(loss: str, tmp_path: Path, capfd: Captured) -> None:
     known = y[:2] != 255
     assert (np.array([one["mask"] for one in said]) == y[:2])[known].mean() > 0.9
     assert np.sum(judged["confusion"]) == (y != 255).sum()
+
+
+def test_a_small_u_net_comes_close_to_all_that_there_is(tmp_path: Path, capfd: Captured) -> None:
+    network = (
+        "input 16x16x1, a: conv 8 3 same nobias, bn, relu, maxpool 2, conv 16 3 same nobias, bn, "
+        "relu, upconv 8 2 s2, concat(from a | ), conv 8 3 same relu, conv 3 1 softmax"
+    )
+    words = ["--epochs", 16, "--lr", 0.03, "--batch", 16, "-o", tmp_path / "run", *QUICK]
+    told = got(capfd, "train", network, "--data", write_masks(tmp_path), *words)
+    assert told["test_figures"]["iou"] > 0.95  # 1 is possible
+
+
+def test_frames_are_foretold_but_for_what_is_new_in_them(tmp_path: Path, capfd: Captured) -> None:
+    """A frame is the last one smoothed, plus noise of a deviation of 0.5: the least error."""
+    random = np.random.default_rng(0)
+    kernel = np.array([[0.05, 0.1, 0.05], [0.1, 0.35, 0.15], [0.05, 0.05, 0]])
+    frames = [np.zeros((400, 10, 10))]
+    while len(frames) < 20:
+        smoothed = [ndimage.correlate(frame, kernel, mode="constant") for frame in frames[-1]]
+        frames.append(smoothed + random.normal(0, 0.5, (400, 10, 10)))
+    x, y = np.stack(frames[-4:-1], axis=1)[..., np.newaxis], frames[-1][..., np.newaxis]
+    place = tmp_path / "frames.npz"
+    np.savez(place, x_train=x[:300], y_train=y[:300], x_test=x[300:], y_test=y[300:])
+    network = "input 3x10x10x1, conv 1 3 p0x1x1, reshape 10x10x1"
+    words = ["--epochs", 20, "--lr", 0.02, "--batch", 32, "-o", tmp_path / "run", *QUICK]
+    told = got(capfd, "train", network, "--data", place, *words)
+    assert told["test_figures"]["rmse"] == pytest.approx(0.5, rel=0.03)
 
 
 def test_masks_of_a_network_without_padding_and_moved_by_augmentation(

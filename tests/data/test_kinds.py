@@ -338,6 +338,16 @@ def test_pixels_stay_bytes_until_one_is_none(
     assert values[[0, 13, 19]].tolist() == [[0, 1, 2, 255], [0.5, 1, 2, 3], [19, 20, 21, 255]]
 
 
+def test_a_name_that_no_column_has_is_told_in_a_few_words(tmp_path: Path) -> None:
+    place = tmp_path / "p.csv"
+    place.write_text(",".join(["label", *(f"pixel{n}" for n in range(784))]) + "\n" + "0," * 785)
+    with pytest.raises(
+        UsageError, match=r"Did you mean label.* Columns: label, .*, pixel783"
+    ) as told:
+        convcli.load_dataset(place, label="lable")
+    assert len(str(told.value)) < 300
+
+
 def test_reading_takes_little_more_memory_than_what_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

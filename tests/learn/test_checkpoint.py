@@ -76,6 +76,15 @@ def test_a_finished_run_resumes_to_the_same_result(
     assert (place / "model.safetensors").read_bytes() == before
 
 
+def test_a_checkpoint_of_an_earlier_version_says_how_to_use_its_model(place: Path) -> None:
+    path = place / "last.safetensors"
+    rewrite(path, options={"epochs": 2})  # a name that settings had
+    with pytest.raises(InputError, match="'options' is unknown") as told:
+        read_spec(path)
+    assert "Another version of convcli may have written it." in str(told.value)
+    assert str(told.value).endswith(f"--init {place}")
+
+
 def test_the_checkpoint_knows_how_the_training_was_started(place: Path) -> None:
     spec = read_spec(place / "last.safetensors")
     assert (spec.recipe.epochs, spec.recipe.batch, spec.seed) == (1, 16, 0)
