@@ -97,8 +97,10 @@ def data(
         if source != "digits":
             raise UsageError(f"{source} takes no count; use --samples.")
         shaping = dataclasses.replace(shaping, samples=count)
+    from convcli.data.augmentation import read_augmentation
     from convcli.data.sources import read_source
 
+    read_augmentation(augment or "")  # a mistake in it is told before anything is loaded
     with out.messages.counted() as progress:
         loaded = read_source(Source(name=source, **shaping.given()), seed=seed, progress=progress)
     findings = _findings(loaded, source) if check else None

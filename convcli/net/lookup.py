@@ -291,7 +291,8 @@ def _is_file(text: str) -> bool:
     """Tell whether text names a file, or a run's directory that is called as no preset is."""
     if "/" in text or "\\" in text or Path(text).suffix:
         return True
-    return os.path.isfile(f"{text}/{RUN_MODEL}") and text not in preset_names()  # noqa: PTH113
+    run = os.path.isfile(f"{text}/{RUN_MODEL}")  # noqa: PTH113  (of any length)
+    return run and text not in preset_names()
 
 
 def preset_names() -> list[str]:

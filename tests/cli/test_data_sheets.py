@@ -49,6 +49,15 @@ def test_a_sheet_says_what_it_cannot_do(tmp_path: Path, capfd: pytest.CaptureFix
         assert sentence in " ".join(capfd.readouterr().err.split())
 
 
+def test_a_mistake_in_a_change_is_told_before_anything_is_loaded(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["data", "nowhere.npz", "--augment", "rotte=3", "-o", "q.png"]) == 2
+    said = capfd.readouterr()
+    assert "Did you mean rotate?" in said.err
+    assert not said.out
+
+
 def test_a_mask_lies_over_its_picture_and_a_forecast_goes_on() -> None:
     picture = np.full((2, 3), 100, np.uint8)
     drawn = masked(picture, np.array([[0, 1, 255], [0, 0, 2]], np.uint8))
