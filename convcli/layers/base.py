@@ -47,6 +47,16 @@ def elements(shape: Shape) -> int:
     return prod(shape)
 
 
+def nearest_divisor(wanted: int, *counts: int) -> int:
+    """Return the number nearest to `wanted` that divides all counts.
+
+    >>> nearest_divisor(4, 6, 9)
+    3
+    """
+    shared = [n for n in range(1, min(*counts, 4096) + 1) if not any(count % n for count in counts)]
+    return min(shared, key=lambda n: abs(n - wanted))
+
+
 def padding_text(padding: Padding) -> str:
     """Return a padding as it is written after `p`.
 

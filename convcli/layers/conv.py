@@ -18,7 +18,15 @@ from convcli.geometry import (
     windows,
 )
 from convcli.layers.activation import ActivatedLayer
-from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
+from convcli.layers.base import (
+    Layer,
+    Shape,
+    ShapeError,
+    Work,
+    elements,
+    nearest_divisor,
+    shape_text,
+)
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
@@ -188,15 +196,9 @@ def check_groups(groups: int, in_channels: int, filters: int) -> None:
     """Refuse groups that do not divide both channel counts, and name those that do."""
     if groups == 1 or not (in_channels % groups or filters % groups):
         return
-    common = [
-        n
-        for n in range(1, min(in_channels, filters, 4096) + 1)
-        if not (in_channels % n or filters % n)
-    ]
-    nearest = min(common, key=lambda n: abs(n - groups))
     raise ShapeError(
         f"{groups} groups do not divide {in_channels} input channels and {filters} filters. "
-        f"Use g{nearest}."
+        f"Use g{nearest_divisor(groups, in_channels, filters)}."
     )
 
 

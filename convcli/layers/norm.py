@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcli.layers.base import Layer, Shape, ShapeError, Work, elements
+from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, nearest_divisor
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
@@ -148,10 +148,9 @@ class GroupNorm(SampleNorm):
         """Return the input's shape."""
         channels = input_shape[-1]
         if channels % self.groups:
-            divisors = [n for n in range(1, min(channels, 4096) + 1) if channels % n == 0]
-            nearest = min(divisors, key=lambda n: abs(n - self.groups))
             raise ShapeError(
-                f"{self.groups} groups do not divide {channels} channels. Use gn {nearest}."
+                f"{self.groups} groups do not divide {channels} channels. "
+                f"Use gn {nearest_divisor(self.groups, channels)}."
             )
         return input_shape
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from convcli.geometry import AxisMap, Enlarge, Window, output_size
-from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
+from convcli.layers.base import (
+    Layer,
+    Shape,
+    ShapeError,
+    Work,
+    elements,
+    nearest_divisor,
+    shape_text,
+)
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
@@ -287,7 +295,7 @@ class ChannelShuffle(Layer):
         if input_shape[-1] % self.groups:
             raise ShapeError(
                 f"{self.groups} groups do not divide {input_shape[-1]} channels. "
-                f"Use a divisor of {input_shape[-1]}."
+                f"Use shuffle {nearest_divisor(self.groups, input_shape[-1])}."
             )
         return input_shape
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from convcli.layers.base import Layer, Shape, ShapeError, Work, elements, shape_text
+from convcli.layers.base import (
+    Layer,
+    Shape,
+    ShapeError,
+    Work,
+    elements,
+    nearest_divisor,
+    shape_text,
+)
 from convcli.layers.elsewhere import Elsewhere, Keras, Onnx, Torch
 from convcli.layers.registry import word
 
@@ -190,10 +198,9 @@ class Attention(Layer):
         check_series(self, input_shape)
         channels = input_shape[-1]
         if channels % self.heads:
-            divisors = [n for n in range(1, min(channels, 4096) + 1) if channels % n == 0]
-            nearest = min(divisors, key=lambda n: abs(n - self.heads))
             raise ShapeError(
-                f"{self.heads} heads do not divide {channels} channels. Use attention {nearest}."
+                f"{self.heads} heads do not divide {channels} channels. "
+                f"Use attention {nearest_divisor(self.heads, channels)}."
             )
         return input_shape
 

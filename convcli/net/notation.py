@@ -508,14 +508,22 @@ class _Parser:
         return f"{head} does not know {text!r}.{did_you_mean(text, options)} It takes: {known}"
 
 
+MEANT = dict.fromkeys(
+    ("split", "chunk"), "Parts of the channels are branches: concat(slice :8, conv 8 1 | slice 8:)."
+) | dict.fromkeys(
+    ("droppath", "stochasticdepth"), "Stochastic depth does nothing in prediction. Leave it out."
+)  # fmt: skip
+"""What people type, and no word near it would do."""
+
+
 def _unknown_word(text: str) -> str:
     known = [*WORDS, *BLOCKS]
     if text in BLOCKS:
         return f"{text} needs brackets: {BLOCKS[text].example}"
     if text == "let":
         return "let stands at the top, before the layers."
-    if text in {"split", "chunk"}:
-        return f"{text} is written as branches: concat(slice :8, conv 8 1 | slice 8:)."
+    if text in MEANT:
+        return MEANT[text]
     if nearest_names(text, known):
         return f"there is no layer {text!r}.{did_you_mean(text, known)}"
     return f"there is no layer {text!r}. Known: {' '.join(known)}"

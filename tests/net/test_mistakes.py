@@ -56,6 +56,7 @@ def complaint(text: str) -> str:
         ("input 28x28x1 | conv 8 3", "|", "this | has no partner"),
         ("input 28x28x1, conv 8 3 (relu)", "conv", "conv takes no brackets"),
         ("input 28x28x1, Conv2D(16, 3)", "Conv2D", "conv takes no brackets: conv 16 3 same relu"),
+        ("input 8x8x4, droppath 0.1", "droppath", "does nothing in prediction. Leave it out."),
         ("input 8x8x4, split 2", "split", "concat(slice :8, conv 8 1 | slice 8:)"),
         ("input 8x8x4, scale(bn | bn)", "scale", "The product of two is written mul(a | b)."),
         ("input 28x28x1, (relu)", "(", "a bracket belongs to a block"),
