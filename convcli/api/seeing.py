@@ -13,6 +13,7 @@ import numpy as np
 
 from convcli.api.training import Data, Place, SplitName
 from convcli.data.source import Source
+from convcli.data.sources import read_source
 from convcli.errors import InputError, UsageError
 from convcli.files import check_target, write_text
 from convcli.imaging.picture import as_sample
@@ -25,7 +26,7 @@ from convcli.learn.pictures import samples_from_source
 from convcli.learn.run_directory import HISTORY, RunDirectory
 from convcli.net import Network, network as find_network
 from convcli.net.field import input_rectangle
-from convcli.net.lookup import model_path
+from convcli.net.lookup import model_path, names_network
 from convcli.option import parse_place
 from convcli.present import inspection
 from convcli.present.curves import EPOCHS_SHOWN, curve_charts, epochs_report, runs_charts
@@ -545,7 +546,7 @@ def write_report(
 
 
 def write_page(
-    model: Model,
+    model: Model | Network,
     path: Place | None = None,
     *,
     data: str | None = None,
@@ -555,18 +556,24 @@ def write_page(
     """Write a page where one draws and watches every layer answer, and return where.
 
     Args:
-        model: a model, its file or its run.
+        model: a model, its file or its run; or a network, also in words or by name, that is to
+            learn on the page.
         path: the page; MODEL_page.html beside the model's file when left out.
         data: names the samples that are put on the page; none when left out.
         title: its heading; the network's name when left out.
         force: an existing file may be replaced.
     """
-    from convcli.present.live_page import live_page
+    from convcli.present.live_page import live_page, untrained
 
-    trained = model_of(model)
+    if isinstance(model, str) and names_network(model):
+        model = find_network(model)
     beside = Path("model.safetensors")
-    if isinstance(model, str | os.PathLike):
+    if isinstance(model, Network):
+        samples = None if data is None else read_source(Source(name=data))
+        beside, model = Path(f"{model.name}.net"), untrained(model, samples)
+    elif isinstance(model, str | os.PathLike):
         beside = model_path(Path(model))
+    trained = model_of(model)
     place = beside.with_name(f"{beside.stem}_page.html") if path is None else Path(path)
     chosen = None if data is None else labeled(trained, Source(name=data))
     write_text(place, live_page(trained, title, chosen), force=force)

@@ -140,6 +140,10 @@ def test_reports_and_pages_are_written(place: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError):
         convcli.write_report(place / "run", page)
     assert convcli.write_page(place / "run", tmp_path / "live.html").stat().st_size > 10_000
+    words = "input 2, dense 3 tanh, dense 2 softmax"
+    for network in (words, convcli.network(words)):
+        page = convcli.write_page(network, tmp_path / "play.html", force=True)
+        assert '"words": "dense 3 tanh"' in page.read_text()
     beside = convcli.write_page(place / "run")
     assert beside == place / "run" / "model_page.html"
     assert beside.stat().st_size > 10_000

@@ -44,6 +44,7 @@ NETWORKS = {
     "dense 4 softmax, gap",
     "lstm": "input 12x2, lstm 4 seq bi, lstm 3 biases=2, dense 3 softmax",
     "gru": "input 12x2, gru 4 seq, conv 3 3 relu, gru 3 bi biases=1, dense 3 softmax",
+    "vector": "input 6, dense 5 tanh, bn, residual(dense 5 relu), dense 3 softmax",
     "pair": "input 12x12x1, conv 3 3 relu, gap, dense 1 sigmoid",
     "averages": "input 9x9x1, pad 1, avgpool 3 s2 p1, avgpool 2 s1 p1 countpad, relu6, gap, "
     "dense 3 softmax",
@@ -91,7 +92,7 @@ def draw(page: Any, points: list[tuple[int, int]]) -> None:
 def stored(levels: list[float], model: TrainedModel) -> Any:
     """Return what the page read of a drawing as `predict` takes it: bytes, or a series."""
     shape = model.network.input_shape
-    return np.array(levels, np.float32 if len(shape) == 2 else np.uint8).reshape(shape)
+    return np.array(levels, np.float32 if len(shape) < 3 else np.uint8).reshape(shape)
 
 
 SEVEN = [(80, 70), (120, 65), (185, 70), (190, 85), (150, 140), (125, 220)]

@@ -243,25 +243,33 @@ def test_one_layer_at_a_time_for_a_projector(digits_page: Path, browser: Any) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [390, 1920])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("notation", ["mnist", "series"])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(390, "light"), (768, "dark"), (1440, "light"), (1920, "dark")]
+)
+@pytest.mark.parametrize("notation", ["mnist", "series", "vector", "plane"])
 def test_nothing_stands_in_anyone_s_way(
     notation: str, scheme: str, width: int, browser: Any, tmp_path: Path
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="extra [browser]")
-    path = made_page(tmp_path, NETWORKS[notation])
+    plane = "input 2, dense 4 tanh, dense 2 softmax"
+    path = made_page(tmp_path, NETWORKS.get(notation, plane))
     page = browser.new_page(
         viewport={"width": width, "height": 900}, color_scheme=scheme, device_scale_factor=2
     )
     page.goto(path.as_uri())
-    page.locator("canvas[aria-label^=conv1]").focus()
+    page.locator("#startTour").click()
+    page.locator("#tourNext").click()
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    page.keyboard.press("Escape")
+    page.locator(".layer > canvas").first.focus()
     page.keyboard.press("Enter")
     page.locator("#learn").click()
     page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
     settle(page)
     found = axe.Axe().run(page).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     sharp = page.locator(".layer > canvas").first.evaluate("c => c.width / c.clientWidth")
     assert sharp == pytest.approx(2, rel=0.02)
     page.close()

@@ -156,7 +156,7 @@ def test_gradients_and_grad_cam_of_what_is_drawn_are_those_of_show(
     slope = probe.class_slopes(sample, 4)
     np.testing.assert_allclose(slope.ravel(), said["gradient"], atol=1e-5 * np.abs(slope).max())
     page.select_option("#over", "gradient")
-    page.locator("details").first.evaluate("fold => { fold.open = true; }")
+    page.locator(".layer details").first.evaluate("fold => { fold.open = true; }")
     settle(page)
-    assert page.locator("details canvas").first.evaluate("canvas => canvas.width") == 16 * 4
+    assert page.locator(".layer details canvas").first.evaluate("canvas => canvas.width") == 16 * 4
     assert page.complaints == []

@@ -644,6 +644,7 @@
   byId("open").accept = hasNumbers ? ".csv,.tsv,.txt,text/plain" : "image/*";
   byId("openLabel").firstChild.textContent = hasNumbers ? "Open a table" : "Open a picture";
   byId("drawTitle").textContent = isPlane ? "Choose a point" : isVector ? "Set the inputs" : "Draw here";
+  if (isVector) byId("hint").textContent = `Click a unit to see the sum behind it${isPlane ? " at that point; each unit is drawn over the whole plane" : ""}. Arrow keys move to other units.`;
   byId("filtersName").textContent = isVector ? "Units" : "Filters";
   const hide = (isHidden, ...ids) => ids.forEach((id) => { byId(id).hidden = isHidden; });
   hide(hasNumbers, "centerLabel");
