@@ -27,7 +27,7 @@ from convcli.cli.options import (
 from convcli.data.source import SOURCES, Shaping, Source
 from convcli.errors import CheckError, InputError, UsageError, cannot_read
 from convcli.layers.base import shape_text
-from convcli.net.lookup import PICKLES, RUN_MODEL, model_path
+from convcli.net.lookup import FOREIGN, PICKLES, RUN_MODEL, model_path
 from convcli.option import byte_count, option
 from convcli.present.look import SUFFIXES
 
@@ -415,7 +415,7 @@ def _is_input(word: str) -> bool:
     place = Path(word)
     if place.is_dir():
         return not any((place / name).exists() for name in (RUN_MODEL, "run.json"))
-    return place.suffix.lower() not in {"", ".safetensors", *PICKLES}
+    return place.suffix.lower() not in {"", ".safetensors", *FOREIGN, *PICKLES}
 
 
 def _samples_of(

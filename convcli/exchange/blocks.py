@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from convcli.errors import InputError
-from convcli.layers import Concat, Layer, Residual, Scale
+from convcli.layers import Concat, Input, Layer, Residual, Scale
 from convcli.layers.join import Block, Branch, From, Mul
 from convcli.net import Network
 
@@ -117,7 +117,7 @@ class _Walk:
     def bare(self, node: str, reads: tuple[str, ...], before: str) -> set[int]:
         """Return which of the reads need no point: what stands before the node, as it is."""
         part = self.parts[node]
-        if isinstance(part, Joint) and part.op == OUTPUTS:
+        if isinstance(part, Input) or (isinstance(part, Joint) and part.op == OUTPUTS):
             return {*range(len(reads))}
         same = [at for at, read in enumerate(reads) if read == before]
         if isinstance(part, Joint) and part.op != "concat":  # what is scaled stands first
@@ -179,7 +179,7 @@ class _Walk:
             ]
             yield replace(_block(part, ways), name=part.name)
         elif part is not None:
-            if reads[0] != before:
+            if not self.bare(node, reads, before):
                 yield self.point(reads[0])
             yield part
 

@@ -90,8 +90,11 @@ def group_name(kind: str, counts: Counter[str]) -> str:
     return word if counts[word] == 1 else f"{word}_{counts[word] - 1}"
 
 
-IN_CELL = ("LSTM", "GRU")
-"""Classes whose arrays lie in a cell of theirs."""
+HOLDING = {
+    **dict.fromkeys(("LSTM", "GRU"), ("cell/vars",)),
+    "Bidirectional": ("forward_layer/cell/vars", "backward_layer/cell/vars"),
+}
+"""Where classes keep their arrays that do not have them among their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +198,12 @@ def _numbered_arrays(model: KerasModel) -> bytes:
         file.create_group("vars")
         for entry in model.entries:
             layer = file.create_group(f"layers/{group_name(entry.kind, counts)}")
-            own = layer.create_group("vars")
-            own.attrs["name"] = entry.name
-            holder = layer.create_group("cell/vars") if entry.kind in IN_CELL else own
+            layer.create_group("vars").attrs["name"] = entry.name
+            holders = [layer.require_group(tail) for tail in HOLDING.get(entry.kind, ("vars",))]
+            each = len(entry.arrays) // len(holders)
             for number, array in enumerate(entry.arrays):
-                holder[str(number)] = np.asarray(array, np.float32)
+                place = holders[number // each]
+                place[str(number % each)] = np.asarray(array, np.float32)
     return out.getvalue()
 
 
@@ -247,11 +251,10 @@ class ArrayStore:
         return [self._read(leaf, *pair) for pair in zip(found, shapes, strict=False)]
 
     def _by_number(self, leaf: Leaf) -> list[Any]:
-        tails = ["/cell/vars" if leaf.kind in IN_CELL else "/vars"]
-        if leaf.kind == "Bidirectional":
-            tails = ["/forward_layer/cell/vars", "/backward_layer/cell/vars"]
         for holder in HOLDERS:
-            groups = [self._get(leaf.numbered.replace("{}", holder) + tail) for tail in tails]
+            place = leaf.numbered.replace("{}", holder)
+            tails = HOLDING.get(leaf.kind, ("vars",))
+            groups = [self._get(f"{place}/{tail}") for tail in tails]
             if None not in groups:
                 return [self._get_in(g, str(number)) for g in groups for number in range(len(g))]
         return []

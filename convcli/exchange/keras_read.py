@@ -33,7 +33,7 @@ from convcli.exchange.keras_layers import PREPARING, KerasLayer, layer_of
 from convcli.exchange.keras_write import keras_model
 from convcli.exchange.layouts import AS_OURS, Array, ours, theirs
 from convcli.exchange.own import noted, noted_scaling
-from convcli.layers import GRU, Layer
+from convcli.layers import GRU, Input, Layer
 from convcli.net import Network, Step, Trace
 from convcli.net.lookup import OpenedNetwork
 
@@ -120,6 +120,10 @@ def read_keras_trained(path: Path, input_shape: tuple[int, ...] | None = None) -
         front = graph.front()
     except InputError as problem:
         raise InputError(f"{path}: {problem}") from problem
+    scales = [node.layer for node in front if node.layer.kind in SCALINGS]
+    if scales and len(found.network.trace().inputs) > 1:
+        fact = "it scales one of several inputs. Save the model without it."
+        raise InputError(f"{path}: {scales[0].problem(fact)}")
     arrays: dict[str, Array] = {}
     with open_arrays(path) as store:
         scaling = _scaling(front, found.network.input_shape[-1], store)
@@ -262,18 +266,23 @@ class KerasGraph:
         self.nodes = self._in_order()
         self.ends = [self._resolve(end) for end in ends]
         starts = [name for name, node in self.nodes.items() if node.layer.kind == "InputLayer"]
-        if len(starts) != 1:
-            raise InputError(f"the Keras network has {len(starts)} inputs; one can be said here.")
-        self.start = starts[0]
+        if not starts:
+            raise InputError("the Keras network has no input.")
+        declared = [name for name in _layer_names(config.get("input_layers")) if name in starts]
+        self.start = (*declared, *starts)[0]
         self._fill_ranks()
 
     def content(
         self, input_shape: tuple[int, ...] | None, name: str
     ) -> tuple[Content, Iterator[Leaf]]:
         """Return the network without its arrays, and the leaf of each of its steps."""
-        shape = input_shape or self.input_shape()
+        shape = input_shape or self.input_shape(self.start)
         parts = {key: _part(key, node) for key, node in self.nodes.items()}
         sources = {key: node.sources for key, node in self.nodes.items()}
+        for key, node in self.nodes.items():
+            if node.layer.kind == "InputLayer" and key != self.start:
+                parts[key] = Input(self.input_shape(key), name=layer_word(key))
+                sources[key] = (self.start,)
         layers, steps = layers_of(sources, self.start, self.ends, parts)
         if not layers:
             raise InputError("the Keras network has no layers.")
@@ -347,16 +356,18 @@ class KerasGraph:
             layer.input_shape = layer.input_shape or (None,) * reads
             ranks[name] = _rank_after(layer, reads)
 
-    def input_shape(self) -> tuple[int, ...]:
-        """Return the input's shape without the batch.
+    def input_shape(self, key: str) -> tuple[int, ...]:
+        """Return an input's shape without the batch.
 
         Raises:
             InputError: Keras leaves a size open.
         """
-        shape = self.nodes[self.start].layer.input_shape
+        shape = self.nodes[key].layer.input_shape
         if not shape or None in shape:
-            open_shape = "x".join("?" if size is None else str(size) for size in shape) or "nothing"
-            raise InputError(f"the input's size is open: {open_shape}. Give it with --input HxWxC.")
+            told = "x".join("?" if size is None else str(size) for size in shape) or "nothing"
+            if key == self.start:
+                raise InputError(f"the input's size is open: {told}. Give it with --input HxWxC.")
+            raise InputError(f"the input {key} has an open size: {told}. Save it with fixed ones.")
         return tuple(size for size in shape if size is not None)
 
     def _spread(

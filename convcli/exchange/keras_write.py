@@ -273,32 +273,35 @@ class KerasWriter(Writer):
         dims = [axis + 1 for axis in layer.order]
         return self.add(step.name, "Permute", {"dims": dims}, source)
 
-    def write_gru(self, step: Step, layer: layers.GRU, source: str) -> str:
-        """Keras orders the gates z r h, and keeps both biases in one array."""
+    def write_lstm(self, step: Step, layer: layers.LSTM | layers.GRU, source: str) -> str:
+        """Write one direction or both; the same cell, its arrays forward first."""
+        settings: dict[str, Any] = {"units": layer.units, "return_sequences": layer.sequence}
+        settings |= {"reset_after": True} if layer.op == "gru" else {}
+        kind = layer.op.upper()
+        arrays = [part for way in layer.directions for part in self.gates(step, layer, way)]
         if layer.bidirectional:
-            raise self.problem(step, "both directions of a series are not written for Keras")
+            inner = {"module": "keras.layers", "class_name": kind, "registered_name": None}
+            settings = {"layer": {**inner, "config": settings}, "merge_mode": "concat"}
+            kind = "Bidirectional"
+        return self.add(step.name, kind, settings, source, arrays=arrays)
 
-        def gates(name: str) -> Array:
-            r, z, n = np.split(self.array(step, name), 3, axis=-1)
-            return np.concatenate([z, r, n], axis=-1)
+    write_gru = write_lstm
 
-        second = gates("recurrent_bias") if layer.biases == 2 else 0 * gates("bias")
-        arrays = [gates("kernel"), gates("recurrent"), np.stack([gates("bias"), second])]
-        settings = {
-            "units": layer.units,
-            "return_sequences": layer.sequence,
-            "reset_after": True,
-        }
-        return self.add(step.name, "GRU", settings, source, arrays=arrays)
+    def gates(self, step: Step, layer: layers.LSTM | layers.GRU, way: str) -> list[Array]:
+        """Return kernel, recurrent kernel and bias of one direction.
 
-    def write_lstm(self, step: Step, layer: layers.LSTM, source: str) -> str:
-        """Both order their gates i f g o; Keras has one bias."""
-        if layer.bidirectional:
-            raise self.problem(step, "both directions of a series are not written for Keras")
-        kernel, recurrent, *biases = (self.array(step, name) for name in step.weights)
-        settings = {"units": layer.units, "return_sequences": layer.sequence}
-        arrays = [kernel, recurrent, np.sum(biases, axis=0)]
-        return self.add(step.name, "LSTM", settings, source, arrays=arrays)
+        LSTMs order their gates as ours do, and have one bias; GRUs order them z r h, and keep both
+        biases in one array.
+        """
+        kernel, recurrent, bias = (
+            self.array(step, way + name) for name in ("kernel", "recurrent", "bias")
+        )
+        second = self.array(step, f"{way}recurrent_bias") if layer.biases == 2 else 0 * bias
+        if layer.op == "lstm":
+            return [kernel, recurrent, bias + second]
+        parts = [np.split(array, 3, axis=-1) for array in (kernel, recurrent, bias, second)]
+        turned = [np.concatenate([z, r, n], axis=-1) for r, z, n in parts]
+        return [*turned[:2], np.stack(turned[2:])]
 
     def write_scale(self, step: Step, _: layers.Multiply, *sources: str) -> str:
         """A gate of one number per channel is spread over the map."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -29,6 +30,9 @@ MAX_BYTES = 2 * 2**30
 
 MAX_CELLS = 2**28
 """Numbers in one calculated array, at most."""
+
+WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU"}
+"""Operators whose second input is weights."""
 
 MAX_CALCULATED = 2**16
 """Floats of a stored array that a network on paper may depend on, at most; more are weights."""
@@ -68,19 +72,24 @@ class Node:
 
 @dataclass
 class Graph:
-    """Operators in the order of execution, stored arrays by name, the one input and the output."""
+    """Operators in the order of execution, stored arrays by name, the inputs and the outputs."""
 
     nodes: list[Node]
     constants: dict[str, Array]
-    input: str
-    sizes: tuple[int | None, ...]
-    """Of the input as declared, the batch first; None for an open one."""
+    inputs: dict[str, tuple[int | None, ...]]
+    """Name -> sizes as declared, the batch first; None for an open one."""
     outputs: list[str]
     opset: int
     texts: dict[str, str]
     notes: list[str] = field(default_factory=list)
     for_two: dict[str, Array] = field(default_factory=dict)
     """Those of the stored arrays that depend on the number of samples, as they are for two."""
+
+    @property
+    def samples(self) -> int:
+        """How many samples the file is written for; 1 where it leaves them open."""
+        sizes = next(iter(self.inputs.values()))
+        return (sizes and sizes[0]) or 1
 
 
 def onnx_model_of(content: bytes) -> Any:
@@ -110,7 +119,7 @@ def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> 
         weights: whether those are read; without, zeros of no size in memory stand for them.
 
     Raises:
-        InputError: no ONNX, or one that is damaged or has several inputs.
+        InputError: no ONNX, or one that is damaged or has no input.
     """
     model = onnx_model_of(content)
     if model is None:
@@ -128,9 +137,21 @@ def load_graph(content: bytes, folder: Path | None, *, weights: bool = True) -> 
         graph = _plain(model, folder, weights=weights)
         _fold(graph)
         _fuse(graph)
+        _note_shared(graph)
     except MALFORMED as problem:
         raise InputError(f"the graph is malformed ({problem}).") from problem
     return graph
+
+
+def _note_shared(graph: Graph) -> None:
+    """Say which weights several layers read: here each layer has its own."""
+    read = Counter(node.inputs[1] for node in graph.nodes if node.op in WEIGHTED)
+    shared = [name for name, count in read.items() if count > 1]
+    if shared:
+        graph.notes.append(
+            f"Several layers share {', '.join(shared[:3])}: here each has, counts and trains its "
+            "own."
+        )
 
 
 def _text(name: Any) -> str:
@@ -152,15 +173,18 @@ def _plain(model: Any, folder: Path | None, *, weights: bool) -> Graph:
         except MALFORMED as problem:
             raise InputError(f"the stored array {_text(tensor.name)} is malformed.") from problem
     inputs = [value for value in source.input if _text(value.name) not in constants]
-    if len(inputs) != 1:
-        names = ", ".join(_text(value.name) for value in inputs[:4]) or "none"
-        raise InputError(f"the graph has {len(inputs)} inputs ({names}); the notation has one.")
-    axes = inputs[0].type.tensor_type.shape.dim
+    if not inputs:
+        raise InputError("the graph has no input.")
     graph = Graph(
         nodes=list(_modern(source.node, constants)),
         constants=constants,
-        input=_text(inputs[0].name),
-        sizes=tuple(axis.dim_value if axis.dim_value > 0 else None for axis in axes),
+        inputs={
+            _text(value.name): tuple(
+                axis.dim_value if axis.dim_value > 0 else None
+                for axis in value.type.tensor_type.shape.dim
+            )
+            for value in inputs
+        },
         outputs=[_text(value.name) for value in source.output],
         opset=max(
             (s.version for s in model.opset_import if s.domain in {"", "ai.onnx"}), default=1

@@ -17,7 +17,7 @@ from convcli.exchange.blocks import Joint, layer_word, layers_of, without_runnin
 from convcli.exchange.content import Content, Scaling
 from convcli.exchange.onnx_graph import MALFORMED, MAX_BYTES, Graph, load_graph, onnx_model_of
 from convcli.exchange.onnx_layout import Arrays, Layers, Made, Value
-from convcli.exchange.onnx_operators import Affine, read
+from convcli.exchange.onnx_operators import Affine, read, refused
 from convcli.exchange.onnx_write import PRODUCER, onnx_model
 from convcli.exchange.own import Writer, noted, noted_scaling
 from convcli.layers import (
@@ -27,6 +27,7 @@ from convcli.layers import (
     Conv,
     Dense,
     DepthwiseConv,
+    Input,
     Layer,
     TransposedConv,
 )
@@ -137,13 +138,18 @@ def _same_as(model: Any, scaling: Scaling | None) -> Writer:
 def _network(graph: Graph, name: str, input_shape: Shape | None) -> Content:
     """Follow the operators in order and put our layers into nested blocks."""
     layers = Layers()
-    first = _input(graph, input_shape)
-    values = {graph.input: first}
+    name_first, *others = graph.inputs
+    first = _input(graph, name_first, input_shape)
+    values = {name_first: first}
+    for other in others:
+        value = _input(graph, other, None)
+        added = layers.add(Input(value.shape, name=layer_word(other)), first)
+        values[other] = replace(value, node=added.node)
     for node in graph.nodes:
         try:
             read(node, graph, values, layers)
         except InputError as problem:
-            raise InputError(f"{node.where}: {problem}") from problem
+            raise refused(node.where, problem) from problem
         except MALFORMED as problem:
             raise InputError(f"{node.where}: it is malformed ({problem}).") from problem
     ends = [_ended(layers, values, output).node for output in graph.outputs]
@@ -163,6 +169,8 @@ def _network(graph: Graph, name: str, input_shape: Shape | None) -> Content:
 
 
 def _part(one: Made, name: str | None) -> Layer | Joint:
+    if isinstance(one.layer, Input):
+        return one.layer
     if not isinstance(one.layer, Join):
         return replace(one.layer, name=name)
     return Joint(one.layer.op, None, lambda fact: InputError(f"{one.where}: {fact}"))
@@ -177,7 +185,8 @@ def _names(made: dict[str, Made]) -> dict[str, str]:
     modules = {one.module for one in made.values()}
     inner = {module[: at.start()] for module in modules for at in re.finditer(r"\.", module)}
     keys = sorted(made, key=lambda key: not made[key].arrays)
-    found: dict[str, str] = {}
+    inputs = {key: one.layer.name for key, one in made.items() if isinstance(one.layer, Input)}
+    found = {key: name for key, name in inputs.items() if name}
     for key in keys:
         name = layer_word(made[key].module)
         fits = made[key].module and made[key].module not in inner and name not in found.values()
@@ -186,36 +195,39 @@ def _names(made: dict[str, Made]) -> dict[str, str]:
     return found
 
 
-def _input(graph: Graph, input_shape: Shape | None) -> Value:
-    """Return the input as a value; its channels are last where the graph turns them first."""
-    sizes, last = graph.sizes, _channels_last(graph)
+def _input(graph: Graph, name: str, input_shape: Shape | None) -> Value:
+    """Return an input as a value; its channels are last where the graph turns them first."""
+    sizes, last = graph.inputs[name], _channels_last(graph, name)
     if len(sizes) < 2 or (input_shape and len(input_shape) != len(sizes) - 1):
         has = f"{len(sizes) - 1} axes after the batch" if sizes else "no declared axes"
-        raise InputError(f"the input {graph.input} has {has}.")
+        raise InputError(f"the input {name} has {has}.")
     rest = sizes[1:] if last else (*sizes[2:], sizes[1])
     shape = input_shape or tuple(n for n in rest if n)
     if len(shape) != len(rest):
         told = "x".join("?" if n is None else str(n) for n in rest)
-        raise InputError(
-            f"the input {graph.input} leaves sizes open: {told}. Say them with --input, such as "
-            f"--input {told.replace('?', '224')}."
-        )
+        way_out = f"Say them with --input, such as --input {told.replace('?', '224')}."
+        if name != next(iter(graph.inputs)):
+            way_out = "Export the network with fixed sizes: --input is the first input's."
+        raise InputError(f"the input {name} leaves sizes open: {told}. {way_out}")
     value = Value(INPUT, shape)
     return replace(value, order=value.flat.reshape(1, *shape)) if last else value
 
 
-def _channels_last(graph: Graph) -> bool:
-    """Tell whether the input is turned to channels first, or its last axis read as channels."""
-    name, rank = graph.input, len(graph.sizes)
+LAST = ("MatMul", "LayerNormalization", "LSTM", "GRU")
+"""Operators whose input has its channels last."""
+
+
+def _channels_last(graph: Graph, name: str) -> bool:
+    """Tell whether what first reads an input, perhaps turned, reads its last axis as channels."""
+    axes = [*range(len(graph.inputs[name]))]
     for node in graph.nodes:
-        if name not in node.inputs or rank < 3 or node.op == "Shape":
+        if name not in node.inputs or len(axes) < 3 or node.op == "Shape":
             continue
-        if node.op in {"Add", "Sub", "Mul", "Div"}:
-            name = node.outputs[0]
-            continue
-        perm = list(node.get("perm", []))
-        turned = perm == [0, rank - 1, *range(1, rank - 1)] or perm == [1, 0, 2]
-        return turned or node.op in {"MatMul", "LayerNormalization"}
+        if node.op == "Transpose":
+            axes = [axes[axis] for axis in node.get("perm", [*reversed(range(len(axes)))])]
+        elif node.op not in {"Add", "Sub", "Mul", "Div"}:
+            return bool(axes[-1 if node.op in LAST else 1] == len(axes) - 1)
+        name = node.outputs[0]
     return False
 
 
@@ -231,7 +243,7 @@ def _ended(layers: Layers, values: dict[str, Value], output: str) -> Value:
     try:
         return layers.as_row(value) if len(value.theirs) == 2 else layers.as_map(value)
     except InputError as problem:
-        raise InputError(f"the output {output}: {problem}") from problem
+        raise refused(f"the output {output}", problem) from problem
 
 
 def _needed(made: dict[str, Made], ends: list[str]) -> dict[str, Made]:

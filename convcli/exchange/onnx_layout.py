@@ -196,8 +196,9 @@ class Layers:
         if made and np.array_equal(cells.ravel(), whole[-1]):
             layer = made.layer
             if isinstance(layer, LSTM | GRU) and not layer.bidirectional:
-                last = replace(layer, sequence=False)
-                return self._shaped(self.add(last, *made.sources, arrays=made.arrays), cells.shape)
+                last = self.add(replace(layer, sequence=False), *made.sources, arrays=made.arrays)
+                self.made[last.node].module = made.module
+                return self._shaped(last, cells.shape)
         if cells.ndim == whole.ndim and cells.size:
             begin = [int(n) for n in np.unravel_index(cells.flat[0], whole.shape)]
             ends = [first + count for first, count in zip(begin, cells.shape, strict=True)]

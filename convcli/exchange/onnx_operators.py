@@ -26,6 +26,7 @@ from convcli.layers import (
     ChannelShuffle,
     ConcatChannels,
     Conv,
+    Crop,
     Dense,
     DepthwiseConv,
     Dropout,
@@ -55,6 +56,12 @@ WAY_OUT = (
     "Export the network without it, or write the network in words and import its arrays alone: "
     "convcli import weights.safetensors --network WORDS"
 )
+
+
+def refused(where: str, problem: InputError) -> InputError:
+    """Return the error that names the operator, and what to do where it does not say so itself."""
+    sentence = f"{where}: {problem}"
+    return InputError(sentence if "Export" in sentence else f"{sentence} {WAY_OUT}")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -116,7 +123,7 @@ class Operator:
     def refuse_unless(self, holds: object, fact: str) -> None:
         """Raise with `fact` unless the notation can say what the operator does."""
         if not holds:
-            raise InputError(f"{fact}, which the notation cannot say. {WAY_OUT}")
+            raise InputError(f"{fact}, which the notation cannot say.")
 
     def add(self, layer: Layer, *sources: Value, arrays: Arrays | None = None) -> Value:
         """Add a layer and return its output."""
@@ -223,17 +230,25 @@ def _on_vector(operator: Operator, source: Value, weight: Array, bias: Arrays) -
 
 def _transposed(operator: Operator) -> Value:
     source, weight, bias = operator.map(), operator.constant(1), _bias(operator)
-    get, groups = operator.node.get, operator.node.get("group", 1)
-    operator.refuse_unless("output_shape" not in operator.node.attributes, "it names output_shape")
-    operator.refuse_unless(get("auto_pad", "NOTSET") != "SAME_LOWER", "its auto_pad is SAME_LOWER")
-    fields = operator.window(source.shape, weight.shape[2:])
+    get, groups, rank = operator.node.get, operator.node.get("group", 1), weight.ndim - 2
+    fields, extra = operator.window(source.shape, weight.shape[2:]), [0] * rank
+    extra, rule = get("output_padding", extra), get("auto_pad", "NOTSET")
+    if "output_shape" in operator.node.attributes or rule == "SAME_LOWER":
+        axes = zip(source.shape, fields["stride"], strict=False)
+        sizes = get("output_shape", [size * step for size, step in axes])[-rank:]
+        bare = TransposedConv(1, **{**fields, "padding": "valid"}, output_padding=tuple(extra))
+        full = bare.output_shape(source.shape)
+        cuts = [size - wanted for size, wanted in zip(full, sizes, strict=False)]
+        operator.refuse_unless(min(cuts) >= 0, f"its output_shape is {shape_text(tuple(sizes))}")
+        pairs = ((cut // 2, cut - cut // 2) for cut in cuts)
+        fields["padding"] = tuple(pair if rule == "SAME_UPPER" else pair[::-1] for pair in pairs)
     if fields["kernel"] != weight.shape[2:] or source.shape[-1] != weight.shape[0]:
         raise InputError(f"its weights {weight.shape} do not fit {source.shape[-1]} channels.")
     layer = TransposedConv(
         filters=weight.shape[1] * groups,
         groups=groups,
         bias=bool(bias),
-        output_padding=output_padding(get("output_padding", [0] * (weight.ndim - 2))),
+        output_padding=output_padding(extra),
         **fields,
     )
     return operator.add(layer, source, arrays=_kernel(layer, weight) | bias)
@@ -298,9 +313,11 @@ def _difference(operator: Operator) -> Value:
     side = _stored_side(operator)
     if side == 1:
         return _affine(operator, operator.value(), summand=-operator.constant(1))
-    operator.refuse_unless(side == 0, "it takes one value from another")
-    minus = {"factor": np.full(1, -1, np.float32), "summand": operator.constant(0)}
-    return _affine(operator, operator.value(1), **minus)
+    minus = {"factor": np.full(1, -1, np.float32)}
+    if side == 0:
+        return _affine(operator, operator.value(1), **minus, summand=operator.constant(0))
+    taken = _affine(operator, operator.value(1), **minus)
+    return _joined(operator, Add(), [operator.value(), taken])
 
 
 def _quotient(operator: Operator) -> Value:
@@ -318,6 +335,8 @@ def _product(operator: Operator) -> Value:
         large, gate = operator.layers.as_map(large), small.channels(1)
         if gate is not None and np.array_equal(gate, np.arange(len(gate))):
             return operator.add(Multiply(), large, Value(small.node, small.shape))
+    fact = f"it multiplies {large.theirs[1:]} by {small.theirs[1:]}"
+    operator.refuse_unless(large.theirs == small.theirs, fact)
     return _joined(operator, Multiply(), [large, small])
 
 
@@ -347,6 +366,13 @@ def _concat(operator: Operator) -> Value:
     if count == 1:
         return values[0]
     axis = operator.axis(1, values[0])
+    if len({(v.node, v.batch) for v in values}) == 1:  # parts of one value, such as directions
+        parts = np.concatenate([value.cells for value in values], axis)
+        if len({*parts.flat}) == parts.size and axis != values[0].batch:
+            return replace(values[0], order=parts)
+    if len(values[0].theirs) == 2:
+        whole = (value.cells.size == prod(value.shape) for value in values)
+        values = [v if all_ else layers.as_row(v) for v, all_ in zip(values, whole, strict=True)]
     if len(values[0].theirs) > 2 and axis == 1 and not all(len(v.shape) == 1 for v in values):
         return operator.add(ConcatChannels(), *map(layers.as_map, values))
     if len({v.shape[:-1] for v in values}) > 1:
@@ -614,7 +640,12 @@ def _pad(operator: Operator) -> Value:
     fixed = any(pairs.get(axis, (0, 0)) != (0, 0) for axis in (0, 1))
     operator.refuse_unless(not fixed, "it pads batch or channels")
     spatial = tuple(pairs.get(axis, (0, 0)) for axis in range(2, rank))
-    return operator.add(Pad(cells=spatial), operator.layers.as_map(source))
+    source = operator.layers.as_map(source)
+    if min(map(min, spatial)) < 0:
+        crop = Crop(tuple((max(0, -before), max(0, -after)) for before, after in spatial))
+        source = operator.add(crop, source)
+        spatial = tuple((max(0, before), max(0, after)) for before, after in spatial)
+    return operator.add(Pad(spatial), source) if any(map(any, spatial)) else source
 
 
 def _dropout(operator: Operator) -> Value:
@@ -789,13 +820,13 @@ def read(node: Node, graph: Graph, values: dict[str, Value], layers: Layers) -> 
         rest = [operator.optional(index) for index in range(1, len(node.inputs))]
         value = operator.value()
         value = layers.settled(value) if node.op in {"Slice", "Gather"} else value
-        values[node.outputs[0]] = moved(node, value, rest, graph.sizes[0] or 1)
+        values[node.outputs[0]] = moved(node, value, rest, graph.samples)
     elif node.op == "Split":
         _split(Operator(node, graph, values, layers))
     elif node.op in READERS:
         values[node.outputs[0]] = READERS[node.op](Operator(node, graph, values, layers))
     else:
-        raise InputError(f"the notation has no such layer. {WAY_OUT}")
+        raise InputError("the notation has no such layer.")
 
 
 def _split(operator: Operator) -> None:

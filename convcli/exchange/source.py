@@ -80,7 +80,10 @@ def _variable(entry: KerasEntry) -> str:
 
 
 def _code(value: Any) -> str:
-    """Return a setting as Python has it, sizes as tuples."""
+    """Return a setting as Python has it, sizes as tuples, a layer as its call."""
+    if isinstance(value, dict):
+        given = ", ".join(f"{key}={_code(part)}" for key, part in value["config"].items())
+        return f"layers.{value['class_name']}({given})"
     if isinstance(value, list | tuple):
         inner = ", ".join(map(_code, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"

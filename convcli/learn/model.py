@@ -277,7 +277,11 @@ class Model:
     def _single(
         self, images: NDArray[np.generic], threads: int, batch: int, *, logits: bool
     ) -> Array:
-        check_single(self.trace, "this call answers with one. `Model.outputs` takes and gives all.")
+        check_single(
+            self.trace,
+            "this answers one with one. In Python convcli.load(MODEL).predict_all takes an array "
+            "for each input and gives every output.",
+        )
         self.check_samples(images)
         found = self._answer(images, threads, batch, logits=logits)
         return found.reshape(len(images), *self.trace.output_shape)

@@ -350,3 +350,31 @@ def test_any_damage_to_the_configuration_ends_in_a_sentence(tmp_path: Path) -> N
                 told.append(str(problem))
     assert len(told) > len(ways)
     assert all("h.keras" in sentence for sentence in told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_several_inputs_are_read(suffix: str, tmp_path: Path) -> None:
+    peer = keras()
+    L, path = peer.layers, tmp_path / f"net{suffix}"
+    picture, row = L.Input((8, 8, 3), name="picture"), L.Input((5,), name="row")
+    maps = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(picture))
+    joined = L.Concatenate()([L.Dense(3)(row), maps])
+    built = peer.Model([picture, row], L.Dense(2)(joined))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the other program's own
+        built.save(path)
+    trace = open_network(str(path)).network.trace()
+    assert trace.inputs == {"input": (8, 8, 3), "row": (5,)}
+    random = np.random.default_rng(0)
+    given = [random.normal(size=(4, *shape)).astype(np.float32) for shape in trace.inputs.values()]
+    (got,) = (
+        import_model(path).model.predict_all(dict(zip(trace.inputs, given, strict=True))).values()
+    )
+    np.testing.assert_allclose(got, asked(built, given), atol=1e-5)
+    scaled = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(L.Rescaling(1 / 255, name="front")(picture)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the other program's own
+        peer.Model([picture, row], L.Concatenate()([scaled, row])).save(path)
+    with pytest.raises(InputError, match=r"'front' \(Rescaling\): it scales one of several inputs"):
+        import_model(path)

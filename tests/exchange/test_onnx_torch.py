@@ -37,8 +37,8 @@ class Written(nn.Module):  # type: ignore[misc]  # PyTorch carries no types here
         for name, part in parts.items():
             setattr(self, name, part)
 
-    def forward(self, x: Any) -> Any:
-        return self.written(self, x)
+    def forward(self, x: Any, *others: Any) -> Any:
+        return self.written(self, x, *others)
 
 
 def stack(*layers: Any) -> Any:
@@ -198,6 +198,18 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
         (3, 8, 6),
         lambda: Written(lambda s, x: (y := s.c(x)) / y.norm(dim=1, keepdim=True), c=Conv(3, 4, 3)),
         "conv 4 3, l2norm"),
+    "both final states side by side": (
+        (3, 12),
+        lambda: Written(lambda s, x: s.l(torch.cat([*s.r(x.transpose(1, 2))[1][0]], 1)),
+                        r=nn.LSTM(3, 5, batch_first=True, bidirectional=True), l=Linear(10, 2)),
+        "lstm 5 biases=2 bi, dense 2"),
+    "a difference of branches": (
+        (3, 8, 6),
+        lambda: Written(lambda s, x: s.a(x) - s.b(x), a=Conv(3, 4, 3), b=Conv(3, 4, 3)),
+        "residual(conv 4 3 | conv 4 3)"),
+    "cells padded away": (
+        (3, 8, 6), lambda: Written(lambda s, x: F.pad(s.a(x), (-1, 2, 0, -1)), a=Conv(3, 4, 3)),
+        "conv 4 3, crop 0:1x1:0, pad 0x0:2"),
     "a product of branches": (
         (3, 8, 6),
         lambda: Written(lambda s, x: s.a(x) * torch.sigmoid(s.b(x)), a=Conv(3, 4, 3),
@@ -281,24 +293,31 @@ def randomized(module: Any) -> Any:
 
 
 def exported(
-    module: Any, shape: tuple[int, ...], path: Path, *, dynamo: bool, **further: Any
+    module: Any, shape: tuple[int, ...] | list[Any], path: Path, *, dynamo: bool, **further: Any
 ) -> Any:
-    """Write a network as PyTorch does and return what onnxruntime makes of 3 samples, and those."""
+    """Write a network as PyTorch does and return what onnxruntime makes of 3 samples, and those.
+
+    `shape` is that of a sample, or a list of all samples of each input.
+    """
     import onnxruntime
 
-    samples = torch.randn(3, *shape)
-    settings: dict[str, Any] = {"dynamic_axes": {"input": {0: "batch"}}}
+    given = shape if isinstance(shape, list) else [torch.randn(3, *shape)]
+    names = ["input", "other"][: len(given)]
+    settings: dict[str, Any] = {"dynamic_axes": {name: {0: "batch"} for name in names}}
     if dynamo:
         pytest.importorskip("onnxscript", reason="the default exporter needs it; extra [bench]")
-        settings = {"dynamic_shapes": [{0: torch.export.Dim("batch")}], "verbose": False}
+        batch = {0: torch.export.Dim("batch")}
+        sizes = [batch, (batch,)] if len(given) > 1 else [batch]  # as `forward` takes them
+        settings = {"dynamic_shapes": sizes, "verbose": False}
     logging.getLogger("torch").setLevel(logging.CRITICAL)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the other program's own
         torch.onnx.export(
-            module, (samples,), path, input_names=["input"], dynamo=dynamo, **settings, **further
+            module, (*given,), path, input_names=names, dynamo=dynamo, **settings, **further
         )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(None, {"input": samples.numpy()})[0], samples.numpy()
+    feeds = {name: samples.numpy() for name, samples in zip(names, given, strict=True)}
+    return session.run(None, feeds)[0], given[0].numpy()
 
 
 def raw_outputs(path: Path, samples: Any) -> Any:
@@ -365,6 +384,55 @@ def test_all_outputs_are_seen_on_paper_and_the_first_is_run(
     assert re.search(r"Of 3 outputs only the first, \S+, is read", capfd.readouterr().err)
 
 
+TOGETHER = {
+    "a picture and a row": (
+        (3, 8, 8), (5,),
+        lambda: Written(lambda s, x, y: s.l(torch.cat([s.c(x).mean((2, 3)), s.d(y).relu()], 1)),
+                        c=Conv(3, 4, 3), d=Linear(5, 3), l=Linear(7, 2)),
+        "concat(conv 4 3, gap | input 5, dense 3 relu), dense 2"),
+    "a map that is added twice": (
+        (3, 8, 8), (4, 6, 6),
+        lambda: Written(lambda s, x, y: s.d(s.c(x) + y) + y, c=Conv(3, 4, 3), d=Conv(4, 4, 1)),
+        "input 6x6x4, from input, conv 4 3, residual(from other), conv 4 1, residual(from other)"),
+    "a series and a row": (
+        (9, 3), (4,),
+        lambda: Written(lambda s, x, y: s.l(torch.cat([s.r(x)[0][:, -1], y], 1)),
+                        r=nn.LSTM(3, 5, batch_first=True), l=Linear(9, 2)),
+        "concat(lstm 5 biases=2 | input 4), dense 2"),
+    "both scaled": (
+        (3, 8, 8), (3, 8, 8),
+        lambda: Written(lambda s, x, y: s.c(torch.cat([x / 255 - 0.5, y * 2], 1)), c=Conv(6, 4, 3)),
+        "concat(dwconv 1 | input 8x8x3, dwconv 1 nobias), conv 4 3"),
+}  # fmt: skip
+"""Shapes of two inputs, the network, and what it is in words."""
+
+
+@pytest.mark.parametrize("dynamo", [False, True], ids=["classic", "default"])
+@pytest.mark.parametrize("name", TOGETHER)
+def test_several_inputs_are_read(
+    name: str, dynamo: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    *shapes, build, words = TOGETHER[name]
+    given = [torch.randn(3, *shape) for shape in shapes]
+    ref, _ = exported(randomized(build()), given, tmp_path / "net.onnx", dynamo=dynamo)
+    assert bare_words(open_network(str(tmp_path / "net.onnx")).network) == words
+    assert run(["import", str(tmp_path / "net.onnx"), "--outputs", "values"]) == 0
+    model = load(tmp_path / "net.safetensors")
+    first, other = (np.moveaxis(x.numpy(), 1, -1) if x.ndim > 3 else x.numpy() for x in given)
+    (got,) = model.predict_all({"input": first, "other": other}).values()
+    np.testing.assert_allclose(np.moveaxis(got, -1, 1) if got.ndim > 2 else got, ref, atol=1e-5)
+    np.save(tmp_path / "x.npy", first[0])
+    assert run(["predict", str(tmp_path / "net.onnx"), str(tmp_path / "x.npy")]) == 3
+    assert "net has 2 inputs (input, other), and this answers" in capfd.readouterr().err
+
+
+def test_shared_weights_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    net = Written(lambda s, x: s.c(s.c(x)), c=Conv(3, 3, 3))
+    exported(randomized(net), (3, 8, 8), tmp_path / "net.onnx", dynamo=False)
+    assert run(["shape", str(tmp_path / "net.onnx"), "--assert", "params == 168"]) == 0
+    assert "Several layers share c.weight: here each has, counts" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("dynamo", [False, True], ids=["classic", "default"])
 def test_layers_keep_the_names_of_the_modules(dynamo: bool, tmp_path: Path) -> None:
     """They stand in a model of ours too, so that its arrays have the names of the state dict."""
@@ -405,17 +473,30 @@ def test_parts_of_a_smaller_map_are_read(tmp_path: Path) -> None:
     ("build", "sentence"),
     [
         (lambda: nn.GELU(approximate="tanh"), r"operator \d Gelu .*: its approximate is tanh"),
-        (lambda: Written(lambda _, x: torch.sin(x)), r"operator \d Sin .*no such layer.*Export"),
+        (lambda: Written(lambda _, x: torch.sin(x)), r"operator \d Sin .*no such layer"),
         (lambda: Written(lambda _, x: x.flip(2)), "the output .*: it reads numbers in"),
         (lambda: Written(lambda _, x: x.reshape(-1, 9)), r"operator \d Reshape .*mixes samples"),
         (lambda: Written(lambda _, x: x.mean(1)), r"operator \d ReduceMean .*reduces the axes"),
         (lambda: Written(lambda _, x: x * torch.arange(9.0)), r"operator \d Mul .*every place"),
+        (
+            lambda: Written(lambda s, x: x * torch.sigmoid(s.a(x)), a=Conv(2, 1, 1)),
+            r"operator \d Mul .*multiplies \(2, 5, 9\) by \(1, 5, 9\)",
+        ),
     ],
-    ids=["gelu", "sin", "picture upside down", "mixed samples", "mean of channels", "position"],
+    ids=[
+        "gelu",
+        "sin",
+        "picture upside down",
+        "mixed samples",
+        "mean of channels",
+        "position",
+        "gate of places",
+    ],
 )
 def test_what_cannot_be_said_is_named(build: Any, sentence: str, tmp_path: Path) -> None:
     exported(build().eval(), (2, 5, 9), tmp_path / "net.onnx", dynamo=False)
-    with pytest.raises(InputError, match=sentence):
+    way_out = r".* Export the network without it, or write the network in words"
+    with pytest.raises(InputError, match=sentence + way_out):
         import_model(tmp_path / "net.onnx")
 
 
