@@ -335,11 +335,9 @@ def run(
 
 
 @_called_from_python
-def add_shards(shards, apart, count, total, size):
-    """Write the sum of the first `count` shards, which lie `apart`, in their order."""
-    total = floats_at(total)
-    for i in range(size):
-        total[i] = floats_at(shards)[i]
+def add_shards(shards, apart, count, size):
+    """Add shards up to `count`, which lie `apart`, to the first one, in their order."""
+    total = floats_at(shards)
     for shard in range(1, count):
         part = floats_at(shards + 4 * shard * apart)
         for i in range(size):

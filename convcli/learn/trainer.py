@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from convcli.data.dataset import IGNORED
 from convcli.engine.calls import Base, Operation
-from convcli.engine.llvm import aligned
 from convcli.errors import InputError
 from convcli.learn.model import Model
 from convcli.ops.executor import Executor
@@ -77,7 +76,6 @@ class Trainer:
         self._through_input = through_input
         self.model, self.loss, self.batch, self.seed = model, loss, batch, seed
         self.threads, self.frozen = threads, frozenset(frozen)
-        self.gradient = aligned(model.flat.size)
         self._byte_reader = reader or read_bytes
         self._executors: dict[bool, Executor] = {}
         self.weight = 0.0
@@ -168,12 +166,11 @@ class Trainer:
             },
         )
         self._store_statistics(executor)
-        executor.add_gradients(count, self.gradient)
         loss, correct, judged = (float(one) for one in executor.sums(count))
         if weights.ndim > 1:
             loss *= count / total if total else 0.0
             correct *= count / max(judged, 1.0)
-        return loss, correct, self.gradient
+        return loss, correct, executor.add_gradients(count)
 
     def _weights(self, targets: NDArray[np.generic], given: Array | None) -> Array:
         """Return what each label weighs; of values, what each sample does."""

@@ -169,11 +169,15 @@ class Executor:
             self.whole_batch,
         )  # fmt: skip
 
-    def add_gradients(self, count: int, total: Array) -> None:
-        """Write the sum of the shards' gradients of a batch of `count` samples."""
+    def add_gradients(self, count: int) -> Array:
+        """Return the sum of the shards' gradients of a batch of `count` samples.
+
+        It takes the first one's place: another vector would be one more in memory.
+        """
         shards, apart = self.gradients.ctypes.data, self.gradients.shape[1]
-        count = self.shards_of(count)
-        add_shards.compiled.ctypes(shards, apart, count, total.ctypes.data, total.size)
+        add_shards.compiled.ctypes(shards, apart, self.shards_of(count), self.gradient_size)
+        total: Array = self.gradients[0, : self.gradient_size]
+        return total
 
     def sums(self, count: int) -> Array:
         """Return loss, correct answers and weight of a batch of `count` samples, in float64."""
