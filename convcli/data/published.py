@@ -36,7 +36,10 @@ def cache_folder(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One published data set; `name` is for commands, `title` for sentences."""
+    """One published data set; `name` is for commands, `title` for sentences.
+
+    `package` is the package of Debian and Ubuntu that has it, `packaged` where that puts it.
+    """
 
     name: str
     title: str
@@ -44,6 +47,8 @@ class Published:
     mirrors: tuple[str, ...]
     files: tuple[RemoteFile, ...]
     source: str
+    package: str = ""
+    packaged: str = ""
 
 
 MNIST = Published(
@@ -116,10 +121,20 @@ FASHION = Published(
         ),
     ),
     "Xiao, Rasul and Vollgraf 2017, Fashion-MNIST",
+    package="dataset-fashion-mnist",
+    packaged="/usr/share/datasets/fashion-mnist",
 )
 
 PUBLISHED = {item.name: item for item in (MNIST, FASHION)}
 """By name in commands."""
+
+
+def _own(what: Published) -> Path | None:
+    """Return the folder that the user or the system's package has put the data set into."""
+    folder = own_folder(what.name)
+    if folder is None and what.packaged and Path(what.packaged).is_dir():
+        return Path(what.packaged)
+    return folder
 
 
 def load_published(
@@ -129,11 +144,11 @@ def load_published(
     timeouts: Timeouts | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
-    """Return a published data set from `$CONVCLI_DATA/NAME`, the user's cache, or the network.
+    """Return a published data set from `$CONVCLI_DATA/NAME`, its package, the cache or the network.
 
     One that cannot be had is never replaced by other data.
     """
-    folder = own_folder(what.name)
+    folder = _own(what)
     checked = ""
     if folder is None:
         folder = cache_folder(what.name)
@@ -142,9 +157,10 @@ def load_published(
             for file in what.files:
                 fetch(file, folder, what.mirrors, progress=progress, timeouts=timeouts)
         except InputError as problem:
+            put = f"Install Debian's package {what.package}, or put" if what.package else "Put"
             raise InputError(
                 f"{what.title} is not to be had. {problem} "
-                f"Put its four files in a folder {what.name} and set {VARIABLE} to the folder "
+                f"{put} its four files in a folder {what.name} and set {VARIABLE} to the folder "
                 "above it, or train on digits made on the spot: --data digits."
             ) from problem
     data = dataset_from_idx(
@@ -154,8 +170,8 @@ def load_published(
 
 
 def folder_of(what: Published) -> Path:
-    """Return where the files of `what` are read from: the user's own folder, else the cache."""
-    return own_folder(what.name) or cache_folder(what.name)
+    """Return where the files of `what` are read from: own folder, package or cache."""
+    return _own(what) or cache_folder(what.name)
 
 
 def differing_files(what: Published, folder: Path) -> list[str]:

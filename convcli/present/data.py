@@ -28,22 +28,20 @@ PICTURES_DRAWN, SERIES_DRAWN = (6, 7), (2, 3)
 def names_report() -> Report:
     """Return the sets that have names: what they are, and where each is."""
     from convcli.data.made import MADE_SETS
-    from convcli.data.published import PUBLISHED, VARIABLE, cache_folder, own_folder
+    from convcli.data.published import PUBLISHED, VARIABLE, cache_folder, folder_of
 
     records: list[dict[str, str | None]] = []
     for item in PUBLISHED.values():
-        own, cached = own_folder(item.name), cache_folder(item.name)
-        place = own or (cached if cached.is_dir() else None)
-        records.append(
-            {"name": item.name, "source": item.source, "place": str(place) if place else None}
-        )
+        place = folder_of(item)
+        here = str(place) if place.is_dir() else None
+        records.append({"name": item.name, "source": item.source, "place": here})
     titles = {"digits": "from stroke models"} | {n: one.title for n, one in MADE_SETS.items()}
     for name, title in titles.items():
         told = f"made on the spot: {title}"
         records.append({"name": name, "source": told, "place": None})
     note = (
-        f"A set is looked for in ${VARIABLE}/NAME, then in {cache_folder('NAME')}, "
-        "and downloaded if it is in neither."
+        f"A set is looked for in ${VARIABLE}/NAME, where Debian's package has put it, then in "
+        f"{cache_folder('NAME')}, and downloaded if it is in none of them."
     )
     columns = {"name": "Name", "source": "Source", "place": "Here in"}
     return tabulate(records, columns, notes=[note])

@@ -130,7 +130,7 @@ def test_data_that_cannot_be_had_is_exit_3_and_names_digits(tmp_path: Path) -> N
         "https_proxy": "http://127.0.0.1:9",
     }
     got = subprocess.run(
-        [sys.executable, "-m", "convcli", "data", "fashion"],
+        [sys.executable, "-m", "convcli", "data", "mnist"],
         capture_output=True,
         text=True,
         check=False,
@@ -139,5 +139,5 @@ def test_data_that_cannot_be_had_is_exit_3_and_names_digits(tmp_path: Path) -> N
     )
     assert got.returncode == 3
     assert got.stdout == ""
-    assert got.stderr.startswith("error: Fashion-MNIST is not to be had.")
+    assert got.stderr.startswith("error: MNIST is not to be had.")
     assert "--data digits" in got.stderr

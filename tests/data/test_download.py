@@ -266,6 +266,20 @@ def test_offline_is_a_sentence_that_names_digits_and_no_other_data(
         load_published(dead, timeouts=QUICK)
 
 
+def test_a_system_package_is_read_before_the_network_and_named_where_it_is_missing(
+    small: published.Published, tmp_path: Path
+) -> None:
+    load_published(small)
+    (tmp_path / "cache" / "mnist").rename(tmp_path / "packaged")
+    asked = len(Handler.asked)
+    there = replace(small, package="dataset-small", packaged=str(tmp_path / "packaged"))
+    assert str(tmp_path / "packaged") in load_published(there).provenance
+    assert len(Handler.asked) == asked
+    away = replace(there, packaged=str(tmp_path / "none"), mirrors=("http://127.0.0.1:9/",))
+    with pytest.raises(InputError, match="Install Debian's package dataset-small, or put its four"):
+        load_published(away, timeouts=QUICK)
+
+
 def test_a_data_folder_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVCLI_DATA", "/no/such/folder")
     with pytest.raises(InputError, match="CONVCLI_DATA is /no/such/folder, which is no folder"):
