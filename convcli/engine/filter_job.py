@@ -258,11 +258,11 @@ class Small(Runner):
         pixel = self.jobs[0].pixels.dtype
         few = self.plan.kernels[0].size <= CONVERTED_TAPS
         direct = few or self.number in {pixel, np.dtype(np.int16)}
-        rows = len(small.lines) if direct else SMALL_ROWS
         columns = _rounded(min(self.jobs[0].out_width, SMALL_COLUMNS), small.width)
         step = _rounded(columns + self.jobs[0].reach + small.width, self.lanes)
-        size = (rows + self.plan.rows.taps + len(small.lines)) * step
-        work = SmallWork(rows, columns, aligned(size, self.number), step)
+        size = (SMALL_ROWS + self.plan.rows.taps + len(small.lines)) * step
+        samples = aligned(size, pixel if direct else self.number)
+        work = SmallWork(SMALL_ROWS, columns, samples, step)
         band = filter_kernels.direct_band if direct else filter_kernels.small_band
         return lambda job, part, tallies: band(job, part, tallies, work, small)
 

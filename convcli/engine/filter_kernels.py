@@ -21,7 +21,7 @@ from convcli.engine.filter_vectors import (
     subtract_rows,
     widen_row,
 )
-from convcli.engine.llvm import pointer
+from convcli.engine.llvm import advance, pointer
 
 SUM, SQUARES, MAGNITUDES, LARGEST = range(4)
 """How the sums of several kernels become one value."""
@@ -130,33 +130,25 @@ def rows_of_taps(job, work, top, rows, left, columns, weights):
 
 
 @compiled_part
-def small_tiles_of(job, statistics, work, samples, at, step, top, left, rows, tiles):
-    """Run a small kernel over `tiles` tiles of samples from `at` on, straight to pixels.
+def small_tiles_of(job, statistics, work, samples, step, top, left, rows, columns):
+    """Run a small kernel over lines of samples, straight to pixels.
 
-    Only whole tiles: lines of the last few rows are left.
+    What whole tiles leave, the last columns and rows, takes tiles of one vector through memory, of
+    which the rows and columns that exist are copied.
     """
-    lines = len(work.lines)
-    for line in range(0, rows - lines + 1, lines):
-        row = job.residue + (top + line) * job.step
-        small_tiles(
-            pointer(job.out, row * job.out_width + left), job.step * job.out_width,
-            pointer(samples, at + line * step), step, tiles, statistics, work,
-        )  # fmt: skip
-
-
-@compiled_part
-def small_rest_of(job, statistics, work, samples, step, top, left, rows, columns, done):
-    """Run a small kernel over what tiles left: all but `done` columns, and the last few rows.
-
-    Tiles of one vector, through memory, of which the rows and columns that exist are copied.
-    """
-    lines, lanes = len(work.lines), len(work.lanes)
+    lines, lanes, tiles = len(work.lines), len(work.lanes), columns // work.width
     for line in range(0, rows, lines):
-        some = min(lines, rows - line)
-        for column in range(done if some == lines else 0, columns, lanes):
+        some, done = min(lines, rows - line), 0
+        if some == lines:
+            row, done = job.residue + (top + line) * job.step, tiles * work.width
+            small_tiles(
+                pointer(job.out, row * job.out_width + left), job.step * job.out_width,
+                advance(samples, line * step), step, tiles, statistics, work,
+            )  # fmt: skip
+        for column in range(done, columns, lanes):
             count = min(lanes, columns - column)
             small_part(
-                pointer(work.last, 0), pointer(samples, line * step + column), step, some, count,
+                pointer(work.last, 0), advance(samples, line * step + column), step, some, count,
                 statistics, work,
             )  # fmt: skip
             for m in range(some):
@@ -176,44 +168,33 @@ def small_band(job, part, statistics, work, small):
             columns = min(work.columns, part.end - left)
             lines, count = rows + job.taps_h - 1, columns + job.reach
             widen_block(work.samples, work.step, job, top, lines, left, count)
-            tiles = columns // small.width
-            small_tiles_of(
-                job, statistics, small, work.samples, 0, work.step, top, left, rows, tiles
-            )
-            small_rest_of(
-                job, statistics, small, work.samples, work.step, top, left, rows, columns,
-                tiles * small.width,
-            )  # fmt: skip
+            samples = pointer(work.samples, 0)
+            small_tiles_of(job, statistics, small, samples, work.step, top, left, rows, columns)
 
 
 @compiled_band
 def direct_band(job, part, statistics, work, small):
     """Filter as `small_band` does, but where all taps lie inside tiles read the picture itself."""
-    lanes = len(small.lanes)
+    width = small.width
     for top in range(part.first, part.last, work.rows):
         rows = min(work.rows, part.last - top)
-        first, last = job.source_rows[top], job.source_rows[top + rows + job.taps_h - 2]
-        begin = (max(job.inner_begin, 0) + lanes - 1) // lanes * lanes
-        tiles = (min(job.out_width, job.inner_end - job.reach) - begin) // small.width
-        if tiles < 0 or rows < work.rows or first < 0 or last - first != rows + job.taps_h - 2:
-            begin, tiles = job.out_width, 0
-        small_tiles_of(
-            job, statistics, small, job.pixels, first * job.width + begin + job.shift, job.width,
-            top, begin, rows, tiles,
-        )  # fmt: skip
-        end = begin + tiles * small.width
-        left = 0 if begin > 0 else end
-        while left < job.out_width:
-            stop = begin if left < begin else job.out_width
-            columns = min(work.columns, stop - left)
-            lines, count = rows + job.taps_h - 1, columns + job.reach
-            widen_block(work.samples, work.step, job, top, lines, left, count)
-            small_rest_of(
-                job, statistics, small, work.samples, work.step, top, left, rows, columns, 0
-            )
-            left += columns
-            if left == begin:
-                left = end
+        lines = rows + job.taps_h - 1
+        first = job.source_rows[top]
+        begin = (max(job.inner_begin, 0) + width - 1) // width * width
+        end = begin + (min(job.out_width, job.inner_end - job.reach) - begin) // width * width
+        if first < 0 or job.source_rows[top + lines - 1] - first != lines - 1 or end <= begin:
+            begin = end = 0
+        for left, stop in ((begin, end), (0, begin), (end, job.out_width)):  # edges are cached then
+            while left < stop:
+                if left == begin < end:
+                    columns, step = end - begin, job.width
+                    samples = pointer(job.pixels, first * step + begin + job.shift)
+                else:
+                    columns, step = min(work.columns, stop - left), work.step
+                    samples = pointer(work.samples, 0)
+                    widen_block(work.samples, step, job, top, lines, left, columns + job.reach)
+                small_tiles_of(job, statistics, small, samples, step, top, left, rows, columns)
+                left += columns
 
 
 @compiled_band
@@ -231,13 +212,9 @@ def separable_band(job, part, statistics, work, column, products, total, root):
                 factors = work.row_factors[pair * job.taps_w :]
                 rows_of_taps(job, work, top, rows + job.taps_h - 1, left, columns, factors)
                 if column is not None:
-                    tiles = columns // column.width
                     small_tiles_of(
-                        job, statistics, column, work.middle, 0, work.step, top, left, rows, tiles
-                    )
-                    small_rest_of(
-                        job, statistics, column, work.middle, work.step, top, left, rows, columns,
-                        tiles * column.width,
+                        job, statistics, column, pointer(work.middle, 0), work.step, top, left,
+                        rows, columns,
                     )  # fmt: skip
                     continue
                 add_up(

@@ -320,12 +320,8 @@ class Conversion:
             return builder.lshr(builder.add(builder.add(value, given[HALF]), odd), given[SHIFT])
         if not self.flags["by_reciprocal"]:
             return value
-        wide = ir.VectorType(ir.IntType(32), self.vectors.lanes)
         raised = builder.add(value, given[HALF])
-        product = builder.mul(builder.zext(raised, wide), builder.zext(given[RECIPROCAL], wide))
-        sixteen = ir.Constant(wide, [ir.IntType(32)(16)] * self.vectors.lanes)
-        high = builder.trunc(builder.lshr(product, sixteen), self.vectors.type)
-        quotient = builder.lshr(high, given[SHIFT])
+        quotient = builder.lshr(self.vectors.upper_product(raised, given[RECIPROCAL]), given[SHIFT])
         if not self.flags["ties"]:
             return quotient
         rest = builder.sub(raised, builder.mul(quotient, given[DIVISOR]))

@@ -80,6 +80,13 @@ def _from_features(features: dict[str, bool]) -> Host:
     return AVX2 if features.get("avx2") and features.get("fma") else SSE2
 
 
+UPPER_PRODUCTS = {
+    32: "llvm.x86.avx512.pmulhu.w.512",
+    16: "llvm.x86.avx2.pmulhu.w",
+    8: "llvm.x86.sse2.pmulhu.w",
+}
+"""By the lanes of 16 bits."""
+
 WORD = ir.IntType(64)
 FLOAT = ir.FloatType()
 I32 = ir.IntType(32)
@@ -248,6 +255,19 @@ class Vectors:
                 grown = (builder.sext if pixel.signed else builder.zext)(value, whole)
             return grown if self.whole else builder.sitofp(grown, self.type)
         return value if value.type == self.type else builder.fpext(value, self.type)
+
+    def upper_product(self, one: Any, other: Any) -> Any:
+        """Return the upper 16 bits of products of unsigned 16-bit integers.
+
+        LLVM sees the instruction for it in the product of 32 bits only if both are widened in the
+        same block, and moves what does not change out of a loop.
+        """
+        if self.lanes in UPPER_PRODUCTS and host() is not NEON:
+            return self.call(UPPER_PRODUCTS[self.lanes], self.type, one, other)
+        builder, wide = self.builder, ir.VectorType(I32, self.lanes)
+        product = builder.mul(builder.zext(one, wide), builder.zext(other, wide))
+        sixteen = ir.Constant(wide, [I32(16)] * self.lanes)
+        return builder.trunc(builder.lshr(product, sixteen), self.type)
 
     def one_more(self, where: Any, counts: Any) -> Any:
         """Return integer `counts`, one more in the lanes `where`."""
