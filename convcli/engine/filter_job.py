@@ -19,6 +19,7 @@ from convcli.engine.filter_records import (
     Job,
     Part,
     SeparableWork,
+    ShortRow,
     SmallKernel,
     SmallWork,
     Switch,
@@ -49,8 +50,11 @@ NORM_CODES = {
 BANDS_PER_THREAD = 4
 """Enough that a thread which was interrupted does not keep the others waiting."""
 
-SHORT_COLUMN = 15
-"""Taps of a column whose sums go straight to pixels; longer ones gain little by it."""
+SHORT = 15
+"""Taps of a column whose sums go straight to pixels, and of a row that is added up from pixels."""
+
+KEPT_ROWS, MIDDLE_BYTES = 16, 1 << 19
+"""Rows of a block whose lines around it are those of the last one, and bytes of all its lines."""
 
 TRANSFORMED = 96 * 1024
 """Numbers of a block that is transformed: its two planes fill most of a second-level cache."""
@@ -371,27 +375,48 @@ class Separable(Runner):
         plan, taps_h = self.plan, self.plan.rows.taps
         tile, row_tile = self.tile(taps_h), self.tile(1)
         widest = math.lcm(tile.width, row_tile.width)
-        rows, columns, step, sums_step = self.blocks(len(tile.lines), widest)
-        sums = aligned((rows + len(tile.lines)) * sums_step, self.number)
-        how, root, total = self.norm(sums.size)
         column_factors, row_factors, terms = self._factors()
+        column = self._short_column(column_factors)
+        rank_one = len(plan.kernels) == terms == 1
+        lines = SMALL_LINES if column else len(tile.lines)
+        if rank_one:
+            rows, columns = self._lines_kept(lines, widest)
+        else:
+            rows, columns = self.blocks(lines, widest)[:2]
+        step = _rounded(columns + self.jobs[0].reach + widest, self.lanes)
+        sums_step = _rounded(columns + widest, self.lanes)
+        sums = aligned((lines if rank_one else rows + lines) * sums_step, self.number)
+        how, root, total = self.norm(sums.size)
+        pixel = self.jobs[0].pixels.dtype
         work = SeparableWork(
             column_factors.ravel(), row_factors.ravel(), len(plan.kernels), terms, how,
             rows, columns, tile, row_tile, aligned(step + row_tile.width, self.number),
-            aligned((rows + taps_h + len(tile.lines)) * step, self.number), step, sums,
+            aligned(step + row_tile.width, pixel),
+            aligned((rows + taps_h + lines) * step, self.number), step, sums,
             sums_step, sums if total is None else total,
         )  # fmt: skip
-        column = self._short_column(column_factors)
+        if rank_one:
+            outside, taps = self.jobs[0].outside, plan.columns.taps
+            short = taps <= SHORT and pixel.type(outside) == outside
+            row = ShortRow((0,) * taps, (0,) * self.lanes) if short else None
+            return lambda job, part, tallies: filter_kernels.rank_one_band(
+                job, part, tallies, work, row, column
+            )
         products = None if terms == 1 else aligned(sums.size, self.number)
+        return lambda job, part, tallies: filter_kernels.separable_band(
+            job, part, tallies, work, products, total, root
+        )
 
-        def call(job: Job, part: Part, tallies: Tallies) -> None:
-            filter_kernels.separable_band(job, part, tallies, work, column, products, total, root)
-
-        return call
+    def _lines_kept(self, lines: int, widest: int) -> tuple[int, int]:
+        """Return rows and columns of a block whose lines stay in the cache for the next one."""
+        rows = _rounded(KEPT_ROWS, lines)
+        most = MIDDLE_BYTES // self.number.itemsize // (rows + self.plan.rows.taps + lines)
+        width = self.jobs[0].out_width
+        return rows, _rounded(-(-width // -(-width // max(most, widest))), widest)
 
     def _short_column(self, factors: Any) -> SmallKernel | None:
         """Return the only column as a small kernel, if it is short."""
-        if factors.shape[0] * factors.shape[1] > 1 or factors.shape[2] > SHORT_COLUMN:
+        if factors.shape[0] * factors.shape[1] > 1 or factors.shape[2] > SHORT:
             return None
         if not self.number == self.finish == np.float32:
             return None

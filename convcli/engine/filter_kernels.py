@@ -15,6 +15,7 @@ from convcli.engine.filter_vectors import (
     add_up_tile,
     convert_row,
     copy_row,
+    short_row,
     slide_row,
     small_part,
     small_tiles,
@@ -119,13 +120,13 @@ def dense_band(job, part, statistics, work, total, root):
 
 
 @compiled_part
-def rows_of_taps(job, work, top, rows, left, columns, weights):
+def rows_of_taps(job, work, middle, top, rows, left, columns, weights):
     """Run a row of taps over `rows` extended lines, from column `left` on, `columns` of each."""
     for line in range(rows):
         widen_block(work.samples, 0, job, top + line, 1, left, columns + job.reach)
         add_up(
-            work.row_tile, work.middle[line * work.step :], 0, work.samples, 0, 1, columns,
-            weights, job.offsets, 1, job.taps_w,
+            work.row_tile, middle[line * work.step :], 0, work.samples, 0, 1, columns, weights,
+            job.offsets, 1, job.taps_w,
         )  # fmt: skip
 
 
@@ -184,7 +185,12 @@ def direct_band(job, part, statistics, work, small):
         end = begin + (min(job.out_width, job.inner_end - job.reach) - begin) // width * width
         if first < 0 or job.source_rows[top + lines - 1] - first != lines - 1 or end <= begin:
             begin = end = 0
-        for left, stop in ((begin, end), (0, begin), (end, job.out_width)):  # edges are cached then
+        for start, stop in (
+            (begin, end),
+            (0, begin),
+            (end, job.out_width),
+        ):  # then edges are cached
+            left = start
             while left < stop:
                 if left == begin < end:
                     columns, step = end - begin, job.width
@@ -197,12 +203,78 @@ def direct_band(job, part, statistics, work, small):
                 left += columns
 
 
+@compiled_part
+def line_of_taps(job, work, row, line, target, left, columns):
+    """Run a short row of taps over extended line `line`: where it lies inside, over the picture."""
+    source = job.source_rows[line]
+    begin = min(max(job.inner_begin - left, 0), columns)
+    inside = max(min(job.inner_end - job.reach - left, columns) - begin, 0)
+    end = begin + inside // len(row.lanes) * len(row.lanes)
+    if source < 0:
+        begin = end = 0
+    for at, stop in ((0, begin), (begin, end), (end, columns)):
+        samples = pointer(job.pixels, max(source, 0) * job.width + left + begin + job.shift)
+        if not at == begin < end:
+            widen_block(work.edges, 0, job, line, 1, left + at, stop - at + job.reach)
+            samples = pointer(work.edges, 0)
+        short_row(
+            advance(target, at), samples, stop - at, pointer(work.row_factors, 0),
+            pointer(job.offsets, 0), row.across,
+        )  # fmt: skip
+
+
 @compiled_band
-def separable_band(job, part, statistics, work, column, products, total, root):
+def rank_one_band(job, part, statistics, work, row, column):
+    """Filter `part` with one column and one row, which runs first and over each line once.
+
+    Whole lines of the picture are read, as far as a cache allows, one after the other; those that
+    the next rows need, too, are kept. `row` is None or what a short one is compiled for; `column`
+    is None, or a short one as a small kernel, which goes straight to pixels.
+    """
+    kept = job.taps_h - 1
+    for left in range(part.begin, part.end, work.columns):
+        columns = min(work.columns, part.end - left)
+        for top in range(part.first, part.last, work.rows):
+            rows, known = min(work.rows, part.last - top), 0
+            if top > part.first:
+                known = kept
+                for line in range(kept):
+                    copy_row(
+                        pointer(work.middle, line * work.step),
+                        pointer(work.middle, (work.rows + line) * work.step), columns,
+                    )  # fmt: skip
+            if row is None:
+                middle = work.middle[known * work.step :]
+                rows_of_taps(
+                    job, work, middle, top + known, rows + kept - known, left, columns,
+                    work.row_factors,
+                )  # fmt: skip
+            else:
+                for line in range(known, rows + kept):
+                    target = pointer(work.middle, line * work.step)
+                    line_of_taps(job, work, row, top + line, target, left, columns)
+            if column is not None:
+                middle = pointer(work.middle, 0)
+                small_tiles_of(job, statistics, column, middle, work.step, top, left, rows, columns)
+            else:
+                lines = len(work.tile.lines)
+                for line in range(0, rows, lines):
+                    some = min(lines, rows - line)
+                    add_up(
+                        work.tile, work.sums, work.sums_step, work.middle[line * work.step :],
+                        work.step, some, columns, work.column_factors, job.offsets, job.taps_h, 1,
+                    )  # fmt: skip
+                    convert_block(
+                        job, statistics, top + line, left, work.sums, work.sums_step, some,
+                        columns, None,
+                    )  # fmt: skip
+
+
+@compiled_band
+def separable_band(job, part, statistics, work, products, total, root):
     """Filter `part` with `work.terms` pairs of a column and a row for each kernel.
 
-    The row runs first, over the block and the lines around it, then the column over that. `column`
-    is None, or the only column as a small kernel, which goes straight to pixels.
+    The row runs first, over the block and the lines around it, then the column over that.
     """
     for top in range(part.first, part.last, work.rows):
         rows = min(work.rows, part.last - top)
@@ -210,13 +282,8 @@ def separable_band(job, part, statistics, work, column, products, total, root):
             columns = min(work.columns, part.end - left)
             for pair in range(work.kernels * work.terms):
                 factors = work.row_factors[pair * job.taps_w :]
-                rows_of_taps(job, work, top, rows + job.taps_h - 1, left, columns, factors)
-                if column is not None:
-                    small_tiles_of(
-                        job, statistics, column, pointer(work.middle, 0), work.step, top, left,
-                        rows, columns,
-                    )  # fmt: skip
-                    continue
+                lines = rows + job.taps_h - 1
+                rows_of_taps(job, work, work.middle, top, lines, left, columns, factors)
                 add_up(
                     work.tile, work.sums if products is None else products, work.sums_step,
                     work.middle, work.step, rows, columns, work.column_factors[pair * job.taps_h :],
@@ -228,10 +295,9 @@ def separable_band(job, part, statistics, work, column, products, total, root):
                 if total is not None and pair % work.terms == work.terms - 1:
                     first = pair < work.terms
                     join(total, work.sums, work.sums_step, rows, columns, work.how, first)
-            if column is None:
-                convert_block(
-                    job, statistics, top, left, work.result, work.sums_step, rows, columns, root
-                )
+            convert_block(
+                job, statistics, top, left, work.result, work.sums_step, rows, columns, root
+            )
 
 
 @compiled_part

@@ -396,7 +396,7 @@ class _Case:
         if self.numbers.short and most > 9 and small_factors(self.kernels) is not None:
             fits = most <= SHORT_TAPS
         else:
-            long = len(self.kernels) == 1 and min(kernel.shape) >= 4 and kernel.size > 16
+            long = len(self.kernels) == 1 and min(kernel.shape) >= 3
             fits = most <= SMALL_TAPS and not (long and low_rank(kernel, 1) is not None)
         return (
             fits
@@ -470,7 +470,7 @@ class _Case:
             work *= 2
         direct = 71.0 + self.kernels[0].size
         if self.rank:
-            direct = 50 + 110 * (self.rank - 1) + 2.3 * _taps(self.kernels, self.terms)
+            direct = 20 + 140 * (self.rank - 1) + 2.1 * _taps(self.kernels, self.terms)
         return bool(work < direct)
 
 

@@ -156,8 +156,18 @@ class DenseWork(NamedTuple):
     result: Any
 
 
+class ShortRow(NamedTuple):
+    """What a short row of taps is compiled for, in lengths of tuples: its taps, and a vector."""
+
+    across: tuple[int, ...]
+    lanes: tuple[int, ...]
+
+
 class SeparableWork(NamedTuple):
-    """Columns and rows of factors, the size of a block, and scratch memory for it."""
+    """Columns and rows of factors, the size of a block, and scratch memory for it.
+
+    `samples` are of one line, `edges` the same as pixels, `middle` what rows of taps give.
+    """
 
     column_factors: Any
     row_factors: Any
@@ -169,6 +179,7 @@ class SeparableWork(NamedTuple):
     tile: Tile
     row_tile: Tile
     samples: Any
+    edges: Any
     middle: Any
     step: int
     sums: Any

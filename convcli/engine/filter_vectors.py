@@ -215,6 +215,34 @@ def add_up_tile(
     return signature, emit
 
 
+@intrinsic
+def short_row(typingctx, sums, samples, count, weights, offsets, across):
+    """Write `count` sums of few taps `offsets` apart, and behind them up to a vector more."""
+    word = types.intp
+    signature = types.void(sums, samples, word, weights, types.CPointer(types.int64), across)
+    taps = range(len(across))
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums, samples, count, weights, offsets, _ = arguments
+        pixel = signature.args[1].dtype
+        stored = context.get_value_type(pixel)
+        vectors = Vectors.of(context, builder, signature.args[0].dtype)
+        places = [builder.load(builder.gep(offsets, [WORD(tap)])) for tap in taps]
+        splats = [vectors.splat(builder.load(builder.gep(weights, [WORD(tap)]))) for tap in taps]
+
+        def piece(index: Any) -> None:
+            total = vectors.constant(0.0)
+            for place, splat in zip(places, splats, strict=True):
+                sample = vectors.load(samples, builder.add(index, place), stored)
+                total = vectors.fused(splat, vectors.widened(sample, pixel), total)
+            vectors.store(total, sums, index)
+
+        _in_vectors(builder, builder.add(count, WORD(vectors.lanes - 1)), vectors.lanes, piece)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
 class Running:
     """Four running vectors: lowest, highest, how many below, how many above.
 
