@@ -65,6 +65,12 @@ CONVERTED_TAPS = 9
 SMALL_ROWS, SMALL_COLUMNS = 24, 1024
 """Of a block of a small kernel: its samples stay in a second-level cache."""
 
+MOST = {"int16": 2**15 - 1, "uint16": 2**16 - 1}
+"""The largest number of an accumulator of 16 bits."""
+
+SEGMENT_BYTES = 4096
+"""Of a line of sums over boxes: a dozen of them stay in a first-level cache."""
+
 STRIP_NUMBERS = 1 << 17
 """Values on their way through points: half of a second-level cache."""
 
@@ -215,7 +221,8 @@ class Runner:
 
     def tallies(self) -> Tallies:
         """Return the tallies of no values."""
-        return Tallies.empty(self.finish, lanes_of(self.finish.itemsize))
+        number = self.parameters.dtype
+        return Tallies.empty(number, lanes_of(number.itemsize))
 
     def prepare(self) -> Call:
         """Return the call that filters a part, with scratch memory of its own."""
@@ -313,17 +320,18 @@ def whole_conversion(plan: FilterPlan) -> tuple[Any, Flags] | None:
     exact for all numbers up to n if n * (m * d - 2**(16 + s)) < 2**(16 + s).
     """
     settings, divisor = plan.settings, int(plan.divisor)
-    if plan.accumulator != "int16" or settings.norm != "none" or divisor < 1:
+    if plan.accumulator not in MOST or settings.norm != "none" or divisor < 1:
         return None
     if settings.output_dtype != np.uint8 or divisor > 2**14:
         return None
     values = np.zeros(PARAMETERS, np.int64)
-    highest = min(255 * divisor, 2**15 - 1)
+    most = MOST[plan.accumulator]
+    highest = min(255 * divisor, most)
     values[filter_vectors.DIVISOR] = divisor
     values[filter_vectors.BIAS] = int(settings.offset * divisor)
     values[filter_vectors.HIGH] = highest
-    values[filter_vectors.BELOW] = -(divisor // 2)
-    values[filter_vectors.ABOVE] = min(-(-511 * divisor // 2), 2**15 - 1)
+    values[filter_vectors.BELOW] = -(divisor // 2) if plan.accumulator == "int16" else 0
+    values[filter_vectors.ABOVE] = min(-(-511 * divisor // 2), most)
     values[filter_vectors.HALF] = divisor // 2
     flags = Flags(
         magnitudes=switch(settings.mapping == "abs"),
@@ -341,7 +349,7 @@ def whole_conversion(plan: FilterPlan) -> tuple[Any, Flags] | None:
             return None
         values[filter_vectors.RECIPROCAL], values[filter_vectors.SHIFT] = factor, shift
         flags = flags._replace(by_reciprocal=True, ties=switch(divisor % 2 == 0))
-    return values.astype(np.uint16).view(np.int16), flags
+    return values.astype(np.uint16).view(plan.accumulator), flags
 
 
 class Dense(Runner):
@@ -449,19 +457,27 @@ class Separable(Runner):
 class Box(Runner):
     """Means by running sums of integers; the time hardly grows with the size of the box."""
 
-    samples = "int32"
-
     def __init__(self, plan: FilterPlan, planes: Any, out: Any):
         self.unit = float(plan.kernels[0][0, 0])  # the sums are those of a kernel of ones
+        self.samples = "int32" if whole_conversion(plan) is None else "uint16"
         super().__init__(plan, planes, out)
+
+    def conversion(self) -> tuple[Any, Flags]:
+        """Return the conversion in 16-bit integers where that is exact, else in floating point."""
+        return whole_conversion(self.plan) or super().conversion()
 
     def prepare(self) -> Call:
         """Return the call that filters a part."""
-        job, channels = self.jobs[0], self.channels
-        columns = np.zeros(job.width, self.number)
-        totals = np.zeros(job.out_width + job.reach + channels, self.number)
-        work = BoxWork(columns, channels, totals, aligned(job.out_width + self.lanes, self.finish))
-        return lambda job, part, tallies: filter_kernels.box_band(job, part, tallies, work)
+        job, totals = self.jobs[0], None
+        extended = job.out_width + job.reach
+        segment = max(SEGMENT_BYTES // self.number.itemsize, job.reach)
+        step = _rounded(segment + job.reach, self.lanes) + self.lanes
+        size = 2 * self.plan.columns.taps.bit_length() * step
+        if self.number.itemsize > 2:
+            totals, size = aligned(extended + self.channels, self.number), extended + self.lanes
+        line = aligned(job.inner_begin + max(job.width, extended) + self.lanes, self.number)
+        work = BoxWork(line, self.channels, aligned(size, self.number), step, segment)
+        return lambda job, part, tallies: filter_kernels.box_band(job, part, tallies, work, totals)
 
 
 class Transform(Dense):

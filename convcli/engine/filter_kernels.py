@@ -12,6 +12,7 @@ import math
 
 from convcli.engine.compilation import compiled_band, compiled_part
 from convcli.engine.filter_vectors import (
+    add_rows,
     add_up_tile,
     convert_row,
     copy_row,
@@ -19,7 +20,6 @@ from convcli.engine.filter_vectors import (
     slide_row,
     small_part,
     small_tiles,
-    subtract_rows,
     widen_row,
 )
 from convcli.engine.llvm import advance, pointer
@@ -183,7 +183,8 @@ def direct_band(job, part, statistics, work, small):
         first = job.source_rows[top]
         begin = (max(job.inner_begin, 0) + width - 1) // width * width
         end = begin + (min(job.out_width, job.inner_end - job.reach) - begin) // width * width
-        if first < 0 or job.source_rows[top + lines - 1] - first != lines - 1 or end <= begin:
+        ascending = job.step == 1 and job.source_rows[top + lines - 1] - first == lines - 1
+        if first < 0 or not ascending or rows % len(small.lines) != 0 or end <= begin:
             begin = end = 0
         for start, stop in (
             (begin, end),
@@ -326,63 +327,90 @@ def move_down(columns, job, entering, leaving):
 
 
 @compiled_part
-def running_totals(totals, columns, job, channels):
-    """Write running totals of the extended column sums, from `totals[channels]` on."""
-    extended = job.out_width + job.reach
-    begin = min(max(job.inner_begin, 0), extended)
+def extend_line(line, columns, job):
+    """Write the column sums that lie before and behind those of the picture."""
+    extended, outside = job.out_width + job.reach, job.taps_h * job.outside
+    begin = min(job.inner_begin, extended)
     end = max(min(job.inner_end, extended), begin)
-    outside = job.taps_h * job.outside
+    for edge in range(begin + extended - end):
+        place = edge if edge < begin else end + edge - begin
+        column = job.source_columns[place]
+        line[place] = columns[column] if column >= 0 else outside
+
+
+@compiled_part
+def windows(job, work, start, count):
+    """Return where sums over `taps_w` numbers of the extended line begin, `count` from `start` on.
+
+    Sums over 2, 4, 8 ... numbers are each the sum of two of those before; those that the binary
+    digits of `taps_w` name are joined.
+    """
+    here = pointer(work.extended, start)
+    total, size, done, used = here, 1, 0, 0
+    while size <= job.taps_w:
+        if job.taps_w & size:
+            target = here
+            if done > 0:
+                target = pointer(work.lines, used * work.step)
+                left = job.reach - (done + size - 1) * work.channels
+                add_rows(target, total, advance(here, done * work.channels), count + left)
+                used += 1
+            total = target
+            done += size
+        if 2 * size <= job.taps_w:
+            target = pointer(work.lines, used * work.step)
+            left = job.reach - (2 * size - 1) * work.channels
+            add_rows(target, here, advance(here, size * work.channels), count + left)
+            here = target
+            used += 1
+        size *= 2
+    return total
+
+
+@compiled_part
+def running_totals(totals, line, count, channels):
+    """Write running totals of a line, from `totals[channels]` on."""
     totals[:channels] = 0
-    for place in range(begin):
-        column = job.source_columns[place]
-        totals[place + channels] = totals[place] + (columns[column] if column >= 0 else outside)
-    inner = columns[begin + job.shift : end + job.shift]
-    before = totals[begin : begin + inner.size]
-    after = totals[begin + channels : begin + channels + inner.size]
-    if channels == 1:
-        total = totals[begin]
-        fours = inner.size // 4 * 4
-        for place in range(0, fours, 4):  # four at a time: one addition waits for the last four
-            pair = inner[place] + inner[place + 1]
-            four = pair + (inner[place + 2] + inner[place + 3])
-            after[place] = total + inner[place]
-            after[place + 1] = total + pair
-            after[place + 2] = total + (pair + inner[place + 2])
-            total = columns.dtype.type(total + four)
-            after[place + 3] = total
-        for place in range(fours, inner.size):
-            total = columns.dtype.type(total + inner[place])
-            after[place] = total
-    else:
-        for place in range(inner.size):
-            after[place] = before[place] + inner[place]
-    for place in range(end, extended):
-        column = job.source_columns[place]
-        totals[place + channels] = totals[place] + (columns[column] if column >= 0 else outside)
+    fours = count // 4 * 4 if channels == 1 else 0
+    total, before, after = totals[0], totals[:count], totals[channels : channels + count]
+    for place in range(0, fours, 4):  # four at a time: one addition waits for the last four
+        pair = line[place] + line[place + 1]
+        four = pair + (line[place + 2] + line[place + 3])
+        after[place] = total + line[place]
+        after[place + 1] = total + pair
+        after[place + 2] = total + (pair + line[place + 2])
+        total = totals.dtype.type(total + four)
+        after[place + 3] = total
+    for place in range(fours, count):
+        after[place] = before[place] + line[place]
 
 
 @compiled_band
-def box_band(job, part, statistics, work):
-    """Write the converted sums of boxes; the time does not grow with their size.
+def box_band(job, part, statistics, work, totals):
+    """Write the converted sums of boxes; the time hardly grows with their size.
 
-    Crow, "Summed-area tables for texture mapping" (1984), one axis at a time: a row of column sums
-    moves down by adding the line that enters and taking away the one that leaves; differences of
-    their running total, `channels` numbers apart, are the sums of boxes. Integers, so nothing
-    drifts, and wrapping around is harmless.
+    One axis at a time (Crow, "Summed-area tables for texture mapping", 1984): a row of column sums
+    moves down by adding the line that enters and taking away the one that leaves. Sums over their
+    neighbors double their length; with `totals`, where more steps than that take longer, they are
+    differences of a running total. Integers, so nothing drifts, and wrapping around is harmless.
     """
-    columns, totals = work.columns, work.totals
+    columns = work.extended[job.inner_begin : job.inner_begin + job.width]
     columns[:] = 0
     for tap in range(job.taps_h):
         add_line(columns, job, job.source_rows[part.first + tap], 1)
     for row in range(part.first, part.last):
         if row > part.first:
             move_down(columns, job, job.source_rows[row - 1 + job.taps_h], job.source_rows[row - 1])
-        running_totals(totals, columns, job, work.channels)
-        subtract_rows(
-            pointer(work.sums, 0), pointer(totals, job.reach + work.channels), pointer(totals, 0),
-            job.out_width,
-        )  # fmt: skip
-        convert_row(
-            pointer(job.out, (job.residue + row * job.step) * job.out_width),
-            pointer(work.sums, 0), job.out_width, job, statistics,
-        )  # fmt: skip
+        extend_line(work.extended, columns, job)
+        out = pointer(job.out, (job.residue + row * job.step) * job.out_width)
+        if totals is not None:
+            running_totals(totals, work.extended, job.out_width + job.reach, work.channels)
+            behind = totals[job.reach + work.channels :]
+            for place in range(job.out_width):
+                work.lines[place] = behind[place] - totals[place]
+            convert_row(out, pointer(work.lines, 0), job.out_width, job, statistics)
+            continue
+        for start in range(0, job.out_width, work.segment):
+            count = min(work.segment, job.out_width - start)
+            sums = windows(job, work, start, count)
+            convert_row(advance(out, start), sums, count, job, statistics)

@@ -38,8 +38,8 @@ SMALL_TAPS = 25
 SHORT_TAPS = 49
 """The same of integers of rank 1 whose sums fit 16 bits."""
 
-BOX_TAPS = 100
-"""Means of more taps than that are faster by running sums, on one thread and on two."""
+BOX_TAPS, SMALL_BOX = 100, SHORT_TAPS
+"""Means of more taps than that are faster by running sums; than the other one in 16 bits."""
 
 REMEMBERED_TAPS = 2048
 """Plans for kernels of at most so many taps are kept for the next picture of a size."""
@@ -285,6 +285,8 @@ def _planned(
     numbers = case.numbers
     if path == "small" and numbers.short:
         numbers = replace(numbers, accumulator="int16")
+    elif path == "box" and case.short_box:
+        numbers = replace(numbers, accumulator="uint16")
     elif (path == "transform" and numbers.integers) or (path == "box" and case.wide_box):
         numbers = replace(numbers, accumulator="float64", finish="float64")
     terms = case.terms if path in {"separable", "low-rank"} else (None,) * len(matrices)
@@ -396,7 +398,7 @@ class _Case:
         if self.numbers.short and most > 9 and small_factors(self.kernels) is not None:
             fits = most <= SHORT_TAPS
         else:
-            long = len(self.kernels) == 1 and min(kernel.shape) >= 3
+            long = not self.numbers.short and len(self.kernels) == 1 and min(kernel.shape) >= 3
             fits = most <= SMALL_TAPS and not (long and low_rank(kernel, 1) is not None)
         return (
             fits
@@ -417,9 +419,22 @@ class _Case:
             and self.dtype.name in {"uint8", "uint16"}
             and bool((kernel == weight).all())
             and (weight == 1 or (weight > 0 and not self.numbers.exact))
-            and BOX_TAPS < kernel.size < 2**31 / self.numbers.pixel
+            and (SMALL_BOX if self.short_box else BOX_TAPS) < kernel.size
+            and kernel.size < 2**31 / self.numbers.pixel
             and self.outside_is_a_pixel
             and self.columns.dilation == 1
+        )
+
+    @property
+    def short_box(self) -> bool:
+        """Whether sums over a box, and half of the divisor, fit 16 bits without a sign."""
+        settings, numbers = self.settings, self.numbers
+        return (
+            numbers.exact
+            and self.dtype == settings.output_dtype == np.uint8
+            and settings.offset == 0
+            and settings.divisor >= 1
+            and numbers.bound + settings.divisor / 2 < 2**16
         )
 
     @property

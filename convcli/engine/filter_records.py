@@ -84,7 +84,7 @@ class Tallies(NamedTuple):
     def empty(cls, number: Any, lanes: int) -> Tallies:
         """Return the tallies of no values in vectors of `lanes` `number`s."""
         ends = (math.inf, -math.inf)
-        if number.kind == "i":
+        if number.kind in "iu":
             ends = (np.iinfo(number).max, np.iinfo(number).min)
         extremes = np.repeat(np.array(ends, number), lanes)
         return cls(extremes, np.zeros(2 * lanes, f"i{max(4, number.itemsize)}"))
@@ -188,12 +188,13 @@ class SeparableWork(NamedTuple):
 
 
 class BoxWork(NamedTuple):
-    """Column sums, their running totals, and sums of one row."""
+    """Column sums of an extended line, lines of sums over some of them, how many at once."""
 
-    columns: Any
+    extended: Any
     channels: int
-    totals: Any
-    sums: Any
+    lines: Any
+    step: int
+    segment: int
 
 
 class TransformWork(NamedTuple):

@@ -106,21 +106,18 @@ def _in_vectors(builder: Any, total: Any, lanes: int, piece: Any) -> Any:
 
 
 @intrinsic
-def subtract_rows(typingctx: Any, target: Any, one: Any, other: Any, count: Any) -> Any:
-    """Write `count` differences of integers at `one` and `other` as floating point to `target`."""
+def add_rows(typingctx: Any, target: Any, one: Any, other: Any, count: Any) -> Any:
+    """Write `count` sums of integers at `one` and `other`, and behind them up to a vector more."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         *rows, total = arguments
-        number = context.get_value_type(signature.args[0].dtype)
-        stored = signature.args[1].dtype
+        vectors = Vectors.of(context, builder, signature.args[0].dtype)
 
-        def piece(lanes: int, index: Any) -> None:
-            wide = Vectors(builder, number, lanes)
-            whole = Vectors(builder, context.get_value_type(stored), lanes)
-            first, second = (whole.load(row, index) for row in rows[1:])
-            wide.store(wide.widened(builder.sub(first, second), stored), rows[0], index)
+        def piece(index: Any) -> None:
+            first, second = (vectors.load(row, index) for row in rows[1:])
+            vectors.store(builder.add(first, second), rows[0], index)
 
-        _in_vectors_and_singles(builder, total, lanes_of(bits_of(number) // 8), piece)
+        _in_vectors(builder, builder.add(total, WORD(vectors.lanes - 1)), vectors.lanes, piece)
         return context.get_dummy_value()
 
     return types.void(target, one, other, types.intp), emit
@@ -400,14 +397,16 @@ def convert_row(typingctx, out, sums, count, job, statistics):
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         out, sums, total, job_value, statistics_value = arguments
         fields = Fields(context, builder, job, job_value)
-        vectors = Vectors.of(context, builder, signature.args[1].dtype)
+        number = signature.args[1].dtype
+        stored = context.get_value_type(number)
+        vectors = Vectors.of(context, builder, fields.kinds["parameters"].dtype)
         running = Running(builder, Fields(context, builder, statistics, statistics_value), vectors)
         conversion = Conversion(vectors, fields.parameters, fields.kinds["flags"], running)
         pixel = signature.args[0].dtype
 
         def piece(index: Any, to: Any, at: Any, mask: Any = None) -> None:
-            value = conversion.emit(vectors.load(sums, index), mask)
-            conversion.store([value], context, pixel, to, at)
+            value = vectors.widened(vectors.load(sums, index, stored), number)
+            conversion.store([conversion.emit(value, mask)], context, pixel, to, at)
 
         running.to_registers()
         done = _in_vectors(builder, total, vectors.lanes, lambda index: piece(index, out, index))

@@ -185,6 +185,41 @@ def test_sixteen_bits_are_divided_and_rounded_exactly(kernel, divisor) -> None:
     both(image[:, :20], kernel, divisor=divisor, border="constant", cval=200)
 
 
+@pytest.mark.parametrize(
+    ("size", "divisor"), [((8, 8), 64), ((9, 9), 81), ((15, 15), 226), ((16, 16), 200)]
+)
+def test_boxes_in_sixteen_bits_without_a_sign(size, divisor) -> None:
+    for shape, settings in (
+        ((60, 210), {"border": "constant", "cval": 255}),
+        ((40, 70, 3), {"mapping": "abs"}),
+        ((9, 5), {"padding": "full"}),
+    ):
+        image = picture("uint8", shape) | 0x80  # sums above 2**15
+        plan = plan_filter(shape, "uint8", np.ones(size), divisor=divisor, **settings)
+        assert (plan.path, plan.accumulator) == ("box", "uint16")
+        both(image, np.ones(size), divisor=divisor, **settings)
+
+
+def test_rows_that_a_border_folds_are_not_read_as_neighbors() -> None:
+    """Behind the last of every second row lie others, as far from the first as neighbors are."""
+    image, kernel = picture("uint8", (67, 203)), RNG.normal(size=(3, 3))
+    one, two = (
+        apply(image, kernel, dilation=2, engine="numba", threads=threads) for threads in (1, 2)
+    )
+    np.testing.assert_array_equal(one.values, two.values)
+    assert one.statistics == two.statistics
+
+
+def test_a_border_between_two_pixel_values_is_kept_by_short_rows() -> None:
+    kernel = np.outer([0.1, 0.45, 0.3, 0.15], [0.2, 0.5, 0.3])
+    image = picture("uint8", (40, 90)) // 64
+    settings = {"border": "constant", "cval": 100.5, "output_dtype": "float32"}
+    ref = apply(image, kernel, engine="numpy", **settings).values
+    got = apply(image, kernel, engine="numba", **settings)
+    assert got.plan.path == "separable"
+    np.testing.assert_allclose(got.values, ref, rtol=1e-5)
+
+
 def test_integers_come_back_from_a_transform() -> None:
     for settings in ({}, {"border": "constant", "cval": 9}, {"dilation": (2, 1)}, {"divisor": 2.5}):
         image, kernel = picture("uint8", (300, 210)), integers(31, 25, 200)
