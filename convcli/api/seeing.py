@@ -20,7 +20,7 @@ from convcli.imaging.picture import as_sample
 from convcli.inspect.explaining import Explained, class_activation, occlusion, saliency
 from convcli.inspect.probe import Probe, class_number, layer_maps
 from convcli.inspect.render import filters_of, sample_picture
-from convcli.learn.evaluation import Evaluation, Labeled, chosen_samples, judged, labeled
+from convcli.learn.evaluation import Labeled, chosen_samples, evaluate, labeled
 from convcli.learn.modelfile import TrainedModel, model_of
 from convcli.learn.pictures import samples_from_source
 from convcli.learn.run_directory import HISTORY, RunDirectory
@@ -393,11 +393,24 @@ def show_confusion(
         labels: as `evaluate`.
         split: as `evaluate`.
     """
-    return confusion_drawn(*judged(model_of(model), data, labels, split=split, worst=0))
+    trained = model_of(model)
+    return confusion_drawn(trained, chosen_samples(trained, data, labels, split=split))
 
 
-def confusion_drawn(found: Evaluation, chosen: Labeled) -> Drawn:
-    """Return the confusion of samples that were judged."""
+def confusion_drawn(trained: TrainedModel, chosen: Labeled, threads: int = 0) -> Drawn:
+    """Return the confusion of chosen samples.
+
+    Raises:
+        InputError: the model gives no classes.
+    """
+    from convcli.data.dataset import TASKS
+
+    found = evaluate(trained, chosen.data, chosen.samples, worst=0, threads=threads)
+    if found.task not in {"classes", "mask"}:
+        raise InputError(
+            f"There is no confusion to draw: the model gives {TASKS[found.task]}. Its figures are "
+            "those of convcli evaluate."
+        )
     matrix = confusion_matrix(found, chosen)
     return Drawn(confusion_report(found, matrix.title), title=matrix.title, matrix=matrix)
 
@@ -420,16 +433,16 @@ def show_errors(
         limit: most samples shown.
     """
     trained = model_of(model)
-    found, chosen = judged(trained, data, labels, split=split, worst=limit)
+    return errors_drawn(trained, chosen_samples(trained, data, labels, split=split), limit)
+
+
+def errors_drawn(trained: TrainedModel, chosen: Labeled, limit: int, threads: int = 0) -> Drawn:
+    """Return the worst mistakes among chosen samples; without panels if there are none."""
     if trained.outputs != "classes":
         from convcli.present.answers import worst_answers
 
-        return Drawn(*worst_answers(trained, chosen, limit))
-    return mistakes_drawn(trained, found, chosen)
-
-
-def mistakes_drawn(trained: TrainedModel, found: Evaluation, chosen: Labeled) -> Drawn:
-    """Return the worst mistakes among samples that were judged."""
+        return Drawn(*worst_answers(trained, chosen, limit, threads))
+    found = evaluate(trained, chosen.data, chosen.samples, worst=limit, threads=threads)
     wrong = inspection.wrong_answers(found)
     title = f"{chosen.title}: the worst {len(found.worst)} of {wrong:,} mistakes"
     panels = inspection.mistake_panels(Probe(trained), found, chosen.samples)

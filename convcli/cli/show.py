@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,14 +23,16 @@ from convcli.cli.options import (
     takes,
 )
 from convcli.data.source import Source
-from convcli.errors import InputError, UsageError
+from convcli.errors import UsageError
 from convcli.net.lookup import model_path
 from convcli.option import option
 from convcli.present.look import SUFFIXES, Look
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convcli.api.seeing import Drawn
-    from convcli.learn.evaluation import Evaluation, Labeled
+    from convcli.learn.evaluation import Labeled
     from convcli.learn.modelfile import TrainedModel
     from convcli.present.figures import Saved
 
@@ -466,8 +469,7 @@ def show_confusion(
     path = out.target("confusion", model_path(model))
     from convcli.api.seeing import confusion_drawn
 
-    found, chosen, _ = _evaluated(model, source, split, threads, out, worst=0)
-    out.show(confusion_drawn(found, chosen), path)
+    out.show(_drawn_of(model, source, split, out, partial(confusion_drawn, threads=threads)), path)
 
 
 ERRORS_EXAMPLES = """Examples:
@@ -494,44 +496,31 @@ def show_errors(
     forecast as a line beside what came.
     """
     path = out.target("errors", model_path(model))
-    from convcli.api.seeing import Drawn, mistakes_drawn
-    from convcli.learn.modelfile import load
+    from convcli.api.seeing import errors_drawn
 
-    trained = load(model)
-    if trained.outputs != "classes":
-        from convcli.present.answers import worst_answers
-
-        chosen = load_labeled(trained, source, split, out.messages)
-        report, panels, title = worst_answers(trained, chosen, limit, threads)
-        out.show(Drawn(report, panels, title), path)
-        return
-    found, chosen, trained = _evaluated(model, source, split, threads, out, worst=limit)
-    drawn = mistakes_drawn(trained, found, chosen)
-    if found.worst:
+    draw = partial(errors_drawn, limit=limit, threads=threads)
+    drawn = _drawn_of(model, source, split, out, draw)
+    if drawn.panels:
         out.show(drawn, path)
         return
     out.emit_summary(drawn.report)
     out.messages.say("There is no mistake to draw; nothing was written.")
 
 
-def _evaluated(
-    model: Path, source: Source, split: SplitName | None, threads: int, out: Drawing, *, worst: int
-) -> tuple[Evaluation, Labeled, TrainedModel]:
-    """Return how a model does on labeled samples, and what they are."""
-    from convcli.data.dataset import TASKS
-    from convcli.learn.evaluation import evaluate as judge
+def _drawn_of(
+    model: Path,
+    source: Source,
+    split: SplitName | None,
+    out: Drawing,
+    draw: Callable[[TrainedModel, Labeled], Drawn],
+) -> Drawn:
+    """Return what is drawn of a model on labeled samples."""
     from convcli.learn.modelfile import load
 
     trained = load(model)
     chosen = load_labeled(trained, source, split, out.messages)
     with out.messages.warned(chosen.data.name):
-        found = judge(trained, chosen.data, chosen.samples, worst=worst, threads=threads)
-    if found.task not in {"classes", "mask"}:
-        raise InputError(
-            f"There is no confusion to draw: the model gives {TASKS[found.task]}. Its figures: "
-            f"convcli evaluate {model}"
-        )
-    return found, chosen, trained
+        return draw(trained, chosen)
 
 
 CURVES_EXAMPLES = """Examples:

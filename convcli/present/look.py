@@ -20,11 +20,7 @@ class Look:
         "Pixels an inch of the figure; 200 doubles its sides.", min=20, max=1200, default=100
     )
     zoom: float = option(
-        "Draw panels and charts so much larger; letters stay.",
-        "--zoom",
-        "--scale",
-        min=0.25,
-        max=16,
-        default=1.0,
-    )
+        "Draw panels and charts so much larger; letters stay.", "--zoom", "--scale",
+        min=0.25, max=16, default=1.0,
+    )  # fmt: skip
     title: str | None = option("Heading of the figure.", show_default="what it shows")
