@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_told(walker: Path, tmp_path: Path, capfd: Captured
     broken.write_text("time,u,v\n" + "0,1,2\n" * 30 + "0,?,2\n")
     for path, sentence in (
         (short, "has 12 rows; a window of the model takes 20"),
-        (wide, "takes 2 channels (u,v), and these columns may be some: a, b, c"),
+        (wide, "takes 2 channels (u, v), and these columns may be some: a, b, c"),
         (broken, "row 31 has no numbers in u, v: 0, ?, 2"),
     ):
         assert run(["predict", str(walker), str(path)]) == 3
