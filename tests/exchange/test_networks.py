@@ -187,9 +187,9 @@ KERAS = {
     "VGG16": 224, "MobileNet": 224, "MobileNetV2": 224, "MobileNetV3Small": 224,
     "MobileNetV3Large": 224, "EfficientNetB0": 224, "EfficientNetB3": 300, "EfficientNetV2B0": 224,
     "EfficientNetV2S": 384, "ConvNeXtTiny": 224, "InceptionV3": 299, "InceptionResNetV2": 299,
-    "Xception": 299, "NASNetMobile": 224,
+    "Xception": 299,
 }  # fmt: skip
-"""Name of an application -> its input's side."""
+"""Name of an application -> its input's side; NASNet does not run on PyTorch."""
 
 
 def of_keras(name: str, side: int, folder: Path) -> Figures:
