@@ -75,6 +75,7 @@ class RecipeSettings(TypedDict, total=False):
     monitor: str | None
     label_smoothing: float
     class_weights: str
+    sampler: str
     accumulate: int
     clip: float | None
     ema: float | None

@@ -273,8 +273,15 @@ class Training(NotebookRepr):
         for step in range(self.progress.step_in_epoch, self.steps_per_epoch):
             number, place = divmod(done + step, self._steps_per_pass)
             if number != known:
-                order, known = batch_order(len(self.data.train), self.seed, number), number
+                order, known = self.order_of(number), number
             yield order[place * batch : (place + 1) * batch], number
+
+    def order_of(self, number: int) -> npt.NDArray[np.int64]:
+        """Return the places of the samples in pass `number`, from 0, as they are taken."""
+        order = batch_order(len(self.data.train), self.seed, number)
+        if self.recipe.sampler == "shuffle":
+            return order
+        return balanced_order(self.data.train.labels, order)
 
     @property
     def guessing_loss(self) -> float:
@@ -634,3 +641,18 @@ def batch_order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """
     key = np.array([seed, epoch], np.uint64)
     return np.random.Generator(np.random.Philox(key=key)).permutation(samples)
+
+
+def balanced_order(
+    labels: npt.NDArray[np.integer[Any]], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return as many places, one of each class in turn, each class's in the order that they had.
+
+    A class that runs out begins again.
+
+    >>> balanced_order(np.array([0, 0, 0, 1]), np.array([2, 3, 0, 1])).tolist()
+    [2, 3, 0, 3]
+    """
+    classes = [order[labels[order] == number] for number in np.unique(labels)]
+    rounds = math.ceil(order.size / len(classes))
+    return np.stack([np.resize(one, rounds) for one in classes], axis=1).ravel()[: order.size]

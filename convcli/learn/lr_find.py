@@ -69,17 +69,17 @@ def lr_find(training: Training, tried: LrRange | None = None) -> Iterator[LrPoin
     Raises:
         UsageError: they are no range.
     """
-    from convcli.learn.fit import Diverged, batch_order
+    from convcli.learn.fit import Diverged
 
     tried = tried or LrRange()
     samples, batch = len(training.data.train), training.recipe.batch
     mean = smallest = math.inf
-    order = batch_order(samples, training.seed, 0)
+    order = training.order_of(0)
     per_epoch = math.ceil(samples / batch)
     for number in range(tried.steps):
         place = number % per_epoch
         if number and not place:
-            order = batch_order(samples, training.seed, number // per_epoch)
+            order = training.order_of(number // per_epoch)
         lr = tried.lowest * (tried.highest / tried.lowest) ** (number / max(1, tried.steps - 1))
         before = training.progress.loss_sum, training.progress.seen
         try:

@@ -22,6 +22,7 @@ from convcli.records import from_record
 
 LOSSES = ("cross-entropy", "focal", "hinge", "dice", "bce", "mse", "mae", "huber")
 CLASS_WEIGHTS = ("none", "balanced")
+SAMPLERS = ("shuffle", "balanced")
 MOST_EPOCHS = 10**9
 
 
@@ -121,6 +122,12 @@ class Recipe:
         default="none",
         metavar="WEIGHTS",
     )
+    sampler: str = option(
+        "shuffle: every sample once in a pass; balanced: every class as often, so that samples of "
+        "rare ones come again.",
+        default="shuffle",
+        metavar="NAME",
+    )
     accumulate: int = option(
         "Compute each step in so many parts, which takes less memory.", default=1
     )
@@ -172,6 +179,7 @@ class Recipe:
             _one_of("monitor", self.monitor, tuple(METRICS))
             if self.val == 0:
                 raise UsageError("--monitor needs validation samples; leave --val 0 out.")
+        _one_of("sampler", self.sampler, SAMPLERS)
         _at_least("accumulate", self.accumulate, 1)
         if self.steps_per_epoch is not None:
             _at_least("steps-per-epoch", self.steps_per_epoch, 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convcli.data import Dataset
 from convcli.data.augmentation import Augmentation, read_augmentation
-from convcli.data.dataset import IGNORED
+from convcli.data.dataset import IGNORED, TASKS as LABELS
 from convcli.errors import InputError, UsageError, did_you_mean
 from convcli.layers import Activation, Conv, Dense, Layer
 from convcli.layers.base import shape_text
@@ -226,6 +226,11 @@ def check_fit(network: Network, data: Dataset, recipe: Recipe) -> None:
         UsageError: a loss or a figure that the task does not have, or samples that cannot be
             changed so.
     """
+    if recipe.sampler != "shuffle" and data.task != "classes":
+        raise UsageError(
+            f"--sampler {recipe.sampler} needs one class for each sample; {data.name} has "
+            f"{LABELS[data.task]}. Leave it out."
+        )
     if network.input_shape != data.sample_shape:
         raise InputError(
             f"The network takes {shape_text(network.input_shape)}, the samples of {data.name} are "

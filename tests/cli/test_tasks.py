@@ -11,6 +11,7 @@ from scipy import ndimage
 
 import convcli
 from convcli.cli.main import run
+from convcli.learn.fit import balanced_order, batch_order
 
 Captured = pytest.CaptureFixture[str]
 QUICK = ["--quiet", "--format", "json"]
@@ -327,6 +328,29 @@ def test_classes_weigh_what_is_said(tmp_path: Path, capfd: Captured) -> None:
         assert says in capfd.readouterr().err
     words = ["--class-weights", "rare=2", "--loss", "mse", "--data", str(data)]
     assert run(["train", "input 3, dense 2 softmax", *words]) == 2
+
+
+def test_rare_classes_are_drawn_as_often_as_common_ones(tmp_path: Path, capfd: Captured) -> None:
+    data, recalls = write_two(tmp_path), {}
+    for sampler in ("shuffle", "balanced"):
+        out = tmp_path / sampler
+        words = ["--sampler", sampler, "--epochs", 20, "--lr", 0.05, "-o", out, *QUICK]
+        got(capfd, "train", "input 3, dense 2 softmax", "--data", data, *words)
+        judged = got(capfd, "evaluate", out, "--split", "train", "--format", "json")
+        recalls[sampler] = judged["classes"][1]["recall"]
+    assert recalls["shuffle"] < 0.5
+    assert recalls["balanced"] > 0.6
+    words = ["--sampler", "balanced", "--data", "shapes", "-o", str(tmp_path / "x")]
+    assert run(["train", "input 32x32x1, conv 4 1 softmax", *words]) == 2
+    assert "one class for each sample" in capfd.readouterr().err
+
+
+def test_a_balanced_pass_is_as_long_and_takes_each_class_in_turn() -> None:
+    labels = np.array([0] * 50 + [1] * 7 + [2] * 3)
+    order = balanced_order(labels, batch_order(60, seed=1, epoch=0))
+    assert labels[order].reshape(20, 3).tolist() == [[0, 1, 2]] * 20
+    assert len(set(order[labels[order] == 0])) == 20, "no common one twice"
+    assert set(np.bincount(order)[50:57]) == {2, 3}, "rare ones alike"
 
 
 @pytest.mark.parametrize("weights", ["none", "rare=5"])
