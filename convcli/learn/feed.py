@@ -57,14 +57,18 @@ class Feed:
     threads: int
 
     def batch(self, chosen: NDArray[np.int64], epoch: int, threads: int | None = None) -> Batch:
-        """Return the batch of the training samples at these places."""
+        """Return the batch of the training samples at these places.
+
+        Places count on behind the last sample, from the first one again: chance makes others of it.
+        """
         split, chance = self.data.train, self.augmentation
+        places = chosen % len(split)
         stored = split.stored
         as_it_is = stored.flags.c_contiguous and not self.preprocessing.rescales(stored.dtype)
         if as_it_is and not (chance or split.on_disk):
-            rows = chosen if split.rows is None else split.rows[chosen]
-            return Batch(stored, self.goal.targets(split.labels[chosen]), rows)
-        images, labels = self.preprocessing.engine_samples(split.some(chosen)), split.labels[chosen]
+            rows = places if split.rows is None else split.rows[places]
+            return Batch(stored, self.goal.targets(split.labels[places]), rows)
+        images, labels = self.preprocessing.engine_samples(split.some(places)), split.labels[places]
         if chance:
             threads = self.threads if threads is None else threads
             key = Key(self.seed, epoch, chosen)

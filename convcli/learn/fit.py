@@ -648,11 +648,12 @@ def balanced_order(
 ) -> npt.NDArray[np.int64]:
     """Return as many places, one of each class in turn, each class's in the order that they had.
 
-    A class that runs out begins again.
+    A class that runs out begins again, its places counted on by all samples: see `Feed.batch`.
 
     >>> balanced_order(np.array([0, 0, 0, 1]), np.array([2, 3, 0, 1])).tolist()
-    [2, 3, 0, 3]
+    [2, 3, 0, 7]
     """
     classes = [order[labels[order] == number] for number in np.unique(labels)]
-    rounds = math.ceil(order.size / len(classes))
-    return np.stack([np.resize(one, rounds) for one in classes], axis=1).ravel()[: order.size]
+    rounds = np.arange(math.ceil(order.size / len(classes)))
+    drawn = [one[rounds % one.size] + rounds // one.size * order.size for one in classes]
+    return np.stack(drawn, axis=1).ravel()[: order.size]

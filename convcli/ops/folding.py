@@ -85,7 +85,7 @@ def fold(trace: Trace, steps: tuple[Step, ...]) -> Folding:
         alone = before > 0 and readers[step.sources[0]] == 1
         now[step.index] = before
         if step.op in {"dropout", "dropout2d"}:
-            readers[step.sources[0]] += readers.get(step.index, 0) - 1
+            readers[step.sources[0]] += readers.get(step.index, 1) - 1  # an output is read, too
             readers[step.index] = readers[step.sources[0]]
         elif alone and _takes_norm(kept[before - 1], step):
             last = kept[before - 1]

@@ -179,15 +179,17 @@ def append_constant(
         product.append(to, c=c, start=start, a=a, b=b)
         return
     size, done = product.steps * PANEL, panels * PANEL
-    packed = program.shared_buffer(panels * size)
-    program.once(
-        copy, to=packed, source=b, run=PANEL, add=0, outer=panels, outer_to=size, outer_from=PANEL,
-        middle=product.steps, middle_to=PANEL, middle_from=product.b_step, inner=1, inner_to=0,
-        inner_from=0,
-    )  # fmt: skip
+    key = (b, product.steps, product.columns, product.b_step)
+    if key not in program.panels:  # a recurrent layer has one kernel for all its steps
+        program.panels[key] = program.shared_buffer(panels * size)
+        program.once(
+            copy, to=program.panels[key], source=b, run=PANEL, add=0, outer=panels, outer_to=size,
+            outer_from=PANEL, middle=product.steps, middle_to=PANEL, middle_from=product.b_step,
+            inner=1, inner_to=0, inner_from=0,
+        )  # fmt: skip
     each = Loop(panels, PANEL, PANEL, 0, size)
     whole = product._replace(columns=PANEL, b_step=PANEL, loops=(each, *product.loops))
-    whole.append(to, c=c, start=start, a=a, b=packed)
+    whole.append(to, c=c, start=start, a=a, b=program.panels[key])
     if rest:
         last = product._replace(columns=rest)
         last.append(to, c=c.after(done), start=start.after(done), a=a, b=b.after(done))

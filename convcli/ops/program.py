@@ -266,6 +266,7 @@ class Program:
         prepare: instructions that run once a batch, before all others.
         last: instructions that run once a batch, after all others.
         constants: what the shared memory begins with: offset and numbers.
+        panels: right side of products, its rows, columns and step -> where it is laid out anew.
     """
 
     def __init__(self) -> None:
@@ -277,6 +278,7 @@ class Program:
         self.shared = 0
         self.shard_sums = LINE
         self._frames: dict[tuple[object, ...], Map] = {}
+        self.panels: dict[tuple[Address, int, int, int], Address] = {}
 
     @property
     def operations(self) -> set[Operation]:
@@ -501,9 +503,10 @@ class ProgramBuilder(Program):
         return three(tuple(read), 1)
 
     def only_reader(self, step: Step) -> Step | None:
-        """Return the one step that reads this one, or None."""
+        """Return the one step that reads this one, or None; an output is read by the caller too."""
         readers = self._readers.get(step.index, [])
-        return readers[0] if len(readers) == 1 else None
+        alone = len(readers) == 1 and step.index not in self.folding.outputs
+        return readers[0] if alone else None
 
     def follow(self, rule: Iterator[Tensor]) -> Tensor:
         """Run a rule up to its tensor; what comes after is its backward half."""

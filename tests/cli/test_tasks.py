@@ -347,7 +347,9 @@ def test_rare_classes_are_drawn_as_often_as_common_ones(tmp_path: Path, capfd: C
 
 def test_a_balanced_pass_is_as_long_and_takes_each_class_in_turn() -> None:
     labels = np.array([0] * 50 + [1] * 7 + [2] * 3)
-    order = balanced_order(labels, batch_order(60, seed=1, epoch=0))
+    places = balanced_order(labels, batch_order(60, seed=1, epoch=0))
+    assert len(set(places)) == 60, "what comes again is told from what came before"
+    order = places % 60
     assert labels[order].reshape(20, 3).tolist() == [[0, 1, 2]] * 20
     assert len(set(order[labels[order] == 0])) == 20, "no common one twice"
     assert set(np.bincount(order)[50:57]) == {2, 3}, "rare ones alike"

@@ -171,3 +171,14 @@ def test_a_training_that_learns_nothing_says_so() -> None:
     training = convcli.fit(NETWORK, DATA, epochs=4, **FIGURES)
     list(training)
     assert training.doubt is None
+
+
+def test_a_sample_that_comes_again_in_a_balanced_pass_is_augmented_anew() -> None:
+    samples, labels = quadrants(40)
+    rare = np.concatenate([np.flatnonzero(labels == 0)[:1], np.flatnonzero(labels > 0)])
+    data = Dataset("rare", DATA.class_names, Split(samples[rare], labels[rare]))
+    figures = {"sampler": "balanced", "val": 0, "augment": "shift=2,noise=0.1", **FIGURES}
+    training = convcli.fit(NETWORK, data, **figures)
+    batch = training.feed.batch(training.order_of(0)[:16], 0)
+    again = [image.tobytes() for image, label in zip(*batch[:2], strict=True) if label == 0]
+    assert len(set(again)) == len(again) == 4

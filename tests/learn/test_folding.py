@@ -9,6 +9,7 @@ from convcli.learn.model import Model
 from convcli.net import parse_notation
 from convcli.ops import reference
 from convcli.ops.folding import fold
+from convcli.ops.lowering import compile_inference, read_floats
 
 CASES = {
     "9x9x3, conv 8 3 nobias, bn, relu, conv 4 3 p1 g2, bn": "conv-relu conv",
@@ -82,3 +83,20 @@ def test_predictions_follow_numbers_that_change_in_place() -> None:
     for array in (*model.parameters.values(), *model.buffers.values()):
         array.flat[-1] += 0.5
         assert difference(model) < 1e-5
+
+
+@pytest.mark.parametrize("after", ["conv 5 3 p1", "maxpool 3", "relu", "bn, relu"])
+def test_an_output_behind_a_dropout_stays_whole_where_another_layer_goes_on(after: str) -> None:
+    begin = "16x16x3, c: conv 4 3 p1"
+    both, one = model_of(f"{begin}, d: dropout 0.5, from c, {after}"), model_of(begin)
+    one.copy_layers(both)
+    x = np.random.default_rng(3).standard_normal((2, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_array_equal(both.outputs(x)["d"], one.predict(x))
+
+
+@pytest.mark.parametrize("layer", ["lstm", "gru"])
+def test_a_recurrent_layer_lays_its_kernel_out_once_for_all_steps(layer: str) -> None:
+    models = [model_of(f"{length}x4, {layer} 110, dense 3") for length in (3, 30)]
+    programs = [compile_inference(one.trace, one.slots, read_floats) for one in models]
+    assert programs[0].shared == programs[1].shared
+    assert difference(models[0]) < 1e-5
