@@ -385,7 +385,7 @@ class Separable(Runner):
         widest = math.lcm(tile.width, row_tile.width)
         column_factors, row_factors, terms = self._factors()
         column = self._short_column(column_factors)
-        rank_one = len(plan.kernels) == terms == 1
+        rank_one = len(plan.kernels) == terms == 1 and plan.settings.norm == "none"
         lines = SMALL_LINES if column else len(tile.lines)
         if rank_one:
             rows, columns = self._lines_kept(lines, widest)
@@ -404,8 +404,8 @@ class Separable(Runner):
             sums_step, sums if total is None else total,
         )  # fmt: skip
         if rank_one:
-            outside, taps = self.jobs[0].outside, plan.columns.taps
-            short = taps <= SHORT and pixel.type(outside) == outside
+            taps = plan.columns.taps
+            short = taps <= SHORT and _holds(pixel, self.jobs[0].outside)
             row = ShortRow((0,) * taps, (0,) * self.lanes) if short else None
             return lambda job, part, tallies: filter_kernels.rank_one_band(
                 job, part, tallies, work, row, column
@@ -426,7 +426,7 @@ class Separable(Runner):
         """Return the only column as a small kernel, if it is short."""
         if factors.shape[0] * factors.shape[1] > 1 or factors.shape[2] > SHORT:
             return None
-        if not self.number == self.finish == np.float32:
+        if self.plan.settings.norm != "none" or not self.number == self.finish == np.float32:
             return None
         return SmallKernel(
             weights=factors.ravel(),
@@ -558,6 +558,12 @@ def _in_channels(axis: Axis, channels: int) -> Any:
         return np.ascontiguousarray(axis.source)
     places = axis.source[:, None] * channels + np.arange(channels)
     return np.where(axis.source[:, None] < 0, axis.source[:, None], places).ravel()
+
+
+def _holds(pixel: Any, value: Any) -> bool:
+    """Return whether `value` is one of the numbers of dtype `pixel`."""
+    limits = np.finfo(pixel) if pixel.kind == "f" else np.iinfo(pixel)
+    return bool(limits.min <= value <= limits.max and pixel.type(value) == value)
 
 
 def _rounded(count: int, lanes: int) -> int:

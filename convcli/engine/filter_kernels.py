@@ -27,6 +27,9 @@ from convcli.engine.llvm import advance, pointer
 SUM, SQUARES, MAGNITUDES, LARGEST = range(4)
 """How the sums of several kernels become one value."""
 
+MOST_COLUMNS = 1 << 14
+"""Of a row of tiles: counts of 16 bits hold what saturates in them, and tiles divide it."""
+
 
 @compiled_part
 def widen_block(block, step, job, top, rows, left, count):
@@ -183,8 +186,10 @@ def direct_band(job, part, statistics, work, small):
         first = job.source_rows[top]
         begin = (max(job.inner_begin, 0) + width - 1) // width * width
         end = begin + (min(job.out_width, job.inner_end - job.reach) - begin) // width * width
-        ascending = job.step == 1 and job.source_rows[top + lines - 1] - first == lines - 1
-        if first < 0 or not ascending or rows % len(small.lines) != 0 or end <= begin:
+        ascending = first >= 0
+        for line in range(1, lines):
+            ascending &= job.source_rows[top + line] == first + line
+        if not ascending or rows % len(small.lines) != 0 or end <= begin:
             begin = end = 0
         for start, stop in (
             (begin, end),
@@ -193,9 +198,9 @@ def direct_band(job, part, statistics, work, small):
         ):  # then edges are cached
             left = start
             while left < stop:
-                if left == begin < end:
-                    columns, step = end - begin, job.width
-                    samples = pointer(job.pixels, first * step + begin + job.shift)
+                if begin <= left < end:
+                    columns, step = min(MOST_COLUMNS, end - left), job.width
+                    samples = pointer(job.pixels, first * step + left + job.shift)
                 else:
                     columns, step = min(work.columns, stop - left), work.step
                     samples = pointer(work.samples, 0)

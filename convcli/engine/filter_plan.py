@@ -185,6 +185,8 @@ class FilterPlan:
             return -math.inf, math.inf
         limits = (0, 1) if self.dtype.kind == "b" else _limits(self.dtype)
         cval = self.settings.cval
+        if not math.isfinite(cval):
+            return -math.inf, math.inf
         low, high = min(limits[0], cval), max(limits[1], cval)
         positive = max(float(kernel.clip(0).sum()) for kernel in self.kernels)
         negative = min(float(kernel.clip(max=0).sum()) for kernel in self.kernels)
@@ -330,7 +332,9 @@ class Numbers:
 def prove(kernels: tuple[Any, ...], dtype: Any, asked: Settings, outside: float) -> Numbers:
     """Return the numbers that filter pixels of `dtype` as exactly as is worth while."""
     limits = _limits(dtype) if dtype.kind in "iu" else (0, 1)
-    pixel = max(abs(limits[0]), limits[1], math.ceil(abs(outside)))
+    pixel = max(abs(limits[0]), limits[1])
+    if math.isfinite(outside):
+        pixel = max(pixel, math.ceil(abs(outside)))
     integers = dtype.kind in "iub" and outside.is_integer() and all(map(integer_kernel, kernels))
     bound = pixel * max(map(l1_norm, kernels))
     plain = asked.offset == 0 and is_power_of_two(asked.divisor)
@@ -402,7 +406,7 @@ class _Case:
             fits = most <= SMALL_TAPS and not (long and low_rank(kernel, 1) is not None)
         return (
             fits
-            and len(self.kernels) <= 2
+            and len(self.kernels) == (1 if self.settings.norm == "none" else 2)
             and self.numbers.accumulator == self.numbers.finish == "float32"
             and self.dtype.name in COMPILED_INPUTS
             and self.settings.output_dtype.name in {"uint8", "uint16", "float32"}
@@ -474,7 +478,7 @@ class _Case:
         lines = -(-self.rows.size // self.rows.dilation)
         size = transform_size(lines, self.rows.taps)
         if (
-            len(self.kernels) > 1
+            self.settings.norm != "none"
             or not size
             or (numbers.integers and numbers.bound >= ROUNDED_BACK)
         ):

@@ -75,10 +75,13 @@ def host() -> Host:
 def _from_features(features: dict[str, bool]) -> Host:
     if features.get("neon") or features.get("sve"):
         return NEON
-    if features.get("avx512f"):
+    if features.get("avx512f") and features.get("avx512bw"):
         return AVX512
     return AVX2 if features.get("avx2") and features.get("fma") else SSE2
 
+
+X86 = ("x86_64", "amd64", "i386", "i486", "i586", "i686")
+"""How the names of targets begin that have these instructions."""
 
 UPPER_PRODUCTS = {
     32: "llvm.x86.avx512.pmulhu.w.512",
@@ -262,7 +265,7 @@ class Vectors:
         LLVM sees the instruction for it in the product of 32 bits only if both are widened in the
         same block, and moves what does not change out of a loop.
         """
-        if self.lanes in UPPER_PRODUCTS and host() is not NEON:
+        if self.lanes in UPPER_PRODUCTS and self.builder.module.triple.startswith(X86):
             return self.call(UPPER_PRODUCTS[self.lanes], self.type, one, other)
         builder, wide = self.builder, ir.VectorType(I32, self.lanes)
         product = builder.mul(builder.zext(one, wide), builder.zext(other, wide))

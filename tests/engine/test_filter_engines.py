@@ -210,6 +210,40 @@ def test_rows_that_a_border_folds_are_not_read_as_neighbors() -> None:
     assert one.statistics == two.statistics
 
 
+def test_no_column_is_too_far_to_the_right_to_be_counted() -> None:
+    image = np.full((12, 300_000), 255, np.uint8)
+    got = apply(image, np.ones((5, 5)), padding="valid", engine="numba", threads=1)
+    assert got.plan.accumulator == "int16"
+    assert got.statistics.above == got.values.size == (got.values == 255).sum()
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1", "max"])
+def test_the_norm_of_one_kernel_has_no_sign(norm) -> None:
+    smooth = np.outer(np.hanning(9)[1:-1], np.linspace(-1, 1, 7))
+    large = RNG.normal(size=(31, 31))
+    for kernel in (SOBEL_X, smooth, large):
+        settings = {"norm": norm, "output_dtype": np.float32}
+        image = picture("uint8", (150, 90))
+        ref = apply(image, (kernel,), engine="numpy", **settings)
+        got = apply(image, (kernel,), engine="numba", **settings)
+        np.testing.assert_allclose(got.values, ref.values, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("cval", [np.nan, np.inf, -np.inf, 1e10])
+def test_any_number_may_stand_behind_a_border(cval) -> None:
+    smooth = np.outer(np.hanning(9)[1:-1], np.hanning(9)[1:-1])
+    settings = {"border": "constant", "cval": cval, "divisor": float(smooth.sum())}
+    image = picture("uint8", (20, 90))
+    for output in ("uint8", "float32"):
+        ref, got = (
+            apply(image, smooth, engine=engine, output_dtype=output, **settings).values
+            for engine in ("numpy", "numba")
+        )
+        np.testing.assert_allclose(got[3:-3, 3:-3], ref[3:-3, 3:-3], rtol=1e-5, atol=1)
+        np.testing.assert_allclose(got, ref, rtol=1e-5, atol=1)
+
+
 def test_a_border_between_two_pixel_values_is_kept_by_short_rows() -> None:
     kernel = np.outer([0.1, 0.45, 0.3, 0.15], [0.2, 0.5, 0.3])
     image = picture("uint8", (40, 90)) // 64

@@ -105,6 +105,20 @@ def test_points_run_on_the_strips_of_a_kernel(path: str, dilation: int) -> None:
     assert np.array_equal(np.rint(raw.values[::2, ::2]), strided.values)
 
 
+def test_rows_far_apart_that_a_border_folds_are_not_read_as_neighbors() -> None:
+    """Rows 0, 0, 0, 2, 4, 6, 7, 7 end as far from the first as eight neighbors do."""
+    pixels = RNG.integers(0, 256, (8, 300)).astype(np.uint8)
+    kernel = np.array([[1.0, 2, 0], [0, 1, 0], [2, 0, 1], [1, 1, 3], [2, 0, 5]])
+    ref, got = (
+        engine.apply(
+            pixels, kernel, points=points((), np.uint8), border="nearest", dilation=2,
+            divisor=20, mapping="raw", output_dtype=np.float32, engine=name,
+        ).values
+        for name in ("numpy", "numba")
+    )  # fmt: skip
+    np.testing.assert_array_equal(got, ref)
+
+
 @pytest.mark.parametrize("engine_name", ["numba", "numpy"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 def test_percentiles_and_histograms_are_numpys(dtype: Any, engine_name: str) -> None:

@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from llvmlite import ir
 from numba import njit
 
 from convcli.engine.filter_plan import compiled_code_runs
-from convcli.engine.llvm import pointer
+from convcli.engine.llvm import Vectors, pointer
 from convcli.engine.tile import (
     NO_BOUNDS,
     PANEL,
@@ -158,3 +159,16 @@ def test_narrow_processors(name, lanes) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert got.stdout.strip() == lanes
+
+
+@pytest.mark.parametrize(
+    ("triple", "own"), [("x86_64-unknown-linux-gnu", True), ("arm64-apple-darwin", False)]
+)
+def test_instructions_of_one_processor_are_not_asked_of_another(triple, own) -> None:
+    module = ir.Module()
+    module.triple = triple
+    kind = ir.VectorType(ir.IntType(16), 8)
+    function = ir.Function(module, ir.FunctionType(kind, [kind, kind]), "upper")
+    builder = ir.IRBuilder(function.append_basic_block())
+    builder.ret(Vectors(builder, ir.IntType(16), 8).upper_product(*function.args))
+    assert ("llvm.x86" in str(module)) == own
