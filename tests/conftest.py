@@ -1,7 +1,9 @@
-"""A run of the whole suite fails where it never gave one of the program's options."""
+"""A run of the whole suite fails where it never gave one of the program's options; one browser."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -57,3 +59,24 @@ def untested(config: pytest.Config) -> list[str]:
         for option, command in all_options().items()
         if option not in config.stash[PARSED] and option[0] not in GIVEN_ELSEWHERE
     )
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the page is run in a browser; extra [browser]"
+    )
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()

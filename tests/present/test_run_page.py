@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,21 +86,6 @@ def test_key_figures_stand_on_cards_and_the_loss_has_two_scales(folder: Path) ->
     ]
     assert ticks[0] != ticks[1]
     assert "<script" not in text
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """Yield a browser."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the page is looked at in a browser; extra [browser]"
-    )
-    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.mark.slow
