@@ -323,11 +323,12 @@ def _pairs(first: int, second: int, third: int) -> str:
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(lr=0.005),
     "lecture": Recipe(lr=0.001, schedule="constant", val=0.0),
-    "fast": Recipe(epochs=5, batch=48, lr=0.005),
+    "fast": Recipe(epochs=5, batch=64, lr=0.006, ema=0.995),
     "tiny": Recipe(
-        network=_pairs(8, 16, 24),
-        epochs=20,
+        network=_pairs(9, 18, 26),
+        epochs=80,
         lr=0.01,
+        ema=0.998,
         val=0.05,
         augment="shift=2,rotate=10,scale=0.1",
     ),
