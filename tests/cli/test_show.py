@@ -424,6 +424,9 @@ def test_a_classifier_becomes_convolutions_and_slides(place: Path, capfd: Captur
     larger = document(capfd, *words, "--scale", "2", "-o", "two.png")
     assert larger["shape"] == [(60 - 12) // 2 + 1, (80 - 12) // 2 + 1]
     assert len(larger["classes"]) == 3
+    out(capfd, *words, "--zoom", "2", "-o", "zoomed.png", "--quiet")
+    widths = [Image.open(place / name).width for name in ("photo_heatmap.png", "zoomed.png")]
+    assert widths[1] > 1.2 * widths[0]
     assert run([*words, "--scale", "0.2", "-o", "small.png"]) == 3
     assert "--scale" in capfd.readouterr().err
     assert run(["show", "heatmap", "model.safetensors", "photo.png", "-o", "no.png"]) == 3
